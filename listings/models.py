@@ -1,0 +1,164 @@
+"""What sellers publish. A photo's bytes never change: a new file is a new ListingImage."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import PurePosixPath
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.files.storage import Storage, storages
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import Q
+from django.urls import reverse
+from django.utils import timezone
+
+from .geo import to_grid
+from .querysets import CategoryQuerySet, ListingQuerySet
+
+SEPARATOR = " / "
+
+
+class Category(models.Model):
+    name = models.CharField(max_length=120)
+    parent = models.ForeignKey("self", models.PROTECT, null=True, blank=True, related_name="children")
+    path = models.CharField(max_length=500, unique=True, editable=False)
+
+    objects = CategoryQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["path"]
+        verbose_name_plural = "categories"
+
+    def __str__(self) -> str:
+        return self.path
+
+    def clean(self) -> None:
+        if SEPARATOR in self.name:
+            raise ValidationError({"name": f"A name may not contain '{SEPARATOR}': it separates levels."})
+        above = self.parent
+        while above is not None:
+            if above.pk == self.pk:
+                raise ValidationError({"parent": "A category cannot be moved below itself."})
+            above = above.parent
+        clash = Category.objects.filter(path=self.expected_path()).exclude(pk=self.pk)
+        if clash.exists():
+            raise ValidationError({"name": f"'{self.expected_path()}' exists already."})
+
+    def save(self, *args, **kwargs) -> None:
+        """Keep the materialised path true, for this row and for everything below it."""
+        old, self.path = self.path, self.expected_path()
+        super().save(*args, **kwargs)
+        if old and old != self.path:
+            below = list(Category.objects.filter(path__startswith=old + SEPARATOR))
+            for child in below:
+                child.path = self.path + child.path[len(old) :]
+            Category.objects.bulk_update(below, ["path"])
+
+    def expected_path(self) -> str:
+        return f"{self.parent.path}{SEPARATOR}{self.name}" if self.parent else self.name
+
+    @property
+    def root(self) -> str:
+        return self.path.split(SEPARATOR, 1)[0]
+
+
+class Listing(models.Model):
+    class Status(models.TextChoices):
+        DRAFT = "draft"
+        ACTIVE = "active"
+        SOLD = "sold"
+        REMOVED = "removed"
+
+    seller = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="listings")
+    external_id = models.CharField(
+        max_length=64, null=True, blank=True, unique=True, help_text="The row's id in the catalogue it came from."
+    )  # noqa: DJ001 - NULL keeps "no id" out of the unique index
+    title = models.CharField(max_length=200)
+    description = models.TextField(blank=True, max_length=10_000)
+    price = models.DecimalField(
+        max_digits=12, decimal_places=2, null=True, blank=True, help_text="Empty: not stated. 0: free."
+    )
+    category = models.ForeignKey(Category, models.PROTECT, null=True, blank=True, related_name="listings")
+    location = models.CharField(max_length=120, blank=True)
+    latitude = models.FloatField(null=True, blank=True, validators=[MinValueValidator(-90), MaxValueValidator(90)])
+    longitude = models.FloatField(null=True, blank=True, validators=[MinValueValidator(-180), MaxValueValidator(180)])
+    status = models.CharField(max_length=8, choices=Status, default=Status.ACTIVE)
+    created_at = models.DateTimeField(default=timezone.now)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects = ListingQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        indexes = [
+            models.Index(fields=["status", "-created_at", "-id"], name="listing_status_created"),
+            models.Index(fields=["status", "price", "id"], name="listing_status_price"),
+        ]
+        constraints = [
+            models.CheckConstraint(condition=Q(price__isnull=True) | Q(price__gte=0), name="listing_price_not_negative"),
+            models.CheckConstraint(
+                condition=Q(latitude__isnull=True, longitude__isnull=True)
+                | Q(latitude__range=(-90, 90), longitude__range=(-180, 180)),
+                name="listing_point_on_earth",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.title
+
+    def clean(self) -> None:
+        if (self.latitude is None) != (self.longitude is None):
+            raise ValidationError("Give both latitude and longitude, or neither.")
+        if self.price is not None and self.price < 0:
+            raise ValidationError({"price": "A price cannot be negative."})
+
+    def get_absolute_url(self) -> str:
+        return reverse("listing", args=[self.pk])
+
+    @property
+    def point(self) -> tuple[float, float] | None:
+        """The public place: a point of the 1 km grid."""
+        if self.latitude is None or self.longitude is None:
+            return None
+        return to_grid(self.latitude, self.longitude)
+
+
+def originals_storage() -> Storage:
+    return storages["originals"]
+
+
+def original_path(image: ListingImage, filename: str) -> str:
+    return f"{uuid.uuid4().hex[:2]}/{uuid.uuid4().hex}{PurePosixPath(filename).suffix.lower()[:6]}"
+
+
+class ListingImage(models.Model):
+    class State(models.TextChoices):
+        NEW = "new"
+        READY = "ready"
+        REJECTED = "rejected"
+
+    class Source(models.TextChoices):
+        UPLOAD = "upload"
+        IMPORT = "import"
+
+    listing = models.ForeignKey(Listing, models.CASCADE, related_name="images")
+    original = models.FileField(storage=originals_storage, upload_to=original_path, max_length=200)
+    position = models.PositiveSmallIntegerField(default=0)
+    sha256 = models.CharField(max_length=64, db_index=True, editable=False)
+    width = models.PositiveIntegerField(null=True, editable=False)
+    height = models.PositiveIntegerField(null=True, editable=False)
+    clean_file = models.FileField(upload_to="clean", blank=True, editable=False, max_length=200)
+    thumb_file = models.FileField(upload_to="thumb", blank=True, editable=False, max_length=200)
+    state = models.CharField(max_length=8, choices=State, default=State.NEW, editable=False)
+    reason = models.CharField(max_length=200, blank=True, editable=False)
+    source = models.CharField(max_length=6, choices=Source, default=Source.UPLOAD, editable=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering = ["position", "id"]
+        indexes = [models.Index(fields=["listing", "position", "id"], name="image_listing_position")]
+
+    def __str__(self) -> str:
+        return f"photo {self.pk} of listing {self.listing_id}"

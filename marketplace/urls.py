@@ -1,0 +1,9 @@
+from django.contrib import admin
+from django.urls import include, path
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("api/v1/", include("listings.api.urls")),
+    path("api/v1/", include("recommender.api.urls")),
+    path("", include("listings.web.urls")),
+]

@@ -1,0 +1,171 @@
+"""From vectors to ranked answers. `Embedding` is the queue; `IndexHead` is the only pointer to what is served.
+
+The database triggers of migration 0002 write `IndexChange` and `Embedding` rows for every change of a listing or
+photo, by whatever path it came.
+"""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from listings.models import ListingImage
+
+
+class EmbeddingModel(models.Model):
+    class State(models.TextChoices):
+        CANDIDATE = "candidate"
+        BACKFILLING = "backfilling"
+        ACTIVE = "active"
+        STANDBY = "standby"
+        RETIRED = "retired"
+
+    LIVE = (State.BACKFILLING, State.ACTIVE, State.STANDBY)
+
+    version = models.CharField(max_length=64, unique=True)
+    arch = models.CharField(max_length=32)
+    dim = models.PositiveIntegerField()
+    recipe = models.JSONField(default=dict)
+    checkpoint = models.CharField(max_length=200, help_text="Directory below MODELS_ROOT that holds the weights.")
+    sha256 = models.CharField(max_length=64)
+    metrics = models.JSONField(default=dict, blank=True)
+    state = models.CharField(max_length=11, choices=State, default=State.CANDIDATE)
+    created_at = models.DateTimeField(default=timezone.now)
+    activated_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["state"], condition=Q(state="active"), name="one_active_model"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.version} ({self.state})"
+
+
+class Embedding(models.Model):
+    """One photo's vector under one model, and its place in the queue.
+
+    A vector stays searchable until its successor is stored, whatever `state` says meanwhile. It is a wide column that
+    PostgreSQL keeps out of line (migration 0002), so queue queries stay narrow: select columns by name.
+    """
+
+    class State(models.TextChoices):
+        PENDING = "pending"
+        LEASED = "leased"
+        DONE = "done"
+        FAILED = "failed"
+        REJECTED = "rejected"
+
+    class Lane(models.IntegerChoices):
+        UPLOAD = 0
+        RETRY = 1
+        IMPORT = 2
+        BACKFILL = 3
+
+    image = models.ForeignKey(ListingImage, models.CASCADE, related_name="embeddings")
+    model = models.ForeignKey(EmbeddingModel, models.CASCADE, related_name="embeddings")
+    state = models.CharField(max_length=8, choices=State, default=State.PENDING)
+    lane = models.PositiveSmallIntegerField(choices=Lane, default=Lane.UPLOAD)
+    token = models.UUIDField(null=True, editable=False)
+    leased_until = models.DateTimeField(null=True, editable=False)
+    attempts = models.PositiveSmallIntegerField(default=0, editable=False)
+    reason = models.CharField(max_length=200, blank=True, editable=False)
+    vector = models.BinaryField(null=True, editable=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["image", "model"], name="one_embedding_per_image_and_model")]
+        indexes = [
+            models.Index(fields=["lane", "model", "id"], condition=Q(state="pending"), name="embedding_pending"),
+            models.Index(fields=["leased_until"], condition=Q(state="leased"), name="embedding_leased"),
+            models.Index(fields=["state", "updated_at"], condition=Q(state="failed"), name="embedding_failed"),
+        ]
+
+    def __str__(self) -> str:
+        return f"embedding {self.pk} of photo {self.image_id} ({self.state})"
+
+
+class IndexChange(models.Model):
+    """The change feed: says which listing changed, never how. Plain integers, so no cascade can delete a row.
+
+    `model_id` NULL: attributes or photos changed; else a vector of that model. PostgreSQL adds a column `xid xid8`
+    (migration 0002); a position in the feed is then a database snapshot, elsewhere the largest id seen.
+    """
+
+    listing_id = models.BigIntegerField()
+    model_id = models.BigIntegerField(null=True)
+
+    def __str__(self) -> str:
+        return f"change {self.pk} of listing {self.listing_id}"
+
+
+class IndexSnapshot(models.Model):
+    class State(models.TextChoices):
+        BUILDING = "building"
+        PUBLISHED = "published"
+        RETIRED = "retired"
+        DAMAGED = "damaged"
+
+    model = models.ForeignKey(EmbeddingModel, models.PROTECT, related_name="snapshots")
+    directory = models.CharField(max_length=120, unique=True)
+    position = models.TextField(help_text="Everything before this feed position is inside.")
+    rows = models.PositiveIntegerField(default=0)
+    segments = models.JSONField(default=list)
+    recall = models.FloatField(null=True, blank=True, help_text="Measured; 1.0 for exact structures.")
+    state = models.CharField(max_length=9, choices=State, default=State.BUILDING)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return f"snapshot {self.pk} ({self.state})"
+
+
+class IndexHead(models.Model):
+    """One row. The active snapshot, the history it belongs to, and the compactor's lease."""
+
+    snapshot = models.ForeignKey(IndexSnapshot, models.PROTECT, null=True, related_name="+")
+    epoch = models.UUIDField(default=uuid.uuid4)
+    horizon = models.TextField(default="", help_text="Feed rows before this position are pruned.")
+    token = models.UUIDField(null=True)
+    token_until = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"head at snapshot {self.snapshot_id}"
+
+
+class RankerVersion(models.Model):
+    class State(models.TextChoices):
+        CANDIDATE = "candidate"
+        ACTIVE = "active"
+        RETIRED = "retired"
+
+    name = models.CharField(max_length=64, unique=True)
+    kind = models.CharField(max_length=16, default="linear")
+    weights = models.JSONField(default=dict)
+    features = models.JSONField(default=list)
+    metrics = models.JSONField(default=dict, blank=True)
+    state = models.CharField(max_length=9, choices=State, default=State.CANDIDATE)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["state"], condition=Q(state="active"), name="one_active_ranker"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.state})"
+
+
+class Heartbeat(models.Model):
+    """A worker process that is alive says so here; health reads it, without asking the broker."""
+
+    name = models.CharField(max_length=120, primary_key=True)
+    kind = models.CharField(max_length=20)
+    seen_at = models.DateTimeField()
+    detail = models.JSONField(default=dict)
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
