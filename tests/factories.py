@@ -1,0 +1,79 @@
+"""People, categories, listings and drawn photos for tests: plain functions, sensible values, nothing random."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import itertools
+
+import numpy as np
+from django.contrib.auth.models import User
+from django.core.files.base import ContentFile
+from django.core.files.uploadedfile import SimpleUploadedFile
+from PIL import Image, ImageDraw
+
+from listings.models import SEPARATOR, Category, Listing, ListingImage
+
+_serial = itertools.count(1)
+
+
+def make_user(username: str | None = None, *, staff: bool = False, password: str | None = None) -> User:
+    """Without a password the person can only be logged in by force, which is fast."""
+    name = username or f"person{next(_serial)}"
+    return User.objects.create_user(name, password=password, is_staff=staff, is_superuser=staff)
+
+
+def make_category(path: str) -> Category:
+    """The category at a path such as "Home / Chairs", made with everything above it."""
+    category = None
+    for name in path.split(SEPARATOR):
+        category, _ = Category.objects.get_or_create(name=name, parent=category)
+    assert category is not None
+    return category
+
+
+def make_listing(seller: User | None = None, **fields) -> Listing:
+    """An active listing; `category` may be a path."""
+    if isinstance(fields.get("category"), str):
+        fields["category"] = make_category(fields["category"])
+    fields.setdefault("title", f"Listing {next(_serial)}")
+    return Listing.objects.create(seller=seller or make_user(), **fields)
+
+
+def draw_photo(seed: int = 0, size: tuple[int, int] = (96, 72), format: str = "JPEG", **options) -> bytes:  # noqa: A002
+    """The bytes of a drawn picture: two colours and a shape that follow from the seed."""
+    rng = np.random.default_rng(seed)
+    ground, ink = (tuple(int(v) for v in rng.integers(0, 256, 3)) for _ in range(2))
+    image = Image.new("RGB", size, ground)
+    left, top = (int(side * share) for side, share in zip(size, rng.uniform(0.05, 0.4, 2), strict=True))
+    right, bottom = (int(side * share) for side, share in zip(size, rng.uniform(0.6, 0.95, 2), strict=True))
+    shape = (ImageDraw.ImageDraw.ellipse, ImageDraw.ImageDraw.rectangle)[seed % 2]
+    shape(ImageDraw.Draw(image), (left, top, right, bottom), fill=ink)
+    out = io.BytesIO()
+    image.save(out, format, **options)
+    return out.getvalue()
+
+
+def photo_file(seed: int = 0, name: str = "photo.jpg", **options) -> SimpleUploadedFile:
+    """A drawn picture as a form posts it."""
+    return SimpleUploadedFile(name, draw_photo(seed, **options), "image/jpeg")
+
+
+def make_image(listing: Listing, seed: int | None = None, *, data: bytes | None = None, **fields) -> ListingImage:
+    """A photo of a listing with its original file, waiting to be embedded unless `state` says more."""
+    data = data or draw_photo(next(_serial) if seed is None else seed)
+    fields.setdefault("sha256", hashlib.sha256(data).hexdigest())
+    fields.setdefault("position", listing.images.count())
+    image = ListingImage(listing=listing, **fields)
+    image.original.save("photo.jpg", ContentFile(data), save=False)
+    image.save()
+    return image
+
+
+def make_ready_image(listing: Listing, seed: int | None = None, **fields) -> ListingImage:
+    """A photo whose derivatives are made; they are drawn, not decoded, so no worker is needed."""
+    image = make_image(listing, seed, state=ListingImage.State.READY, width=96, height=72, **fields)
+    image.clean_file.save("clean.jpg", ContentFile(draw_photo(image.pk)), save=False)
+    image.thumb_file.save("thumb.jpg", ContentFile(draw_photo(image.pk)), save=False)
+    image.save(update_fields=["clean_file", "thumb_file"])
+    return image
