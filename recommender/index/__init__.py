@@ -1,0 +1,9 @@
+"""The shared index: immutable FAISS segments on disk, a delta from the change feed in memory.
+
+Nothing outside this package may know which engine runs behind it. Importing it loads no FAISS.
+"""
+
+from .errors import ForeignVector, IndexNotReady
+from .where import STATUSES, Candidates, Where
+
+__all__ = ["STATUSES", "Candidates", "ForeignVector", "IndexNotReady", "Where"]
