@@ -1,0 +1,175 @@
+"""The change feed: which listings changed since a position.
+
+A position is ordered by visibility, not by sequence: on PostgreSQL it is a database snapshot, so a row written by a
+transaction that was still open at the last read is delivered once it commits, and writers take no lock. On SQLite,
+whose writers are serial, it is the largest id. One statement returns the new position, the head and the rows.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from django.db import connection
+
+from .models import IndexChange, IndexHead
+
+ZERO = "0"
+
+
+@dataclass(frozen=True)
+class Page:
+    """What one read saw, all in one database snapshot.
+
+    `position` includes everything in `attributes` and `vectors` (listing ids whose own values, or whose vectors under
+    the asked model, changed). `complete` is False when there were more than `limit` rows: then the position has not
+    moved. `behind` counts the rows read.
+    """
+
+    position: str
+    epoch: uuid.UUID
+    horizon: str
+    snapshot_id: int | None
+    attributes: frozenset[int]
+    vectors: frozenset[int]
+    behind: int
+    complete: bool
+
+    @property
+    def listings(self) -> frozenset[int]:
+        return self.attributes | self.vectors
+
+
+READ_POSTGRESQL = """
+    SELECT pg_current_snapshot()::text, head.epoch, head.horizon, head.snapshot_id, change.listing_id, change.model_id
+    FROM recommender_indexhead head LEFT JOIN (
+        SELECT listing_id, model_id FROM recommender_indexchange
+        WHERE xid >= pg_snapshot_xmin(%(position)s::pg_snapshot)
+          AND NOT pg_visible_in_snapshot(xid, %(position)s::pg_snapshot)
+          AND (model_id IS NULL OR model_id = %(model)s)
+        LIMIT %(limit)s
+    ) change ON true
+    WHERE head.id = 1
+"""
+
+READ_SQLITE = """
+    SELECT (SELECT COALESCE(MAX(id), 0) FROM recommender_indexchange),
+           head.epoch, head.horizon, head.snapshot_id, change.listing_id, change.model_id
+    FROM recommender_indexhead head LEFT JOIN (
+        SELECT listing_id, model_id FROM recommender_indexchange
+        WHERE id > %(position)s AND (model_id IS NULL OR model_id = %(model)s)
+        LIMIT %(limit)s
+    ) change ON true
+    WHERE head.id = 1
+"""
+
+
+def read(position: str, model_id: int, limit: int = 100_000) -> Page:
+    """Everything that became visible after `position` and concerns `model_id`, each listing once.
+
+    Call it in autocommit, and read rows only afterwards: they are then at least as new as the position.
+    """
+    postgresql = connection.vendor == "postgresql"
+    asked = _snapshot(position) if postgresql else int(position or 0)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            READ_POSTGRESQL if postgresql else READ_SQLITE,
+            {"position": asked, "model": model_id, "limit": limit + 1},
+        )
+        rows = cursor.fetchall()
+    if not rows:
+        IndexHead.objects.get_or_create(pk=1)
+        return read(position, model_id, limit)
+    current, epoch, horizon, snapshot_id = rows[0][:4]
+    changes = [row[4:] for row in rows if row[4] is not None]
+    complete = len(changes) <= limit
+    new = current if postgresql else str(max(int(current), int(position or 0)))
+    return Page(
+        position=new if complete else position,
+        epoch=epoch if isinstance(epoch, uuid.UUID) else uuid.UUID(epoch),
+        horizon=horizon,
+        snapshot_id=snapshot_id,
+        attributes=frozenset(listing for listing, model in changes if model is None),
+        vectors=frozenset(listing for listing, model in changes if model is not None),
+        behind=len(changes),
+        complete=complete,
+    )
+
+
+def append_vectors(listing_ids: Collection[int], model_id: int) -> None:
+    """Say that these listings' vectors under this model changed; the embedding store, inside its transaction."""
+    IndexChange.objects.bulk_create(IndexChange(listing_id=pk, model_id=model_id) for pk in sorted(listing_ids))
+
+
+def current_position() -> str:
+    """The position that includes every change visible now."""
+    sql = (
+        "SELECT pg_current_snapshot()::text"
+        if connection.vendor == "postgresql"
+        else "SELECT CAST(COALESCE(MAX(id), 0) AS TEXT) FROM recommender_indexchange"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        return cursor.fetchone()[0]
+
+
+def prune(horizon: str) -> int:
+    """Delete the rows that `horizon` includes; the caller holds the head's row lock and stores the horizon."""
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute(
+                """
+                DELETE FROM recommender_indexchange
+                WHERE xid < pg_snapshot_xmax(%(at)s::pg_snapshot) AND pg_visible_in_snapshot(xid, %(at)s::pg_snapshot)
+                """,
+                {"at": _snapshot(horizon)},
+            )
+        else:
+            cursor.execute("DELETE FROM recommender_indexchange WHERE id <= %s", [int(horizon or 0)])
+        return cursor.rowcount
+
+
+def covers(position: str, horizon: str) -> bool:
+    """Whether a reader at `position` has seen everything that pruning up to `horizon` removed."""
+    if not horizon or horizon == ZERO:
+        return True
+    if ":" not in horizon:
+        return int(position or 0) >= int(horizon)
+    if ":" not in position:
+        return False
+    seen, pruned = _parse(position), _parse(horizon)
+    late = set(range(seen.xmax, pruned.xmax)) if pruned.xmax - seen.xmax <= len(pruned.running) else None
+    if late is None or not late <= pruned.running:
+        return False
+    return {xid for xid in seen.running if xid < pruned.xmax} <= pruned.running
+
+
+def is_ahead_of_database(position: str) -> bool:
+    """Whether a position names changes this database has not made yet: it comes from another history."""
+    now = current_position()
+    if ":" in position:
+        return _parse(position).xmax > _parse(now).xmax
+    if connection.vendor == "postgresql":
+        return position not in {"", ZERO}
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT seq FROM sqlite_sequence WHERE name = 'recommender_indexchange'")
+        row = cursor.fetchone()
+    return int(position or 0) > (row[0] if row else 0)
+
+
+@dataclass(frozen=True)
+class _Snapshot:
+    """xmin:xmax:running, as PostgreSQL prints it: visible is what is below xmax and not running."""
+
+    xmax: int
+    running: frozenset[int]
+
+
+def _parse(text: str) -> _Snapshot:
+    _, xmax, running = text.split(":")
+    return _Snapshot(int(xmax), frozenset(int(xid) for xid in running.split(",") if xid))
+
+
+def _snapshot(position: str) -> str:
+    return position if ":" in position else "1:1:"
