@@ -1,5 +1,16 @@
 """The linear ranker: readable weights times features in [0, 1]."""
 
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .features import Floats
+
 DEFAULT_WEIGHTS = {
     "similarity": 1.0,
     "category": 0.25,
@@ -8,3 +19,49 @@ DEFAULT_WEIGHTS = {
     "age": 0.05,
     "photos": 0.02,
 }
+
+
+class WeightsInvalid(ValueError):
+    """The weights of a ranker cannot order anything; the message says which and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """`order` int64[n] lists candidates best first; `score` and `contributions` are in candidate order.
+
+    Contributions float64[n] by feature sum to `score` float64[n], which lies in [0, 1].
+    """
+
+    order: NDArray[np.int64]
+    score: Floats
+    weights: Mapping[str, float]
+    contributions: Mapping[str, Floats]
+
+
+def rank(features: Mapping[str, Floats], weights: Mapping[str, float], listings: NDArray[np.integer]) -> Ranking:
+    """Weighted mean of the features; equal scores are ordered by listing id.
+
+    Raises WeightsInvalid.
+    """
+    checked = check_weights(weights)
+    total = sum(checked.values())
+    contributions = {name: weight / total * features[name] for name, weight in checked.items()}
+    score = np.sum(list(contributions.values()), axis=0)
+    return Ranking(np.lexsort((listings, -score)), score, checked, contributions)
+
+
+def check_weights(weights: object) -> dict[str, float]:
+    """The same weights as floats. Raises WeightsInvalid with a sentence for whoever edits them."""
+    known = ", ".join(DEFAULT_WEIGHTS)
+    if not isinstance(weights, Mapping):
+        raise WeightsInvalid(f'Weights are an object such as {{"similarity": 1.0}}; the features are {known}.')
+    if unknown := sorted(str(name) for name in weights if name not in DEFAULT_WEIGHTS):
+        raise WeightsInvalid(f"There is no feature called {', '.join(unknown)}; the features are {known}.")
+    for name, weight in weights.items():
+        if isinstance(weight, bool) or not isinstance(weight, int | float):
+            raise WeightsInvalid(f"The weight of {name} must be a number, not {weight!r}.")
+        if not 0 <= weight <= 1_000 or not math.isfinite(weight):
+            raise WeightsInvalid(f"The weight of {name} must lie between 0 and 1000, not {weight!r}.")
+    if not sum(weights.values()) > 0:
+        raise WeightsInvalid("At least one weight must be greater than zero.")
+    return {name: float(weight) for name, weight in weights.items()}

@@ -1,0 +1,31 @@
+"""Index answers made by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from recommender.index import STATUSES, Candidates
+
+DEFAULTS = {
+    "listing": 1,
+    "image": 1,
+    "similarity": 0.5,
+    "category": -1,
+    "price": np.nan,
+    "latitude": np.nan,
+    "longitude": np.nan,
+    "created": 0.0,
+    "seller": 1,
+    "status": STATUSES.index("active"),
+    "photos": 1,
+}
+TYPES = {"similarity": np.float32, "price": float, "latitude": float, "longitude": float, "created": float}
+
+
+def candidates(*entries: dict) -> Candidates:
+    """One entry per dictionary; what it leaves out is unknown or plain."""
+    columns = {
+        name: np.array([entry.get(name, default) for entry in entries], TYPES.get(name, np.int64))
+        for name, default in DEFAULTS.items()
+    }
+    return Candidates(**columns)

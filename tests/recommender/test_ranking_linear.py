@@ -1,0 +1,72 @@
+import math
+
+import numpy as np
+import pytest
+
+from recommender.ranking.features import Query, features
+from recommender.ranking.linear import DEFAULT_WEIGHTS, WeightsInvalid, check_weights, rank
+
+from .candidates import candidates
+
+
+def ranked(weights, *entries):
+    found = candidates(*entries)
+    return rank(features(found, Query(now=0), {}), weights, found.listing)
+
+
+def test_the_score_is_the_weighted_mean_of_the_features():
+    result = ranked({"similarity": 3, "photos": 1}, {"similarity": 0.5, "photos": 4})
+    assert result.score[0] == pytest.approx((3 * 0.5 + 1 * 1.0) / 4)
+
+
+def test_a_perfect_candidate_scores_one():
+    found = candidates({"similarity": 1.0, "category": 1, "price": 5, "latitude": 1, "longitude": 2, "photos": 9})
+    query = Query(now=0, category="Home", price=5, point=(1.0, 2.0))
+    assert rank(features(found, query, {1: "Home"}), DEFAULT_WEIGHTS, found.listing).score[0] == pytest.approx(1.0)
+
+
+def test_contributions_sum_to_the_score():
+    result = ranked(DEFAULT_WEIGHTS, {"similarity": 0.3, "created": -9e6}, {"similarity": 0.9, "photos": 2})
+    assert np.sum(list(result.contributions.values()), axis=0) == pytest.approx(result.score)
+
+
+def test_best_comes_first_and_equal_scores_are_ordered_by_listing_id():
+    entries = [{"listing": 9}, {"listing": 4}, {"listing": 7, "similarity": 0.9}, {"listing": 5}]
+    result = ranked(DEFAULT_WEIGHTS, *entries)
+    assert [entries[at]["listing"] for at in result.order] == [7, 4, 5, 9]
+
+
+def test_a_feature_without_weight_changes_nothing():
+    result = ranked({"photos": 1}, {"listing": 1, "similarity": 0.0, "photos": 2}, {"listing": 2, "similarity": 1.0})
+    assert list(result.order) == [0, 1]
+    assert set(result.contributions) == {"photos"}
+
+
+def test_nothing_can_be_ranked_too():
+    assert len(ranked(DEFAULT_WEIGHTS).order) == 0
+
+
+@pytest.mark.parametrize(
+    ("weights", "says"),
+    [
+        ([1, 2], "Weights are an object"),
+        ("similarity", "Weights are an object"),
+        ({"colour": 1}, "no feature called colour; the features are similarity, category"),
+        ({"similarity": "high"}, "weight of similarity must be a number, not 'high'"),
+        ({"similarity": True}, "must be a number"),
+        ({"similarity": None}, "must be a number"),
+        ({"price": -0.1}, "weight of price must lie between 0 and 1000, not -0.1"),
+        ({"price": math.nan}, "must lie between"),
+        ({"price": math.inf}, "must lie between"),
+        ({"price": 10**400}, "must lie between"),
+        ({}, "At least one weight must be greater than zero"),
+        ({"similarity": 0, "price": 0.0}, "At least one weight must be greater than zero"),
+    ],
+)
+def test_weights_that_cannot_order_are_refused_in_words(weights, says):
+    with pytest.raises(WeightsInvalid, match=says):
+        check_weights(weights)
+
+
+def test_good_weights_pass_as_floats():
+    assert check_weights({"similarity": 2, "price": 0}) == {"similarity": 2.0, "price": 0.0}
