@@ -6,12 +6,15 @@ import math
 from typing import TYPE_CHECKING
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q, Value
+from django.db.models.functions import Cos, Floor, Greatest, Least, Power, Radians, Sin
 
-from .geo import KM_PER_DEGREE
+from .geo import EARTH_RADIUS_KM, KM_PER_DEGREE
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser, User
+
+CELL_SLACK_KM = 2.0  # a place is less than this away from the grid point that stands for it
 
 
 class CategoryQuerySet(models.QuerySet):
@@ -28,21 +31,55 @@ class ListingQuerySet(models.QuerySet):
     def visible_to(self, user: User | AnonymousUser) -> ListingQuerySet:
         """What this person may open: staff all, owners their own, others active and sold."""
         if user.is_staff:
-            return self
+            return self.all()
         readable = Q(status__in=("active", "sold"))
         if user.is_authenticated:
             readable |= Q(seller=user) & ~Q(status="removed")
         return self.filter(readable)
 
+    def listed_to(self, user: User | AnonymousUser) -> ListingQuerySet:
+        """What this person finds in lists: as `visible_to`, but other people's sold listings only open by id."""
+        if user.is_staff:
+            return self.all()
+        if not user.is_authenticated:
+            return self.public()
+        return self.filter(Q(status="active") | Q(seller=user) & ~Q(status="removed"))
+
     def editable_by(self, user: User | AnonymousUser) -> ListingQuerySet:
         if user.is_staff:
-            return self
+            return self.all()
         return self.filter(seller=user).exclude(status="removed") if user.is_authenticated else self.none()
 
+    def detailed(self) -> ListingQuerySet:
+        """With everything a listing shows, in two queries for any number of listings."""
+        return self.select_related("seller", "category").prefetch_related("images")
+
     def near(self, latitude: float, longitude: float, radius_km: float) -> ListingQuerySet:
-        """A bounding box around the circle; the caller refines the corners."""
-        dlat = radius_km / KM_PER_DEGREE
-        dlon = radius_km / (KM_PER_DEGREE * max(0.01, math.cos(math.radians(latitude))))
-        return self.filter(
-            latitude__range=(latitude - dlat, latitude + dlat), longitude__range=(longitude - dlon, longitude + dlon)
+        """Listings whose grid point lies in the circle; where in its cell a listing is decides nothing."""
+        grid_latitude = Least(90.0, Greatest(-90.0, (Floor(F("latitude") * KM_PER_DEGREE) + 0.5) / KM_PER_DEGREE))
+        width = 1 / KM_PER_DEGREE / Greatest(0.01, Cos(Radians(F("grid_latitude"))))
+        grid_longitude = Least(180.0, Greatest(-180.0, (Floor(F("longitude") / F("cell_width")) + 0.5) * F("cell_width")))
+        haversine = Power(Sin(Radians(F("grid_latitude") - latitude) / 2), 2) + Value(
+            math.cos(math.radians(latitude))
+        ) * Cos(Radians(F("grid_latitude"))) * Power(Sin(Radians(F("grid_longitude") - longitude) / 2), 2)
+        reach = math.sin(min(radius_km / (2 * EARTH_RADIUS_KM), math.pi / 2)) ** 2
+        return (
+            self.filter(_box(latitude, longitude, radius_km + CELL_SLACK_KM))
+            .alias(grid_latitude=grid_latitude)
+            .alias(cell_width=width)
+            .alias(grid_longitude=grid_longitude)
+            .alias(haversine=haversine)
+            .filter(haversine__lte=reach)
         )
+
+
+def _box(latitude: float, longitude: float, radius_km: float) -> Q:
+    """A cheap first cut around the circle; none in longitude where the circle meets a pole or the date line."""
+    half_height = radius_km / KM_PER_DEGREE
+    box = Q(latitude__range=(latitude - half_height, latitude + half_height), longitude__isnull=False)
+    edge = abs(latitude) + half_height
+    if edge < 89:
+        half_width = half_height / math.cos(math.radians(edge))
+        if abs(longitude) + half_width < 180:
+            box &= Q(longitude__range=(longitude - half_width, longitude + half_width))
+    return box

@@ -1,0 +1,109 @@
+"""Publishing, changing and removing: actions over more than one row, or over rows and files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Max
+from django.utils import timezone
+
+from .models import SEPARATOR, Category, Listing, ListingImage
+from .uploads import CheckedPhoto
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AnonymousUser, User
+
+
+class ListingGone(Exception):
+    """The listing was removed, or may no longer be edited by this person, since it was read."""
+
+
+class TooManyPhotos(Exception):
+    """The photos would exceed what a listing may have; the message is for the seller."""
+
+
+def ensure_category(path: str) -> Category:
+    """The category at this path, made with everything above it where it is missing."""
+    category: Category | None = None
+    walked: list[str] = []
+    for name in path.split(SEPARATOR):
+        walked.append(name)
+        category, _ = Category.objects.get_or_create(
+            path=SEPARATOR.join(walked), defaults={"name": name, "parent": category}
+        )
+    if category is None:
+        raise ValueError("A category path holds at least one name.")
+    return category
+
+
+def change(listing: Listing, user: User | AnonymousUser, changes: dict[str, Any]) -> Listing:
+    """Write these fields unless the listing left this person's hands since it was read: a removed one stays removed."""
+    changed = Listing.objects.editable_by(user).filter(pk=listing.pk).update(**changes, updated_at=timezone.now())
+    if not changed:
+        raise ListingGone
+    for name, value in changes.items():
+        setattr(listing, name, value)
+    return listing
+
+
+def remove(listing: Listing) -> None:
+    Listing.objects.filter(pk=listing.pk).exclude(status=Listing.Status.REMOVED).update(
+        status=Listing.Status.REMOVED, updated_at=timezone.now()
+    )
+
+
+def room_for_photos(listing_id: int) -> int:
+    """How many photos may still be added; rejected ones take no place."""
+    kept = ListingImage.objects.filter(listing=listing_id).exclude(state=ListingImage.State.REJECTED).count()
+    return max(0, settings.PHOTOS_PER_LISTING - kept)
+
+
+def add_photos(listing: Listing, photos: Sequence[CheckedPhoto]) -> list[ListingImage]:
+    """Store the files, then all rows or none; a refusal or a failed commit leaves no file behind.
+
+    Files are written before the transaction, so the listing's lock is held for milliseconds. The transaction is the
+    outermost one: nobody can roll it back after this returned.
+    """
+    images: list[ListingImage] = []
+    try:
+        for photo in photos:
+            image = ListingImage(listing=listing, sha256=photo.sha256, width=photo.width, height=photo.height)
+            images.append(image)
+            image.original.save(f"photo{photo.suffix}", photo.file, save=False)
+        with transaction.atomic(durable=True):
+            _add_rows(listing, images)
+    except BaseException:
+        _delete_files(images)
+        raise
+    return images
+
+
+def _add_rows(listing: Listing, images: Sequence[ListingImage]) -> None:
+    """Number and insert; the locked listing row makes concurrent uploads take turns."""
+    present = Listing.objects.select_for_update().exclude(status=Listing.Status.REMOVED).filter(pk=listing.pk)
+    if not present.exists():
+        raise ListingGone
+    room = room_for_photos(listing.pk)
+    if len(images) > room:
+        raise TooManyPhotos(too_many_sentence(room))
+    last = ListingImage.objects.filter(listing=listing).aggregate(last=Max("position"))["last"]
+    for position, image in enumerate(images, 0 if last is None else last + 1):
+        image.position = position
+        image.save(force_insert=True)
+
+
+def too_many_sentence(room: int) -> str:
+    most = settings.PHOTOS_PER_LISTING
+    left = f"it has room for {room} more" if room else "it is full; delete one first"
+    return f"A listing has at most {most} photos: {left}."
+
+
+def _delete_files(images: Iterable[ListingImage]) -> None:
+    for image in images:
+        if image.original.name:
+            with suppress(OSError):
+                image.original.storage.delete(image.original.name)

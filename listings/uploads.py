@@ -1,0 +1,77 @@
+"""What a seller sends, before anything is decoded: streamed to disk, hashed, and judged by size and header alone."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.core.files.base import File
+from django.core.files.uploadedfile import TemporaryUploadedFile
+from django.core.files.uploadhandler import FileUploadHandler
+
+from ml.images import PhotoRefused, sniff
+
+# Beside the photos a request holds boundaries and part headers.
+REQUEST_MAX_BYTES = settings.PHOTO_MAX_BYTES * settings.PHOTOS_PER_LISTING + 1024 * 1024
+
+
+@dataclass(frozen=True)
+class CheckedPhoto:
+    """A file whose header says that it is a photo we can decode."""
+
+    file: File
+    sha256: str
+    width: int
+    height: int
+    suffix: str
+
+
+class PhotoUpload(TemporaryUploadedFile):
+    """A photo on disk; `size` is what was sent, of which no more than the limit was kept."""
+
+    sha256 = ""
+
+
+class PhotoUploadHandler(FileUploadHandler):
+    """Write each file to disk and hash it on the way; what lies beyond the size limit is read and dropped."""
+
+    def new_file(self, *args, **kwargs) -> None:
+        super().new_file(*args, **kwargs)
+        self.digest = hashlib.sha256()
+        # A fixed name: the sender's may be too long for the file system.
+        self.file = PhotoUpload("photo", self.content_type, 0, self.charset, self.content_type_extra)
+
+    def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
+        if start + len(raw_data) <= settings.PHOTO_MAX_BYTES:
+            self.file.write(raw_data)
+            self.digest.update(raw_data)
+
+    def file_complete(self, file_size: int) -> PhotoUpload:
+        self.file.seek(0)
+        self.file.size = file_size
+        self.file.sha256 = self.digest.hexdigest()
+        return self.file
+
+    def upload_interrupted(self) -> None:
+        if self.file is not None:
+            self.file.close()
+
+
+def check(upload: File) -> CheckedPhoto:
+    """Raise `PhotoRefused`, with a sentence for the seller, unless size and header are those of a photo."""
+    if (upload.size or 0) > settings.PHOTO_MAX_BYTES:
+        limit = settings.PHOTO_MAX_BYTES // (1024 * 1024)
+        raise PhotoRefused(f"The photo is larger than {limit} MB. Save it smaller and send it again.", "too_large")
+    upload.seek(0)
+    header = sniff(upload)
+    digest = getattr(upload, "sha256", "") or _sha256(upload)
+    upload.seek(0)
+    return CheckedPhoto(upload, digest, header.width, header.height, f".{header.format.lower()}")
+
+
+def _sha256(upload: File) -> str:
+    digest = hashlib.sha256()
+    for chunk in upload.chunks():
+        digest.update(chunk)
+    return digest.hexdigest()
