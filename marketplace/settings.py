@@ -1,10 +1,13 @@
 """Every setting, read from the environment. A value that makes no sense stops the start with one sentence."""
 
+from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import environ
-from celery.schedules import timedelta
 from django.core.exceptions import ImproperlyConfigured
+
+from .paths import broker_socket
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -17,6 +20,14 @@ def positive(name: str, default: float) -> float:
     if value <= 0:
         raise ImproperlyConfigured(f"{name} is {value}; it must be greater than zero.")
     return value
+
+
+def _next_database(url: str) -> str:
+    """The cache's address: beside the broker's database, never in it, because caches are flushed."""
+    parts = urlsplit(url)
+    if parts.scheme == "unix":
+        return parts._replace(query="db=1").geturl()
+    return parts._replace(path=f"/{int(parts.path.strip('/') or 0) + 1}").geturl()
 
 
 def _secret_key() -> str:
@@ -83,7 +94,7 @@ TEMPLATES = [
     },
 ]
 
-# Database: PostgreSQL in production; SQLite (WAL set once by `manage.py prepare_database`) where no DATABASE_URL is given.
+# Database: PostgreSQL in production; where no DATABASE_URL is given SQLite, its WAL set by `manage.py prepare_database`.
 DATABASE_URL = env.str("DATABASE_URL", "")
 if DATABASE_URL:
     DATABASES = {"default": env.db_url_config(DATABASE_URL)}
@@ -102,12 +113,12 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Broker and cache: `make run` starts a private server and passes its socket as REDIS_URL.
-REDIS_URL = env.str("REDIS_URL", f"unix://{VAR_DIR / 'run' / 'valkey.sock'}")
+REDIS_URL = env.str("REDIS_URL", f"unix://{broker_socket(VAR_DIR)}")
 REDIS_TIMEOUT = positive("REDIS_TIMEOUT", 0.3)  # seconds a save may spend on a broker that does not answer
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
-        "LOCATION": env.str("CACHE_URL", f"{REDIS_URL}?db=1" if REDIS_URL.startswith("unix") else f"{REDIS_URL.rstrip('/')}/1" if REDIS_URL.count("/") < 3 else REDIS_URL),
+        "LOCATION": env.str("CACHE_URL", "") or _next_database(REDIS_URL),
         "OPTIONS": {"socket_connect_timeout": REDIS_TIMEOUT, "socket_timeout": REDIS_TIMEOUT},
     }
 }

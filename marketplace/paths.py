@@ -1,0 +1,20 @@
+"""Where things lie below VAR_DIR, for settings and supervisor alike; imports nothing of Django."""
+
+import hashlib
+import tempfile
+from pathlib import Path
+
+SOCKET_PATH_BYTES = 100  # the kernel's limit is 108 on Linux, 104 on macOS
+
+
+def run_directory(var: Path) -> Path:
+    """The 0700 directory of locks and sockets: `run` below `var`, or a short stand-in where that path is too long."""
+    usual = var / "run"
+    if len(str(usual / "valkey.sock").encode()) <= SOCKET_PATH_BYTES:
+        return usual
+    digest = hashlib.sha256(str(var).encode()).hexdigest()[:12]
+    return Path(tempfile.gettempdir()) / f"marketplace-{digest}"
+
+
+def broker_socket(var: Path) -> Path:
+    return run_directory(var) / "valkey.sock"

@@ -1,0 +1,39 @@
+"""The schema, and SQLite's journal: switching it costs an exclusive lock, so it happens here and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.core.management import call_command
+from django.db import connection
+
+MIGRATION_LOCK = 0x6D61726B6574  # "market"; any constant that nothing else locks
+
+
+def prepare_database(verbosity: int = 0) -> None:
+    """Bring the schema up to date; of several containers that start together, one migrates and the others wait."""
+    if connection.vendor == "sqlite":
+        set_wal()
+    with one_at_a_time():
+        call_command("migrate", interactive=False, verbosity=verbosity)
+
+
+def set_wal() -> None:
+    """Let readers go on while one writes; the mode is stored in the file."""
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA journal_mode=WAL")
+
+
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    if connection.vendor != "postgresql":
+        yield
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", [MIGRATION_LOCK])
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [MIGRATION_LOCK])

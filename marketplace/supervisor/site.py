@@ -1,0 +1,75 @@
+"""What is to run, read once from the environment; a value that makes no sense stops the start with one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from marketplace.paths import broker_socket
+
+from .errors import CannotStart
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# FAISS, OpenBLAS and torch would each start one thread per core in every process.
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+
+@dataclass(frozen=True)
+class Site:
+    var: Path
+    port: int
+    web_processes: int
+    embedding_processes: int
+    stop_grace: float
+    log_level: str
+    demo: bool
+    redis_url: str  # empty: start a private broker
+    environ: Mapping[str, str]
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> Site:
+        return cls(
+            var=Path(environ.get("VAR_DIR") or ROOT / "var").absolute(),
+            port=whole_number(environ, "PORT", 8000, 65535),
+            web_processes=whole_number(environ, "WEB_PROCESSES", 2, 64),
+            embedding_processes=whole_number(environ, "EMBEDDING_PROCESSES", 1, 64),
+            stop_grace=float(whole_number(environ, "WORKER_STOP_GRACE_SECONDS", 30, 3600)),
+            log_level=environ.get("LOG_LEVEL") or "WARNING",
+            demo=environ.get("DEMO", "1") != "0",
+            redis_url=environ.get("REDIS_URL", ""),
+            environ=environ,
+        )
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def own_broker(self) -> bool:
+        return not self.redis_url
+
+    def child_environment(self) -> dict[str, str]:
+        """The environment of every child: what the caller set wins over what `make run` would choose."""
+        return {
+            "DJANGO_SETTINGS_MODULE": "marketplace.settings",
+            "EMBEDDER_WEIGHTS": "untrained",
+            "PYTHONUNBUFFERED": "1",
+            **self.environ,
+            "VAR_DIR": str(self.var),
+            "PORT": str(self.port),
+            "WEB_PROCESSES": str(self.web_processes),
+            "REDIS_URL": self.redis_url or f"unix://{broker_socket(self.var)}",
+        }
+
+
+def whole_number(environ: Mapping[str, str], name: str, default: int, most: int) -> int:
+    text = environ.get(name) or str(default)
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if not 1 <= value <= most:
+        raise CannotStart(f"{name} is '{text}'; it must be a whole number from 1 to {most}.")
+    return value

@@ -1,0 +1,164 @@
+"""The loop: start in order, relay what children say, restart what dies, stop everything in time.
+
+One thread only: children ask the kernel to die with the thread that forked them.
+"""
+
+from __future__ import annotations
+
+import selectors
+import signal
+import time
+from collections.abc import Iterable
+from types import FrameType
+
+from marketplace.paths import broker_socket
+
+from . import roles
+from .console import Console, welcome
+from .errors import CannotStart
+from .home import Home
+from .probe import broker_answers, readiness, refuse_port_in_use
+from .process import Process
+from .roles import Role
+from .site import Site
+
+TICK = 0.1
+SECOND_SIGNAL_SECONDS = 1.0  # `make` forwards the terminal's signal: that one is not impatience
+SAY_NOT_READY_SECONDS = 60.0
+
+
+class Supervisor:
+    def __init__(self, site: Site, console: Console) -> None:
+        self.site = site
+        self.console = console
+        self.home = Home(site.var)
+        self._environ = site.child_environment()
+        self._processes: list[Process] = []
+        self._selector = selectors.DefaultSelector()
+        self._stop_asked = 0.0
+        self._hurry = False
+
+    def run(self) -> int:
+        with self.home.taken():
+            refuse_port_in_use(self.site.port)
+            if not self._environ.get("SECRET_KEY"):
+                self.home.ensure_secret_key()
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, self._on_signal)
+            try:
+                return self._run()
+            finally:
+                self._stop_everything()
+
+    def _run(self) -> int:
+        if self.site.own_broker:
+            self._start_broker()
+        if status := self._run_to_end(roles.manage("prepare", "prepare")):
+            return 0 if self._stop_asked else status
+        self._start(roles.services(self.site))
+        self._wait_until_ready()
+        self._draw_demo()
+        while not self._stop_asked:
+            self._tick()
+        return 0
+
+    def _draw_demo(self) -> None:
+        """Fill an empty site while it already answers; a run that was interrupted is finished by the next one."""
+        if self.site.demo and self.home.demo_is_wanted() and not self._stop_asked:
+            self.console.say("drawing the demo catalogue; the site fills while you look.")
+            if self._run_to_end(roles.manage("demo", "demo")) == 0:
+                self.home.demo_is_done()
+
+    def _start_broker(self) -> None:
+        socket = broker_socket(self.site.var)
+        socket.unlink(missing_ok=True)
+        self._start([roles.broker(self.site)])
+        deadline = time.monotonic() + 10
+        while not self._stop_asked and not broker_answers(socket):
+            if time.monotonic() > deadline:
+                raise CannotStart(f"the private broker does not answer on {socket}; its lines above say why.")
+            self._tick()
+
+    def _wait_until_ready(self) -> None:
+        complain_at = time.monotonic() + SAY_NOT_READY_SECONDS
+        while not self._stop_asked and (status := readiness(self.site.port)) != 200:
+            if time.monotonic() > complain_at:
+                self.console.say(f"still not ready: {self.site.url}/health/ready answers {status or 'nothing'}.")
+                complain_at = time.monotonic() + SAY_NOT_READY_SECONDS
+            self._tick()
+        if not self._stop_asked:
+            for line in welcome(self.site, self.site.var / "admin-password"):
+                self.console.say(line)
+
+    def _start(self, wanted: Iterable[Role]) -> None:
+        for role in wanted:
+            process = Process(role, self._environ)
+            self._processes.append(process)
+            self._launch(process)
+
+    def _launch(self, process: Process) -> None:
+        process.start()
+        self._selector.register(process.output, selectors.EVENT_READ, process)  # type: ignore[arg-type]
+        self._record()
+
+    def _run_to_end(self, role: Role) -> int:
+        """Run a command beside the services; its exit status."""
+        self._start([role])
+        process = self._processes.pop()
+        while (status := process.death()) is None:
+            if self._stop_asked:
+                self._processes.append(process)
+                return 1
+            self._tick()
+        self._close(process)
+        return status
+
+    def _tick(self) -> None:
+        """Relay lines, bury the dead, restart what is due."""
+        for key, _ in self._selector.select(TICK):
+            self._relay(key.data)
+        for process in self._processes:
+            if (status := process.death()) is not None:
+                self._close(process)
+                if not self._stop_asked:
+                    delay = process.restart_at - time.monotonic()
+                    self.console.line(process.role.name, f"ended with status {status}; starts again in {delay:.1f} s.")
+            elif process.pid is None and not self._stop_asked and time.monotonic() >= process.restart_at:
+                self._launch(process)
+
+    def _relay(self, process: Process) -> None:
+        for line in process.lines():
+            self.console.line(process.role.name, line)
+
+    def _close(self, process: Process) -> None:
+        self._relay(process)
+        self._selector.unregister(process.output)  # type: ignore[arg-type]
+        process.bury()
+        self._record()
+
+    def _record(self) -> None:
+        self.home.record({process.role.name: process.pid for process in self._processes if process.pid})
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        now = time.monotonic()
+        if not self._stop_asked:
+            self._stop_asked = now
+        elif now - self._stop_asked > SECOND_SIGNAL_SECONDS:
+            self._hurry = True
+
+    def _stop_everything(self) -> None:
+        """Workers and web first, each with its grace; the broker they talk to last."""
+        self._stop_asked = self._stop_asked or time.monotonic()
+        self.console.say("stopping; Ctrl-C again stops at once.")
+        last = [process for process in self._processes if process.role.name == "broker"]
+        self._stop([process for process in self._processes if process not in last])
+        self._stop(last)
+        self.console.say("stopped.")
+
+    def _stop(self, processes: list[Process]) -> None:
+        for process in processes:
+            process.stop()
+        while any(process.pid for process in processes):
+            for process in processes:
+                process.kill_if_late(hurry=self._hurry)
+            self._tick()
