@@ -1,0 +1,110 @@
+"""Makes a model directory: weights, inference graph, recipe. Built beside its place, checked, renamed into it."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from .embedder import Embedder, Vectors
+from .preprocess import Pixels
+from .recipe import GRAPH, WEIGHTS, ModelFilesError, Recipe, file_sha256
+from .resnet import UnitLength
+from .runtime import import_openvino
+from .weights import network_with
+
+MIN_AGREEMENT = 0.999  # cosine between the runtime's vector and torch's in float32
+
+
+def build(
+    directory: str | Path, version: str, *, weights: str = "untrained", arch: str = "resnet50", dim: int = 1000
+) -> Recipe:
+    """Write the model `version` to `directory`, which must not exist.
+
+    Raises:
+        ModelFilesError: `directory` exists, or the graph does not agree with the network.
+        WeightsError, UnknownArchitectureError: see `ml.weights`.
+    """
+    directory = Path(directory)
+    if directory.exists():
+        raise ModelFilesError(f"{directory} exists already; models are never overwritten. Choose another directory.")
+    network = network_with(weights, arch, dim)
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", suffix=".part", dir=directory.parent))
+    try:
+        recipe = _write(part, network, Recipe(version, arch, dim, weights, sha256="", files={}))
+        _check_agreement(part, network, recipe)
+        _publish(part, directory)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return recipe
+
+
+def _write(part: Path, network: nn.Module, recipe: Recipe) -> Recipe:
+    state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+    save_file(state, part / WEIGHTS)
+    import_openvino().save_model(_graph(network, recipe), part / GRAPH[0], compress_to_fp16=False)
+    files = {name: file_sha256(part / name) for name in (WEIGHTS, *GRAPH)}
+    recipe = dataclasses.replace(recipe, sha256=files[WEIGHTS], files=files)
+    recipe.write(part)
+    return recipe
+
+
+def _graph(network: nn.Module, recipe: Recipe) -> Any:
+    """uint8[N, S, S, 3] -> float32[N, dim] of length 1, as an OpenVINO model."""
+    ov = import_openvino()
+    example = torch.zeros(2, 3, recipe.size, recipe.size)
+    graph = ov.convert_model(UnitLength(network).eval(), example_input=example, input=[-1, 3, recipe.size, recipe.size])
+    steps = ov.preprocess.PrePostProcessor(graph)
+    steps.input().tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
+    steps.input().model().set_layout(ov.Layout("NCHW"))
+    steps.input().preprocess().convert_element_type(ov.Type.f32).mean(list(recipe.mean)).scale(list(recipe.std))
+    return steps.build()
+
+
+def _check_agreement(part: Path, network: nn.Module, recipe: Recipe) -> None:
+    """Admit the graph only if it computes what the network computes, at the precision it will run with."""
+    pictures = np.random.default_rng(0).integers(0, 256, (4, recipe.size, recipe.size, 3), dtype=np.uint8)
+    agreement = float(
+        (Embedder.load(part).embed(pictures) * torch_vectors(network, pictures, recipe)).sum(axis=1).min()
+    )
+    if not agreement >= MIN_AGREEMENT:
+        raise ModelFilesError(
+            f"The exported graph agrees with its network to cosine {agreement:.4f}, below {MIN_AGREEMENT}; "
+            "nothing was written."
+        )
+
+
+def torch_vectors(network: nn.Module, pictures: Pixels, recipe: Recipe) -> Vectors:
+    """What `Embedder.embed` approximates: uint8[N, S, S, 3] -> float32[N, dim], in torch, in float32."""
+    scaled = (torch.tensor(pictures, dtype=torch.float32) - torch.tensor(recipe.mean)) / torch.tensor(recipe.std)
+    with torch.inference_mode():
+        return UnitLength(network).eval()(scaled.permute(0, 3, 1, 2)).numpy()
+
+
+def _publish(part: Path, directory: Path) -> None:
+    """Rename a complete directory into place; what a power cut leaves is either all of it or none."""
+    part.chmod(0o755)
+    for path in (*part.iterdir(), part):
+        _sync(path)
+    try:
+        part.rename(directory)
+    except OSError as exc:
+        raise ModelFilesError(f"{directory} cannot be written: {exc.strerror}.") from exc
+    _sync(directory.parent)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

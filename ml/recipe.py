@@ -1,0 +1,100 @@
+"""What a model directory holds and how its pictures were prepared; written last, so its presence means "complete"."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+RECIPE = "recipe.json"
+WEIGHTS = "weights.safetensors"
+GRAPH = ("embedder.xml", "embedder.bin")
+FORMAT = 1
+
+IMAGENET_MEAN = (123.675, 116.28, 103.53)  # of values 0 to 255
+IMAGENET_STD = (58.395, 57.12, 57.375)
+
+
+class ModelFilesError(Exception):
+    """A model directory is missing, incomplete, damaged or made by another recipe."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How pixels become vectors: architecture, dimension, preprocessing, precision, and the sha256 of every file."""
+
+    version: str
+    arch: str
+    dim: int
+    weights: str
+    sha256: str
+    files: dict[str, str]
+    size: int = 224
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+    resize: str = "shorter-side"
+    crop: str = "center"
+    filter: str = "bilinear"
+    precision: str = "auto"
+    format: int = FORMAT
+
+    def as_dict(self) -> dict[str, Any]:
+        """The recipe as `recipe.json` holds it."""
+        return json.loads(json.dumps(asdict(self)))
+
+    def write(self, directory: Path) -> None:
+        """Write `recipe.json`; call it after every other file of `directory` is there."""
+        (directory / RECIPE).write_text(json.dumps(self.as_dict(), indent=2) + "\n")
+
+    @classmethod
+    def read(cls, directory: Path) -> Recipe:
+        """Read `recipe.json`.
+
+        Raises:
+            ModelFilesError: it is missing, unreadable, or asks for a preparation this code does not do.
+        """
+        path = directory / RECIPE
+        try:
+            fields = json.loads(path.read_text())
+            recipe = cls(**fields)
+        except FileNotFoundError as exc:
+            raise ModelFilesError(f"{path} is missing: {directory} holds no model.") from exc
+        except (OSError, ValueError, TypeError) as exc:
+            raise ModelFilesError(f"{path} is not a model recipe: {exc}.") from exc
+        recipe._refuse_foreign(path)
+        return recipe
+
+    def _refuse_foreign(self, path: Path) -> None:
+        for name in ("format", "resize", "crop", "filter", "precision"):
+            known, found = getattr(type(self), name), getattr(self, name)
+            if found != known:
+                raise ModelFilesError(f"{path} says {name} = {found!r}; this version of the code knows only {known!r}.")
+        if not (isinstance(self.dim, int) and self.dim > 0 and isinstance(self.size, int) and self.size > 0):
+            raise ModelFilesError(
+                f"{path} says dim = {self.dim!r}, size = {self.size!r}; both must be whole numbers above 0."
+            )
+
+    def verify(self, directory: Path, names: tuple[str, ...]) -> None:
+        """Compare files with the checksums of the recipe.
+
+        Raises:
+            ModelFilesError: a file is missing or its sha256 differs.
+        """
+        for name in names:
+            path = directory / name
+            try:
+                found = file_sha256(path)
+            except OSError as exc:
+                raise ModelFilesError(f"{path} cannot be read: {exc.strerror}.") from exc
+            if found != self.files.get(name):
+                raise ModelFilesError(
+                    f"{path} is damaged: its sha256 is not the one in {RECIPE}. Export the model again."
+                )
+
+
+def file_sha256(path: Path) -> str:
+    """The sha256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

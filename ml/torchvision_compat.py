@@ -1,0 +1,44 @@
+"""Makes `import torchvision` work beside a CPU build of torch.
+
+The published torchvision wheel is built for CUDA; beside a CPU build its compiled operators do not load, and its
+import stops at the first that is missing. Networks and transforms need none of them, so the schemas are enough.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+
+import torch
+
+SCHEMAS = (
+    "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+    "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+)
+
+_fragments: list[torch.library.Library] = []  # a collected fragment takes its schemas with it
+
+
+def import_torchvision() -> ModuleType:
+    """Return the `torchvision` module; where its plain import works, nothing else happens."""
+    try:
+        import torchvision
+    except RuntimeError as exc:
+        if "torchvision::nms" not in str(exc):
+            raise
+        _forget_half_import()
+        _register_schemas()
+        import torchvision
+    return torchvision
+
+
+def _forget_half_import() -> None:
+    for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
+        del sys.modules[name]
+
+
+def _register_schemas() -> None:
+    fragment = torch.library.Library("torchvision", "FRAGMENT")
+    for schema in SCHEMAS:
+        fragment.define(schema)
+    _fragments.append(fragment)
