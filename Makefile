@@ -1,0 +1,48 @@
+# Everything a person types. Nothing here needs root, a database server or a broker.
+
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := scripts/pip $(PY)
+RUNTIME := $(VENV)/.runtime
+DEVELOPMENT := $(VENV)/.development
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint format bench clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+
+setup: $(DEVELOPMENT) ## the environment in .venv, for running and testing; afterwards nothing needs the network
+
+run: $(RUNTIME) ## the whole site on http://127.0.0.1:8000 (PORT, VAR_DIR, DATABASE_URL, REDIS_URL change what it uses)
+	@$(PY) -m marketplace.supervisor
+
+test: $(DEVELOPMENT) ## every test: SQLite, then PostgreSQL, then the whole stack
+	@$(PY) -m tests.run
+
+lint: $(DEVELOPMENT) ## ruff, mypy, import rules
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+format: $(DEVELOPMENT) ## rewrite the code as `make lint` wants it
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+bench: $(DEVELOPMENT) ## freshness: how long until a saved photo is found (BENCH=name for another)
+	$(PY) -m benchmarks $(or $(BENCH),freshness)
+
+clean: ## forget the environment; data in var/ stays
+	rm -rf $(VENV)
+
+$(PY):
+	@scripts/venv $(VENV) $(PYTHON)
+
+$(RUNTIME): requirements.txt | $(PY)
+	@$(PIP) -r requirements.txt
+	@touch $@
+
+$(DEVELOPMENT): requirements.txt requirements-dev.txt | $(PY)
+	@$(PIP) -r requirements-dev.txt
+	@touch $(RUNTIME) $@

@@ -1,0 +1,84 @@
+"""`make test`: three runs of pytest and one sum, which says how many tests ran on which database.
+
+1. everything but acceptance, on SQLite; 2. what touches the database again, on a private PostgreSQL;
+3. the acceptance tests, one after another, because each starts a whole site.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+PARALLEL = ("-n", "auto", "--maxprocesses=4", "--dist=worksteal")
+PYTEST_OK = (0, 5)  # 5: no test was selected
+
+
+@dataclass(frozen=True)
+class Run:
+    name: str
+    arguments: tuple[str, ...]
+    postgres: bool = False
+
+
+RUNS = (
+    Run("SQLite", ("-m", "not acceptance", *PARALLEL)),
+    Run("PostgreSQL", ("-m", "not acceptance", "--only-database", *PARALLEL), postgres=True),
+    Run("Whole stack", ("-m", "acceptance", "-p", "no:randomly", "--durations=5")),
+)
+
+
+@dataclass(frozen=True)
+class Count:
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+    def __add__(self, other: Count) -> Count:
+        return Count(self.passed + other.passed, self.failed + other.failed, self.skipped + other.skipped)
+
+    def __str__(self) -> str:
+        return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
+
+
+def count(report: Path) -> Count:
+    """What a JUnit report counts; a run that died without one counts as one failure."""
+    if not report.exists():
+        return Count(failed=1)
+    suites = ET.parse(report).getroot().iter("testsuite")  # noqa: S314 - pytest wrote it a moment ago
+    total = Count()
+    for suite in suites:
+        failed = int(suite.get("failures", 0)) + int(suite.get("errors", 0))
+        skipped = int(suite.get("skipped", 0))
+        total += Count(int(suite.get("tests", 0)) - failed - skipped, failed, skipped)
+    return total
+
+
+def execute(run: Run, report: Path, extra: list[str]) -> tuple[Count, int]:
+    environ = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
+    pytest = [sys.executable, "-m", "pytest", "-rs", f"--junitxml={report}", *run.arguments, *extra]
+    wrapped = [sys.executable, "-m", "tests.postgres", "--", *pytest] if run.postgres else pytest
+    status = subprocess.run(wrapped, env=environ, stdin=subprocess.DEVNULL, check=False).returncode
+    return count(report), 0 if status in PYTEST_OK else status
+
+
+def main(extra: list[str]) -> int:
+    lines, total, worst = [], Count(), 0
+    with tempfile.TemporaryDirectory(prefix="mp-report-") as reports:
+        for number, run in enumerate(RUNS):
+            print(f"\n== {run.name}", flush=True)
+            began = time.monotonic()
+            counted, status = execute(run, Path(reports) / f"{number}.xml", extra)
+            lines.append(f"{run.name:<12} {counted}  ({time.monotonic() - began:.0f} s)")
+            total, worst = total + counted, worst or status
+    print("", *lines, "", total, sep="\n")
+    return worst
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
