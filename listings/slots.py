@@ -1,0 +1,44 @@
+"""Named holes in pages and in the admin, which other rooms fill, so that this one need not know them.
+
+| hole                 | where                       | context given to the filler                    |
+|----------------------|-----------------------------|------------------------------------------------|
+| `site_banner`        | top of every page           | `request` (None on error pages)                |
+| `similar_strip`      | listing page                | `request`, `listing`                           |
+| `photo_search`       | answer of search by photo   | `request`, `photo`: the uploaded file, checked |
+| `admin_similar_panel`| admin page of a listing     | `request`, `listing`                           |
+
+A filler answers HTML and explains its own troubles in it ("not ready yet"). What it raises is a bug and is not hidden,
+but for `photo_search`, which may raise `PhotoRefused`: the page shows that sentence beside the field.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.utils.safestring import SafeString
+
+HOLES = frozenset({"site_banner", "similar_strip", "photo_search", "admin_similar_panel"})
+
+Filler = Callable[..., SafeString]
+
+_fillers: dict[str, Filler] = {}
+
+
+class UnknownSlot(LookupError):
+    """No page has a hole of this name."""
+
+
+def register(name: str, function: Filler) -> None:
+    """Fill a hole, in place of whoever filled it before."""
+    _fillers[_known(name)] = function
+
+
+def render(name: str, **context: Any) -> SafeString:
+    """What fills the hole; nothing where nobody does."""
+    filler = _fillers.get(_known(name))
+    return filler(**context) if filler else SafeString("")
+
+
+def _known(name: str) -> str:
+    if name not in HOLES:
+        raise UnknownSlot(f"There is no slot '{name}'; the slots are {', '.join(sorted(HOLES))}.")
+    return name

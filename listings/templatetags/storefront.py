@@ -1,0 +1,58 @@
+"""What templates of every room use to show a listing."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from django import template
+from django.conf import settings
+from django.template import Context
+from django.utils.safestring import SafeString
+
+from listings import slots
+from listings.models import Listing, ListingImage
+
+register = template.Library()
+
+SYMBOLS = {"GBP": "£", "EUR": "€", "USD": "$", "JPY": "¥"}
+
+
+@register.simple_tag(takes_context=True)
+def slot(context: Context, name: str, **values: Any) -> SafeString:
+    """`{% slot "similar_strip" listing=listing %}`: the hole's content, given the request too."""
+    return slots.render(name, request=context.get("request"), **values)
+
+
+@register.filter
+def price(amount: Decimal | None) -> str:
+    """The price as people read it: none stated and given away are not numbers."""
+    if amount is None:
+        return "Price on request"
+    if amount == 0:
+        return "Free"
+    number = f"{amount:,.0f}" if amount == amount.to_integral_value() else f"{amount:,.2f}"
+    return f"{currency_sign()}{number}"
+
+
+@register.simple_tag
+def currency_sign() -> str:
+    currency = settings.MARKETPLACE_CURRENCY
+    return SYMBOLS.get(currency, f"{currency} ")
+
+
+@register.simple_tag
+def site_name() -> str:
+    return settings.MARKETPLACE_NAME
+
+
+@register.filter
+def lead_photo(listing: Listing) -> ListingImage | None:
+    """The first photo that can be shown; costs no query where `images` are prefetched."""
+    return next((image for image in listing.images.all() if image.thumb_file), None)
+
+
+@register.filter
+def photo_alt(image: ListingImage, title: str) -> str:
+    """Text for who cannot see the photo: photos have no captions, so the title and the place in the row must do."""
+    return title if image.position == 0 else f"{title}, photo {image.position + 1}"
