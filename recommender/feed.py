@@ -54,7 +54,7 @@ READ_POSTGRESQL = """
 """
 
 READ_SQLITE = """
-    SELECT (SELECT COALESCE(MAX(id), 0) FROM recommender_indexchange),
+    SELECT COALESCE((SELECT seq FROM sqlite_sequence WHERE name = 'recommender_indexchange'), 0),
            head.epoch, head.horizon, head.snapshot_id, change.listing_id, change.model_id
     FROM recommender_indexhead head LEFT JOIN (
         SELECT listing_id, model_id FROM recommender_indexchange
@@ -84,9 +84,8 @@ def read(position: str, model_id: int, limit: int = 100_000) -> Page:
     current, epoch, horizon, snapshot_id = rows[0][:4]
     changes = [row[4:] for row in rows if row[4] is not None]
     complete = len(changes) <= limit
-    new = current if postgresql else str(max(int(current), int(position or 0)))
     return Page(
-        position=new if complete else position,
+        position=str(current) if complete else position,
         epoch=epoch if isinstance(epoch, uuid.UUID) else uuid.UUID(epoch),
         horizon=horizon,
         snapshot_id=snapshot_id,
@@ -107,7 +106,7 @@ def current_position() -> str:
     sql = (
         "SELECT pg_current_snapshot()::text"
         if connection.vendor == "postgresql"
-        else "SELECT CAST(COALESCE(MAX(id), 0) AS TEXT) FROM recommender_indexchange"
+        else "SELECT CAST(COALESCE(MAX(seq), 0) AS TEXT) FROM sqlite_sequence WHERE name = 'recommender_indexchange'"
     )
     with connection.cursor() as cursor:
         cursor.execute(sql)
@@ -152,10 +151,7 @@ def is_ahead_of_database(position: str) -> bool:
         return _parse(position).xmax > _parse(now).xmax
     if connection.vendor == "postgresql":
         return position not in {"", ZERO}
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT seq FROM sqlite_sequence WHERE name = 'recommender_indexchange'")
-        row = cursor.fetchone()
-    return int(position or 0) > (row[0] if row else 0)
+    return int(position or 0) > int(now)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,18 @@ Nothing outside this package may know which engine runs behind it. Importing it 
 """
 
 from .errors import ForeignVector, IndexNotReady
+from .reader import Index, get_index, start
+from .state import State
 from .where import STATUSES, Candidates, Where
 
-__all__ = ["STATUSES", "Candidates", "ForeignVector", "IndexNotReady", "Where"]
+__all__ = [
+    "STATUSES",
+    "Candidates",
+    "ForeignVector",
+    "Index",
+    "IndexNotReady",
+    "State",
+    "Where",
+    "get_index",
+    "start",
+]

@@ -1,0 +1,75 @@
+"""Takes changed listings into a state: their rows as the database has them now, whatever the change was."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection
+from dataclasses import replace
+
+import numpy as np
+
+from recommender.models import EmbeddingModel
+
+from . import rows
+from .columns import Columns
+from .delta import Delta
+from .snapshot import Snapshot
+from .state import State
+
+
+def empty_snapshot(model: EmbeddingModel, epoch: uuid.UUID, position: str) -> Snapshot:
+    """What every history begins with: nothing, at the beginning of the feed."""
+    return Snapshot(None, None, epoch, model.pk, model.version, model.dim, position, ())
+
+
+def fresh_state(base: Snapshot) -> State:
+    return State(base, tuple(part.live for part in base.parts), Delta.empty(base.dim), base.position)
+
+
+def absorb(state: State, listing_ids: Collection[int], revectored: Collection[int]) -> State:
+    """The state in which these listings are exactly as the database has them; two queries.
+
+    `revectored` are those whose vectors changed; for the others a vector that is known already is not read again.
+    """
+    ids = np.array(sorted(listing_ids), np.int64)
+    columns = rows.read_columns(state.model_id, listing_ids)
+    slot, part, row = _known_places(state, ids, columns)
+    unknown = ((slot < 0) & (part < 0)) | np.isin(columns.listing, list(revectored))
+    slot[unknown], part[unknown], row[unknown] = -1, -1, -1
+    chunks = state.delta.chunks
+    vectors = rows.read_vectors(state.model_id, columns.image[unknown].tolist(), state.dim) if unknown.any() else {}
+    fresh = np.array([image in vectors for image in columns.image.tolist()], bool) & unknown
+    slot[fresh] = chunks.append(np.array([vectors[image] for image in columns.image[fresh].tolist()]))
+    present = fresh | ~unknown
+    new = Delta(columns.take(present), slot[present], part[present], row[present], chunks)
+    return replace(state, alive=_without(state, ids), delta=state.delta.replace(ids, new))
+
+
+def _known_places(state: State, ids: np.ndarray, columns: Columns) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(slot, part, row) int64[n] each of the vectors the state has for these rows; -1 where it has none."""
+    known: dict[tuple[int, int], tuple[int, int, int]] = {}
+    for number, base_part in enumerate(state.base.parts):
+        held = base_part.segment.columns
+        at = held.rows_of(ids)
+        at = at[base_part.live[at]]
+        for listing, image, row in zip(held.listing[at].tolist(), held.image[at].tolist(), at.tolist(), strict=True):
+            known[listing, image] = (-1, number, row)
+    delta = state.delta
+    for at in delta.columns.rows_of(ids).tolist():
+        key = (int(delta.columns.listing[at]), int(delta.columns.image[at]))
+        known[key] = (int(delta.slot[at]), int(delta.part[at]), int(delta.row[at]))
+    keys = zip(columns.listing.tolist(), columns.image.tolist(), strict=True)
+    places = np.array([known.get(key, (-1, -1, -1)) for key in keys], np.int64).reshape(-1, 3)
+    return places[:, 0].copy(), places[:, 1].copy(), places[:, 2].copy()
+
+
+def _without(state: State, ids: np.ndarray) -> tuple[np.ndarray, ...]:
+    """`alive` without these listings; masks that do not change are shared."""
+    alive = []
+    for part, mask in zip(state.base.parts, state.alive, strict=True):
+        at = part.segment.columns.rows_of(ids)
+        if mask[at].any():
+            mask = mask.copy()
+            mask[at] = False
+        alive.append(mask)
+    return tuple(alive)

@@ -1,0 +1,118 @@
+"""The searchable columns of index rows: parallel arrays, one entry per photo, sorted by (listing, image)."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from listings.geo import to_grid
+
+from .where import STATUSES
+
+DTYPES = {
+    "listing": np.int64,
+    "image": np.int64,
+    "category": np.int64,  # -1: none
+    "price": np.int64,  # hundredths of the site's currency; -1: not stated
+    "latitude": np.float64,  # degrees on the 1 km grid; nan: unknown
+    "longitude": np.float64,
+    "created": np.float64,  # epoch seconds
+    "seller": np.int64,
+    "status": np.int8,  # index into STATUSES
+}
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Arrays of one length and of the dtypes above. Never written to once made."""
+
+    listing: np.ndarray
+    image: np.ndarray
+    category: np.ndarray
+    price: np.ndarray
+    latitude: np.ndarray
+    longitude: np.ndarray
+    created: np.ndarray
+    seller: np.ndarray
+    status: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.listing)
+
+    def take(self, rows: np.ndarray) -> Columns:
+        """The given rows (indices or a bool mask), copied."""
+        return Columns(**{name: getattr(self, name)[rows] for name in DTYPES})
+
+    def ranges(self, listing_ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(first, last + 1) int64[m] each: where each listing's rows are."""
+        return np.searchsorted(self.listing, listing_ids, "left"), np.searchsorted(self.listing, listing_ids, "right")
+
+    def rows_of(self, listing_ids: np.ndarray) -> np.ndarray:
+        """int64[r]: indices of every row of these listings."""
+        first, last = self.ranges(listing_ids)
+        found = first < last
+        parts = [np.arange(a, b) for a, b in zip(first[found], last[found], strict=True)]
+        return np.concatenate(parts) if parts else np.empty(0, np.int64)
+
+    def in_order(self) -> Columns:
+        return self.take(self.order())
+
+    def order(self) -> np.ndarray:
+        """int64[n]: the permutation that sorts by listing, then image."""
+        return np.lexsort((self.image, self.listing))
+
+    @classmethod
+    def empty(cls) -> Columns:
+        return cls(**{name: np.empty(0, dtype) for name, dtype in DTYPES.items()})
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Columns]) -> Columns:
+        if not parts:
+            return cls.empty()
+        return cls(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in DTYPES})
+
+    @classmethod
+    def from_rows(cls, rows: Iterable[tuple]) -> Columns:
+        """From database tuples: listing, image, category, price, latitude, longitude, created, seller, status."""
+        encoded = [encode(row) for row in rows]
+        transposed = zip(*encoded, strict=True) if encoded else [()] * len(DTYPES)
+        return cls(
+            **{name: np.array(values, dtype) for (name, dtype), values in zip(DTYPES.items(), transposed, strict=True)}
+        )
+
+    def files(self) -> dict[str, bytes]:
+        """The files of these columns by name, as `.npy` bytes."""
+        files = {}
+        for field in fields(self):
+            buffer = io.BytesIO()
+            np.save(buffer, getattr(self, field.name), allow_pickle=False)
+            files[f"{field.name}.npy"] = buffer.getvalue()
+        return files
+
+    @classmethod
+    def load(cls, directory: Path) -> Columns:
+        """Memory-mapped from a segment's directory.
+
+        Raises: OSError, ValueError where a file is missing or not an array.
+        """
+        return cls(**{name: np.load(directory / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in DTYPES})
+
+
+def encode(row: tuple) -> tuple:
+    """One database tuple in the index's own units."""
+    listing, image, category, price, latitude, longitude, created, seller, status = row
+    point = (np.nan, np.nan) if latitude is None or longitude is None else to_grid(latitude, longitude)
+    return (
+        listing,
+        image,
+        -1 if category is None else category,
+        -1 if price is None else int(price * 100),
+        *point,
+        created.timestamp(),
+        seller,
+        STATUSES.index(status),
+    )

@@ -1,0 +1,44 @@
+"""The compactor's lease on the head: one token at a time, by database time, renewed while work goes on."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from recommender.models import IndexHead
+
+from .errors import LeaseLost
+
+LEASE_SECONDS = 60
+
+
+class Lease:
+    def __init__(self, token: uuid.UUID) -> None:
+        self.token = token
+
+    def renew(self) -> None:
+        """Raises: LeaseLost when another compactor took over."""
+        until = Now() + timedelta(seconds=LEASE_SECONDS)
+        if not IndexHead.objects.filter(pk=1, token=self.token).update(token_until=until):
+            raise LeaseLost("another compactor has taken over")
+
+
+@contextmanager
+def lease() -> Iterator[Lease | None]:
+    """The lease, or None while another compactor holds it."""
+    IndexHead.objects.get_or_create(pk=1)
+    token = uuid.uuid4()
+    free = Q(token__isnull=True) | Q(token_until__lt=Now())
+    until = Now() + timedelta(seconds=LEASE_SECONDS)
+    if not IndexHead.objects.filter(free, pk=1).update(token=token, token_until=until):
+        yield None
+        return
+    try:
+        yield Lease(token)
+    finally:
+        IndexHead.objects.filter(pk=1, token=token).update(token=None, token_until=None)

@@ -1,0 +1,158 @@
+"""A snapshot: a manifest that names segments, with a bitmap of each segment's live rows.
+
+Segments are shared between snapshots; only the bitmaps belong to one. The manifest is written last. It carries the
+epoch of the database's history, the model and the feed position, so that files of another history or model are
+recognised whatever directory they turn up in.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from django.conf import settings
+
+from . import segment as segments
+from .errors import SnapshotDamaged
+from .segment import Segment
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A segment within a snapshot: `live` is bool[n]; `dead_since` is when its first row died, in epoch seconds."""
+
+    segment: Segment
+    live: np.ndarray
+    dead_since: float | None = None
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """An open snapshot; `id` and `directory` are None for the empty one every history begins with."""
+
+    id: int | None
+    directory: str | None
+    epoch: uuid.UUID
+    model_id: int
+    model_version: str
+    dim: int
+    position: str
+    parts: tuple[Part, ...]
+
+    @property
+    def rows(self) -> int:
+        return sum(int(np.count_nonzero(part.live)) for part in self.parts)
+
+
+def segment_directory(name: str) -> Path:
+    return Path(settings.INDEX_ROOT) / "segments" / name
+
+
+def snapshot_directory(name: str) -> Path:
+    return Path(settings.INDEX_ROOT) / "snapshots" / name
+
+
+def write(name: str, snapshot: Snapshot, recall: float) -> list[dict[str, Any]]:
+    """Write a snapshot of segments already on disk; returns the manifest's list of segments."""
+    directory = snapshot_directory(name)
+    part_directory = directory.with_name(name + ".part")
+    shutil.rmtree(part_directory, ignore_errors=True)
+    part_directory.mkdir(parents=True)
+    listed = []
+    try:
+        for number, part in enumerate(snapshot.parts):
+            bitmap = f"live-{number}.bits"
+            segments.write_file(part_directory / bitmap, np.packbits(part.live, bitorder="little").tobytes())
+            listed.append(
+                {
+                    "name": part.segment.name,
+                    "rows": len(part.segment),
+                    "live": int(np.count_nonzero(part.live)),
+                    "dead_since": part.dead_since,
+                    "bitmap": bitmap,
+                    "checksum": segments.checksum(part_directory / bitmap),
+                }
+            )
+        manifest = {
+            "epoch": str(snapshot.epoch),
+            "model": snapshot.model_version,
+            "dim": snapshot.dim,
+            "normalised": True,
+            "position": snapshot.position,
+            "rows": snapshot.rows,
+            "recall": recall,
+            "segments": listed,
+        }
+        segments.write_file(part_directory / MANIFEST, json.dumps(manifest, indent=1).encode())
+        segments.fsync(part_directory)
+        part_directory.rename(directory)
+        segments.fsync(directory.parent)
+    except BaseException:
+        shutil.rmtree(part_directory, ignore_errors=True)
+        raise
+    return listed
+
+
+def read_manifest(name: str) -> dict[str, Any]:
+    path = snapshot_directory(name) / MANIFEST
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as exc:
+        raise SnapshotDamaged(f"{path} cannot be read: {exc}") from exc
+
+
+def load(row: Any, epoch: uuid.UUID, known: Sequence[Segment] = ()) -> Snapshot:
+    """Open the files of an IndexSnapshot row (with its model), reusing segments that are open already.
+
+    Raises: SnapshotDamaged where a file is missing or altered, or the manifest is of another history or model.
+    """
+    manifest = read_manifest(row.directory)
+    if manifest["epoch"] != str(epoch):
+        raise SnapshotDamaged(f"{row.directory} belongs to another history ({manifest['epoch']}, here {epoch})")
+    if manifest["model"] != row.model.version or manifest["dim"] != row.model.dim:
+        raise SnapshotDamaged(f"{row.directory} is of model {manifest['model']}, not of {row.model.version}")
+    if manifest["position"] != row.position:
+        raise SnapshotDamaged(f"{row.directory} stands at another feed position than its row says")
+    already = {segment.name: segment for segment in known}
+    return Snapshot(
+        id=row.pk,
+        directory=row.directory,
+        epoch=epoch,
+        model_id=row.model_id,
+        model_version=row.model.version,
+        dim=row.model.dim,
+        position=row.position,
+        parts=tuple(_load_part(row, entry, already) for entry in manifest["segments"]),
+    )
+
+
+def missing_files(snapshot: Snapshot) -> list[Path]:
+    """Files of an open snapshot that are no longer on disk."""
+    expected = [snapshot_directory(snapshot.directory) / MANIFEST] if snapshot.directory else []
+    for part in snapshot.parts:
+        directory = segment_directory(part.segment.name)
+        expected += [directory / segments.MANIFEST, directory / segments.VECTORS]
+    return [path for path in expected if not path.exists()]
+
+
+def _load_part(row: Any, entry: dict[str, Any], already: dict[str, Segment]) -> Part:
+    name = entry["name"]
+    segment = already.get(name) or segments.load(segment_directory(name), row.model.version)
+    path = snapshot_directory(row.directory) / entry["bitmap"]
+    try:
+        intact = segments.checksum(path) == entry["checksum"]
+        bits = np.frombuffer(path.read_bytes(), np.uint8)
+    except OSError as exc:
+        raise SnapshotDamaged(f"{path} cannot be read: {exc}") from exc
+    if not intact or len(segment) != entry["rows"] or segment.dim != row.model.dim:
+        raise SnapshotDamaged(f"{path} or segment {name} is not what the manifest says")
+    live = np.unpackbits(bits, count=len(segment), bitorder="little").astype(bool)
+    return Part(segment, live, entry["dead_since"])

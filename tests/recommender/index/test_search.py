@@ -1,0 +1,126 @@
+"""A search equals the obvious full scan, whatever part of the rows is in segments, in the delta or changed since."""
+
+import numpy as np
+import pytest
+
+from listings.models import Category, Listing
+from recommender.index import ForeignVector, Where
+from recommender.index.compaction import compact
+from tests.recommender.index import catalogue
+
+
+def brute_force(vectors, listings, model, where=lambda listing: True, exclude=()):
+    """Listing ids by best cosine, computed the slow obvious way from database rows."""
+    from recommender.models import Embedding
+
+    best = {}
+    for row in Embedding.objects.filter(model=model, vector__isnull=False).select_related("image__listing"):
+        listing = row.image.listing
+        if listing.status != "active" or listing.pk in exclude or not where(listing):
+            continue
+        stored = np.frombuffer(row.vector, np.float16).astype(np.float32)
+        best[listing.pk] = max(best.get(listing.pk, -2), float((np.atleast_2d(vectors) @ stored).max()))
+    return [pk for pk, _ in sorted(best.items(), key=lambda item: (-round(item[1], 5), item[0]))]
+
+
+def search(index, vectors, k, where=None, exclude=()):
+    index.refresh()
+    return index.state().search(vectors, k, where or Where(), exclude)
+
+
+@pytest.fixture
+def mixed(model, index):
+    """Rows in three segments, some changed, re-embedded or removed since, some only in the delta."""
+    for start in (0, 40, 80):
+        catalogue.add_many(model, 40, photos=2, start=start)
+        compact(force=True)
+    Listing.objects.filter(pk__in=Listing.objects.order_by("pk").values("pk")[5:15]).update(price=500)
+    Listing.objects.filter(pk__in=Listing.objects.order_by("pk").values("pk")[50:55]).update(status="removed")
+    Listing.objects.filter(pk__in=Listing.objects.order_by("pk").values("pk")[60:63]).update(status="sold")
+    for listing in Listing.objects.order_by("pk")[20:24]:
+        catalogue.store_vector(listing.images.first(), model, catalogue.unit(listing.pk + 7_000))
+    catalogue.add_many(model, 10, start=200)
+    return index
+
+
+def test_search_equals_a_full_scan(mixed, model):
+    for seed in range(5):
+        query = catalogue.unit(seed).astype(np.float32)
+        expected = brute_force(query, None, model)
+        assert search(mixed, query, 1000).listing.tolist() == expected
+        assert search(mixed, query, 7).listing.tolist() == expected[:7]
+
+
+def test_a_filter_returns_k_results_whenever_k_exist(mixed, model):
+    query = catalogue.unit(3).astype(np.float32)
+    expected = brute_force(query, None, model, lambda listing: listing.price == 500)
+    assert len(expected) == 10
+    assert search(mixed, query, 10, Where(min_price=499, max_price=501)).listing.tolist() == expected
+    assert search(mixed, query, 4, Where(min_price=499, max_price=501)).listing.tolist() == expected[:4]
+
+
+def test_several_query_vectors_count_the_best_match_and_excluded_listings_are_absent(mixed, model):
+    queries = np.stack([catalogue.unit(1), catalogue.unit(2)]).astype(np.float32)
+    excluded = brute_force(queries, None, model)[:3]
+    assert (
+        search(mixed, queries, 20, exclude=excluded).listing.tolist()
+        == brute_force(queries, None, model, exclude=excluded)[:20]
+    )
+
+
+def test_an_edited_price_is_answered_with_the_vector_still_in_its_segment(mixed, model):
+    index = mixed
+    edited = Listing.objects.order_by("pk")[5]
+    found = search(index, catalogue.unit(edited.images.first().pk).astype(np.float32), 1)
+    assert (found.listing[0], found.price[0]) == (edited.pk, 500)
+    assert found.similarity[0] == pytest.approx(1, abs=1e-3)
+    at = index.state().delta.columns.rows_of(np.array([edited.pk]))
+    assert (index.state().delta.slot[at] == -1).all()
+
+
+def test_photos_are_counted_wherever_the_listing_lives(mixed):
+    found = search(mixed, catalogue.unit(0).astype(np.float32), 1000)
+    photos = dict(zip(found.listing.tolist(), found.photos.tolist(), strict=True))
+    for listing in Listing.objects.filter(pk__in=photos):
+        assert photos[listing.pk] == listing.images.count()
+
+
+def test_every_column_filters(model, index):
+    chairs = Category.objects.create(name="Chairs")
+    wanted = catalogue.add_listing(model, category=chairs, latitude=51.5, longitude=-0.12, price=20)
+    catalogue.add_listing(model, latitude=53.4, longitude=-3.0, price=None)
+    query = catalogue.unit(0).astype(np.float32)
+    for compacted in (False, True):
+        if compacted:
+            compact(force=True)
+        for where in (
+            Where(category_ids=frozenset([chairs.pk])),
+            Where(min_price=20),
+            Where(max_price=20),
+            Where(near=(51.5, -0.12), radius_km=5),
+            Where(seller_id=wanted.seller_id, min_price=1),
+            Where(created_after=wanted.created_at.timestamp() - 1, max_price=20),
+        ):
+            assert search(index, query, 10, where).listing.tolist() == [wanted.pk], where
+        assert len(search(index, query, 10, Where(statuses=("sold",)))) == 0
+        assert len(search(index, query, 10, Where(category_ids=frozenset()))) == 0
+
+
+def test_a_vector_of_another_dimension_is_refused(model, index):
+    catalogue.add_listing(model)
+    index.refresh()
+    with pytest.raises(ForeignVector, match="8 dimensions"):
+        index.state().search(np.ones(8, np.float32), 1, Where())
+
+
+def test_many_photos_of_one_listing_do_not_crowd_out_the_others(model, index):
+    crowd = catalogue.add_listing(model, photos=1)
+    for number in range(200):
+        image = crowd.images.create(sha256=f"{number:064d}")
+        catalogue.store_vector(image, model, catalogue.unit(1))
+    others = [catalogue.add_listing(model) for _ in range(5)]
+    for compacted in (False, True):
+        if compacted:
+            compact(force=True)
+        found = search(index, catalogue.unit(1).astype(np.float32), 6)
+        assert sorted(found.listing.tolist()) == sorted([crowd.pk, *(other.pk for other in others)])
