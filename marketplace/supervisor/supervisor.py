@@ -76,7 +76,7 @@ class Supervisor:
         deadline = time.monotonic() + 10
         while not self._stop_asked and not broker_answers(socket):
             if time.monotonic() > deadline:
-                raise CannotStart(f"the private broker does not answer on {socket}; its lines above say why.")
+                raise CannotStart(f"the private broker does not answer on {socket}; see {roles.broker_log(self.site)}.")
             self._tick()
 
     def _wait_until_ready(self) -> None:

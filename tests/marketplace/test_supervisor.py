@@ -1,0 +1,243 @@
+"""Decisions of the supervisor, and what it does with real children, without starting the site itself."""
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from marketplace.paths import broker_socket
+from marketplace.supervisor import roles
+from marketplace.supervisor.console import Console, welcome
+from marketplace.supervisor.errors import CannotStart
+from marketplace.supervisor.home import Home
+from marketplace.supervisor.probe import broker_answers, readiness, refuse_port_in_use
+from marketplace.supervisor.process import Process, restart_delay
+from marketplace.supervisor.roles import Role
+from marketplace.supervisor.site import Site
+from tests.stack import alive, free_port
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def site(**environ):
+    return Site.from_environment({key: str(value) for key, value in environ.items()})
+
+
+def shell(script, grace=5.0):
+    return Process(Role("child", ("sh", "-c", script), grace=grace), dict(os.environ))
+
+
+def until(condition, seconds=10):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+class TestSite:
+    def test_needs_nothing_from_the_environment(self):
+        chosen = site()
+        assert (chosen.port, chosen.web_processes, chosen.embedding_processes) == (8000, 2, 1)
+        assert chosen.var == ROOT / "var"
+        assert chosen.own_broker
+
+    @pytest.mark.parametrize("name", ["PORT", "WEB_PROCESSES", "EMBEDDING_PROCESSES", "WORKER_STOP_GRACE_SECONDS"])
+    @pytest.mark.parametrize("value", ["0", "-1", "many", "1.5", "99999"])
+    def test_refuses_a_number_that_makes_no_sense_and_names_it(self, name, value):
+        with pytest.raises(CannotStart, match=f"{name} is '{value}'"):
+            site(**{name: value})
+
+    def test_gives_children_untrained_weights_only_where_nothing_else_was_chosen(self):
+        assert site().child_environment()["EMBEDDER_WEIGHTS"] == "untrained"
+        assert site(EMBEDDER_WEIGHTS="imagenet").child_environment()["EMBEDDER_WEIGHTS"] == "imagenet"
+
+    def test_points_children_at_the_private_broker_unless_there_is_another(self, tmp_path):
+        assert site(VAR_DIR=tmp_path).child_environment()["REDIS_URL"] == f"unix://{broker_socket(tmp_path)}"
+        assert site(REDIS_URL="redis://r:1").child_environment()["REDIS_URL"] == "redis://r:1"
+
+    def test_makes_a_relative_var_absolute_for_children_that_run_elsewhere(self):
+        assert Path(site(VAR_DIR="elsewhere").child_environment()["VAR_DIR"]).is_absolute()
+
+
+class TestRoles:
+    def test_are_web_one_worker_a_queue_and_beat(self):
+        assert [role.name for role in roles.services(site())] == ["web", "embedding-1", "indexing", "default", "beat"]
+
+    def test_embedding_scales_by_processes(self):
+        names = [role.name for role in roles.services(site(EMBEDDING_PROCESSES=3))]
+        assert names[1:4] == ["embedding-1", "embedding-2", "embedding-3"]
+
+    @pytest.mark.parametrize(
+        ("name", "pool"), [("embedding-1", "--pool=solo"), ("indexing", "--pool=solo"), ("default", "--pool=prefork")]
+    )
+    def test_only_the_worker_without_models_forks(self, name, pool):
+        (role,) = [role for role in roles.services(site()) if role.name == name]
+        assert pool in role.command
+
+    def test_services_run_numeric_libraries_on_one_thread(self):
+        assert {role.environ["OMP_NUM_THREADS"] for role in roles.services(site())} == {"1"}
+
+    def test_a_worker_may_finish_its_slice_before_it_is_killed(self):
+        graces = {role.name: role.grace for role in roles.services(site(WORKER_STOP_GRACE_SECONDS=42))}
+        assert graces["embedding-1"] == graces["indexing"] == 42
+
+
+class TestHome:
+    def test_is_private_and_refuses_a_second_supervisor(self, tmp_path):
+        home = Home(tmp_path / "var")
+        with home.taken():
+            assert oct((tmp_path / "var").stat().st_mode & 0o777) == oct((home.run).stat().st_mode & 0o777) == "0o700"
+            with pytest.raises(CannotStart, match=f"process {os.getpid()} already runs on"), Home(home.var).taken():
+                pass
+
+    def test_is_free_again_afterwards(self, tmp_path):
+        for _ in range(2):
+            with Home(tmp_path).taken():
+                pass
+
+    def test_keeps_the_secret_key_it_made_to_its_owner(self, tmp_path):
+        home = Home(tmp_path)
+        home.ensure_secret_key()
+        key = (tmp_path / "secret-key").read_text()
+        home.ensure_secret_key()
+        assert (tmp_path / "secret-key").read_text() == key
+        assert len(key) > 50
+        assert oct((tmp_path / "secret-key").stat().st_mode & 0o777) == "0o600"
+
+    def test_a_path_too_long_for_a_socket_gets_a_short_stand_in(self, tmp_path):
+        deep = tmp_path / ("d" * 90)
+        assert broker_socket(tmp_path).parent == tmp_path / "run"
+        assert len(str(broker_socket(deep))) < 100
+        assert broker_socket(deep) != broker_socket(deep / "other")
+
+    def test_a_demo_is_wanted_once(self, tmp_path):
+        home = Home(tmp_path)
+        assert not home.demo_is_wanted()
+        (tmp_path / "demo").write_text("wanted\n")
+        assert home.demo_is_wanted()
+        home.demo_is_done()
+        assert not home.demo_is_wanted()
+
+
+class TestProbes:
+    def test_a_port_in_use_is_one_sentence_with_a_way_out(self):
+        import socket
+
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            port = taken.getsockname()[1]
+            with pytest.raises(CannotStart, match=rf"port {port} .* PORT={port + 1} make run"):
+                refuse_port_in_use(port)
+        refuse_port_in_use(port)
+
+    def test_nothing_answers_where_nothing_runs(self, tmp_path):
+        assert readiness(free_port()) is None
+        assert not broker_answers(tmp_path / "none")
+
+    def test_the_broker_answers(self, valkey):
+        assert broker_answers(valkey.socket)
+
+
+class TestProcess:
+    @pytest.mark.parametrize(("deaths", "seconds"), [(1, 0.5), (2, 1), (3, 2), (6, 16), (7, 30), (50, 30)])
+    def test_starts_again_later_and_later(self, deaths, seconds):
+        assert restart_delay(deaths) == seconds
+
+    def test_says_whole_lines_and_how_it_ended(self):
+        process = shell("echo one; echo two >&2; printf 'half'; exit 3")
+        process.start()
+        until(lambda: process.death() is not None)
+        assert process.lines() == ["one", "two"]
+        assert process.death() == 3
+        process.bury()
+        assert process.pid is None
+        assert process.deaths == 1
+
+    def test_takes_its_grandchildren_along(self):
+        process = shell("sleep 300 & echo $!; exit 0")
+        process.start()
+        until(lambda: process.death() is not None)
+        grandchild = int(process.lines()[0])
+        until(lambda: not alive(grandchild))
+
+    def test_is_killed_when_it_will_not_stop(self):
+        process = shell("trap '' TERM; echo deaf; while :; do sleep 0.1; done", grace=0.3)
+        process.start()
+        until(lambda: process.lines() == ["deaf"])
+        process.stop()
+        process.kill_if_late(hurry=False)
+        time.sleep(0.1)
+        assert process.death() is None
+        until(lambda: process.kill_if_late(hurry=False) or process.death() is not None)
+        assert process.death() == -signal.SIGKILL
+
+    def test_a_stopped_one_is_woken_to_stop(self):
+        process = shell("trap 'exit 0' TERM; echo up; while :; do sleep 0.05; done")
+        process.start()
+        until(lambda: process.lines() == ["up"])
+        os.kill(process.pid, signal.SIGSTOP)
+        process.stop()
+        until(lambda: process.death() is not None)
+        assert process.death() == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel does this on Linux only")
+def test_children_die_with_a_supervisor_that_was_killed():
+    script = (
+        "import os, time\n"
+        "from marketplace.supervisor.process import Process\n"
+        "from marketplace.supervisor.roles import Role\n"
+        "child = Process(Role('c', ('sleep', '300')), dict(os.environ)); child.start()\n"
+        "print(child.pid, flush=True); time.sleep(300)\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    child = int(parent.stdout.readline())
+    assert alive(child)
+    parent.kill()
+    parent.wait()
+    until(lambda: not alive(child))
+    parent.stdout.close()
+
+
+def test_a_start_that_cannot_work_is_one_sentence_and_status_1(tmp_path):
+    environ = {**os.environ, "PORT": "none", "VAR_DIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-m", "marketplace.supervisor"],
+        cwd=ROOT,
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr == "Cannot start: PORT is 'none'; it must be a whole number from 1 to 65535.\n"
+
+
+def test_importing_the_supervisor_needs_no_settings():
+    environ = {key: value for key, value in os.environ.items() if key not in ("SECRET_KEY", "DJANGO_SETTINGS_MODULE")}
+    script = (
+        "import marketplace.supervisor.supervisor, sys\n"
+        "from django.conf import settings\n"
+        "assert not settings.configured and 'django.db' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, env={**environ, "VAR_DIR": "/nowhere"}, check=True)
+
+
+def test_lines_are_prefixed_with_who_said_them():
+    stream = io.StringIO()
+    Console(stream).line("web", "hello")
+    assert stream.getvalue() == "web        │ hello\n"
+
+
+def test_the_welcome_names_what_to_open_and_where_the_password_is(tmp_path):
+    (tmp_path / "admin-password").touch()
+    text = "\n".join(welcome(site(PORT=8123), tmp_path / "admin-password"))
+    for part in ("http://127.0.0.1:8123/", "/admin/", "/api/docs/", str(tmp_path / "admin-password")):
+        assert part in text
+    assert "with the password you gave" in "\n".join(welcome(site(), tmp_path / "absent"))
