@@ -22,6 +22,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
+    from safetensors import SafetensorError
+
     from .export import build
     from .resnet import UnknownArchitectureError
     from .weights import WeightsError
@@ -34,7 +36,7 @@ def _export(options: argparse.Namespace) -> int:
             arch=options.arch,
             dim=options.dim,
         )
-    except (ModelFilesError, WeightsError, UnknownArchitectureError) as exc:
+    except (ModelFilesError, WeightsError, UnknownArchitectureError, SafetensorError, OSError) as exc:
         print(f"export: {exc}", file=sys.stderr)
         return 1
     print(f"{options.out}: model {recipe.version}, {recipe.arch}, {recipe.dim} dimensions, sha256 {recipe.sha256}")

@@ -71,10 +71,12 @@ class Recipe:
             known, found = getattr(type(self), name), getattr(self, name)
             if found != known:
                 raise ModelFilesError(f"{path} says {name} = {found!r}; this version of the code knows only {known!r}.")
-        if not (isinstance(self.dim, int) and self.dim > 0 and isinstance(self.size, int) and self.size > 0):
-            raise ModelFilesError(
-                f"{path} says dim = {self.dim!r}, size = {self.size!r}; both must be whole numbers above 0."
-            )
+        for name in ("dim", "size"):
+            number = getattr(self, name)
+            if not isinstance(number, int) or number < 1:
+                raise ModelFilesError(f"{path} says {name} = {number!r}; it must be a whole number above 0.")
+        if not isinstance(self.files, dict):
+            raise ModelFilesError(f"{path} lists no checksums under 'files'.")
 
     def verify(self, directory: Path, names: tuple[str, ...]) -> None:
         """Compare files with the checksums of the recipe.

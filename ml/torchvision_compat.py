@@ -38,7 +38,7 @@ def _forget_half_import() -> None:
 
 
 def _register_schemas() -> None:
-    fragment = torch.library.Library("torchvision", "FRAGMENT")
+    fragment = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
     for schema in SCHEMAS:
-        fragment.define(schema)
+        fragment.define(schema)  # type: ignore[no-untyped-call]
     _fragments.append(fragment)

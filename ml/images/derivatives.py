@@ -1,0 +1,60 @@
+"""What is kept of a photo: the clean picture, which is embedded and shown, and its thumbnail."""
+
+from __future__ import annotations
+
+import io
+import math
+
+from PIL import Image
+
+CLEAN_SIDE = 512
+THUMB_SIDE = 320
+QUALITY = 90
+
+Box = tuple[float, float, float, float]  # left, top, width, height, as fractions of the upright picture
+
+
+def clean(image: Image.Image) -> Image.Image:
+    """The picture with a longest side of at most `CLEAN_SIDE`, never enlarged."""
+    return _fit(image, CLEAN_SIDE)
+
+
+def thumb(image: Image.Image) -> Image.Image:
+    """The picture with a longest side of at most `THUMB_SIDE`, never enlarged."""
+    return _fit(image, THUMB_SIDE)
+
+
+def crop(image: Image.Image, box: Box) -> Image.Image:
+    """The part of an upright picture that `box` names, at least one pixel wide and high.
+
+    Raises:
+        ValueError: the box is empty or reaches outside the picture; the sentence is for whoever sent it.
+    """
+    left, top, width, height = box
+    if not (0 <= left < 1 and 0 <= top < 1 and 0 < width <= 1 - left + 1e-6 and 0 < height <= 1 - top + 1e-6):
+        raise ValueError("A crop is x,y,w,h in fractions of the picture: each from 0 to 1, x + w and y + h at most 1.")
+    x0, x1 = _span(left, width, image.width)
+    y0, y1 = _span(top, height, image.height)
+    return image.crop((x0, y0, x1, y1))
+
+
+def encode_jpeg(image: Image.Image) -> bytes:
+    """An RGB picture as a JPEG file that holds pixels and nothing else."""
+    buffer = io.BytesIO()
+    bare = image.copy()
+    bare.info = {}
+    bare.save(buffer, "JPEG", quality=QUALITY)
+    return buffer.getvalue()
+
+
+def _fit(image: Image.Image, side: int) -> Image.Image:
+    longest = max(image.size)
+    if longest <= side:
+        return image
+    size = max(1, round(image.width * side / longest)), max(1, round(image.height * side / longest))
+    return image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
+
+
+def _span(start: float, length: float, pixels: int) -> tuple[int, int]:
+    first = min(math.floor(start * pixels), pixels - 1)
+    return first, max(first + 1, min(round((start + length) * pixels), pixels))
