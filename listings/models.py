@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from pathlib import PurePosixPath
+from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -46,7 +47,7 @@ class Category(models.Model):
         if clash.exists():
             raise ValidationError({"name": f"'{self.expected_path()}' exists already."})
 
-    def save(self, *args, **kwargs) -> None:
+    def save(self, *args: Any, **kwargs: Any) -> None:
         """Keep the materialised path true, for this row and for everything below it."""
         old, self.path = self.path, self.expected_path()
         super().save(*args, **kwargs)
@@ -162,3 +163,13 @@ class ListingImage(models.Model):
 
     def __str__(self) -> str:
         return f"photo {self.pk} of listing {self.listing_id}"
+
+
+class ImportedPhoto(models.Model):
+    """A catalogue photo that was imported once; the row outlives the photo, so what a seller deleted stays deleted."""
+
+    external_id = models.CharField(max_length=64, unique=True)
+    listing = models.ForeignKey(Listing, models.CASCADE, related_name="+")
+
+    def __str__(self) -> str:
+        return f"imported photo {self.external_id}"

@@ -66,10 +66,10 @@ def _known_places(state: State, ids: np.ndarray, columns: Columns) -> tuple[np.n
 def _without(state: State, ids: np.ndarray) -> tuple[np.ndarray, ...]:
     """`alive` without these listings; masks that do not change are shared."""
     alive = []
-    for part, mask in zip(state.base.parts, state.alive, strict=True):
+    for part, before in zip(state.base.parts, state.alive, strict=True):
         at = part.segment.columns.rows_of(ids)
-        if mask[at].any():
-            mask = mask.copy()
+        mask = before.copy() if before[at].any() else before
+        if mask is not before:
             mask[at] = False
         alive.append(mask)
     return tuple(alive)

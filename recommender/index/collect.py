@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import shutil
 import time
+import uuid
 from pathlib import Path
 
 from django.conf import settings
+from django.db.models import QuerySet
 
 from recommender.models import IndexHead, IndexSnapshot
 
@@ -31,10 +33,10 @@ def collect() -> int:
     return removed
 
 
-def _clear(folder: Path, needed: set[str], superseded: set[str], token: object) -> int:
+def _clear(folder: Path, needed: set[str], superseded: set[str], token: uuid.UUID | None) -> int:
     removed = 0
     for directory in folder.glob("*"):
-        mine = token is not None and directory.name.startswith(token.hex[:12])  # type: ignore[attr-defined]
+        mine = token is not None and directory.name.startswith(token.hex[:12])
         unknown = not mine and time.time() - directory.stat().st_mtime > ORPHAN_SECONDS
         if directory.name not in needed and (directory.name in superseded or unknown):
             shutil.rmtree(directory, ignore_errors=True)
@@ -42,9 +44,9 @@ def _clear(folder: Path, needed: set[str], superseded: set[str], token: object) 
     return removed
 
 
-def _directories(snapshots) -> set[str]:
+def _directories(snapshots: QuerySet[IndexSnapshot]) -> set[str]:
     return set(snapshots.values_list("directory", flat=True))
 
 
-def _segments(snapshots) -> set[str]:
+def _segments(snapshots: QuerySet[IndexSnapshot]) -> set[str]:
     return {entry["name"] for listed in snapshots.values_list("segments", flat=True) for entry in listed}

@@ -109,7 +109,8 @@ def _usable_state(head: IndexHead, model: EmbeddingModel) -> State | None:
             raise SnapshotDamaged(f"{path} is missing")
     except (SnapshotDamaged, IndexNotReady) as exc:
         logger.warning("rebuilding the index: %s", exc)
-        IndexSnapshot.objects.filter(pk=head.snapshot_id).update(state=IndexSnapshot.State.DAMAGED)
+        if head.snapshot is not None:
+            IndexSnapshot.objects.filter(pk=head.snapshot.pk).update(state=IndexSnapshot.State.DAMAGED)
         return None
     return state
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 import numpy as np
+from django.db.models import QuerySet
 
 from listings.models import Listing
 from recommender.models import Embedding
@@ -26,7 +27,7 @@ FIELDS = (
 )
 
 
-def searchable(model_id: int):
+def searchable(model_id: int) -> QuerySet[Embedding]:
     """Embeddings that belong in the index: a vector is there and the listing is not removed."""
     return Embedding.objects.filter(model_id=model_id, vector__isnull=False).exclude(image__listing__status="removed")
 
@@ -40,7 +41,11 @@ def read_columns(model_id: int, listing_ids: Collection[int]) -> Columns:
 def read_vectors(model_id: int, image_ids: Collection[int], dim: int) -> dict[int, np.ndarray]:
     """float16[dim] by image id, in one query."""
     rows = Embedding.objects.filter(model_id=model_id, image_id__in=list(image_ids), vector__isnull=False)
-    return {image: np.frombuffer(vector, np.float16, dim) for image, vector in rows.values_list("image_id", "vector")}
+    return {
+        image: np.frombuffer(vector, np.float16)
+        for image, vector in rows.values_list("image_id", "vector")
+        if vector is not None and len(vector) == dim * 2
+    }
 
 
 def read_all(model_id: int, dim: int) -> Iterator[tuple[Columns, np.ndarray]]:

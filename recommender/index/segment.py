@@ -49,15 +49,15 @@ class Segment:
         if self._faiss.ntotal != len(self) or self._faiss.d != self.dim:
             raise SnapshotDamaged(f"{self.directory / VECTORS} does not hold {len(self)} vectors of {self.dim}")
 
-    def search(self, queries: np.ndarray, k: int, passing: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    def search(self, queries: np.ndarray, k: int, passing: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(similarities float32[m, k'], rows int64[m, k']) of the k' = min(k, rows that pass) most similar rows.
 
-        queries: float32[m, dim], L2-normalised · passing: bool[n], or None for all.
+        queries: float32[m, dim], L2-normalised · passing: bool[n]
         """
         import faiss
 
         faiss.omp_set_num_threads(1)
-        count = len(self) if passing is None else int(np.count_nonzero(passing))
+        count = int(np.count_nonzero(passing))
         k = min(k, count)
         if k == 0:
             return np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)

@@ -1,0 +1,64 @@
+"""`manage.py index status|compact|rebuild|verify [--repair]`."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from recommender.index import Index, compaction
+from recommender.index.verify import Difference, unusable_vectors, verify
+from recommender.index.verify import repair as mend
+
+SHOWN = 50
+
+
+class Command(BaseCommand):
+    help = "Look after the shared index: its status, compaction, rebuilding, and comparison with the database."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        actions = parser.add_subparsers(dest="action", required=True)
+        actions.add_parser("status", help="Print what a reader on this host serves, as JSON.")
+        actions.add_parser("compact", help="Flush every change into files now, and merge what is due.")
+        rebuild = actions.add_parser("rebuild", help="Build the index from database rows alone.")
+        rebuild.add_argument(
+            "--new-epoch", action="store_true", help="After restoring a backup: files of the old history are refused."
+        )
+        check = actions.add_parser("verify", help="Compare files, rows, columns and vector bytes with the database.")
+        check.add_argument("--repair", action="store_true", help="Mend what was found, then compare again.")
+
+    def handle(self, *args: Any, action: str, **options: Any) -> None:
+        getattr(self, action)(**options)
+
+    def status(self, **options: Any) -> None:
+        self.stdout.write(json.dumps(Index().health(), indent=2))
+
+    def compact(self, **options: Any) -> None:
+        self.report(compaction.compact(force=True))
+
+    def rebuild(self, new_epoch: bool, **options: Any) -> None:
+        self.report(compaction.rebuild(new_epoch=new_epoch))
+
+    def verify(self, repair: bool, **options: Any) -> None:
+        differences = self.compare()
+        if differences and repair:
+            self.stdout.write(mend(differences))
+            differences = self.compare()
+        if differences:
+            raise CommandError(f"{len(differences)} differences", returncode=1)
+
+    def compare(self) -> list[Difference]:
+        differences = [*verify(), *unusable_vectors()]
+        for difference in differences[:SHOWN]:
+            self.stdout.write(str(difference))
+        if len(differences) > SHOWN:
+            self.stdout.write(f"... and {len(differences) - SHOWN} more")
+        self.stdout.write(f"{len(differences)} differences")
+        return differences
+
+    def report(self, outcome: compaction.Outcome) -> None:
+        if "busy" in outcome.actions:
+            raise CommandError("another compactor holds the lease; try again in a minute")
+        self.stdout.write(f"{', '.join(outcome.actions)}; snapshot {outcome.snapshot}")
