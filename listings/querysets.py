@@ -58,7 +58,9 @@ class ListingQuerySet(models.QuerySet):
         """Listings whose grid point lies in the circle; where in its cell a listing is decides nothing."""
         grid_latitude = Least(90.0, Greatest(-90.0, (Floor(F("latitude") * KM_PER_DEGREE) + 0.5) / KM_PER_DEGREE))
         width = 1 / KM_PER_DEGREE / Greatest(0.01, Cos(Radians(F("grid_latitude"))))
-        grid_longitude = Least(180.0, Greatest(-180.0, (Floor(F("longitude") / F("cell_width")) + 0.5) * F("cell_width")))
+        grid_longitude = Least(
+            180.0, Greatest(-180.0, (Floor(F("longitude") / F("cell_width")) + 0.5) * F("cell_width"))
+        )
         haversine = Power(Sin(Radians(F("grid_latitude") - latitude) / 2), 2) + Value(
             math.cos(math.radians(latitude))
         ) * Cos(Radians(F("grid_latitude"))) * Power(Sin(Radians(F("grid_longitude") - longitude) / 2), 2)

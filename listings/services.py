@@ -40,14 +40,27 @@ def ensure_category(path: str) -> Category:
     return category
 
 
+@transaction.atomic
+def publish(seller: User, fields: dict[str, Any]) -> Listing:
+    """A new listing of this seller; `category` may be the path of one that is still to be made."""
+    return Listing.objects.create(seller=seller, **_with_category(fields))
+
+
+@transaction.atomic
 def change(listing: Listing, user: User | AnonymousUser, changes: dict[str, Any]) -> Listing:
     """Write these fields unless the listing left this person's hands since it was read: a removed one stays removed."""
+    changes = _with_category(changes)
     changed = Listing.objects.editable_by(user).filter(pk=listing.pk).update(**changes, updated_at=timezone.now())
     if not changed:
         raise ListingGone
     for name, value in changes.items():
         setattr(listing, name, value)
     return listing
+
+
+def _with_category(fields: dict[str, Any]) -> dict[str, Any]:
+    category = fields.get("category")
+    return {**fields, "category": ensure_category(category)} if isinstance(category, str) else fields
 
 
 def remove(listing: Listing) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import Any
 
 from django.conf import settings
 from django.core.files.base import File
@@ -36,7 +37,7 @@ class PhotoUpload(TemporaryUploadedFile):
 class PhotoUploadHandler(FileUploadHandler):
     """Write each file to disk and hash it on the way; what lies beyond the size limit is read and dropped."""
 
-    def new_file(self, *args, **kwargs) -> None:
+    def new_file(self, *args: Any, **kwargs: Any) -> None:
         super().new_file(*args, **kwargs)
         self.digest = hashlib.sha256()
         # A fixed name: the sender's may be too long for the file system.

@@ -1,11 +1,15 @@
 """Every setting, read from the environment. A value that makes no sense stops the start with one sentence."""
 
+import logging
+import re
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
+
+from marketplace import logs
 
 from .paths import broker_socket
 
@@ -69,6 +73,8 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "marketplace.middleware.utf8_only",
+    "marketplace.middleware.content_security_policy",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -100,6 +106,8 @@ if DATABASE_URL:
     DATABASES = {"default": env.db_url_config(DATABASE_URL)}
     DATABASES["default"]["CONN_MAX_AGE"] = 60
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+    if DATABASES["default"]["ENGINE"].endswith("postgresql"):
+        DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 3)
 else:
     DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": str(VAR_DIR / "db.sqlite3")}}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
@@ -207,6 +215,18 @@ X_FRAME_OPTIONS = "DENY"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 
+
+# REST. A rate is "count/period" of s, min, h or d; "none" lifts it. Rates live on the cache and fail open.
+def rate(scope: str, default: str) -> str | None:
+    name = f"THROTTLE_{scope.upper()}"
+    value = env.str(name, default)
+    if value.lower() == "none":
+        return None
+    if not re.fullmatch(r"[1-9][0-9]*/(s|sec|m|min|h|hour|d|day)", value):
+        raise ImproperlyConfigured(f"{name} is '{value}'; write a rate such as 60/min, or none.")
+    return value
+
+
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "rest_framework.authentication.TokenAuthentication",
@@ -214,15 +234,41 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticatedOrReadOnly"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["listings.api.parsers.BoundedJSONParser", "rest_framework.parsers.MultiPartParser"],
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_THROTTLE_CLASSES": ["listings.api.throttles.CallerThrottle", "listings.api.throttles.ScopedThrottle"],
+    "DEFAULT_THROTTLE_RATES": {
+        "anon": rate("anon", "300/min"),
+        "user": rate("user", "1200/min"),
+        "token": rate("token", "10/min"),
+        "search": rate("search", "60/min"),
+        "upload": rate("upload", "120/min"),
+    },
+    "EXCEPTION_HANDLER": "marketplace.errors.api_error",
+    "NUM_PROXIES": env.int("NUM_PROXIES", 0),  # trusted proxies in front, whose X-Forwarded-For names the caller
+    "URL_FORMAT_OVERRIDE": None,
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
 
 SPECTACULAR_SETTINGS = {
     "TITLE": "Marketplace API",
+    "DESCRIPTION": "Publish listings with photos, and find what looks like them. Get a token from `token/`, then send "
+    '`Authorization: Token …`. Errors are `{"detail": …}` or messages by field.',
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
+    "COMPONENT_SPLIT_REQUEST": True,
+    "SCHEMA_PATH_PREFIX": "/api/v1",
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
 }
+
+# Health details: for staff, from this machine, or with this token in the header X-Health-Token.
+HEALTH_TOKEN = env.str("HEALTH_TOKEN", "")
+
+# Logs: one JSON object a line on stderr; LOG_FORMAT=console for people.
+LOGGING = logs.config(env.str("LOG_FORMAT", "json"), env.str("LOG_LEVEL", "INFO"))
+DJANGO_STRUCTLOG_CELERY_ENABLED = True
+DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = logging.DEBUG
+DJANGO_STRUCTLOG_USER_ID_FIELD = ""  # would read the session of every request; `marketplace.logs` adds the id if known

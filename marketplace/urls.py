@@ -1,9 +1,20 @@
 from django.contrib import admin
 from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView
+
+from . import health
+from .docs import DocsView
 
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/v1/", include("listings.api.urls")),
     path("api/v1/", include("recommender.api.urls")),
+    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/docs/", DocsView.as_view(url_name="schema"), name="docs"),
+    path("health/live", health.live, name="health-live"),
+    path("health/ready", health.ready, name="health-ready"),
+    path("", include("listings.media")),
     path("", include("listings.web.urls")),
 ]
+
+handler500 = "marketplace.errors.server_error"

@@ -1,3 +1,12 @@
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from .photos import PhotosView, PhotoView
+from .views import ListingsView, ListingView, TokenView
+
+urlpatterns = [
+    path("token/", TokenView.as_view(), name="api-token"),
+    path("listings/", ListingsView.as_view(), name="api-listings"),
+    path("listings/<int:listing_id>/", ListingView.as_view(), name="api-listing"),
+    path("listings/<int:listing_id>/images/", PhotosView.as_view(), name="api-photos"),
+    path("listings/<int:listing_id>/images/<int:image_id>/", PhotoView.as_view(), name="api-photo"),
+]

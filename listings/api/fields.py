@@ -1,0 +1,82 @@
+"""Fields of a listing that are not columns: the category's path, the site's currency, an exact or public coordinate."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from django.conf import settings
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from listings.models import SEPARATOR, Category
+
+NAME_LENGTH, PATH_LENGTH = 120, 500  # of the columns
+
+
+@extend_schema_field(OpenApiTypes.STR)
+class CategoryPathField(serializers.CharField):
+    """A category as its path. From staff an unknown path stays a path, for the service to make; else it is an error."""
+
+    default_error_messages = {
+        "unknown": "There is no category '{path}'. Use the path of an existing one; only staff create categories.",
+        "level": "Each level of '{path}' needs a name of 1 to {longest} characters.",
+    }
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=PATH_LENGTH, **kwargs)
+
+    def to_internal_value(self, data: Any) -> Category | str:  # type: ignore[override]
+        path = super().to_internal_value(data)
+        self.run_validators(path)  # before the look-up: a database refuses what the validators refuse
+        category = Category.objects.filter(path=path).first()
+        if category is not None:
+            return category
+        if not self.context["request"].user.is_staff:
+            self.fail("unknown", path=path)
+        if any(not 0 < len(name) <= NAME_LENGTH or name != name.strip() for name in path.split(SEPARATOR)):
+            self.fail("level", path=path, longest=NAME_LENGTH)
+        return path
+
+    def run_validators(self, value: Any) -> None:
+        if isinstance(value, str):
+            super().run_validators(value)
+
+    def to_representation(self, value: Category) -> str:  # type: ignore[override]
+        return value.path
+
+
+@extend_schema_field(OpenApiTypes.STR)
+class CurrencyField(serializers.Field):
+    """The site has one currency: always answered, and refused when another one is sent."""
+
+    default_error_messages = {"other": "This marketplace trades in {currency}."}
+
+    def get_attribute(self, instance: Any) -> str:
+        return settings.MARKETPLACE_CURRENCY
+
+    def to_representation(self, value: str) -> str:
+        return value
+
+    def to_internal_value(self, data: Any) -> str:
+        if data != settings.MARKETPLACE_CURRENCY:
+            self.fail("other", currency=settings.MARKETPLACE_CURRENCY)
+        return settings.MARKETPLACE_CURRENCY
+
+
+class CoordinateField(serializers.FloatField):
+    """Degrees. "nan" passes comparisons with a range, so it is refused by name."""
+
+    default_error_messages = {"finite": "A coordinate is a finite number of degrees."}
+
+    def to_internal_value(self, data: Any) -> float:
+        if isinstance(data, bool):
+            self.fail("invalid")
+        try:
+            value = super().to_internal_value(data)
+        except OverflowError:
+            self.fail("finite")
+        if not math.isfinite(value):
+            self.fail("finite")
+        return value

@@ -1,0 +1,146 @@
+"""What a caller may ask of a list. The fields and their rules hold for ranked answers too."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.db.models import Q
+from django_filters import rest_framework as filters
+
+from listings.geo import to_grid
+from listings.models import Category, Listing
+from listings.querysets import ListingQuerySet
+
+DEFAULT_RADIUS_KM = 10.0
+MAX_RADIUS_KM = 20_100.0  # half of the Earth's circumference
+MAX_WORDS = 10
+MAX_ID = 2**63 - 1
+
+
+class PointField(forms.CharField):
+    """ "51.5,-0.12" as (latitude, longitude) of the 1 km grid."""
+
+    def clean(self, value: Any) -> tuple[float, float] | None:
+        text = super().clean(value)
+        if not text:
+            return None
+        try:
+            latitude, longitude = (float(part) for part in text.split(","))
+        except ValueError as exc:
+            raise ValidationError("Give a latitude and a longitude, such as 51.5,-0.12.") from exc
+        if not (abs(latitude) <= 90 and abs(longitude) <= 180):
+            raise ValidationError("A latitude lies between -90 and 90, a longitude between -180 and 180.")
+        return to_grid(latitude, longitude)
+
+
+class CategoryField(forms.CharField):
+    """A category's path as the ids of the category and of everything below it."""
+
+    def clean(self, value: Any) -> list[int] | None:
+        path = super().clean(value)
+        if not path:
+            return None
+        ids = list(Category.objects.subtree(path).values_list("pk", flat=True))
+        if not ids:
+            raise ValidationError("There is no category '%(path)s'.", params={"path": path})
+        return ids
+
+
+class PriceField(forms.DecimalField):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(min_value=Decimal(0), max_digits=12, decimal_places=2, **kwargs)
+
+
+class RadiusField(forms.FloatField):
+    def validate(self, value: Any) -> None:
+        super().validate(value)
+        if value is not None and not 0 < value <= MAX_RADIUS_KM:
+            raise ValidationError(f"A radius is greater than 0 and at most {MAX_RADIUS_KM:g} km.")
+
+
+class SellerField(forms.IntegerField):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(min_value=1, max_value=MAX_ID, **kwargs)
+
+
+class PointFilter(filters.CharFilter):
+    field_class = PointField
+
+
+class CategoryFilter(filters.CharFilter):
+    field_class = CategoryField
+
+
+class PriceFilter(filters.Filter):
+    field_class = PriceField
+
+
+class RadiusFilter(filters.Filter):
+    field_class = RadiusField
+
+
+class SellerFilter(filters.Filter):
+    field_class = SellerField
+
+
+class ListingForm(forms.Form):
+    """Rules that need two fields."""
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        if data.get("radius_km") is not None and data.get("near") is None and "near" not in self.errors:
+            self.add_error("radius_km", "A radius needs a centre: give near=latitude,longitude too.")
+        low, high = data.get("min_price"), data.get("max_price")
+        if low is not None and high is not None and low > high:
+            self.add_error("min_price", "The lowest price is above the highest.")
+        return data
+
+
+class ListingFilter(filters.FilterSet):
+    q = filters.CharFilter(
+        method="filter_words",
+        max_length=200,
+        help_text=f"Words that title or description contain, in any order; the first {MAX_WORDS} count.",
+    )
+    category = CategoryFilter(
+        method="filter_category",
+        max_length=500,
+        help_text="A category's path, such as `Home & Garden / Furniture`; what lies below it is included.",
+    )
+    min_price = PriceFilter(field_name="price", lookup_expr="gte", help_text="Listings without a price are left out.")
+    max_price = PriceFilter(field_name="price", lookup_expr="lte", help_text="Listings without a price are left out.")
+    near = PointFilter(
+        method="filter_near",
+        max_length=80,
+        help_text="`latitude,longitude`. Places are compared as points of a 1 km grid.",
+    )
+    radius_km = RadiusFilter(
+        method="filter_nothing", help_text=f"Around `near`, {DEFAULT_RADIUS_KM:g} km if not given."
+    )
+    seller = SellerFilter(field_name="seller_id", help_text="A seller's id.")
+    status = filters.ChoiceFilter(
+        choices=Listing.Status.choices,
+        help_text="Narrows the list within what you may see: others' active listings, your own, everything for staff.",
+    )
+
+    class Meta:
+        model = Listing
+        fields: list[str] = []
+        form = ListingForm
+
+    def filter_words(self, queryset: ListingQuerySet, name: str, value: str) -> ListingQuerySet:
+        for word in value.split()[:MAX_WORDS]:
+            queryset = queryset.filter(Q(title__icontains=word) | Q(description__icontains=word))
+        return queryset
+
+    def filter_category(self, queryset: ListingQuerySet, name: str, value: list[int]) -> ListingQuerySet:
+        return queryset.filter(category__in=value)
+
+    def filter_near(self, queryset: ListingQuerySet, name: str, value: tuple[float, float]) -> ListingQuerySet:
+        return queryset.near(*value, self.form.cleaned_data["radius_km"] or DEFAULT_RADIUS_KM)
+
+    def filter_nothing(self, queryset: ListingQuerySet, name: str, value: float) -> ListingQuerySet:
+        return queryset

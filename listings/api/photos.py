@@ -1,0 +1,167 @@
+"""Photos of a listing: each file of an upload is judged by itself, the good ones are stored together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.core.files.base import File
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
+from rest_framework import generics, status
+from rest_framework.exceptions import APIException, NotFound, ValidationError
+from rest_framework.parsers import MultiPartParser
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from listings.models import Listing, ListingImage
+from listings.services import ListingGone, TooManyPhotos, add_photos
+from listings.uploads import REQUEST_MAX_BYTES, CheckedPhoto, PhotoUploadHandler, check
+from ml.images import PhotoRefused
+
+from . import schema
+from .parsers import BodyTooLarge
+from .permissions import IsSellerOrStaff
+from .serializers import UploadedPhotoSerializer, UploadSerializer, public_url
+
+TOO_LARGE = frozenset({"too_large", "too_many_pixels"})
+
+
+class RefusedPhoto(APIException):
+    """Every file of the request was refused; says why the first one was."""
+
+    def __init__(self, refusal: PhotoRefused) -> None:
+        super().__init__(refusal.reason, refusal.code)
+        self.status_code = refusal_status(refusal.code)
+
+
+def refusal_status(code: str) -> int:
+    if code in TOO_LARGE:
+        return status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
+    return status.HTTP_415_UNSUPPORTED_MEDIA_TYPE
+
+
+class OwnListingView(generics.GenericAPIView):
+    """A listing that this caller may edit: 404 where it may not be seen, 403 where it is another's."""
+
+    queryset = Listing.objects.none()
+    permission_classes = (IsAuthenticated, IsSellerOrStaff)
+    filter_backends = ()
+    lookup_url_kwarg = "listing_id"
+
+    def get_queryset(self) -> QuerySet[Listing]:
+        return Listing.objects.visible_to(self.request.user)
+
+
+class PhotosView(OwnListingView):
+    parser_classes = (MultiPartParser,)
+    throttle_scope = "upload"
+
+    def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
+        # Before authentication: its CSRF check may read the form.
+        request.upload_handlers = [PhotoUploadHandler(request)]
+        return super().initialize_request(request, *args, **kwargs)
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        if _content_length(request) > REQUEST_MAX_BYTES:
+            raise BodyTooLarge(f"A request holds at most {REQUEST_MAX_BYTES // (1024 * 1024)} MB of photos.")
+        super().initial(request, *args, **kwargs)
+
+    @extend_schema(
+        summary="Add photos",
+        description="Send the files as `multipart/form-data`, field `images`, once per photo: JPEG, PNG, WebP, HEIC, "
+        "AVIF, GIF, BMP or TIFF, at most 20 MB each and 10 for a listing. Each is judged by itself: the answer lists "
+        "them in order. A refused one has no id and says why; if all are refused, the status is the first one's "
+        "413 or 415. Photos are `new` until a worker has looked at them, usually within a second.",
+        tags=["photos"],
+        request={"multipart/form-data": UploadSerializer},
+        responses={
+            201: OpenApiResponse(
+                UploadedPhotoSerializer(many=True),
+                "At least one photo was stored",
+                examples=[
+                    OpenApiExample(
+                        "One stored, one refused",
+                        value=[
+                            {"id": 7, "state": "new", "reason": "", "thumb": None, "position": 0},
+                            {
+                                "id": None,
+                                "state": "rejected",
+                                "reason": "This file is not an image.",
+                                "thumb": None,
+                                "position": None,
+                            },
+                        ],
+                    )
+                ],
+            ),
+            **schema.WRITE,
+            413: schema.TOO_LARGE,
+            415: schema.NOT_A_PHOTO,
+        },
+    )
+    def post(self, request: Request, listing_id: int) -> Response:
+        listing = self.get_object()
+        files = request.FILES.getlist("images")
+        if not files:
+            raise ValidationError({"images": ["Send at least one photo in the field 'images'."]})
+        judged = [_judge(file) for file in files]
+        images = iter(self._store(listing, [photo for photo in judged if isinstance(photo, CheckedPhoto)]))
+        if all(isinstance(photo, PhotoRefused) for photo in judged):
+            raise RefusedPhoto(next(photo for photo in judged if isinstance(photo, PhotoRefused)))
+        answer = [
+            _refused(photo) if isinstance(photo, PhotoRefused) else _stored(request, next(images)) for photo in judged
+        ]
+        return Response(answer, status.HTTP_201_CREATED)
+
+    def _store(self, listing: Listing, photos: Sequence[CheckedPhoto]) -> list[ListingImage]:
+        try:
+            return add_photos(listing, photos)
+        except TooManyPhotos as exc:
+            raise ValidationError({"images": [str(exc)]}) from exc
+        except ListingGone as exc:
+            raise NotFound from exc
+
+
+def _content_length(request: Request) -> int:
+    text = request.META.get("CONTENT_LENGTH") or ""
+    return int(text) if text.isdecimal() else 0
+
+
+def _judge(file: File) -> CheckedPhoto | PhotoRefused:
+    try:
+        return check(file)
+    except PhotoRefused as refusal:
+        return refusal
+
+
+def _refused(refusal: PhotoRefused) -> dict[str, Any]:
+    return {"id": None, "state": "rejected", "reason": refusal.reason, "thumb": None, "position": None}
+
+
+def _stored(request: Request, image: ListingImage) -> dict[str, Any]:
+    thumb = public_url(request, image.thumb_file)
+    return {
+        "id": image.pk,
+        "state": image.state,
+        "reason": image.reason,
+        "thumb": thumb,
+        "position": image.position,
+    }
+
+
+class PhotoView(OwnListingView):
+    @extend_schema(
+        summary="Delete a photo",
+        description="Its files are deleted with it.",
+        tags=["photos"],
+        request=None,
+        responses={204: None, **{code: schema.WRITE[code] for code in (401, 403, 404, 429, 503)}},
+    )
+    def delete(self, request: Request, listing_id: int, image_id: int) -> Response:
+        deleted, _ = self.get_object().images.filter(pk=image_id).delete()
+        if not deleted:
+            raise NotFound("This listing has no such photo.")
+        return Response(status=status.HTTP_204_NO_CONTENT)

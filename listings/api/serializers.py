@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.models import User
+from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
+from rest_framework import serializers
+from rest_framework.request import Request
+
+from listings.models import Listing, ListingImage
+from listings.services import change, publish
+
+from .fields import CategoryPathField, CoordinateField, CurrencyField
+
+
+class SellerSerializer(serializers.ModelSerializer):
+    name = serializers.SerializerMethodField()
+
+    class Meta:
+        model = User
+        fields = ["id", "name"]
+        read_only_fields = ["id"]
+
+    def get_name(self, user: User) -> str:
+        return user.get_full_name() or user.get_username()
+
+
+class ImageSerializer(serializers.ModelSerializer):
+    """A photo. `thumb` and `clean` stay null until a worker has made them."""
+
+    thumb = serializers.SerializerMethodField(help_text="JPEG, longest side 320 pixels.")
+    clean = serializers.SerializerMethodField(help_text="JPEG, longest side 512 pixels, upright, without metadata.")
+
+    class Meta:
+        model = ListingImage
+        fields = ["id", "state", "reason", "thumb", "clean", "width", "height", "position"]
+        read_only_fields = fields
+
+    def get_thumb(self, image: ListingImage) -> str | None:
+        return public_url(self.context["request"], image.thumb_file)
+
+    def get_clean(self, image: ListingImage) -> str | None:
+        return public_url(self.context["request"], image.clean_file)
+
+
+def public_url(request: Request, file: Any) -> str | None:
+    return request.build_absolute_uri(file.url) if file else None
+
+
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(
+            "A listing",
+            value={
+                "title": "Oak chair",
+                "description": "Solid oak, one scratch on the left arm.",
+                "price": "45.00",
+                "currency": "GBP",
+                "category": "Home & Garden / Furniture / Chairs",
+                "location": "Leeds",
+                "latitude": 53.7997,
+                "longitude": -1.5492,
+                "status": "active",
+            },
+            request_only=True,
+        )
+    ]
+)
+class ListingSerializer(serializers.ModelSerializer):
+    """A listing as this caller may see it: exact coordinates and unfinished photos are for its seller and staff."""
+
+    url = serializers.SerializerMethodField(help_text="The page people open.")
+    price = serializers.DecimalField(
+        max_digits=12,
+        decimal_places=2,
+        min_value=0,
+        required=False,
+        allow_null=True,
+        help_text="Null: not stated. 0: free.",
+    )
+    currency = CurrencyField(required=False, help_text="The site's currency; any other is refused.")
+    category = CategoryPathField(
+        required=False,
+        allow_null=True,
+        help_text="Path such as `Home & Garden / Furniture / Chairs`. Staff create a missing one by sending it.",
+    )
+    latitude = CoordinateField(
+        min_value=-90,
+        max_value=90,
+        required=False,
+        allow_null=True,
+        help_text="Degrees. In lists, and for everybody but the seller and staff, a point of the 1 km grid.",
+    )
+    longitude = CoordinateField(
+        min_value=-180, max_value=180, required=False, allow_null=True, help_text="As `latitude`."
+    )
+    seller = SellerSerializer(read_only=True)
+    images = serializers.SerializerMethodField(
+        help_text="By position. Photos that are not ready are shown to the seller and staff only."
+    )
+
+    class Meta:
+        model = Listing
+        fields = [
+            "id",
+            "url",
+            "title",
+            "description",
+            "price",
+            "currency",
+            "category",
+            "location",
+            "latitude",
+            "longitude",
+            "status",
+            "seller",
+            "created_at",
+            "images",
+        ]
+        read_only_fields = ["id", "created_at"]
+
+    def get_url(self, listing: Listing) -> str:
+        return self.context["request"].build_absolute_uri(listing.get_absolute_url())
+
+    @extend_schema_field(ImageSerializer(many=True))
+    def get_images(self, listing: Listing) -> list[dict[str, Any]]:
+        own = self._is_own(listing)
+        shown = [image for image in listing.images.all() if own or image.state == ListingImage.State.READY]
+        return list(ImageSerializer(shown, many=True, context=self.context).data)
+
+    def to_representation(self, instance: Listing) -> dict[str, Any]:
+        data = super().to_representation(instance)
+        if not (self.context.get("exact_point") and self._is_own(instance)):
+            data["latitude"], data["longitude"] = instance.point or (None, None)
+        return data
+
+    def _is_own(self, listing: Listing) -> bool:
+        user = self.context["request"].user
+        return user.is_staff or (user.is_authenticated and listing.seller_id == user.pk)
+
+    def validate_status(self, status: str) -> str:
+        if status == Listing.Status.REMOVED and not self.context["request"].user.is_staff:
+            raise serializers.ValidationError("Delete the listing to remove it.")
+        return status
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        attrs.pop("currency", None)
+        point = [attrs.get(name, getattr(self.instance, name, None)) for name in ("latitude", "longitude")]
+        if point.count(None) == 1:
+            missing = "latitude" if point[0] is None else "longitude"
+            raise serializers.ValidationError({missing: "Give both latitude and longitude, or neither."})
+        return attrs
+
+    def create(self, validated_data: dict[str, Any]) -> Listing:
+        return publish(self.context["request"].user, validated_data)
+
+    def update(self, instance: Listing, validated_data: dict[str, Any]) -> Listing:
+        return change(instance, self.context["request"].user, validated_data)
+
+
+class UploadSerializer(serializers.Serializer):
+    images = serializers.ListField(
+        child=serializers.FileField(), help_text="Repeat the field for several photos, at most 10 for a listing."
+    )
+
+
+class UploadedPhotoSerializer(serializers.Serializer):
+    """What became of one file of an upload; a refused one has no id."""
+
+    id = serializers.IntegerField(allow_null=True)
+    state = serializers.ChoiceField(choices=ListingImage.State.choices)
+    reason = serializers.CharField(help_text="Why it was refused; empty otherwise.")
+    thumb = serializers.URLField(allow_null=True, help_text="Null until a worker has made it.")
+    position = serializers.IntegerField(allow_null=True)
+
+
+class CredentialsSerializer(serializers.Serializer):
+    username = serializers.CharField(max_length=150)
+    password = serializers.CharField(max_length=128, trim_whitespace=False, style={"input_type": "password"})
+
+
+class TokenSerializer(serializers.Serializer):
+    token = serializers.CharField(help_text="Send it as `Authorization: Token …`.")
+
+
+class ErrorSerializer(serializers.Serializer):
+    detail = serializers.CharField()

@@ -1,0 +1,132 @@
+"""Rates on the shared cache that fail open: a cache that is down or slow costs a request a moment, once in a while.
+
+Each check is one round trip that counts in windows of fixed length. After trouble a process does not ask the cache for
+`PAUSE_SECONDS`, then lets one request try again. Use: `throttle_scope = "search"` on a view.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import redis
+import structlog
+from django.conf import settings
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from rest_framework.request import Request
+from rest_framework.settings import api_settings
+from rest_framework.throttling import BaseThrottle
+
+if TYPE_CHECKING:
+    from rest_framework.views import APIView  # which itself loads the throttles of the settings
+
+log = structlog.get_logger(__name__)
+
+PAUSE_SECONDS = 5.0
+PERIODS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+class Breaker:
+    """Open after trouble; then one caller a pause finds out whether it is over."""
+
+    def __init__(self, pause: float) -> None:
+        self.pause = pause
+        self._retry_at = 0.0
+        self._lock = threading.Lock()
+
+    def allows(self) -> bool:
+        if not self._retry_at:
+            return True
+        with self._lock:
+            if time.monotonic() < self._retry_at:
+                return False
+            self._retry_at = time.monotonic() + self.pause
+            return True
+
+    def close(self) -> None:
+        self._retry_at = 0.0
+
+    def open(self) -> None:
+        self._retry_at = time.monotonic() + self.pause
+
+
+breaker = Breaker(PAUSE_SECONDS)
+
+
+@functools.cache
+def _client(url: str) -> redis.Redis:
+    """A connection without a greeting: at most three waits (connect, select, count) before the first answer."""
+    timeout = settings.REDIS_TIMEOUT
+    return redis.Redis.from_url(
+        url,
+        socket_connect_timeout=timeout / 3,
+        socket_timeout=timeout / 3,
+        retry=Retry(NoBackoff(), 0),
+        protocol=2,
+        driver_info=None,
+    )
+
+
+def count_hit(key: str, seconds: int) -> int | None:
+    """How often this key was hit in its window, this time included; None while the cache does not answer."""
+    if not breaker.allows():
+        return None
+    try:
+        with _client(str(settings.CACHES["default"]["LOCATION"])).pipeline(transaction=False) as pipe:
+            pipe.incr(key)
+            pipe.expire(key, seconds)
+            hits: int = pipe.execute()[0]
+    except (redis.RedisError, OSError) as exc:
+        breaker.open()
+        log.warning("throttle_cache_unavailable", error=str(exc), retry_in_seconds=PAUSE_SECONDS)
+        return None
+    breaker.close()
+    return hits
+
+
+def parse_rate(rate: str) -> tuple[int, int]:
+    """ "60/min" as (60, 60)."""
+    count, period = rate.split("/")
+    return int(count), PERIODS[period.strip()[0]]
+
+
+class FailOpenThrottle(BaseThrottle):
+    """Counts one caller's requests in a scope; a scope without a rate is not limited."""
+
+    def get_scope(self, request: Request, view: APIView) -> str | None:
+        raise NotImplementedError
+
+    def allow_request(self, request: Request, view: APIView) -> bool:
+        scope = self.get_scope(request, view)
+        rate = api_settings.DEFAULT_THROTTLE_RATES[scope] if scope else None
+        if not rate:
+            return True
+        allowed, seconds = parse_rate(str(rate))
+        now = time.time()
+        hits = count_hit(f"throttle:{scope}:{self._caller(request)}:{int(now // seconds)}", seconds)
+        self._left = seconds - now % seconds
+        return hits is None or hits <= allowed
+
+    def wait(self) -> float:
+        return self._left
+
+    def _caller(self, request: Request) -> str:
+        user: Any = request.user
+        return f"user-{user.pk}" if user and user.is_authenticated else f"ip-{self.get_ident(request)}"
+
+
+class CallerThrottle(FailOpenThrottle):
+    """Everything one caller does: by account, else by address."""
+
+    def get_scope(self, request: Request, view: APIView) -> str:
+        return "user" if request.user and request.user.is_authenticated else "anon"
+
+
+class ScopedThrottle(FailOpenThrottle):
+    """What a view names in `throttle_scope`."""
+
+    def get_scope(self, request: Request, view: APIView) -> str | None:
+        return getattr(view, "throttle_scope", None)

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth import authenticate
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema, extend_schema_view
+from rest_framework import generics
+from rest_framework.authtoken.models import Token
+from rest_framework.exceptions import NotFound, ValidationError
+from rest_framework.permissions import AllowAny, IsAuthenticatedOrReadOnly
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
+from rest_framework.views import APIView
+
+from listings.models import Listing
+from listings.services import ListingGone, remove
+
+from . import schema
+from .filters import ListingFilter
+from .pagination import ListingPagination
+from .parsers import BoundedJSONParser
+from .permissions import IsSellerOrStaff
+from .serializers import CredentialsSerializer, ListingSerializer, TokenSerializer
+
+
+class TokenView(APIView):
+    """The way in: no permission is asked, and no other credential is looked at."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+    parser_classes = (BoundedJSONParser,)
+    throttle_scope = "token"
+
+    @extend_schema(
+        summary="Get a token",
+        description="Exchange a name and a password for the token that the other calls take.",
+        tags=["token"],
+        auth=[],
+        request=CredentialsSerializer,
+        responses={200: TokenSerializer, 400: schema.BAD_INPUT, 429: schema.THROTTLED, 503: schema.UNAVAILABLE},
+    )
+    def post(self, request: Request) -> Response:
+        credentials = CredentialsSerializer(data=request.data)
+        credentials.is_valid(raise_exception=True)
+        user = authenticate(request, **credentials.validated_data)
+        if user is None:
+            raise ValidationError({"detail": "No active account has this name and password."})
+        token, _ = Token.objects.get_or_create(user=user)
+        return Response({"token": token.key})
+
+
+@extend_schema_view(
+    get=extend_schema(
+        summary="Find listings",
+        description="Others' active listings and your own; staff see everything. Newest first, in pages.",
+        tags=["listings"],
+        responses={200: ListingSerializer(many=True), **schema.READ},
+    ),
+    post=extend_schema(
+        summary="Publish a listing",
+        description="You become its seller. Send its photos to `images/` afterwards.",
+        tags=["listings"],
+        responses={
+            201: ListingSerializer,
+            **{code: schema.WRITE[code] for code in (400, 401, 429, 503)},
+        },
+    ),
+)
+class ListingsView(generics.ListCreateAPIView):
+    serializer_class = ListingSerializer
+    permission_classes = (IsAuthenticatedOrReadOnly,)
+    parser_classes = (BoundedJSONParser,)
+    pagination_class = ListingPagination
+    filterset_class = ListingFilter
+
+    def get_queryset(self) -> QuerySet[Listing]:
+        return Listing.objects.listed_to(self.request.user).detailed()
+
+    def get_serializer_context(self) -> dict[str, Any]:
+        return {**super().get_serializer_context(), "exact_point": self.request.method == "POST"}
+
+
+@extend_schema_view(
+    get=extend_schema(
+        summary="Open a listing",
+        description="Active and sold listings are open to everybody, drafts to their seller and staff. The seller and "
+        "staff read exact coordinates here, so that they can edit them; everybody else a point of the 1 km grid.",
+        tags=["listings"],
+        responses={200: ListingSerializer, 404: schema.NOT_FOUND, 429: schema.THROTTLED, 503: schema.UNAVAILABLE},
+    ),
+    patch=extend_schema(
+        summary="Change a listing",
+        description="Send only what changes. `status` moves freely between `draft`, `active` and `sold`.",
+        tags=["listings"],
+        responses={200: ListingSerializer, **schema.WRITE},
+    ),
+    delete=extend_schema(
+        summary="Remove a listing",
+        description="It becomes `removed`: from then on only staff see it.",
+        tags=["listings"],
+        responses={204: None, **{code: schema.WRITE[code] for code in (401, 403, 404, 429, 503)}},
+    ),
+)
+class ListingView(generics.RetrieveUpdateDestroyAPIView):
+    http_method_names = ["get", "patch", "delete", "head", "options"]
+    serializer_class = ListingSerializer
+    permission_classes = (IsAuthenticatedOrReadOnly, IsSellerOrStaff)
+    parser_classes = (BoundedJSONParser,)
+    filter_backends = ()
+    lookup_url_kwarg = "listing_id"
+
+    def get_queryset(self) -> QuerySet[Listing]:
+        return Listing.objects.visible_to(self.request.user).detailed()
+
+    def get_serializer_context(self) -> dict[str, Any]:
+        return {**super().get_serializer_context(), "exact_point": True}
+
+    def perform_update(self, serializer: BaseSerializer) -> None:
+        try:
+            serializer.save()
+        except ListingGone as exc:
+            raise NotFound from exc
+
+    def perform_destroy(self, instance: Listing) -> None:
+        remove(instance)

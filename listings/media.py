@@ -1,0 +1,75 @@
+"""Files of photos over HTTP: derivatives to everybody, originals to staff alone, one logged download at a time."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+
+import structlog
+from django.contrib.admin.views.decorators import staff_member_required
+from django.core.files.storage import default_storage
+from django.http import FileResponse, Http404, HttpRequest
+from django.shortcuts import get_object_or_404
+from django.urls import path, register_converter
+from django.views.decorators.http import require_safe
+
+from .models import ListingImage
+
+log = structlog.get_logger(__name__)
+
+SANDBOX = "sandbox; default-src 'none'"
+FOREVER = "public, max-age=31536000, immutable"  # a derivative's bytes never change under its name
+
+
+class DerivativeConverter:
+    """Names that workers give, and nothing else: no dots but the last, no folder above two hexadecimal digits."""
+
+    regex = r"(?:clean|thumb)/(?:[0-9a-f]{2}/)?[A-Za-z0-9_-]{1,100}\.jpg"
+
+    def to_python(self, value: str) -> str:
+        return value
+
+    def to_url(self, value: str) -> str:
+        return value
+
+
+register_converter(DerivativeConverter, "derivative")
+
+
+@require_safe
+def derivative(request: HttpRequest, name: str) -> FileResponse:
+    try:
+        file = default_storage.open(name)
+    except OSError as exc:
+        raise Http404("There is no such photo.") from exc
+    response = FileResponse(file, content_type="image/jpeg")
+    response["Cache-Control"] = FOREVER
+    return _harmless(response)
+
+
+@require_safe
+@staff_member_required
+def original(request: HttpRequest, image_id: int) -> FileResponse:
+    """As it was sent, metadata included; a browser stores it and shows nothing."""
+    image = get_object_or_404(ListingImage, pk=image_id)
+    try:
+        file = image.original.open()
+    except (OSError, ValueError) as exc:
+        raise Http404("The original file of this photo is gone.") from exc
+    log.info("original_downloaded", image=image.pk, listing=image.listing_id, by=request.user.pk)
+    name = f"photo-{image.pk}{PurePosixPath(image.original.path).suffix}"
+    response = FileResponse(file, as_attachment=True, filename=name, content_type="application/octet-stream")
+    response["Cache-Control"] = "private, no-store"
+    return _harmless(response)
+
+
+def _harmless(response: FileResponse) -> FileResponse:
+    response["X-Content-Type-Options"] = "nosniff"
+    response["Content-Security-Policy"] = SANDBOX
+    response["Cross-Origin-Resource-Policy"] = "same-origin"
+    return response
+
+
+urlpatterns = [
+    path("media/<derivative:name>", derivative, name="media"),
+    path("originals/<int:image_id>/", original, name="original"),
+]

@@ -1,0 +1,72 @@
+"""Is this process alive, and can it answer? What the probes found out is for the people who run the site."""
+
+from __future__ import annotations
+
+import ipaddress
+import secrets
+from typing import Any
+
+from django.conf import settings
+from django.db import Error, connection
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from recommender.models import IndexHead
+
+from .health_details import details
+
+# A proxy on this machine connects from loopback too; these headers give it away.
+FORWARDING_HEADERS = ("X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Forwarded", "Via")
+
+
+@require_safe
+@never_cache
+def live(request: HttpRequest) -> JsonResponse:
+    return JsonResponse({"status": "ok"})
+
+
+@require_safe
+@never_cache
+def ready(request: HttpRequest) -> JsonResponse:
+    """200 while the database answers and a snapshot, an empty one included, can be searched."""
+    database = database_answers()
+    index = index_health() if database else {"usable": False, "problem": None}
+    answer: dict[str, Any] = {"status": "ok" if index["usable"] else "unavailable"}
+    if is_trusted(request) or (database and request.user.is_staff):
+        answer["problem"] = index["problem"] if database else "The database does not answer."
+        if database:
+            answer["details"] = {"index": index, **details()}
+    return JsonResponse(answer, status=200 if index["usable"] else 503)
+
+
+def database_answers() -> bool:
+    try:
+        return IndexHead.objects.filter(pk=1).exists()
+    except Error:
+        connection.close()
+        return False
+
+
+def index_health() -> dict[str, Any]:
+    from recommender.index import get_index
+
+    return get_index().health()
+
+
+def is_trusted(request: HttpRequest) -> bool:
+    """From this very machine, or with the token that monitoring was given."""
+    token = settings.HEALTH_TOKEN
+    given = request.headers.get("X-Health-Token", "")
+    if token and secrets.compare_digest(given.encode(), token.encode()):
+        return True
+    return is_loopback(request.META.get("REMOTE_ADDR", "")) and not any(
+        header in request.headers for header in FORWARDING_HEADERS
+    )
+
+
+def is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,76 @@
+"""What health tells the people who run the site. Counts stop at a bound and use the partial indexes of the queue."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import redis
+from django.conf import settings
+from django.utils import timezone
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from recommender.models import Embedding, EmbeddingModel, Heartbeat
+
+COUNT_LIMIT = 10_000
+HEARTBEAT_LIMIT = 100
+FORGOTTEN = timedelta(days=1)  # a process silent for longer was taken away on purpose
+
+
+def details() -> dict[str, Any]:
+    now = timezone.now()
+    models = list(EmbeddingModel.objects.filter(state__in=EmbeddingModel.LIVE).values("pk", "version", "state"))
+    return {
+        "models": [{"version": model["version"], "state": model["state"]} for model in models],
+        "queue": queue_counts(),
+        "upload_lag_seconds": upload_lag([model["pk"] for model in models], now),
+        "heartbeats": heartbeats(now),
+        "broker_reachable": broker_answers(),
+    }
+
+
+def queue_counts() -> dict[str, Any]:
+    """Waiting photos by lane, and those leased or failed; a count of COUNT_LIMIT means that many or more."""
+    pending = Embedding.objects.filter(state=Embedding.State.PENDING)
+    return {
+        "pending": {lane.name.lower(): bounded(pending.filter(lane=lane)) for lane in Embedding.Lane},
+        "leased": bounded(Embedding.objects.filter(state=Embedding.State.LEASED)),
+        "failed": bounded(Embedding.objects.filter(state=Embedding.State.FAILED)),
+        "counted_up_to": COUNT_LIMIT,
+    }
+
+
+def bounded(rows: Any) -> int:
+    return rows.order_by()[:COUNT_LIMIT].count()
+
+
+def upload_lag(models: list[int], now: datetime) -> float:
+    """Seconds that the oldest uploaded photo has waited; 0 when none waits."""
+    oldest = [
+        Embedding.objects.filter(state=Embedding.State.PENDING, lane=Embedding.Lane.UPLOAD, model=model)
+        .order_by("id")
+        .values_list("created_at", flat=True)
+        .first()
+        for model in models
+    ]
+    return max(((now - moment).total_seconds() for moment in oldest if moment), default=0.0)
+
+
+def heartbeats(now: datetime) -> list[dict[str, Any]]:
+    seen = Heartbeat.objects.filter(seen_at__gte=now - FORGOTTEN).order_by("kind", "name")
+    return [
+        {"name": beat.name, "kind": beat.kind, "age_seconds": round((now - beat.seen_at).total_seconds(), 1)}
+        for beat in seen[:HEARTBEAT_LIMIT]
+    ]
+
+
+def broker_answers() -> bool:
+    timeout = settings.REDIS_TIMEOUT
+    try:
+        with redis.Redis.from_url(
+            settings.REDIS_URL, socket_connect_timeout=timeout, socket_timeout=timeout, retry=Retry(NoBackoff(), 0)
+        ) as client:
+            return bool(client.ping())
+    except (redis.RedisError, OSError, ValueError):
+        return False

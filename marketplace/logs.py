@@ -1,0 +1,70 @@
+"""Log lines with request and task ids, on stderr. Standard and structlog loggers come out alike."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import structlog
+from django.core.exceptions import ImproperlyConfigured
+from django.http import HttpRequest
+from django.utils.functional import SimpleLazyObject
+
+FORMATS = ("json", "console")
+
+
+def config(log_format: str, level: str) -> dict[str, Any]:
+    """The LOGGING setting; configures structlog on the way."""
+    if log_format not in FORMATS:
+        raise ImproperlyConfigured(f"LOG_FORMAT is '{log_format}'; use one of {', '.join(FORMATS)}.")
+    if level.upper() not in logging.getLevelNamesMapping():
+        raise ImproperlyConfigured(f"LOG_LEVEL is '{level}'; use DEBUG, INFO, WARNING or ERROR.")
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.PositionalArgumentsFormatter(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {
+            "line": {
+                "()": structlog.stdlib.ProcessorFormatter,
+                "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderers(log_format)],
+                "foreign_pre_chain": shared,
+            }
+        },
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+        "root": {"handlers": ["stderr"], "level": level.upper()},
+        "loggers": {
+            "django": {"handlers": [], "propagate": True},
+            "django.server": {"handlers": [], "propagate": True, "level": "WARNING"},  # one line a request is enough
+            "celery.redirected": {"level": "WARNING"},
+        },
+    }
+
+
+def _renderers(log_format: str) -> list[Any]:
+    if log_format == "console":
+        return [structlog.dev.ConsoleRenderer()]
+    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+
+
+def add_known_user(request: HttpRequest, log_kwargs: dict[str, Any], **kwargs: Any) -> None:
+    """The account, where something has asked for it already: asking costs two queries a request."""
+    user = request.__dict__.get("_cached_user") or request.__dict__.get("user")
+    if user is not None and not isinstance(user, SimpleLazyObject) and user.pk:
+        log_kwargs["user_id"] = user.pk
