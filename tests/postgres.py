@@ -69,6 +69,10 @@ class Postgres:
             )
         self._run("pg_isready", "-q", "-h", self.socket, "-U", "postgres", patience=30)
 
+    def create(self, name: str) -> None:
+        """A new, empty database."""
+        self._run("createdb", "-h", self.socket, "-U", "postgres", name)
+
     def halt(self) -> None:
         """Stop the server at once, as a crash of its machine would."""
         if self._server:

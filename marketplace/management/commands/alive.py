@@ -1,0 +1,24 @@
+import socket
+from argparse import ArgumentParser
+from datetime import timedelta
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db.models.functions import Now
+
+from recommender.models import Heartbeat
+
+
+class Command(BaseCommand):
+    help = "Succeeds if a worker of this kind beat on this host lately: the health check of a worker's container."
+    requires_system_checks = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("kind", choices=["embedding", "indexing", "default"])
+        parser.add_argument("--seconds", type=float, default=30, help="how old the last heartbeat may be")
+
+    def handle(self, *args: object, **options: Any) -> None:
+        lately = Now() - timedelta(seconds=options["seconds"])
+        here = Heartbeat.objects.filter(kind=options["kind"], detail__host=socket.gethostname())
+        if not here.filter(seen_at__gt=lately).exists():
+            raise CommandError(f"No {options['kind']} worker of this host beat in the last {options['seconds']:.0f} s.")

@@ -1,0 +1,80 @@
+"""Sites for acceptance tests: one is prepared, every other starts on a copy of it, which takes seconds."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.postgres import Postgres
+from tests.postgres import postgres as private_postgres
+from tests.stack import Stack
+
+_number = itertools.count(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.acceptance)
+
+
+@pytest.fixture(scope="session")
+def short_tmp() -> Iterator[Path]:
+    """A directory whose path leaves room for socket names."""
+    with tempfile.TemporaryDirectory(prefix="mp-acc-") as directory:
+        yield Path(directory)
+
+
+@pytest.fixture(scope="session")
+def prepared_var(short_tmp: Path) -> Path:
+    """The `var/` of a site that was prepared and never started: SQLite, an untrained model, no listings."""
+    template = Stack(short_tmp / "template")
+    template.manage("prepare")
+    return template.var
+
+
+@pytest.fixture
+def new_stack(short_tmp: Path, prepared_var: Path):
+    """Makes sites (the arguments of `Stack`), not started yet; all are stopped after the test."""
+    made: list[Stack] = []
+
+    def make(**options) -> Stack:
+        var = Path(tempfile.mkdtemp(prefix="site-", dir=short_tmp)) / "var"
+        shutil.copytree(prepared_var, var)
+        if "database_url" in options:
+            (var / "db.sqlite3").unlink()
+        stack = Stack(var, **options)
+        made.append(stack)
+        return stack
+
+    yield make
+    for stack in made:
+        stack.stop()
+
+
+@pytest.fixture(scope="module")
+def stack(short_tmp: Path, prepared_var: Path) -> Iterator[Stack]:
+    """One running site for the tests of a module; they may add to it but leave it running and healthy."""
+    var = Path(tempfile.mkdtemp(prefix="site-", dir=short_tmp)) / "var"
+    shutil.copytree(prepared_var, var)
+    with Stack(var) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Postgres]:
+    with private_postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres_server: Postgres) -> str:
+    """An empty PostgreSQL database of this test's own."""
+    name = f"site{next(_number)}"
+    postgres_server.create(name)
+    return postgres_server.database_url(name)

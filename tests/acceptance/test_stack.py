@@ -1,0 +1,107 @@
+"""What `make run` promises: it comes up, it survives its parts, it ends without a trace, it comes back quickly."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.stack import PASSWORD, alive
+
+
+def gone(pids):
+    return lambda: not any(alive(pid) for pid in pids)
+
+
+class TestRunning:
+    def test_answers_visitors_and_staff(self, stack):
+        visitor = stack.visitor()
+        assert "<html" in visitor.get("/").expect(200).text
+        assert "untrained" in visitor.get("/").text.lower()
+        visitor.get("/api/docs/").expect(200)
+        staff = stack.visitor().sign_in("admin", PASSWORD)
+        assert "Site administration" in staff.get("/admin/").expect(200).text
+        assert stack.admin().get("/api/v1/listings/").expect(200).json()["results"] == []
+
+    def test_keeps_its_secrets_to_its_owner(self, stack):
+        modes = {name: oct((stack.var / name).stat().st_mode & 0o777) for name in (".", "run", "secret-key")}
+        assert modes == {".": "0o700", "run": "0o700", "secret-key": "0o600"}
+
+    def test_listens_on_loopback_only(self, stack):
+        listening = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        mine = [row[1].split(":")[0] for row in listening if row[1].endswith(f":{stack.port:04X}") and row[3] == "0A"]
+        assert mine == ["0100007F"]
+
+    def test_runs_numeric_libraries_on_one_thread_in_every_service(self, stack):
+        for name in ("web", "embedding-1", "indexing", "default"):
+            environ = Path(f"/proc/{stack.pids()[name]}/environ").read_bytes().split(b"\0")
+            assert b"OMP_NUM_THREADS=1" in environ, name
+
+    @pytest.mark.parametrize("name", ["embedding-1", "indexing", "default", "beat", "broker", "web"])
+    def test_starts_a_killed_process_again(self, stack, name):
+        old = stack.kill(name)
+        stack.wait_for_restart(name, old)
+        stack.wait_for(stack.ready, "the site is ready again")
+        assert f"{name:<11}│ ended with status -9; starts again in" in stack.log()
+
+    def test_a_killed_web_worker_is_replaced_without_an_outage(self, stack):
+        old = stack.web_workers()
+        os.kill(old[0], signal.SIGKILL)
+        stack.wait_for(lambda: len(stack.web_workers()) == len(old) and old[0] not in stack.web_workers(), "a new one")
+        stack.visitor().get("/").expect(200)
+
+    def test_refuses_a_second_start_on_the_same_data(self, stack):
+        from tests.stack import Stack
+
+        second = Stack(stack.var)
+        second.log_file = stack.var.with_name("second.log")
+        with pytest.raises(AssertionError, match=f"process {stack.pids()['supervisor']} already runs on"):
+            second.start(timeout=20)
+        second.stop()
+        assert stack.ready()
+
+    def test_refuses_a_port_in_use(self, stack, new_stack):
+        second = new_stack(environ={"PORT": str(stack.port)})
+        with pytest.raises(AssertionError, match=f"port {stack.port} of 127.0.0.1 is not free"):
+            second.start(timeout=20)
+
+
+def test_ctrl_c_stops_everything_and_a_second_start_keeps_the_data(new_stack):
+    stack = new_stack().start()
+    listing = {"title": "Kept over a restart", "currency": "GBP"}
+    number = stack.admin().post("/api/v1/listings/", listing).expect(201).json()["id"]
+    pids = stack.all_pids()
+    assert len(pids) > 8
+    assert stack.stop() == 0
+    assert gone(pids)()
+    began = time.monotonic()
+    stack.start()
+    assert time.monotonic() - began < 20
+    assert stack.visitor().get(f"/api/v1/listings/{number}/").expect(200).json()["title"] == "Kept over a restart"
+
+
+def test_a_killed_supervisor_leaves_no_orphan(new_stack):
+    stack = new_stack(embedding=2).start()
+    pids = stack.all_pids()
+    stack.kill_supervisor()
+    stack.wait_for(gone(pids), "every process is gone", timeout=10)
+    stack.start()
+
+
+def test_the_demo_catalogue_is_drawn_once_while_the_site_answers(new_stack):
+    stack = new_stack(demo=True).start()
+    stack.wait_for(lambda: (stack.var / "demo").read_text() == "done\n", "the demo is drawn", timeout=120)
+    assert stack.visitor().get("/api/v1/listings/").expect(200).json()["results"]
+    stack.stop()
+    stack.start()
+    time.sleep(1)
+    assert "demo" not in stack.pids()
+    assert stack.log().count("drawing the demo catalogue") == 1
+
+
+def test_runs_on_postgresql(new_stack, postgres_url):
+    stack = new_stack(database_url=postgres_url).start()
+    assert not (stack.var / "db.sqlite3").exists()
+    stack.admin().post("/api/v1/listings/", {"title": "On PostgreSQL", "currency": "GBP"}).expect(201)
+    assert stack.stop() == 0
