@@ -1,8 +1,11 @@
+from typing import Any
+
 from django.apps import AppConfig
-from django.db.models.signals import post_migrate
+from django.db import transaction
+from django.db.models.signals import post_migrate, post_save
 
 
-def ensure_seed_rows(sender: AppConfig, **kwargs) -> None:
+def ensure_seed_rows(sender: AppConfig, **kwargs: Any) -> None:
     """A flushed database gets its head (of a new epoch) and its first ranker back."""
     from .models import IndexHead, RankerVersion
     from .ranking.linear import DEFAULT_WEIGHTS
@@ -18,8 +21,25 @@ def ensure_seed_rows(sender: AppConfig, **kwargs) -> None:
         )
 
 
+def ring_for_new_photo(created: bool, **kwargs: Any) -> None:
+    from .doorbell import ring
+
+    if created:
+        transaction.on_commit(ring, robust=True)
+
+
+def ring_for_photos(**kwargs: Any) -> None:
+    from .doorbell import ring
+
+    transaction.on_commit(ring, robust=True)
+
+
 class RecommenderConfig(AppConfig):
     name = "recommender"
 
     def ready(self) -> None:
+        from listings.signals import photos_added
+
         post_migrate.connect(ensure_seed_rows, sender=self)
+        post_save.connect(ring_for_new_photo, sender="listings.ListingImage", dispatch_uid="recommender.doorbell")
+        photos_added.connect(ring_for_photos, dispatch_uid="recommender.doorbell")

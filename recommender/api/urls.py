@@ -1,3 +1,10 @@
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from .search import EmbeddingView, ImageSearchView
+from .similar import SimilarView
+
+urlpatterns = [
+    path("listings/<int:listing_id>/similar/", SimilarView.as_view(), name="api-similar"),
+    path("search/image/", ImageSearchView.as_view(), name="api-search-image"),
+    path("embeddings/", EmbeddingView.as_view(), name="api-embeddings"),
+]

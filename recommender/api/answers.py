@@ -1,0 +1,129 @@
+"""What ranked endpoints answer."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import structlog
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema_serializer
+from rest_framework import serializers
+from rest_framework.request import Request
+
+from listings.api.serializers import ListingSerializer
+from recommender.retrieval import Answer, Result
+
+
+class ReasonSerializer(serializers.Serializer):
+    value = serializers.FloatField(help_text="The feature, from 0 to 1; 0.5 where it is not known.")
+    weight = serializers.FloatField()
+    contribution = serializers.FloatField(help_text="Contributions sum to the score.")
+    text = serializers.CharField()
+
+
+class ResultSerializer(serializers.Serializer):
+    rank = serializers.IntegerField(help_text="1 is the best.")
+    listing = ListingSerializer()
+    score = serializers.FloatField(help_text="From 0 to 1; results are ordered by it.")
+    similarity = serializers.FloatField(help_text="Highest cosine between the photos of the query and of the listing.")
+    reasons = serializers.DictField(child=ReasonSerializer(), required=False, help_text="With `explain=1`, by feature.")
+
+
+class IndexSerializer(serializers.Serializer):
+    snapshot = serializers.IntegerField(allow_null=True)
+    rows = serializers.IntegerField(help_text="Photos searched.")
+    behind = serializers.IntegerField(help_text="Changes the index has not seen yet.")
+
+
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(
+            "Ranked",
+            value={
+                "request_id": "4f0c3d0e-3c58-4a8e-a6a0-0f4f6a6f2d11",
+                "model": "untrained",
+                "ranker": "linear-1",
+                "index": {"snapshot": 12, "rows": 5398, "behind": 0},
+                "results": [
+                    {
+                        "rank": 1,
+                        "listing": {
+                            "id": 42,
+                            "url": "https://example.org/listings/42/",
+                            "title": "Oak chair",
+                            "description": "Solid oak, one scratch on the left arm.",
+                            "price": "45.00",
+                            "currency": "GBP",
+                            "category": "Home & Garden / Furniture / Chairs",
+                            "location": "Leeds",
+                            "latitude": 53.80187,
+                            "longitude": -1.54606,
+                            "status": "active",
+                            "seller": {"id": 7, "name": "anna"},
+                            "created_at": "2026-03-01T10:00:00Z",
+                            "images": [],
+                        },
+                        "score": 0.871,
+                        "similarity": 0.913,
+                        "reasons": {
+                            "similarity": {
+                                "value": 0.913,
+                                "weight": 1.0,
+                                "contribution": 0.581,
+                                "text": "looks 91% alike",
+                            }
+                        },
+                    }
+                ],
+            },
+            response_only=True,
+        )
+    ]
+)
+class RankedAnswerSerializer(serializers.Serializer):
+    request_id = serializers.CharField()
+    model = serializers.CharField(help_text="Version of the model that compared the photos.")
+    ranker = serializers.CharField(help_text="Version of the weights that ordered the results.")
+    index = IndexSerializer()
+    results = ResultSerializer(many=True)
+
+
+class VectorSerializer(serializers.Serializer):
+    model = serializers.CharField()
+    dim = serializers.IntegerField()
+    vector = serializers.ListField(child=serializers.FloatField(), help_text="L2-normalised.")
+
+
+class RefusalSerializer(serializers.Serializer):
+    detail = serializers.CharField()
+    code = serializers.CharField(required=False)
+
+
+def refusal(description: str) -> OpenApiResponse:
+    return OpenApiResponse(RefusalSerializer, description)
+
+
+def answer_json(answer: Answer, request: Request, *, explain: bool) -> dict[str, Any]:
+    state = answer.state
+    return {
+        "request_id": request_id(),
+        "model": state.model_version,
+        "ranker": answer.ranker,
+        "index": {"snapshot": state.snapshot_id, "rows": state.rows, "behind": state.behind},
+        "results": [_result_json(rank, one, request, explain=explain) for rank, one in enumerate(answer.results, 1)],
+    }
+
+
+def _result_json(rank: int, result: Result, request: Request, *, explain: bool) -> dict[str, Any]:
+    data = {
+        "rank": rank,
+        "listing": ListingSerializer(result.listing, context={"request": request}).data,
+        "score": result.score,
+        "similarity": result.similarity,
+    }
+    return data | {"reasons": result.reasons} if explain else data
+
+
+def request_id() -> str:
+    """The id under which the log knows this request."""
+    return structlog.contextvars.get_contextvars().get("request_id") or str(uuid.uuid4())

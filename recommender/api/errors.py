@@ -1,0 +1,50 @@
+"""Conditions of the core as answers of the API: what was wrong, a code for programs, and when to come back."""
+
+from __future__ import annotations
+
+from rest_framework import status
+from rest_framework.exceptions import APIException
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from listings.api.photos import refusal_status
+from ml.images import PhotoRefused
+from recommender.index import IndexNotReady
+from recommender.photo_query import Busy
+from recommender.registry import ModelNotReady
+from recommender.retrieval import NoPhoto, PhotoWaiting
+
+# The status, the code and, where trying again helps, after how many seconds.
+CONDITIONS: dict[type[Exception], tuple[int, str, int | None]] = {
+    NoPhoto: (status.HTTP_409_CONFLICT, "no_photo", None),
+    PhotoWaiting: (status.HTTP_409_CONFLICT, "photo_waiting", 1),
+    IndexNotReady: (status.HTTP_503_SERVICE_UNAVAILABLE, "index_not_ready", 5),
+    ModelNotReady: (status.HTTP_503_SERVICE_UNAVAILABLE, "model_not_ready", 10),
+    Busy: (status.HTTP_503_SERVICE_UNAVAILABLE, "busy", 1),
+}
+
+
+class Refused(APIException):
+    """An answer `{"detail", "code"}`; `wait` in seconds becomes `Retry-After`."""
+
+    def __init__(self, status_code: int, detail: str, code: str, wait: int | None = None) -> None:
+        super().__init__({"detail": detail, "code": code})
+        self.status_code = status_code
+        self.wait = wait
+
+
+def as_answer(exc: Exception) -> Exception:
+    """The refusal that stands for a condition of the core; any other exception as it is."""
+    if isinstance(exc, PhotoRefused):
+        return Refused(refusal_status(exc.code), exc.reason, exc.code)
+    for condition, (status_code, code, wait) in CONDITIONS.items():
+        if isinstance(exc, condition):
+            return Refused(status_code, str(exc), code, wait)
+    return exc
+
+
+class CoreView(APIView):
+    """A view that may let conditions of the core rise."""
+
+    def handle_exception(self, exc: Exception) -> Response:
+        return super().handle_exception(as_answer(exc))

@@ -1,0 +1,73 @@
+"""Ask the index from a terminal: what looks like this listing, or like this file?"""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.core.files import File
+from django.core.management.base import BaseCommand, CommandError
+
+from listings.models import Listing
+from ml.images import PhotoRefused
+from recommender.index import IndexNotReady, get_index
+from recommender.models import EmbeddingModel
+from recommender.photo_query import photo_vector
+from recommender.registry import ModelNotReady
+from recommender.retrieval import Answer, Ask, NoPhoto, PhotoWaiting, by_vectors, similar
+
+TITLE_WIDTH = 40
+OPERATOR = User(is_staff=True)  # whoever has a shell may see everything; never saved
+
+
+class Command(BaseCommand):
+    help = "Print the listings most similar to a listing (its id) or to a photo (its file)."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("query", metavar="IMAGE_OR_LISTING", help="a listing's id, or the path of a photo")
+        parser.add_argument("--limit", type=int, default=10)
+
+    def handle(self, *args: Any, query: str, limit: int, **options: Any) -> None:
+        if limit < 1:
+            raise CommandError(f"--limit is {limit}; ask for at least one listing.")
+        try:
+            answer = _ask(query, Ask(viewer=OPERATOR, limit=limit))
+        except (IndexNotReady, ModelNotReady, NoPhoto, PhotoWaiting) as exc:
+            raise CommandError(str(exc)) from exc
+        except PhotoRefused as exc:
+            raise CommandError(f"{query}: {exc.reason}") from exc
+        self._print(answer)
+
+    def _print(self, answer: Answer) -> None:
+        state = answer.state
+        self.stdout.write(f"model {state.model_version}, ranker {answer.ranker}, {state.rows} photos searched")
+        self.stdout.write(f"{'listing':>9}  {'score':>6}  {'cosine':>6}  {'title':{TITLE_WIDTH}}  why")
+        for result in answer.results:
+            why = ", ".join(reason["text"] for name, reason in result.reasons.items() if name != "similarity")
+            title = f"{result.listing.title[:TITLE_WIDTH]:{TITLE_WIDTH}}"
+            self.stdout.write(
+                f"{result.listing.pk:>9}  {result.score:>6.3f}  {result.similarity:>6.3f}  {title}  {why}"
+            )
+        if not answer.results:
+            self.stdout.write("No active listing is in the index yet.")
+
+
+def _ask(query: str, ask: Ask) -> Answer:
+    path = Path(query)
+    if query.isdecimal() and not path.exists():
+        return similar(get_index().state(), _listing(query), ask)
+    if not path.is_file():
+        raise CommandError(f"There is no file {query}, and it is no listing's id.")
+    state = get_index().state()
+    model = EmbeddingModel.objects.get(pk=state.model_id)
+    with path.open("rb") as file:
+        return by_vectors(state, photo_vector(File(file), model), ask)
+
+
+def _listing(pk: str) -> Listing:
+    listing = Listing.objects.select_related("category").filter(pk=int(pk)).first()
+    if listing is None:
+        raise CommandError(f"There is no listing {pk}.")
+    return listing

@@ -1,0 +1,58 @@
+"""A photo somebody searches with, as a vector: the way a worker takes a listing's photo, so that both compare."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+from django.core.files.base import File
+from numpy.typing import NDArray
+from PIL import Image
+
+from listings.uploads import check
+from ml import images
+from ml.images.derivatives import Box
+from recommender.models import EmbeddingModel
+from recommender.photos import derive
+from recommender.registry import load_embedder
+
+DECODES_AT_ONCE = 2
+_decodes = threading.BoundedSemaphore(DECODES_AT_ONCE)
+
+
+class Busy(Exception):
+    """This process is decoding as many photos as it may at a time."""
+
+
+def photo_vector(upload: File, model: EmbeddingModel, box: Box | None = None) -> NDArray[np.float32]:
+    """float32[1, dim], L2-normalised, of an uploaded photo or of the part of it in `box`.
+
+    Raises PhotoRefused, ModelNotReady, Busy.
+    """
+    data = check(upload).file.read()
+    embedder = load_embedder(model)
+    with one_of_few():
+        pixels = embedder.prepare(_picture(data, box))
+    return embedder.embed(pixels[np.newaxis])
+
+
+def _picture(data: bytes, box: Box | None) -> Image.Image:
+    """The clean picture of a photo, or of a part of it, which is decoded as much larger as the part is small."""
+    if box is None:
+        return derive(data).image
+    side = math.ceil(images.CLEAN_SIDE / min(box[2:]))
+    return images.clean(images.crop(images.decode(data, side), box))
+
+
+@contextmanager
+def one_of_few() -> Iterator[None]:
+    """Hold one of this process's places for decoding. Raises Busy at once when all are taken."""
+    if not _decodes.acquire(blocking=False):
+        raise Busy("Too many photos are being searched with at this moment. Try again in a second.")
+    try:
+        yield
+    finally:
+        _decodes.release()

@@ -1,0 +1,173 @@
+"""From query vectors to ranked answers: wide candidates from the index, order, then truth from the database.
+
+The index may be a moment behind; an answer never is: each listing is read again, dropped if it may no longer be shown,
+and replaced by the next candidate.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from django.contrib.auth.models import AnonymousUser, User
+from django.db.models import Exists, OuterRef
+from numpy.typing import NDArray
+
+from listings.models import Category, Listing, ListingImage
+from recommender.filters import matching
+from recommender.index import Candidates, Where
+from recommender.models import Embedding
+from recommender.ranking.explanation import Reason, explain
+from recommender.ranking.features import Query, features
+from recommender.ranking.linear import rank
+from recommender.ranking.versions import Ranker, active_ranker
+
+if TYPE_CHECKING:
+    from recommender.index import State
+
+CANDIDATES = 300
+CANDIDATES_PER_RESULT = 5
+SPARE = 10  # hydrated beyond the limit, so that a few stale candidates cost no second query
+
+
+class NoPhoto(Exception):
+    """The listing has no photo to compare, and none is on its way; the message says why."""
+
+
+class PhotoWaiting(Exception):
+    """No photo of the listing has been embedded yet, but one will be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What the caller wants: results that pass `where` and `viewer` may see, at least this similar (cosine)."""
+
+    where: Where = field(default_factory=Where)
+    viewer: User | AnonymousUser = field(default_factory=AnonymousUser)
+    limit: int = 20
+    min_similarity: float = -1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    listing: Listing
+    image_id: int
+    score: float
+    similarity: float
+    reasons: dict[str, Reason]
+
+    @property
+    def photo(self) -> ListingImage | None:
+        """The photo that looks most alike, while it can be shown; else the listing's first one that can."""
+        shown = [image for image in self.listing.images.all() if image.thumb_file]
+        return next((image for image in shown if image.pk == self.image_id), next(iter(shown), None))
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Results best first, and the versions that made them."""
+
+    results: list[Result]
+    ranker: str
+    state: State
+
+
+def similar(state: State, listing: Listing, ask: Ask) -> Answer:
+    """Listings like this one, by all of its photos. Raises NoPhoto, PhotoWaiting."""
+    query = Query(
+        now=time.time(),
+        category=listing.category.path if listing.category else None,
+        price=None if listing.price is None else float(listing.price),
+        point=ask.where.near or listing.point,
+    )
+    return _answer(state, stored_vectors(listing, state.model_id), ask, query, {listing.pk})
+
+
+def by_vectors(state: State, vectors: NDArray[np.float32], ask: Ask) -> Answer:
+    """Listings like a photo that is no listing's. `vectors`: float32[m, dim] of the state's model, L2-normalised."""
+    return _answer(state, vectors, ask, Query(now=time.time(), point=ask.where.near))
+
+
+def stored_vectors(listing: Listing, model_id: int) -> NDArray[np.float32]:
+    """float32[m, dim]: one model's vectors of a listing's photos, m > 0. Raises NoPhoto, PhotoWaiting."""
+    rows = Embedding.objects.filter(model_id=model_id, image__listing=listing, vector__isnull=False)
+    rows = rows.exclude(image__state=ListingImage.State.REJECTED).order_by("image__position", "image_id")
+    stored = [np.frombuffer(vector, np.float16) for vector in rows.values_list("vector", flat=True) if vector]
+    if not stored:
+        raise _why_no_vector(listing, model_id)
+    return np.stack(stored).astype(np.float32)
+
+
+def _why_no_vector(listing: Listing, model_id: int) -> NoPhoto | PhotoWaiting:
+    refused = Embedding.objects.filter(image=OuterRef("pk"), model_id=model_id, state=Embedding.State.REJECTED)
+    states = listing.images.annotate(refused=Exists(refused)).values_list("state", "refused")
+    photos = [state == ListingImage.State.REJECTED or refused for state, refused in states]
+    if not photos:
+        return NoPhoto("This listing has no photo, so nothing can look like it. Add one.")
+    if all(photos):
+        return NoPhoto("None of this listing's photos could be used. Each says why; add another one.")
+    return PhotoWaiting("This listing's photo is being looked at. Ask again in a moment.")
+
+
+def _answer(
+    state: State, vectors: NDArray[np.float32], ask: Ask, query: Query, exclude: Collection[int] = ()
+) -> Answer:
+    ranker = active_ranker()
+    width = max(CANDIDATES, CANDIDATES_PER_RESULT * ask.limit)
+    results: list[Result] = []
+    seen = set(exclude)
+    while len(results) < ask.limit:
+        found = state.search(vectors, width, ask.where, seen)
+        close = found.take(np.flatnonzero(found.similarity >= ask.min_similarity))
+        results.extend(_ranked(close, ask, query, ranker, ask.limit - len(results)))
+        if len(close) < width:
+            break
+        seen.update(found.listing.tolist())
+    results.sort(key=lambda result: (-result.score, result.listing.pk))
+    return Answer(results, ranker.name, state)
+
+
+def _ranked(candidates: Candidates, ask: Ask, query: Query, ranker: Ranker, limit: int) -> list[Result]:
+    """The best `limit` candidates that the database confirms, best first."""
+    if not len(candidates):
+        return []
+    paths = dict(Category.objects.filter(pk__in=np.unique(candidates.category).tolist()).values_list("pk", "path"))
+    values = features(candidates, query, paths)
+    ranking = rank(values, ranker.weights, candidates.listing)
+    results = []
+    for at, listing in _confirmed(candidates.listing, ranking.order, ask, limit):
+        results.append(
+            Result(
+                listing=listing,
+                image_id=int(candidates.image[at]),
+                score=float(ranking.score[at]),
+                similarity=float(candidates.similarity[at]),
+                reasons=explain(at, candidates, query, paths, values, ranking),
+            )
+        )
+    return results
+
+
+def _confirmed(
+    listing_ids: NDArray[np.int64], order: NDArray[np.int64], ask: Ask, limit: int
+) -> Iterator[tuple[int, Listing]]:
+    """(place, listing) of the first `limit` candidates in `order` that may be shown."""
+    for places in (order[: limit + SPARE], order[limit + SPARE :]):
+        rows = hydrate(listing_ids[places].tolist(), ask)
+        for at in places.tolist():
+            if limit and (listing := rows.get(int(listing_ids[at]))):
+                limit -= 1
+                yield at, listing
+        if not limit:
+            return
+
+
+def hydrate(listing_ids: list[int], ask: Ask) -> dict[int, Listing]:
+    """The listings of these ids that the viewer may see and that pass, with category, seller and ready photos."""
+    if not listing_ids:
+        return {}
+    rows = matching(Listing.objects.visible_to(ask.viewer), ask.where).filter(pk__in=listing_ids)
+    return {row.pk: row for row in rows.detailed()}

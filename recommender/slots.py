@@ -1,0 +1,90 @@
+"""What recommender shows inside the pages and the admin of listings; its own troubles are told in words, not raised."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.files.base import File
+from django.http import HttpRequest
+from django.template.loader import render_to_string
+from django.utils.safestring import SafeString
+
+from listings import slots
+from listings.models import Listing
+
+from .api.requests import PageSearchSerializer
+from .index import IndexNotReady, get_index
+from .models import EmbeddingModel
+from .photo_query import Busy, photo_vector
+from .registry import ModelNotReady, active_model, is_untrained
+from .retrieval import Answer, Ask, NoPhoto, PhotoWaiting, by_vectors, similar
+
+STRIP_RESULTS = 8
+PANEL_RESULTS = 12
+SEARCH_RESULTS = 24
+
+SOON = "Similar listings cannot be shown at this moment. Reload the page in a few seconds."
+
+
+def register() -> None:
+    slots.register("site_banner", site_banner)
+    slots.register("similar_strip", similar_strip)
+    slots.register("photo_search", photo_search)
+    slots.register("admin_similar_panel", admin_similar_panel)
+
+
+def site_banner(request: HttpRequest | None) -> SafeString:
+    """A loud warning while vectors come from a model that has learned nothing; error pages do without the query."""
+    if request is None:
+        return SafeString("")
+    model = active_model()
+    return _html("banner", request) if model and is_untrained(model) else SafeString("")
+
+
+def similar_strip(request: HttpRequest, listing: Listing) -> SafeString:
+    """Nothing where there is no photo to compare: that is the seller's business, not the buyer's."""
+    try:
+        answer = similar(get_index().state(), listing, Ask(viewer=request.user, limit=STRIP_RESULTS))
+    except NoPhoto:
+        return SafeString("")
+    except PhotoWaiting as exc:
+        return _html("similar_strip", request, trouble=str(exc))
+    except IndexNotReady:
+        return _html("similar_strip", request, trouble=SOON)
+    return _html("similar_strip", request, answer=answer)
+
+
+def admin_similar_panel(request: HttpRequest, listing: Listing) -> SafeString:
+    """What staff needs to judge an answer: photos, similarities, reasons and versions."""
+    try:
+        answer = similar(get_index().state(), listing, Ask(viewer=request.user, limit=PANEL_RESULTS))
+    except (NoPhoto, PhotoWaiting, IndexNotReady) as exc:
+        return _html("admin_similar_panel", request, trouble=str(exc))
+    return _html("admin_similar_panel", request, answer=answer)
+
+
+def photo_search(request: HttpRequest, photo: File) -> SafeString:
+    """Results for an uploaded photo. Raises PhotoRefused, which the page shows beside the field."""
+    asked = PageSearchSerializer(data=request.POST, context={"user": request.user})
+    if not asked.is_valid():
+        return _html("photo_search", request, trouble=_sentences(asked.errors))
+    try:
+        return _html("photo_search", request, answer=_search(photo, asked))
+    except (ModelNotReady, IndexNotReady):
+        return _html("photo_search", request, trouble=SOON)
+    except Busy as exc:
+        return _html("photo_search", request, trouble=str(exc))
+
+
+def _search(photo: File, asked: PageSearchSerializer) -> Answer:
+    state = get_index().state()
+    model = EmbeddingModel.objects.get(pk=state.model_id)
+    return by_vectors(state, photo_vector(photo, model, asked.validated_data.get("crop")), asked.ask())
+
+
+def _sentences(errors: dict[str, Any]) -> str:
+    return " ".join(str(message) for messages in errors.values() for message in messages)
+
+
+def _html(template: str, request: HttpRequest, **context: Any) -> SafeString:
+    return render_to_string(f"recommender/{template}.html", context, request)

@@ -1,0 +1,44 @@
+import pytest
+
+
+@pytest.fixture
+def fresh_index(transactional_db, settings, tmp_path):
+    """This process's index, as if the process had just started; nothing is refreshed behind the test's back."""
+    from recommender.index import get_index, reader
+
+    settings.INDEX_ROOT = tmp_path / "index"
+    settings.INDEX_REFRESH_MS = 3_600_000
+    reader._indexes.clear()
+    yield get_index()
+    reader._indexes.clear()
+
+
+@pytest.fixture
+def model(fresh_index):
+    """An active model whose vectors tests choose themselves."""
+    from tests.recommender.index.catalogue import active_model
+
+    return active_model()
+
+
+@pytest.fixture
+def untrained(fresh_index, settings):
+    """An active model that really embeds, on untrained weights."""
+    from ml.recipe import Recipe
+    from recommender.models import EmbeddingModel
+    from tests.untrained import untrained_model_dir
+
+    directory = untrained_model_dir()
+    settings.MODELS_ROOT = directory.parent
+    settings.EMBEDDER_WEIGHTS = "untrained"
+    settings.EMBEDDER_CACHE = directory.parent / "openvino"
+    recipe = Recipe.read(directory)
+    return EmbeddingModel.objects.create(
+        version="untrained",
+        arch=recipe.arch,
+        dim=recipe.dim,
+        recipe=recipe.as_dict(),
+        checkpoint=directory.name,
+        sha256=recipe.sha256,
+        state=EmbeddingModel.State.ACTIVE,
+    )
