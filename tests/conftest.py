@@ -24,10 +24,13 @@ os.environ.update(
 )
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "marketplace.settings")
 
+import django  # noqa: E402
 import pytest  # noqa: E402
 import redis  # noqa: E402
 
 from .valkey import Valkey  # noqa: E402
+
+django.setup()  # here, not by pytest-django: its ini setting would load the settings before this environment is set
 
 DATABASE_FIXTURES = {"db", "transactional_db", "django_db_setup", "live_server"}
 
