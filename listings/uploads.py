@@ -52,6 +52,7 @@ class PhotoUploadHandler(FileUploadHandler):
         self.file.seek(0)
         self.file.size = file_size
         self.file.sha256 = self.digest.hexdigest()
+        self.file.name = self.file_name
         return self.file
 
     def upload_interrupted(self) -> None:

@@ -11,6 +11,7 @@ from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 from django.core.files.uploadedfile import SimpleUploadedFile
 from PIL import Image, ImageDraw
+from rest_framework.test import APIClient
 
 from listings.models import SEPARATOR, Category, Listing, ListingImage
 
@@ -77,3 +78,10 @@ def make_ready_image(listing: Listing, seed: int | None = None, **fields) -> Lis
     image.thumb_file.save("thumb.jpg", ContentFile(draw_photo(image.pk)), save=False)
     image.save(update_fields=["clean_file", "thumb_file"])
     return image
+
+
+def api(user: User | None = None) -> APIClient:
+    """A REST client of this person, or of a visitor."""
+    client = APIClient()
+    client.force_authenticate(user)
+    return client

@@ -35,7 +35,7 @@ class CategoryPathField(serializers.CharField):
             return category
         if not self.context["request"].user.is_staff:
             self.fail("unknown", path=path)
-        if any(not 0 < len(name) <= NAME_LENGTH or name != name.strip() for name in path.split(SEPARATOR)):
+        if any(not 0 < len(name) <= NAME_LENGTH or name != name.strip(" /") for name in path.split(SEPARATOR)):
             self.fail("level", path=path, longest=NAME_LENGTH)
         return path
 
