@@ -12,7 +12,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "marketplace.settings")
 app = Celery("marketplace")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.steps["worker"].add(DjangoStructLogInitStep)
-app.conf.imports = ("workers.embedding", "workers.indexing", "workers.maintenance")
+app.conf.imports = ("workers.embedding", "workers.indexing", "workers.maintenance", "workers.lifecycle")
 
 
 @setup_logging.connect

@@ -1,0 +1,184 @@
+"""The embedding loop: lease, decode the next micro-batch while this one is inferred, store, until nothing is pending.
+
+Runs in a worker, a command or a test alike. Trouble that is not a photo's own (storage, model, database) gives the
+rows back untried and ends the slice with one logged sentence; the sweep rings again.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from weakref import WeakSet
+
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError, OperationalError
+
+from . import doorbell, queue, readiness, registry, results
+from .batch import Batch
+from .photos import StorageTrouble
+from .registry import ModelNotReady
+from .results import Embedded, Result
+from .watchdog import Watch
+
+if TYPE_CHECKING:
+    from ml.embedder import Embedder
+
+    from .models import EmbeddingModel
+
+logger = logging.getLogger(__name__)
+
+Load = Callable[["EmbeddingModel"], "Embedder"]
+
+STARVING_EVERY = 8  # micro-batches; one of them comes from the worst lane
+BURST_RUN = 20
+BURST_WINDOW = 40
+
+_turns = itertools.count(1)
+_proven: WeakSet[Embedder] = WeakSet()  # embedders that passed the test picture in this process
+
+
+class Burst(Exception):
+    """So many photos in a row could not be embedded that the photos are not to blame."""
+
+
+@dataclass
+class Tally:
+    """What one slice did; `stopped` is the sentence that ended it early."""
+
+    batches: int = 0
+    done: int = 0
+    rejected: int = 0
+    failed: int = 0
+    dropped: int = 0
+    stopped: str = ""
+
+
+def embed_pending(slice_seconds: float | None = None, *, load: Load | None = None, watch: Watch | None = None) -> Tally:
+    """Embed until nothing is pending or the slice is over; then look once more, and ring if there is more."""
+    seconds = settings.EMBED_SLICE_SECONDS if slice_seconds is None else slice_seconds
+    doorbell.answer()
+    with ThreadPoolExecutor(settings.EMBED_THREADS, thread_name_prefix="decode") as threads:
+        work = _Slice(threads, time.monotonic() + seconds, load or registry.load_or_build, watch or Watch())
+        work.run()
+    doorbell.answer()
+    if work.is_more_pending():
+        doorbell.ring()
+    return work.tally
+
+
+def is_burst(outcomes: Sequence[bool]) -> bool:
+    """Whether photos failed (False) 20 times in a row, or in more than half of the last 40."""
+    last = list(outcomes)[-BURST_WINDOW:]
+    unbroken = len(last) >= BURST_RUN and not any(last[-BURST_RUN:])
+    return unbroken or (len(last) == BURST_WINDOW and last.count(False) > BURST_WINDOW / 2)
+
+
+class _Slice:
+    def __init__(self, threads: Executor, deadline: float, load: Load, watch: Watch) -> None:
+        self.tally = Tally()
+        self._threads, self._deadline, self._load, self._watch = threads, deadline, load, watch
+        self._outcomes: deque[bool] = deque(maxlen=BURST_WINDOW)
+        self._unready: dict[int, str] = {}
+        self._in_flight: list[Batch] = []
+
+    def run(self) -> None:
+        try:
+            queue.return_expired()
+            for entry in queue.waiting():
+                self._ready(entry.model)  # loading takes longer than a lease may wait
+            self._drain()
+            self._note("; ".join(self._unready.values()))
+        except (StorageTrouble, Burst) as exc:
+            _proven.clear()
+            self._stop(str(exc))
+        except (OperationalError, InterfaceError) as exc:
+            self._stop(f"The database does not answer: {exc}")
+        except (KeyboardInterrupt, SystemExit):
+            self._abandon()
+            raise
+        finally:
+            self._watch.end()
+
+    def is_more_pending(self) -> bool:
+        """Whether another slice could do more now; after trouble only the sweep rings."""
+        if self.tally.stopped:
+            return False
+        return any(entry.model.pk not in self._unready for entry in queue.waiting())
+
+    def _drain(self) -> None:
+        self._lease()
+        while self._in_flight:
+            current = self._in_flight[0]
+            self._watch.begin(current.lease.seconds, current.unfinished)
+            current.infer()
+            if time.monotonic() < self._deadline:
+                self._lease()
+            found = current.results()
+            self._store(current, found)
+            for ahead in self._in_flight:
+                queue.renew(ahead.lease)
+            self._judge(found)
+
+    def _lease(self) -> None:
+        """Take the next micro-batch of the most urgent model that works here; its decoding starts at once."""
+        starving = next(_turns) % STARVING_EVERY == 0
+        while entries := [entry for entry in queue.waiting() if entry.model.pk not in self._unready]:
+            model = queue.pick(entries, starving=starving)
+            if embedder := self._ready(model):
+                lease = queue.lease(model, settings.EMBED_BATCH, settings.EMBED_LEASE_SECONDS, starving=starving)
+                if lease:
+                    self._in_flight.append(Batch(lease, embedder, self._threads))
+                return
+
+    def _ready(self, model: EmbeddingModel) -> Embedder | None:
+        try:
+            embedder = self._load(model)
+            if embedder not in _proven:
+                readiness.prove(model, embedder)
+                _proven.add(embedder)
+        except ModelNotReady as exc:
+            self._unready[model.pk] = str(exc)
+            return None
+        return embedder
+
+    def _store(self, batch: Batch, found: Sequence[Result]) -> None:
+        self._in_flight.remove(batch)
+        try:
+            stored = results.store(batch.lease, found)
+        except (OperationalError, InterfaceError):
+            with suppress(DatabaseError, InterfaceError):
+                queue.release(batch.lease)
+            raise
+        self.tally.batches += 1
+        for outcome in ("done", "rejected", "failed", "dropped"):
+            setattr(self.tally, outcome, getattr(self.tally, outcome) + getattr(stored, outcome))
+
+    def _judge(self, found: Iterable[Result]) -> None:
+        self._outcomes.extend(isinstance(result, Embedded) for result in found)
+        if is_burst(self._outcomes):
+            raise Burst(
+                f"{self._outcomes.count(False)} of the last {len(self._outcomes)} photos could not be embedded."
+            )
+
+    def _stop(self, sentence: str) -> None:
+        self.tally.stopped = sentence
+        self._note(sentence)
+        self._abandon()
+
+    def _note(self, sentence: str) -> None:
+        self._watch.note = sentence
+        if sentence:
+            logger.error("Embedding stops for now. %s", sentence)
+
+    def _abandon(self) -> None:
+        """What is still in flight goes back untried; without a database its lease expires."""
+        for batch in self._in_flight:
+            with suppress(DatabaseError, InterfaceError):
+                batch.abandon()

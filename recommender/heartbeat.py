@@ -1,0 +1,66 @@
+"""A worker process says every two seconds that it is alive; health reads the row and asks no broker.
+
+The thread outlives database trouble: a beat that fails is followed by the next one.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from django.db import DatabaseError, InterfaceError, close_old_connections, connection
+from django.db.models.functions import Now
+
+from .models import Heartbeat
+
+logger = logging.getLogger(__name__)
+
+PERIOD = 2.0
+TROUBLE = (DatabaseError, InterfaceError)
+
+
+class Heart:
+    """Beats on a thread of its own between `start` and `stop`."""
+
+    def __init__(self, kind: str, describe: Callable[[], dict[str, Any]] = dict, period: float = PERIOD) -> None:
+        self.kind = kind
+        self.name = f"{kind}@{socket.gethostname()}:{os.getpid()}"[:120]
+        self._describe, self._period = describe, period
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Take the row away: this worker ended in order."""
+        self._stopped.set()
+        self._thread.join(self._period)
+
+    def beat(self) -> None:
+        detail = {"pid": os.getpid(), "host": socket.gethostname(), **self._describe()}
+        row = Heartbeat(name=self.name, kind=self.kind, seen_at=Now(), detail=detail)
+        Heartbeat.objects.bulk_create(
+            [row], update_conflicts=True, unique_fields=["name"], update_fields=["kind", "seen_at", "detail"]
+        )
+
+    def _run(self) -> None:
+        while True:
+            close_old_connections()
+            try:
+                self.beat()
+            except TROUBLE as exc:
+                logger.warning("This heartbeat is not written: %s", exc)
+                with suppress(*TROUBLE):
+                    connection.close()
+            if self._stopped.wait(self._period):
+                break
+        with suppress(*TROUBLE):
+            Heartbeat.objects.filter(pk=self.name).delete()
+        with suppress(*TROUBLE):
+            connection.close()

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import time
+from argparse import ArgumentParser
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+from tqdm import tqdm
+
+from recommender import doorbell, drain, heartbeat, sweep
+from recommender.models import Embedding, Heartbeat
+
+POLL = 0.5
+
+
+class Command(BaseCommand):
+    help = "Wake the embedding worker; --wait shows progress until nothing is pending."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--wait", action="store_true", help="return when every photo is embedded")
+        parser.add_argument("--here", action="store_true", help="embed in this process, without a broker or a worker")
+
+    def handle(self, *args: Any, wait: bool, here: bool, **options: Any) -> None:
+        if not sweep.live_models().exists():
+            raise CommandError("No model is registered: run `manage.py models register --weights … --activate` first.")
+        sweep.sweep()
+        if here:
+            self._until_done(self._drain)
+        elif wait:
+            if not is_worker_alive():
+                self.stderr.write("No embedding worker is running; start one, or embed with --here.")
+            self._until_done(self._ring)
+        else:
+            self.stdout.write(f"{count_waiting():,} photos wait for the embedding worker.")
+
+    def _until_done(self, step: Callable[[], None]) -> None:
+        most = count_waiting()
+        with tqdm(total=most, unit=" photos", disable=None) as bar:
+            while left := count_waiting():
+                most = bar.total = max(most, left)
+                bar.update(most - left - bar.n)
+                step()
+            bar.update(most - bar.n)
+
+    def _drain(self) -> None:
+        tally = drain.embed_pending(slice_seconds=1)
+        if tally.stopped:
+            raise CommandError(tally.stopped)
+        if not tally.batches:  # what is left is leased to others
+            time.sleep(POLL)
+
+    def _ring(self) -> None:
+        doorbell.ring()
+        time.sleep(POLL)
+
+
+def count_waiting() -> int:
+    states = (Embedding.State.PENDING, Embedding.State.LEASED)
+    return Embedding.objects.filter(state__in=states, model__in=sweep.live_models()).count()
+
+
+def is_worker_alive() -> bool:
+    alive = timezone.now() - timedelta(seconds=5 * heartbeat.PERIOD)
+    return Heartbeat.objects.filter(kind="embedding", seen_at__gt=alive).exists()

@@ -1,0 +1,168 @@
+"""A photo's files for the embedding worker: read what was uploaded, store what is made from it, copy, discard.
+
+Every photo owns its files, also when its bytes are those of another, so that deleting one never harms the other.
+Nothing here touches the database except `storage_answers`: the rest runs in decode threads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+import uuid
+from collections.abc import Collection, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from django.core.files.base import ContentFile
+from django.core.files.storage import Storage, default_storage
+from PIL import Image
+
+from listings.models import ListingImage, originals_storage
+from ml import images
+from ml.images import PhotoRefused
+
+from .queue import Row
+
+logger = logging.getLogger(__name__)
+
+WITNESSES = 10
+
+
+class StorageTrouble(Exception):
+    """The photo storage cannot be read or written now; no photo is at fault."""
+
+
+class FileLost(Exception):
+    """The storage answers that there is no such file."""
+
+
+class FileDamaged(Exception):
+    """The stored bytes are not the ones that were uploaded."""
+
+
+@dataclass(frozen=True)
+class Derivatives:
+    """Storage names of a photo's public files, and the size of the upright original in pixels."""
+
+    clean: str
+    thumb: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Derivatives as JPEG bytes, before they are stored."""
+
+    clean: bytes
+    thumb: bytes
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Picture:
+    """The clean picture to embed; `encoded` where the photo's derivatives are still to be stored."""
+
+    image: Image.Image
+    encoded: Encoded | None
+
+
+def load(row: Row) -> Picture:
+    """The stored clean picture, else one made from the original.
+
+    Raises:
+        PhotoRefused: the uploaded bytes are not a picture we take.
+        FileLost, FileDamaged, StorageTrouble: see there.
+    """
+    if row.clean:
+        with suppress(FileLost, PhotoRefused):  # it can be made again
+            return Picture(images.decode(read(default_storage, row.clean)), None)
+    data = read(originals_storage(), row.original)
+    try:
+        return derive(data)
+    except PhotoRefused as exc:
+        if hashlib.sha256(data).hexdigest() != row.sha256:
+            raise FileDamaged(row.original) from exc
+        raise
+
+
+def derive(data: bytes) -> Picture:
+    """The clean picture of an original, with its derivatives encoded."""
+    header = images.sniff(io.BytesIO(data))
+    clean = images.clean(images.decode(data, max_side=images.CLEAN_SIDE))
+    encoded = Encoded(
+        images.encode_jpeg(clean), images.encode_jpeg(images.thumb(clean)), width=header.width, height=header.height
+    )
+    return Picture(clean, encoded)
+
+
+def save(encoded: Encoded) -> Derivatives:
+    """Store derivatives under names nobody else uses."""
+    key = uuid.uuid4().hex
+    clean = _put(f"clean/{key[:2]}/{key}.jpg", encoded.clean)
+    try:
+        thumb = _put(f"thumb/{key[:2]}/{key}.jpg", encoded.thumb)
+    except StorageTrouble:
+        delete(default_storage, [clean])
+        raise
+    return Derivatives(clean, thumb, encoded.width, encoded.height)
+
+
+def copy(source: Derivatives) -> Derivatives:
+    """The same derivatives as files of another photo.
+
+    Raises:
+        FileLost, StorageTrouble: see there.
+    """
+    clean, thumb = (read(default_storage, name) for name in (source.clean, source.thumb))
+    return save(Encoded(clean, thumb, source.width, source.height))
+
+
+def discard(unused: Iterable[Derivatives | None]) -> None:
+    """Delete derivatives that no row names; what cannot be deleted now is collected later."""
+    for made in unused:
+        if made:
+            delete(default_storage, (made.clean, made.thumb))
+
+
+def delete(storage: Storage, names: Iterable[str]) -> None:
+    for name in names:
+        try:
+            storage.delete(name)
+        except OSError as exc:
+            logger.warning("%s could not be deleted (%s); it is collected later.", name, exc)
+
+
+def read(storage: Storage, name: str) -> bytes:
+    try:
+        with storage.open(name) as file:
+            return file.read()
+    except FileNotFoundError as exc:
+        raise FileLost(name) from exc
+    except OSError as exc:
+        raise StorageTrouble(f"{name} cannot be read: {exc}.") from exc
+
+
+def _put(name: str, data: bytes) -> str:
+    try:
+        return default_storage.save(name, ContentFile(data))
+    except OSError as exc:
+        delete(default_storage, [name])  # a full disk leaves half a file
+        raise StorageTrouble(f"{name} cannot be stored: {exc}.") from exc
+
+
+def storage_answers(lost: Collection[int]) -> bool:
+    """Whether any of the oldest and newest other originals is found: then a missing file is lost, not unmounted.
+
+    An unmounted volume is an empty directory and misses everything; a marker file would have to be put there by
+    somebody. Where no other photo exists nothing waits behind the lost one, so doubt costs nothing.
+    """
+    others = ListingImage.objects.exclude(pk__in=lost).values_list("original", flat=True)
+    names = {*others.order_by("pk")[:WITNESSES], *others.order_by("-pk")[:WITNESSES]}
+    storage = originals_storage()
+    try:
+        return any(storage.exists(name) for name in names)
+    except OSError:
+        return False

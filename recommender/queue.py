@@ -1,0 +1,205 @@
+"""The queue: `Embedding` rows are leased, renewed and released by token and database time (`results` settles them).
+
+A worker that lost its lease changes nothing: results are updates of rows still held, and what it wrote to disk for the
+others is deleted. Queue queries never read the vector column.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+from django.db import transaction
+from django.db.models import Case, DateTimeField, Exists, ExpressionWrapper, F, OuterRef, Q, QuerySet, Value, When
+from django.db.models.fields import BooleanField
+from django.db.models.functions import Now
+
+from listings.models import ListingImage
+
+from .models import Embedding, EmbeddingModel
+
+State, Lane = Embedding.State, Embedding.Lane
+
+EXPIRED = "The worker that held this row stopped answering."
+EXPIRIES_ALONE = 3
+CRASHED = f"Reading this photo stopped the program {EXPIRIES_ALONE} times. Save it again as a JPEG and upload that."
+MAX_FAILURES = 8
+MODEL_ORDER = (EmbeddingModel.State.ACTIVE, EmbeddingModel.State.BACKFILLING, EmbeddingModel.State.STANDBY)
+
+
+class Literal(Value):
+    """A constant written into the SQL: SQLite matches a partial index only to what it can read in the statement."""
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[str | int, ...]]:
+        return f"'{self.value}'", ()
+
+
+@dataclass(frozen=True)
+class Row:
+    """What decoding one leased photo needs; names are storage names, "" where there is no such file yet."""
+
+    pk: int
+    image_id: int
+    listing_id: int
+    sha256: str
+    original: str
+    clean: str
+    ready: bool
+    has_vector: bool
+    attempts: int
+
+
+@dataclass(frozen=True)
+class Lease:
+    token: uuid.UUID
+    model_id: int
+    rows: tuple[Row, ...]
+    seconds: float
+
+
+class Waiting(NamedTuple):
+    """The lanes in which a live model has pending rows, most urgent first."""
+
+    model: EmbeddingModel
+    lanes: tuple[int, ...]
+
+
+def waiting() -> list[Waiting]:
+    """Every live model with pending rows: one query, one index probe per model and lane."""
+    models = EmbeddingModel.objects.filter(state__in=EmbeddingModel.LIVE).annotate(
+        **{f"lane_{lane}": Exists(_pending().filter(model=OuterRef("pk"), lane=lane)) for lane in Lane.values}
+    )
+    found = [Waiting(model, _lanes(model)) for model in models]
+    return [entry for entry in found if entry.lanes]
+
+
+def pick(entries: Sequence[Waiting], *, starving: bool) -> EmbeddingModel:
+    """The model whose rows come next: of the best lane, the active model first; when starving, the other end."""
+
+    def urgency(entry: Waiting) -> tuple[int, int]:
+        return entry.lanes[-1 if starving else 0], MODEL_ORDER.index(EmbeddingModel.State(entry.model.state))
+
+    return (max if starving else min)(entries, key=urgency).model
+
+
+def lease(model: EmbeddingModel, limit: int, seconds: float, *, starving: bool = False) -> Lease | None:
+    """Take up to `limit` rows of one lane: the best non-empty one, or the worst when `starving`.
+
+    A row that was tried before is leased alone, so that a photo which kills its worker names itself.
+    """
+    token = uuid.uuid4()
+    with transaction.atomic():
+        for ids in _claims(model, limit, starving=starving):
+            taken = Embedding.objects.filter(pk__in=ids, state=State.PENDING).update(
+                state=State.LEASED, token=token, leased_until=_from_now(seconds), updated_at=Now()
+            )
+            if taken:
+                return Lease(token, model.pk, _rows(ids, token), seconds)
+    return None
+
+
+def renew(held: Lease) -> int:
+    """Start the lease's time again; the number of rows still held."""
+    return rows_held(held).update(leased_until=_from_now(held.seconds))
+
+
+def release(held: Lease) -> int:
+    """Give the rows back untried: what stopped the work was not theirs."""
+    return rows_held(held).update(state=State.PENDING, token=None, leased_until=None, updated_at=Now())
+
+
+def return_expired() -> int:
+    """Put rows whose lease ran out back, to be retried alone; the third time alone is the photo's own doing."""
+    expired = Embedding.objects.filter(state=Literal(State.LEASED), leased_until__lt=Now())
+    if not expired.exists():
+        return 0
+    with transaction.atomic():
+        given_up = _give_up(expired.filter(reason=EXPIRED, attempts__gte=EXPIRIES_ALONE))
+        return given_up + expired.update(
+            state=State.PENDING,
+            lane=Lane.RETRY,
+            token=None,
+            leased_until=None,
+            attempts=Case(When(reason=EXPIRED, then=F("attempts") + 1), default=1),
+            reason=EXPIRED,
+            updated_at=Now(),
+        )
+
+
+def embed_again(images: QuerySet[ListingImage]) -> int:
+    """Queue these photos for every live model; their vectors stay searchable until successors are stored."""
+    settled = Embedding.objects.filter(
+        image__in=images.values("pk"),
+        model__state__in=EmbeddingModel.LIVE,
+        state__in=(State.DONE, State.FAILED, State.REJECTED),
+    )
+    return settled.update(state=State.PENDING, lane=Lane.RETRY, attempts=0, reason="", updated_at=Now())
+
+
+def is_anything_pending() -> bool:
+    return Embedding.objects.filter(state=Literal(State.PENDING), model__state__in=EmbeddingModel.LIVE).exists()
+
+
+def _pending() -> QuerySet[Embedding]:
+    return Embedding.objects.filter(state=Literal(State.PENDING))
+
+
+def rows_held(held: Lease) -> QuerySet[Embedding]:
+    """What is still ours of a lease."""
+    return Embedding.objects.filter(pk__in=[row.pk for row in held.rows], token=held.token, state=State.LEASED)
+
+
+def _from_now(seconds: float) -> ExpressionWrapper:
+    return ExpressionWrapper(Now() + timedelta(seconds=seconds), output_field=DateTimeField())
+
+
+def _lanes(model: EmbeddingModel) -> tuple[int, ...]:
+    return tuple(lane for lane in Lane.values if getattr(model, f"lane_{lane}"))
+
+
+def _claims(model: EmbeddingModel, limit: int, *, starving: bool) -> Iterable[list[int]]:
+    """Locked candidates, best first: whole lanes of fresh rows, then single rows that were tried before."""
+    lanes = reversed(Lane.values) if starving else Lane.values
+    for lane in lanes:
+        rows = _pending().filter(model=model, lane=lane).select_for_update(skip_locked=True).order_by("pk")
+        fresh, tried = rows.filter(attempts=0)[:limit], rows.filter(attempts__gt=0)[:1]
+        for claim in (tried, fresh) if starving else (fresh, tried):
+            if ids := list(claim.values_list("pk", flat=True)):
+                yield ids
+
+
+def _rows(ids: list[int], token: uuid.UUID) -> tuple[Row, ...]:
+    found = (
+        Embedding.objects.filter(pk__in=ids, token=token)
+        .annotate(has_vector=ExpressionWrapper(Q(vector__isnull=False), output_field=BooleanField()))
+        .order_by("pk")
+        .values_list(
+            "pk",
+            "image_id",
+            "image__listing_id",
+            "image__sha256",
+            "image__original",
+            "image__clean_file",
+            "image__state",
+            "has_vector",
+            "attempts",
+        )
+    )
+    return tuple(Row(*row[:6], row[6] == ListingImage.State.READY, *row[7:]) for row in found)
+
+
+def _give_up(doomed: QuerySet[Embedding]) -> int:
+    """Reject new photos; one that was decoded before is not at fault, so its row fails and waits for a person."""
+    image_ids = sorted(doomed.values_list("image_id", flat=True))
+    if not image_ids:
+        return 0
+    locked = ListingImage.objects.select_for_update(no_key=True).filter(pk__in=image_ids).order_by("pk")
+    new = [pk for pk, state in locked.values_list("pk", "state") if state != ListingImage.State.READY]
+    settled: dict[str, Any] = {"token": None, "leased_until": None, "reason": CRASHED, "updated_at": Now()}
+    rejected = doomed.filter(image__in=new).update(state=State.REJECTED, vector=None, **settled)
+    blamed = Embedding.objects.filter(image=OuterRef("pk"), state=State.REJECTED, reason=CRASHED)
+    ListingImage.objects.filter(Exists(blamed), pk__in=new).update(state=ListingImage.State.REJECTED, reason=CRASHED)
+    return rejected + doomed.update(state=State.FAILED, attempts=MAX_FAILURES, **settled)

@@ -1,0 +1,45 @@
+"""A worker leases photos only after it has embedded one it drew itself, so that its own faults cost no photo."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from ml import images
+from ml.images import PhotoRefused
+
+from .registry import ModelNotReady
+from .results import is_usable
+
+if TYPE_CHECKING:
+    from ml.embedder import Embedder
+
+    from .models import EmbeddingModel
+
+
+def prove(model: EmbeddingModel, embedder: Embedder) -> None:
+    """Embed a drawn picture from its bytes.
+
+    Raises:
+        ModelNotReady: the decoder or the model does not do what it should.
+    """
+    try:
+        clean = images.clean(images.decode(images.encode_jpeg(drawn_picture())))
+    except PhotoRefused as exc:
+        raise ModelNotReady(f"This machine cannot decode a picture it drew: {exc.reason}") from exc
+    vector = embedder.embed(np.stack([embedder.prepare(clean)]))[0]
+    if vector.shape != (model.dim,) or not is_usable(vector):
+        raise ModelNotReady(
+            f"Model {model.version} gives no usable vector of {model.dim} dimensions for a drawn picture; "
+            "register it again."
+        )
+
+
+def drawn_picture() -> Image.Image:
+    picture = Image.new("RGB", (320, 240), (214, 203, 180))
+    draw = ImageDraw.Draw(picture)
+    draw.ellipse((60, 40, 200, 180), fill=(150, 40, 40))
+    draw.rectangle((180, 120, 280, 220), fill=(30, 70, 120))
+    return picture

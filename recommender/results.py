@@ -1,0 +1,194 @@
+"""Settle leased rows: one transaction, only for rows still held; everything else is dropped with its files.
+
+Photos are locked before embeddings, in id order, as a deletion does, so that neither waits for the other in a circle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from django.db import transaction
+from django.db.models import BinaryField, Case, F, Value, When
+from django.db.models.functions import Now
+
+from listings.models import ListingImage
+
+from . import photos
+from .feed import append_vectors
+from .models import Embedding
+from .photos import Derivatives
+from .queue import EXPIRED, Lease, Row, rows_held
+
+State, PhotoState = Embedding.State, ListingImage.State
+
+UNIT = (0.9, 1.1)  # norms of vectors that low-precision runtimes still call one
+BAD_VECTOR = "The model gave no usable vector for this photo; it is tried again later."
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """A vector (float32[dim]) and, when they were just written, the photo's derivatives."""
+
+    row: Row
+    vector: npt.NDArray
+    derivatives: Derivatives | None = None
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The photo's own bytes are at fault; `reason` is for the seller."""
+
+    row: Row
+    reason: str
+
+
+@dataclass(frozen=True)
+class Failed:
+    """We could not embed it, now; the row is retried later."""
+
+    row: Row
+    reason: str
+
+
+Result = Embedded | Refused | Failed
+
+
+@dataclass
+class Stored:
+    """Rows settled each way; `dropped` were no longer ours."""
+
+    done: int = 0
+    rejected: int = 0
+    failed: int = 0
+    dropped: int = 0
+
+
+@dataclass
+class _Settled:
+    """Results of rows still held, sorted by what is written."""
+
+    embedded: list[Embedded] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+    failed: list[Failed] = field(default_factory=list)
+
+
+def store(lease: Lease, results: Sequence[Result]) -> Stored:
+    """Write what is still ours to write. When the database fails, files stay: the commit may have happened."""
+    with transaction.atomic():
+        locked = _lock_photos(results)
+        held = set(rows_held(lease).select_for_update().order_by("pk").values_list("pk", flat=True))
+        settled = _sort([result for result in results if result.row.pk in held], locked)
+        wanted = [result for result in settled.embedded if _wants_derivatives(result, locked)]
+        changed = _changed_listings(settled.embedded)
+        _write_embeddings(lease, settled)
+        _write_photos(settled, wanted, locked)
+        append_vectors(changed, lease.model_id)
+    used = {result.row.pk for result in wanted}
+    photos.discard(
+        result.derivatives
+        for result in results
+        if isinstance(result, Embedded) and result.derivatives and result.row.pk not in used
+    )
+    return Stored(len(settled.embedded), len(settled.refused), len(settled.failed), dropped=len(results) - len(held))
+
+
+def is_usable(vector: npt.NDArray) -> bool:
+    """Whether a vector may be compared: finite, and of unit length within low precision."""
+    return bool(np.isfinite(vector).all()) and UNIT[0] < float(np.linalg.norm(vector.astype(np.float32))) < UNIT[1]
+
+
+def _lock_photos(results: Sequence[Result]) -> dict[int, tuple[str, str]]:
+    """State and clean file of the photos whose rows will be written."""
+    touched = {
+        result.row.image_id
+        for result in results
+        if not result.row.ready or isinstance(result, Refused) or (isinstance(result, Embedded) and result.derivatives)
+    }
+    if not touched:
+        return {}
+    rows = ListingImage.objects.select_for_update(no_key=True).filter(pk__in=touched).order_by("pk")
+    return {pk: (state, clean) for pk, state, clean in rows.values_list("pk", "state", "clean_file")}
+
+
+def _sort(results: Iterable[Result], locked: dict[int, tuple[str, str]]) -> _Settled:
+    settled = _Settled()
+    for result in results:
+        match result:
+            case Embedded(row, vector) if not is_usable(vector):
+                settled.failed.append(Failed(row, BAD_VECTOR))
+            case Embedded():
+                settled.embedded.append(result)
+            case Refused(row, reason) if locked[row.image_id][0] == PhotoState.READY:
+                settled.failed.append(Failed(row, reason))  # it was decoded before, so its bytes are not at fault
+            case Refused():
+                settled.refused.append(result)
+            case Failed():
+                settled.failed.append(result)
+    return settled
+
+
+def _wants_derivatives(result: Embedded, locked: dict[int, tuple[str, str]]) -> bool:
+    """Whether the photo still names what it named at the lease; another worker may have been first."""
+    return result.derivatives is not None and locked[result.row.image_id][1] == result.row.clean
+
+
+def _changed_listings(embedded: Sequence[Embedded]) -> set[int]:
+    """Listings that got a vector they did not have; unchanged bytes change no answer."""
+    rows = [result.row.pk for result in embedded if result.row.has_vector]
+    old = dict(Embedding.objects.filter(pk__in=rows).values_list("pk", "vector")) if rows else {}
+    return {
+        result.row.listing_id for result in embedded if bytes(old.get(result.row.pk) or b"") != to_bytes(result.vector)
+    }
+
+
+def to_bytes(vector: npt.NDArray) -> bytes:
+    """float32[dim] -> float16 bytes, as the vector column holds them."""
+    return vector.astype(np.float16).tobytes()
+
+
+def _write_embeddings(lease: Lease, settled: _Settled) -> None:
+    held = rows_held(lease)
+    common: dict[str, Any] = {"token": None, "leased_until": None, "updated_at": Now()}
+    if settled.embedded:
+        vectors = [
+            When(pk=result.row.pk, then=Value(to_bytes(result.vector), BinaryField())) for result in settled.embedded
+        ]
+        held.filter(pk__in=[result.row.pk for result in settled.embedded]).update(
+            state=State.DONE, attempts=0, reason="", vector=Case(*vectors), **common
+        )
+    for refused in settled.refused:
+        held.filter(pk=refused.row.pk).update(state=State.REJECTED, vector=None, reason=refused.reason[:200], **common)
+    for failed in settled.failed:
+        attempts = Case(When(reason=EXPIRED, then=1), default=F("attempts") + 1)
+        held.filter(pk=failed.row.pk).update(
+            state=State.FAILED, attempts=attempts, reason=failed.reason[:200], **common
+        )
+
+
+def _write_photos(settled: _Settled, wanted: Sequence[Embedded], locked: dict[int, tuple[str, str]]) -> None:
+    for refused in settled.refused:
+        ListingImage.objects.filter(pk=refused.row.image_id).update(
+            state=PhotoState.REJECTED, reason=refused.reason[:200]
+        )
+    if wanted:
+        names = ("clean_file", "thumb_file", "width", "height")
+        ListingImage.objects.bulk_update([_named(result) for result in wanted], names)
+    unready = [
+        result.row.image_id
+        for result in settled.embedded
+        if locked.get(result.row.image_id, (PhotoState.READY,))[0] != PhotoState.READY
+    ]
+    if unready:
+        ListingImage.objects.filter(pk__in=unready).update(state=PhotoState.READY, reason="")
+
+
+def _named(result: Embedded) -> ListingImage:
+    made = result.derivatives
+    assert made is not None  # noqa: S101 - `wanted` holds only results with derivatives
+    return ListingImage(
+        pk=result.row.image_id, clean_file=made.clean, thumb_file=made.thumb, width=made.width, height=made.height
+    )

@@ -1,0 +1,146 @@
+"""What nobody asked for at the right time: lost rings, expired leases, missing queue rows, retries, litter.
+
+Everything here is idempotent and bounded, and may run beside itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from functools import reduce
+from operator import or_
+
+from django.conf import settings
+from django.core.files.storage import Storage, default_storage
+from django.db import transaction
+from django.db.models import DateTimeField, Exists, ExpressionWrapper, OuterRef, Q, QuerySet
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from listings.models import ListingImage, originals_storage
+
+from . import doorbell, photos, queue
+from .models import Embedding, EmbeddingModel, Heartbeat
+from .queue import MAX_FAILURES, Literal
+
+BATCH = 1000
+RETRY_BASE = timedelta(minutes=1)  # doubled with every failure
+LITTER_AGE = timedelta(days=1)  # a file younger than this may belong to a transaction that is still open
+
+
+def sweep() -> dict[str, int]:
+    """Repair the queue and ring if it holds work."""
+    counts = {
+        "expired": queue.return_expired(),
+        "missing": sum(insert_missing(model) for model in live_models()),
+        "retried": retry_failed(),
+    }
+    if queue.is_anything_pending():
+        doorbell.ring()
+    return counts
+
+
+def live_models() -> QuerySet[EmbeddingModel]:
+    return EmbeddingModel.objects.filter(state__in=EmbeddingModel.LIVE)
+
+
+def missing(model: EmbeddingModel) -> QuerySet[ListingImage]:
+    """Photos without a queue row for this model."""
+    queued = Embedding.objects.filter(image=OuterRef("pk"), model=model)
+    return ListingImage.objects.filter(~Exists(queued)).exclude(state=ListingImage.State.REJECTED)
+
+
+def insert_missing(model: EmbeddingModel) -> int:
+    """Queue photos that have no row for this model; photos being deleted meanwhile are passed over."""
+    total = 0
+    while inserted := _insert_some(model):
+        total += inserted
+    return total
+
+
+def retry_failed() -> int:
+    """Queue failed rows again, each after twice the time of before, and not for ever."""
+    due = reduce(
+        or_,
+        (
+            Q(attempts=attempts, updated_at__lt=_ago(RETRY_BASE * 2 ** (attempts - 1)))
+            for attempts in range(1, MAX_FAILURES)
+        ),
+    )
+    failed = Embedding.objects.filter(due, state=Literal(Embedding.State.FAILED))
+    return failed.update(state=Embedding.State.PENDING, lane=Embedding.Lane.RETRY, updated_at=Now())
+
+
+def collect() -> dict[str, int]:
+    """Delete what is past its time: rejected photos, files no row names, heartbeats of gone workers."""
+    return {
+        "rejected": _delete_old_rejected(),
+        "files": sum(
+            _delete_litter(storage, field, folder)
+            for storage, field, root in (
+                (originals_storage(), "original", ""),
+                (default_storage, "clean_file", "clean"),
+                (default_storage, "thumb_file", "thumb"),
+            )
+            for folder in _folders(storage, root)
+        ),
+        "heartbeats": Heartbeat.objects.filter(seen_at__lt=_ago(LITTER_AGE)).delete()[0],
+    }
+
+
+def _insert_some(model: EmbeddingModel) -> int:
+    if not missing(model).exists():
+        return 0
+    with transaction.atomic():
+        # Locked photos cannot be deleted before the commit; one that is being deleted now is skipped.
+        found = missing(model).select_for_update(skip_locked=True, no_key=True).order_by("pk")
+        rows = [
+            Embedding(image_id=pk, model=model, lane=_lane(model, source))
+            for pk, source in found.values_list("pk", "source")[:BATCH]
+        ]
+        Embedding.objects.bulk_create(rows, ignore_conflicts=True)
+    return len(rows)
+
+
+def _lane(model: EmbeddingModel, source: str) -> Embedding.Lane:
+    if model.state != EmbeddingModel.State.ACTIVE:
+        return Embedding.Lane.BACKFILL
+    return Embedding.Lane.IMPORT if source == ListingImage.Source.IMPORT else Embedding.Lane.UPLOAD
+
+
+def _ago(time: timedelta) -> ExpressionWrapper:
+    return ExpressionWrapper(Now() - time, output_field=DateTimeField())
+
+
+def _delete_old_rejected() -> int:
+    old = ListingImage.objects.filter(
+        state=ListingImage.State.REJECTED, created_at__lt=_ago(timedelta(days=settings.REJECTED_PHOTO_DAYS))
+    )
+    total = 0
+    while ids := list(old.order_by("pk").values_list("pk", flat=True)[:BATCH]):
+        total += ListingImage.objects.filter(pk__in=ids).delete()[1].get("listings.ListingImage", 0)
+    return total
+
+
+def _folders(storage: Storage, root: str) -> Iterator[str]:
+    """`root` and the folders right below it: photos lie one level deep."""
+    try:
+        below, _ = storage.listdir(root)
+    except FileNotFoundError:
+        return
+    yield root
+    yield from (f"{root}/{name}" if root else name for name in below)
+
+
+def _delete_litter(storage: Storage, field: str, folder: str) -> int:
+    """Delete old files of one folder that no photo names; one query a folder, names listed before rows are read."""
+    prefix = f"{folder}/" if folder else ""
+    old_enough = timezone.now() - LITTER_AGE
+    names = {f"{prefix}{name}" for name in storage.listdir(folder)[1]}
+    old = {name for name in names if storage.get_modified_time(name) < old_enough}
+    if not old:
+        return 0
+    known = ListingImage.objects.filter(**{f"{field}__startswith": prefix}).values_list(field, flat=True)
+    litter = old.difference(known.iterator())
+    photos.delete(storage, litter)
+    return len(litter)

@@ -1,0 +1,14 @@
+"""The embedding worker: one process, one model, one task that drains the queue (pool: solo)."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from recommender import drain
+
+from .lifecycle import watch
+
+
+@shared_task(name="workers.embedding.embed_pending", ignore_result=True, soft_time_limit=240, time_limit=300)
+def embed_pending() -> None:
+    drain.embed_pending(watch=watch)

@@ -1,0 +1,64 @@
+"""What a worker process does when it starts and ends: heartbeat, watchdog, the model loaded before the first photo."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from celery.concurrency import get_implementation
+from celery.concurrency.solo import TaskPool as SoloPool
+from celery.signals import worker_init, worker_ready, worker_shutdown
+
+from recommender import registry
+from recommender.heartbeat import Heart
+from recommender.registry import ModelNotReady
+from recommender.watchdog import Watch, guard
+
+logger = logging.getLogger(__name__)
+
+SOLO_QUEUES = ("embedding", "indexing")
+
+watch = Watch()
+_hearts: list[Heart] = []
+
+
+@worker_init.connect
+def refuse_forking_pool(sender: Any, **kwargs: Any) -> None:
+    """Stop a worker whose children would inherit the threads of OpenVINO or FAISS."""
+    kind = kind_of(sender)
+    if kind in SOLO_QUEUES and get_implementation(sender.pool_cls) is not SoloPool:
+        raise SystemExit(f"A worker of the {kind} queue must not fork: start it with --pool=solo, one process each.")
+
+
+@worker_ready.connect
+def begin(sender: Any, **kwargs: Any) -> None:
+    kind = kind_of(sender)
+    heart = Heart(kind, watch.describe if kind == "embedding" else dict)
+    heart.start()
+    _hearts.append(heart)
+    if kind == "embedding":
+        guard(watch)
+        preload()
+
+
+@worker_shutdown.connect
+def end(**kwargs: Any) -> None:
+    while _hearts:
+        _hearts.pop().stop()
+
+
+def preload() -> None:
+    """Load the active model, so that the first photo does not wait for it."""
+    model = registry.active_model()
+    if model is None:
+        return
+    try:
+        registry.load_or_build(model)
+    except ModelNotReady as exc:
+        logger.error("Nothing is embedded yet. %s", exc)
+
+
+def kind_of(worker: Any) -> str:
+    """The queue that says what this worker is for."""
+    queues = worker.app.amqp.queues.consume_from
+    return next((name for name in SOLO_QUEUES if name in queues), "default")

@@ -1,0 +1,17 @@
+"""What keeps the queue and the storage tidy; loads no model and no index."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from recommender import sweep as upkeep
+
+
+@shared_task(name="workers.maintenance.sweep", ignore_result=True, soft_time_limit=50, time_limit=60)
+def sweep() -> None:
+    upkeep.sweep()
+
+
+@shared_task(name="workers.maintenance.collect", ignore_result=True, soft_time_limit=240, time_limit=300)
+def collect() -> None:
+    upkeep.collect()
