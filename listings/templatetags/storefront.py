@@ -56,3 +56,19 @@ def lead_photo(listing: Listing) -> ListingImage | None:
 def photo_alt(image: ListingImage, title: str) -> str:
     """Text for who cannot see the photo: photos have no captions, so the title and the place in the row must do."""
     return title if image.position == 0 else f"{title}, photo {image.position + 1}"
+
+
+@register.filter
+def photo_summary(listing: Listing) -> str:
+    """ "3 photos, 1 being prepared, 1 not usable"."""
+    images = listing.images.all()
+    waiting = sum(image.state == ListingImage.State.NEW for image in images)
+    rejected = sum(image.state == ListingImage.State.REJECTED for image in images)
+    total = f"{len(images)} photo{'' if len(images) == 1 else 's'}" if images else "No photos"
+    more = [(waiting, "being prepared"), (rejected, "not usable")]
+    return ", ".join([total, *(f"{count} {words}" for count, words in more if count)])
+
+
+@register.filter
+def status_words(listing: Listing) -> str:
+    return "On sale" if listing.status == Listing.Status.ACTIVE else listing.get_status_display()

@@ -1,0 +1,116 @@
+"""Looking around: the grid of listings and one listing's page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_safe
+
+from listings.api.filters import ListingFilter
+from listings.models import SEPARATOR, Category, Listing, ListingImage
+
+from .access import visible_or_404
+from .pages import NoSuchPage, Page, page_of
+
+ORDERINGS = {"-created": "Newest first", "price": "Lowest price first", "-price": "Highest price first"}
+BESIDE_THE_FILTERS = ("q", "category", "seller", "near", "radius_km")
+PLACE_IN_LIST = ("cursor", "limit", "ordering")
+
+
+@dataclass(frozen=True)
+class Link:
+    text: str
+    query: str
+    current: bool = False
+
+
+@require_safe
+def home(request: HttpRequest) -> HttpResponse:
+    asked = ListingFilter(request.GET, Listing.objects.public().detailed())
+    page = Page([], None, None)
+    if asked.is_valid():
+        try:
+            page = page_of(asked.qs, request)
+        except NoSuchPage:
+            return redirect(f"{request.path}?{_query(request.GET, **dict.fromkeys(PLACE_IN_LIST))}")
+    path = request.GET.get("category", "") if "category" not in asked.errors else ""
+    context = {
+        "page": page,
+        "form": asked.form,
+        "query": request.GET.get("q", ""),
+        "heading": _heading(request.GET, asked.form.cleaned_data),
+        "is_front": not any(request.GET.values()),
+        "is_filtered": any(value for name, value in request.GET.items() if name not in PLACE_IN_LIST),
+        "kept": [(name, request.GET[name]) for name in BESIDE_THE_FILTERS if request.GET.get(name)],
+        "orderings": ORDERINGS,
+        "ordering": request.GET.get("ordering") or "-created",
+        "crumbs": _crumbs(request.GET, path),
+        "chips": _chips(request.GET, path),
+    }
+    return render(request, "listings/home.html", context, status=200 if asked.is_valid() else 400)
+
+
+def _heading(asked: QueryDict, valid: dict[str, Any]) -> str:
+    words, path = valid.get("q"), asked.get("category", "") if valid.get("category") else ""
+    subject = f"“{words}”" if words else "Listings" if valid.get("seller") else "Just in"
+    if path:
+        name = path.rpartition(SEPARATOR)[2]
+        subject = f"{subject} in {name}" if words else name
+    if seller := valid.get("seller"):
+        subject = f"{subject} by {_username(seller)}"
+    return subject
+
+
+def _username(user_id: int) -> str:
+    return get_user_model().objects.filter(pk=user_id).values_list("username", flat=True).first() or "nobody we know"
+
+
+def _crumbs(asked: QueryDict, path: str) -> list[Link]:
+    """From everything down to the category shown."""
+    if not path:
+        return []
+    names = path.split(SEPARATOR)
+    steps = [
+        Link(name, _query(asked, category=SEPARATOR.join(names[: depth + 1])), depth == len(names) - 1)
+        for depth, name in enumerate(names)
+    ]
+    return [Link("All categories", _query(asked, category=None)), *steps]
+
+
+def _chips(asked: QueryDict, path: str) -> list[Link]:
+    """The categories right below the one shown."""
+    below = Q(parent__path=path) if path else Q(parent=None)
+    return [
+        Link(category.name, _query(asked, category=category.path))
+        for category in Category.objects.filter(below).order_by("path")
+    ]
+
+
+def _query(asked: QueryDict, **changes: str | None) -> str:
+    """The same question with these answers changed, from the first page."""
+    query = asked.copy()
+    for name, value in {"cursor": None, **changes}.items():
+        query.pop(name, None)
+        if value is not None:
+            query[name] = value
+    return query.urlencode()
+
+
+@require_safe
+def listing_page(request: HttpRequest, listing_id: int) -> HttpResponse:
+    listing = visible_or_404(request, listing_id)
+    images = list(listing.images.all())
+    photos = [image for image in images if image.clean_file and image.thumb_file]
+    context = {
+        "listing": listing,
+        "photos": photos,
+        "waiting": sum(image.state == ListingImage.State.NEW for image in images),
+        "crumbs": _crumbs(QueryDict(), listing.category.path if listing.category else ""),
+        "may_edit": request.user.is_staff or listing.seller_id == request.user.pk,
+    }
+    return render(request, "listings/listing.html", context)

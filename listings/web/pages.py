@@ -1,0 +1,37 @@
+"""Pages of listings by cursor: no count is taken, and nothing is shown twice when something is inserted meanwhile."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+
+from listings.api.pagination import ListingPagination
+from listings.models import Listing
+
+
+class NoSuchPage(Exception):
+    """The address names an ordering, a length or a place in the list that does not exist."""
+
+
+class GridPagination(ListingPagination):
+    default_limit = 24
+
+
+@dataclass(frozen=True)
+class Page:
+    listings: list[Listing]
+    previous: str | None
+    next: str | None
+
+
+def page_of(queryset: QuerySet[Listing], request: HttpRequest) -> Page:
+    pagination = GridPagination()
+    try:
+        listings = pagination.paginate_queryset(queryset, Request(request))
+    except ValidationError as exc:
+        raise NoSuchPage from exc
+    return Page(listings, pagination.previous, pagination.next)

@@ -1,0 +1,35 @@
+"""Search by photo. The page takes and checks the file; whoever fills the slot answers with what looks like it."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_http_methods
+
+from listings import slots
+from listings.api.photos import refusal_status
+from listings.uploads import check
+from ml.images import PhotoRefused
+
+from .forms import PHOTO_TYPES
+from .uploading import takes_photos
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@takes_photos
+def photo_search(request: HttpRequest) -> HttpResponse:
+    if request.method != "POST":
+        return _page(request)
+    photo = next((file for file in request.FILES.getlist("image") if file.size), None)
+    if photo is None:
+        return _page(request, error="Choose a photo, or take one.", status=400)
+    try:
+        check(photo)
+        results = slots.render("photo_search", request=request, photo=photo)
+    except PhotoRefused as refusal:
+        return _page(request, error=refusal.reason, status=refusal_status(refusal.code))
+    return _page(request, results=results, searched=True)
+
+
+def _page(request: HttpRequest, status: int = 200, **context: object) -> HttpResponse:
+    return render(request, "listings/photo_search.html", {"photo_types": PHOTO_TYPES, **context}, status=status)

@@ -1,0 +1,59 @@
+"""Publishing. The listing is saved first, and stays saved whatever becomes of its photos."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.contrib.auth.models import User
+from django.db import IntegrityError
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods
+
+from listings.models import Listing
+from listings.services import publish
+
+from .access import SignedInRequest
+from .forms import PHOTO_TYPES, SellForm
+from .uploading import report, store, takes_photos, wants_json
+
+SAID = {Listing.Status.ACTIVE: "Your listing is live.", Listing.Status.DRAFT: "Your listing is saved as a draft."}
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+@takes_photos
+def sell(request: SignedInRequest) -> HttpResponse:
+    if request.method != "POST":
+        return _form_page(request, SellForm(initial={"key": uuid.uuid4()}))
+    form = SellForm(request.POST)
+    if not form.is_valid():
+        if wants_json(request):
+            return JsonResponse({"errors": form.errors}, status=400)
+        return _form_page(request, form)
+    status = request.POST.get("status")
+    fields = {**form.fields_of_listing(), "status": status if status in SAID else Listing.Status.ACTIVE}
+    listing, is_new = publish_once(request.user, fields, form.cleaned_data["key"])
+    if is_new:
+        report(request, store(listing, request.FILES.getlist("photos")))
+        messages.success(request, SAID[Listing.Status(listing.status)])
+    if wants_json(request):
+        links = {"photos": reverse("add-photos", args=[listing.pk]), "next": reverse("my-listing", args=[listing.pk])}
+        return JsonResponse(links, status=201)
+    return redirect("my-listing", listing.pk)
+
+
+def publish_once(seller: User, fields: dict, key: uuid.UUID) -> tuple[Listing, bool]:
+    """A new listing, or the one this very form made before: shaky networks and impatient fingers send forms twice."""
+    external_id = f"form:{seller.pk}:{key.hex}"
+    try:
+        return publish(seller, {**fields, "external_id": external_id}), True
+    except IntegrityError:
+        return Listing.objects.get(seller=seller, external_id=external_id), False
+
+
+def _form_page(request: HttpRequest, form: SellForm) -> HttpResponse:
+    return render(request, "listings/sell.html", {"form": form, "photo_types": PHOTO_TYPES})

@@ -1,0 +1,78 @@
+"""How pages take photos: streamed to disk, judged one by one, the good ones stored, the others named with a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import wraps
+
+from django.contrib import messages
+from django.core.files.base import File
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.csrf import csrf_exempt, csrf_protect
+
+from listings.models import Listing, ListingImage
+from listings.services import TooManyPhotos, add_photos, room_for_photos, too_many_sentence
+from listings.uploads import REQUEST_MAX_BYTES, CheckedPhoto, PhotoUploadHandler, check
+from ml.images import PhotoRefused
+
+View = Callable[..., HttpResponse]
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """One file that was not kept, and why."""
+
+    name: str
+    reason: str
+
+
+def takes_photos(view: View) -> View:
+    """Stream the files of a form to disk. The CSRF check reads the form, so it comes after the handler is set."""
+    protected = csrf_protect(view)
+
+    @csrf_exempt
+    @wraps(view)
+    def wrapper(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
+        length = request.META.get("CONTENT_LENGTH") or ""
+        if length.isdecimal() and int(length) > REQUEST_MAX_BYTES:
+            return render(request, "413.html", {"most": REQUEST_MAX_BYTES}, status=413)
+        request.upload_handlers = [PhotoUploadHandler(request)]
+        return protected(request, *args, **kwargs)
+
+    return wrapper
+
+
+def judge(files: Sequence[File]) -> tuple[list[CheckedPhoto], list[Refusal]]:
+    photos: list[CheckedPhoto] = []
+    refusals: list[Refusal] = []
+    for file in files:
+        try:
+            photos.append(check(file))
+        except PhotoRefused as refusal:
+            refusals.append(Refusal(file.name or "photo", refusal.reason))
+    return photos, refusals
+
+
+def store(listing: Listing, files: Sequence[File]) -> list[Refusal]:
+    """Keep the good photos and answer the others. A photo the listing has already is not stored again."""
+    photos, refusals = judge(files)
+    kept = set(listing.images.exclude(state=ListingImage.State.REJECTED).values_list("sha256", flat=True))
+    new = list({photo.sha256: photo for photo in photos if photo.sha256 not in kept}.values())
+    room = room_for_photos(listing.pk)
+    refusals += [Refusal(photo.file.name or "photo", too_many_sentence(room)) for photo in new[room:]]
+    try:
+        add_photos(listing, new[:room])
+    except TooManyPhotos as exc:
+        refusals += [Refusal(photo.file.name or "photo", str(exc)) for photo in new[:room]]
+    return refusals
+
+
+def report(request: HttpRequest, refusals: Sequence[Refusal]) -> None:
+    for refusal in refusals:
+        messages.warning(request, f"{refusal.name} was left out. {refusal.reason}")
+
+
+def wants_json(request: HttpRequest) -> bool:
+    return request.get_preferred_type(["text/html", "application/json"]) == "application/json"
