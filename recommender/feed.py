@@ -24,7 +24,7 @@ class Page:
 
     `position` includes everything in `attributes` and `vectors` (listing ids whose own values, or whose vectors under
     the asked model, changed). `complete` is False when there were more than `limit` rows: then the position has not
-    moved. `behind` counts the rows read.
+    moved. `behind` counts the changes read, repeated ones once.
     """
 
     position: str
@@ -44,7 +44,7 @@ class Page:
 READ_POSTGRESQL = """
     SELECT pg_current_snapshot()::text, head.epoch, head.horizon, head.snapshot_id, change.listing_id, change.model_id
     FROM recommender_indexhead head LEFT JOIN (
-        SELECT listing_id, model_id FROM recommender_indexchange
+        SELECT DISTINCT listing_id, model_id FROM recommender_indexchange
         WHERE xid >= pg_snapshot_xmin(%(position)s::pg_snapshot)
           AND NOT pg_visible_in_snapshot(xid, %(position)s::pg_snapshot)
           AND (model_id IS NULL OR model_id = %(model)s)
@@ -57,7 +57,7 @@ READ_SQLITE = """
     SELECT COALESCE((SELECT seq FROM sqlite_sequence WHERE name = 'recommender_indexchange'), 0),
            head.epoch, head.horizon, head.snapshot_id, change.listing_id, change.model_id
     FROM recommender_indexhead head LEFT JOIN (
-        SELECT listing_id, model_id FROM recommender_indexchange
+        SELECT DISTINCT listing_id, model_id FROM recommender_indexchange
         WHERE id > %(position)s AND (model_id IS NULL OR model_id = %(model)s)
         LIMIT %(limit)s
     ) change ON true

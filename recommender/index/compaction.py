@@ -27,7 +27,7 @@ from .columns import Columns
 from .errors import IndexNotReady, LeaseLost, SnapshotDamaged
 from .lease import Lease, lease
 from .merge_policy import Size, flush_due, plan_merge
-from .publish import publish
+from .publish import RETAINED, publish
 from .reader import Index
 from .snapshot import Part, Snapshot, missing_files, segment_directory
 from .state import State
@@ -157,16 +157,23 @@ def _delta_vectors(state: State) -> np.ndarray:
 
 
 def _merge_plan(base: Snapshot) -> list[int]:
-    now = time.time()
-    sizes = [
-        Size(len(part.segment), int(np.count_nonzero(part.live)), now - part.dead_since if part.dead_since else 0.0)
-        for part in base.parts
-    ]
-    return plan_merge(sizes, settings.PURGE_DAYS * 86_400)
+    sizes = [Size(len(part.segment), int(np.count_nonzero(part.live)), _dead_seconds(part)) for part in base.parts]
+    return plan_merge(sizes, _purge_seconds())
+
+
+def _dead_seconds(part: Part) -> float:
+    return 0.0 if part.dead_since is None else time.time() - part.dead_since
+
+
+def _purge_seconds() -> float:
+    return settings.PURGE_DAYS * 86_400
 
 
 def _merge(held: Lease, base: Snapshot, merging: Sequence[int]) -> Snapshot:
-    """A snapshot in which these segments are one, without dead rows; vectors are copied from the segments."""
+    """A snapshot in which these segments are one, without dead rows; vectors are copied from the segments.
+
+    Where dead rows were due to leave the disk, the earlier snapshots that still name the old files are retired too.
+    """
     merged = [base.parts[number] for number in merging]
     kept = [part for number, part in enumerate(base.parts) if number not in merging]
     columns = Columns.concatenate([part.segment.columns.take(part.live) for part in merged])
@@ -174,7 +181,9 @@ def _merge(held: Lease, base: Snapshot, merging: Sequence[int]) -> Snapshot:
         vectors = np.concatenate([part.segment.vectors[part.live] for part in merged])
         order = columns.order()
         kept.append(_write(held, columns.take(order), vectors[order], base.model_version))
-    return publish(held, replace(base, parts=tuple(kept)), parent=base.id)
+    purging = any(part.dead_since is not None and _dead_seconds(part) >= _purge_seconds() for part in merged)
+    snapshot = replace(base, parts=tuple(kept))
+    return publish(held, snapshot, parent=base.id, retained=1 if purging else RETAINED)
 
 
 def _rebuild(held: Lease, head: IndexHead, epoch: uuid.UUID) -> int | None:

@@ -17,19 +17,20 @@ from .lease import Lease
 from .snapshot import Snapshot
 
 RETAINED = 2
+EXACT_RECALL = 1.0  # exact structures return what a full scan returns
 
 
-def publish(held: Lease, snapshot: Snapshot, parent: int | None, recall: float = 1.0) -> Snapshot:
+def publish(held: Lease, snapshot: Snapshot, parent: int | None, *, retained: int = RETAINED) -> Snapshot:
     """Write the snapshot's files and point the head at them.
 
-    `parent` is the snapshot it was built from. Recall is 1.0: exact structures return what a full scan returns.
+    `parent` is the snapshot it was built from; the newest `retained` snapshots stay published.
     Raises: LeaseLost when the head no longer points at `parent` or the lease is another's; the files are removed.
     """
     held.renew()
     name = f"{held.token.hex[:12]}-{uuid.uuid4().hex[:8]}"
-    listed = snapshots.write(name, snapshot, recall)
+    listed = snapshots.write(name, snapshot, EXACT_RECALL)
     try:
-        row = _flip(held, snapshot, parent, name, listed, recall)
+        row = _flip(held, snapshot, parent, name, listed, retained)
     except BaseException:
         shutil.rmtree(snapshots.snapshot_directory(name), ignore_errors=True)
         raise
@@ -38,7 +39,7 @@ def publish(held: Lease, snapshot: Snapshot, parent: int | None, recall: float =
 
 @transaction.atomic
 def _flip(
-    held: Lease, snapshot: Snapshot, parent: int | None, name: str, listed: list[dict], recall: float
+    held: Lease, snapshot: Snapshot, parent: int | None, name: str, listed: list[dict], retained: int
 ) -> IndexSnapshot:
     before = IndexHead.objects.select_for_update().get(pk=1)
     row = IndexSnapshot.objects.create(
@@ -47,7 +48,7 @@ def _flip(
         position=snapshot.position,
         rows=snapshot.rows,
         segments=listed,
-        recall=recall,
+        recall=EXACT_RECALL,
         state=IndexSnapshot.State.PUBLISHED,
     )
     flipped = IndexHead.objects.filter(pk=1, snapshot_id=parent, token=held.token).update(
@@ -55,22 +56,16 @@ def _flip(
     )
     if not flipped:
         raise LeaseLost("the head moved while the snapshot was built")
-    _retire(row, new_history=before.epoch != snapshot.epoch)
+    _retire(row, 1 if before.epoch != snapshot.epoch else retained)
     _prune()
     return row
 
 
-def _retire(newest: IndexSnapshot, *, new_history: bool) -> None:
-    """Keep the newest snapshots of this model; the rest, and all of another history, are retired."""
+def _retire(newest: IndexSnapshot, retained: int) -> None:
+    """Keep the newest `retained` snapshots of this model; the others are retired."""
     published = IndexSnapshot.objects.filter(state=IndexSnapshot.State.PUBLISHED)
-    keep = [newest.pk]
-    if not new_history:
-        keep += (
-            published.filter(model=newest.model_id)
-            .exclude(pk=newest.pk)
-            .order_by("-pk")
-            .values_list("pk", flat=True)[: RETAINED - 1]
-        )
+    earlier = published.filter(model=newest.model_id).exclude(pk=newest.pk).order_by("-pk")
+    keep = [newest.pk, *earlier.values_list("pk", flat=True)[: retained - 1]]
     published.exclude(pk__in=keep).update(state=IndexSnapshot.State.RETIRED)
 
 

@@ -1,5 +1,6 @@
 import pytest
 
+from recommender import feed
 from recommender.index import Index, compaction
 from tests.recommender.index import catalogue
 
@@ -13,6 +14,7 @@ def index_root(settings, tmp_path):
 
 @pytest.fixture
 def model(transactional_db):
+    feed.prune(feed.current_position())  # on SQLite the flush before this test fired the delete triggers
     return catalogue.active_model()
 
 

@@ -1,0 +1,202 @@
+"""Flush, merge, publish: nothing lost, one pointer, no half-written files, deleted vectors leave the disk."""
+
+import shutil
+import uuid
+
+import numpy as np
+import pytest
+
+from listings.models import Listing
+from recommender.index import Where, compaction
+from recommender.index.compaction import compact, rebuild
+from recommender.index.errors import LeaseLost
+from recommender.index.lease import lease
+from recommender.index.merge_policy import Size, flush_due, plan_merge
+from recommender.index.publish import publish
+from recommender.index.snapshot import segment_directory, snapshot_directory
+from recommender.index.verify import verify
+from recommender.models import IndexHead, IndexSnapshot
+from tests.recommender.index import catalogue
+
+QUERY = catalogue.unit(0).astype(np.float32)
+
+
+def found(index):
+    index.refresh()
+    return sorted(index.state().search(QUERY, 10_000, Where(statuses=("active", "sold"))).listing.tolist())
+
+
+def test_each_flush_adds_a_segment_and_merges_keep_them_few(model, index):
+    for start in range(0, 200, 10):
+        catalogue.add_many(model, 10, start=start)
+        compact(force=True)
+        assert len(IndexSnapshot.objects.last().segments) <= 4
+    assert found(index) == sorted(Listing.objects.values_list("pk", flat=True))
+    assert verify() == []
+
+
+def test_nothing_due_writes_nothing(model, index):
+    catalogue.add_many(model, 3)
+    assert compact().actions == ("nothing",)
+    assert IndexSnapshot.objects.count() == 0
+    compact(force=True)
+    assert compact(force=True).actions == ("nothing",)
+
+
+def test_a_deleted_listing_is_absent_and_after_the_purge_no_file_holds_its_vector(model, index, settings):
+    catalogue.add_many(model, 20)
+    compact(force=True)
+    victim = Listing.objects.order_by("pk")[7]
+    vector = catalogue.unit(victim.images.get().pk).tobytes()
+    assert holders(settings, vector)
+    victim.delete()
+    index.refresh()
+    assert victim.pk not in found(index)
+    compact(force=True)
+    settings.PURGE_DAYS = 0
+    compact(force=True)
+    assert holders(settings, vector) == []
+    assert victim.pk not in found(index)
+    assert verify() == []
+
+
+def holders(settings, content):
+    return [path for path in settings.INDEX_ROOT.rglob("*") if path.is_file() and content in path.read_bytes()]
+
+
+def test_a_second_compactor_waits_its_turn_and_a_late_one_cannot_publish(model, index):
+    catalogue.add_many(model, 5)
+    with lease() as held:
+        assert compact(force=True).actions == ("busy",)
+        IndexHead.objects.update(token=uuid.uuid4())
+        index.refresh()
+        with pytest.raises(LeaseLost):
+            publish(held, index.state().base, parent=None)
+    IndexHead.objects.update(token=None)
+    assert compact(force=True).actions == ("flushed",)
+
+
+def test_a_compactor_that_wakes_up_late_changes_nothing_and_leaves_no_files(model, index, monkeypatch, settings):
+    catalogue.add_many(model, 5)
+    real = compaction.publish
+
+    def stalled(held, snapshot, parent):
+        """Meanwhile the lease ran out and another compactor published."""
+        monkeypatch.setattr(compaction, "publish", real)
+        IndexHead.objects.update(token=None)
+        assert compact(force=True).actions == ("flushed",)
+        return real(held, snapshot, parent)
+
+    monkeypatch.setattr(compaction, "publish", stalled)
+    assert compact(force=True).actions == ("superseded",)
+    head = IndexHead.objects.select_related("snapshot").get()
+    assert [row.pk for row in IndexSnapshot.objects.all()] == [head.snapshot_id]
+    assert [path.name for path in (settings.INDEX_ROOT / "snapshots").iterdir()] == [head.snapshot.directory]
+    assert verify() == []
+
+
+def test_the_index_directory_can_be_deleted(model, index, settings):
+    catalogue.add_many(model, 20)
+    compact(force=True)
+    before = found(index)
+    shutil.rmtree(settings.INDEX_ROOT)
+    assert found(index) == before  # mapped files outlive their names
+    late = catalogue.add_listing(model)
+    assert found(index) == [*before, late.pk]
+    assert compact().actions == ("rebuilt",)
+    assert found(index) == [*before, late.pk]
+    assert verify() == []
+
+
+def test_a_process_that_cannot_open_the_new_snapshot_keeps_its_state_fresh_and_says_so(model, index):
+    catalogue.add_many(model, 20)
+    compact(force=True)
+    before = found(index)
+    catalogue.add_listing(model)
+    compact(force=True)
+    directory = segment_directory(IndexSnapshot.objects.last().segments[-1]["name"])
+    hidden = directory.rename(directory.with_name("hidden"))
+    assert len(found(index)) == len(before) + 1
+    assert str(directory) in index.health()["problem"]
+    assert IndexSnapshot.objects.last().state == "published"
+    hidden.rename(directory)
+    index._retry_at = 0
+    found(index)
+    assert index.health()["problem"] is None
+    assert index.state().snapshot_id == IndexHead.objects.get().snapshot_id
+
+
+def test_a_fresh_process_falls_back_to_the_previous_snapshot(model, index):
+    catalogue.add_many(model, 20)
+    compact(force=True)
+    catalogue.add_many(model, 5, start=100)
+    compact(force=True)
+    shutil.rmtree(snapshot_directory(IndexSnapshot.objects.last().directory))
+    assert found(index) == sorted(Listing.objects.values_list("pk", flat=True))
+    assert "serving snapshot" in index.health()["problem"]
+
+
+def test_a_rebuild_equals_what_it_replaces(model, index):
+    catalogue.add_many(model, 30, photos=2)
+    compact(force=True)
+    Listing.objects.filter(pk=Listing.objects.first().pk).update(price=999)
+    before = found(index)
+    rebuild()
+    assert found(index) == before
+    assert verify() == []
+
+
+def test_a_full_disk_leaves_no_half_segment_and_the_worker_alive(model, index, settings, monkeypatch):
+    catalogue.add_many(model, 5)
+    from recommender.index import segment
+
+    def full(path, content):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(segment, "write_file", full)
+    with pytest.raises(OSError, match="No space"):
+        compact(force=True)
+    assert list((settings.INDEX_ROOT / "segments").iterdir()) == []
+    monkeypatch.undo()
+    settings.INDEX_ROOT.mkdir(exist_ok=True)
+    assert compact(force=True).actions == ("flushed",)
+
+
+@pytest.mark.parametrize(
+    ("changed", "age", "due"),
+    [(0, 10_000, False), (1, 0, False), (1, 600, True), (1999, 599, False), (2000, 0, True)],
+)
+def test_a_flush_is_due_when_much_changed_or_something_waited_long(changed, age, due):
+    assert flush_due(changed, age, flush_rows=2000) is due
+
+
+@pytest.mark.parametrize(
+    ("sizes", "merged"),
+    [
+        ([], []),
+        ([Size(900, 900)] * 3, []),
+        ([Size(900, 900)] * 4, [0, 1, 2, 3]),
+        ([Size(10_000, 10_000), *[Size(900, 900)] * 4], [1, 2, 3, 4]),
+        ([Size(10_000, 4_000), Size(900, 900)], [0]),
+        ([Size(10_000, 9_999, dead_seconds=99)], []),
+        ([Size(10_000, 9_999, dead_seconds=100)], [0]),
+        ([Size(4_000, 4_000)] * 4, [0, 1, 2, 3]),
+        ([Size(4_001, 4_001), *[Size(4_000, 4_000)] * 3], []),
+    ],
+)
+def test_full_tiers_and_half_dead_or_overdue_segments_are_merged(sizes, merged):
+    assert plan_merge(sizes, purge_seconds=100) == merged
+
+
+def test_each_row_is_rewritten_a_logarithmic_number_of_times():
+    sizes, written = [], 0
+    for _ in range(500):
+        sizes.append(2_000)
+        written += 2_000
+        while merging := plan_merge([Size(size, size) for size in sizes], 1e9):
+            total = sum(sizes[number] for number in merging)
+            sizes = [size for number, size in enumerate(sizes) if number not in merging] + [total]
+            written += total
+    assert sum(sizes) == 1_000_000
+    assert written <= 6 * 1_000_000
+    assert len(sizes) <= 20

@@ -1,0 +1,198 @@
+"""Refreshing happens outside transactions and never shows half a change (hazard: refresh in the wrong place)."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
+
+from listings.models import Listing
+from recommender.index import Index, IndexNotReady, Where
+from recommender.index.compaction import compact, rebuild
+from recommender.index.errors import RefreshInTransaction
+from recommender.models import EmbeddingModel, IndexHead
+from tests.recommender.index import catalogue
+
+QUERY = catalogue.unit(0).astype(np.float32)
+
+
+def found(index, **where):
+    return sorted(index.state().search(QUERY, 100, Where(**where)).listing.tolist())
+
+
+def test_refresh_inside_a_transaction_is_refused_and_a_rolled_back_change_is_never_seen(model, index):
+    listing = catalogue.add_listing(model, price=1)
+    index.refresh()
+    with transaction.atomic():
+        Listing.objects.filter(pk=listing.pk).update(price=2)
+        with pytest.raises(RefreshInTransaction):
+            index.refresh()
+        transaction.set_rollback(True)
+    other = catalogue.add_listing(model, price=3)
+    index.refresh()
+    assert found(index, min_price=2) == [other.pk]
+    assert found(index, max_price=1) == [listing.pk]
+
+
+def test_a_change_uncommitted_at_the_last_refresh_is_seen_once_it_commits(model, index):
+    listing = catalogue.add_listing(model, price=1)
+    index.refresh()
+    changed, go = threading.Event(), threading.Event()
+
+    def change():
+        with transaction.atomic():
+            Listing.objects.filter(pk=listing.pk).update(price=2)
+            changed.set()
+            go.wait(5)
+        connection.close()
+
+    writer = threading.Thread(target=change)
+    writer.start()
+    changed.wait(5)
+    index.refresh()
+    assert found(index, min_price=2) == []
+    if connection.vendor == "postgresql":
+        later = catalogue.add_listing(model, price=9)
+        index.refresh()
+        assert found(index, min_price=2) == [later.pk]
+    go.set()
+    writer.join()
+    index.refresh()
+    assert listing.pk in found(index, min_price=2)
+
+
+def test_a_quiet_refresh_costs_one_query(model, index):
+    catalogue.add_many(model, 20)
+    compact(force=True)
+    index.refresh()
+    with CaptureQueriesContext(
+        connection,
+    ) as queries:
+        index.refresh()
+    assert len(queries) == 1
+    Listing.objects.update(price=3)
+    with CaptureQueriesContext(connection) as queries:
+        index.refresh()
+    assert len(queries) == 2  # the feed, and the changed listings' columns
+
+
+def test_the_thread_keeps_the_state_fresh_and_survives_lost_connections(model, index):
+    catalogue.add_listing(model)
+    index.start()
+    try:
+        wait_for(lambda: found(index) != [])
+        if connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
+        listing = catalogue.add_listing(model)
+        wait_for(lambda: listing.pk in found(index))
+    finally:
+        index.stop()
+
+
+def wait_for(condition, seconds=5):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            if condition():
+                return
+        except IndexNotReady:
+            pass
+        time.sleep(0.02)
+    pytest.fail(f"not true within {seconds} s")
+
+
+def test_searches_beside_refreshes_see_whole_states(model, index):
+    listings = catalogue.add_many(model, 50)
+    compact(force=True)
+    index.start()
+    wait_for(lambda: len(found(index)) == 50)
+    faults, stop = [], threading.Event()
+
+    def keep_searching():
+        while not stop.is_set():
+            state = index.state()
+            result = state.search(QUERY, 100, Where(statuses=("active", "sold")))
+            if len(set(result.listing.tolist())) != 50 or len(result) != 50:
+                faults.append(len(result))
+
+    searchers = [threading.Thread(target=keep_searching) for _ in range(2)]
+    for searcher in searchers:
+        searcher.start()
+    for price in range(15):
+        Listing.objects.filter(pk__in=[listing.pk for listing in listings[price::3]]).update(price=price, status="sold")
+        if price % 5 == 4:
+            compact(force=True)
+    time.sleep(0.3)
+    stop.set()
+    for searcher in searchers:
+        searcher.join()
+    index.stop()
+    assert faults == []
+    index.refresh()
+    assert len(found(index, statuses=("sold",))) == 50
+
+
+def test_the_delta_is_capped_and_says_how_far_behind_it_is(model):
+    index = Index(capacity=600)
+    catalogue.add_many(model, 1500)
+    index.refresh()
+    assert len(index.state().delta) <= 1100
+    assert index.state().behind == 1500
+    compact(force=True)
+    index.refresh()
+    assert (index.state().behind, index.state().rows) == (0, 1500)
+
+
+def test_re_embedding_one_listing_for_ever_does_not_grow_memory(model):
+    index = Index(capacity=50)
+    listing = catalogue.add_listing(model)
+    image = listing.images.get()
+    for seed in range(120):
+        catalogue.store_vector(image, model, catalogue.unit(seed))
+        index.refresh()
+    assert len(index.state().delta.chunks) <= 50
+    assert index.state().search(catalogue.unit(119).astype(np.float32), 1, Where()).similarity[0] > 0.99
+
+
+def test_without_a_model_or_after_a_flush_the_reader_says_so_or_starts_again(transactional_db):
+    index = Index()
+    with pytest.raises(IndexNotReady, match="no embedding model is active"):
+        index.refresh()
+    model = catalogue.active_model()
+    catalogue.add_listing(model)
+    index.refresh()
+    assert len(found(index)) == 1
+    rebuild(new_epoch=True)
+    index.refresh()
+    assert len(found(index)) == 1
+    assert index.state().snapshot_id == IndexHead.objects.get().snapshot_id
+
+
+def test_a_reader_behind_the_horizon_reloads(model, index):
+    kept = catalogue.add_listing(model, price=1)
+    index.refresh()
+    for price in (2, 3, 4, 5):
+        Listing.objects.filter(pk=kept.pk).update(price=price)
+        compact(force=True)
+    index.refresh()
+    assert found(index, min_price=5) == [kept.pk]
+    assert index.state().behind == 0
+
+
+def test_another_models_vectors_are_not_read(model, index):
+    other = EmbeddingModel.objects.create(
+        version="m2", arch="fake", dim=8, checkpoint="m2", sha256="1", state="standby"
+    )
+    listing = catalogue.add_listing(model)
+    index.refresh()
+    state = index.state()
+    catalogue.store_vector(listing.images.get(), other, catalogue.unit(1, dim=8))
+    index.refresh()
+    assert len(index.state().delta) == len(state.delta)
+    assert found(index) == [listing.pk]
