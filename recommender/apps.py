@@ -40,6 +40,9 @@ class RecommenderConfig(AppConfig):
     def ready(self) -> None:
         from listings.signals import photos_added
 
+        from . import slots
+
+        slots.register()
         post_migrate.connect(ensure_seed_rows, sender=self)
         post_save.connect(ring_for_new_photo, sender="listings.ListingImage", dispatch_uid="recommender.doorbell")
         photos_added.connect(ring_for_photos, dispatch_uid="recommender.doorbell")

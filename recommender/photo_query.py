@@ -17,7 +17,8 @@ from ml import images
 from ml.images.derivatives import Box
 from recommender.models import EmbeddingModel
 from recommender.photos import derive
-from recommender.registry import load_embedder
+from recommender.registry import ModelNotReady, load_embedder
+from recommender.results import is_usable
 
 DECODES_AT_ONCE = 2
 _decodes = threading.BoundedSemaphore(DECODES_AT_ONCE)
@@ -36,7 +37,10 @@ def photo_vector(upload: File, model: EmbeddingModel, box: Box | None = None) ->
     embedder = load_embedder(model)
     with one_of_few():
         pixels = embedder.prepare(_picture(data, box))
-    return embedder.embed(pixels[np.newaxis])
+    vectors = embedder.embed(pixels[np.newaxis])
+    if not is_usable(vectors[0]):
+        raise ModelNotReady(f"Model {model.version} gives no usable vector for this photo; try another one.")
+    return vectors
 
 
 def _picture(data: bytes, box: Box | None) -> Image.Image:

@@ -21,7 +21,6 @@ from .retrieval import Answer, Ask, NoPhoto, PhotoWaiting, by_vectors, similar
 
 STRIP_RESULTS = 8
 PANEL_RESULTS = 12
-SEARCH_RESULTS = 24
 
 SOON = "Similar listings cannot be shown at this moment. Reload the page in a few seconds."
 

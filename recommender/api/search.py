@@ -91,7 +91,7 @@ class EmbeddingView(PhotoRequestView):
         description="For staff, under the active model. Nothing is stored.",
         tags=["search"],
         request={"multipart/form-data": PhotoSerializer},
-        responses={200: VectorSerializer, 401: schema.UNAUTHENTICATED, 403: schema.FORBIDDEN, **REFUSALS},
+        responses={200: VectorSerializer, 401: schema.UNAUTHENTICATED, 403: refusal("Only for staff"), **REFUSALS},
     )
     def post(self, request: Request) -> Response:
         asked = PhotoSerializer(data=request.data)
