@@ -8,12 +8,13 @@ from typing import Any
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.views.defaults import server_error as default_server_error
+from django.views import defaults
 from rest_framework import status
 from rest_framework.response import Response
 from rest_framework.views import exception_handler, set_rollback
 
 DATABASE_DOWN = "The database does not answer. Try again in a moment."
+MALFORMED = "This request is malformed."
 RETRY_SECONDS = "5"
 
 
@@ -27,8 +28,22 @@ def api_error(exc: Exception, context: dict[str, Any]) -> Response | None:
     if isinstance(exc, RequestDataTooBig):
         return Response({"detail": "The request is too large."}, status.HTTP_413_REQUEST_ENTITY_TOO_LARGE)
     if isinstance(exc, SuspiciousOperation):
-        return Response({"detail": "This request is malformed."}, status.HTTP_400_BAD_REQUEST)
+        return Response({"detail": MALFORMED}, status.HTTP_400_BAD_REQUEST)
     return exception_handler(exc, context)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """The site's `handler400`."""
+    if is_api(request):
+        return JsonResponse({"detail": MALFORMED}, status=400)
+    return defaults.bad_request(request, exception)
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """The site's `handler404`."""
+    if is_api(request):
+        return JsonResponse({"detail": "There is nothing at this address."}, status=404)
+    return defaults.page_not_found(request, exception)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
@@ -37,9 +52,13 @@ def server_error(request: HttpRequest) -> HttpResponse:
         outage = JsonResponse({"detail": DATABASE_DOWN}, status=503)
         outage["Retry-After"] = RETRY_SECONDS
         return outage
-    if request.path.startswith("/api/"):
+    if is_api(request):
         return JsonResponse({"detail": "Something went wrong here. It was logged."}, status=500)
-    return default_server_error(request)
+    return defaults.server_error(request)
+
+
+def is_api(request: HttpRequest) -> bool:
+    return request.path.startswith("/api/")
 
 
 def _is_outage(exc: BaseException | None) -> bool:

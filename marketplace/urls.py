@@ -17,4 +17,6 @@ urlpatterns = [
     path("", include("listings.web.urls")),
 ]
 
+handler400 = "marketplace.errors.bad_request"
+handler404 = "marketplace.errors.not_found"
 handler500 = "marketplace.errors.server_error"

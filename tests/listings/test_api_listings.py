@@ -124,7 +124,9 @@ def test_staff_create_the_category_they_name(seller):
     assert Category.objects.count() == 4
 
 
-@pytest.mark.parametrize("path", ["/", "/ Oak", "Home / ", "Home /  / Oak", "Home / / / Oak", "x" * 121, "a / " + "b" * 121])
+@pytest.mark.parametrize(
+    "path", ["/", "/ Oak", "Home / ", "Home /  / Oak", "Home / / / Oak", "x" * 121, "a / " + "b" * 121]
+)
 def test_a_path_with_a_bad_level_is_refused_even_from_staff(path):
     response = api(make_user(staff=True)).post(LISTINGS, {"title": "Chair", "category": path})
     assert response.status_code == 400
@@ -244,8 +246,11 @@ def test_an_answer_costs_the_same_queries_for_one_listing_and_for_many(seller, d
         api(seller).get(url(listing))
 
 
-@pytest.mark.parametrize("pk", ["0", str(2**63 - 1), str(2**63), "9" * 400, "9" * 5000, "-1", "1.5", "%00", "x"])
+@pytest.mark.parametrize(
+    "pk", ["0", str(2**63 - 1), str(2**63), "9" * 400, "9" * 5000, "-1", "1.5", "%00", "x"], ids=lambda pk: pk[:20]
+)
 def test_an_impossible_id_is_not_found(pk):
     for path in (f"{LISTINGS}{pk}/", f"{LISTINGS}{pk}/images/"):
         response = api(make_user(staff=True)).get(path)
         assert response.status_code in {404, 405}
+        assert list(response.json()) == ["detail"]
