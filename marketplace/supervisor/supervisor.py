@@ -68,6 +68,8 @@ class Supervisor:
             self.console.say("drawing the demo catalogue; the site fills while you look.")
             if self._run_to_end(roles.manage("demo", "demo")) == 0:
                 self.home.demo_is_done()
+            elif not self._stop_asked:
+                self.console.say("the demo catalogue is not finished; the next start goes on with it.")
 
     def _start_broker(self) -> None:
         socket = broker_socket(self.site.var)
@@ -127,7 +129,7 @@ class Supervisor:
                 self._launch(process)
 
     def _relay(self, process: Process) -> None:
-        for line in process.lines():
+        for line in filter(None, process.lines()):
             self.console.line(process.role.name, line)
 
     def _close(self, process: Process) -> None:

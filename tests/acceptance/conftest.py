@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from marketplace.supervisor.home import Home
 from tests.postgres import Postgres
 from tests.postgres import postgres as private_postgres
 from tests.stack import Stack
@@ -34,8 +35,17 @@ def short_tmp() -> Iterator[Path]:
 def prepared_var(short_tmp: Path) -> Path:
     """The `var/` of a site that was prepared and never started: SQLite, an untrained model, no listings."""
     template = Stack(short_tmp / "template")
-    template.manage("prepare")
+    home = Home(template.var)
+    with home.taken():
+        home.ensure_secret_key()
+        template.manage("prepare")
     return template.var
+
+
+def copy(prepared: Path, below: Path) -> Path:
+    """A `var/` of its own, as the prepared site left it."""
+    var = Path(tempfile.mkdtemp(prefix="site-", dir=below)) / "var"
+    return shutil.copytree(prepared, var, ignore=shutil.ignore_patterns("run"))
 
 
 @pytest.fixture
@@ -44,8 +54,7 @@ def new_stack(short_tmp: Path, prepared_var: Path):
     made: list[Stack] = []
 
     def make(**options) -> Stack:
-        var = Path(tempfile.mkdtemp(prefix="site-", dir=short_tmp)) / "var"
-        shutil.copytree(prepared_var, var)
+        var = copy(prepared_var, short_tmp)
         if "database_url" in options:
             (var / "db.sqlite3").unlink()
         stack = Stack(var, **options)
@@ -60,9 +69,7 @@ def new_stack(short_tmp: Path, prepared_var: Path):
 @pytest.fixture(scope="module")
 def stack(short_tmp: Path, prepared_var: Path) -> Iterator[Stack]:
     """One running site for the tests of a module; they may add to it but leave it running and healthy."""
-    var = Path(tempfile.mkdtemp(prefix="site-", dir=short_tmp)) / "var"
-    shutil.copytree(prepared_var, var)
-    with Stack(var) as running:
+    with Stack(copy(prepared_var, short_tmp)) as running:
         yield running
 
 
