@@ -1,0 +1,84 @@
+"""Originals into the storage first, then the rows of a whole batch in one transaction.
+
+A photo is known by its external id in `ImportedPhoto`, written with it. Whatever stops an import, running it again adds
+what is missing; files whose rows were never written are swept as orphans.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from datetime import datetime
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Count, Max, Q
+
+from listings.models import ImportedPhoto, Listing, ListingImage
+from listings.signals import photos_added
+from listings.uploads import CheckedPhoto
+
+
+class Room:
+    """How many photos each of these listings may still take, and which position is next."""
+
+    def __init__(self, listing_ids: Collection[int]) -> None:
+        kept = ~Q(state=ListingImage.State.REJECTED)
+        rows = (
+            ListingImage.objects.filter(listing__in=listing_ids)
+            .order_by()
+            .values_list("listing")
+            .annotate(kept=Count("pk", filter=kept), last=Max("position"))
+        )
+        self._left: dict[int, int] = defaultdict(lambda: settings.PHOTOS_PER_LISTING)
+        self._next: dict[int, int] = defaultdict(int)
+        for listing_id, count, last in rows:
+            self._left[listing_id] -= count
+            self._next[listing_id] = last + 1
+
+    def is_full(self, listing_id: int) -> bool:
+        return self._left[listing_id] <= 0
+
+    def take(self, listing_id: int) -> None:
+        self._left[listing_id] -= 1
+
+    def next_position(self, listing_id: int) -> int:
+        position = self._next[listing_id]
+        self._next[listing_id] += 1
+        return position
+
+
+def already_imported(external_ids: Collection[str]) -> set[str]:
+    return set(ImportedPhoto.objects.filter(external_id__in=external_ids).values_list("external_id", flat=True))
+
+
+def store_original(listing_id: int, created_at: datetime, photo: CheckedPhoto) -> ListingImage:
+    """The photo's row, not saved yet, with its file in the storage."""
+    image = ListingImage(
+        listing_id=listing_id,
+        sha256=photo.sha256,
+        width=photo.width,
+        height=photo.height,
+        source=ListingImage.Source.IMPORT,
+        created_at=created_at,
+    )
+    image.original.save(f"photo{photo.suffix}", photo.file, save=False)
+    return image
+
+
+def save_photos(stored: Mapping[str, ListingImage]) -> int:
+    """Write the rows of stored photos by external id and tell who listens; a listing deleted meanwhile takes none."""
+    with transaction.atomic():
+        wanted = {image.listing_id for image in stored.values()}
+        present = set(Listing.objects.select_for_update().filter(pk__in=wanted).values_list("pk", flat=True))
+        room = Room(present)
+        images = {id_: image for id_, image in stored.items() if image.listing_id in present}
+        for image in images.values():
+            image.position = room.next_position(image.listing_id)
+        ListingImage.objects.bulk_create(images.values())
+        ImportedPhoto.objects.bulk_create(
+            [ImportedPhoto(external_id=id_, listing_id=image.listing_id) for id_, image in images.items()]
+        )
+    if images:
+        photos_added.send(ListingImage)
+    return len(images)

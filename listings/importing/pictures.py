@@ -1,0 +1,77 @@
+"""One batch of photo rows: find each file and its listing, judge the file by its header, save what is new."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from django.conf import settings
+from django.core.files.base import File
+
+from listings.models import Listing, ListingImage
+from listings.uploads import check
+from ml.images import PhotoRefused
+
+from .photos import Room, already_imported, save_photos, store_original
+from .report import Finding, Kind
+from .rows import PhotoRow
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+
+
+def find_file(folder: Path, stem: str) -> Path | None:
+    """The first regular file of this name with one of the suffixes, in their order."""
+    return next((path for suffix in SUFFIXES if (path := folder / f"{stem}{suffix}").is_file()), None)
+
+
+def judge(row: PhotoRow, has_listing: bool, has_file: bool, is_full: bool) -> list[Finding]:
+    """Why the row makes no photo: one finding a reason, none when it may."""
+    findings = []
+    if not has_listing:
+        findings.append(Finding(Kind.NO_LISTING, row.line, "product_id", row.product_id, "no listing has this id"))
+    if not has_file:
+        findings.append(
+            Finding(Kind.NO_FILE, row.line, "id", row.id, f"no file {row.id}{SUFFIXES[0]} among the images")
+        )
+    if has_listing and has_file and is_full:
+        reason = f"the listing has {settings.PHOTOS_PER_LISTING} photos already"
+        findings.append(Finding(Kind.TOO_MANY, row.line, "product_id", row.product_id, reason))
+    return findings
+
+
+class PictureFolder:
+    """Saves batches of photo rows whose files lie in one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def save(self, rows: Sequence[PhotoRow]) -> tuple[int, int, list[Finding]]:
+        """How many photos were made, how many were there already, and what was wrong with the other rows."""
+        findings: list[Finding] = []
+        stored: dict[str, ListingImage] = {}
+        products = {row.product_id for row in rows}
+        listing_ids = dict(Listing.objects.filter(external_id__in=products).values_list("external_id", "pk"))
+        done = already_imported([row.id for row in rows])
+        room = Room(listing_ids.values())
+        for row in rows:
+            if row.id in done:
+                continue
+            listing_id, path = listing_ids.get(row.product_id), find_file(self._folder, row.id)
+            is_full = listing_id is not None and room.is_full(listing_id)
+            wrong = judge(row, listing_id is not None, path is not None, is_full)
+            findings += wrong
+            if wrong or listing_id is None or path is None:
+                continue
+            try:
+                stored[row.id] = store_file(path, listing_id, row.created_at)
+                room.take(listing_id)
+            except PhotoRefused as exc:
+                findings.append(Finding(Kind.BAD_PHOTO, row.line, "id", row.id, f"{path.name}: {exc}"))
+        return save_photos(stored), len(done), findings
+
+
+def store_file(path: Path, listing_id: int, created_at: datetime) -> ListingImage:
+    """The photo in this file, stored but without its row; raises `PhotoRefused` when it is none."""
+    with path.open("rb") as file:
+        return store_original(listing_id, created_at, check(File(file, name=path.name)))

@@ -1,0 +1,129 @@
+"""A CSV record becomes a product or a photo row, with a finding for everything that was wrong. Touches nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import TypeVar
+
+from listings.models import SEPARATOR, Listing
+
+from . import cells
+from .records import Columns, Record
+from .report import Finding, Kind
+
+Value = TypeVar("Value")
+
+PRODUCT_COLUMNS = Columns(
+    required=("id", "product_name", "category", "seller"),
+    optional=("product_description", "price", "location", "latitude", "longitude", "create_time"),
+)
+PHOTO_COLUMNS = Columns(required=("id", "product_id"), optional=("create_time",))
+NO_TITLE = "(no title)"
+SELLER_LIMIT = 100
+# What the columns of the models hold.
+ID_LIMIT = 64
+TITLE_LIMIT = 200
+DESCRIPTION_LIMIT = 10_000
+LOCATION_LIMIT = 120
+NAME_LIMIT = 120
+PATH_LIMIT = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    line: int
+    id: str
+    seller: str
+    title: str
+    description: str
+    category: str
+    price: Decimal | None
+    location: str
+    point: tuple[float, float] | None
+    status: Listing.Status
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoRow:
+    line: int
+    id: str
+    product_id: str
+    created_at: datetime
+
+
+class RowReader:
+    """Reads cells of one record and notes the bad ones."""
+
+    def __init__(self, record: Record) -> None:
+        self.record = record
+        self.findings: list[Finding] = []
+
+    def text(self, column: str) -> str:
+        return self.record.cells.get(column, "")
+
+    def note(self, column: str, reason: str, kind: Kind = Kind.BAD_CELL) -> None:
+        self.findings.append(Finding(kind, self.record.line, column, self.text(column), reason))
+
+    def read(
+        self, column: str, parse: Callable[[str], Value], fallback: Value, kind: Kind = Kind.BAD_CELL, then: str = ""
+    ) -> Value:
+        """The cell's value; the fallback, after a note, when the cell is bad or its column is not in the file."""
+        if column not in self.record.cells:
+            return fallback
+        try:
+            return parse(self.text(column))
+        except cells.BadCell as exc:
+            self.note(column, f"{exc}{then}", kind)
+            return fallback
+
+
+def read_product(record: Record, currency: str, now: datetime) -> tuple[Product | None, list[Finding]]:
+    """The product, or None when the row has no usable id or seller."""
+    row = RowReader(record)
+    id_ = row.read("id", lambda text: cells.parse_required(text, ID_LIMIT), "", Kind.REFUSED, "; row left out")
+    seller = row.read(
+        "seller", lambda text: cells.parse_username(text, SELLER_LIMIT), "", Kind.REFUSED, "; row left out"
+    )
+    if not id_ or not seller:
+        return None, row.findings
+    draft = "; imported as a draft"
+    title = row.read("product_name", lambda text: cells.parse_required(text, TITLE_LIMIT), "", then=draft)
+    category = row.read("category", parse_category, "", then=draft)
+    point, wrong = cells.parse_point(row.text("latitude"), row.text("longitude"))
+    for column, reason in wrong.items():
+        row.note(column, reason)
+    product = Product(
+        line=record.line,
+        id=id_,
+        seller=seller,
+        title=title or NO_TITLE,
+        description=row.read("product_description", lambda text: cells.parse_text(text, DESCRIPTION_LIMIT), ""),
+        category=category,
+        price=row.read("price", lambda text: cells.parse_price(text, currency), None),
+        location=row.read("location", lambda text: cells.parse_text(text, LOCATION_LIMIT), ""),
+        point=point,
+        status=Listing.Status.ACTIVE if title and category else Listing.Status.DRAFT,
+        created_at=row.read("create_time", lambda text: cells.parse_moment(text, now), None) or now,
+    )
+    return product, row.findings
+
+
+def read_photo_row(record: Record, now: datetime) -> tuple[PhotoRow | None, list[Finding]]:
+    """The photo row, or None when it names no file or no product."""
+    row = RowReader(record)
+    id_ = row.read("id", lambda text: cells.parse_file_stem(text, ID_LIMIT), "", Kind.REFUSED, "; row left out")
+    product_id = row.read(
+        "product_id", lambda text: cells.parse_required(text, ID_LIMIT), "", Kind.REFUSED, "; row left out"
+    )
+    if not id_ or not product_id:
+        return None, row.findings
+    created = row.read("create_time", lambda text: cells.parse_moment(text, now), None)
+    return PhotoRow(record.line, id_, product_id, created or now), row.findings
+
+
+def parse_category(text: str) -> str:
+    return cells.parse_category(text, SEPARATOR, NAME_LIMIT, PATH_LIMIT)

@@ -1,0 +1,102 @@
+"""The import itself: read, judge, save in batches, report. Running it again changes nothing that is there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import Generic, Protocol, TypeVar
+
+from django.conf import settings
+
+from .pictures import PictureFolder
+from .products import save_products
+from .records import Broken, CatalogueFile, Columns, Record
+from .report import Finding, Kind, Report
+from .rows import PHOTO_COLUMNS, PRODUCT_COLUMNS, PhotoRow, Product, read_photo_row, read_product
+from .seen import SeenIds
+
+BATCH_ROWS = 500
+
+Row = TypeVar("Row", Product, PhotoRow)
+
+
+class Progress(Protocol):
+    def __call__(self, bytes_read: int, rows: int) -> None: ...
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of a file's rows."""
+
+    rows: int = 0
+    made: int = 0
+    there: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Importer(Generic[Row]):
+    """How the rows of one file are read and saved; `save` returns made, already there, findings."""
+
+    columns: Columns
+    read: Callable[[Record], tuple[Row | None, list[Finding]]]
+    save: Callable[[Sequence[Row]], tuple[int, int, list[Finding]]]
+
+    def run(self, path: Path, report: Report, progress: Progress) -> Tally:
+        """Import the file; each batch is committed and reported before the next one is read."""
+        tally = Tally()
+        with CatalogueFile(path, self.columns) as file, SeenIds() as seen:
+            for column in file.missing:
+                report.add(path.name, Finding(Kind.NOTE, 1, column, "", "no such column; left empty"))
+            for batch in batches(file, BATCH_ROWS):
+                rows, findings = self._read_batch(batch, seen)
+                made, there, more = self.save(rows)
+                for finding in sorted(findings + more, key=lambda found: found.line):
+                    report.add(path.name, finding)
+                tally.rows += len(batch)
+                tally.made += made
+                tally.there += there
+                progress(file.bytes_read, tally.rows)
+            first, lines = file.foreign_lines
+            if lines:
+                reason = f"not UTF-8, read as Windows-1252; so were {lines:,} lines in all, this one first"
+                report.add(path.name, Finding(Kind.NOTE, first, "", "", reason))
+        return tally
+
+    def _read_batch(self, batch: Sequence[Record | Broken], seen: SeenIds) -> tuple[list[Row], list[Finding]]:
+        rows: list[Row] = []
+        findings: list[Finding] = []
+        for record in batch:
+            if isinstance(record, Broken):
+                findings.append(Finding(Kind.REFUSED, record.line, "", "", record.reason))
+                continue
+            row, wrong = self.read(record)
+            findings += wrong
+            if row is not None:
+                rows.append(row)
+        first_lines = seen.first_lines([(row.id, row.line) for row in rows])
+        repeated = {row.line: first_lines[row.id] for row in rows if first_lines[row.id] != row.line}
+        findings = [found for found in findings if found.line not in repeated]
+        findings += [
+            Finding(Kind.REPEATED, row.line, "id", row.id, f"repeats line {repeated[row.line]}; row left out")
+            for row in rows
+            if row.line in repeated
+        ]
+        return [row for row in rows if row.line not in repeated], findings
+
+
+def batches(file: CatalogueFile, size: int) -> Iterator[list[Record | Broken]]:
+    records = iter(file)
+    while batch := list(islice(records, size)):
+        yield batch
+
+
+def product_importer(now: datetime) -> Importer[Product]:
+    currency = settings.MARKETPLACE_CURRENCY
+    return Importer(PRODUCT_COLUMNS, lambda record: read_product(record, currency, now), save_products)
+
+
+def photo_importer(folder: Path, now: datetime) -> Importer[PhotoRow]:
+    return Importer(PHOTO_COLUMNS, lambda record: read_photo_row(record, now), PictureFolder(folder).save)

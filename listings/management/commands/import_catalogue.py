@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser
+from pathlib import Path
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.db import IntegrityError
+from django.utils import timezone
+
+from listings.importing.progress import FileProgress
+from listings.importing.records import CatalogueError
+from listings.importing.report import Report
+from listings.importing.run import Importer, Tally, photo_importer, product_importer
+
+
+class Command(BaseCommand):
+    help = "Import a catalogue. Safe to repeat: what is there already stays as it is."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("products", type=Path, help="CSV with one product a row")
+        parser.add_argument("images", type=Path, help="CSV with one photo a row")
+        parser.add_argument("--images", type=Path, required=True, metavar="DIR", dest="folder", help="the photo files")
+        parser.add_argument(
+            "--report",
+            type=Path,
+            default=settings.VAR_DIR / "import-report.csv",
+            help="where findings go (%(default)s)",
+        )
+
+    def handle(self, products: Path, images: Path, folder: Path, report: Path, **_options: object) -> None:
+        if not folder.is_dir():
+            raise CommandError(f"{folder} is not a folder; give the one that holds the photos with --images.")
+        now = timezone.now()
+        try:
+            with Report(report) as findings:
+                self._import(product_importer(now), products, "listings", findings)
+                self._import(photo_importer(folder, now), images, "photos", findings)
+        except CatalogueError as exc:
+            raise CommandError(str(exc)) from exc
+        except IntegrityError as exc:
+            raise CommandError("Something else wrote the same rows at the same time. Run the import again.") from exc
+        except KeyboardInterrupt as exc:
+            raise CommandError("Stopped. Run the same command again to go on.") from exc
+        self.stdout.write(f"{findings.total:,} findings in {findings.path}")
+
+    def _import(self, importer: Importer, path: Path, noun: str, report: Report) -> None:
+        size = path.stat().st_size if path.is_file() else 0
+        with FileProgress(path.name, size, sys.stderr, self.stdout.write) as progress:
+            tally = importer.run(path, report, progress)
+        self.stdout.write(summary(path.name, noun, tally, report))
+
+
+def summary(name: str, noun: str, tally: Tally, report: Report) -> str:
+    found = [kind.counted(count) for kind, count in report.counts.get(name, {}).items()]
+    there = f", {tally.there:,} there already" if tally.there else ""
+    return "; ".join([f"{name}: {tally.rows:,} rows, {tally.made:,} {noun} made{there}", *found])
