@@ -1,0 +1,1 @@
+"""A catalogue the project draws itself, so that the first page a person sees is alive."""

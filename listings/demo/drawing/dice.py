@@ -1,0 +1,7 @@
+"""Chance that repeats itself: the same words give the same throws, on every machine."""
+
+from random import Random
+
+
+def dice(words: str) -> Random:
+    return Random(words)  # noqa: S311 - decides forms and colours, keeps no secret

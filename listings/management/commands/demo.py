@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser
+from pathlib import Path
+
+from django.core.management.base import BaseCommand, CommandError
+from tqdm import tqdm
+
+from listings.demo.publish import publish
+from listings.demo.sheet import write_contact_sheet
+
+LISTINGS = 208
+
+
+class Command(BaseCommand):
+    help = "Draw and publish a catalogue to look around in. Safe to repeat: only what is missing is made."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--listings", type=int, default=LISTINGS, metavar="N", help="how many (%(default)s)")
+        parser.add_argument(
+            "--drawings", type=Path, metavar="DIR", help="only write a contact sheet of the drawings into this folder"
+        )
+
+    def handle(self, listings: int, drawings: Path | None, **_options: object) -> None:
+        if listings < 1:
+            raise CommandError("--listings takes a number from 1.")
+        if drawings is not None:
+            self.stdout.write(f"Drawn: {write_contact_sheet(drawings, listings)}")
+            return
+        with tqdm(
+            total=listings, desc="Drawing", unit=" listings", leave=False, disable=not sys.stderr.isatty()
+        ) as bar:
+            made, photos = publish(listings, progress=bar.update)
+        self.stdout.write(f"Demo catalogue: {made} listings and {photos} photos made, the rest was there.")
