@@ -25,7 +25,7 @@ def _export(options: argparse.Namespace) -> int:
     from safetensors import SafetensorError
 
     from .export import build
-    from .resnet import UnknownArchitectureError
+    from .resnet import NoSuchNetworkError
     from .weights import WeightsError
 
     try:
@@ -36,7 +36,7 @@ def _export(options: argparse.Namespace) -> int:
             arch=options.arch,
             dim=options.dim,
         )
-    except (ModelFilesError, WeightsError, UnknownArchitectureError, SafetensorError, OSError) as exc:
+    except (ModelFilesError, WeightsError, NoSuchNetworkError, SafetensorError, OSError) as exc:
         print(f"export: {exc}", file=sys.stderr)
         return 1
     print(f"{options.out}: model {recipe.version}, {recipe.arch}, {recipe.dim} dimensions, sha256 {recipe.sha256}")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import cached_property
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -36,7 +35,7 @@ class Embedder:
         self.size = recipe.size
         self.recipe = recipe.as_dict()
         self.precision: str = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
-        self._parallel = parallel
+        self._executor = ThreadPoolExecutor(parallel, thread_name_prefix="embedder")
         self._requests: SimpleQueue[Any] = SimpleQueue()
         for _ in range(parallel):
             self._requests.put(compiled.create_infer_request())
@@ -116,10 +115,6 @@ class Embedder:
     def submit(self, batch: Pixels) -> Future[Vectors]:
         """`embed` beside the caller's work: `batch` must stay unchanged until the future is done."""
         return self._executor.submit(self.embed, batch)
-
-    @cached_property
-    def _executor(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(self._parallel, thread_name_prefix="embedder")
 
 
 def is_valid(vectors: Vectors) -> npt.NDArray[np.bool_]:

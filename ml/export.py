@@ -31,14 +31,13 @@ def build(
 
     Raises:
         ModelFilesError: `directory` exists, or the graph does not agree with the network.
-        WeightsError, UnknownArchitectureError: see `ml.weights`.
+        WeightsError, NoSuchNetworkError: see `ml.weights`.
     """
     directory = Path(directory)
     if directory.exists():
         raise ModelFilesError(f"{directory} exists already; models are never overwritten. Choose another directory.")
     network = network_with(weights, arch, dim)
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", suffix=".part", dir=directory.parent))
+    part = _beside(directory)
     try:
         recipe = _write(part, network, Recipe(version, arch, dim, weights, sha256="", files={}))
         _check_agreement(part, network, recipe)
@@ -46,6 +45,14 @@ def build(
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return recipe
+
+
+def _beside(directory: Path) -> Path:
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix=f".{directory.name}.", suffix=".part", dir=directory.parent))
+    except OSError as exc:
+        raise ModelFilesError(f"{directory} cannot be written: {exc.strerror}.") from exc
 
 
 def _write(part: Path, network: nn.Module, recipe: Recipe) -> Recipe:

@@ -10,18 +10,20 @@ from .torchvision_compat import import_torchvision
 ARCHITECTURES = ("resnet50",)
 
 
-class UnknownArchitectureError(ValueError):
-    """No network of this name can be made."""
+class NoSuchNetworkError(ValueError):
+    """A network of this name or size cannot be made."""
 
 
 def create(arch: str, dim: int) -> nn.Module:
     """A network float32[N, 3, S, S] -> float32[N, dim], not normalised, its weights drawn from torch's generator.
 
     Raises:
-        UnknownArchitectureError: `arch` is not in `ARCHITECTURES`.
+        NoSuchNetworkError: `arch` is not in `ARCHITECTURES`, or `dim` is below 1.
     """
     if arch not in ARCHITECTURES:
-        raise UnknownArchitectureError(f"Unknown architecture {arch!r}; known: {', '.join(ARCHITECTURES)}.")
+        raise NoSuchNetworkError(f"Unknown architecture {arch!r}; known: {', '.join(ARCHITECTURES)}.")
+    if dim < 1:
+        raise NoSuchNetworkError(f"A vector has at least 1 dimension, not {dim}.")
     return import_torchvision().models.get_model(arch, weights=None, num_classes=dim)
 
 

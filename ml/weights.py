@@ -23,7 +23,7 @@ def network_with(source: str, arch: str, dim: int) -> nn.Module:
 
     Raises:
         WeightsError: unknown source, a dimension the weights do not have, or a download that failed.
-        UnknownArchitectureError: unknown architecture.
+        NoSuchNetworkError: unknown architecture, or no dimensions.
     """
     if source == "untrained":
         network = _untrained(arch, dim)

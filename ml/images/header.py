@@ -21,7 +21,7 @@ _SIDEWAYS = (5, 6, 7, 8)
 
 @dataclass(frozen=True)
 class Header:
-    """A picture as it will be shown: `width` and `height` in pixels, upright; `oriented` if EXIF turns or mirrors it."""
+    """A picture as it will be shown: upright size in pixels, and whether EXIF turns or mirrors what is stored."""
 
     format: str
     width: int

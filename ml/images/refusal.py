@@ -40,9 +40,6 @@ class PhotoRefused(Exception):
         self.reason = reason
         self.code: Code = code
 
-    def __reduce__(self) -> tuple[type[PhotoRefused], tuple[str, Code]]:
-        return type(self), (self.reason, self.code)
-
 
 @contextmanager
 def refuse_damaged() -> Iterator[None]:

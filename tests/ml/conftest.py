@@ -1,0 +1,14 @@
+import pytest
+
+from ml.embedder import Embedder
+from tests.untrained import untrained_model_dir
+
+
+@pytest.fixture(scope="session")
+def model_dir():
+    return untrained_model_dir()
+
+
+@pytest.fixture(scope="session")
+def embedder(model_dir):
+    return Embedder.load(model_dir, threads=2)

@@ -1,0 +1,89 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ml.images import CLEAN_SIDE, THUMB_SIDE, clean, crop, decode, encode_jpeg, thumb
+
+from .pictures import assert_corners, encode, quarters, scene
+
+
+@pytest.mark.parametrize(
+    ("size", "cleaned", "thumbed"),
+    [
+        ((2048, 1024), (512, 256), (320, 160)),
+        ((600, 800), (384, 512), (240, 320)),
+        ((513, 512), (512, 511), (320, 319)),
+        ((512, 300), (512, 300), (320, 188)),
+        ((100, 50), (100, 50), (100, 50)),
+        ((1, 1), (1, 1), (1, 1)),
+        ((10_000, 1), (512, 1), (320, 1)),
+    ],
+)
+def test_derivatives_have_their_longest_side_and_are_never_enlarged(size, cleaned, thumbed):
+    picture = Image.new("RGB", size)
+    assert (CLEAN_SIDE, THUMB_SIDE) == (512, 320)
+    assert clean(picture).size == cleaned
+    assert thumb(clean(picture)).size == thumbed
+
+
+def test_a_photo_keeps_its_corners_from_file_to_thumbnail():
+    data = encode(quarters(3000, 2000), "JPEG", quality=90)
+    again = decode(encode_jpeg(clean(decode(data, CLEAN_SIDE))))
+    assert again.size == (512, 341)
+    assert_corners(thumb(again))
+
+
+def test_scaled_decoding_looks_like_full_decoding():
+    data = encode(scene(5, (2400, 1800)), "JPEG", quality=92)
+    fast, full = (np.asarray(clean(decode(data, side)), int) for side in (CLEAN_SIDE, None))
+    assert np.abs(fast - full).mean() < 3
+
+
+def test_the_encoded_file_holds_no_metadata():
+    picture = quarters()
+    picture.info = {"comment": b"at home", "exif": b"Exif\0\0", "icc_profile": b"x", "xmp": b"x", "dpi": (1, 1)}
+    data = encode_jpeg(picture)
+    found = Image.open(io.BytesIO(data))
+    assert set(found.info) <= {"jfif", "jfif_version", "jfif_unit", "jfif_density"}
+    assert not found.getexif()
+    assert b"at home" not in data
+    assert picture.info["comment"] == b"at home"
+
+
+@pytest.mark.parametrize(
+    ("box", "size"),
+    [
+        ((0, 0, 1, 1), (64, 48)),
+        ((0, 0, 0.5, 0.5), (32, 24)),
+        ((0.5, 0.25, 0.5, 0.75), (32, 36)),
+        ((0.999, 0.999, 0.001, 0.001), (1, 1)),
+        ((0.1, 0.1, 0.9, 0.9), (58, 44)),
+    ],
+)
+def test_a_crop_is_given_in_fractions(box, size):
+    assert crop(quarters(), box).size == size
+
+
+def test_a_crop_cuts_the_named_quarter():
+    yellow = crop(quarters(), (0.5, 0.5, 0.5, 0.5))
+    assert yellow.getcolors() == [(32 * 24, (255, 255, 0))]
+
+
+@pytest.mark.parametrize(
+    "box",
+    [
+        (0, 0, 0, 1),
+        (0, 0, 1.1, 1),
+        (0.6, 0, 0.5, 1),
+        (-0.1, 0, 0.5, 0.5),
+        (1, 0, 0.1, 0.1),
+        (0, 0, float("nan"), 1),
+        (float("nan"), 0, 1, 1),
+        (0, 0, float("inf"), 1),
+    ],
+)
+def test_a_crop_outside_the_picture_is_refused(box):
+    with pytest.raises(ValueError, match="fractions of the picture"):
+        crop(quarters(), box)

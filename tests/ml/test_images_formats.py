@@ -1,0 +1,256 @@
+"""Every kind of picture a seller may send comes out upright, in sRGB, over white."""
+
+import io
+import re
+
+import numpy as np
+import pytest
+from PIL import Image, ImageChops, ImageCms, ImageDraw
+
+from ml.images import decode, sniff
+
+from .pictures import (
+    BLUE,
+    FIXTURES,
+    GREEN,
+    RED,
+    WHITE,
+    YELLOW,
+    assert_corners,
+    encode,
+    quarters,
+)
+
+ORIENTATION = 0x0112
+
+
+def with_orientation(turn: int) -> Image.Exif:
+    exif = Image.Exif()
+    exif[ORIENTATION] = turn
+    return exif
+
+
+def transparent_quarter(mode: str) -> Image.Image:
+    image = quarters().convert(mode)
+    alpha = Image.new("L", image.size, 255)
+    ImageDraw.Draw(alpha).rectangle((image.width // 2, image.height // 2, image.width, image.height), 0)
+    image.putalpha(alpha)
+    return image
+
+
+@pytest.mark.parametrize(
+    ("fmt", "options"),
+    [
+        ("JPEG", {"quality": 95}),
+        ("JPEG", {"quality": 95, "progressive": True}),
+        ("JPEG", {"quality": 95, "subsampling": 2}),
+        ("PNG", {}),
+        ("GIF", {}),
+        ("WEBP", {"quality": 95}),
+        ("WEBP", {"lossless": True}),
+        ("AVIF", {"quality": 95}),
+    ],
+)
+def test_plain_pictures_of_each_format_are_decoded(fmt, options):
+    data = encode(quarters(), fmt, **options)
+    header = sniff(io.BytesIO(data))
+    assert (header.format, header.width, header.height, header.oriented) == (fmt, 64, 48, False)
+    assert_corners(decode(data))
+
+
+def test_heic_is_decoded():
+    data = (FIXTURES / "quarters.heic").read_bytes()
+    assert sniff(io.BytesIO(data)).format == "HEIF"
+    assert_corners(decode(data))
+
+
+def test_heic_is_turned_by_its_container():
+    data = (FIXTURES / "quarters-rotated.heic").read_bytes()
+    header = sniff(io.BytesIO(data))
+    assert (header.width, header.height) == (64, 48)
+    assert_corners(decode(data))
+
+
+def test_heic_with_alpha_is_white_where_transparent():
+    assert_corners(decode((FIXTURES / "quarters-transparent.heic").read_bytes()), (RED, GREEN, BLUE, WHITE))
+
+
+def test_mpo_of_a_phone_gives_its_first_picture_and_counts_as_jpeg():
+    data = encode(quarters(), "MPO", save_all=True, append_images=[Image.new("RGB", (64, 48))], quality=95)
+    assert Image.open(io.BytesIO(data)).format == "MPO"
+    assert sniff(io.BytesIO(data)).format == "JPEG"
+    assert_corners(decode(data))
+    assert_corners(decode(data, max_side=16))
+
+
+@pytest.mark.parametrize("turn", range(1, 9))
+@pytest.mark.parametrize("fmt", ["JPEG", "PNG", "WEBP", "AVIF"])
+def test_every_exif_orientation_is_applied(fmt, turn):
+    undo = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }
+    stored = quarters().transpose(undo[turn]) if turn in undo else quarters()
+    data = encode(stored, fmt, exif=with_orientation(turn), quality=95)
+    header = sniff(io.BytesIO(data))
+    assert (header.width, header.height, header.oriented) == (64, 48, turn != 1)
+    picture = decode(data)
+    assert picture.size == (64, 48)
+    assert_corners(picture)
+
+
+def test_a_nonsense_orientation_counts_as_upright():
+    assert_corners(decode(encode(quarters(), "JPEG", exif=with_orientation(77), quality=95)))
+
+
+def test_an_orientation_after_the_pixels_of_a_png_is_applied():
+    data = encode(quarters().transpose(Image.Transpose.ROTATE_180), "PNG", exif=with_orientation(3))
+    start = data.index(b"eXIf") - 4
+    end = start + 12 + int.from_bytes(data[start : start + 4])
+    moved = data[:start] + data[end:-12] + data[start:end] + data[-12:]
+    assert "exif" not in Image.open(io.BytesIO(moved)).info
+    assert_corners(decode(moved))
+
+
+@pytest.mark.parametrize(
+    ("fmt", "mode"),
+    [("JPEG", "CMYK"), ("JPEG", "L"), ("PNG", "L"), ("PNG", "1"), ("PNG", "P"), ("GIF", "L"), ("GIF", "P")],
+)
+def test_colour_modes_look_as_pillow_converts_them(fmt, mode):
+    stored = quarters().convert(mode)
+    expected = stored.convert("RGB")
+    found = decode(encode(stored, fmt, **({"quality": 95} if fmt == "JPEG" else {})))
+    assert np.abs(np.asarray(found, int) - np.asarray(expected, int)).mean() < 4
+
+
+def test_cmyk_without_adobes_mark_is_not_inverted():
+    data = encode(ImageChops.invert(quarters().convert("CMYK")), "JPEG", quality=95)
+    start = data.index(b"\xff\xee")
+    end = start + 2 + int.from_bytes(data[start + 2 : start + 4])
+    assert data[start + 4 : start + 9] == b"Adobe"
+    assert_corners(decode(data[:start] + data[end:]))
+
+
+def test_sixteen_bit_grey_is_scaled_not_clipped():
+    levels = np.linspace(0, 65535, 64 * 48).astype(np.uint16).reshape(48, 64)
+    found = np.asarray(decode(encode(Image.fromarray(levels), "PNG")), int)
+    assert np.abs(found - (levels >> 8)[..., None].astype(int)).max() == 0
+
+
+def test_sixteen_bit_grey_with_a_transparent_level_is_white_there():
+    levels = np.full((8, 8), 20000, np.uint16)
+    levels[:4] = 300
+    found = decode(encode(Image.fromarray(levels), "PNG", transparency=300))
+    assert found.getpixel((2, 2)) == WHITE
+    assert found.getpixel((2, 6)) == (20000 >> 8,) * 3
+
+
+def test_sixteen_bit_colour_is_decoded(sixteen_bit_colour_png):
+    assert_corners(decode(sixteen_bit_colour_png))
+
+
+@pytest.fixture
+def sixteen_bit_colour_png() -> bytes:
+    """Pillow cannot write one, so its chunks are written here."""
+    import struct
+    import zlib
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    pixels = np.asarray(quarters(), ">u2") * 257
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    header = struct.pack(">IIBBBBB", 64, 48, 16, 2, 0, 0, 0)
+    chunks = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunks
+
+
+@pytest.mark.parametrize("fmt", ["PNG", "WEBP", "AVIF"])
+def test_alpha_becomes_white(fmt):
+    assert_corners(decode(encode(transparent_quarter("RGB"), fmt, quality=95)), (RED, GREEN, BLUE, WHITE))
+
+
+def test_alpha_becomes_white_also_when_the_picture_is_shrunk():
+    picture = transparent_quarter("RGB").resize((640, 480), Image.Resampling.NEAREST)
+    found = decode(encode(picture, "PNG"), max_side=64)
+    assert found.size == (128, 96)
+    assert_corners(found, (RED, GREEN, BLUE, WHITE))
+
+
+def test_grey_with_alpha_becomes_white_where_transparent():
+    found = decode(encode(transparent_quarter("L"), "PNG"))
+    assert found.getpixel((48, 36)) == WHITE
+    assert found.getpixel((16, 12)) == (76, 76, 76)
+
+
+@pytest.mark.parametrize("fmt", ["PNG", "GIF"])
+def test_a_transparent_palette_entry_becomes_white(fmt):
+    image = Image.new("P", (64, 48), 0)
+    image.putpalette([0, 0, 0, *RED, *BLUE])
+    ImageDraw.Draw(image).rectangle((0, 0, 31, 23), 1)
+    found = decode(encode(image, fmt, transparency=0))
+    assert_corners(found, (RED, WHITE, WHITE, WHITE))
+
+
+@pytest.mark.parametrize("fmt", ["GIF", "WEBP", "PNG", "AVIF"])
+def test_an_animation_gives_its_first_frame(fmt):
+    frames = [Image.new("RGB", (64, 48), BLUE), Image.new("RGB", (64, 48), YELLOW)]
+    data = encode(quarters(), fmt, save_all=True, append_images=frames, duration=50)
+    assert Image.open(io.BytesIO(data)).n_frames == 3
+    assert_corners(decode(data), tolerance=20)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (10_000, 1), (1, 10_000)])
+@pytest.mark.parametrize("fmt", ["JPEG", "PNG", "WEBP", "GIF"])
+def test_extreme_shapes_are_decoded(fmt, size):
+    data = encode(Image.new("RGB", size, RED), fmt)
+    assert decode(data).size == size
+    assert max(decode(data, max_side=512).size) >= min(512, max(size))
+
+
+def test_colours_are_read_through_the_embedded_profile():
+    """In this profile the first channel is green and the second red."""
+    swap = {b"rXYZ": b"gXYZ", b"gXYZ": b"rXYZ"}
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    profile = re.sub(b"[rg]XYZ", lambda match: swap[match[0]], srgb)
+    red, green, blue = quarters().split()
+    swapped = Image.merge("RGB", (green, red, blue))
+    assert_corners(decode(encode(swapped, "PNG", icc_profile=profile)))
+    assert_corners(decode(encode(swapped, "PNG")), (GREEN, RED, BLUE, YELLOW))
+
+
+@pytest.mark.parametrize(
+    "profile", [b"broken", b"\0" * 200, ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()]
+)
+def test_a_broken_or_foreign_profile_is_passed_over(profile):
+    assert_corners(decode(encode(quarters(), "JPEG", icc_profile=profile, quality=95)))
+
+
+@pytest.mark.parametrize(
+    ("size", "max_side"),
+    [((4000, 3000), 512), ((3000, 4000), 512), ((4000, 100), 512), ((600, 500), 512), ((300, 200), 512)],
+)
+def test_scaled_decoding_keeps_at_least_the_wanted_side(size, max_side):
+    for fmt in ("JPEG", "PNG"):
+        picture = decode(encode(quarters(*size), fmt), max_side=max_side)
+        assert max(picture.size) >= min(max_side, max(size))
+        assert max(picture.size) < max(4 * max_side, 1)
+        assert abs(picture.width / picture.height - size[0] / size[1]) / (size[0] / size[1]) < 0.05
+
+
+def test_nothing_of_the_file_travels_with_the_pixels():
+    exif = with_orientation(6)
+    exif[0x010F] = "a camera"
+    data = encode(quarters(), "JPEG", exif=exif, comment=b"at home", icc_profile=b"broken")
+    assert decode(data).info == {}
+
+
+def test_the_file_is_left_at_its_start():
+    file = io.BytesIO(encode(quarters(), "WEBP"))
+    sniff(file)
+    assert file.tell() == 0

@@ -1,0 +1,228 @@
+"""Whatever a stranger sends is either a picture or a PhotoRefused that says why, before much memory is spent."""
+
+import io
+import subprocess
+import sys
+from functools import cache
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageCms
+
+from ml.images import MAX_BYTES, PhotoRefused, decode, sniff
+
+from .pictures import FIXTURES, encode, quarters, scene
+
+
+def refusal(function, *args) -> PhotoRefused:
+    with pytest.raises(PhotoRefused) as caught:
+        function(*args)
+    assert str(caught.value) == caught.value.reason
+    assert caught.value.reason.endswith(".")
+    return caught.value
+
+
+def both(data: bytes) -> set[str]:
+    return {refusal(decode, data).code, refusal(sniff, io.BytesIO(data)).code}
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (b"", "not_an_image"),
+        (b"\0", "not_an_image"),
+        (b"hello, this is text\n" * 50, "not_an_image"),
+        (b"<html><body>hello</body></html>", "not_an_image"),
+        (b'<svg xmlns="http://www.w3.org/2000/svg"/>', "unsupported"),
+        (b'<?xml version="1.0"?><svg/>', "unsupported"),
+        (b"\xef\xbb\xbf<svg/>", "unsupported"),
+        (b"%PDF-1.7\n", "unsupported"),
+        (encode(quarters(), "TIFF"), "unsupported"),
+        (encode(quarters(), "BMP"), "unsupported"),
+        (encode(quarters(), "JPEG2000"), "unsupported"),
+        (encode(quarters(), "ICO"), "unsupported"),
+        (encode(quarters(), "PPM"), "not_an_image"),
+        (b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + bytes(100), "not_an_image"),
+        (b"\xff\xd8\xff" + bytes(200), "truncated"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(200), "truncated"),
+        (b"GIF89a" + bytes(200), "truncated"),
+        (b"RIFF\xff\0\0\0WEBP" + bytes(200), "truncated"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100), "truncated"),
+        (b"\0\0\0\x18ftypavif\0\0\0\0mif1avif" + bytes(100), "truncated"),
+    ],
+)
+def test_files_that_are_no_pictures_are_refused_by_their_header(data, code):
+    assert both(data) == {code}
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [
+        b"<script>alert(1)</script>",
+        b"<!DOCTYPE html><HTML><body>",
+        b'<svg onload="x">',
+        b"<?php system('id'); ?>",
+        b"PK\x05\x06" + bytes(18),
+    ],
+)
+@pytest.mark.parametrize("fmt", ["JPEG", "PNG", "GIF"])
+def test_a_picture_that_is_also_something_else_is_refused(fmt, tail):
+    assert both(encode(scene(1), fmt) + tail) == {"not_an_image"}
+
+
+def test_a_motion_photo_with_a_film_behind_it_is_a_photo():
+    film = b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + bytes(5000)
+    assert decode(encode(quarters(), "JPEG") + film).size == (64, 48)
+
+
+def test_a_file_of_more_than_20_mb_is_refused():
+    assert both(encode(quarters(), "JPEG") + bytes(MAX_BYTES)) == {"too_large"}
+
+
+def samples() -> dict[str, bytes]:
+    picture = scene(3, (96, 64))
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "a camera"
+    icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    more = {"save_all": True, "append_images": [scene(4, (96, 64))]}
+    return {
+        "jpeg": encode(picture, "JPEG", exif=exif, icc_profile=icc),
+        "progressive": encode(picture, "JPEG", progressive=True),
+        "cmyk": encode(picture.convert("CMYK"), "JPEG"),
+        "mpo": encode(picture, "MPO", **more),
+        "png": encode(picture, "PNG", exif=exif, icc_profile=icc),
+        "palette": encode(picture.convert("P"), "PNG", transparency=0),
+        "gif": encode(picture, "GIF", **more),
+        "webp": encode(picture, "WEBP", exif=exif, icc_profile=icc),
+        "animated-webp": encode(picture, "WEBP", lossless=True, **more),
+        "avif": encode(picture, "AVIF", exif=exif),
+        "heic": (FIXTURES / "quarters.heic").read_bytes(),
+        "transparent-heic": (FIXTURES / "quarters-transparent.heic").read_bytes(),
+    }
+
+
+SAMPLES = samples()
+
+
+@pytest.mark.parametrize("name", ["jpeg", "progressive", "cmyk", "png", "palette", "webp", "avif", "heic"])
+@pytest.mark.parametrize("kept", [0.3, 0.6, 0.9])
+def test_a_picture_that_was_cut_off_is_refused_as_truncated(name, kept):
+    data = SAMPLES[name]
+    assert refusal(decode, data[: int(len(data) * kept)]).code == "truncated"
+
+
+@pytest.mark.parametrize("kept", [0.3, 0.6])
+def test_a_gif_that_was_cut_off_in_its_first_frame_is_refused(kept):
+    data = encode(scene(3), "GIF")
+    assert refusal(decode, data[: int(len(data) * kept)]).code == "truncated"
+
+
+@st.composite
+def mutated(draw) -> bytes:
+    data = bytearray(SAMPLES[draw(st.sampled_from(sorted(SAMPLES)))])
+    for _ in range(draw(st.integers(1, 6))):
+        at = draw(st.integers(0, min(len(data), draw(st.sampled_from([64, 600, 1 << 20]))) - 1))
+        match draw(st.sampled_from(["set", "extreme", "delete", "insert", "cut"])):
+            case "set":
+                data[at] = draw(st.integers(0, 255))
+            case "extreme":
+                data[at : at + 4] = draw(st.sampled_from([b"\0\0\0\0", b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff"]))
+            case "delete":
+                del data[at : at + draw(st.integers(1, 40))]
+            case "insert":
+                data[at:at] = draw(st.binary(min_size=1, max_size=20))
+            case "cut":
+                del data[at + 1 :]
+        if not data:
+            return b""
+    return bytes(data)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+@given(data=mutated(), max_side=st.sampled_from([None, 20]))
+def test_mutated_pictures_are_decoded_or_refused_and_nothing_else(data, max_side):
+    for attempt in (lambda: sniff(io.BytesIO(data)), lambda: decode(data, max_side)):
+        try:
+            answer = attempt()
+        except PhotoRefused:
+            continue
+        assert answer.width > 0
+        assert answer.height > 0
+
+
+@given(data=st.binary(max_size=400))
+def test_random_bytes_are_refused(data):
+    refusal(decode, data)
+
+
+@cache
+def bomb(name: str) -> bytes:
+    """A few kilobytes that claim, and hold, far more pixels than are taken."""
+    if name == "jpeg":
+        return encode(Image.new("L", (8100, 8000)), "JPEG", quality=1)
+    return encode(Image.new("1", (5000, 4900)), name.upper())
+
+
+@pytest.mark.parametrize("name", ["jpeg", "png", "gif"])
+def test_pictures_of_too_many_pixels_are_refused_by_their_header(name):
+    assert both(bomb(name)) == {"too_many_pixels"}
+
+
+def test_a_heic_whose_header_claims_too_many_pixels_is_refused():
+    size = (64).to_bytes(4) + (48).to_bytes(4)
+    data = (FIXTURES / "quarters.heic").read_bytes()
+    assert size in data
+    assert both(data.replace(size, (6000).to_bytes(4) + (5000).to_bytes(4))) == {"too_many_pixels"}
+
+
+def test_the_largest_jpeg_is_taken_and_decoded_at_a_fraction():
+    picture = decode(encode(Image.new("L", (8000, 8000), 90), "JPEG", quality=1), max_side=512)
+    assert picture.size == (1000, 1000)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + (30_000).to_bytes(4) * 2 + b"\x08\x06\0\0\0",
+        b"GIF89a\xff\xff\xff\xff\0\0\0,\0\0\0\0\xff\xff\xff\xff\0\x08",
+        b"RIFF\x24\0\0\0WEBPVP8X\n\0\0\0\x10\0\0\0\xfe\x3f\0\xfe\x3f\0" + bytes(20),
+    ],
+)
+def test_a_header_that_claims_gigabytes_costs_no_memory(header, tmp_path):
+    """Each in its own process, whose peak is then known."""
+    path = tmp_path / "bomb"
+    path.write_bytes(header + bytes(64))
+    code = (
+        "import sys; from ml.images import decode, PhotoRefused\n"
+        "peak = lambda: next(int(l.split()[1]) for l in open('/proc/self/status') if l.startswith('VmHWM'))\n"
+        "before = peak()\n"
+        "try: decode(open(sys.argv[1], 'rb').read())\n"
+        "except PhotoRefused as refused: print(peak() - before)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 30_000  # KiB
+
+
+def test_a_jpeg_of_a_thousand_scans_is_refused():
+    data = SAMPLES["progressive"]
+    scan = data[data.rindex(b"\xff\xda") : -2]
+    refused = refusal(decode, data[:-2] + scan * 1000 + data[-2:])
+    assert "scans" in refused.reason
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+def test_broken_exif_does_not_cost_the_photo():
+    data = encode(quarters(), "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff" + bytes(9))
+    assert decode(data).size == (64, 48)
+    assert not sniff(io.BytesIO(data)).oriented
+
+
+def test_a_disk_that_cannot_be_read_is_not_the_photos_fault():
+    class BrokenDisk(io.BytesIO):
+        def read(self, *args):
+            raise OSError(5, "Input/output error")
+
+    with pytest.raises(OSError, match="Input/output"):
+        sniff(BrokenDisk(encode(quarters(), "JPEG")))

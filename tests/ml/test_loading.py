@@ -1,0 +1,41 @@
+"""What a web or worker process may load, and what an import may do, each proved in a process of its own."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def output_of(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+LOADED = (
+    "import sys; print(sorted({'torch', 'torchvision', 'openvino', 'faiss', 'django', 'pi_heif'} & set(sys.modules)))"
+)
+
+
+def test_importing_decoder_and_embedder_loads_no_heavy_library():
+    assert output_of(f"import ml.images, ml.embedder, ml.recipe, ml.__main__; {LOADED}") == "[]"
+
+
+def test_embedding_loads_openvino_but_not_torch(model_dir):
+    code = f"from ml.embedder import Embedder; Embedder.load({str(model_dir)!r}); {LOADED}"
+    assert output_of(code) == "['openvino']"
+
+
+def test_heic_support_is_loaded_by_the_first_heic():
+    code = f"from ml.images import decode; decode(open('tests/ml/fixtures/quarters.heic', 'rb').read()); {LOADED}"
+    assert output_of(code) == "['pi_heif']"
+
+
+def test_openvino_reports_no_usage():
+    code = (
+        "from ml.runtime import import_openvino; import_openvino()\n"
+        "import sys, threading; from openvino.tools.ovc import telemetry_utils\n"
+        "print(telemetry_utils.tm.__name__, threading.active_count())"
+    )
+    assert output_of(code) == "openvino.tools.ovc.telemetry_stub 1"
