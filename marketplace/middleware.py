@@ -23,14 +23,3 @@ def content_security_policy(get_response: GetResponse) -> GetResponse:
         return response
 
     return middleware
-
-
-def utf8_only(get_response: GetResponse) -> GetResponse:
-    """Forms and queries are UTF-8: a charset a caller names may be a codec that is none of text."""
-
-    def middleware(request: HttpRequest) -> HttpResponse:
-        if request.encoding not in {None, "utf-8"}:
-            request.encoding = "utf-8"
-        return get_response(request)
-
-    return middleware

@@ -1,0 +1,168 @@
+"""Whatever a caller sends, the answer is JSON and no 500."""
+
+import json
+
+import pytest
+from django.core.handlers.wsgi import WSGIRequest
+from django.test import Client, RequestFactory
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from marketplace.wsgi import utf8_only
+from tests.factories import api, make_category, make_listing, make_user
+
+pytestmark = pytest.mark.django_db
+
+LISTINGS = "/api/v1/listings/"
+QUERY_NAMES = [
+    *("q", "category", "min_price", "max_price", "near", "radius_km", "seller", "status", "ordering", "limit"),
+    *("cursor", "format", "page", "q[]", ""),
+]
+FIELD_NAMES = [
+    *("title", "description", "price", "currency", "category", "location", "latitude", "longitude", "status"),
+    *("seller", "id", "images", "url", "\x00"),
+]
+NASTY = st.one_of(
+    st.sampled_from(
+        [
+            "NaN",
+            "1e999",
+            "-1e999",
+            "\x00",
+            "%00",
+            "0,0",
+            "nan,nan",
+            "90,180",
+            "active",
+            "GBP",
+            "Home",
+            "²",
+            "१२",
+            "1" * 400,
+        ]
+    ),
+    st.integers().map(str),
+    st.floats().map(str),
+    st.text(max_size=30),
+)
+JSON = st.recursive(
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(),
+        st.floats(allow_nan=False),
+        st.text(max_size=20),
+        NASTY,
+        st.just(10**400),
+    ),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=5), inner, max_size=3)),
+    max_leaves=6,
+)
+fuzz = settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+
+
+@pytest.fixture(autouse=True)
+def _no_rates(monkeypatch):
+    from rest_framework.settings import api_settings
+
+    monkeypatch.setattr(api_settings, "DEFAULT_THROTTLE_RATES", dict.fromkeys(api_settings.DEFAULT_THROTTLE_RATES))
+
+
+@pytest.fixture
+def staff():
+    make_category("Home / Chairs")
+    return make_user(staff=True)
+
+
+@fuzz
+@given(query=st.dictionaries(st.sampled_from(QUERY_NAMES), NASTY, max_size=5))
+def test_no_query_breaks_the_list(staff, query):
+    make_listing(staff, price=5, category="Home / Chairs", latitude=1.0, longitude=1.0)
+    response = api(staff).get(LISTINGS, query)
+    assert response.status_code in {200, 400}
+    json.loads(response.content)
+
+
+@fuzz
+@given(body=st.one_of(JSON, st.dictionaries(st.sampled_from(FIELD_NAMES), JSON, max_size=6)))
+def test_no_json_breaks_publishing_or_changing(staff, body):
+    listing = make_listing(staff)
+    client = api(staff)
+    data = json.dumps(body)
+    for response in (
+        client.generic("POST", LISTINGS, data, content_type="application/json"),
+        client.generic("PATCH", f"{LISTINGS}{listing.pk}/", data, content_type="application/json"),
+        client.generic("POST", "/api/v1/token/", data, content_type="application/json"),
+    ):
+        assert response.status_code in {200, 201, 400}, response.content
+        json.loads(response.content)
+
+
+@fuzz
+@given(
+    body=st.binary(max_size=60), charset=st.sampled_from(["utf-8", "utf-16", "hex", "zlib", "rot13", "idna", "no", ""])
+)
+def test_no_bytes_and_no_charset_break_the_parsers(staff, body, charset):
+    client = api(staff)
+    for content_type in ("application/json", "multipart/form-data; boundary=B", "text/plain", "a/b/c", ";"):
+        response = client.generic("POST", LISTINGS, body, content_type=f"{content_type}; charset={charset}")
+        assert response.status_code in {201, 400, 415}, response.content
+        json.loads(response.content)
+
+
+@pytest.mark.parametrize("charset", ["hex", "zlib", "rot13", "utf-7", "undefined"])
+def test_a_charset_that_is_no_text_does_not_break_a_query(charset):
+    environ = RequestFactory().get("/", {"q": "é"}, CONTENT_TYPE=f"text/plain; Charset={charset}; a=b").environ
+    app = utf8_only(lambda given, start: [WSGIRequest(given).GET["q"].encode(), given["CONTENT_TYPE"].encode()])
+    assert list(app(environ, print)) == ["é".encode(), b"text/plain; a=b"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"", 400),
+        (b"{", 400),
+        (b"[" * 100_000, 400),
+        (b'{"title": NaN}', 400),
+        (b'{"price": 1e400, "title": "x"}', 400),
+        (b'{"price": ' + b"9" * 5000 + b', "title": "x"}', 400),
+        (b'{"title": "\\ud800"}', 400),
+        (b'{"\\udfff": 1, "title": "x"}', 400),
+        (b'{"status": "\\ud800", "title": "x"}', 400),
+        (b'{"title": "\\u0000"}', 400),
+        (b'{"title": "\xff"}', 400),
+        (b'"' + b"x" * 2_700_000 + b'"', 413),
+        (b"[1]", 400),
+        (b"null", 400),
+    ],
+    ids=range(14),
+)
+def test_a_body_that_is_no_listing_is_refused(staff, body, status):
+    response = api(staff).generic("POST", LISTINGS, body, content_type="application/json")
+    assert response.status_code == status
+    assert response.json()
+
+
+def test_a_pair_of_surrogates_is_one_character(staff):
+    response = api(staff).generic("POST", LISTINGS, b'{"title": "\\ud83e\\ude91"}', content_type="application/json")
+    assert response.json()["title"] == "🪑"
+
+
+@pytest.mark.parametrize("path", ["/api/", "/api/v1/nothing/", "/api/v1/%00/", "/api/%ff"])
+def test_an_unknown_address_is_answered_in_json(path):
+    response = api().post(path, {})
+    assert response.status_code == 404
+    assert list(response.json()) == ["detail"]
+
+
+def test_an_unknown_host_is_answered_in_json():
+    response = Client().get(LISTINGS, headers={"Host": "evil.example"})
+    assert response.status_code == 400
+    assert response.json() == {"detail": "This request is malformed."}
+
+
+@pytest.mark.parametrize("accept", ["text/html", "*/*", "application/xml", "x", "application/json; q=x", "\x7f"])
+def test_an_accept_header_changes_nothing_but_the_refusal(accept):
+    assert Client().get(LISTINGS, headers={"Accept": accept}).status_code in {200, 406}
