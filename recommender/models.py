@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import uuid
 
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -157,6 +158,14 @@ class RankerVersion(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.state})"
+
+    def clean(self) -> None:
+        from .ranking.linear import WeightsInvalid, check_weights
+
+        try:
+            check_weights(self.weights)
+        except WeightsInvalid as exc:
+            raise ValidationError({"weights": str(exc)}) from exc
 
 
 class Heartbeat(models.Model):

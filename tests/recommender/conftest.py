@@ -1,3 +1,5 @@
+import shutil
+
 import pytest
 
 
@@ -42,3 +44,18 @@ def untrained(fresh_index, settings):
         sha256=recipe.sha256,
         state=EmbeddingModel.State.ACTIVE,
     )
+
+
+@pytest.fixture
+def empty_storage(settings):
+    """No photo files but those the test makes."""
+    for root in (settings.MEDIA_ROOT, settings.ORIGINALS_ROOT):
+        shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture
+def plain_static(settings):
+    """Pages without the manifest of collected static files."""
+    settings.STORAGES = settings.STORAGES | {
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    }

@@ -1,0 +1,198 @@
+"""Reading what recommender holds. Rows whose edit would break an invariant can only be looked at.
+
+Loaded after the admin of listings, to whose pages it adds "Embed again".
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from django.contrib import admin, messages
+from django.core.paginator import Paginator
+from django.db.models import Exists, Model, OuterRef, Q, QuerySet
+from django.forms import ModelForm
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.functional import cached_property
+from django.utils.html import format_html
+
+from listings.models import Listing, ListingImage
+
+from . import doorbell, queue
+from .models import Embedding, EmbeddingModel, Heartbeat, IndexHead, IndexSnapshot, RankerVersion
+from .ranking.linear import WeightsInvalid
+from .ranking.versions import activate
+
+MOST_COUNTED = 10_000
+LONGEST_ID = 18  # digits that every 64-bit column holds
+
+
+class CappedPaginator(Paginator):
+    """Counts no further than an operator pages, so that a table of millions opens at once."""
+
+    @cached_property
+    def count(self) -> int:
+        return cast("QuerySet", self.object_list)[:MOST_COUNTED].count()
+
+
+class ReadOnlyAdmin(admin.ModelAdmin):
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+def _embed_again(request: HttpRequest, images: QuerySet[ListingImage]) -> None:
+    photos = queue.embed_again(images)
+    doorbell.ring()
+    messages.success(request, f"{photos:,} embeddings are queued again; until then the vectors there are stay in use.")
+
+
+@admin.action(description="Embed again", permissions=["change"])
+def embed_listings_again(listing_admin: admin.ModelAdmin, request: HttpRequest, queryset: QuerySet[Listing]) -> None:
+    _embed_again(request, ListingImage.objects.filter(listing__in=queryset.order_by().values("pk")))
+
+
+@admin.action(description="Embed again", permissions=["change"])
+def embed_photos_again(photo_admin: admin.ModelAdmin, request: HttpRequest, queryset: QuerySet[ListingImage]) -> None:
+    _embed_again(request, queryset)
+
+
+@admin.register(EmbeddingModel)
+class EmbeddingModelAdmin(ReadOnlyAdmin):
+    list_display = ("version", "state", "arch", "dim", "created_at", "activated_at", "queue")
+    list_filter = ("state",)
+
+    @admin.display(description="photos that failed")
+    def queue(self, model: EmbeddingModel) -> str:
+        address = reverse("admin:recommender_embedding_changelist")
+        return format_html('<a href="{}?model__id__exact={}&state__exact=failed">show</a>', address, model.pk)
+
+
+@admin.register(Embedding)
+class EmbeddingAdmin(ReadOnlyAdmin):
+    actions = ("embed_again",)
+    list_display = ("id", "photo", "listing", "model", "state", "lane", "attempts", "reason", "updated_at")
+    list_filter = ("state", "lane", "model")
+    list_select_related = ("image__listing", "model")
+    search_fields = ("image__id", "image__listing__id")
+    search_help_text = "A photo's or a listing's id."
+    ordering = ("-id",)
+    paginator = CappedPaginator
+    show_full_result_count = False
+    exclude = ("image",)
+    readonly_fields = ("photo", "listing", "token", "leased_until", "attempts", "reason", "created_at", "updated_at")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Embedding]:
+        return super().get_queryset(request).defer("vector")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Embedding], search_term: str
+    ) -> tuple[QuerySet[Embedding], bool]:
+        """Look ids up in their indexes; the admin's own search would read the whole table as text."""
+        if not search_term:
+            return queryset, False
+        if not search_term.isdecimal() or len(search_term) > LONGEST_ID:
+            return queryset.none(), False
+        return queryset.filter(Q(image_id=search_term) | Q(image__listing_id=search_term)), False
+
+    def has_embed_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("listings.change_listingimage")
+
+    @admin.action(description="Embed again", permissions=["embed"])
+    def embed_again(self, request: HttpRequest, queryset: QuerySet[Embedding]) -> None:
+        _embed_again(request, ListingImage.objects.filter(pk__in=queryset.order_by().values("image")))
+
+    @admin.display(ordering="image_id")
+    def photo(self, embedding: Embedding) -> str:
+        if not embedding.image.thumb_file:
+            return str(embedding.image_id)
+        return format_html(
+            '<img src="{}" alt="photo {}" height="48" loading="lazy">',
+            embedding.image.thumb_file.url,
+            embedding.image_id,
+        )
+
+    @admin.display(ordering="image__listing_id")
+    def listing(self, embedding: Embedding) -> str:
+        address = reverse("admin:listings_listing_change", args=[embedding.image.listing_id])
+        return format_html('<a href="{}">{}</a>', address, embedding.image.listing)
+
+
+@admin.register(IndexSnapshot)
+class IndexSnapshotAdmin(ReadOnlyAdmin):
+    list_display = ("id", "model", "state", "serving", "rows", "segment_count", "recall", "created_at", "directory")
+    list_filter = ("state", "model")
+    list_select_related = ("model",)
+    ordering = ("-id",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[IndexSnapshot]:
+        return super().get_queryset(request).annotate(head=Exists(IndexHead.objects.filter(snapshot=OuterRef("pk"))))
+
+    @admin.display(boolean=True)
+    def serving(self, snapshot: Any) -> bool:
+        return snapshot.head
+
+    @admin.display(description="segments")
+    def segment_count(self, snapshot: IndexSnapshot) -> int:
+        return len(snapshot.segments)
+
+
+@admin.register(IndexHead)
+class IndexHeadAdmin(ReadOnlyAdmin):
+    list_display = ("__str__", "epoch", "token", "token_until")
+    list_select_related = ("snapshot",)
+
+
+@admin.register(Heartbeat)
+class HeartbeatAdmin(ReadOnlyAdmin):
+    list_display = ("name", "kind", "seen_at", "detail")
+    list_filter = ("kind",)
+    ordering = ("-seen_at",)
+
+
+@admin.register(RankerVersion)
+class RankerVersionAdmin(admin.ModelAdmin):
+    """Weights may be edited here; which version orders answers is switched by the action, one at a time."""
+
+    actions = ("order_answers",)
+    fields = ("name", "kind", "weights", "state", "metrics", "created_at")
+    list_display = ("name", "kind", "state", "weights", "created_at")
+    readonly_fields = ("kind", "state", "metrics", "created_at")
+
+    def save_model(self, request: HttpRequest, obj: RankerVersion, form: ModelForm, change: bool) -> None:
+        obj.features = list(obj.weights)
+        super().save_model(request, obj, form, change)
+
+    def has_delete_permission(self, request: HttpRequest, obj: RankerVersion | None = None) -> bool:
+        if obj is not None and obj.state == RankerVersion.State.ACTIVE:
+            return False
+        return super().has_delete_permission(request, obj)
+
+    @admin.action(description="Order answers by this ranker", permissions=["change"])
+    def order_answers(self, request: HttpRequest, queryset: QuerySet[RankerVersion]) -> None:
+        chosen = list(queryset[:2])
+        if len(chosen) > 1:
+            self.message_user(request, "Choose one ranker.", messages.ERROR)
+            return
+        try:
+            activate(chosen[0])
+        except WeightsInvalid as exc:
+            self.message_user(request, str(exc), messages.ERROR)
+        else:
+            self.message_user(request, f"Answers are ordered by {chosen[0].name} now.", messages.SUCCESS)
+
+
+def offer(model: type[Model], action: Any) -> None:
+    """Add an action to pages that another room registered."""
+    if admin.site.is_registered(model):
+        pages = admin.site.get_model_admin(model)
+        pages.actions = [*(pages.actions or ()), action]
+
+
+offer(Listing, embed_listings_again)
+offer(ListingImage, embed_photos_again)
