@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from itertools import islice
@@ -16,11 +15,10 @@ from listings.importing.products import ensure_categories, ensure_users
 from listings.models import Listing
 from listings.uploads import check
 
-from .drawing import draw
-from .plan import DemoListing, DemoPhoto, plan
+from .photos import jpeg
+from .plan import DemoListing, plan
 
 BATCH = 16  # small, so that the first photos are embedded while the next are drawn
-JPEG_QUALITY = 88
 
 
 def publish(
@@ -77,10 +75,3 @@ def _save_photos(batch: Sequence[DemoListing]) -> int:
         if photo.id not in done
     }
     return save_photos(stored)
-
-
-def jpeg(photo: DemoPhoto) -> bytes:
-    image = draw(photo.kind, photo.variant, photo.colour, photo.pattern, photo.background, photo.view)
-    out = io.BytesIO()
-    image.save(out, "JPEG", quality=JPEG_QUALITY)
-    return out.getvalue()

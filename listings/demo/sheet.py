@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from .drawing import draw
+from .photos import picture
 from .plan import plan
 
 COLUMNS = 16
@@ -16,12 +16,11 @@ GAP = 6
 
 
 def write_contact_sheet(folder: Path, count: int) -> Path:
-    """Draw the first photo of each listing, small, into `contact-sheet.png`; one column a kind, twice."""
+    """Draw the first photo of each listing, small, into `contact-sheet.png`; a column holds one kind."""
     rows = -(-count // COLUMNS)
     sheet = Image.new("RGB", (COLUMNS * CELL + GAP, rows * CELL + GAP), (250, 250, 248))
     for index, listing in enumerate(plan(count, datetime.now(UTC))):
-        photo = listing.photos[0]
-        image = draw(photo.kind, photo.variant, photo.colour, photo.pattern, photo.background, photo.view)
+        image = picture(listing.photos[0])
         image.thumbnail((CELL - GAP, CELL - GAP), Image.Resampling.BOX)
         left, top = index % COLUMNS * CELL, index // COLUMNS * CELL
         sheet.paste(image, (left + (CELL + GAP - image.width) // 2, top + (CELL + GAP - image.height) // 2))
