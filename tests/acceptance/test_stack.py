@@ -46,7 +46,7 @@ class TestRunning:
         assert f"{name:<11}│ ended with status -9; starts again in" in stack.log()
 
     def test_a_killed_web_worker_is_replaced_without_an_outage(self, stack):
-        old = stack.web_workers()
+        old = stack.wait_for(lambda: len(stack.web_workers()) == 2 and stack.web_workers(), "both web workers are up")
         os.kill(old[0], signal.SIGKILL)
         stack.wait_for(lambda: len(stack.web_workers()) == len(old) and old[0] not in stack.web_workers(), "a new one")
         stack.visitor().get("/").expect(200)
