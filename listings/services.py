@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.models import Max
 from django.utils import timezone
 
-from .models import SEPARATOR, Category, Listing, ListingImage
+from .models import SEPARATOR, Category, Listing, ListingImage, original_path, originals_storage
 from .uploads import CheckedPhoto
 
 if TYPE_CHECKING:
@@ -85,8 +85,9 @@ def add_photos(listing: Listing, photos: Sequence[CheckedPhoto]) -> list[Listing
     try:
         for photo in photos:
             image = ListingImage(listing=listing, sha256=photo.sha256, width=photo.width, height=photo.height)
+            image.original = original_path(image, f"photo{photo.suffix}")  # before writing, which may fail half-way
             images.append(image)
-            image.original.save(f"photo{photo.suffix}", photo.file, save=False)
+            originals_storage().save(image.original.name, photo.file)
         with transaction.atomic(durable=True):
             _add_rows(listing, images)
     except BaseException:
