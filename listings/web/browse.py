@@ -17,7 +17,7 @@ from listings.models import SEPARATOR, Category, Listing, ListingImage
 from .access import visible_or_404
 from .pages import NoSuchPage, Page, page_of
 
-ORDERINGS = {"-created": "Newest first", "price": "Lowest price first", "-price": "Highest price first"}
+ORDERINGS = {"-created": "Newest", "price": "Lowest price", "-price": "Highest price"}
 BESIDE_THE_FILTERS = ("q", "category", "seller", "near", "radius_km")
 PLACE_IN_LIST = ("cursor", "limit", "ordering")
 

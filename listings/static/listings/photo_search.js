@@ -7,6 +7,8 @@ const error = form.querySelector("[data-search-error]");
 const inputs = [...form.querySelectorAll('input[type="file"]')];
 let running = null;
 
+form.classList.add("is-live");
+
 function showPreview(file) {
   const image = new Image();
   const url = URL.createObjectURL(file);

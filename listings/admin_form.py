@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+
+from .models import Listing
+from .services import room_for_photos, too_many_sentence
+from .uploads import CheckedPhoto
+from .web.forms import PhotosField
+from .web.uploading import judge
+
+
+class ListingAdminForm(forms.ModelForm):
+    photos = PhotosField(
+        required=False, label="Add photos", help_text="Choose one or several. They are prepared within a second or so."
+    )
+
+    class Meta:
+        model = Listing
+        fields = "__all__"  # noqa: DJ007 - the admin names the fields
+
+    def clean_photos(self) -> list[CheckedPhoto]:
+        """Unlike a seller's form this one is sent again: nothing is saved while one of the files is refused."""
+        photos, refusals = judge(self.cleaned_data["photos"])
+        if refusals:
+            raise ValidationError([f"{refusal.name}: {refusal.reason}" for refusal in refusals])
+        room = room_for_photos(self.instance.pk or 0)
+        if len(photos) > room:
+            raise ValidationError(too_many_sentence(room))
+        return photos
+
+    def clean(self) -> dict[str, Any] | None:
+        data = super().clean()
+        if self.cleaned_data.get("photos") and self.cleaned_data.get("status") == Listing.Status.REMOVED:
+            self.add_error("photos", "A removed listing takes no photos. Choose another status, or leave them out.")
+        return data
