@@ -148,18 +148,32 @@ class Stack:
 
     def manage(self, *arguments: str, timeout: float = 300) -> str:
         """Run `manage.py` on this site's data; what it printed."""
-        command = [sys.executable, "manage.py", *arguments]
-        environ = {
-            "REDIS_URL": f"unix://{run_directory(self.var)}/valkey.sock",
-            "EMBEDDER_WEIGHTS": "untrained",
-            **self.environ,
-        }
-        done = subprocess.run(
-            command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=timeout, check=False
+        return self.run("manage.py", *arguments, timeout=timeout)
+
+    def run(self, *arguments: str, timeout: float = 600) -> str:
+        """Run Python with this site's environment to its end; what it printed."""
+        process = self.spawn(*arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        try:
+            output = process.communicate(timeout=timeout)[0]
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+        if process.returncode:
+            raise StackFailed(f"{' '.join(arguments)} failed.\n{output}")
+        return output
+
+    def spawn(self, *arguments: str, stdout: Any = None, stderr: Any = None, **environ: str) -> subprocess.Popen[str]:
+        """Start Python with this site's environment, beside the site."""
+        defaults = {"REDIS_URL": f"unix://{run_directory(self.var)}/valkey.sock", "EMBEDDER_WEIGHTS": "untrained"}
+        return subprocess.Popen(
+            [sys.executable, *arguments],
+            cwd=ROOT,
+            env={**defaults, **self.environ, **environ},
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+            text=True,
         )
-        if done.returncode:
-            raise StackFailed(f"manage.py {' '.join(arguments)} failed.\n{done.stdout}{done.stderr}")
-        return done.stdout
 
     def wait_for(self, answer: Callable[[], T], what: str, timeout: float = 60, every: float = 0.1) -> T:
         """The first true value that `answer` gives; StackFailed, with the log, when none comes in time."""

@@ -1,0 +1,32 @@
+"""`python -m benchmarks NAME [--json FILE]`: each benchmark is a module of this package with `run(arguments) -> dict`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+from . import freshness
+
+BENCHMARKS = {"freshness": freshness}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure a running site.")
+    names = parser.add_subparsers(dest="name", required=True)
+    for name, module in BENCHMARKS.items():
+        command = names.add_parser(name, help=(module.__doc__ or "").splitlines()[0])
+        module.add_arguments(command)
+        command.add_argument("--json", type=Path, help="write the figures to this file")
+    arguments = parser.parse_args()
+    figures = {**BENCHMARKS[arguments.name].run(arguments), "cores": len(os.sched_getaffinity(0))}
+    print(json.dumps(figures, indent=2))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
+    return int(figures.get("lost", 0) > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

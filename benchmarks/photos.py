@@ -1,0 +1,19 @@
+"""Distinct JPEG photos to save: real ones where the shared data is at hand, else drawn by the demo catalogue."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data" / "clothing" / "images"
+
+
+def photos(count: int) -> list[bytes]:
+    if SHARED.is_dir():
+        return [path.read_bytes() for path in islice(sorted(SHARED.glob("*.jpg")), count)]
+    from listings.demo.photos import jpeg
+    from listings.demo.plan import plan
+
+    drawn = (jpeg(photo) for listing in plan(count, datetime.now(UTC)) for photo in listing.photos)
+    return list(islice(drawn, count))
