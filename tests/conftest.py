@@ -30,7 +30,10 @@ import redis  # noqa: E402
 
 from .valkey import Valkey  # noqa: E402
 
-django.setup()  # here, not by pytest-django: its ini setting would load the settings before this environment is set
+# Here, not by pytest-django: the ini setting, or a variable that xdist's workers inherit, would load the settings
+# before this environment is set.
+django.setup()
+os.environ.pop("DJANGO_SETTINGS_MODULE")
 
 DATABASE_FIXTURES = {"db", "transactional_db", "django_db_setup", "live_server"}
 
