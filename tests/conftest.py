@@ -13,6 +13,7 @@ from pathlib import Path
 _var = Path(tempfile.mkdtemp(prefix="mp-test-"))
 atexit.register(shutil.rmtree, _var, ignore_errors=True)
 (_var / "run").mkdir(mode=0o700)
+(_var / "static").mkdir()
 for _name in ("EMBEDDER_WEIGHTS", "MODELS_ROOT", "INDEX_ROOT", "MEDIA_ROOT", "ORIGINALS_ROOT", "STATIC_ROOT", "DEBUG"):
     os.environ.pop(_name, None)  # a developer's own site stays out of the tests
 os.environ.update(
@@ -100,6 +101,14 @@ def broker(valkey):
 def _fresh_cache(broker):
     yield
     broker.flushall()
+
+
+@pytest.fixture(autouse=True)
+def _plain_static_files(settings):
+    """Pages without the manifest of collected static files."""
+    settings.STORAGES = settings.STORAGES | {
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    }
 
 
 @pytest.fixture
