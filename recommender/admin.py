@@ -5,17 +5,16 @@ Loaded after the admin of listings, to whose pages it adds "Embed again".
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 from django.contrib import admin, messages
-from django.core.paginator import Paginator
 from django.db.models import Exists, Model, OuterRef, Q, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils.functional import cached_property
 from django.utils.html import format_html
 
+from listings.admin_lists import CappedPaginator
 from listings.models import Listing, ListingImage
 
 from . import doorbell, queue
@@ -23,16 +22,7 @@ from .models import Embedding, EmbeddingModel, Heartbeat, IndexHead, IndexSnapsh
 from .ranking.linear import WeightsInvalid
 from .ranking.versions import activate
 
-MOST_COUNTED = 10_000
 LONGEST_ID = 18  # digits that every 64-bit column holds
-
-
-class CappedPaginator(Paginator):
-    """Counts no further than an operator pages, so that a table of millions opens at once."""
-
-    @cached_property
-    def count(self) -> int:
-        return cast("QuerySet", self.object_list)[:MOST_COUNTED].count()
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
@@ -189,9 +179,8 @@ class RankerVersionAdmin(admin.ModelAdmin):
 
 def offer(model: type[Model], action: Any) -> None:
     """Add an action to pages that another room registered."""
-    if admin.site.is_registered(model):
-        pages = admin.site.get_model_admin(model)
-        pages.actions = [*(pages.actions or ()), action]
+    pages = admin.site.get_model_admin(model)
+    pages.actions = [*(pages.actions or ()), action]
 
 
 offer(Listing, embed_listings_again)

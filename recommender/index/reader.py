@@ -51,11 +51,12 @@ class Index:
         self._stop = threading.Event()
 
     def state(self) -> State:
-        """The newest state. Without a refresher thread it is brought up to date here first.
+        """The newest state. Without a refresher thread it is brought up to date here first, but in no transaction.
 
         Raises: IndexNotReady with a sentence for the operator.
         """
-        if self._thread is None and time.monotonic() - self._refreshed_at > settings.INDEX_REFRESH_MS / 1000:
+        stale = time.monotonic() - self._refreshed_at > settings.INDEX_REFRESH_MS / 1000
+        if self._thread is None and stale and not connection.in_atomic_block:
             try:
                 self.refresh()
             except SnapshotDamaged as exc:

@@ -66,7 +66,7 @@ def test_what_stands_in_the_way_is_said_in_words(fresh_index, model, tmp_path):
             call_command("similar", str(listing.pk))
     text = tmp_path / "notes.jpg"
     text.write_text("not a photo")
-    with pytest.raises(CommandError, match="not an image"):
+    with pytest.raises(CommandError, match="is not a photo"):
         call_command("similar", str(text))
 
 

@@ -1,9 +1,13 @@
+import time
+
 import pytest
 from django.contrib.auth.models import AnonymousUser
 from django.core.files.base import ContentFile
+from django.db import transaction
 from django.test import RequestFactory
 
 from listings import slots
+from listings.models import Listing
 from ml.images import PhotoRefused
 from recommender import photo_query
 from recommender.models import EmbeddingModel
@@ -132,3 +136,16 @@ def test_every_page_carries_the_warning(client, plain_static):
 
 def test_an_error_page_asks_the_database_nothing():
     assert slots.render("site_banner", request=None) == ""
+
+
+def test_a_page_rendered_inside_a_transaction_shows_what_the_index_knew_before(fresh_index, model, settings):
+    listing = sell(model, 1.0)
+    sell(model, 0.9, title="Cup")
+    settings.INDEX_REFRESH_MS = 1
+    fresh_index.refresh()
+    time.sleep(0.01)
+    with transaction.atomic():
+        sold = Listing.objects.create(seller=listing.seller, title="Saucer")
+        html = slots.render("admin_similar_panel", request=request(make_user(staff=True)), listing=listing)
+        assert "has no photo" in slots.render("admin_similar_panel", request=request(), listing=sold)
+    assert "Cup" in html
