@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, wait
@@ -23,6 +24,8 @@ from .results import Embedded, Failed, Refused, Result
 
 if TYPE_CHECKING:
     from ml.embedder import Embedder
+
+logger = logging.getLogger(__name__)
 
 LOST = "The uploaded file is missing from the storage; it is looked for again later."
 DAMAGED = "The stored file is not the one that was uploaded; restore it from a backup."
@@ -55,6 +58,11 @@ class Batch:
         self._jobs = [(rows, threads.submit(self._prepare, rows)) for rows in group(lease.rows)]
         self._inference: Future[npt.NDArray] | None = None
 
+    @property
+    def is_retry(self) -> bool:
+        """Whether its row was tried before: then nothing else may be in flight with it."""
+        return any(row.attempts for row in self.lease.rows)
+
     def infer(self) -> None:
         """Give what was decoded to the model.
 
@@ -66,6 +74,7 @@ class Batch:
                 raise error
         pixels = [prepared.pixels for _, prepared in self._prepared() if prepared.pixels is not None]
         if pixels:
+            logger.info("giving %d photos to the model", len(pixels))
             self._inference = self._embedder.submit(np.stack(pixels))
 
     def results(self) -> list[Result]:

@@ -6,7 +6,6 @@ rows back untried and ends the slice with one logged sentence; the sweep rings a
 
 from __future__ import annotations
 
-import itertools
 import logging
 import time
 from collections import deque
@@ -36,11 +35,23 @@ logger = logging.getLogger(__name__)
 
 Load = Callable[["EmbeddingModel"], "Embedder"]
 
-STARVING_EVERY = 8  # micro-batches; one of them comes from the worst lane
+STARVING_EVERY = 8
 BURST_RUN = 20
 BURST_WINDOW = 40
 
-_turns = itertools.count(1)
+
+@dataclass
+class _Turns:
+    """Micro-batches this process has taken; one in eight comes from the worst lane."""
+
+    taken: int = 0
+
+    @property
+    def starving(self) -> bool:
+        return self.taken % STARVING_EVERY == STARVING_EVERY - 1
+
+
+_turns = _Turns()
 _proven: WeakSet[Embedder] = WeakSet()  # embedders that passed the test picture in this process
 
 
@@ -113,29 +124,38 @@ class _Slice:
         return any(entry.model.pk not in self._unready for entry in queue.waiting())
 
     def _drain(self) -> None:
-        self._lease()
-        while self._in_flight:
+        while self._in_flight or self._lease():
             current = self._in_flight[0]
             self._watch.begin(current.lease.seconds, current.unfinished)
             current.infer()
-            if time.monotonic() < self._deadline:
-                self._lease()
+            if not current.is_retry:
+                self._lease(beside=True)
             found = current.results()
             self._store(current, found)
             for ahead in self._in_flight:
                 queue.renew(ahead.lease)
             self._judge(found)
 
-    def _lease(self) -> None:
+    def _lease(self, *, beside: bool = False) -> bool:
         """Take the next micro-batch of the most urgent model that works here; its decoding starts at once."""
-        starving = next(_turns) % STARVING_EVERY == 0
-        while entries := [entry for entry in queue.waiting() if entry.model.pk not in self._unready]:
-            model = queue.pick(entries, starving=starving)
+        while time.monotonic() < self._deadline:
+            entries = [entry for entry in queue.waiting() if entry.model.pk not in self._unready]
+            if not entries:
+                return False
+            model = queue.pick(entries, starving=_turns.starving)
             if embedder := self._ready(model):
-                lease = queue.lease(model, settings.EMBED_BATCH, settings.EMBED_LEASE_SECONDS, starving=starving)
-                if lease:
-                    self._in_flight.append(Batch(lease, embedder, self._threads))
-                return
+                return self._take(model, embedder, beside=beside)
+        return False
+
+    def _take(self, model: EmbeddingModel, embedder: Embedder, *, beside: bool) -> bool:
+        lease = queue.lease(
+            model, settings.EMBED_BATCH, settings.EMBED_LEASE_SECONDS, starving=_turns.starving, beside=beside
+        )
+        if lease is None:
+            return False
+        _turns.taken += 1
+        self._in_flight.append(Batch(lease, embedder, self._threads))
+        return True
 
     def _ready(self, model: EmbeddingModel) -> Embedder | None:
         try:

@@ -7,7 +7,7 @@ others is deleted. Queue queries never read the vector column.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, NamedTuple
@@ -69,10 +69,7 @@ class Waiting(NamedTuple):
 
 def waiting() -> list[Waiting]:
     """Every live model with pending rows: one query, one index probe per model and lane."""
-    models = EmbeddingModel.objects.filter(state__in=EmbeddingModel.LIVE).annotate(
-        **{f"lane_{lane}": Exists(_pending().filter(model=OuterRef("pk"), lane=lane)) for lane in Lane.values}
-    )
-    found = [Waiting(model, _lanes(model)) for model in models]
+    found = [Waiting(model, _lanes(model)) for model in _with_lanes()]
     return [entry for entry in found if entry.lanes]
 
 
@@ -85,19 +82,24 @@ def pick(entries: Sequence[Waiting], *, starving: bool) -> EmbeddingModel:
     return (max if starving else min)(entries, key=urgency).model
 
 
-def lease(model: EmbeddingModel, limit: int, seconds: float, *, starving: bool = False) -> Lease | None:
+def lease(
+    model: EmbeddingModel, limit: int, seconds: float, *, starving: bool = False, beside: bool = False
+) -> Lease | None:
     """Take up to `limit` rows of one lane: the best non-empty one, or the worst when `starving`.
 
-    A row that was tried before is leased alone, so that a photo which kills its worker names itself.
+    A row that was tried before is leased alone, and never `beside` others in the same process, so that a photo which
+    kills its worker names itself.
     """
     token = uuid.uuid4()
     with transaction.atomic():
-        for ids in _claims(model, limit, starving=starving):
-            taken = Embedding.objects.filter(pk__in=ids, state=State.PENDING).update(
+        for claim in _claims(model, limit, starving=starving):
+            if beside and claim.tried:
+                return None
+            taken = Embedding.objects.filter(pk__in=claim.ids, state=State.PENDING).update(
                 state=State.LEASED, token=token, leased_until=_from_now(seconds), updated_at=Now()
             )
             if taken:
-                return Lease(token, model.pk, _rows(ids, token), seconds)
+                return Lease(token, model.pk, _rows(claim.ids, token), seconds)
     return None
 
 
@@ -156,19 +158,32 @@ def _from_now(seconds: float) -> ExpressionWrapper:
     return ExpressionWrapper(Now() + timedelta(seconds=seconds), output_field=DateTimeField())
 
 
+def _with_lanes() -> QuerySet[EmbeddingModel]:
+    return EmbeddingModel.objects.filter(state__in=EmbeddingModel.LIVE).annotate(
+        **{f"lane_{lane}": Exists(_pending().filter(model=OuterRef("pk"), lane=lane)) for lane in Lane.values}
+    )
+
+
 def _lanes(model: EmbeddingModel) -> tuple[int, ...]:
     return tuple(lane for lane in Lane.values if getattr(model, f"lane_{lane}"))
 
 
-def _claims(model: EmbeddingModel, limit: int, *, starving: bool) -> Iterable[list[int]]:
-    """Locked candidates, best first: whole lanes of fresh rows, then single rows that were tried before."""
-    lanes = reversed(Lane.values) if starving else Lane.values
-    for lane in lanes:
-        rows = _pending().filter(model=model, lane=lane).select_for_update(skip_locked=True).order_by("pk")
-        fresh, tried = rows.filter(attempts=0)[:limit], rows.filter(attempts__gt=0)[:1]
-        for claim in (tried, fresh) if starving else (fresh, tried):
-            if ids := list(claim.values_list("pk", flat=True)):
-                yield ids
+class Claim(NamedTuple):
+    """Locked rows of one lane; `tried` is a single one whose attempt was not the first."""
+
+    ids: list[int]
+    tried: bool
+
+
+def _claims(model: EmbeddingModel, limit: int, *, starving: bool) -> Iterator[Claim]:
+    """Candidates, best first: in each lane fresh rows, then one that was tried before; all reversed when starving."""
+    lanes = [lane for live in _with_lanes().filter(pk=model.pk) for lane in _lanes(live)]
+    choices = [(lane, tried) for lane in lanes for tried in (False, True)]
+    for lane, tried in reversed(choices) if starving else choices:
+        attempts = Q(attempts__gt=0) if tried else Q(attempts=0)
+        rows = _pending().filter(attempts, model=model, lane=lane).select_for_update(skip_locked=True).order_by("pk")
+        if ids := list(rows.values_list("pk", flat=True)[: 1 if tried else limit]):
+            yield Claim(ids, tried)
 
 
 def _rows(ids: list[int], token: uuid.UUID) -> tuple[Row, ...]:

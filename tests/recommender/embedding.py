@@ -1,0 +1,67 @@
+"""Rows for tests of the queue: models and photos, and what became of them."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+from django.conf import settings
+
+from listings.models import Listing, ListingImage
+from recommender import drain
+from recommender.models import Embedding, EmbeddingModel
+from tests.factories import make_image, make_listing
+from tests.fakes import FakeEmbedder
+
+_serial = itertools.count(1)
+
+
+def make_model(state: str = "active", dim: int = FakeEmbedder().dim, **fields: Any) -> EmbeddingModel:
+    version = fields.pop("version", f"model{next(_serial)}")
+    return EmbeddingModel.objects.create(
+        version=version, arch="fake", dim=dim, checkpoint=version, sha256="0" * 64, state=state, **fields
+    )
+
+
+def make_photos(number: int, *, listing: Listing | None = None, **fields: Any) -> list[ListingImage]:
+    """Photos of different bytes, each in the queue of every live model."""
+    listing = listing or make_listing()
+    return [make_image(listing, **fields) for _ in range(number)]
+
+
+def bulk_photos(number: int, *, source: str = ListingImage.Source.IMPORT) -> list[ListingImage]:
+    """Rows without files: enough wherever nothing is decoded."""
+    listing = make_listing()
+    return ListingImage.objects.bulk_create(
+        [
+            ListingImage(listing=listing, original=f"none/{i}.jpg", sha256=f"{i:064x}", source=source)
+            for i in range(number)
+        ],
+        batch_size=500,
+    )
+
+
+def embed(embedder: FakeEmbedder | None = None, seconds: float = 30) -> drain.Tally:
+    """Drain in this process with the fake embedder."""
+    embedder = embedder or FakeEmbedder()
+    return drain.embed_pending(seconds, load=lambda model: embedder)
+
+
+def states() -> dict[str, int]:
+    """How many embedding rows are in each state."""
+    counts: dict[str, int] = {}
+    for state in Embedding.objects.values_list("state", flat=True):
+        counts[state] = counts.get(state, 0) + 1
+    return counts
+
+
+def media_files() -> set[str]:
+    """Every file below MEDIA_ROOT, as storage names."""
+    root = settings.MEDIA_ROOT
+    return {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
+
+
+def named_files() -> set[str]:
+    """Every derivative that a photo row names."""
+    names = ListingImage.objects.values_list("clean_file", "thumb_file")
+    return {name for pair in names for name in pair if name}

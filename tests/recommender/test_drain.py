@@ -1,0 +1,474 @@
+from __future__ import annotations
+
+import hashlib
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from django.db import OperationalError, connection
+from django.test.utils import CaptureQueriesContext
+
+from listings.models import ListingImage, originals_storage
+from ml.images import decode
+from recommender import doorbell, drain, queue, results
+from recommender.batch import DAMAGED, LOST
+from recommender.models import Embedding, IndexChange
+from recommender.registry import ModelNotReady
+from tests.factories import draw_photo, make_image, make_listing
+from tests.fakes import FakeEmbedder
+from tests.recommender.embedding import embed, make_model, make_photos, media_files, named_files, states
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("empty_storage")]
+
+
+def original_of(photo: ListingImage) -> Path:
+    return Path(originals_storage().path(photo.original.name))
+
+
+def bad_photo(number: int = 0) -> ListingImage:
+    return make_image(make_listing(), data=b"not a picture %d" % number)
+
+
+def test_every_pending_photo_is_embedded_from_its_clean_picture():
+    model = make_model()
+    photos = make_photos(5)
+    embedder = FakeEmbedder()
+    tally = embed(embedder)
+    assert (tally.done, tally.stopped, states()) == (5, "", {"done": 5})
+    for photo in photos:
+        photo.refresh_from_db()
+        assert (photo.state, photo.width, photo.height) == ("ready", 96, 72)
+        with photo.clean_file.open() as file:
+            expected = embedder.embed(embedder.prepare(decode(file.read()))[None])[0]
+        vector = np.frombuffer(Embedding.objects.get(image=photo, model=model).vector, np.float16)
+        assert vector.astype(np.float32) @ expected > 0.995
+    assert media_files() == named_files()
+    assert len(media_files()) == 10
+
+
+def test_photos_are_embedded_in_micro_batches(settings):
+    settings.EMBED_BATCH = 4
+    make_model()
+    make_photos(10)
+    embedder = FakeEmbedder()
+    assert embed(embedder).batches == 3
+    assert embedder.batches == [1, 4, 4, 2]
+
+
+def test_the_next_micro_batch_is_decoded_while_one_is_inferred(settings):
+    settings.EMBED_BATCH = 2
+    make_model()
+    make_photos(4)
+    events: list[str] = []
+
+    class Recording(FakeEmbedder):
+        def prepare(self, image):
+            events.append("decoded")
+            return super().prepare(image)
+
+        def embed(self, batch):
+            vectors = super().embed(batch)
+            time.sleep(0.3)
+            events.append(f"embedded {len(batch)}")
+            return vectors
+
+    embed(Recording())
+    assert events[2:] == ["decoded", "decoded", "decoded", "decoded", "embedded 2", "embedded 2"]
+
+
+def test_photos_of_the_same_bytes_in_one_batch_are_computed_once_and_own_their_files():
+    make_model()
+    data = draw_photo(1)
+    photos = [make_image(make_listing(), data=data) for _ in range(3)]
+    embedder = FakeEmbedder()
+    embed(embedder)
+    assert embedder.batches == [1, 1]
+    assert Embedding.objects.values("vector").distinct().count() == 1
+    assert len(media_files()) == 6
+    photos[0].delete()
+    assert media_files() == named_files()
+    assert len(media_files()) == 4
+
+
+def test_a_photo_of_embedded_bytes_is_copied_without_inference():
+    model = make_model()
+    data = draw_photo(1)
+    first = make_image(make_listing(), data=data)
+    embed()
+    second = make_image(make_listing(), data=data)
+    embedder = FakeEmbedder()
+    embed(embedder)
+    second.refresh_from_db()
+    assert embedder.batches == [1]
+    assert (second.state, second.width, states()) == ("ready", 96, {"done": 2})
+    assert Embedding.objects.values("vector").distinct().count() == 1
+    assert (second.listing_id, model.pk) in set(IndexChange.objects.values_list("listing_id", "model_id"))
+    first.delete()
+    assert second.clean_file.storage.exists(second.clean_file.name)
+
+
+def test_a_twin_whose_files_are_lost_is_not_copied(settings):
+    make_model()
+    data = draw_photo(1)
+    make_image(make_listing(), data=data)
+    embed()
+    shutil.rmtree(settings.MEDIA_ROOT)
+    second = make_image(make_listing(), data=data)
+    embedder = FakeEmbedder()
+    embed(embedder)
+    second.refresh_from_db()
+    assert (embedder.batches, second.state) == ([1, 1], "ready")
+    assert second.clean_file.storage.exists(second.clean_file.name)
+
+
+def test_embedding_again_computes_even_where_a_twin_could_be_copied():
+    make_model()
+    data = draw_photo(1)
+    first = make_image(make_listing(), data=data)
+    make_image(make_listing(), data=data)
+    embed()
+    queue.embed_again(ListingImage.objects.filter(pk=first.pk))
+    embedder = FakeEmbedder()
+    embed(embedder)
+    assert embedder.batches == [1, 1]
+
+
+def test_a_backfill_embeds_stored_clean_pictures_and_writes_no_file():
+    make_model()
+    make_photos(3)
+    embed()
+    files = media_files()
+    other = make_model("backfilling")
+    Embedding.objects.bulk_create(Embedding(image=image, model=other, lane=3) for image in ListingImage.objects.all())
+    shutil.rmtree(originals_storage().location)
+    assert embed().done == 3
+    assert media_files() == files
+
+
+def test_lost_derivatives_are_made_again(settings):
+    make_model()
+    photo = make_photos(1)[0]
+    embed()
+    shutil.rmtree(settings.MEDIA_ROOT)
+    queue.embed_again(ListingImage.objects.all())
+    assert embed().done == 1
+    photo.refresh_from_db()
+    assert media_files() == {photo.clean_file.name, photo.thumb_file.name}
+
+
+def test_two_models_embed_a_new_photo_with_one_set_of_files():
+    make_model()
+    make_model("standby")
+    make_photos(3)
+    assert embed().done == 6
+    assert media_files() == named_files()
+    assert len(media_files()) == 6
+
+
+def test_files_of_whoever_is_second_are_deleted():
+    model = make_model()
+    make_model("standby")
+    photo = make_photos(1)[0]
+    embedder = FakeEmbedder()
+    lease = queue.lease(model, 1, 30)
+    with drain.ThreadPoolExecutor(1) as threads:
+        late = drain.Batch(lease, embedder, threads)
+        late.infer()
+        found = late.results()
+    embed()
+    kept = media_files() & named_files()
+    results.store(lease, found)
+    photo.refresh_from_db()
+    assert media_files() == kept == {photo.clean_file.name, photo.thumb_file.name}
+    assert states() == {"done": 2}
+
+
+def test_a_bad_photo_is_rejected_alone_with_its_reason():
+    make_model()
+    make_photos(5)
+    bad = bad_photo()
+    tally = embed()
+    bad.refresh_from_db()
+    assert (tally.done, tally.rejected) == (5, 1)
+    assert (bad.state, bad.reason) == ("rejected", "The file is not a photo.")
+    assert media_files() == named_files()
+
+
+def test_unmounted_media_rejects_no_photo_and_costs_no_attempt(settings):
+    """Hazard 10."""
+    make_model()
+    make_photos(40)
+    away = settings.ORIGINALS_ROOT.with_name("away")
+    settings.ORIGINALS_ROOT.rename(away)
+    settings.ORIGINALS_ROOT.mkdir()
+    for _ in range(5):
+        tally = embed()
+        assert (tally.rejected, tally.failed, tally.done) == (0, 0, 0)
+        assert "mounted" in tally.stopped
+    assert set(Embedding.objects.values_list("state", "attempts")) == {("pending", 0)}
+    settings.ORIGINALS_ROOT.rmdir()
+    away.rename(settings.ORIGINALS_ROOT)
+    assert embed().done == 40
+
+
+def test_storage_that_cannot_be_written_costs_no_attempt(settings, tmp_path):
+    make_model()
+    make_photos(3)
+    (tmp_path / "file").write_text("in the way")
+    mounted, settings.MEDIA_ROOT = settings.MEDIA_ROOT, tmp_path / "file"
+    assert "cannot be stored" in embed().stopped
+    assert set(Embedding.objects.values_list("state", "attempts")) == {("pending", 0)}
+    settings.MEDIA_ROOT = mounted
+    assert embed().done == 3
+
+
+def test_one_lost_file_fails_alone_and_blocks_nobody():
+    make_model()
+    lost, *others = make_photos(4)
+    original_of(lost).unlink()
+    tally = embed()
+    assert (tally.failed, tally.done, tally.stopped) == (1, len(others), "")
+    assert Embedding.objects.filter(image=lost).values_list("state", "attempts", "reason").get() == ("failed", 1, LOST)
+    lost.refresh_from_db()
+    assert lost.state == "new"
+
+
+def test_bytes_that_are_not_the_uploaded_ones_fail_instead_of_being_rejected():
+    make_model()
+    damaged = make_photos(1)[0]
+    original_of(damaged).write_bytes(b"\0" * 100)
+    assert embed().failed == 1
+    assert Embedding.objects.values_list("state", "reason").get() == ("failed", DAMAGED)
+    damaged.refresh_from_db()
+    assert damaged.state == "new"
+
+
+def test_a_burst_of_rejections_stops_the_slice(settings):
+    settings.EMBED_BATCH = 5
+    make_model()
+    for number in range(60):
+        bad_photo(number)
+    tally = embed()
+    assert 20 <= tally.rejected <= 30
+    assert "could not be embedded" in tally.stopped
+    assert "leased" not in states()
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "expected"),
+    [
+        ([], False),
+        ([False] * 19, False),
+        ([False] * 20, True),
+        ([False] * 20 + [True], False),
+        ([True] * 100 + [False] * 20, True),
+        ([True, False] * 20, False),
+        ([True, False, False] * 14, True),
+    ],
+)
+def test_a_burst_is_twenty_in_a_row_or_most_of_the_last_forty(outcomes, expected):
+    assert drain.is_burst(outcomes) is expected
+
+
+def test_a_model_that_cannot_be_loaded_leases_nothing():
+    make_model()
+    make_photos(3)
+
+    def load(model):
+        raise ModelNotReady("The weights are missing.")
+
+    tally = drain.embed_pending(10, load=load)
+    assert (tally.batches, states()) == (0, {"pending": 3})
+
+
+def test_a_model_that_fails_its_test_picture_leases_nothing():
+    make_model()
+    make_photos(3)
+    broken = FakeEmbedder()
+    broken.poison = float("nan")
+    embed(broken)
+    assert set(Embedding.objects.values_list("state", "attempts")) == {("pending", 0)}
+    embed(FakeEmbedder(dim=12))
+    assert states() == {"pending": 3}
+
+
+def test_a_model_that_is_not_ready_does_not_hold_up_another(broker):
+    active, other = make_model(), make_model("backfilling")
+    make_photos(3)
+    embedder = FakeEmbedder()
+
+    def load(model):
+        if model == other:
+            raise ModelNotReady("The weights are missing.")
+        return embedder
+
+    broker.flushall()
+    drain.embed_pending(10, load=load)
+    assert set(Embedding.objects.filter(model=active).values_list("state", flat=True)) == {"done"}
+    assert set(Embedding.objects.filter(model=other).values_list("state", flat=True)) == {"pending"}
+    assert broker.llen("embedding") == 0
+
+
+def test_a_vector_that_is_not_a_number_fails_and_is_not_stored():
+    make_model()
+    make_photos(2)
+    embedder = FakeEmbedder()
+    embed(embedder)
+    photo = make_photos(1)[0]
+    embedder.poison = float("nan")
+    assert embed(embedder).failed == 1
+    row = Embedding.objects.get(image=photo)
+    assert (row.state, row.vector) == ("failed", None)
+    assert media_files() == named_files()
+
+
+def test_a_database_that_fails_while_storing_gives_the_rows_back(monkeypatch):
+    make_model()
+    make_photos(3)
+    works = results.store
+
+    def fails(lease, found):
+        raise OperationalError("server closed the connection unexpectedly")
+
+    monkeypatch.setattr(results, "store", fails)
+    assert "database" in embed().stopped
+    assert set(Embedding.objects.values_list("state", "attempts")) == {("pending", 0)}
+    monkeypatch.setattr(results, "store", works)
+    assert embed().done == 3
+
+
+def test_a_deleted_photo_is_dropped_with_its_files_and_its_batch_goes_on():
+    make_model()
+    photos = make_photos(4)
+
+    class Deleting(FakeEmbedder):
+        def embed(self, batch):
+            if len(batch) > 1:
+                connection.close()
+                ListingImage.objects.filter(pk=photos[0].pk).delete()
+                connection.close()
+            return super().embed(batch)
+
+    tally = embed(Deleting())
+    assert (tally.done, tally.dropped, states()) == (3, 1, {"done": 3})
+    assert media_files() == named_files()
+    assert not original_of(photos[0]).exists()
+
+
+def test_a_slice_that_ends_before_the_queue_rings_again(settings, broker):
+    settings.EMBED_BATCH = 1
+    make_model()
+    make_photos(6)
+    broker.flushall()
+    tally = embed(FakeEmbedder(seconds=0.05), seconds=0.15)
+    assert 0 < tally.done < 6
+    assert broker.llen("embedding") == 1
+
+
+def test_a_drained_queue_does_not_ring(broker):
+    make_model()
+    make_photos(2)
+    broker.flushall()
+    embed()
+    assert broker.llen("embedding") == 0
+
+
+def test_a_photo_saved_between_the_last_look_and_the_clearing_is_found_by_the_second_look(monkeypatch, broker):
+    """Hazard 21: its own ring is swallowed by the flag that is about to be cleared."""
+    make_model()
+    make_photos(1)
+    answers = 0
+    clear = doorbell.answer
+
+    def pause_then_clear():
+        nonlocal answers
+        answers += 1
+        if answers == 2:
+            broker.set(doorbell.FLAG, 1)
+            broker.delete("embedding")
+            make_photos(1)
+            assert broker.llen("embedding") == 0
+        clear()
+
+    monkeypatch.setattr(doorbell, "answer", pause_then_clear)
+    embed()
+    assert states() == {"done": 1, "pending": 1}
+    assert broker.llen("embedding") == 1
+
+
+def test_the_number_of_queries_does_not_grow_with_the_batch(settings):
+    make_model()
+    settings.EMBED_BATCH = 24
+    counts = []
+    for number in (2, 24):
+        make_photos(number)
+        drain._turns.taken = 0
+        with CaptureQueriesContext(connection) as queries:
+            embed()
+        counts.append(len(queries))
+    assert counts[0] == counts[1]
+
+
+def test_a_micro_batch_costs_a_bounded_number_of_queries(settings):
+    settings.EMBED_BATCH = 4
+    make_model()
+    counts = []
+    for number in (4, 12):
+        make_photos(number)
+        drain._turns.taken = 0
+        with CaptureQueriesContext(connection) as queries:
+            embed()
+        counts.append(len(queries))
+    assert (counts[1] - counts[0]) / 2 <= 18, counts
+
+
+def test_an_upload_is_embedded_first_with_a_hundred_thousand_imports_and_a_backfill_pending(settings):
+    """Hazard 17: and the backfill still moves."""
+    settings.EMBED_BATCH = 8
+    active, other = make_model(), make_model("backfilling")
+    backfilled = make_photos(40, source="import")
+    imported = make_photos(40, source="import")
+    Embedding.objects.filter(image__in=backfilled, model=active).delete()
+    Embedding.objects.filter(image__in=imported, model=other).delete()
+    Embedding.objects.filter(model=other).update(lane=queue.Lane.BACKFILL)
+    many_pending(active, 100_000)
+    upload = make_photos(1)[0]
+    Embedding.objects.filter(image=upload, model=other).delete()
+    drain._turns.taken = 0
+    start = time.monotonic()
+    lease = queue.lease(queue.pick(queue.waiting(), starving=False), 8, 30)
+    assert time.monotonic() - start < 1
+    assert [row.image_id for row in lease.rows] == [upload.pk]
+    queue.release(lease)
+    embedder = FakeEmbedder(seconds=0.02)
+    for _ in range(4):
+        embed(embedder, seconds=0.4)
+    assert Embedding.objects.get(image=upload).state == "done"
+    assert Embedding.objects.filter(model=other, state="done").count() >= 8
+    assert Embedding.objects.filter(model=active, state="done").count() >= 17
+
+
+def many_pending(model, number: int) -> None:
+    """Import rows behind the real ones; they are never reached."""
+    listing = make_listing()
+    first = ListingImage.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            WITH RECURSIVE counted(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counted WHERE n < %s)
+            INSERT INTO listings_listingimage
+                (id, listing_id, original, position, sha256, clean_file, thumb_file, state, reason, source, created_at)
+            SELECT %s + n, %s, 'none', 0, '', '', '', 'new', '', 'import', CURRENT_TIMESTAMP FROM counted
+            """,
+            [number, first + 1_000_000, listing.pk],
+        )
+        cursor.execute(
+            "DELETE FROM recommender_embedding WHERE image_id > %s AND model_id <> %s", [first + 1_000_000, model.pk]
+        )
+
+
+def test_checksum_of_factories_is_the_one_the_rejection_rule_compares():
+    photo = make_photos(1)[0]
+    assert hashlib.sha256(original_of(photo).read_bytes()).hexdigest() == photo.sha256

@@ -1,0 +1,434 @@
+from __future__ import annotations
+
+import threading
+import uuid
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from django.db import connection, transaction
+from django.utils import timezone
+
+from listings.models import ListingImage
+from recommender import queue, results
+from recommender.models import Embedding, EmbeddingModel, IndexChange
+from recommender.queue import CRASHED, EXPIRED, Lane, State, Waiting
+from recommender.results import BAD_VECTOR, Embedded, Failed, Refused
+from tests.recommender.embedding import bulk_photos, make_model, states
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def vector(dim: int = 48, at: int = 0) -> np.ndarray:
+    unit = np.zeros(dim, np.float32)
+    unit[at] = 1
+    return unit
+
+
+def embedded(lease: queue.Lease) -> list[Embedded]:
+    return [Embedded(row, vector()) for row in lease.rows]
+
+
+def expire() -> None:
+    """Let every lease run out, and return what was leased."""
+    Embedding.objects.filter(state=State.LEASED).update(leased_until=timezone.now() - timedelta(seconds=1))
+    queue.return_expired()
+
+
+def lane(number: int, rows: list[ListingImage]) -> None:
+    Embedding.objects.filter(image__in=rows).update(lane=number)
+
+
+def test_a_lease_takes_rows_of_the_best_lane_only():
+    model = make_model()
+    photos = bulk_photos(6)
+    lane(Lane.UPLOAD, photos[4:])
+    lease = queue.lease(model, 10, 30)
+    assert [row.image_id for row in lease.rows] == [photo.pk for photo in photos[4:]]
+    assert states() == {"leased": 2, "pending": 4}
+
+
+def test_a_starving_lease_takes_rows_of_the_worst_lane():
+    model = make_model()
+    photos = bulk_photos(3)
+    lane(Lane.UPLOAD, photos[:2])
+    assert [row.image_id for row in queue.lease(model, 10, 30, starving=True).rows] == [photos[2].pk]
+
+
+def test_a_lease_carries_what_decoding_needs():
+    model = make_model()
+    photo = bulk_photos(1)[0]
+    ListingImage.objects.update(clean_file="clean/a.jpg", state="ready")
+    row = queue.lease(model, 1, 30).rows[0]
+    assert (row.image_id, row.listing_id, row.sha256) == (photo.pk, photo.listing_id, photo.sha256)
+    assert (row.original, row.clean, row.ready) == ("none/0.jpg", "clean/a.jpg", True)
+    assert (row.has_vector, row.attempts) == (False, 0)
+
+
+def test_nothing_pending_gives_no_lease():
+    assert queue.lease(make_model(), 10, 30) is None
+
+
+def test_leased_rows_are_not_leased_again():
+    model = make_model()
+    bulk_photos(5)
+    first, second = queue.lease(model, 3, 30), queue.lease(model, 3, 30)
+    assert {row.pk for row in first.rows}.isdisjoint(row.pk for row in second.rows)
+    assert queue.lease(model, 3, 30) is None
+
+
+def test_rows_tried_before_are_leased_alone_after_fresh_ones():
+    model = make_model()
+    bulk_photos(4)
+    tried = list(Embedding.objects.order_by("pk").values_list("pk", flat=True)[:2])
+    Embedding.objects.filter(pk__in=tried).update(attempts=1)
+    sizes = [[row.attempts for row in queue.lease(model, 10, 30).rows] for _ in range(3)]
+    assert sizes == [[0, 0], [1], [1]]
+
+
+def test_queue_queries_never_read_the_vector_column(django_assert_num_queries):
+    model = make_model()
+    bulk_photos(3)
+    with django_assert_num_queries(99, exact=False) as captured:
+        queue.waiting()
+        lease = queue.lease(model, 3, 30)
+        queue.renew(lease)
+        queue.release(lease)
+        queue.return_expired()
+    selected = [query["sql"].split(" FROM ")[0] for query in captured if query["sql"].startswith("SELECT")]
+    assert selected
+    assert not [sql for sql in selected if '"vector"' in sql.replace('"vector" IS NOT NULL', "")]
+
+
+def test_pending_rows_are_found_through_the_partial_index():
+    model = make_model()
+    photos = bulk_photos(2_000)
+    Embedding.objects.filter(image__lt=photos[-20].pk).update(state=State.DONE)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE recommender_embedding")
+    plan = queue._pending().filter(model=model, lane=Lane.IMPORT).order_by("pk")[:16].explain()
+    assert "embedding_pending" in plan
+
+
+@pytest.mark.parametrize(
+    ("entries", "starving", "expected"),
+    [
+        ([("active", (0,)), ("backfilling", (3,))], False, "active"),
+        ([("active", (2,)), ("backfilling", (0, 3))], False, "backfilling"),
+        ([("standby", (0,)), ("active", (0,))], False, "active"),
+        ([("backfilling", (2,)), ("standby", (2,))], False, "backfilling"),
+        ([("active", (0, 2)), ("backfilling", (3,))], True, "backfilling"),
+        ([("active", (0, 3)), ("backfilling", (0,))], True, "active"),
+        ([("active", (2,)), ("standby", (2,))], True, "standby"),
+    ],
+)
+def test_the_next_model_is_the_most_urgent_or_when_starving_the_least(entries, starving, expected):
+    waiting = [Waiting(EmbeddingModel(version=state, state=state), lanes) for state, lanes in entries]
+    assert queue.pick(waiting, starving=starving).state == expected
+
+
+def test_waiting_lists_live_models_with_pending_rows():
+    active, retired, candidate = make_model(), make_model("standby"), make_model("candidate")
+    photos = bulk_photos(2)
+    lane(Lane.UPLOAD, photos[:1])
+    EmbeddingModel.objects.filter(pk=retired.pk).update(state="retired")
+    assert [(entry.model, entry.lanes) for entry in queue.waiting()] == [(active, (Lane.UPLOAD, Lane.IMPORT))]
+    assert candidate.state == "candidate"
+
+
+def test_releasing_gives_rows_back_untried():
+    model = make_model()
+    bulk_photos(2)
+    lease = queue.lease(model, 2, 30)
+    assert queue.release(lease) == 2
+    assert set(Embedding.objects.values_list("state", "attempts", "token", "lane")) == {("pending", 0, None, 2)}
+    assert queue.release(lease) == 0
+
+
+def test_renewing_moves_the_end_of_the_lease_by_database_time():
+    model = make_model()
+    bulk_photos(1)
+    lease = queue.lease(model, 1, 30)
+    Embedding.objects.update(leased_until=timezone.now() + timedelta(seconds=1))
+    assert queue.renew(lease) == 1
+    left = Embedding.objects.get().leased_until - timezone.now()
+    assert timedelta(seconds=25) < left < timedelta(seconds=31)
+
+
+def test_a_living_lease_is_not_returned():
+    model = make_model()
+    bulk_photos(1)
+    queue.lease(model, 1, 30)
+    assert queue.return_expired() == 0
+    assert states() == {"leased": 1}
+
+
+def test_expired_rows_are_retried_alone_in_the_retry_lane():
+    model = make_model()
+    bulk_photos(3)
+    queue.lease(model, 3, 30)
+    expire()
+    rows = set(Embedding.objects.values_list("state", "lane", "attempts", "token", "reason"))
+    assert rows == {("pending", Lane.RETRY, 1, None, EXPIRED)}
+    assert len(queue.lease(model, 3, 30).rows) == 1
+
+
+def expire_alone(model: EmbeddingModel, times: int) -> None:
+    queue.lease(model, 10, 30)
+    expire()
+    for _ in range(times):
+        assert len(queue.lease(model, 10, 30).rows) == 1
+        expire()
+
+
+def test_a_photo_whose_lease_expires_three_times_alone_is_rejected_with_the_reason():
+    model = make_model()
+    photo = bulk_photos(1)[0]
+    expire_alone(model, 2)
+    assert states() == {"pending": 1}
+    queue.lease(model, 10, 30)
+    expire()
+    photo.refresh_from_db()
+    assert (photo.state, photo.reason) == ("rejected", CRASHED)
+    assert states() == {"rejected": 1}
+    assert IndexChange.objects.filter(listing_id=photo.listing_id, model_id=None).exists()
+
+
+def test_a_photo_that_was_decoded_before_fails_instead_of_being_rejected():
+    model = make_model()
+    photo = bulk_photos(1)[0]
+    ListingImage.objects.update(state="ready")
+    Embedding.objects.update(vector=b"\0\0")
+    expire_alone(model, 3)
+    photo.refresh_from_db()
+    assert (photo.state, states()) == ("ready", {"failed": 1})
+    assert bytes(Embedding.objects.get().vector) == b"\0\0"
+
+
+def test_failures_do_not_count_towards_rejection():
+    model = make_model()
+    bulk_photos(1)
+    Embedding.objects.update(attempts=6, reason="The uploaded file is missing.")
+    queue.lease(model, 1, 30)
+    expire()
+    assert Embedding.objects.values_list("state", "attempts").get() == ("pending", 1)
+
+
+def test_storing_writes_float16_marks_done_and_feeds_the_listing():
+    model = make_model()
+    photo = bulk_photos(1)[0]
+    lease = queue.lease(model, 1, 30)
+    IndexChange.objects.all().delete()
+    stored = results.store(lease, embedded(lease))
+    row = Embedding.objects.get()
+    assert (stored.done, row.state, row.token, row.leased_until, row.attempts) == (1, "done", None, None, 0)
+    assert np.frombuffer(row.vector, np.float16).tolist() == vector().tolist()
+    assert (photo.listing_id, model.pk) in set(IndexChange.objects.values_list("listing_id", "model_id"))
+    photo.refresh_from_db()
+    assert photo.state == "ready"
+
+
+def test_backfill_of_another_model_feeds_only_its_own_rows():
+    """Hazard 5: the active delta stays empty."""
+    active, other = make_model(), make_model("backfilling")
+    bulk_photos(20)
+    ListingImage.objects.update(state="ready")
+    IndexChange.objects.all().delete()
+    lease = queue.lease(other, 20, 30)
+    results.store(lease, embedded(lease))
+    assert set(IndexChange.objects.values_list("model_id", flat=True)) == {other.pk}
+    assert not IndexChange.objects.filter(model_id=active.pk).exists()
+
+
+def test_the_same_vector_again_appends_nothing_to_the_feed():
+    model = make_model()
+    bulk_photos(2)
+    lease = queue.lease(model, 2, 30)
+    results.store(lease, embedded(lease))
+    IndexChange.objects.all().delete()
+    queue.embed_again(ListingImage.objects.all())
+    lease = queue.lease(model, 2, 30)
+    results.store(lease, embedded(lease))
+    assert (states(), IndexChange.objects.count()) == ({"done": 2}, 0)
+
+
+def test_a_changed_vector_appends_its_listing_once():
+    model = make_model()
+    bulk_photos(2)
+    lease = queue.lease(model, 2, 30)
+    results.store(lease, embedded(lease))
+    IndexChange.objects.all().delete()
+    queue.embed_again(ListingImage.objects.all())
+    lease = queue.lease(model, 2, 30)
+    results.store(lease, [Embedded(row, vector(at=1)) for row in lease.rows])
+    assert list(IndexChange.objects.values_list("model_id", flat=True)) == [model.pk]
+
+
+@pytest.mark.parametrize(
+    "bad", [np.full(48, np.nan, np.float32), np.zeros(48, np.float32), np.full(48, np.inf, np.float32)]
+)
+def test_nan_and_zero_vectors_fail_and_are_never_stored(bad):
+    model = make_model()
+    photo = bulk_photos(1)[0]
+    lease = queue.lease(model, 1, 30)
+    stored = results.store(lease, [Embedded(lease.rows[0], bad)])
+    assert (stored.failed, stored.done) == (1, 0)
+    assert Embedding.objects.values_list("state", "vector", "attempts", "reason").get() == (
+        "failed",
+        None,
+        1,
+        BAD_VECTOR,
+    )
+    photo.refresh_from_db()
+    assert photo.state == "new"
+
+
+def test_a_refused_photo_is_rejected_with_its_reason_and_feeds_its_listing():
+    model = make_model()
+    photo = bulk_photos(1)[0]
+    Embedding.objects.update(vector=b"\0\0")
+    lease = queue.lease(model, 1, 30)
+    results.store(lease, [Refused(lease.rows[0], "The file is not a photo.")])
+    photo.refresh_from_db()
+    assert (photo.state, photo.reason) == ("rejected", "The file is not a photo.")
+    assert Embedding.objects.values_list("state", "vector", "reason").get() == (
+        "rejected",
+        None,
+        "The file is not a photo.",
+    )
+    assert IndexChange.objects.filter(listing_id=photo.listing_id, model_id=None).exists()
+
+
+def test_one_rejected_photo_leaves_its_batch_alone():
+    model = make_model()
+    bulk_photos(3)
+    lease = queue.lease(model, 3, 30)
+    first, *others = lease.rows
+    stored = results.store(lease, [Refused(first, "x"), *(Embedded(row, vector()) for row in others)])
+    assert (stored.rejected, stored.done, states()) == (1, 2, {"rejected": 1, "done": 2})
+
+
+def test_failures_are_counted_and_keep_the_vector():
+    model = make_model()
+    bulk_photos(1)
+    Embedding.objects.update(vector=b"\0\0")
+    lease = queue.lease(model, 1, 30)
+    results.store(lease, [Failed(lease.rows[0], "gone")])
+    row = Embedding.objects.get()
+    assert (row.state, row.attempts, row.reason, bytes(row.vector)) == ("failed", 1, "gone", b"\0\0")
+
+
+def test_results_of_a_lost_lease_change_nothing():
+    model = make_model()
+    bulk_photos(2)
+    lost = queue.lease(model, 2, 30)
+    expire()
+    before = list(Embedding.objects.order_by("pk").values())
+    changes = IndexChange.objects.count()
+    stored = results.store(lost, embedded(lost))
+    assert stored.dropped == 2
+    assert list(Embedding.objects.order_by("pk").values()) == before
+    assert IndexChange.objects.count() == changes
+    assert set(ListingImage.objects.values_list("state", flat=True)) == {"new"}
+
+
+def test_a_deleted_photo_does_not_keep_its_batch_from_being_stored():
+    model = make_model()
+    photos = bulk_photos(3)
+    lease = queue.lease(model, 3, 30)
+    photos[1].delete()
+    stored = results.store(lease, embedded(lease))
+    assert (stored.done, stored.dropped, states()) == (2, 1, {"done": 2})
+
+
+def test_embedding_again_keeps_answers_unchanged_while_workers_are_stopped():
+    """Hazard 11: the vector stays until its successor is stored."""
+    model = make_model()
+    bulk_photos(3)
+    lease = queue.lease(model, 3, 30)
+    results.store(lease, embedded(lease))
+    IndexChange.objects.all().delete()
+    vectors = list(Embedding.objects.order_by("pk").values_list("vector", flat=True))
+    assert queue.embed_again(ListingImage.objects.all()) == 3
+    rows = Embedding.objects.order_by("pk")
+    assert set(rows.values_list("state", "lane")) == {("pending", Lane.RETRY)}
+    assert list(rows.values_list("vector", flat=True)) == vectors
+    assert not IndexChange.objects.exists()
+    assert set(ListingImage.objects.values_list("state", flat=True)) == {"ready"}
+
+
+def test_embedding_again_leaves_rows_that_are_in_work_alone():
+    model = make_model()
+    bulk_photos(2)
+    lease = queue.lease(model, 1, 30)
+    assert queue.embed_again(ListingImage.objects.all()) == 0
+    assert queue.renew(lease) == 1
+
+
+def test_a_hundred_thousand_imports_and_a_backfill_do_not_starve_an_upload_nor_the_backfill():
+    """Hazard 17, the choice alone: an upload comes next, and every eighth micro-batch is backfill."""
+    active, other = make_model(), make_model("backfilling")
+    bulk_photos(2_000)
+    Embedding.objects.filter(model=other).update(lane=Lane.BACKFILL)
+    upload = bulk_photos(1, source="upload")[0]
+    first = queue.pick(queue.waiting(), starving=False)
+    assert [row.image_id for row in queue.lease(first, 16, 30).rows] == [upload.pk]
+    assert first == active
+    starving = queue.pick(queue.waiting(), starving=True)
+    assert starving == other
+    assert len(queue.lease(starving, 16, 30, starving=True).rows) == 16
+
+
+def test_concurrent_workers_never_lease_the_same_row():
+    """Hazard 13: each row is stored exactly once, by whoever held it."""
+    model = make_model()
+    bulk_photos(120)
+    stored: list[int] = []
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            while lease := queue.lease(model, 7, 30):
+                if results.store(lease, embedded(lease)).dropped:
+                    raise AssertionError("A row was leased twice.")
+                stored.extend(row.pk for row in lease.rows)
+        except BaseException as exc:  # noqa: BLE001 - told to the test's own thread
+            errors.append(exc)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=work) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert sorted(stored) == sorted(Embedding.objects.values_list("pk", flat=True))
+    assert states() == {"done": 120}
+
+
+@pytest.mark.postgres_only
+def test_rows_that_another_transaction_locks_are_passed_over():
+    model = make_model()
+    photos = bulk_photos(4)
+    leased: list[int] = []
+
+    def other() -> None:
+        leased.extend(row.image_id for row in queue.lease(model, 10, 30).rows)
+        connection.close()
+
+    with transaction.atomic():
+        list(Embedding.objects.select_for_update().filter(image__in=photos[:2]))
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join(5)
+    assert leased == [photo.pk for photo in photos[2:]]
+
+
+def test_a_foreign_token_holds_nothing():
+    model = make_model()
+    bulk_photos(1)
+    lease = queue.lease(model, 1, 30)
+    forged = queue.Lease(uuid.uuid4(), lease.model_id, lease.rows, 30)
+    assert (queue.renew(forged), queue.release(forged)) == (0, 0)
+    assert results.store(forged, embedded(forged)).dropped == 1
