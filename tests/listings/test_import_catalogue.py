@@ -1,0 +1,213 @@
+import hashlib
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.management import CommandError, call_command
+from django.db import IntegrityError, connection
+from django.test.utils import CaptureQueriesContext
+
+from listings.importing import products
+from listings.models import Category, ImportedPhoto, Listing, ListingImage
+from listings.signals import photos_added
+from recommender.models import Embedding, EmbeddingModel
+from tests.factories import draw_photo, make_image, make_listing
+
+from .catalogue import Catalogue
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def catalogue(tmp_path):
+    return Catalogue(tmp_path)
+
+
+def columns_of(model) -> list[tuple]:
+    return list(model.objects.order_by("pk").values_list())
+
+
+def test_a_row_becomes_a_listing_with_its_seller_category_place_and_photos(catalogue):
+    catalogue.write([{}], [{}, {"id": "photo2"}])
+    catalogue.add_file("photo1.jpg")
+    catalogue.add_file("photo2.png", draw_photo(3, format="PNG"))
+    catalogue.run()
+    listing = Listing.objects.get()
+    assert (listing.external_id, listing.title, listing.price) == ("p1", "Red mug", Decimal("4.50"))
+    assert (listing.category.path, listing.status, listing.latitude) == ("Home / Mugs", "active", 53.8)
+    assert listing.created_at.isoformat() == "2022-02-26T00:00:00+00:00"
+    assert (listing.seller.username, listing.seller.has_usable_password()) == ("seller-7", False)
+    assert list(Category.objects.values_list("path", flat=True)) == ["Home", "Home / Mugs"]
+    first, second = listing.images.all()
+    assert (first.position, second.position) == (0, 1)
+    assert (first.source, first.state, first.width, first.height) == ("import", "new", 96, 72)
+    with first.original.open() as file:
+        assert hashlib.sha256(file.read()).hexdigest() == first.sha256
+    assert first.sha256 == hashlib.sha256((catalogue.images / "photo1.jpg").read_bytes()).hexdigest()
+    assert catalogue.findings() == []
+
+
+def test_photos_wait_in_the_import_lane_and_the_doorbell_hears_of_each_batch(catalogue):
+    EmbeddingModel.objects.create(version="m", arch="a", dim=4, checkpoint="m", sha256="0", state="active")
+    heard = []
+    photos_added.connect(ring := lambda sender, **_kwargs: heard.append(ListingImage.objects.count()))
+    catalogue.write([{}], [{}])
+    catalogue.add_file("photo1.jpg")
+    catalogue.run()
+    catalogue.run()
+    photos_added.disconnect(ring)
+    assert list(Embedding.objects.values_list("state", "lane")) == [("pending", 2)]
+    assert heard == [1]
+
+
+def test_importing_again_changes_nothing_and_keeps_what_was_edited_on_the_site(catalogue):
+    catalogue.write([{}, {"id": "p2"}, {"id": "p2", "product_name": "Other"}], [{}, {"id": "photo2"}])
+    catalogue.add_file("photo1.jpg")
+    catalogue.add_file("photo2.jpg")
+    catalogue.run()
+    first_findings = catalogue.findings()
+    Listing.objects.filter(external_id="p1").update(title="Edited", price=None, status="sold")
+    ListingImage.objects.filter(position=1).delete()
+    before = [columns_of(model) for model in (Listing, ListingImage, Category, User)]
+    printed = catalogue.run()
+    assert [columns_of(model) for model in (Listing, ListingImage, Category, User)] == before
+    assert catalogue.findings() == first_findings == [("4", "Products.csv", "id", "repeats line 3; row left out")]
+    assert "0 listings made, 2 there already; 1 repeated row" in printed
+    assert "0 photos made, 2 there already" in printed
+
+
+def test_an_id_that_was_left_out_once_is_no_repetition(catalogue):
+    catalogue.write([{"seller": "no body"}, {}], [])
+    catalogue.run()
+    assert Listing.objects.get().seller.username == "seller-7"
+    assert [finding[0] for finding in catalogue.findings()] == ["2"]
+
+
+def test_a_photo_row_says_everything_that_is_wrong_with_it(catalogue):
+    catalogue.write([{}], [{"product_id": "p9"}, {"id": "gone"}, {"id": "gone2", "product_id": "p9"}, {"id": "../up"}])
+    catalogue.add_file("photo1.jpg")
+    catalogue.add_file("../up.jpg")
+    printed = catalogue.run()
+    assert ListingImage.objects.count() == 0
+    assert catalogue.findings() == [
+        ("2", "Images.csv", "product_id", "no listing has this id"),
+        ("3", "Images.csv", "id", "no file gone.jpg among the images"),
+        ("4", "Images.csv", "product_id", "no listing has this id"),
+        ("4", "Images.csv", "id", "no file gone2.jpg among the images"),
+        ("5", "Images.csv", "id", "is not a plain file name; row left out"),
+    ]
+    assert "2 rows without a listing; 2 rows without a file; 1 refused row" in printed
+
+
+def test_a_file_that_is_no_photo_is_reported_and_the_others_go_on(catalogue):
+    catalogue.write([{}], [{}, {"id": "photo2"}, {"id": "photo3"}])
+    catalogue.add_file("photo1.jpg", b"<html>")
+    catalogue.add_file("photo2.jpg")
+    catalogue.add_file("photo3.jpg", b"")
+    catalogue.run()
+    assert list(ImportedPhoto.objects.values_list("external_id", flat=True)) == ["photo2"]
+    assert [(line, column) for line, _, column, _ in catalogue.findings()] == [("2", "id"), ("4", "id")]
+
+
+def test_a_listing_takes_ten_photos_counting_those_it_has(catalogue, settings):
+    listing = make_listing(external_id="p1")
+    make_image(listing, position=4)
+    catalogue.write([{}], [{"id": f"photo{number}"} for number in range(11)])
+    for number in range(11):
+        catalogue.add_file(f"photo{number}.jpg")
+    catalogue.run()
+    assert sorted(listing.images.values_list("position", flat=True)) == list(range(4, 14))
+    reason = f"the listing has {settings.PHOTOS_PER_LISTING} photos already"
+    assert catalogue.findings() == [(str(line), "Images.csv", "product_id", reason) for line in (11, 12)]
+
+
+def test_cells_that_no_database_takes_are_reported_and_left_empty(catalogue):
+    catalogue.write([{"product_description": "a\0b", "product_name": "x" * 5000, "location": "\0"}], [])
+    catalogue.run()
+    listing = Listing.objects.get()
+    assert (listing.title, listing.status, listing.description, listing.location) == ("(no title)", "draft", "", "")
+    assert [finding[2] for finding in catalogue.findings()] == ["product_name", "product_description", "location"]
+
+
+def test_a_file_in_another_encoding_is_read_and_reported_once(catalogue):
+    catalogue.write([{"product_name": "Café set"}, {"id": "p2"}], [])
+    catalogue.products.write_bytes(catalogue.products.read_bytes().decode().encode("cp1252"))
+    catalogue.run()
+    assert Listing.objects.get(external_id="p1").title == "Café set"
+    assert Listing.objects.filter(price=Decimal("4.50")).count() == 2
+    reason = "not UTF-8, read as Windows-1252; so were 2 lines in all, this one first"
+    assert catalogue.findings() == [("2", "Products.csv", "", reason)]
+
+
+def test_a_missing_optional_column_is_reported_once_and_left_empty(catalogue):
+    catalogue.products.write_text("id,product_name,category,seller,latitude\np1,Mug,Home,7,53\n")
+    catalogue.run()
+    assert Listing.objects.get().price is None
+    assert ("1", "Products.csv", "price", "no such column; left empty") in catalogue.findings()
+
+
+def test_the_report_keeps_spreadsheets_from_computing_a_cell(catalogue):
+    catalogue.write([{"price": "=HYPERLINK(1)"}], [])
+    catalogue.run()
+    assert "'=HYPERLINK(1)" in catalogue.report.read_text()
+
+
+def test_a_catalogue_that_cannot_be_read_stops_the_command_with_a_sentence(catalogue, tmp_path):
+    catalogue.products.write_text("id,title\n1,x\n")
+    with pytest.raises(CommandError, match="has no column product_name, category, seller"):
+        catalogue.run()
+    with pytest.raises(CommandError, match="is not a folder"):
+        call_command("import_catalogue", "a.csv", "b.csv", "--images", str(tmp_path / "gone"))
+    with pytest.raises(CommandError, match=r"gone\.csv cannot be opened"):
+        call_command("import_catalogue", str(tmp_path / "gone.csv"), "b.csv", "--images", str(tmp_path))
+
+
+def test_rows_written_by_someone_else_at_the_same_time_ask_for_another_run(catalogue, monkeypatch):
+    catalogue.write([{}], [])
+
+    def collide(names):
+        raise IntegrityError
+
+    monkeypatch.setattr(products, "ensure_users", collide)
+    with pytest.raises(CommandError, match="Run the import again"):
+        catalogue.run()
+
+
+def test_a_listing_deleted_while_its_photos_were_copied_takes_none(catalogue, monkeypatch):
+    from listings.importing import pictures
+
+    catalogue.write([{}, {"id": "p2"}], [{}, {"id": "photo2", "product_id": "p2"}])
+    catalogue.add_file("photo1.jpg")
+    catalogue.add_file("photo2.jpg")
+    save = pictures.save_photos
+
+    def delete_then_save(stored):
+        Listing.objects.filter(external_id="p1").delete()
+        return save(stored)
+
+    monkeypatch.setattr(pictures, "save_photos", delete_then_save)
+    catalogue.run()
+    assert list(ListingImage.objects.values_list("listing__external_id", flat=True)) == ["p2"]
+
+
+def test_the_number_of_queries_grows_with_batches_not_with_rows(catalogue):
+    def rows(start: int, count: int) -> tuple[list[dict], list[dict]]:
+        numbers = range(start, start + count)
+        return [{"id": f"p{n}"} for n in numbers], [{"id": f"photo{n}", "product_id": f"p{n}"} for n in numbers]
+
+    def queries(start: int, count: int) -> int:
+        catalogue.write(*rows(start, count))
+        with CaptureQueriesContext(
+            connection,
+        ) as captured:
+            catalogue.run()
+        return len(captured)
+
+    catalogue.add_file("photo0.jpg")
+    for number in range(1, 1501):
+        Path(catalogue.images / f"photo{number}.jpg").hardlink_to(catalogue.images / "photo0.jpg")
+    queries(0, 1)
+    one_batch = queries(1, 500)
+    assert queries(501, 1000) == 2 * one_batch
+    assert one_batch < 60
