@@ -9,12 +9,14 @@ from typing import IO
 
 from PIL import ExifTags, Image, ImageFile
 
+from .av1 import coded_pixels
 from .formats import END_BYTES, PREFIX_BYTES, identify, refuse_polyglot
 from .refusal import HOSTILE_BYTES, PhotoRefused, refuse_damaged
 
 MAX_BYTES = 20 * 1024 * 1024
 MAX_JPEG_PIXELS = 64_000_000  # decoded at a fraction of their size
 MAX_PIXELS = 24_000_000
+MAX_AVIF_PIXELS = 3 * MAX_PIXELS  # of all that is coded in the file: colours, alpha, a thumbnail, padding
 
 _SIDEWAYS = (5, 6, 7, 8)
 
@@ -66,7 +68,7 @@ def open_picture(file: IO[bytes]) -> ImageFile.ImageFile:
         if isinstance(refusal.__cause__, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
             raise _too_many_pixels(name) from refusal.__cause__
         raise
-    if image.width * image.height > _limit(name):
+    if image.width * image.height > _limit(name) or (name == "AVIF" and _coded_pixels(file) > MAX_AVIF_PIXELS):
         raise _too_many_pixels(name)
     return image
 
@@ -80,6 +82,12 @@ def orientation(image: Image.Image) -> int:
     except HOSTILE_BYTES:
         return 1
     return turn if turn in range(1, 9) else 1
+
+
+def _coded_pixels(file: IO[bytes]) -> int:
+    file.seek(0)
+    with refuse_damaged():
+        return coded_pixels(file.read())
 
 
 @cache

@@ -105,7 +105,9 @@ def test_every_exif_orientation_is_applied(fmt, turn):
 
 
 def test_a_nonsense_orientation_counts_as_upright():
-    assert_corners(decode(encode(quarters(), "JPEG", exif=with_orientation(77), quality=95)))
+    data = encode(quarters(), "JPEG", exif=with_orientation(77), quality=95)
+    assert not sniff(io.BytesIO(data)).oriented
+    assert_corners(decode(data))
 
 
 def test_an_orientation_after_the_pixels_of_a_png_is_applied():

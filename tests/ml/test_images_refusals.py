@@ -3,6 +3,7 @@
 import io
 import subprocess
 import sys
+import zlib
 from functools import cache
 
 import pytest
@@ -97,6 +98,7 @@ def samples() -> dict[str, bytes]:
         "webp": encode(picture, "WEBP", exif=exif, icc_profile=icc),
         "animated-webp": encode(picture, "WEBP", lossless=True, **more),
         "avif": encode(picture, "AVIF", exif=exif),
+        "animated-avif": encode(picture, "AVIF", **more),
         "heic": (FIXTURES / "quarters.heic").read_bytes(),
         "transparent-heic": (FIXTURES / "quarters-transparent.heic").read_bytes(),
     }
@@ -110,6 +112,11 @@ SAMPLES = samples()
 def test_a_picture_that_was_cut_off_is_refused_as_truncated(name, kept):
     data = SAMPLES[name]
     assert refusal(decode, data[: int(len(data) * kept)]).code == "truncated"
+
+
+def test_the_header_of_a_cut_off_picture_is_read_without_decoding_it():
+    data = encode(scene(3), "PNG")
+    assert sniff(io.BytesIO(data[: len(data) // 2])).width == 300
 
 
 @pytest.mark.parametrize("kept", [0.3, 0.6])
@@ -177,15 +184,43 @@ def test_a_heic_whose_header_claims_too_many_pixels_is_refused():
     assert both(data.replace(size, (6000).to_bytes(4) + (5000).to_bytes(4))) == {"too_many_pixels"}
 
 
+def test_a_heic_that_holds_more_pixels_than_its_header_claims_is_refused():
+    data = (FIXTURES / "quarters.heic").read_bytes()
+    lie = data.replace((64).to_bytes(4) + (48).to_bytes(4), (4).to_bytes(4) + (4).to_bytes(4))
+    assert refusal(decode, lie.replace((64).to_bytes(4) * 2, (4).to_bytes(4) * 2)).code == "truncated"
+
+
+def test_an_avif_that_holds_more_pixels_than_its_header_claims_is_refused_before_it_is_decoded():
+    size = (9000).to_bytes(4) + (8001).to_bytes(4)
+    data = encode(Image.new("L", (9000, 8001)), "AVIF", speed=10, quality=1)
+    assert len(data) < 5000
+    assert size in data
+    lie = data.replace(size, (16).to_bytes(4) + (16).to_bytes(4))
+    assert Image.open(io.BytesIO(lie)).size == (16, 16)
+    assert both(lie) == {"too_many_pixels"}
+
+
+def test_an_animation_without_a_clock_is_refused():
+    data = SAMPLES["animated-avif"]
+    clock = data.index(b"mdhd") + 4
+    assert data[clock] == 1  # 64-bit times before the time scale
+    assert refusal(decode, data[: clock + 20] + bytes(4) + data[clock + 24 :]).code == "truncated"
+
+
 def test_the_largest_jpeg_is_taken_and_decoded_at_a_fraction():
     picture = decode(encode(Image.new("L", (8000, 8000), 90), "JPEG", quality=1), max_side=512)
     assert picture.size == (1000, 1000)
 
 
+def huge_png_header() -> bytes:
+    header = b"IHDR" + (30_000).to_bytes(4) * 2 + b"\x08\x06\0\0\0"
+    return b"\x89PNG\r\n\x1a\n\0\0\0\r" + header + zlib.crc32(header).to_bytes(4) + b"\0\0\1\0IDAT"
+
+
 @pytest.mark.parametrize(
     "header",
     [
-        b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + (30_000).to_bytes(4) * 2 + b"\x08\x06\0\0\0",
+        huge_png_header(),
         b"GIF89a\xff\xff\xff\xff\0\0\0,\0\0\0\0\xff\xff\xff\xff\0\x08",
         b"RIFF\x24\0\0\0WEBPVP8X\n\0\0\0\x10\0\0\0\xfe\x3f\0\xfe\x3f\0" + bytes(20),
     ],
@@ -199,10 +234,12 @@ def test_a_header_that_claims_gigabytes_costs_no_memory(header, tmp_path):
         "peak = lambda: next(int(l.split()[1]) for l in open('/proc/self/status') if l.startswith('VmHWM'))\n"
         "before = peak()\n"
         "try: decode(open(sys.argv[1], 'rb').read())\n"
-        "except PhotoRefused as refused: print(peak() - before)\n"
+        "except PhotoRefused as refused: print(peak() - before, refused.code)\n"
     )
     done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True)
-    assert int(done.stdout) < 30_000  # KiB
+    kibibytes, code = done.stdout.split()
+    assert int(kibibytes) < 30_000
+    assert code == "too_many_pixels"
 
 
 def test_a_jpeg_of_a_thousand_scans_is_refused():
@@ -222,7 +259,13 @@ def test_broken_exif_does_not_cost_the_photo():
 def test_a_disk_that_cannot_be_read_is_not_the_photos_fault():
     class BrokenDisk(io.BytesIO):
         def read(self, *args):
-            raise OSError(5, "Input/output error")
+            if not self.reads_left:
+                raise OSError(5, "Input/output error")
+            self.reads_left -= 1
+            return super().read(*args)
 
-    with pytest.raises(OSError, match="Input/output"):
-        sniff(BrokenDisk(encode(quarters(), "JPEG")))
+    disk = BrokenDisk(encode(quarters(), "JPEG"))
+    for reads in range(4):
+        disk.reads_left = reads
+        with pytest.raises(OSError, match="Input/output"):
+            sniff(disk)

@@ -1,0 +1,50 @@
+"""The coded size of AVIF files, against encoders that were told the size."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from ml.images.av1 import Bits, coded_pixels
+
+from .pictures import encode, quarters, scene
+
+
+def half_transparent(image: Image.Image) -> Image.Image:
+    image.putalpha(128)
+    return image
+
+
+@pytest.mark.parametrize("size", [(1, 1), (64, 48), (777, 555), (3000, 2000)])
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:0"])
+def test_the_coded_size_is_the_size_that_was_encoded(size, subsampling):
+    data = encode(Image.new("RGB", size), "AVIF", speed=10, subsampling=subsampling)
+    assert coded_pixels(data) == size[0] * size[1]
+
+
+def test_alpha_counts_as_a_picture_of_its_own():
+    assert coded_pixels(encode(half_transparent(quarters()), "AVIF")) == 2 * 64 * 48
+
+
+def test_metadata_counts_nothing():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    assert coded_pixels(encode(quarters(), "AVIF", exif=exif, xmp=b"<x/>" * 500)) == 64 * 48
+
+
+def test_of_an_animation_the_first_frame_of_the_track_counts_beside_the_still():
+    frames = [scene(seed, (64, 48)) for seed in range(6)]
+    data = encode(quarters(), "AVIF", save_all=True, append_images=frames)
+    assert coded_pixels(data) == 2 * 64 * 48
+
+
+@given(data=st.binary(min_size=1, max_size=40), widths=st.lists(st.integers(0, 70)))
+def test_bits_are_read_as_from_one_long_number(data, widths):
+    bits, digits = Bits(data), "".join(f"{byte:08b}" for byte in data)
+    for width in widths:
+        if width > len(digits):
+            with pytest.raises(IndexError):
+                bits.read(width)
+            return
+        assert bits.read(width) == int(digits[:width] or "0", 2)
+        digits = digits[width:]
