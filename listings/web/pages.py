@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -34,4 +35,8 @@ def page_of(queryset: QuerySet[Listing], request: HttpRequest) -> Page:
         listings = pagination.paginate_queryset(queryset, Request(request))
     except ValidationError as exc:
         raise NoSuchPage from exc
-    return Page(listings, pagination.previous, pagination.next)
+    return Page(listings, _query(pagination.previous), _query(pagination.next))
+
+
+def _query(link: str | None) -> str | None:
+    return f"?{urlsplit(link).query}" if link else None

@@ -4,7 +4,6 @@ from django.utils.safestring import SafeString
 
 from listings import slots
 
-
 pytestmark = pytest.mark.usefixtures("bare_pages")
 
 

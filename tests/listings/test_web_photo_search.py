@@ -1,0 +1,74 @@
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.utils.safestring import SafeString
+
+from listings import slots
+from ml.images import PhotoRefused
+from tests.factories import photo_file
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("bare_pages")]
+
+PAGE = "/search/photo/"
+
+
+def search(client, *photos):
+    response = client.post(PAGE, {"image": photos})
+    return response.status_code, response.content.decode()
+
+
+def test_the_page_takes_files_and_photos_from_the_camera(client):
+    page = client.get(PAGE).content.decode()
+    assert 'enctype="multipart/form-data"' in page
+    assert 'capture="environment"' in page
+    assert "not available" not in page
+
+
+def test_results_come_from_whoever_fills_the_slot(client):
+    slots.register("photo_search", lambda request, photo: SafeString(f"<b>{len(photo.read())} bytes</b>"))
+    photo = photo_file(1)
+    status, page = search(client, photo)
+    assert status == 200
+    assert f"<b>{photo.size} bytes</b>" in page
+
+
+def test_of_two_inputs_the_one_with_a_file_counts(client):
+    slots.register("photo_search", lambda request, photo: SafeString(f"<b>{photo.name}</b>"))
+    status, page = search(client, SimpleUploadedFile("empty.jpg", b""), photo_file(1, name="taken.jpg"))
+    assert status == 200
+    assert "<b>taken.jpg</b>" in page
+
+
+def test_where_nobody_fills_the_slot_the_page_says_so(client):
+    status, page = search(client, photo_file(1))
+    assert status == 200
+    assert "not available on this site" in page
+
+
+def test_without_a_photo_the_page_asks_for_one(client):
+    status, page = search(client)
+    assert status == 400
+    assert "Choose a photo, or take one." in page
+
+
+def test_a_file_that_is_no_photo_is_refused_beside_the_field(client):
+    status, page = search(client, SimpleUploadedFile("notes.txt", b"just words"))
+    assert status == 415
+    assert "The file is not a photo." in page
+    assert 'aria-invalid="true"' in page
+
+
+def test_a_photo_that_is_too_large_is_refused(client, settings):
+    settings.PHOTO_MAX_BYTES = 100
+    status, page = search(client, photo_file(1))
+    assert status == 413
+    assert "larger than" in page
+
+
+def test_a_refusal_by_the_decoder_is_shown_beside_the_field(client):
+    def filler(request, photo):
+        raise PhotoRefused("The file ends in the middle of the picture.", "truncated")
+
+    slots.register("photo_search", filler)
+    status, page = search(client, photo_file(1))
+    assert status == 415
+    assert "The file ends in the middle of the picture." in page
