@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import hashlib
 import shutil
 import time
 from pathlib import Path
@@ -467,8 +466,3 @@ def many_pending(model, number: int) -> None:
         cursor.execute(
             "DELETE FROM recommender_embedding WHERE image_id > %s AND model_id <> %s", [first + 1_000_000, model.pk]
         )
-
-
-def test_checksum_of_factories_is_the_one_the_rejection_rule_compares():
-    photo = make_photos(1)[0]
-    assert hashlib.sha256(original_of(photo).read_bytes()).hexdigest() == photo.sha256
