@@ -1,0 +1,160 @@
+"""Alive, ready, and what else is said to whom."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import OperationalError, connection
+from django.test import Client, RequestFactory
+from django.utils import timezone
+
+from marketplace import health_details
+from marketplace.health import is_trusted
+from recommender.models import Embedding, EmbeddingModel, Heartbeat
+from tests.factories import make_image, make_listing, make_user
+
+LIVE, READY = "/health/live", "/health/ready"
+OUTSIDE = "203.0.113.9"
+
+
+@pytest.fixture
+def fresh_index(transactional_db, settings, tmp_path):
+    """This process's index, as if the process had just started."""
+    from recommender.index import reader
+
+    settings.INDEX_ROOT = tmp_path / "index"
+    reader._indexes.clear()
+    yield
+    reader._indexes.clear()
+
+
+@pytest.fixture
+def model(fresh_index):
+    from tests.recommender.index.catalogue import active_model
+
+    return active_model()
+
+
+def ready(**extra):
+    return Client().get(READY, **extra)
+
+
+def test_a_living_process_says_so_to_everybody(db, django_assert_num_queries):
+    with django_assert_num_queries(0):
+        response = Client().get(LIVE, REMOTE_ADDR=OUTSIDE)
+    assert response.json() == {"status": "ok"}
+    assert "no-cache" in response["Cache-Control"]
+
+
+def test_an_empty_snapshot_is_ready(model):
+    response = ready(REMOTE_ADDR=OUTSIDE)
+    assert (response.status_code, response.json()) == (200, {"status": "ok"})
+
+
+def test_without_a_model_it_is_not_ready_and_says_why(fresh_index):
+    assert ready(REMOTE_ADDR=OUTSIDE).json() == {"status": "unavailable"}
+    response = ready()
+    assert response.status_code == 503
+    assert response.json()["problem"]
+
+
+def test_without_a_database_it_is_not_ready(model):
+    def refuse(execute, sql, params, many, context):
+        raise OperationalError("server closed the connection unexpectedly")
+
+    client = Client()
+    client.force_login(make_user(staff=True))
+    with connection.execute_wrapper(refuse):
+        response = client.get(READY)
+        outside = client.get(READY, REMOTE_ADDR=OUTSIDE)
+    assert response.status_code == 503
+    assert response.json() == {"status": "unavailable", "problem": "The database does not answer."}
+    assert (outside.status_code, outside.json()) == (503, {"status": "unavailable"})
+
+
+def test_a_broker_that_is_down_is_reported_and_does_not_matter(model, broker_down):
+    response = ready()
+    assert response.status_code == 200
+    assert response.json()["details"]["broker_reachable"] is False
+
+
+def test_details_are_for_this_machine_a_token_and_staff(model, settings):
+    settings.HEALTH_TOKEN = "let-me-see"
+    client = Client()
+    assert "details" in ready().json()
+    assert "details" in ready(REMOTE_ADDR=OUTSIDE, HTTP_X_HEALTH_TOKEN="let-me-see").json()
+    assert "details" not in ready(REMOTE_ADDR=OUTSIDE, HTTP_X_HEALTH_TOKEN="guess").json()
+    client.force_login(make_user())
+    assert "details" not in client.get(READY, REMOTE_ADDR=OUTSIDE).json()
+    client.force_login(make_user(staff=True))
+    assert "details" in client.get(READY, REMOTE_ADDR=OUTSIDE).json()
+
+
+@pytest.mark.parametrize(
+    ("environ", "trusted"),
+    [
+        ({"REMOTE_ADDR": "127.0.0.1"}, True),
+        ({"REMOTE_ADDR": "127.8.9.1"}, True),
+        ({"REMOTE_ADDR": "::1"}, True),
+        ({"REMOTE_ADDR": OUTSIDE}, False),
+        ({"REMOTE_ADDR": ""}, False),
+        ({"REMOTE_ADDR": "localhost"}, False),
+        ({"REMOTE_ADDR": "127.0.0.1", "HTTP_X_FORWARDED_FOR": "127.0.0.1"}, False),
+        ({"REMOTE_ADDR": "127.0.0.1", "HTTP_X_REAL_IP": OUTSIDE}, False),
+        ({"REMOTE_ADDR": "127.0.0.1", "HTTP_FORWARDED": "for=x"}, False),
+        ({"REMOTE_ADDR": OUTSIDE, "HTTP_X_HEALTH_TOKEN": ""}, False),
+        ({"REMOTE_ADDR": OUTSIDE, "HTTP_X_HEALTH_TOKEN": "\xe9"}, False),
+    ],
+)
+@pytest.mark.parametrize("token", ["", "let-me-see"])
+def test_only_this_machine_without_a_proxy_is_trusted_unasked(settings, environ, trusted, token):
+    settings.HEALTH_TOKEN = token
+    assert is_trusted(RequestFactory().get(READY, **environ)) is trusted
+
+
+def test_details_tell_how_long_uploads_wait_and_what_the_queue_holds(model):
+    listing = make_listing()
+    for _ in range(3):
+        make_image(listing, data=b"x")
+    make_image(listing, data=b"x", source="import")
+    rows = list(Embedding.objects.order_by("id"))
+    Embedding.objects.filter(pk=rows[0].pk).update(created_at=timezone.now() - timedelta(seconds=90))
+    Embedding.objects.filter(pk=rows[1].pk).update(state="failed")
+    details = ready().json()["details"]
+    assert details["queue"] == {
+        "pending": {"upload": 2, "retry": 0, "import": 1, "backfill": 0},
+        "leased": 0,
+        "failed": 1,
+        "counted_up_to": 10_000,
+    }
+    assert details["upload_lag_seconds"] == pytest.approx(90, abs=5)
+    assert details["models"] == [{"version": model.version, "state": "active"}]
+    assert details["broker_reachable"] is True
+    assert details["index"]["usable"] is True
+
+
+def test_nothing_waiting_is_no_lag(model):
+    assert ready().json()["details"]["upload_lag_seconds"] == 0
+
+
+def test_details_name_the_workers_that_are_alive_and_how_long_ago_they_said_so(model):
+    now = timezone.now()
+    for name, kind, age in (("b", "embedding", 3), ("a", "web", 60), ("gone", "web", 90_000)):
+        Heartbeat.objects.create(name=name, kind=kind, seen_at=now - timedelta(seconds=age))
+    beats = ready().json()["details"]["heartbeats"]
+    assert [(beat["name"], beat["kind"]) for beat in beats] == [("b", "embedding"), ("a", "web")]
+    assert [beat["age_seconds"] for beat in beats] == pytest.approx([3, 60], abs=5)
+
+
+@pytest.mark.django_db
+def test_counting_stops_at_its_bound(monkeypatch):
+    model = EmbeddingModel.objects.create(version="m", arch="a", dim=4, checkpoint="m", sha256="0", state="active")
+    listing = make_listing()
+    for _ in range(4):
+        make_image(listing, data=b"x")
+    monkeypatch.setattr(health_details, "COUNT_LIMIT", 3)
+    assert health_details.queue_counts()["pending"]["upload"] == 3
+    assert health_details.upload_lag([model.pk], timezone.now()) < 60
+
+
+def test_probes_are_only_read(db):
+    assert {Client().post(path).status_code for path in (LIVE, READY)} == {405}

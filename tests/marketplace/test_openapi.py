@@ -1,0 +1,101 @@
+"""The API page is all a developer reads: it is complete, valid, and served from bundled files."""
+
+import re
+
+import pytest
+from django.contrib.staticfiles import finders
+from django.core.management import call_command
+from django.test import Client
+from drf_spectacular.generators import SchemaGenerator
+
+CALLS = {
+    ("/api/v1/token/", "post"),
+    ("/api/v1/listings/", "get"),
+    ("/api/v1/listings/", "post"),
+    ("/api/v1/listings/{listing_id}/", "get"),
+    ("/api/v1/listings/{listing_id}/", "patch"),
+    ("/api/v1/listings/{listing_id}/", "delete"),
+    ("/api/v1/listings/{listing_id}/images/", "post"),
+    ("/api/v1/listings/{listing_id}/images/{image_id}/", "delete"),
+    ("/api/v1/listings/{listing_id}/similar/", "get"),
+    ("/api/v1/search/image/", "post"),
+    ("/api/v1/embeddings/", "post"),
+}
+
+
+@pytest.fixture(scope="module")
+def schema():
+    return SchemaGenerator().get_schema(request=None, public=True)
+
+
+def operations(schema):
+    return {(path, verb): call for path, verbs in schema["paths"].items() for verb, call in verbs.items()}
+
+
+def test_the_schema_is_valid_and_made_without_a_warning(tmp_path):
+    call_command("spectacular", "--validate", "--fail-on-warn", "--file", str(tmp_path / "schema.yml"))
+    assert (tmp_path / "schema.yml").stat().st_size > 10_000
+
+
+def test_every_call_is_there_and_no_other(schema):
+    assert set(operations(schema)) == CALLS
+
+
+def test_every_call_says_what_it_does_and_how_it_refuses(schema):
+    for call in operations(schema).values():
+        assert call["summary"]
+        assert call["tags"]
+        assert {"429", "503"} <= set(call["responses"])
+        assert all(response.get("description") is not None for response in call["responses"].values())
+
+
+def test_writing_calls_say_how_they_refuse_a_stranger(schema):
+    for (path, verb), call in operations(schema).items():
+        if "/listings/" in path and verb != "get":
+            assert "401" in call["responses"], (path, verb)
+
+
+def test_every_filter_is_explained(schema):
+    parameters = {p["name"]: p for p in operations(schema)["/api/v1/listings/", "get"]["parameters"]}
+    assert set(parameters) == {
+        *("q", "category", "min_price", "max_price", "near", "radius_km", "seller", "status"),
+        *("ordering", "limit", "cursor"),
+    }
+    assert all(parameter["description"] for parameter in parameters.values())
+    assert parameters["limit"]["schema"]["maximum"] == 100
+    assert parameters["ordering"]["schema"]["enum"] == ["-created", "price", "-price"]
+
+
+def test_photos_are_sent_as_files(schema):
+    body = operations(schema)["/api/v1/listings/{listing_id}/images/", "post"]["requestBody"]["content"]
+    assert list(body) == ["multipart/form-data"]
+    reference = body["multipart/form-data"]["schema"]["$ref"].rpartition("/")[2]
+    images = schema["components"]["schemas"][reference]["properties"]["images"]
+    assert images["items"] == {"type": "string", "format": "binary"}
+
+
+def test_what_is_read_only_is_not_asked_for(schema):
+    request = schema["components"]["schemas"]["ListingRequest"]["properties"]
+    assert not {"id", "url", "seller", "created_at", "images"} & set(request)
+    assert "currency" in request
+
+
+@pytest.mark.django_db
+def test_the_schema_is_served():
+    response = Client().get("/api/schema/", headers={"Accept": "application/json"})
+    assert response.status_code == 200
+    assert set(response.json()["paths"]) == {path for path, _ in CALLS}
+
+
+@pytest.mark.django_db
+def test_the_page_loads_nothing_from_elsewhere_and_every_file_it_names_is_bundled():
+    html = Client().get("/api/docs/").content.decode()
+    assert "http://" not in html
+    assert "https://" not in html
+    assert "<script>" not in html
+    files = re.findall(r'(?:src|href)="/static/([^"?]+)', html)
+    assert len(files) >= 4
+    assert all(finders.find(file) for file in files)
+    script = re.search(r'src="(/api/docs/\?script=)"', html)
+    assert script
+    assert "SwaggerUIBundle" in Client().get(script[1]).content.decode()
