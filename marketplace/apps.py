@@ -1,4 +1,7 @@
 from django.apps import AppConfig
+from django_structlog.signals import bind_extra_request_finished_metadata
+
+from .logs import add_known_user
 
 
 class MarketplaceConfig(AppConfig):
@@ -6,3 +9,5 @@ class MarketplaceConfig(AppConfig):
 
     def ready(self) -> None:
         from . import checks  # noqa: F401 - registers the system checks
+
+        bind_extra_request_finished_metadata.connect(add_known_user)
