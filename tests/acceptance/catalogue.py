@@ -1,0 +1,67 @@
+"""A catalogue of drawn photos in the shape that `import_catalogue` reads, and questions put to a running site."""
+
+from __future__ import annotations
+
+import csv
+import re
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+from listings.demo.photos import jpeg
+from listings.demo.plan import plan
+from tests.stack import Stack
+
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "clothing"
+UNTHROTTLED = {f"THROTTLE_{scope}": "none" for scope in ("ANON", "USER", "TOKEN", "SEARCH", "UPLOAD")}
+
+PRODUCT = ("id", "product_name", "category", "product_description", "price", "location", "create_time", "seller")
+PHOTO = ("id", "product_id")
+
+
+def draw(folder: Path, listings: int) -> int:
+    """Write Products.csv, Images.csv and images/ below `folder`; how many photos there are."""
+    images = folder / "images"
+    images.mkdir(parents=True)
+    products, photos = [], []
+    for number, listing in enumerate(plan(listings, datetime(2026, 1, 1, tzinfo=UTC))):
+        cells = (listing.title, listing.category, listing.description, f"£{listing.price}", listing.location)
+        products.append((f"drawn-{number}", *cells, "2026-01-01", listing.seller))
+        for photo in listing.photos:
+            name = f"drawn-{len(photos)}"
+            (images / f"{name}.jpg").write_bytes(jpeg(photo))
+            photos.append((name, f"drawn-{number}"))
+    write(folder / "Products.csv", PRODUCT, products)
+    write(folder / "Images.csv", PHOTO, photos)
+    return len(photos)
+
+
+def write(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([header, *rows])
+
+
+def arguments(folder: Path) -> tuple[str, ...]:
+    files = (str(folder / "Products.csv"), str(folder / "Images.csv"))
+    return ("manage.py", "import_catalogue", *files, "--images", str(folder / "images"))
+
+
+def scalar(stack: Stack, sql: str) -> int:
+    """One number from the site's SQLite database, read beside its processes."""
+    with closing(sqlite3.connect(f"file:{stack.var / 'db.sqlite3'}?mode=ro", uri=True, timeout=20)) as connection:
+        return connection.execute(sql).fetchone()[0]
+
+
+def embedded(stack: Stack) -> int:
+    return scalar(stack, "SELECT COUNT(*) FROM recommender_embedding WHERE state = 'done'")
+
+
+def unsettled(stack: Stack) -> int:
+    return scalar(stack, "SELECT COUNT(*) FROM recommender_embedding WHERE state NOT IN ('done', 'rejected')")
+
+
+def inferred(stack: Stack) -> int:
+    """How many photos the workers gave to the model, by their logs."""
+    return sum(int(count) for count in re.findall(r"giving (\d+) photos to the model", stack.log()))
