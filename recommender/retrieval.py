@@ -170,4 +170,4 @@ def hydrate(listing_ids: list[int], ask: Ask) -> dict[int, Listing]:
     if not listing_ids:
         return {}
     rows = matching(Listing.objects.visible_to(ask.viewer), ask.where).filter(pk__in=listing_ids)
-    return {row.pk: row for row in rows.detailed()}
+    return {row.pk: row for row in rows.order_by().detailed()}

@@ -105,22 +105,19 @@ def refusal(description: str) -> OpenApiResponse:
 
 def answer_json(answer: Answer, request: Request, *, explain: bool) -> dict[str, Any]:
     state = answer.state
+    listings = ListingSerializer([one.listing for one in answer.results], many=True, context={"request": request}).data
+    ranked = enumerate(zip(answer.results, listings, strict=True), 1)
     return {
         "request_id": request_id(),
         "model": state.model_version,
         "ranker": answer.ranker,
         "index": {"snapshot": state.snapshot_id, "rows": state.rows, "behind": state.behind},
-        "results": [_result_json(rank, one, request, explain=explain) for rank, one in enumerate(answer.results, 1)],
+        "results": [_result_json(rank, one, listing, explain=explain) for rank, (one, listing) in ranked],
     }
 
 
-def _result_json(rank: int, result: Result, request: Request, *, explain: bool) -> dict[str, Any]:
-    data = {
-        "rank": rank,
-        "listing": ListingSerializer(result.listing, context={"request": request}).data,
-        "score": result.score,
-        "similarity": result.similarity,
-    }
+def _result_json(rank: int, result: Result, listing: dict[str, Any], *, explain: bool) -> dict[str, Any]:
+    data = {"rank": rank, "listing": listing, "score": result.score, "similarity": result.similarity}
     return data | {"reasons": result.reasons} if explain else data
 
 

@@ -96,10 +96,11 @@ def test_what_stopped_passing_since_the_index_was_refreshed_is_dropped(fresh_ind
     assert ids(by_vectors(state, vector(1)[np.newaxis], Ask(where=where))) == [kept.pk]
 
 
+@pytest.mark.parametrize("width", [8, 300], ids=["more than were fetched", "more than were read at first"])
 def test_as_many_results_as_asked_come_whenever_they_exist_however_many_candidates_went_stale(
-    fresh_index, model, monkeypatch, only_similarity
+    fresh_index, model, monkeypatch, only_similarity, width
 ):
-    monkeypatch.setattr("recommender.retrieval.CANDIDATES", 8)
+    monkeypatch.setattr("recommender.retrieval.CANDIDATES", width)
     monkeypatch.setattr("recommender.retrieval.CANDIDATES_PER_RESULT", 1)
     listings = [sell(model, 0.99 - number / 100) for number in range(30)]
     fresh_index.refresh()
