@@ -1,4 +1,4 @@
-"""`python -m benchmarks NAME [--json FILE]`: each benchmark is a module of this package with `run(arguments) -> dict`."""
+"""`python -m benchmarks NAME [--json FILE]`: a benchmark is a module of this package with `run(arguments) -> dict`."""
 
 from __future__ import annotations
 
