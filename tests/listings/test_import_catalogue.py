@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
-from django.db import IntegrityError, connection
+from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from listings.importing import products
+from listings.importing import pictures
 from listings.models import Category, ImportedPhoto, Listing, ListingImage
 from listings.signals import photos_added
 from recommender.models import Embedding, EmbeddingModel
@@ -163,20 +163,27 @@ def test_a_catalogue_that_cannot_be_read_stops_the_command_with_a_sentence(catal
         call_command("import_catalogue", str(tmp_path / "gone.csv"), "b.csv", "--images", str(tmp_path))
 
 
-def test_rows_written_by_someone_else_at_the_same_time_ask_for_another_run(catalogue, monkeypatch):
-    catalogue.write([{}], [])
+def test_a_photo_that_someone_else_imported_at_the_same_time_is_not_made_twice(catalogue, monkeypatch):
+    catalogue.write([{}], [{}, {"id": "photo2"}])
+    catalogue.add_file("photo1.jpg")
+    catalogue.add_file("photo2.jpg")
+    save = pictures.save_photos
 
-    def collide(names):
-        raise IntegrityError
+    def come_second(stored):
+        ImportedPhoto.objects.create(external_id="photo2", listing=Listing.objects.get())
+        return save(stored)
 
-    monkeypatch.setattr(products, "ensure_users", collide)
+    monkeypatch.setattr(pictures, "save_photos", come_second)
     with pytest.raises(CommandError, match="Run the import again"):
         catalogue.run()
+    assert not ListingImage.objects.exists()
+    monkeypatch.setattr(pictures, "save_photos", save)
+    catalogue.run()
+    assert list(ImportedPhoto.objects.values_list("external_id", flat=True)) == ["photo2", "photo1"]
+    assert ListingImage.objects.count() == 1
 
 
 def test_a_listing_deleted_while_its_photos_were_copied_takes_none(catalogue, monkeypatch):
-    from listings.importing import pictures
-
     catalogue.write([{}, {"id": "p2"}], [{}, {"id": "photo2", "product_id": "p2"}])
     catalogue.add_file("photo1.jpg")
     catalogue.add_file("photo2.jpg")
