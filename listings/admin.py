@@ -130,6 +130,5 @@ class ListingAdmin(admin.ModelAdmin):
         self._set_status(request, queryset, Listing.Status.REMOVED)
 
     def _set_status(self, request: HttpRequest, queryset: QuerySet[Listing], status: Listing.Status) -> None:
-        chosen = Listing.objects.filter(pk__in=queryset.order_by().values("pk"))
-        changed = chosen.exclude(status=status).update(status=status, updated_at=timezone.now())
+        changed = queryset.exclude(status=status).update(status=status, updated_at=timezone.now())
         self.message_user(request, f"{changed:,} listing{'' if changed == 1 else 's'} now {status}.", messages.SUCCESS)

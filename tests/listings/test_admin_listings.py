@@ -187,7 +187,6 @@ def test_an_action_changes_the_chosen_listings_only(client, action, before, afte
 
 @pytest.mark.usefixtures("staff")
 def test_an_action_works_on_a_searched_and_filtered_list(client):
-    """The chosen rows arrive as a query with joins and an order, which an UPDATE does not take."""
     listing = make_listing(title="Chair", category="Home / Chairs")
     make_ready_image(listing)
     address = f"{LIST}?q=chair&photos=yes&root={listing.category.parent_id}"
