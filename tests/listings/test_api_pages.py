@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from listings.api.pagination import ORDERINGS, Position
+from listings.api.cursor import ORDERINGS, Position
 from listings.models import Listing
 from tests.factories import api, make_listing, make_user
 
