@@ -79,7 +79,7 @@ def test_explain_adds_reasons_that_sum_to_the_score(chair):
         ({"status": "sold"}, {"throne"}),
         ({"near": "", "category": ""}, {"stool", "bench", "fern"}),
     ],
-    ids=str,
+    ids=lambda value: "-".join(sorted(value)) or "none",
 )
 def test_filters_narrow_the_answer(chair, params, expected):
     make_category("Empty")
