@@ -119,6 +119,22 @@ def test_the_header_of_a_cut_off_picture_is_read_without_decoding_it():
     assert sniff(io.BytesIO(data[: len(data) // 2])).width == 300
 
 
+@pytest.mark.parametrize("fmt", ["JPEG", "PNG", "GIF"])
+def test_sniffing_reads_the_ends_of_a_file_and_not_its_pixels(fmt):
+    class Counted(io.BytesIO):
+        count = 0
+
+        def read(self, *args):
+            data = super().read(*args)
+            self.count += len(data)
+            return data
+
+    noise = Image.effect_noise((1000, 1000), 100)
+    file = Counted(encode(noise, fmt))
+    assert sniff(file).width == 1000
+    assert file.count < 200_000 < len(file.getvalue())
+
+
 @pytest.mark.parametrize("kept", [0.3, 0.6])
 def test_a_gif_that_was_cut_off_in_its_first_frame_is_refused(kept):
     data = encode(scene(3), "GIF")
