@@ -28,11 +28,16 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "marketplace.settings")
 import django  # noqa: E402
 import pytest  # noqa: E402
 import redis  # noqa: E402
+from django.conf import settings  # noqa: E402
 
 from .valkey import Valkey  # noqa: E402
 
 # Here, not by pytest-django: the ini setting, or a variable that xdist's workers inherit, would load the settings
 # before this environment is set.
+if settings.configured:
+    pytest.exit(
+        "unset DJANGO_SETTINGS_MODULE: it loads the settings of a real site before the tests have their own.", 2
+    )
 django.setup()
 os.environ.pop("DJANGO_SETTINGS_MODULE")
 
@@ -62,8 +67,6 @@ def touches_database(item):
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix):
     """A file instead of SQLite's in-memory test database, which threads could not share."""
-    from django.conf import settings
-
     database = settings.DATABASES["default"]
     if database["ENGINE"].endswith("sqlite3"):
         database.setdefault("TEST", {})["NAME"] = str(_var / "test.sqlite3")

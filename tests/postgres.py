@@ -130,8 +130,10 @@ def main(arguments: list[str]) -> int:
     if not command:
         print("Usage: python -m tests.postgres -- COMMAND [ARGUMENT …]", file=sys.stderr)
         return 2
+    # Importing the project's package names its settings; the command decides for itself when to load them.
+    environ = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
     with postgres() as server:
-        return subprocess.run(command, env={**os.environ, "DATABASE_URL": server.url}, check=False).returncode
+        return subprocess.run(command, env={**environ, "DATABASE_URL": server.url}, check=False).returncode
 
 
 if __name__ == "__main__":

@@ -60,7 +60,8 @@ def count(report: Path) -> Count:
 
 
 def execute(run: Run, report: Path, extra: list[str]) -> tuple[Count, int]:
-    environ = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
+    ours = ("DATABASE_URL", "DJANGO_SETTINGS_MODULE")
+    environ = {name: value for name, value in os.environ.items() if name not in ours}
     pytest = [sys.executable, "-m", "pytest", "-rs", f"--junitxml={report}", *run.arguments, *extra]
     wrapped = [sys.executable, "-m", "tests.postgres", "--", *pytest] if run.postgres else pytest
     status = subprocess.run(wrapped, env=environ, stdin=subprocess.DEVNULL, check=False).returncode
