@@ -12,6 +12,7 @@ from listings.uploads import check
 from ml.images import PhotoRefused
 
 from .forms import PHOTO_TYPES
+from .limits import is_too_often
 from .uploading import takes_photos
 
 
@@ -20,6 +21,8 @@ from .uploading import takes_photos
 def photo_search(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         return _page(request)
+    if is_too_often(request, "search"):
+        return _page(request, error="That was very often. Wait a minute, then go on.", status=429)
     photo = next((file for file in request.FILES.getlist("image") if file.size), None)
     if photo is None:
         return _page(request, error="Choose a photo, or take one.", status=400)

@@ -1,5 +1,12 @@
+from __future__ import annotations
+
+from typing import Any
+
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView
+from django.http import HttpRequest, HttpResponse
+
+from .limits import is_too_often
 
 
 class SignInForm(AuthenticationForm):
@@ -13,3 +20,10 @@ class SignInView(LoginView):
     form_class = SignInForm
     template_name = "listings/sign_in.html"
     redirect_authenticated_user = True
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Passwords are not guessed faster here than over the API."""
+        if is_too_often(request, "token"):
+            context = self.get_context_data(form=SignInForm(request), too_often=True)
+            return self.render_to_response(context, status=429)
+        return super().post(request, *args, **kwargs)

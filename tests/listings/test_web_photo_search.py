@@ -1,6 +1,7 @@
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils.safestring import SafeString
+from rest_framework.settings import api_settings
 
 from listings import slots
 from ml.images import PhotoRefused
@@ -62,6 +63,14 @@ def test_a_photo_that_is_too_large_is_refused(client, settings):
     status, page = search(client, photo_file(1))
     assert status == 413
     assert "larger than" in page
+
+
+def test_searching_very_often_has_to_wait(client, monkeypatch):
+    monkeypatch.setitem(api_settings.DEFAULT_THROTTLE_RATES, "search", "1/h")
+    assert search(client, photo_file(1))[0] == 200
+    status, page = search(client, photo_file(1))
+    assert status == 429
+    assert "That was very often." in page
 
 
 def test_a_refusal_by_the_decoder_is_shown_beside_the_field(client):

@@ -1,4 +1,5 @@
 import pytest
+from rest_framework.settings import api_settings
 
 from tests.factories import make_user
 
@@ -40,6 +41,21 @@ def test_what_was_typed_is_kept_but_the_password(client):
     page = sign_in(client, password="battery staple").content.decode()
     assert 'value="mira"' in page
     assert "battery staple" not in page
+
+
+@pytest.mark.usefixtures("mira")
+def test_passwords_are_not_guessed_by_the_dozen(client, monkeypatch):
+    monkeypatch.setitem(api_settings.DEFAULT_THROTTLE_RATES, "token", "2/h")
+    for _ in range(2):
+        assert sign_in(client, password="wrong").status_code == 200
+    response = sign_in(client)
+    assert response.status_code == 429
+    assert "Wait a minute" in response.content.decode()
+
+
+@pytest.mark.usefixtures("mira", "broker_down")
+def test_signing_in_needs_no_broker(client):
+    assert sign_in(client).status_code == 302
 
 
 def test_who_is_signed_in_needs_no_form(client, mira):

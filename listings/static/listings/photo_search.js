@@ -37,7 +37,8 @@ async function search(file) {
     if (!found || (!answer.ok && !refused)) throw new Error(page.querySelector("h1")?.textContent);
     error.textContent = refused;
     results.replaceChildren(...found.childNodes);
-    said.textContent = refused ? "" : "Done.";
+    const cards = results.querySelectorAll(".card").length;
+    said.textContent = cards ? `${cards} listings look like it.` : "";
     if (!refused) results.focus({ preventScroll: true });
   } catch (problem) {
     if (problem.name === "AbortError") return;

@@ -10,7 +10,7 @@ class Item {
     frame.className = "card-photo";
     frame.append(this.preview());
     this.said = document.createElement("p");
-    this.said.textContent = `${(file.size / 1048576).toFixed(1)} MB`;
+    this.said.textContent = file.size < 1e6 ? `${Math.ceil(file.size / 1e3)} kB` : `${(file.size / 1e6).toFixed(1)} MB`;
     this.bar = document.createElement("progress");
     this.bar.max = 1;
     this.bar.hidden = true;
@@ -72,6 +72,7 @@ export class Picker {
     this.said = element.querySelector("[data-picker-said]");
     this.input = element.querySelector('input[type="file"]');
     this.items = [];
+    element.classList.add("is-live");
     this.input.addEventListener("change", () => this.add([...this.input.files]));
     if (this.input.files.length) this.add([...this.input.files]); // a browser that restored the form
   }

@@ -1,0 +1,24 @@
+"""The API's rates, for pages that cost as much as its calls or guard the same secret."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from django.http import HttpRequest
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from listings.api.throttles import FailOpenThrottle
+
+
+class PageThrottle(FailOpenThrottle):
+    def __init__(self, scope: str) -> None:
+        self.scope = scope
+
+    def get_scope(self, request: Request, view: APIView) -> str:
+        return self.scope
+
+
+def is_too_often(request: HttpRequest, scope: str) -> bool:
+    """Whether this caller has used up the rate of this scope, pages and API taken together."""
+    return not PageThrottle(scope).allow_request(cast("Request", request), cast("APIView", None))
