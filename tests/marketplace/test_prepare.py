@@ -91,6 +91,8 @@ class TestStatic:
         settings.STATICFILES_DIRS = [source]
         settings.STATICFILES_FINDERS = ["django.contrib.staticfiles.finders.FileSystemFinder"]
         settings.STATIC_ROOT = tmp_path / "static"
+        hashed = {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"}
+        settings.STORAGES = {**settings.STORAGES, "staticfiles": hashed}
         fresh_finders()
         assert collect_static(settings.STATIC_ROOT)
         assert list(settings.STATIC_ROOT.glob("page.*.css"))
