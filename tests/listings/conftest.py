@@ -1,9 +1,18 @@
 import pytest
 
 from listings import slots
+from listings.api import throttles
 
 
 @pytest.fixture
 def bare_pages(monkeypatch):
     """Pages without what other rooms show in them."""
     monkeypatch.setattr(slots, "_fillers", {})
+
+
+@pytest.fixture
+def closed_breaker():
+    """Throttles ask the cache, even right after a test that took it away."""
+    throttles.breaker.close()
+    yield
+    throttles.breaker.close()

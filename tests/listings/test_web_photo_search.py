@@ -7,7 +7,7 @@ from listings import slots
 from ml.images import PhotoRefused
 from tests.factories import photo_file
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("bare_pages")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("bare_pages", "closed_breaker")]
 
 PAGE = "/search/photo/"
 

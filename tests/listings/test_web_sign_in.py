@@ -3,7 +3,7 @@ from rest_framework.settings import api_settings
 
 from tests.factories import make_user
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("bare_pages")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("bare_pages", "closed_breaker")]
 
 SIGN_IN = "/sign-in/"
 
