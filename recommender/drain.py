@@ -61,7 +61,7 @@ class Burst(Exception):
 
 @dataclass
 class Tally:
-    """What one slice did; `stopped` is the sentence that ended it early."""
+    """What one slice did; `stopped` says why it left work that was there."""
 
     batches: int = 0
     done: int = 0
@@ -98,6 +98,7 @@ class _Slice:
         self._outcomes: deque[bool] = deque(maxlen=BURST_WINDOW)
         self._unready: dict[int, str] = {}
         self._in_flight: list[Batch] = []
+        self._troubled = False
 
     def run(self) -> None:
         try:
@@ -105,7 +106,7 @@ class _Slice:
             for entry in queue.waiting():
                 self._ready(entry.model)  # loading takes longer than a lease may wait
             self._drain()
-            self._note("; ".join(self._unready.values()))
+            self._say(" ".join(self._unready.values()))
         except (StorageTrouble, Burst) as exc:
             _proven.clear()
             self._stop(str(exc))
@@ -119,7 +120,7 @@ class _Slice:
 
     def is_more_pending(self) -> bool:
         """Whether another slice could do more now; after trouble only the sweep rings."""
-        if self.tally.stopped:
+        if self._troubled:
             return False
         return any(entry.model.pk not in self._unready for entry in queue.waiting())
 
@@ -188,12 +189,12 @@ class _Slice:
             )
 
     def _stop(self, sentence: str) -> None:
-        self.tally.stopped = sentence
-        self._note(sentence)
+        self._troubled = True
+        self._say(sentence)
         self._abandon()
 
-    def _note(self, sentence: str) -> None:
-        self._watch.note = sentence
+    def _say(self, sentence: str) -> None:
+        self.tally.stopped = self._watch.note = sentence
         if sentence:
             logger.error("Embedding stops for now. %s", sentence)
 

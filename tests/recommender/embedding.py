@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import itertools
+import os
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.db import connection
 
 from listings.models import Listing, ListingImage
 from recommender import drain
 from recommender.models import Embedding, EmbeddingModel
 from tests.factories import make_image, make_listing
 from tests.fakes import FakeEmbedder
+
+ROOT = Path(__file__).resolve().parents[2]
 
 _serial = itertools.count(1)
 
@@ -65,3 +71,13 @@ def named_files() -> set[str]:
     """Every derivative that a photo row names."""
     names = ListingImage.objects.values_list("clean_file", "thumb_file")
     return {name for pair in names for name in pair if name}
+
+
+def environment(**extra: str) -> dict[str, str]:
+    """The environment of a process that works on this test's database, files and broker."""
+    name = connection.settings_dict["NAME"]
+    if connection.vendor == "sqlite":
+        url = f"sqlite:///{name}"
+    else:
+        url = urlsplit(settings.DATABASE_URL)._replace(path=f"/{name}").geturl()
+    return {**os.environ, "DJANGO_SETTINGS_MODULE": "marketplace.settings", "DATABASE_URL": url, **extra}

@@ -3,37 +3,30 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
-from django.conf import settings
-from django.db import connection
 
 from listings.models import ListingImage
 from recommender.models import Embedding, IndexChange
 from recommender.queue import CRASHED
 from recommender.watchdog import EXIT_CODE
-from tests.recommender.embedding import embed, make_model, make_photos, media_files, named_files, states
+from tests.recommender.embedding import (
+    ROOT,
+    embed,
+    environment,
+    make_model,
+    make_photos,
+    media_files,
+    named_files,
+    states,
+)
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("empty_storage")]
-
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def environment(**extra: str) -> dict[str, str]:
-    """The environment of a process that works on this test's database and files."""
-    name = connection.settings_dict["NAME"]
-    if connection.vendor == "sqlite":
-        url = f"sqlite:///{name}"
-    else:
-        url = urlsplit(settings.DATABASE_URL)._replace(path=f"/{name}").geturl()
-    return {**os.environ, "DJANGO_SETTINGS_MODULE": "marketplace.settings", "DATABASE_URL": url, **extra}
 
 
 def start_worker(fault: str, sha256: str = "", **extra: str) -> subprocess.Popen:

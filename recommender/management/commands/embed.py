@@ -47,7 +47,7 @@ class Command(BaseCommand):
 
     def _drain(self) -> None:
         tally = drain.embed_pending(slice_seconds=1)
-        if tally.stopped:
+        if tally.stopped and not tally.batches:
             raise CommandError(tally.stopped)
         if not tally.batches:  # what is left is leased to others
             time.sleep(POLL)

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
+
+from recommender import registry
+from recommender.registry import ModelNotReady
+from tests.fakes import FakeEmbedder
+from tests.recommender.embedding import bulk_photos, make_model, make_photos, states
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("empty_storage")]
+
+
+@pytest.fixture
+def fake_models(monkeypatch):
+    embedder = FakeEmbedder()
+    monkeypatch.setattr(registry, "load_or_build", lambda model: embedder)
+    return embedder
+
+
+def test_embedding_here_needs_no_broker(fake_models, broker_down):
+    make_model()
+    make_photos(20)
+    call_command("embed", "--here")
+    assert states() == {"done": 20}
+
+
+def test_embedding_here_queues_what_was_missing(fake_models):
+    make_photos(2)
+    make_model()
+    call_command("embed", "--here")
+    assert states() == {"done": 2}
+
+
+def test_it_rings_and_says_how_many_wait(broker, capsys):
+    make_model()
+    bulk_photos(3)
+    broker.flushall()
+    call_command("embed")
+    assert "3 photos wait" in capsys.readouterr().out
+    assert broker.llen("embedding") == 1
+
+
+def test_waiting_returns_when_nothing_is_left(capsys):
+    make_model()
+    call_command("embed", "--wait")
+    assert "No embedding worker is running" in capsys.readouterr().err
+
+
+def test_without_a_model_it_says_what_to_do():
+    with pytest.raises(CommandError, match="models register"):
+        call_command("embed")
+
+
+def test_a_model_that_is_not_ready_ends_the_command_with_its_sentence(monkeypatch):
+    def load(model):
+        raise ModelNotReady("The weights are missing.")
+
+    monkeypatch.setattr(registry, "load_or_build", load)
+    make_model()
+    bulk_photos(1)
+    with pytest.raises(CommandError, match="The weights are missing"):
+        call_command("embed", "--here")

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from recommender.heartbeat import Heart
+from recommender.models import Heartbeat
+from recommender.watchdog import Watch
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def heart():
+    heart = Heart("embedding", lambda: {"doing": "waiting"}, period=0.05)
+    yield heart
+    heart.stop()
+
+
+def eventually(check, seconds: float = 5.0) -> None:
+    until = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < until, "It did not happen in time."
+        time.sleep(0.02)
+
+
+def rename(old: str, new: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"ALTER TABLE {old} RENAME TO {new}")
+
+
+def test_a_heart_says_who_it_is_and_what_it_does(heart):
+    heart.start()
+    eventually(Heartbeat.objects.exists)
+    beat = Heartbeat.objects.get()
+    assert (beat.kind, beat.detail["pid"], beat.detail["doing"]) == ("embedding", os.getpid(), "waiting")
+    assert abs((timezone.now() - beat.seen_at).total_seconds()) < 5
+
+
+def test_a_heart_goes_on_beating_in_one_row(heart):
+    heart.start()
+    eventually(Heartbeat.objects.exists)
+    first = Heartbeat.objects.get().seen_at
+    eventually(lambda: Heartbeat.objects.get().seen_at > first)
+
+
+def test_a_heart_outlives_trouble_with_the_database(heart):
+    heart.start()
+    eventually(Heartbeat.objects.exists)
+    rename("recommender_heartbeat", "away")
+    try:
+        time.sleep(0.2)
+    finally:
+        rename("away", "recommender_heartbeat")
+    back = timezone.now()
+    eventually(lambda: Heartbeat.objects.get().seen_at > back)
+
+
+def test_a_worker_that_ends_in_order_takes_its_row_away(heart):
+    heart.start()
+    eventually(Heartbeat.objects.exists)
+    heart.stop()
+    assert not Heartbeat.objects.exists()
+
+
+def test_a_watch_describes_what_the_worker_does():
+    watch = Watch()
+    assert watch.describe() == {"doing": "waiting", "note": ""}
+    watch.begin(30, list)
+    assert watch.describe()["doing"] == "embedding"
+    watch.end()
+    assert watch.describe()["doing"] == "waiting"

@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
+
+from recommender import registry, sweep
+from recommender.models import Embedding, EmbeddingModel, IndexHead, IndexSnapshot
+from recommender.registry import ModelNotReady, RegistryError
+from tests.recommender.embedding import bulk_photos, make_model
+from tests.untrained import untrained_model_dir
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def models_root(settings, tmp_path):
+    """MODELS_ROOT with the untrained export in it, and leave to use it."""
+    settings.MODELS_ROOT = tmp_path
+    settings.EMBEDDER_CACHE = untrained_model_dir().parent / "openvino"
+    settings.EMBEDDER_WEIGHTS = "untrained"
+    (tmp_path / "untrained").symlink_to(untrained_model_dir())
+    return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def nothing_loaded():
+    registry._loaded.clear()
+    yield
+    registry._loaded.clear()
+
+
+def embedded_by(model: EmbeddingModel) -> None:
+    sweep.insert_missing(model)
+    Embedding.objects.filter(model=model).update(state="done", vector=b"\0\0")
+
+
+def test_a_registered_model_carries_its_recipe(models_root):
+    model = registry.register("untrained", "untrained")
+    assert (model.arch, model.dim, model.state) == ("resnet50", 1000, "candidate")
+    assert model.recipe["weights"] == "untrained"
+    assert registry.directory_of(model) == models_root / "untrained"
+    assert registry.register("untrained", "untrained") == model
+
+
+def test_untrained_weights_need_leave_to_be_registered(settings, models_root):
+    settings.EMBEDDER_WEIGHTS = ""
+    with pytest.raises(RegistryError, match="EMBEDDER_WEIGHTS=untrained"):
+        registry.register("untrained", "untrained")
+
+
+def test_untrained_weights_need_leave_to_be_loaded(settings, models_root):
+    model = registry.register("untrained", "untrained")
+    settings.EMBEDDER_WEIGHTS = ""
+    with pytest.raises(ModelNotReady, match="EMBEDDER_WEIGHTS=untrained"):
+        registry.load_embedder(model)
+    with pytest.raises(ModelNotReady, match="EMBEDDER_WEIGHTS=untrained"):
+        registry.load_or_build(model)
+
+
+def test_a_directory_of_another_version_is_refused(models_root):
+    (models_root / "mine").symlink_to(untrained_model_dir())
+    with pytest.raises(RegistryError, match="of version untrained"):
+        registry.register("mine", "untrained")
+
+
+def test_a_version_that_exists_with_other_weights_is_refused(models_root):
+    make_model("candidate", version="untrained")
+    with pytest.raises(RegistryError, match="other weights"):
+        registry.register("untrained", "untrained")
+
+
+def test_weights_that_cannot_be_exported_are_told_in_one_sentence(models_root):
+    with pytest.raises(RegistryError, match="cannot be exported"):
+        registry.register("odd", "nonsense")
+    assert not EmbeddingModel.objects.exists()
+
+
+def test_an_embedder_is_loaded_once_a_process_and_embeds(models_root):
+    model = registry.register("untrained", "untrained")
+    embedder = registry.load_embedder(model)
+    assert registry.load_embedder(model) is embedder
+    vectors = embedder.embed(np.zeros((1, embedder.size, embedder.size, 3), np.uint8))
+    assert vectors.shape == (1, model.dim)
+
+
+def test_missing_files_are_not_ready_in_a_web_process(models_root):
+    model = registry.register("untrained", "untrained")
+    (models_root / "untrained").unlink()
+    with pytest.raises(ModelNotReady, match="holds no model"):
+        registry.load_embedder(model)
+
+
+def test_files_of_other_weights_are_not_ready(models_root):
+    model = registry.register("untrained", "untrained")
+    model.sha256 = "1" * 64
+    with pytest.raises(ModelNotReady, match="other weights"):
+        registry.load_embedder(model)
+
+
+def test_damaged_files_are_not_ready(models_root):
+    model = registry.register("untrained", "untrained")
+    (models_root / "untrained").unlink()
+    shutil.copytree(untrained_model_dir(), models_root / "untrained")
+    with (models_root / "untrained" / "embedder.bin").open("r+b") as file:
+        file.write(b"damage")
+    with pytest.raises(ModelNotReady, match="damaged"):
+        registry.load_embedder(model)
+
+
+def test_a_worker_makes_missing_untrained_weights_again(models_root):
+    model = registry.register("untrained", "untrained")
+    (models_root / "untrained").unlink()
+    assert registry.load_or_build(model).dim == model.dim
+    assert (models_root / "untrained" / "recipe.json").exists()
+
+
+def test_the_first_model_is_activated_at_once():
+    bulk_photos(2)
+    model = make_model("candidate")
+    registry.activate(model)
+    assert registry.active_model() == model
+    model.refresh_from_db()
+    assert model.activated_at is not None
+
+
+def test_no_active_model_is_none():
+    assert registry.active_model() is None
+
+
+def test_activation_refuses_a_model_with_missing_rows():
+    """Hazard 3: a photo saved while the model was registered has no queue row, so nothing is pending."""
+    old, new = make_model(), make_model("backfilling")
+    bulk_photos(3)
+    embedded_by(new)
+    Embedding.objects.filter(model=new).order_by("pk").last().delete()
+    with pytest.raises(RegistryError, match="1 photos are not embedded"):
+        registry.activate(new)
+    assert registry.active_model() == old
+    sweep.sweep()
+    embedded_by(new)
+    registry.activate(new)
+    assert registry.active_model() == new
+
+
+def test_activation_refuses_a_candidate_while_another_model_answers():
+    old, new = make_model(), make_model("candidate")
+    with pytest.raises(RegistryError, match="backfill"):
+        registry.activate(new)
+    assert registry.active_model() == old
+
+
+def test_the_replaced_model_stays_on_standby_and_can_come_back():
+    """Hazard 4."""
+    old, new = make_model(), make_model("backfilling")
+    registry.activate(new)
+    old.refresh_from_db()
+    assert old.state == "standby"
+    upload = bulk_photos(1, source="upload")[0]
+    assert Embedding.objects.filter(image=upload).count() == 2
+    embedded_by(old)
+    registry.activate(old)
+    assert registry.active_model() == old
+
+
+def test_the_head_moves_to_the_snapshot_of_the_activated_model():
+    old, new = make_model(), make_model("backfilling")
+    first, second = (
+        IndexSnapshot.objects.create(model=model, directory=model.version, position="0", state="published")
+        for model in (old, new)
+    )
+    IndexHead.objects.update(snapshot=first)
+    registry.activate(new)
+    assert IndexHead.objects.get().snapshot == second
+
+
+def test_only_a_candidate_is_backfilled():
+    model = make_model("candidate")
+    registry.backfill(model)
+    model.refresh_from_db()
+    assert model.state == "backfilling"
+    with pytest.raises(RegistryError, match="Only a candidate"):
+        registry.backfill(model)
+
+
+class TestCommand:
+    def test_registers_and_activates(self, models_root, capsys):
+        call_command("models", "register", "--weights", "untrained", "--activate")
+        assert registry.active_model().version == "untrained"
+        call_command("models", "list")
+        assert "untrained" in capsys.readouterr().out
+
+    def test_refuses_untrained_weights_without_leave(self, settings, models_root):
+        settings.EMBEDDER_WEIGHTS = ""
+        with pytest.raises(CommandError, match="EMBEDDER_WEIGHTS=untrained"):
+            call_command("models", "register", "--weights", "untrained")
+
+    def test_names_the_models_there_are(self):
+        make_model(version="first")
+        with pytest.raises(CommandError, match="there are: first"):
+            call_command("models", "activate", "second")
