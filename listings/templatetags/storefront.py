@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from django import template
 from django.conf import settings
 from django.template import Context
+from django.utils import timezone
 from django.utils.safestring import SafeString
+from django.utils.timesince import timesince
 
 from listings import slots
 from listings.models import Listing, ListingImage
@@ -50,6 +53,14 @@ def site_name() -> str:
 def lead_photo(listing: Listing) -> ListingImage | None:
     """The first photo that can be shown; costs no query where `images` are prefetched."""
     return next((image for image in listing.images.all() if image.thumb_file), None)
+
+
+@register.filter
+def ago(moment: datetime) -> str:
+    """ "just now", "5 minutes ago", "2 weeks ago"."""
+    if timezone.now() - moment < timedelta(minutes=1):
+        return "just now"
+    return f"{timesince(moment, depth=1)} ago"
 
 
 @register.filter

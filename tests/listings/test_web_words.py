@@ -1,11 +1,13 @@
 """How a listing is put into words, wherever it is shown."""
 
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from django.utils import timezone
 
 from listings.models import Listing, ListingImage
-from listings.templatetags.storefront import lead_photo, photo_alt, photo_summary, price, status_words
+from listings.templatetags.storefront import ago, lead_photo, photo_alt, photo_summary, price, status_words
 from tests.factories import make_image, make_listing, make_ready_image
 
 
@@ -27,6 +29,18 @@ def test_a_price_reads_as_people_say_it(amount, words):
 def test_a_currency_without_a_sign_is_named(settings):
     settings.MARKETPLACE_CURRENCY = "CHF"
     assert price(Decimal(5)) == "CHF 5"
+
+
+@pytest.mark.parametrize(
+    ("age", "words"),
+    [
+        (timedelta(seconds=30), "just now"),
+        (timedelta(minutes=5), "5\xa0minutes ago"),
+        (timedelta(days=15), "2\xa0weeks ago"),
+    ],
+)
+def test_an_age_is_told_in_one_unit(age, words):
+    assert ago(timezone.now() - age) == words
 
 
 @pytest.mark.parametrize(("position", "words"), [(0, "Red chair"), (2, "Red chair, photo 3")])
