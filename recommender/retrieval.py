@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,7 +21,7 @@ from recommender.filters import matching
 from recommender.index import Candidates, Where
 from recommender.models import Embedding
 from recommender.ranking.explanation import Reason, explain
-from recommender.ranking.features import Query, features
+from recommender.ranking.features import Query, features, vector_distance
 from recommender.ranking.linear import rank
 from recommender.ranking.versions import Ranker, active_ranker
 
@@ -121,6 +121,8 @@ def _answer(
     seen = set(exclude)
     while len(results) < ask.limit:
         found = state.search(vectors, width, ask.where, seen)
+        if len(seen) == len(exclude) and len(found):
+            query = replace(query, farthest=float(vector_distance(found.similarity[-1:])[0]))
         close = found.take(np.flatnonzero(found.similarity >= ask.min_similarity))
         results.extend(_ranked(close, ask, query, ranker, ask.limit - len(results)))
         if len(close) < width:

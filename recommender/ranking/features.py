@@ -5,6 +5,7 @@ A value that is not known on either side is neutral (0.5): it neither lifts nor 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -25,12 +26,17 @@ SECONDS_PER_DAY = 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What the candidates are compared with. `now` is in epoch seconds, `point` in degrees on the 1 km grid."""
+    """What the candidates are compared with.
+
+    `now` is in epoch seconds, `point` in degrees on the 1 km grid; `farthest` is the distance between unit vectors at
+    which a candidate no longer looks alike: that of the last one retrieved (`vector_distance` of its cosine).
+    """
 
     now: float
     category: str | None = None
     price: float | None = None
     point: tuple[float, float] | None = None
+    farthest: float = math.sqrt(2)
 
 
 def features(candidates: Candidates, query: Query, paths: Mapping[int, str]) -> dict[str, Floats]:
@@ -39,13 +45,27 @@ def features(candidates: Candidates, query: Query, paths: Mapping[int, str]) -> 
     `paths` maps category ids to paths; an id it lacks counts as no category. Returns float64[n] in [0, 1] by name.
     """
     return {
-        "similarity": np.clip(candidates.similarity.astype(np.float64), 0.0, 1.0),
+        "similarity": visual_closeness(candidates.similarity, query.farthest),
         "category": category_closeness(candidates.category, query.category, paths),
         "price": price_closeness(candidates.price, query.price),
         "distance": distance_closeness(distances_km(candidates, query.point)),
         "age": freshness(candidates.created, query.now),
         "photos": np.clip(candidates.photos / ENOUGH_PHOTOS, 0.0, 1.0).astype(np.float64),
     }
+
+
+def visual_closeness(similarity: NDArray[np.floating], farthest: float) -> Floats:
+    """1 for the same picture, NEUTRAL at the farthest candidate, linear between. float[n] cosines to float64[n].
+
+    Cosines of one model may all lie within a thousandth of each other, of another between 0 and 1; measured by the
+    candidates themselves, a picture that is almost the same stands out under either.
+    """
+    return np.clip(1.0 - (1.0 - NEUTRAL) * vector_distance(similarity) / max(farthest, 1e-6), 0.0, 1.0)
+
+
+def vector_distance(similarity: NDArray[np.floating]) -> Floats:
+    """Euclidean distance of two unit vectors by their cosine: sqrt(2 - 2 cos)."""
+    return np.sqrt(np.maximum(2.0 - 2.0 * similarity.astype(np.float64), 0.0))
 
 
 def category_closeness(category: NDArray[np.integer], wanted: str | None, paths: Mapping[int, str]) -> Floats:

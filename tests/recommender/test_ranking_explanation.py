@@ -29,7 +29,7 @@ def test_reasons_add_up_to_the_score_and_speak_of_the_candidate_they_belong_to()
         "age": "listed 3 days ago",
         "photos": "1 photo",
     }
-    assert reasons["similarity"]["value"] == pytest.approx(0.93)
+    assert reasons["similarity"]["value"] == pytest.approx(1 - math.sqrt(0.14) / (2 * math.sqrt(2)))
     assert reasons["category"]["weight"] == DEFAULT_WEIGHTS["category"]
     total = sum(DEFAULT_WEIGHTS.values())
     assert reasons["category"]["contribution"] == pytest.approx(DEFAULT_WEIGHTS["category"] / total)

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,10 +21,29 @@ def one(name: str, query: Query, **entry) -> float:
 
 
 @pytest.mark.parametrize(
-    ("cosine", "value"), [(1.0, 1.0), (0.25, 0.25), (0.0, 0.0), (-0.5, 0.0), (1.0001, 1.0)], ids=str
+    ("cosine", "farthest", "value"),
+    [
+        (1.0, 1.0, 1.0),
+        (0.5, 1.0, NEUTRAL),
+        (0.5, 2.0, 0.75),
+        (0.0, math.sqrt(2), NEUTRAL),
+        (-1.0, 0.5, 0.0),
+        (1.0001, 1.0, 1.0),
+        (1.0, 0.0, 1.0),
+        (0.9, 0.0, 0.0),
+    ],
+    ids=str,
 )
-def test_similarity_is_the_cosine_kept_within_0_and_1(cosine, value):
-    assert one("similarity", Query(now=0), similarity=cosine) == pytest.approx(value)
+def test_similarity_is_one_for_the_same_picture_and_neutral_at_the_farthest_candidate(cosine, farthest, value):
+    assert one("similarity", Query(now=0, farthest=farthest), similarity=cosine) == pytest.approx(value)
+
+
+def test_an_almost_identical_picture_stands_out_even_where_all_cosines_are_close_to_one():
+    """As under an untrained model: a copy at 0.99997, its neighbours from 0.9997 down to 0.9985."""
+    found = candidates({"similarity": 0.99997}, {"similarity": 0.9997, "photos": 9, "created": 0})
+    values = features(found, Query(now=0, farthest=math.sqrt(2 - 2 * 0.9985)), PATHS)
+    ranking = rank(values, DEFAULT_WEIGHTS, found.listing)
+    assert ranking.score[0] > ranking.score[1]
 
 
 @pytest.mark.parametrize(
@@ -106,6 +126,7 @@ QUERY = st.builds(
     category=st.none() | st.sampled_from(list(PATHS.values())),
     price=MAYBE_PRICE,
     point=st.none() | POINT,
+    farthest=st.floats(1, 2),
 )
 
 
@@ -125,7 +146,7 @@ def slow(entry: dict, query: Query) -> dict[str, float]:
     if query.point is not None:
         distance = math.exp(-math.log(2) * distance_km(query.point, (entry["latitude"], entry["longitude"])) / 20)
     return {
-        "similarity": min(1.0, max(0.0, entry["similarity"])),
+        "similarity": 1 - math.sqrt(2 - 2 * entry["similarity"]) / 2 / query.farthest,
         "category": category,
         "price": price,
         "distance": distance,
@@ -145,7 +166,7 @@ def test_the_arrays_equal_the_slow_obvious_version_and_stay_within_0_and_1(entri
 
 @given(ENTRY, QUERY, st.floats(0, 1e6), st.floats(0, 1e6))
 def test_a_price_nearer_to_the_wanted_one_never_ranks_lower(entry, query, wanted, other):
-    query = Query(query.now, query.category, wanted, query.point)
+    query = replace(query, price=wanted)
     halfway = (wanted + other) / 2
     near, far = features(candidates(entry | {"price": halfway}, entry | {"price": other}), query, PATHS)["price"]
     assert near >= far

@@ -16,7 +16,7 @@ def ranked(weights, *entries):
 
 def test_the_score_is_the_weighted_mean_of_the_features():
     result = ranked({"similarity": 3, "photos": 1}, {"similarity": 0.5, "photos": 4})
-    assert result.score[0] == pytest.approx((3 * 0.5 + 1 * 1.0) / 4)
+    assert result.score[0] == pytest.approx((3 * (1 - 1 / (2 * math.sqrt(2))) + 1 * 1.0) / 4)
 
 
 def test_a_perfect_candidate_scores_one():
