@@ -6,7 +6,6 @@ import stops at the first that is missing. Networks and transforms need none of 
 
 from __future__ import annotations
 
-import sys
 from types import ModuleType
 
 import torch
@@ -26,15 +25,9 @@ def import_torchvision() -> ModuleType:
     except RuntimeError as exc:
         if "torchvision::nms" not in str(exc):
             raise
-        _forget_half_import()
         _register_schemas()
         import torchvision
     return torchvision
-
-
-def _forget_half_import() -> None:
-    for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
-        del sys.modules[name]
 
 
 def _register_schemas() -> None:
