@@ -14,7 +14,7 @@ help: ## this list
 
 setup: $(DEVELOPMENT) ## the environment in .venv, for running and testing; afterwards nothing needs the network
 
-run: $(RUNTIME) ## the whole site on http://127.0.0.1:8000 (PORT, VAR_DIR, DATABASE_URL, REDIS_URL change what it uses)
+run: $(RUNTIME) ## the whole site on http://127.0.0.1:8000 (PORT, VAR_DIR, DATABASE_URL, REDIS_URL, DEMO=0 change it)
 	@$(PY) -m marketplace.supervisor
 
 test: $(DEVELOPMENT) ## every test: SQLite, then PostgreSQL, then the whole stack

@@ -6,7 +6,8 @@
         stack.kill("embedding-1")  # kill -9; the supervisor starts another
         stack.wait_for(lambda: ..., "every photo is embedded")
 
-With `own_broker` the test owns the broker and can take it away: `stack.broker.stop()`, `stack.broker.start()`.
+`demo` is how many listings the first start draws. With `own_broker` the test owns the broker and can take it away:
+`stack.broker.stop()`, `stack.broker.start()`.
 When a start or a wait fails, the exception carries the end of the log of every process.
 """
 
@@ -18,7 +19,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -52,14 +52,14 @@ class Stack:
         embedding: int = 1,
         database_url: str = "",
         own_broker: bool = False,
-        demo: bool = False,
+        demo: int = 0,
         environ: Mapping[str, str] | None = None,
     ) -> None:
         self.var = var
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log_file = var.with_name(f"{var.name}.log")
-        self.broker = Valkey(Path(tempfile.mkdtemp(prefix="mp-broker-")) / "valkey.sock") if own_broker else None
+        self.broker = Valkey(var.with_name(f"{var.name}.sock")) if own_broker else None
         self.environ = {
             **{name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ},
             "VAR_DIR": str(var),
@@ -67,7 +67,7 @@ class Stack:
             "WEB_PROCESSES": str(web),
             "EMBEDDING_PROCESSES": str(embedding),
             "ADMIN_PASSWORD": PASSWORD,
-            "DEMO": "1" if demo else "0",
+            "DEMO": str(demo),
             **({"DATABASE_URL": database_url} if database_url else {}),
             **({"REDIS_URL": self.broker.url} if self.broker else {}),
             **(environ or {}),

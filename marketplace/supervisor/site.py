@@ -24,7 +24,7 @@ class Site:
     embedding_processes: int
     stop_grace: float
     log_level: str
-    demo: bool
+    demo: int  # listings the first start draws
     redis_url: str  # empty: start a private broker
     environ: Mapping[str, str]
 
@@ -37,7 +37,7 @@ class Site:
             embedding_processes=whole_number(environ, "EMBEDDING_PROCESSES", 1, 64),
             stop_grace=float(whole_number(environ, "WORKER_STOP_GRACE_SECONDS", 30, 3600)),
             log_level=environ.get("LOG_LEVEL") or "WARNING",
-            demo=environ.get("DEMO", "1") != "0",
+            demo=whole_number(environ, "DEMO", 208, 100_000, least=0),
             redis_url=environ.get("REDIS_URL", ""),
             environ=environ,
         )
@@ -66,12 +66,12 @@ class Site:
         }
 
 
-def whole_number(environ: Mapping[str, str], name: str, default: int, most: int) -> int:
+def whole_number(environ: Mapping[str, str], name: str, default: int, most: int, least: int = 1) -> int:
     text = environ.get(name) or str(default)
     try:
         value = int(text)
     except ValueError:
-        value = 0
-    if not 1 <= value <= most:
-        raise CannotStart(f"{name} is '{text}'; it must be a whole number from 1 to {most}.")
+        value = least - 1
+    if not least <= value <= most:
+        raise CannotStart(f"{name} is '{text}'; it must be a whole number from {least} to {most}.")
     return value

@@ -66,7 +66,7 @@ class Supervisor:
         """Fill an empty site while it already answers; a run that was interrupted is finished by the next one."""
         if self.site.demo and self.home.demo_is_wanted() and not self._stop_asked:
             self.console.say("drawing the demo catalogue; the site fills while you look.")
-            if self._run_to_end(roles.manage("demo", "demo")) == 0:
+            if self._run_to_end(roles.manage("demo", "demo", f"--listings={self.site.demo}")) == 0:
                 self.home.demo_is_done()
             elif not self._stop_asked:
                 self.console.say("the demo catalogue is not finished; the next start goes on with it.")

@@ -90,8 +90,9 @@ def test_a_killed_supervisor_leaves_no_orphan(new_stack):
 
 
 def test_the_demo_catalogue_is_drawn_once_while_the_site_answers(new_stack):
-    stack = new_stack(demo=True).start()
+    stack = new_stack(demo=24).start()
     stack.wait_for(lambda: (stack.var / "demo").read_text() == "done\n", "the demo is drawn", timeout=120)
+    assert "Demo catalogue: 24 listings" in stack.log()
     assert stack.visitor().get("/api/v1/listings/").expect(200).json()["results"]
     stack.stop()
     stack.start()

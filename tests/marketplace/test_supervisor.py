@@ -52,6 +52,11 @@ class TestSite:
         with pytest.raises(CannotStart, match=f"{name} is '{value}'"):
             site(**{name: value})
 
+    def test_draws_a_demo_of_the_size_asked_for_or_none(self):
+        assert (site().demo, site(DEMO=0).demo, site(DEMO=24).demo) == (208, 0, 24)
+        with pytest.raises(CannotStart, match="DEMO is 'yes'; it must be a whole number from 0 to 100000"):
+            site(DEMO="yes")
+
     def test_gives_children_untrained_weights_only_where_nothing_else_was_chosen(self):
         assert site().child_environment()["EMBEDDER_WEIGHTS"] == "untrained"
         assert site(EMBEDDER_WEIGHTS="imagenet").child_environment()["EMBEDDER_WEIGHTS"] == "imagenet"
