@@ -35,6 +35,16 @@ class Category(models.Model):
     def __str__(self) -> str:
         return self.path
 
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Keep the materialised path true, for this row and for everything below it."""
+        old, self.path = self.path, self.expected_path()
+        super().save(*args, **kwargs)
+        if old and old != self.path:
+            below = list(Category.objects.filter(path__startswith=old + SEPARATOR))
+            for child in below:
+                child.path = self.path + child.path[len(old) :]
+            Category.objects.bulk_update(below, ["path"])
+
     def clean(self) -> None:
         if SEPARATOR in self.name:
             raise ValidationError({"name": f"A name may not contain '{SEPARATOR}': it separates levels."})
@@ -46,16 +56,6 @@ class Category(models.Model):
         clash = Category.objects.filter(path=self.expected_path()).exclude(pk=self.pk)
         if clash.exists():
             raise ValidationError({"name": f"'{self.expected_path()}' exists already."})
-
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        """Keep the materialised path true, for this row and for everything below it."""
-        old, self.path = self.path, self.expected_path()
-        super().save(*args, **kwargs)
-        if old and old != self.path:
-            below = list(Category.objects.filter(path__startswith=old + SEPARATOR))
-            for child in below:
-                child.path = self.path + child.path[len(old) :]
-            Category.objects.bulk_update(below, ["path"])
 
     def expected_path(self) -> str:
         return f"{self.parent.path}{SEPARATOR}{self.name}" if self.parent else self.name
@@ -73,9 +73,9 @@ class Listing(models.Model):
         REMOVED = "removed"
 
     seller = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="listings")
-    external_id = models.CharField(
+    external_id = models.CharField(  # NULL keeps "no id" out of the unique index
         max_length=64, null=True, blank=True, unique=True, help_text="The row's id in the catalogue it came from."
-    )  # noqa: DJ001 - NULL keeps "no id" out of the unique index
+    )
     title = models.CharField(max_length=200)
     description = models.TextField(blank=True, max_length=10_000)
     price = models.DecimalField(
@@ -98,7 +98,9 @@ class Listing(models.Model):
             models.Index(fields=["status", "price", "id"], name="listing_status_price"),
         ]
         constraints = [
-            models.CheckConstraint(condition=Q(price__isnull=True) | Q(price__gte=0), name="listing_price_not_negative"),
+            models.CheckConstraint(
+                condition=Q(price__isnull=True) | Q(price__gte=0), name="listing_price_not_negative"
+            ),
             models.CheckConstraint(
                 condition=Q(latitude__isnull=True, longitude__isnull=True)
                 | Q(latitude__range=(-90, 90), longitude__range=(-180, 180)),
@@ -109,14 +111,14 @@ class Listing(models.Model):
     def __str__(self) -> str:
         return self.title
 
+    def get_absolute_url(self) -> str:
+        return reverse("listing", args=[self.pk])
+
     def clean(self) -> None:
         if (self.latitude is None) != (self.longitude is None):
             raise ValidationError("Give both latitude and longitude, or neither.")
         if self.price is not None and self.price < 0:
             raise ValidationError({"price": "A price cannot be negative."})
-
-    def get_absolute_url(self) -> str:
-        return reverse("listing", args=[self.pk])
 
     @property
     def point(self) -> tuple[float, float] | None:

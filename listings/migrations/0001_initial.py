@@ -3,13 +3,13 @@
 import django.core.validators
 import django.db.models.deletion
 import django.utils.timezone
-import listings.models
 from django.conf import settings
 from django.db import migrations, models
 
+import listings.models
+
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
@@ -18,78 +18,182 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name='Category',
+            name="Category",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=120)),
-                ('path', models.CharField(editable=False, max_length=500, unique=True)),
-                ('parent', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='children', to='listings.category')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=120)),
+                ("path", models.CharField(editable=False, max_length=500, unique=True)),
+                (
+                    "parent",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="children",
+                        to="listings.category",
+                    ),
+                ),
             ],
             options={
-                'verbose_name_plural': 'categories',
-                'ordering': ['path'],
+                "verbose_name_plural": "categories",
+                "ordering": ["path"],
             },
         ),
         migrations.CreateModel(
-            name='Listing',
+            name="Listing",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('external_id', models.CharField(blank=True, help_text="The row's id in the catalogue it came from.", max_length=64, null=True, unique=True)),
-                ('title', models.CharField(max_length=200)),
-                ('description', models.TextField(blank=True, max_length=10000)),
-                ('price', models.DecimalField(blank=True, decimal_places=2, help_text='Empty: not stated. 0: free.', max_digits=12, null=True)),
-                ('location', models.CharField(blank=True, max_length=120)),
-                ('latitude', models.FloatField(blank=True, null=True, validators=[django.core.validators.MinValueValidator(-90), django.core.validators.MaxValueValidator(90)])),
-                ('longitude', models.FloatField(blank=True, null=True, validators=[django.core.validators.MinValueValidator(-180), django.core.validators.MaxValueValidator(180)])),
-                ('status', models.CharField(choices=[('draft', 'Draft'), ('active', 'Active'), ('sold', 'Sold'), ('removed', 'Removed')], default='active', max_length=8)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('category', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='listings', to='listings.category')),
-                ('seller', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='listings', to=settings.AUTH_USER_MODEL)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "external_id",
+                    models.CharField(
+                        blank=True,
+                        help_text="The row's id in the catalogue it came from.",
+                        max_length=64,
+                        null=True,
+                        unique=True,
+                    ),
+                ),
+                ("title", models.CharField(max_length=200)),
+                ("description", models.TextField(blank=True, max_length=10000)),
+                (
+                    "price",
+                    models.DecimalField(
+                        blank=True, decimal_places=2, help_text="Empty: not stated. 0: free.", max_digits=12, null=True
+                    ),
+                ),
+                ("location", models.CharField(blank=True, max_length=120)),
+                (
+                    "latitude",
+                    models.FloatField(
+                        blank=True,
+                        null=True,
+                        validators=[
+                            django.core.validators.MinValueValidator(-90),
+                            django.core.validators.MaxValueValidator(90),
+                        ],
+                    ),
+                ),
+                (
+                    "longitude",
+                    models.FloatField(
+                        blank=True,
+                        null=True,
+                        validators=[
+                            django.core.validators.MinValueValidator(-180),
+                            django.core.validators.MaxValueValidator(180),
+                        ],
+                    ),
+                ),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[("draft", "Draft"), ("active", "Active"), ("sold", "Sold"), ("removed", "Removed")],
+                        default="active",
+                        max_length=8,
+                    ),
+                ),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                (
+                    "category",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="listings",
+                        to="listings.category",
+                    ),
+                ),
+                (
+                    "seller",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="listings",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-created_at', '-id'],
+                "ordering": ["-created_at", "-id"],
             },
         ),
         migrations.CreateModel(
-            name='ListingImage',
+            name="ListingImage",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('original', models.FileField(max_length=200, storage=listings.models.originals_storage, upload_to=listings.models.original_path)),
-                ('position', models.PositiveSmallIntegerField(default=0)),
-                ('sha256', models.CharField(db_index=True, editable=False, max_length=64)),
-                ('width', models.PositiveIntegerField(editable=False, null=True)),
-                ('height', models.PositiveIntegerField(editable=False, null=True)),
-                ('clean_file', models.FileField(blank=True, editable=False, max_length=200, upload_to='clean')),
-                ('thumb_file', models.FileField(blank=True, editable=False, max_length=200, upload_to='thumb')),
-                ('state', models.CharField(choices=[('new', 'New'), ('ready', 'Ready'), ('rejected', 'Rejected')], default='new', editable=False, max_length=8)),
-                ('reason', models.CharField(blank=True, editable=False, max_length=200)),
-                ('source', models.CharField(choices=[('upload', 'Upload'), ('import', 'Import')], default='upload', editable=False, max_length=6)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('listing', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='images', to='listings.listing')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "original",
+                    models.FileField(
+                        max_length=200,
+                        storage=listings.models.originals_storage,
+                        upload_to=listings.models.original_path,
+                    ),
+                ),
+                ("position", models.PositiveSmallIntegerField(default=0)),
+                ("sha256", models.CharField(db_index=True, editable=False, max_length=64)),
+                ("width", models.PositiveIntegerField(editable=False, null=True)),
+                ("height", models.PositiveIntegerField(editable=False, null=True)),
+                ("clean_file", models.FileField(blank=True, editable=False, max_length=200, upload_to="clean")),
+                ("thumb_file", models.FileField(blank=True, editable=False, max_length=200, upload_to="thumb")),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("new", "New"), ("ready", "Ready"), ("rejected", "Rejected")],
+                        default="new",
+                        editable=False,
+                        max_length=8,
+                    ),
+                ),
+                ("reason", models.CharField(blank=True, editable=False, max_length=200)),
+                (
+                    "source",
+                    models.CharField(
+                        choices=[("upload", "Upload"), ("import", "Import")],
+                        default="upload",
+                        editable=False,
+                        max_length=6,
+                    ),
+                ),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                (
+                    "listing",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="images", to="listings.listing"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['position', 'id'],
+                "ordering": ["position", "id"],
             },
         ),
         migrations.AddIndex(
-            model_name='listing',
-            index=models.Index(fields=['status', '-created_at', '-id'], name='listing_status_created'),
+            model_name="listing",
+            index=models.Index(fields=["status", "-created_at", "-id"], name="listing_status_created"),
         ),
         migrations.AddIndex(
-            model_name='listing',
-            index=models.Index(fields=['status', 'price', 'id'], name='listing_status_price'),
+            model_name="listing",
+            index=models.Index(fields=["status", "price", "id"], name="listing_status_price"),
         ),
         migrations.AddConstraint(
-            model_name='listing',
-            constraint=models.CheckConstraint(condition=models.Q(('price__isnull', True), ('price__gte', 0), _connector='OR'), name='listing_price_not_negative'),
+            model_name="listing",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("price__isnull", True), ("price__gte", 0), _connector="OR"),
+                name="listing_price_not_negative",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='listing',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('latitude__isnull', True), ('longitude__isnull', True)), models.Q(('latitude__range', (-90, 90)), ('longitude__range', (-180, 180))), _connector='OR'), name='listing_point_on_earth'),
+            model_name="listing",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("latitude__isnull", True), ("longitude__isnull", True)),
+                    models.Q(("latitude__range", (-90, 90)), ("longitude__range", (-180, 180))),
+                    _connector="OR",
+                ),
+                name="listing_point_on_earth",
+            ),
         ),
         migrations.AddIndex(
-            model_name='listingimage',
-            index=models.Index(fields=['listing', 'position', 'id'], name='image_listing_position'),
+            model_name="listingimage",
+            index=models.Index(fields=["listing", "position", "id"], name="image_listing_position"),
         ),
     ]

@@ -158,7 +158,7 @@ def test_a_seller_publishes_from_a_phone_and_watches_each_photo(open_page, site,
     sign_in(page, site.url)
     page.goto(f"{site.url}/sell/")
     page.get_by_role("button", name="Publish").click()
-    page.get_by_text("This field is required").first.wait_for()
+    page.get_by_text("Give it a title").first.wait_for()
     shot(page, "sell-errors")
     page.locator("input[name=photos]").set_input_files([str(path) for path in pictures[5:8]])
     page.get_by_label("Title").fill("Published from a phone")
@@ -166,7 +166,7 @@ def test_a_seller_publishes_from_a_phone_and_watches_each_photo(open_page, site,
     shot(page, "sell")
     page.get_by_role("button", name="Publish").click()
     page.wait_for_url("**/my/listings/**")
-    page.wait_for_function("document.querySelectorAll('[data-photo][data-state=ready]').length === 3")
+    page.locator("[data-photo][data-state=ready]").nth(2).wait_for()
     assert page.locator("[data-photo] img").count() == 3
     shot(page, "my-listing")
     page.goto(f"{site.url}/my/")
