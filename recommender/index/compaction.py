@@ -7,6 +7,7 @@ rows are read, so an edit made meanwhile is still in the feed of whoever reads t
 from __future__ import annotations
 
 import logging
+import math
 import os
 import time
 import uuid
@@ -80,7 +81,7 @@ def _compact(held: Lease, *, force: bool) -> Outcome:
     actions: list[str] = []
     base = state.base
     changed = len(state.delta) + _died(state)
-    age = (timezone.now() - head.snapshot.created_at).total_seconds() if head.snapshot else 0.0
+    age = (timezone.now() - head.snapshot.created_at).total_seconds() if head.snapshot else math.inf
     if (force and changed) or flush_due(changed, age, settings.INDEX_FLUSH_ROWS):
         base = _flush(held, head, state)
         actions.append("flushed")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 TIER_BASE = 1_000
 TIER_FACTOR = 4
 SEGMENTS_PER_TIER = 4
-FLUSH_AFTER_SECONDS = 600
+FLUSH_AFTER_SECONDS = 120
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Size:
 
 
 def flush_due(changed: int, age_seconds: float, flush_rows: int) -> bool:
-    """Whether `changed` listings since the snapshot, `age_seconds` old, are worth a segment."""
+    """Whether `changed` rows since the snapshot, `age_seconds` old (infinitely if there is none), make a segment."""
     return changed > 0 and (changed >= flush_rows or age_seconds >= FLUSH_AFTER_SECONDS)
 
 
