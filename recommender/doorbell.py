@@ -89,7 +89,4 @@ def _bounded(timeout: float) -> dict[str, Any]:
         "socket_connect_timeout": timeout,
         "health_check_interval": 0,
         "max_retries": 0,
-        "connect_retries_timeout": timeout,
-        "interval_start": 0,
-        "interval_step": 0,
     }

@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 
 from django.db import transaction
-from django.db.models import Case, DateTimeField, Exists, ExpressionWrapper, F, OuterRef, Q, QuerySet, Value, When
+from django.db.models import Case, DateTimeField, Exists, ExpressionWrapper, F, OuterRef, Q, QuerySet, When
 from django.db.models.fields import BooleanField
 from django.db.models.functions import Now
 
@@ -28,13 +28,6 @@ EXPIRIES_ALONE = 3
 CRASHED = f"Reading this photo stopped the program {EXPIRIES_ALONE} times. Save it again as a JPEG and upload that."
 MAX_FAILURES = 8
 MODEL_ORDER = (EmbeddingModel.State.ACTIVE, EmbeddingModel.State.BACKFILLING, EmbeddingModel.State.STANDBY)
-
-
-class Literal(Value):
-    """A constant written into the SQL: SQLite matches a partial index only to what it can read in the statement."""
-
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[str | int, ...]]:
-        return f"'{self.value}'", ()
 
 
 @dataclass(frozen=True)
@@ -115,7 +108,7 @@ def release(held: Lease) -> int:
 
 def return_expired() -> int:
     """Put rows whose lease ran out back, to be retried alone; the third time alone is the photo's own doing."""
-    expired = Embedding.objects.filter(state=Literal(State.LEASED), leased_until__lt=Now())
+    expired = Embedding.objects.filter(state=State.LEASED, leased_until__lt=Now())
     if not expired.exists():
         return 0
     with transaction.atomic():
@@ -142,11 +135,11 @@ def embed_again(images: QuerySet[ListingImage]) -> int:
 
 
 def is_anything_pending() -> bool:
-    return Embedding.objects.filter(state=Literal(State.PENDING), model__state__in=EmbeddingModel.LIVE).exists()
+    return Embedding.objects.filter(state=State.PENDING, model__state__in=EmbeddingModel.LIVE).exists()
 
 
 def _pending() -> QuerySet[Embedding]:
-    return Embedding.objects.filter(state=Literal(State.PENDING))
+    return Embedding.objects.filter(state=State.PENDING)
 
 
 def rows_held(held: Lease) -> QuerySet[Embedding]:

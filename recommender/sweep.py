@@ -21,7 +21,7 @@ from listings.models import ListingImage, originals_storage
 
 from . import doorbell, photos, queue
 from .models import Embedding, EmbeddingModel, Heartbeat
-from .queue import MAX_FAILURES, Literal
+from .queue import MAX_FAILURES
 
 BATCH = 1000
 RETRY_BASE = timedelta(minutes=1)  # doubled with every failure
@@ -67,7 +67,7 @@ def retry_failed() -> int:
             for attempts in range(1, MAX_FAILURES)
         ),
     )
-    failed = Embedding.objects.filter(due, state=Literal(Embedding.State.FAILED))
+    failed = Embedding.objects.filter(due, state=Embedding.State.FAILED)
     return failed.update(state=Embedding.State.PENDING, lane=Embedding.Lane.RETRY, updated_at=Now())
 
 

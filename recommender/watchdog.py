@@ -48,16 +48,27 @@ def guard(watch: Watch) -> threading.Thread:
     return thread
 
 
+class RunningTime:
+    """How long the same micro-batch has been running, by a clock that stands still while the process is stopped."""
+
+    def __init__(self, now: float) -> None:
+        self._before, self._spent = now, 0.0
+        self._seen: object | None = None
+
+    def of(self, current: object | None, now: float) -> float:
+        """Seconds; call it once a tick. A process that was stopped and continued did not hang."""
+        step, self._before = min(now - self._before, 2 * TICK), now
+        self._spent = self._spent + step if current is not None and current is self._seen else 0.0
+        self._seen = current
+        return self._spent
+
+
 def _guard(watch: Watch) -> None:
-    seen, spent, before = None, 0.0, time.monotonic()
+    clock = RunningTime(time.monotonic())
     while True:
         time.sleep(TICK)
-        now = time.monotonic()
-        # A process that was stopped and continued did not hang: time it did not run does not count.
-        step, before = min(now - before, 2 * TICK), now
         current = watch.current
-        spent = spent + step if current is not None and current is seen else 0.0
-        seen = current
+        spent = clock.of(current, time.monotonic())
         if current is not None and spent > current[0]:
             photos = ", ".join(str(pk) for pk in current[1]())
             logger.critical("Photos %s took longer than %g s to read; this worker ends now.", photos, current[0])

@@ -49,6 +49,7 @@ def live(fault: Fault) -> int:
             vectors = super().embed(batch)
             if fault.kind == "stop" and len(self.batches) == 2:  # the first is the drawn test picture
                 os.kill(os.getpid(), signal.SIGSTOP)
+                time.sleep(0.5)  # long enough for the watchdog to look
             return vectors
 
     photos.images.decode = fault.decode

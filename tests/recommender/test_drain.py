@@ -134,6 +134,19 @@ def test_embedding_again_computes_even_where_a_twin_could_be_copied():
     assert embedder.batches == [1, 1]
 
 
+def test_a_new_photo_beside_one_that_is_embedded_again_is_computed_with_it():
+    make_model()
+    data = draw_photo(1)
+    again, _ = (make_image(make_listing(), data=data) for _ in range(2))
+    embed()
+    new = make_image(make_listing(), data=data)
+    Embedding.objects.filter(image__in=[again, new]).update(state="pending", lane=queue.Lane.RETRY)
+    ListingImage.objects.filter(pk=again.pk).update(clean_file="", thumb_file="")
+    embedder = FakeEmbedder()
+    embed(embedder)
+    assert (embedder.batches, states()) == ([1, 1], {"done": 3})
+
+
 def test_a_backfill_embeds_stored_clean_pictures_and_writes_no_file():
     make_model()
     make_photos(3)

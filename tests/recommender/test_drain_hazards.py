@@ -59,7 +59,7 @@ def test_a_killer_photo_among_two_hundred_is_rejected_alone():
     make_model()
     photos = make_photos(200)
     killer = photos[77]
-    ends = lives(start_worker("kill", killer.sha256, EMBED_LEASE_SECONDS="0.4"))
+    ends = lives(start_worker("kill", killer.sha256, EMBED_LEASE_SECONDS="1"))
     assert ends == [9, 9, 9, 9, 0]
     assert states() == {"done": 199, "rejected": 1}
     killer.refresh_from_db()
@@ -71,7 +71,7 @@ def test_a_decode_that_sleeps_for_ever_ends_the_worker_and_is_rejected_alone():
     make_model()
     photos = make_photos(12)
     sleeper = photos[5]
-    ends = lives(start_worker("hang", sleeper.sha256, EMBED_LEASE_SECONDS="0.3"))
+    ends = lives(start_worker("hang", sleeper.sha256, EMBED_LEASE_SECONDS="0.8"))
     assert ends == [EXIT_CODE] * 4 + [0]
     assert states() == {"done": 11, "rejected": 1}
     sleeper.refresh_from_db()
@@ -82,11 +82,11 @@ def test_a_worker_stopped_past_its_lease_changes_nothing_when_it_goes_on():
     """Meanwhile a second worker finishes, and one listing is deleted."""
     make_model()
     doomed, *kept = (make_photos(1)[0] for _ in range(4))
-    zombie = start_worker("stop", EMBED_LEASE_SECONDS="0.5")
+    zombie = start_worker("stop", EMBED_LEASE_SECONDS="1.5")
     try:
         wait_until_stopped(zombie)
         assert states() == {"leased": 4}
-        time.sleep(0.6)
+        time.sleep(1.6)
         assert embed().done == 4
         doomed.listing.delete()
         before, changes = rows(), IndexChange.objects.count()

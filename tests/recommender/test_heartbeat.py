@@ -9,7 +9,6 @@ from django.utils import timezone
 
 from recommender.heartbeat import Heart
 from recommender.models import Heartbeat
-from recommender.watchdog import Watch
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -65,12 +64,3 @@ def test_a_worker_that_ends_in_order_takes_its_row_away(heart):
     eventually(Heartbeat.objects.exists)
     heart.stop()
     assert not Heartbeat.objects.exists()
-
-
-def test_a_watch_describes_what_the_worker_does():
-    watch = Watch()
-    assert watch.describe() == {"doing": "waiting", "note": ""}
-    watch.begin(30, list)
-    assert watch.describe()["doing"] == "embedding"
-    watch.end()
-    assert watch.describe()["doing"] == "waiting"

@@ -86,6 +86,16 @@ def test_rows_tried_before_are_leased_alone_after_fresh_ones():
     assert sizes == [[0, 0], [1], [1]]
 
 
+def test_a_row_tried_before_is_not_leased_beside_others():
+    model = make_model()
+    bulk_photos(2)
+    tried = Embedding.objects.order_by("pk").first()
+    Embedding.objects.filter(pk=tried.pk).update(attempts=1, lane=Lane.RETRY)
+    assert queue.lease(model, 10, 30, beside=True) is None
+    assert [row.pk for row in queue.lease(model, 10, 30).rows] == [tried.pk]
+    assert queue.lease(model, 10, 30, beside=True) is not None
+
+
 def test_queue_queries_never_read_the_vector_column(django_assert_num_queries):
     model = make_model()
     bulk_photos(3)

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import pytest
+
+from recommender.watchdog import TICK, RunningTime, Watch
+
+BATCH, NEXT = object(), object()
+
+
+@pytest.mark.parametrize(
+    ("ticks", "expected"),
+    [
+        ([(BATCH, 1)], 0),
+        ([(BATCH, 1)] * 5, 4 * TICK),
+        ([(BATCH, 1)] * 5 + [(NEXT, 1)], 0),
+        ([(BATCH, 1)] * 5 + [(None, 1)], 0),
+        ([(None, 1)] * 5, 0),
+    ],
+)
+def test_only_the_time_of_the_current_micro_batch_counts(ticks, expected):
+    now, spent = 100.0, 0.0
+    clock = RunningTime(now)
+    for current, steps in ticks:
+        now += steps * TICK
+        spent = clock.of(current, now)
+    assert spent == pytest.approx(expected)
+
+
+def test_time_in_which_the_process_was_stopped_does_not_count():
+    clock = RunningTime(0)
+    clock.of(BATCH, TICK)
+    assert clock.of(BATCH, 3600) == pytest.approx(2 * TICK)
+
+
+def test_a_watch_describes_what_the_worker_does():
+    watch = Watch()
+    assert watch.describe() == {"doing": "waiting", "note": ""}
+    watch.begin(30, list)
+    assert watch.describe()["doing"] == "embedding"
+    watch.end()
+    assert watch.describe()["doing"] == "waiting"
