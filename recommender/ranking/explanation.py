@@ -46,13 +46,18 @@ def explain(
 def _texts(at: int, candidates: Candidates, query: Query, paths: Mapping[int, str]) -> dict[str, str]:
     one = candidates.take(np.array([at]))
     return {
-        "similarity": f"looks {max(0.0, float(one.similarity[0])):.0%} alike",
+        "similarity": similarity_text(float(one.similarity[0])),
         "category": category_text(query.category, paths.get(int(one.category[0]))),
         "price": price_text(query.price, float(one.price[0])),
         "distance": distance_text(float(distances_km(one, query.point)[0])),
         "age": age_text(query.now - float(one.created[0])),
         "photos": count(int(one.photos[0]), "photo"),
     }
+
+
+def similarity_text(cosine: float) -> str:
+    """Rounded down: only the same picture looks 100 % alike."""
+    return f"looks {max(0, math.floor(cosine * 1000 + 1e-6)) / 10:g}% alike"
 
 
 def category_text(wanted: str | None, path: str | None) -> str:

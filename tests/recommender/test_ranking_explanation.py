@@ -2,7 +2,14 @@ import math
 
 import pytest
 
-from recommender.ranking.explanation import age_text, category_text, distance_text, explain, price_text
+from recommender.ranking.explanation import (
+    age_text,
+    category_text,
+    distance_text,
+    explain,
+    price_text,
+    similarity_text,
+)
 from recommender.ranking.features import Query, features
 from recommender.ranking.linear import DEFAULT_WEIGHTS, rank
 
@@ -33,6 +40,14 @@ def test_reasons_add_up_to_the_score_and_speak_of_the_candidate_they_belong_to()
     assert reasons["category"]["weight"] == DEFAULT_WEIGHTS["category"]
     total = sum(DEFAULT_WEIGHTS.values())
     assert reasons["category"]["contribution"] == pytest.approx(DEFAULT_WEIGHTS["category"] / total)
+
+
+@pytest.mark.parametrize(
+    ("cosine", "text"),
+    [(1.0, "looks 100% alike"), (0.99996, "looks 99.9% alike"), (0.93, "looks 93% alike"), (-0.2, "looks 0% alike")],
+)
+def test_only_the_same_picture_looks_100_percent_alike(cosine, text):
+    assert similarity_text(cosine) == text
 
 
 @pytest.mark.parametrize(
