@@ -14,11 +14,6 @@ from recommender import doorbell
 from tests.factories import make_image, make_listing
 
 
-@pytest.fixture(autouse=True)
-def quiet_breaker(monkeypatch):
-    monkeypatch.setattr(doorbell, "_silent_until", 0.0)
-
-
 @pytest.fixture
 def broker_at(settings):
     """Point the doorbell at another broker."""
