@@ -56,8 +56,8 @@ def _texts(at: int, candidates: Candidates, query: Query, paths: Mapping[int, st
 
 
 def similarity_text(cosine: float) -> str:
-    """Rounded down: only the same picture looks 100 % alike."""
-    return f"looks {max(0, math.floor(cosine * 1000 + 1e-6)) / 10:g}% alike"
+    """Rounded down, but for what float16 costs: only the same picture looks 100 % alike."""
+    return f"looks {max(0, math.floor(cosine * 1000 + 0.1)) / 10:g}% alike"
 
 
 def category_text(wanted: str | None, path: str | None) -> str:

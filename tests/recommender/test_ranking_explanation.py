@@ -44,7 +44,13 @@ def test_reasons_add_up_to_the_score_and_speak_of_the_candidate_they_belong_to()
 
 @pytest.mark.parametrize(
     ("cosine", "text"),
-    [(1.0, "looks 100% alike"), (0.99996, "looks 99.9% alike"), (0.93, "looks 93% alike"), (-0.2, "looks 0% alike")],
+    [
+        (1.0, "looks 100% alike"),
+        (0.99995, "looks 100% alike"),
+        (0.9997, "looks 99.9% alike"),
+        (0.93, "looks 93% alike"),
+        (-0.2, "looks 0% alike"),
+    ],
 )
 def test_only_the_same_picture_looks_100_percent_alike(cosine, text):
     assert similarity_text(cosine) == text
