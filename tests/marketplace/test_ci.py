@@ -33,7 +33,8 @@ def programs(tmp_path):
 
 
 def run(*command, path=None, cwd=ROOT):
-    environ = {**os.environ, **({"PATH": path} if path else {})}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    environ = {**inherited, **({"PATH": path} if path else {})}
     return subprocess.run(command, cwd=cwd, env=environ, capture_output=True, text=True, check=False)
 
 
