@@ -74,9 +74,9 @@ class Postgres:
         self._run("createdb", "-h", self.socket, "-U", "postgres", name)
 
     def halt(self) -> None:
-        """Stop the server at once, as a crash of its machine would."""
+        """Cut every session and stop, as `pg_ctl stop -m fast` does; commits survive, unlike a crash without fsync."""
         if self._server:
-            self._server.send_signal(signal.SIGQUIT)
+            self._server.send_signal(signal.SIGINT)
             self._server.wait(30)
             self._server = None
 
