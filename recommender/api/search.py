@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, QueryDict
@@ -77,8 +77,9 @@ class ImageSearchView(PhotoRequestView):
 def _fields(request: Request) -> QueryDict:
     """What the address and the form say together."""
     merged = request.query_params.copy()
-    for name, values in cast("QueryDict", request.data).lists():
-        merged.setlist(name, values)
+    if isinstance(request.data, QueryDict):  # a request without a body has a plain dictionary
+        for name, values in request.data.lists():
+            merged.setlist(name, values)
     return merged
 
 

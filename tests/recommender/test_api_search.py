@@ -135,6 +135,11 @@ def test_a_request_much_larger_than_a_photo_is_refused_before_its_photo(gallery)
     assert response.status_code == 413
 
 
+def test_a_request_without_a_body_is_told_that_the_photo_is_missing(gallery):
+    response = APIClient().post(SEARCH)
+    assert (response.status_code, list(response.json())) == (400, ["image"])
+
+
 def test_a_body_that_is_no_form_is_refused(gallery):
     client = APIClient()
     assert client.post(SEARCH, {"image": "x"}, format="json").status_code == 415
