@@ -11,6 +11,8 @@ from .middleware import PAGES
 class DocsView(SpectacularSwaggerSplitView):
     """The API page, from bundled files; its template carries one inline style."""
 
+    metadata_class = None  # a page has no answer to OPTIONS
+
     @extend_schema(exclude=True)
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         response: Response = super().get(request, *args, **kwargs)  # type: ignore[no-untyped-call]

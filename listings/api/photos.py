@@ -56,6 +56,7 @@ class OwnListingView(generics.GenericAPIView):
 
 
 class PhotosView(OwnListingView):
+    serializer_class = UploadSerializer
     parser_classes = (MultiPartParser,)
     throttle_scope = "upload"
 

@@ -246,6 +246,12 @@ def test_more_files_than_a_form_may_hold_are_refused(seller, listing):
     assert response.json() == {"detail": "This request is malformed."}
 
 
+def test_options_say_what_an_upload_takes(seller, listing):
+    response = api(seller).options(url(listing))
+    assert response.status_code == 200
+    assert list(response.json()["actions"]["POST"]) == ["images"]
+
+
 def test_a_logged_in_browser_needs_its_csrf_token(seller, listing):
     client = Client(enforce_csrf_checks=True)
     client.force_login(seller)

@@ -88,6 +88,10 @@ def test_the_schema_is_served():
 
 
 @pytest.mark.django_db
+def test_the_page_refuses_what_is_no_reading():
+    assert [Client().generic(verb, "/api/docs/").status_code for verb in ("OPTIONS", "POST")] == [405, 405]
+
+
 def test_the_page_loads_nothing_from_elsewhere_and_every_file_it_names_is_bundled():
     html = Client().get("/api/docs/").content.decode()
     assert "http://" not in html
