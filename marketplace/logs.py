@@ -51,8 +51,10 @@ def config(log_format: str, level: str) -> dict[str, Any]:
         "root": {"handlers": ["stderr"], "level": level.upper()},
         "loggers": {
             "django": {"handlers": [], "propagate": True},
+            "django.request": {"level": "ERROR"},  # what is refused is in the request's own line already
             "django.server": {"handlers": [], "propagate": True, "level": "WARNING"},  # one line a request is enough
             "celery.redirected": {"level": "WARNING"},
+            "faiss.loader": {"level": "WARNING"},  # it tries every instruction set aloud
         },
     }
 

@@ -74,3 +74,12 @@ def test_a_worker_keeps_our_logging_and_logs_task_ids():
 
     assert DjangoStructLogInitStep in app.steps["worker"]
     assert keep_our_logging in [receiver() for _, receiver in setup_logging.receivers]
+
+
+def test_a_library_that_loads_well_says_nothing():
+    code = (
+        "import logging.config; from marketplace import logs; "
+        "logging.config.dictConfig(logs.config('json', 'INFO')); import faiss"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
