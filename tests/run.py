@@ -1,7 +1,7 @@
 """`make test`: three runs of pytest and one sum, which says how many tests ran on which database.
 
 1. everything but acceptance, on SQLite; 2. what touches the database again, on a private PostgreSQL;
-3. the acceptance tests, one after another, because each starts a whole site.
+3. the acceptance tests, two files at a time: each starts whole sites and waits for them half of the time.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Run:
 RUNS = (
     Run("SQLite", ("-m", "not acceptance", *PARALLEL)),
     Run("PostgreSQL", ("-m", "not acceptance", "--only-database", *PARALLEL), postgres=True),
-    Run("Whole stack", ("-m", "acceptance", "-p", "no:randomly", "--durations=5")),
+    Run("Whole stack", ("-m", "acceptance", "-p", "no:randomly", "-n", "2", "--dist=loadfile", "--durations=5")),
 )
 
 

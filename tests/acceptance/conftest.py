@@ -15,6 +15,7 @@ from marketplace.supervisor.home import Home
 from tests.postgres import Postgres
 from tests.postgres import postgres as private_postgres
 from tests.stack import Stack
+from tests.untrained import untrained_model_dir
 
 _number = itertools.count(1)
 
@@ -39,6 +40,7 @@ def prepared_var(short_tmp: Path) -> Path:
     home = Home(template.var)
     with home.taken():
         home.ensure_secret_key()
+        shutil.copytree(untrained_model_dir(), template.var / "models" / "untrained")
         template.manage("prepare")
     return template.var
 

@@ -26,7 +26,7 @@ SHORT_LEASES = {
 @pytest.fixture(scope="module")
 def drawn(short_tmp: Path) -> tuple[Path, int]:
     folder = short_tmp / "drawn"
-    return folder, catalogue.draw(folder, listings=220)
+    return folder, catalogue.draw(folder, listings=130)
 
 
 def verify(stack: Stack) -> str:
