@@ -12,6 +12,11 @@ from tests.recommender.index import catalogue
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
+@pytest.fixture(autouse=True)
+def index_root(settings, tmp_path):
+    settings.INDEX_ROOT = tmp_path / "index"
+
+
 def by_save(listing, user):
     listing.price = 55
     listing.save()
@@ -96,3 +101,54 @@ def test_moving_a_subtree_writes_no_feed_row_and_filters_at_once():
     assert feed.read(before, 1).listings == set()
     assert list(Category.objects.subtree("Garden").values_list("pk", flat=True)) == [garden.pk, chairs.pk]
     assert Listing.objects.get(pk=listing.pk).category.path == "Garden / Chairs"
+
+
+def test_a_crash_right_after_the_save_loses_nothing_the_sweep_finds_the_photo(broker):
+    from django.db.models.signals import post_save
+
+    from listings.models import ListingImage
+    from recommender.models import Embedding
+    from recommender.sweep import sweep
+
+    listing = catalogue.add_listing(catalogue.active_model(), photos=0)
+
+    def crash(**kwargs):
+        raise SystemExit("killed between the commit and the doorbell")
+
+    receivers, post_save.receivers = post_save.receivers, []
+    post_save.connect(crash, sender=ListingImage)
+    try:
+        with pytest.raises(SystemExit):
+            ListingImage.objects.create(listing=listing, sha256="0" * 64)
+    finally:
+        post_save.receivers = receivers
+        post_save.sender_receivers_cache.clear()
+    assert Embedding.objects.get(image__listing=listing).state == "pending"
+    assert broker.llen("embedding") == 0
+    sweep()
+    assert broker.llen("embedding") == 1
+
+
+def test_embedding_everything_again_leaves_every_answer_as_it_was_until_workers_come_back():
+    """Hazard: "embed again" or a replaced file."""
+    from listings.models import ListingImage
+    from recommender.index.compaction import compact
+    from recommender.models import Embedding
+    from recommender.queue import embed_again
+
+    model = catalogue.active_model()
+    catalogue.add_many(model, 30, photos=2)
+    index = Index()
+    query = catalogue.unit(0).astype("float32")
+
+    def answers():
+        index.refresh()
+        found = index.state().search(query, 100, Where())
+        return found.listing.tolist(), found.similarity.tolist(), found.photos.tolist()
+
+    before = answers()
+    assert embed_again(ListingImage.objects.all()) == 60
+    assert set(Embedding.objects.values_list("state", flat=True)) == {"pending"}
+    assert answers() == before
+    compact(force=True)
+    assert answers()[0] == before[0]
