@@ -1,37 +1,19 @@
 """Every setting, read from the environment. A value that makes no sense stops the start with one sentence."""
 
 import logging
-import re
 from datetime import timedelta
 from pathlib import Path
-from urllib.parse import urlsplit
 
-import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from marketplace import logs
 
+from .environment import cache_beside, choice, database, env, flag, number, positive, rate, whole
 from .paths import broker_socket
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-env = environ.Env()
 
 VAR_DIR = Path(env.str("VAR_DIR", str(BASE_DIR / "var")))
-
-
-def positive(name: str, default: float) -> float:
-    value = env.float(name, default)
-    if value <= 0:
-        raise ImproperlyConfigured(f"{name} is {value}; it must be greater than zero.")
-    return value
-
-
-def _next_database(url: str) -> str:
-    """The cache's address: beside the broker's database, never in it, because caches are flushed."""
-    parts = urlsplit(url)
-    if parts.scheme == "unix":
-        return f"{url}?db=1"
-    return parts._replace(path=f"/{int(parts.path.strip('/') or 0) + 1}").geturl()
 
 
 def _secret_key() -> str:
@@ -47,7 +29,7 @@ def _secret_key() -> str:
 
 
 SECRET_KEY = _secret_key()
-DEBUG = env.bool("DEBUG", False)
+DEBUG = flag("DEBUG")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
@@ -103,7 +85,7 @@ TEMPLATES = [
 # Database: PostgreSQL in production; without DATABASE_URL it is SQLite, its WAL set by `manage.py prepare_database`.
 DATABASE_URL = env.str("DATABASE_URL", "")
 if DATABASE_URL:
-    DATABASES = {"default": env.db_url_config(DATABASE_URL)}
+    DATABASES = {"default": database(DATABASE_URL)}
     DATABASES["default"]["CONN_MAX_AGE"] = 60
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
     if DATABASES["default"]["ENGINE"].endswith("postgresql"):
@@ -126,7 +108,7 @@ REDIS_TIMEOUT = positive("REDIS_TIMEOUT", 0.3)  # seconds a save may spend on a 
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
-        "LOCATION": env.str("CACHE_URL", "") or _next_database(REDIS_URL),
+        "LOCATION": env.str("CACHE_URL", "") or cache_beside(REDIS_URL),
         "OPTIONS": {"socket_connect_timeout": REDIS_TIMEOUT, "socket_timeout": REDIS_TIMEOUT},
     }
 }
@@ -184,21 +166,23 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 2_621_440
 FILE_UPLOAD_PERMISSIONS = 0o644
 
 # Embedding
-EMBEDDER_WEIGHTS = env.str("EMBEDDER_WEIGHTS", "")  # "untrained" is the only way to run on random weights
+EMBEDDER_WEIGHTS = choice(
+    "EMBEDDER_WEIGHTS", "untrained", "imagenet"
+)  # "untrained" is the only way to run on random weights
 MODELS_ROOT = Path(env.str("MODELS_ROOT", str(VAR_DIR / "models")))
 EMBEDDER_CACHE = Path(env.str("EMBEDDER_CACHE", str(VAR_DIR / "cache" / "openvino")))
-EMBED_BATCH = int(positive("EMBED_BATCH", 16))  # photos per micro-batch
+EMBED_BATCH = whole("EMBED_BATCH", 16)  # photos per micro-batch
 EMBED_SLICE_SECONDS = positive("EMBED_SLICE_SECONDS", 20)  # one task's work before it rings again
 EMBED_LEASE_SECONDS = positive("EMBED_LEASE_SECONDS", 60)
-EMBED_THREADS = int(positive("EMBED_THREADS", 2))
+EMBED_THREADS = whole("EMBED_THREADS", 2)
 WORKER_STOP_GRACE_SECONDS = positive("WORKER_STOP_GRACE_SECONDS", 30)
 
 # Index
 INDEX_ROOT = Path(env.str("INDEX_ROOT", str(VAR_DIR / "index")))
 INDEX_REFRESH_MS = positive("INDEX_REFRESH_MS", 100)
-INDEX_DELTA_ROWS = int(positive("INDEX_DELTA_ROWS", 20_000))  # hard cap of changed rows a reader holds in memory
-INDEX_FLUSH_ROWS = int(positive("INDEX_FLUSH_ROWS", 2_000))  # changed listings that make the compactor flush
-PURGE_DAYS = env.float("PURGE_DAYS", 7)  # a deleted photo's vector has left every index file by then
+INDEX_DELTA_ROWS = whole("INDEX_DELTA_ROWS", 20_000)  # hard cap of changed rows a reader holds in memory
+INDEX_FLUSH_ROWS = whole("INDEX_FLUSH_ROWS", 2_000)  # changed listings that make the compactor flush
+PURGE_DAYS = number("PURGE_DAYS", 7)  # a deleted photo's vector has left every index file by then
 
 # Web
 LANGUAGE_CODE = "en-gb"
@@ -211,25 +195,14 @@ LOGIN_URL = "sign-in"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "home"
 SESSION_COOKIE_HTTPONLY = True
-HTTPS = env.bool("HTTPS", False)  # a proxy in front speaks TLS and sets X-Forwarded-Proto
+HTTPS = flag("HTTPS")  # a proxy in front speaks TLS and sets X-Forwarded-Proto
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 X_FRAME_OPTIONS = "DENY"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 
-
-# REST. A rate is "count/period" of s, min, h or d; "none" lifts it. Rates live on the cache and fail open.
-def rate(scope: str, default: str) -> str | None:
-    name = f"THROTTLE_{scope.upper()}"
-    value = env.str(name, default)
-    if value.lower() == "none":
-        return None
-    if not re.fullmatch(r"[1-9][0-9]*/(s|sec|m|min|h|hour|d|day)", value):
-        raise ImproperlyConfigured(f"{name} is '{value}'; write a rate such as 60/min, or none.")
-    return value
-
-
+# REST. Rates live on the cache and fail open.
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "rest_framework.authentication.TokenAuthentication",
@@ -249,7 +222,7 @@ REST_FRAMEWORK = {
         "upload": rate("upload", "120/min"),
     },
     "EXCEPTION_HANDLER": "marketplace.errors.api_error",
-    "NUM_PROXIES": env.int("NUM_PROXIES", 0),  # trusted proxies in front, whose X-Forwarded-For names the caller
+    "NUM_PROXIES": whole("NUM_PROXIES", 0, least=0),  # trusted proxies in front, whose X-Forwarded-For names the caller
     "URL_FORMAT_OVERRIDE": None,
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }

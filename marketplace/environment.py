@@ -1,0 +1,93 @@
+"""Values of the environment, read strictly: what makes no sense raises ImproperlyConfigured with one sentence."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+from urllib.parse import urlsplit
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+env = environ.Env()
+
+WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+DATABASES = ("postgres", "postgresql", "sqlite")
+BROKERS = ("redis", "rediss", "unix")
+
+
+def number(name: str, default: float) -> float:
+    text = env.str(name, "").strip() or str(default)
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise ImproperlyConfigured(f"{name} is '{text}'; it must be a number.")
+    return value
+
+
+def positive(name: str, default: float) -> float:
+    value = number(name, default)
+    if value <= 0:
+        raise ImproperlyConfigured(f"{name} is {value:g}; it must be greater than zero.")
+    return value
+
+
+def whole(name: str, default: int, least: int = 1) -> int:
+    value = number(name, default)
+    if value < least or value != int(value):
+        raise ImproperlyConfigured(f"{name} is {value:g}; it must be a whole number from {least}.")
+    return int(value)
+
+
+def flag(name: str) -> bool:
+    text = env.str(name, "").strip().lower()
+    if text and text not in WORDS:
+        raise ImproperlyConfigured(f"{name} is '{text}'; write true or false.")
+    return WORDS.get(text, False)
+
+
+def choice(name: str, *choices: str) -> str:
+    """One of these words, or nothing."""
+    text = env.str(name, "")
+    if text and text not in choices:
+        raise ImproperlyConfigured(f"{name} is '{text}'; write {' or '.join(choices)}, or leave it empty.")
+    return text
+
+
+def rate(scope: str, default: str) -> str | None:
+    """ "count/period" of s, min, h or d; "none" lifts it."""
+    name = f"THROTTLE_{scope.upper()}"
+    value = env.str(name, default)
+    if value.lower() == "none":
+        return None
+    if not re.fullmatch(r"[1-9][0-9]*/(s|sec|m|min|h|hour|d|day)", value):
+        raise ImproperlyConfigured(f"{name} is '{value}'; write a rate such as 60/min, or none.")
+    return value
+
+
+def database(url: str) -> dict[str, Any]:
+    """Django's configuration of DATABASE_URL. The address may hold a password, so no message repeats it."""
+    try:
+        if urlsplit(url).scheme in DATABASES:
+            return dict(env.db_url_config(url))
+    except ValueError:  # of a port
+        pass
+    raise ImproperlyConfigured("DATABASE_URL must look like postgres://user:password@host:5432/name or sqlite:///file.")
+
+
+def cache_beside(broker: str) -> str:
+    """The cache's address: beside the broker's database, never in it, because caches are flushed."""
+    try:
+        parts = urlsplit(broker)
+        number = int(parts.path.strip("/") or 0) if parts.scheme != "unix" else 0
+        valid = parts.scheme in BROKERS and (parts.port is None or parts.port > 0)
+    except ValueError:  # of a port or of a database's number
+        valid = False
+    if not valid:
+        raise ImproperlyConfigured("REDIS_URL must look like redis://host:6379/0 or unix:///path/of/the.sock.")
+    if parts.scheme == "unix":
+        return f"{broker}?db=1"
+    return parts._replace(path=f"/{number + 1}").geturl()

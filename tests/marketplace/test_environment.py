@@ -1,0 +1,103 @@
+"""Whatever an operator writes into the environment, the answer is a value or one sentence that names the variable."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from marketplace import environment
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize("text", ["x", "1x6", "nan", "inf", "1,5"])
+def test_what_is_no_number_is_refused_by_name(monkeypatch, text):
+    monkeypatch.setenv("PURGE_DAYS", text)
+    with pytest.raises(ImproperlyConfigured, match=f"PURGE_DAYS is '{text}'"):
+        environment.number("PURGE_DAYS", 7)
+
+
+@pytest.mark.parametrize(("text", "value"), [("", 7), (" 2.5 ", 2.5), ("0", 0), ("-1", -1)])
+def test_a_number_is_read_and_an_empty_one_is_the_default(monkeypatch, text, value):
+    monkeypatch.setenv("PURGE_DAYS", text)
+    assert environment.number("PURGE_DAYS", 7) == value
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "x"])
+def test_a_count_is_whole_and_large_enough(monkeypatch, text):
+    monkeypatch.setenv("EMBED_BATCH", text)
+    with pytest.raises(ImproperlyConfigured, match="EMBED_BATCH"):
+        environment.whole("EMBED_BATCH", 16)
+
+
+def test_a_misspelled_flag_is_not_taken_for_off(monkeypatch):
+    monkeypatch.setenv("HTTPS", "ture")
+    with pytest.raises(ImproperlyConfigured, match="HTTPS is 'ture'"):
+        environment.flag("HTTPS")
+
+
+@pytest.mark.parametrize(("text", "value"), [("", False), ("True", True), ("1", True), ("off", False)])
+def test_a_flag_is_read(monkeypatch, text, value):
+    monkeypatch.setenv("HTTPS", text)
+    assert environment.flag("HTTPS") is value
+
+
+def test_unknown_weights_are_refused(monkeypatch):
+    monkeypatch.setenv("EMBEDDER_WEIGHTS", "foo")
+    with pytest.raises(ImproperlyConfigured, match="untrained or imagenet"):
+        environment.choice("EMBEDDER_WEIGHTS", "untrained", "imagenet")
+
+
+@pytest.mark.parametrize("url", ["nonsense", "mongodb://host/name", "mysql://host/name", "postgres://host:port/name"])
+def test_a_database_that_is_none_of_ours_is_refused_without_repeating_its_password(url):
+    with pytest.raises(ImproperlyConfigured, match="DATABASE_URL must look like") as refused:
+        environment.database(url)
+    assert url not in str(refused.value)
+
+
+def test_databases_are_read():
+    assert environment.database("postgres://me:pw@db:5433/shop")["PORT"] == 5433
+    assert environment.database("postgres://me@/shop?host=/run/pg")["OPTIONS"] == {"host": "/run/pg"}
+    assert environment.database("sqlite:////srv/a.sqlite3")["NAME"] == "/srv/a.sqlite3"
+
+
+@pytest.mark.parametrize("url", ["nonsense", "redis://host/x", "redis://host:port/0", "http://host/0"])
+def test_a_broker_that_is_none_of_ours_is_refused(url):
+    with pytest.raises(ImproperlyConfigured, match="REDIS_URL must look like"):
+        environment.cache_beside(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "cache"),
+    [
+        ("redis://host:6379", "redis://host:6379/1"),
+        ("rediss://:pw@host/3", "rediss://:pw@host/4"),
+        ("unix:///run/valkey.sock", "unix:///run/valkey.sock?db=1"),
+    ],
+)
+def test_the_cache_lies_beside_the_broker(url, cache):
+    assert environment.cache_beside(url) == cache
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"EMBED_BATCH": "x"}, "Cannot start: EMBED_BATCH is 'x'; it must be a number."),
+        ({"DATABASE_URL": "postgres://me@127.0.0.1:1/shop"}, "The database does not answer: connection failed"),
+    ],
+)
+def test_manage_says_in_a_sentence_why_it_cannot_start(changed, sentence):
+    done = subprocess.run(
+        [sys.executable, "manage.py", "models", "list"],
+        cwd=ROOT,
+        env=os.environ | changed,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith(sentence)
+    assert "Traceback" not in done.stderr
