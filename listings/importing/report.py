@@ -9,6 +9,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
+from .records import CatalogueError
+
 VALUE_LIMIT = 200
 FORMULA_MARKS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -52,8 +54,11 @@ class Report:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.counts: dict[str, Counter[Kind]] = {}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("w", encoding="utf-8", newline="", buffering=1)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("w", encoding="utf-8", newline="", buffering=1)
+        except OSError as exc:
+            raise CatalogueError(f"The report {path} cannot be written: {exc.strerror}.") from exc
         self._writer = csv.writer(self._file)
         self._writer.writerow(self.HEADER)
 

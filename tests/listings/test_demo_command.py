@@ -71,6 +71,12 @@ def test_the_contact_sheet_is_drawn_without_touching_a_row(tmp_path):
     assert not Listing.objects.exists()
 
 
+def test_a_contact_sheet_that_cannot_be_written_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(CommandError, match="file cannot be written to"):
+        call_command("demo", listings=1, drawings=tmp_path / "file")
+
+
 def test_a_number_of_listings_that_makes_no_sense_is_refused():
     with pytest.raises(CommandError, match="takes a number from 1"):
         demo("--listings", "0")

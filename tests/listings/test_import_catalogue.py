@@ -163,6 +163,14 @@ def test_a_catalogue_that_cannot_be_read_stops_the_command_with_a_sentence(catal
         call_command("import_catalogue", str(tmp_path / "gone.csv"), "b.csv", "--images", str(tmp_path))
 
 
+def test_a_report_that_cannot_be_written_stops_the_command_with_a_sentence(catalogue, tmp_path):
+    catalogue.write([{}], [])
+    catalogue.report = tmp_path
+    with pytest.raises(CommandError, match=r"report .* cannot be written: Is a directory"):
+        catalogue.run()
+    assert not Listing.objects.exists()
+
+
 def test_a_photo_that_someone_else_imported_at_the_same_time_is_not_made_twice(catalogue, monkeypatch):
     catalogue.write([{}], [{}, {"id": "photo2"}])
     catalogue.add_file("photo1.jpg")

@@ -34,3 +34,9 @@ def test_a_worker_on_another_host_does_not_count():
     Heartbeat.objects.update(detail={"host": "elsewhere"})
     with pytest.raises(CommandError):
         call_command("alive", "embedding")
+
+
+@pytest.mark.parametrize("seconds", [0, -1, 10**12])
+def test_an_age_that_makes_no_sense_is_refused(seconds):
+    with pytest.raises(CommandError, match=f"--seconds is {seconds}"):
+        call_command("alive", "embedding", seconds=seconds)

@@ -47,7 +47,9 @@ def test_a_lonely_listing_says_so(fresh_index, model, capsys):
     ("args", "says"),
     [
         (["424242"], "There is no listing 424242"),
-        (["nowhere.jpg"], "There is no file nowhere.jpg"),
+        (["nowhere.jpg"], "'nowhere.jpg' is no listing's id, and no file that can be read: No such file"),
+        (["x" * 300], "File name too long"),
+        (["/"], "Is a directory"),
         (["1", "--limit", "0"], "--limit is 0"),
     ],
 )

@@ -26,7 +26,10 @@ class Command(BaseCommand):
         if listings < 1:
             raise CommandError("--listings takes a number from 1.")
         if drawings is not None:
-            self.stdout.write(f"Drawn: {write_contact_sheet(drawings, listings)}")
+            try:
+                self.stdout.write(f"Drawn: {write_contact_sheet(drawings, listings)}")
+            except OSError as exc:
+                raise CommandError(f"{drawings} cannot be written to: {exc.strerror}.") from exc
             return
         with tqdm(
             total=listings, desc="Drawing", unit=" listings", leave=False, disable=not sys.stderr.isatty()

@@ -8,6 +8,8 @@ from django.db.models.functions import Now
 
 from recommender.models import Heartbeat
 
+LONGEST = 86_400
+
 
 class Command(BaseCommand):
     help = "Succeeds if a worker of this kind beat on this host lately: the health check of a worker's container."
@@ -15,10 +17,12 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("kind", choices=["embedding", "indexing", "default"])
-        parser.add_argument("--seconds", type=float, default=30, help="how old the last heartbeat may be")
+        parser.add_argument("--seconds", type=int, default=30, help="how old the last heartbeat may be")
 
     def handle(self, *args: object, **options: Any) -> None:
+        if not 0 < options["seconds"] <= LONGEST:
+            raise CommandError(f"--seconds is {options['seconds']}; give a number from 1 to {LONGEST}.")
         lately = Now() - timedelta(seconds=options["seconds"])
         here = Heartbeat.objects.filter(kind=options["kind"], detail__host=socket.gethostname())
         if not here.filter(seen_at__gt=lately).exists():
-            raise CommandError(f"No {options['kind']} worker of this host beat in the last {options['seconds']:.0f} s.")
+            raise CommandError(f"No {options['kind']} worker of this host beat in the last {options['seconds']} s.")

@@ -19,6 +19,7 @@ from recommender.registry import ModelNotReady
 from recommender.retrieval import Answer, Ask, NoPhoto, PhotoWaiting, by_vectors, similar
 
 TITLE_WIDTH = 40
+LONGEST_ID = 18  # digits that every 64-bit column holds
 OPERATOR = User(is_staff=True)  # whoever has a shell may see everything; never saved
 
 
@@ -56,14 +57,15 @@ class Command(BaseCommand):
 
 def _ask(query: str, ask: Ask) -> Answer:
     path = Path(query)
-    if query.isdecimal() and not path.exists():
+    if query.isdecimal() and len(query) <= LONGEST_ID and not path.exists():
         return similar(get_index().state(), _listing(query), ask)
-    if not path.is_file():
-        raise CommandError(f"There is no file {query}, and it is no listing's id.")
     state = get_index().state()
     model = EmbeddingModel.objects.get(pk=state.model_id)
-    with path.open("rb") as file:
-        return by_vectors(state, photo_vector(File(file), model), ask)
+    try:
+        with path.open("rb") as file:
+            return by_vectors(state, photo_vector(File(file), model), ask)
+    except OSError as exc:
+        raise CommandError(f"'{query}' is no listing's id, and no file that can be read: {exc.strerror}.") from exc
 
 
 def _listing(pk: str) -> Listing:
