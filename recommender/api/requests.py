@@ -57,7 +57,7 @@ class CropSerializer(serializers.Serializer):
 class PhotoSerializer(CropSerializer):
     image = serializers.FileField(
         allow_empty_file=True,  # the photo check says better what is wrong with it
-        help_text="JPEG, PNG, WebP, HEIC, AVIF, GIF, BMP or TIFF, at most 20 MB.",
+        help_text="JPEG, PNG, WebP, HEIC, AVIF or GIF, at most 20 MB.",
     )
 
 
