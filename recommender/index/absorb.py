@@ -48,10 +48,10 @@ def absorb(state: State, listing_ids: Collection[int], revectored: Collection[in
 def _known_places(state: State, ids: np.ndarray, columns: Columns) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(slot, part, row) int64[n] each of the vectors the state has for these rows; -1 where it has none."""
     known: dict[tuple[int, int], tuple[int, int, int]] = {}
-    for number, base_part in enumerate(state.base.parts):
-        held = base_part.segment.columns
+    for number, (part, alive) in enumerate(zip(state.base.parts, state.alive, strict=True)):
+        held = part.segment.columns
         at = held.rows_of(ids)
-        at = at[base_part.live[at]]
+        at = at[alive[at]]  # of a listing that changed before, only what the delta still points to is known
         for listing, image, row in zip(held.listing[at].tolist(), held.image[at].tolist(), at.tolist(), strict=True):
             known[listing, image] = (-1, number, row)
     delta = state.delta

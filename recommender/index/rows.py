@@ -11,8 +11,10 @@ from listings.models import Listing
 from recommender.models import Embedding
 
 from .columns import Columns
+from .where import STATUSES
 
 LISTINGS_PER_QUERY = 500
+SEARCHABLE = tuple(status for status in STATUSES if status != "removed")
 
 FIELDS = (
     "image__listing_id",
@@ -29,7 +31,7 @@ FIELDS = (
 
 def searchable(model_id: int) -> QuerySet[Embedding]:
     """Embeddings that belong in the index: a vector is there and the listing is not removed."""
-    return Embedding.objects.filter(model_id=model_id, vector__isnull=False).exclude(image__listing__status="removed")
+    return Embedding.objects.filter(model_id=model_id, vector__isnull=False, image__listing__status__in=SEARCHABLE)
 
 
 def read_columns(model_id: int, listing_ids: Collection[int]) -> Columns:

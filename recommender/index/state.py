@@ -101,7 +101,8 @@ class State:
         floor, exhausted = -np.inf, True
         for number, (part, mask) in enumerate(zip(self.base.parts, passing, strict=True)):
             similarity, rows = part.segment.search(queries, count, mask)
-            found.append(Found(similarity.ravel(), np.full(rows.size, number), rows.ravel()))
+            real = rows >= 0  # FAISS fills up with -1 where a vector is not a number
+            found.append(Found(similarity[real], np.full(np.count_nonzero(real), number), rows[real]))
             if similarity.shape[1] == count and np.count_nonzero(mask) > count:
                 exhausted, floor = False, max(floor, float(similarity[:, -1].max()))
         scores = self.delta.chunks.scores(queries, self.delta.slot[own])
