@@ -28,7 +28,7 @@ from .columns import Columns
 from .errors import IndexNotReady, LeaseLost, SnapshotDamaged
 from .lease import Lease, lease
 from .merge_policy import Size, flush_due, plan_merge
-from .publish import RETAINED, publish
+from .publish import RETAINED, publish, retire_fallbacks
 from .reader import Index
 from .snapshot import Part, Snapshot, missing_files, segment_directory
 from .state import State
@@ -88,6 +88,7 @@ def _compact(held: Lease, *, force: bool) -> Outcome:
     while merging := _merge_plan(base):
         base = _merge(held, base, merging)
         actions.append("merged")
+    retire_fallbacks(_purge_seconds())
     collect()
     return Outcome(tuple(actions) or ("nothing",), base.id)
 

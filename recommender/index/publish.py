@@ -5,8 +5,10 @@ from __future__ import annotations
 import shutil
 import uuid
 from dataclasses import replace
+from datetime import timedelta
 
 from django.db import transaction
+from django.utils import timezone
 
 from recommender import feed
 from recommender.models import IndexHead, IndexSnapshot
@@ -24,14 +26,15 @@ def publish(held: Lease, snapshot: Snapshot, parent: int | None, *, retained: in
     """Write the snapshot's files and point the head at them.
 
     `parent` is the snapshot it was built from; the newest `retained` snapshots stay published.
-    Raises: LeaseLost when the head no longer points at `parent` or the lease is another's; the files are removed.
+    Raises: LeaseLost when the head no longer points at `parent` or the lease is another's; the files are removed then,
+    but not when the database fails: the commit may have happened.
     """
     held.renew()
     name = f"{held.token.hex[:12]}-{uuid.uuid4().hex[:8]}"
     listed = snapshots.write(name, snapshot, EXACT_RECALL)
     try:
         row = _flip(held, snapshot, parent, name, listed, retained)
-    except BaseException:
+    except LeaseLost:
         shutil.rmtree(snapshots.snapshot_directory(name), ignore_errors=True)
         raise
     return replace(snapshot, id=row.pk, directory=name)
@@ -59,6 +62,14 @@ def _flip(
     _retire(row, 1 if before.epoch != snapshot.epoch else retained)
     _prune()
     return row
+
+
+@transaction.atomic
+def retire_fallbacks(seconds: float) -> None:
+    """Retire the earlier snapshots once the served one is so old: they name what was deleted before it."""
+    served = IndexHead.objects.select_for_update().get(pk=1).snapshot
+    if served and timezone.now() - served.created_at >= timedelta(seconds=seconds):
+        _retire(served, 1)
 
 
 def _retire(newest: IndexSnapshot, retained: int) -> None:

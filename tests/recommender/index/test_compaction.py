@@ -6,9 +6,11 @@ import uuid
 
 import numpy as np
 import pytest
+from django.db import OperationalError
 
 from listings.models import Listing
 from recommender.index import Where, compaction
+from recommender.index import publish as publishing
 from recommender.index.compaction import compact, rebuild
 from recommender.index.errors import LeaseLost
 from recommender.index.lease import lease
@@ -61,6 +63,41 @@ def test_a_deleted_listing_is_absent_and_after_the_purge_no_file_holds_its_vecto
     assert holders(settings, vector) == []
     assert victim.pk not in found(index)
     assert verify() == []
+
+
+@pytest.mark.parametrize("deleted", [15, 20])
+def test_a_quiet_site_keeps_no_deleted_vector_for_a_fallback_past_the_purge(model, index, settings, deleted):
+    """More than half a segment dies and is rewritten, or all of it and is dropped; then nothing more happens."""
+    catalogue.add_many(model, 20)
+    compact(force=True)
+    victims = Listing.objects.order_by("pk")[:deleted]
+    vector = catalogue.unit(victims[0].images.get().pk).tobytes()
+    for victim in victims:
+        victim.delete()
+    compact(force=True)
+    assert holders(settings, vector)
+    settings.PURGE_DAYS = 0
+    compact()
+    assert holders(settings, vector) == []
+    assert len(found(index)) == 20 - deleted
+    assert verify() == []
+
+
+def test_files_stay_when_a_connection_is_lost_at_the_commit_that_may_have_happened(model, index, monkeypatch):
+    catalogue.add_many(model, 5)
+    real = publishing._flip
+
+    def answer_lost(*args):
+        real(*args)
+        raise OperationalError("the connection was lost at the commit")
+
+    monkeypatch.setattr(publishing, "_flip", answer_lost)
+    with pytest.raises(OperationalError):
+        compact(force=True)
+    monkeypatch.undo()
+    assert len(found(index)) == 5
+    assert index.health()["problem"] is None
+    assert compact(force=True).actions == ("nothing",)
 
 
 def holders(settings, content):
