@@ -114,13 +114,17 @@ def current_position() -> str:
 
 
 def prune(horizon: str) -> int:
-    """Delete the rows that `horizon` includes; the caller holds the head's row lock and stores the horizon."""
+    """Delete the rows that `horizon` includes; the caller holds the head's row lock and stores the horizon.
+
+    Rows whose transaction is still to come were restored from another server; they go too, or stay news for ever.
+    """
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             cursor.execute(
                 """
                 DELETE FROM recommender_indexchange
                 WHERE xid < pg_snapshot_xmax(%(at)s::pg_snapshot) AND pg_visible_in_snapshot(xid, %(at)s::pg_snapshot)
+                   OR xid >= (SELECT pg_snapshot_xmax(pg_current_snapshot())) AND xid <> pg_current_xact_id()
                 """,
                 {"at": _snapshot(horizon)},
             )
@@ -146,12 +150,16 @@ def covers(position: str, horizon: str) -> bool:
 
 def is_ahead_of_database(position: str) -> bool:
     """Whether a position names changes this database has not made yet: it comes from another history."""
-    now = current_position()
-    if ":" in position:
-        return _parse(position).xmax > _parse(now).xmax
-    if connection.vendor == "postgresql":
-        return position not in {"", ZERO}
-    return int(position or 0) > int(now)
+    return is_ahead(position, current_position())
+
+
+def is_ahead(position: str, now: str) -> bool:
+    """Whether a position that was taken before `now` is of another history, or of another kind of database."""
+    if position in {"", ZERO}:
+        return False
+    if ":" not in position and ":" not in now:
+        return int(position) > int(now)
+    return ":" not in position or ":" not in now or _parse(position).xmax > _parse(now).xmax
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ class Index:
         if self._thread is None and stale and not connection.in_atomic_block:
             try:
                 self.refresh()
-            except SnapshotDamaged as exc:
+            except (SnapshotDamaged, IndexNotReady) as exc:
                 logger.warning("index not refreshed: %s", exc)
         if self._state is None:
             raise IndexNotReady(self._problem or "the index is being loaded")
@@ -165,7 +165,8 @@ class Index:
 
     def _serves(self, state: State, page: feed.Page) -> bool:
         """Whether the state is of this history and has missed nothing that was pruned."""
-        return page.epoch == state.base.epoch and feed.covers(state.position, page.horizon)
+        same_history = page.epoch == state.base.epoch and not feed.is_ahead(state.position, page.position)
+        return same_history and feed.covers(state.position, page.horizon)
 
     def _retry_due(self, page: feed.Page) -> bool:
         """Whether to try to open the head's snapshot (again): at once when it is new, else now and then."""
@@ -184,7 +185,7 @@ class Index:
             if len(state.delta.chunks) > self._capacity:
                 state = replace(state, delta=state.delta.repacked())
             if publish:
-                self._state = state
+                self._state = replace(state, behind=page.behind)
         self._state = replace(state, position=page.position, behind=0 if page.complete else page.behind)
 
     def _open_head(self) -> Snapshot:

@@ -156,3 +156,17 @@ def test_a_position_of_another_history_is_ahead(listings):
     assert not feed.is_ahead_of_database(feed.current_position())
     far = "10:99999999999:10" if connection.vendor == "postgresql" else "99999999999"
     assert feed.is_ahead_of_database(far)
+
+
+def test_a_position_of_the_other_kind_of_database_is_ahead(listings):
+    assert feed.is_ahead_of_database("5" if connection.vendor == "postgresql" else "5:5:")
+
+
+@pytest.mark.postgres_only
+def test_rows_restored_from_a_server_that_was_further_on_leave_with_the_next_prune(listings):
+    with connection.cursor() as cursor:
+        cursor.execute("INSERT INTO recommender_indexchange (listing_id, xid) VALUES (%s, '99999999999')", [1])
+    position = feed.current_position()
+    assert feed.read(position, model_id=1).listings == {1}
+    feed.prune(position)
+    assert feed.read(position, model_id=1).listings == set()

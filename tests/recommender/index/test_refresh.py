@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,8 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from listings.models import Listing
-from recommender.index import Index, IndexNotReady, Where
+from recommender.index import Index, IndexNotReady, Where, reader
+from recommender.index.absorb import absorb
 from recommender.index.compaction import compact, rebuild
 from recommender.index.errors import RefreshInTransaction
 from recommender.models import EmbeddingModel, IndexHead
@@ -196,3 +198,43 @@ def test_another_models_vectors_are_not_read(model, index):
     index.refresh()
     assert len(index.state().delta) == len(state.delta)
     assert found(index) == [listing.pk]
+
+
+def test_while_a_big_change_is_taken_in_page_by_page_each_state_says_it_is_behind(model, index, monkeypatch):
+    catalogue.add_many(model, 1100)
+    compact(force=True)
+    index.refresh()
+    Listing.objects.update(price=555)
+    behind = []
+
+    def absorb_and_look(*args):
+        behind.append(index.state().behind)
+        return absorb(*args)
+
+    monkeypatch.setattr(reader, "absorb", absorb_and_look)
+    index.refresh()
+    assert behind == [0, 1100, 1100]
+    assert index.state().behind == 0
+
+
+def test_a_state_that_is_loaded_answers_while_the_head_has_none_to_offer(model, index, settings):
+    listing = catalogue.add_listing(model)
+    compact(force=True)
+    assert found(index) == [listing.pk]
+    IndexHead.objects.update(snapshot=None)
+    settings.INDEX_REFRESH_MS = 0
+    assert found(index) == [listing.pk]
+    assert "the indexing worker builds it" in index.health()["problem"]
+
+
+def test_a_reader_whose_database_went_back_in_time_reads_again_what_happens_there(model, index):
+    """A backup is restored under a running process, and the same numbers are given to other changes."""
+    listing = catalogue.add_listing(model, price=1)
+    compact(force=True)
+    index.refresh()
+    state = index.state()
+    ahead = "99999999999:99999999999:" if connection.vendor == "postgresql" else "99999999999"
+    index._state = replace(state, position=ahead)
+    Listing.objects.filter(pk=listing.pk).update(price=7)
+    index.refresh()
+    assert found(index, min_price=7) == [listing.pk]
