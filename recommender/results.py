@@ -80,10 +80,11 @@ def store(lease: Lease, results: Sequence[Result]) -> Stored:
     """Write what is still ours to write. When the database fails, files stay: the commit may have happened."""
     with transaction.atomic():
         locked = _lock_photos(results)
-        held = set(rows_held(lease).select_for_update().order_by("pk").values_list("pk", flat=True))
+        rows = rows_held(lease).select_for_update(of=("self",)).order_by("pk")
+        held = dict(rows.values_list("pk", "image__listing_id"))  # a photo may have moved since it was leased
         settled = _sort([result for result in results if result.row.pk in held], locked)
         wanted = [result for result in settled.embedded if _wants_derivatives(result, locked)]
-        changed = _changed_listings(settled.embedded)
+        changed = {held[pk] for pk in _changed_rows(settled.embedded)}
         _write_embeddings(lease, settled)
         _write_photos(settled, wanted, locked)
         append_vectors(changed, lease.model_id)
@@ -136,13 +137,11 @@ def _wants_derivatives(result: Embedded, locked: dict[int, tuple[str, str]]) -> 
     return result.derivatives is not None and locked[result.row.image_id][1] == result.row.clean
 
 
-def _changed_listings(embedded: Sequence[Embedded]) -> set[int]:
-    """Listings that got a vector they did not have; unchanged bytes change no answer."""
+def _changed_rows(embedded: Sequence[Embedded]) -> set[int]:
+    """Rows that get a vector they did not have; unchanged bytes change no answer."""
     rows = [result.row.pk for result in embedded if result.row.has_vector]
     old = dict(Embedding.objects.filter(pk__in=rows).values_list("pk", "vector")) if rows else {}
-    return {
-        result.row.listing_id for result in embedded if bytes(old.get(result.row.pk) or b"") != to_bytes(result.vector)
-    }
+    return {result.row.pk for result in embedded if bytes(old.get(result.row.pk) or b"") != to_bytes(result.vector)}
 
 
 def to_bytes(vector: npt.NDArray) -> bytes:

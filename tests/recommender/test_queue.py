@@ -442,3 +442,15 @@ def test_a_foreign_token_holds_nothing():
     forged = queue.Lease(uuid.uuid4(), lease.model_id, lease.rows, 30)
     assert (queue.renew(forged), queue.release(forged)) == (0, 0)
     assert results.store(forged, embedded(forged)).dropped == 1
+
+
+def test_a_photo_that_moved_while_it_was_leased_is_announced_where_it_is_now():
+    model = make_model()
+    (photo,) = bulk_photos(1)
+    ListingImage.objects.update(state="ready")
+    lease = queue.lease(model, 10, 30)
+    other = bulk_photos(1)[0].listing
+    ListingImage.objects.filter(pk=photo.pk).update(listing=other)
+    IndexChange.objects.all().delete()
+    results.store(lease, embedded(lease))
+    assert list(IndexChange.objects.filter(model_id=model.pk).values_list("listing_id", flat=True)) == [other.pk]
