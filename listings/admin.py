@@ -14,7 +14,7 @@ from django.utils.html import format_html
 
 from .admin_form import ListingAdminForm
 from .admin_lists import CappedPaginator, HasPhotosFilter, PhotoStateFilter, PriceFilter, RootCategoryFilter
-from .admin_photos import NOTHING, ListingImageAdmin, ListingImageInline
+from .admin_photos import NOTHING, DeletedWithWhatBelongs, ListingImageAdmin, ListingImageInline
 from .models import Category, Listing
 from .services import ListingGone, TooManyPhotos, add_photos
 from .templatetags.storefront import lead_photo, price
@@ -42,7 +42,7 @@ class CategoryAdmin(admin.ModelAdmin):
 
 
 @admin.register(Listing)
-class ListingAdmin(admin.ModelAdmin):
+class ListingAdmin(DeletedWithWhatBelongs, admin.ModelAdmin):
     """Other rooms may add to `actions`."""
 
     form = ListingAdminForm

@@ -47,6 +47,14 @@ class PhotoColumns:
         return format_html('<a href="{}">Download</a>', reverse("original", args=[image.pk]))
 
 
+class DeletedWithWhatBelongs:
+    """Whoever may delete a photo or a listing deletes with it what other rooms keep about it and show read-only."""
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[list, dict, set, list]:
+        shown, counts, forbidden, protected = super().get_deleted_objects(objs, request)  # type: ignore[misc]
+        return shown, counts, forbidden & {"listing", "listing image"}, protected
+
+
 class ListingImageInline(PhotoColumns, admin.TabularInline):
     model = ListingImage
     fields = ("thumbnail", "position", "state_words", "why", "pixels", "original_link")
@@ -59,7 +67,7 @@ class ListingImageInline(PhotoColumns, admin.TabularInline):
 
 
 @admin.register(ListingImage)
-class ListingImageAdmin(PhotoColumns, admin.ModelAdmin):
+class ListingImageAdmin(PhotoColumns, DeletedWithWhatBelongs, admin.ModelAdmin):
     """For the moderator: which photos were refused, and why. Other rooms may add to `actions`."""
 
     actions: list[Any] = []

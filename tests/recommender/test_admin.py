@@ -188,3 +188,19 @@ def test_the_active_ranker_cannot_be_deleted(staff):
     assert staff.post(page("delete", RankerVersion, active.pk), {"post": "yes"}).status_code == 403
     act(staff, page("changelist", RankerVersion), "delete_selected", active)
     assert RankerVersion.objects.filter(pk=active.pk).exists()
+
+
+@pytest.mark.parametrize("kind", [Listing, ListingImage])
+@pytest.mark.parametrize("by_action", [False, True])
+def test_what_is_embedded_can_be_deleted_with_its_embedding(staff, model, kind, by_action):
+    listing = sell(model, 1.0)
+    row = kind.objects.get()
+    name = f"admin:listings_{kind.__name__.lower()}"
+    assert "permission" not in staff.get(reverse(f"{name}_delete", args=[row.pk])).content.decode()
+    if by_action:
+        form = {"action": "delete_selected", "_selected_action": [row.pk], "post": "yes"}
+        staff.post(reverse(f"{name}_changelist"), form)
+    else:
+        staff.post(reverse(f"{name}_delete", args=[row.pk]), {"post": "yes"})
+    assert not listing.images.exists()
+    assert not Embedding.objects.exists()
