@@ -24,6 +24,7 @@ from .site import Site
 
 TICK = 0.1
 SECOND_SIGNAL_SECONDS = 1.0  # `make` forwards the terminal's signal: that one is not impatience
+ASK_READY_SECONDS = 0.5
 SAY_NOT_READY_SECONDS = 60.0
 
 
@@ -82,11 +83,16 @@ class Supervisor:
             self._tick()
 
     def _wait_until_ready(self) -> None:
-        complain_at = time.monotonic() + SAY_NOT_READY_SECONDS
-        while not self._stop_asked and (status := readiness(self.site.port)) != 200:
-            if time.monotonic() > complain_at:
-                self.console.say(f"still not ready: {self.site.url}/health/ready answers {status or 'nothing'}.")
-                complain_at = time.monotonic() + SAY_NOT_READY_SECONDS
+        ask_at = time.monotonic()
+        complain_at = ask_at + SAY_NOT_READY_SECONDS
+        while not self._stop_asked:
+            if time.monotonic() >= ask_at:  # not after every line: asking makes the web process write one
+                if (status := readiness(self.site.port)) == 200:
+                    break
+                ask_at = time.monotonic() + ASK_READY_SECONDS
+                if time.monotonic() > complain_at:
+                    self.console.say(f"still not ready: {self.site.url}/health/ready answers {status or 'nothing'}.")
+                    complain_at = time.monotonic() + SAY_NOT_READY_SECONDS
             self._tick()
         if not self._stop_asked:
             for line in welcome(self.site, self.site.var / "admin-password"):

@@ -19,6 +19,7 @@ from marketplace.supervisor.probe import broker_answers, readiness, refuse_port_
 from marketplace.supervisor.process import Process, restart_delay
 from marketplace.supervisor.roles import Role
 from marketplace.supervisor.site import Site
+from marketplace.supervisor.supervisor import Supervisor
 from tests.stack import alive, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,6 +38,21 @@ def until(condition, seconds=10):
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.02)
+
+
+def test_a_site_that_is_not_ready_is_not_asked_again_at_each_line_of_its_log(tmp_path, monkeypatch):
+    asked = []
+    waiting = Supervisor(site(VAR_DIR=tmp_path), Console(io.StringIO()))
+    deadline = time.monotonic() + 1.2
+
+    def relay_a_line_at_once():
+        if time.monotonic() > deadline:
+            waiting._stop_asked = time.monotonic()
+
+    monkeypatch.setattr("marketplace.supervisor.supervisor.readiness", asked.append)
+    monkeypatch.setattr(waiting, "_tick", relay_a_line_at_once)
+    waiting._wait_until_ready()
+    assert 2 <= len(asked) <= 4
 
 
 class TestSite:
