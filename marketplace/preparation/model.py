@@ -8,6 +8,10 @@ UNTRAINED = (
     "the model is UNTRAINED (EMBEDDER_WEIGHTS=untrained): every path works, but 'similar' means little more than "
     "similar colours and edges until trained weights are registered."
 )
+NOT_ALLOWED = (
+    "the active model is untrained and EMBEDDER_WEIGHTS is not: no photo is embedded or searched with. Set "
+    "EMBEDDER_WEIGHTS=untrained, or register and activate another model with `manage.py models`."
+)
 NONE = "no model is active: set EMBEDDER_WEIGHTS, or run `manage.py models register`; until then nothing is searchable."
 
 
@@ -19,4 +23,6 @@ def ensure_model(weights: str) -> str | None:
     model = active.first()
     if model is None:
         return NONE
-    return UNTRAINED if model.version == "untrained" else None
+    if model.version != "untrained":
+        return None
+    return UNTRAINED if weights == "untrained" else NOT_ALLOWED

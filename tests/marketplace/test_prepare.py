@@ -11,7 +11,7 @@ from django.db import connection
 
 from marketplace.preparation.database import one_at_a_time, prepare_database
 from marketplace.preparation.demo import decide_demo
-from marketplace.preparation.model import NONE, UNTRAINED, ensure_model
+from marketplace.preparation.model import NONE, NOT_ALLOWED, UNTRAINED, ensure_model
 from marketplace.preparation.static import collect_static, fingerprint
 from marketplace.preparation.superuser import ensure_superuser
 from recommender.models import EmbeddingModel
@@ -61,6 +61,10 @@ class TestModel:
     def test_an_untrained_model_is_said_aloud(self):
         active_model("untrained")
         assert ensure_model("untrained") == UNTRAINED
+
+    def test_an_untrained_model_that_was_not_asked_for_is_not_promised_to_work(self):
+        active_model("untrained")
+        assert ensure_model("") == NOT_ALLOWED
 
     def test_without_weights_there_is_no_model_and_a_sentence_says_what_to_do(self):
         assert ensure_model("") == NONE
