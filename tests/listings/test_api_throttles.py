@@ -94,7 +94,7 @@ def test_tokens_and_uploads_have_rates_of_their_own(rates):
 
 def test_staff_is_not_limited_but_guessing_passwords_is(rates):
     rates(user="1/h", search="1/h", token="1/h")
-    staff = make_user(is_staff=True)
+    staff = make_user(staff=True)
     assert {get(staff).status_code for _ in range(5)} == {200}
     wrong = {"username": staff.username, "password": "b"}
     assert [api().post("/api/v1/token/", wrong).status_code for _ in range(2)] == [400, 429]
