@@ -101,7 +101,7 @@ class Index:
             "model": state.model_version if state else None,
             "rows": state.rows if state else 0,
             "behind": state.behind if state else 0,
-            "refreshed_s": round(age, 1),
+            "refreshed_s": round(age, 1) if self._refreshed_at else None,
             "problem": problem,
         }
 

@@ -208,7 +208,7 @@ def test_while_a_big_change_is_taken_in_page_by_page_each_state_says_it_is_behin
     behind = []
 
     def absorb_and_look(*args):
-        behind.append(index.state().behind)
+        behind.append(index._state.behind)  # state() would wait for the refresh it is called from
         return absorb(*args)
 
     monkeypatch.setattr(reader, "absorb", absorb_and_look)
@@ -225,6 +225,11 @@ def test_a_state_that_is_loaded_answers_while_the_head_has_none_to_offer(model, 
     settings.INDEX_REFRESH_MS = 0
     assert found(index) == [listing.pk]
     assert "the indexing worker builds it" in index.health()["problem"]
+
+
+def test_a_reader_that_never_refreshed_tells_no_age(index, monkeypatch):
+    monkeypatch.setattr(index, "_thread", threading.current_thread())  # health leaves the first look to it
+    assert index.health()["refreshed_s"] is None
 
 
 def test_a_reader_whose_database_went_back_in_time_reads_again_what_happens_there(model, index):
