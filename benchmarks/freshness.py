@@ -80,7 +80,10 @@ def _measure(stack: Stack, arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _holds(stack: Stack, port: int, rows: int) -> bool:
-    health = Visitor(f"http://127.0.0.1:{port}").get("/health/ready")
+    try:
+        health = Visitor(f"http://127.0.0.1:{port}").get("/health/ready")
+    except OSError:  # still starting
+        return False
     if health.status != 200:
         return False
     return int(health.json()["details"]["index"]["rows"]) >= rows
