@@ -41,7 +41,7 @@ REBUILD_ROWS = 100_000
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a compaction did: `busy`, `nothing`, `flushed`, `merged`, `rebuilt` or `superseded`."""
+    """What a compaction did: `busy`, `nothing`, `flushed`, `merged`, `rebuilt`, `superseded` or `failed`."""
 
     actions: tuple[str, ...]
     snapshot: int | None = None
@@ -57,6 +57,9 @@ def compact(*, force: bool = False) -> Outcome:
         except LeaseLost as exc:
             logger.warning("compaction not published: %s", exc)
             return Outcome(("superseded",))
+        except OSError as exc:
+            logger.error("the index cannot be written, readers go on with what they have: %s", exc)
+            return Outcome(("failed",))
 
 
 def rebuild(*, new_epoch: bool = False) -> Outcome:

@@ -72,7 +72,7 @@ def write(directory: Path, columns: Columns, vectors: np.ndarray, model: str) ->
     """Write rows (sorted by listing and image) as a segment; returns its manifest.
 
     vectors: float16[n, dim]. Born whole: written beside, fsynced, renamed, its manifest last.
-    Raises: OSError (disk full among them), RuntimeError from FAISS; nothing is left behind then.
+    Raises: OSError (disk full among them); nothing is left behind then.
     """
     import faiss
 
@@ -85,7 +85,10 @@ def write(directory: Path, columns: Columns, vectors: np.ndarray, model: str) ->
         index.is_trained = True
         for start in range(0, rows, 10_000):
             index.add(vectors[start : start + 10_000].astype(np.float32))
-        faiss.write_index(index, str(part / VECTORS))
+        try:
+            faiss.write_index(index, str(part / VECTORS))
+        except RuntimeError as exc:  # FAISS's own words are about lines of its source
+            raise OSError(f"{part / VECTORS} cannot be written; is the disk full?") from exc
         fsync(part / VECTORS)
         for name, content in columns.files().items():
             write_file(part / name, content)
@@ -128,10 +131,18 @@ def load(directory: Path, model: str) -> Segment:
 
 
 def read_manifest(directory: Path) -> dict[str, Any]:
+    return read_json(directory / MANIFEST, {"rows", "dim", "model", "files"})
+
+
+def read_json(path: Path, keys: set[str]) -> dict[str, Any]:
+    """A manifest that has these keys. Raises: SnapshotDamaged naming the file."""
     try:
-        return json.loads((directory / MANIFEST).read_text())
+        content = json.loads(path.read_text())
     except (OSError, ValueError) as exc:
-        raise SnapshotDamaged(f"{directory / MANIFEST} cannot be read: {exc}") from exc
+        raise SnapshotDamaged(f"{path} cannot be read: {exc}") from exc
+    if not isinstance(content, dict) or not keys <= content.keys():
+        raise SnapshotDamaged(f"{path} cannot be read: it is no manifest")
+    return content
 
 
 def damaged_files(directory: Path, manifest: dict[str, Any]) -> list[str]:

@@ -102,11 +102,7 @@ def write(name: str, snapshot: Snapshot, recall: float) -> list[dict[str, Any]]:
 
 
 def read_manifest(name: str) -> dict[str, Any]:
-    path = snapshot_directory(name) / MANIFEST
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as exc:
-        raise SnapshotDamaged(f"{path} cannot be read: {exc}") from exc
+    return segments.read_json(snapshot_directory(name) / MANIFEST, {"epoch", "model", "dim", "position", "segments"})
 
 
 def load(row: Any, epoch: uuid.UUID, known: Sequence[Segment] = ()) -> Snapshot:

@@ -61,4 +61,6 @@ class Command(BaseCommand):
     def report(self, outcome: compaction.Outcome) -> None:
         if "busy" in outcome.actions:
             raise CommandError("another compactor holds the lease; try again in a minute")
+        if "failed" in outcome.actions:
+            raise CommandError("the index could not be written; the log says why")
         self.stdout.write(f"{', '.join(outcome.actions)}; snapshot {outcome.snapshot}")

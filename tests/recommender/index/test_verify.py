@@ -124,6 +124,12 @@ def test_an_altered_file_is_named_and_rebuilt(healthy, name):
     assert kinds() == []
 
 
+def test_a_manifest_that_is_no_manifest_is_named(healthy):
+    compact(force=True)
+    (snapshot_directory(IndexSnapshot.objects.last().directory) / "manifest.json").write_text("{}")
+    assert kinds() == ["snapshot"]
+
+
 def test_a_snapshot_of_another_history_is_named(healthy):
     compact(force=True)
     with connection.cursor() as cursor:
