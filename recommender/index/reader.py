@@ -55,6 +55,8 @@ class Index:
 
         Raises: IndexNotReady with a sentence for the operator.
         """
+        if self._has_died():
+            self._revive()
         stale = time.monotonic() - self._refreshed_at > settings.INDEX_REFRESH_MS / 1000
         if self._thread is None and stale and not connection.in_atomic_block:
             try:
@@ -115,6 +117,16 @@ class Index:
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
+
+    def _has_died(self) -> bool:
+        return self._thread is not None and not self._thread.is_alive() and not self._stop.is_set()
+
+    def _revive(self) -> None:
+        with self._lock:
+            if self._has_died():
+                logger.error("the index refresher ended by a fault of its own; starting it again")
+                self._thread = None
+                self.start()
 
     def _run(self) -> None:
         pause = 0.0

@@ -97,6 +97,24 @@ def test_the_thread_keeps_the_state_fresh_and_survives_lost_connections(model, i
         index.stop()
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_refresher_that_died_of_a_fault_is_started_again(model, index, monkeypatch):
+    refresh = index.refresh
+
+    def fail():
+        monkeypatch.setattr(index, "refresh", refresh)
+        raise ValueError("something nobody thought of")
+
+    monkeypatch.setattr(index, "refresh", fail)
+    index.start()
+    try:
+        wait_for(lambda: not index._thread.is_alive())
+        listing = catalogue.add_listing(model)
+        wait_for(lambda: listing.pk in found(index))
+    finally:
+        index.stop()
+
+
 def wait_for(condition, seconds=5):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
