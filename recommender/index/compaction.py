@@ -114,7 +114,7 @@ def _usable_state(head: IndexHead, model: EmbeddingModel) -> State | None:
             raise SnapshotDamaged(f"{path} is missing")
     except (SnapshotDamaged, IndexNotReady) as exc:
         logger.warning("rebuilding the index: %s", exc)
-        if head.snapshot is not None:
+        if head.snapshot and IndexHead.objects.filter(pk=1, snapshot=head.snapshot).exists():  # not replaced meanwhile
             IndexSnapshot.objects.filter(pk=head.snapshot.pk).update(state=IndexSnapshot.State.DAMAGED)
         return None
     return state

@@ -49,7 +49,11 @@ def verify() -> list[Difference]:
         index.refresh()
     except (SnapshotDamaged, IndexNotReady) as exc:
         return [Difference("snapshot", None, None, str(exc)), *_queue_differences()]
-    found = [*_file_differences(index), *_queue_differences()]
+    files = list(_file_differences(index))
+    if files:  # a compaction may have replaced the snapshot while it was read
+        index.refresh()
+        files = list(_file_differences(index))
+    found = [*files, *_queue_differences()]
     suspects = {difference.listing for difference in _row_differences(index.state())}
     for _ in range(TRIES):
         if not suspects:
