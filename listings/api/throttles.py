@@ -75,7 +75,8 @@ def count_hit(key: str, seconds: int) -> int | None:
     if not breaker.allows():
         return None
     try:
-        with _client(str(settings.CACHES["default"]["LOCATION"])).pipeline(transaction=False) as pipe:
+        client = _client(str(settings.CACHES["default"]["LOCATION"]))  # held: its end would close the connection in use
+        with client.pipeline(transaction=False) as pipe:
             pipe.incr(key)
             pipe.expire(key, seconds)
             hits: int = pipe.execute()[0]

@@ -172,3 +172,25 @@ def test_one_request_a_pause_asks_a_cache_in_trouble():
 @pytest.mark.parametrize(("rate", "meaning"), [("60/min", (60, 60)), ("5/s", (5, 1)), ("9/hour", (9, 3600))])
 def test_a_rate_is_read_as_count_and_seconds(rate, meaning):
     assert throttles.parse_rate(rate) == meaning
+
+
+def test_the_first_requests_of_a_process_may_come_at_the_same_time():
+    """Each may make a client of its own; none may lose its connection to the garbage collector."""
+    faults = []
+
+    def hit(barrier: threading.Barrier) -> None:
+        barrier.wait()
+        try:
+            throttles.count_hit("throttle:together", 60)
+        except ValueError as exc:
+            faults.append(exc)
+
+    for _ in range(40):
+        throttles._client.cache_clear()
+        barrier = threading.Barrier(8)
+        callers = [threading.Thread(target=hit, args=(barrier,)) for _ in range(8)]
+        for caller in callers:
+            caller.start()
+        for caller in callers:
+            caller.join()
+    assert faults == []
