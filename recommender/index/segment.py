@@ -7,10 +7,7 @@ the row count and checksums; a directory without it is not a segment.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import shutil
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +17,7 @@ import numpy as np
 
 from .columns import Columns
 from .errors import SnapshotDamaged
+from .files import born_whole, checksum, fsync, read_json, write_file
 
 MANIFEST = "segment.json"
 VECTORS = "vectors.faiss"
@@ -76,15 +74,12 @@ def write(directory: Path, columns: Columns, vectors: np.ndarray, model: str) ->
     """
     import faiss
 
-    part = directory.with_name(directory.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    try:
-        rows, dim = vectors.shape
-        index = faiss.IndexScalarQuantizer(dim, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
-        index.is_trained = True
-        for start in range(0, rows, 10_000):
-            index.add(vectors[start : start + 10_000].astype(np.float32))
+    rows, dim = vectors.shape
+    index = faiss.IndexScalarQuantizer(dim, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
+    index.is_trained = True
+    for start in range(0, rows, 10_000):
+        index.add(vectors[start : start + 10_000].astype(np.float32))
+    with born_whole(directory) as part:
         try:
             faiss.write_index(index, str(part / VECTORS))
         except RuntimeError as exc:  # FAISS's own words are about lines of its source
@@ -100,12 +95,6 @@ def write(directory: Path, columns: Columns, vectors: np.ndarray, model: str) ->
             "files": {path.name: checksum(path) for path in sorted(part.iterdir())},
         }
         write_file(part / MANIFEST, json.dumps(manifest, indent=1).encode())
-        fsync(part)
-        part.rename(directory)
-        fsync(directory.parent)
-    except BaseException:
-        shutil.rmtree(part, ignore_errors=True)
-        raise
     return manifest
 
 
@@ -134,17 +123,6 @@ def read_manifest(directory: Path) -> dict[str, Any]:
     return read_json(directory / MANIFEST, {"rows", "dim", "model", "files"})
 
 
-def read_json(path: Path, keys: set[str]) -> dict[str, Any]:
-    """A manifest that has these keys. Raises: SnapshotDamaged naming the file."""
-    try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError) as exc:
-        raise SnapshotDamaged(f"{path} cannot be read: {exc}") from exc
-    if not isinstance(content, dict) or not keys <= content.keys():
-        raise SnapshotDamaged(f"{path} cannot be read: it is no manifest")
-    return content
-
-
 def damaged_files(directory: Path, manifest: dict[str, Any]) -> list[str]:
     """Names of files that are missing or whose bytes are not what was written."""
     damaged = []
@@ -155,23 +133,3 @@ def damaged_files(directory: Path, manifest: dict[str, Any]) -> list[str]:
         except OSError:
             damaged.append(name)
     return damaged
-
-
-def checksum(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def write_file(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

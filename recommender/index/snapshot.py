@@ -8,7 +8,6 @@ recognised whatever directory they turn up in.
 from __future__ import annotations
 
 import json
-import shutil
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from django.conf import settings
 
 from . import segment as segments
 from .errors import SnapshotDamaged
+from .files import born_whole, checksum, read_json, write_file
 from .segment import Segment
 
 MANIFEST = "manifest.json"
@@ -62,15 +62,11 @@ def snapshot_directory(name: str) -> Path:
 
 def write(name: str, snapshot: Snapshot, recall: float) -> list[dict[str, Any]]:
     """Write a snapshot of segments already on disk; returns the manifest's list of segments."""
-    directory = snapshot_directory(name)
-    part_directory = directory.with_name(name + ".part")
-    shutil.rmtree(part_directory, ignore_errors=True)
-    part_directory.mkdir(parents=True)
     listed = []
-    try:
+    with born_whole(snapshot_directory(name)) as beside:
         for number, part in enumerate(snapshot.parts):
             bitmap = f"live-{number}.bits"
-            segments.write_file(part_directory / bitmap, np.packbits(part.live, bitorder="little").tobytes())
+            write_file(beside / bitmap, np.packbits(part.live, bitorder="little").tobytes())
             listed.append(
                 {
                     "name": part.segment.name,
@@ -78,7 +74,7 @@ def write(name: str, snapshot: Snapshot, recall: float) -> list[dict[str, Any]]:
                     "live": int(np.count_nonzero(part.live)),
                     "dead_since": part.dead_since,
                     "bitmap": bitmap,
-                    "checksum": segments.checksum(part_directory / bitmap),
+                    "checksum": checksum(beside / bitmap),
                 }
             )
         manifest = {
@@ -91,18 +87,12 @@ def write(name: str, snapshot: Snapshot, recall: float) -> list[dict[str, Any]]:
             "recall": recall,
             "segments": listed,
         }
-        segments.write_file(part_directory / MANIFEST, json.dumps(manifest, indent=1).encode())
-        segments.fsync(part_directory)
-        part_directory.rename(directory)
-        segments.fsync(directory.parent)
-    except BaseException:
-        shutil.rmtree(part_directory, ignore_errors=True)
-        raise
+        write_file(beside / MANIFEST, json.dumps(manifest, indent=1).encode())
     return listed
 
 
 def read_manifest(name: str) -> dict[str, Any]:
-    return segments.read_json(snapshot_directory(name) / MANIFEST, {"epoch", "model", "dim", "position", "segments"})
+    return read_json(snapshot_directory(name) / MANIFEST, {"epoch", "model", "dim", "position", "segments"})
 
 
 def load(row: Any, epoch: uuid.UUID, known: Sequence[Segment] = ()) -> Snapshot:
@@ -144,7 +134,7 @@ def _load_part(row: Any, entry: dict[str, Any], already: dict[str, Segment]) -> 
     segment = already.get(name) or segments.load(segment_directory(name), row.model.version)
     path = snapshot_directory(row.directory) / entry["bitmap"]
     try:
-        intact = segments.checksum(path) == entry["checksum"]
+        intact = checksum(path) == entry["checksum"]
         bits = np.frombuffer(path.read_bytes(), np.uint8)
     except OSError as exc:
         raise SnapshotDamaged(f"{path} cannot be read: {exc}") from exc

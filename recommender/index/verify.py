@@ -14,8 +14,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef
 
 from listings.models import ListingImage
-from recommender import feed
-from recommender.models import Embedding, EmbeddingModel, IndexChange, IndexHead
+from recommender.models import Embedding, EmbeddingModel, IndexChange
 
 from . import rows, segment
 from .columns import DTYPES, Columns
@@ -200,11 +199,3 @@ def unusable_vectors() -> Iterator[Difference]:
         values = np.frombuffer(vector or b"", np.float16).astype(np.float32)
         if len(values) != model.dim or not abs(float(np.linalg.norm(values)) - 1) < 0.01:
             yield Difference("unusable", listing, image, f"not a unit vector of {model.dim} dimensions")
-
-
-def pending() -> int:
-    """Feed rows the head's snapshot does not include; information, not a difference."""
-    head = IndexHead.objects.select_related("snapshot").get(pk=1)
-    if head.snapshot is None:
-        return IndexChange.objects.count()
-    return feed.read(head.snapshot.position, head.snapshot.model_id).behind

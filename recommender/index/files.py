@@ -1,0 +1,61 @@
+"""Files that are born whole: written beside, fsynced with their directory, then renamed; half of one is never seen."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from .errors import SnapshotDamaged
+
+
+@contextmanager
+def born_whole(directory: Path) -> Iterator[Path]:
+    """A place beside `directory` to write its files to; it becomes `directory` at the end, or nothing is left."""
+    part = directory.with_name(directory.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        yield part
+        fsync(part)
+        part.rename(directory)
+        fsync(directory.parent)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+
+
+def read_json(path: Path, keys: set[str]) -> dict[str, Any]:
+    """A manifest that has these keys. Raises: SnapshotDamaged naming the file."""
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError) as exc:
+        raise SnapshotDamaged(f"{path} cannot be read: {exc}") from exc
+    if not isinstance(content, dict) or not keys <= content.keys():
+        raise SnapshotDamaged(f"{path} cannot be read: it is no manifest")
+    return content
+
+
+def checksum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_file(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
