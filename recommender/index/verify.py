@@ -14,7 +14,8 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef
 
 from listings.models import ListingImage
-from recommender.models import Embedding, EmbeddingModel, IndexChange
+from recommender import feed
+from recommender.models import Embedding, EmbeddingModel
 
 from . import rows, segment
 from .columns import DTYPES, Columns
@@ -77,7 +78,7 @@ def repair(differences: list[Difference]) -> str:
     model = EmbeddingModel.objects.get(state=EmbeddingModel.State.ACTIVE)
     with transaction.atomic():
         Embedding.objects.filter(model=model, image_id__in=unusable).update(state="pending", vector=None)
-        IndexChange.objects.bulk_create(IndexChange(listing_id=pk, model_id=model.pk) for pk in listings)
+        feed.append_vectors(listings, model.pk)
     return f"put {len(listings)} listings back into the feed"
 
 
