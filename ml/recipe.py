@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from .errors import MlError
+
 RECIPE = "recipe.json"
 WEIGHTS = "weights.safetensors"
 GRAPH = ("embedder.xml", "embedder.bin")
@@ -17,7 +19,7 @@ IMAGENET_MEAN = (123.675, 116.28, 103.53)  # of values 0 to 255
 IMAGENET_STD = (58.395, 57.12, 57.375)
 
 
-class ModelFilesError(Exception):
+class ModelFilesError(MlError):
     """A model directory is missing, incomplete, damaged or made by another recipe."""
 
 

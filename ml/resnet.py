@@ -2,29 +2,53 @@
 
 from __future__ import annotations
 
+from typing import cast
+
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from .errors import MlError
 from .torchvision_compat import import_torchvision
 
-ARCHITECTURES = ("resnet50",)
+ARCHITECTURES = ("resnet18", "resnet34", "resnet50")
+POOLINGS = ("average", "gem")
 
 
-class NoSuchNetworkError(ValueError):
+class NoSuchNetworkError(MlError):
     """A network of this name or size cannot be made."""
 
 
-def create(arch: str, dim: int) -> nn.Module:
+def create(arch: str, dim: int, *, pooling: str = "average") -> nn.Module:
     """A network float32[N, 3, S, S] -> float32[N, dim], not normalised, its weights drawn from torch's generator.
 
     Raises:
-        NoSuchNetworkError: `arch` is not in `ARCHITECTURES`, or `dim` is below 1.
+        NoSuchNetworkError: `arch` is not in `ARCHITECTURES`, `pooling` not in `POOLINGS`, or `dim` is below 1.
     """
     if arch not in ARCHITECTURES:
         raise NoSuchNetworkError(f"Unknown architecture {arch!r}; known: {', '.join(ARCHITECTURES)}.")
+    if pooling not in POOLINGS:
+        raise NoSuchNetworkError(f"Unknown pooling {pooling!r}; known: {', '.join(POOLINGS)}.")
     if dim < 1:
         raise NoSuchNetworkError(f"A vector has at least 1 dimension, not {dim}.")
-    return import_torchvision().models.get_model(arch, weights=None, num_classes=dim)
+    network = cast("nn.Module", import_torchvision().models.get_model(arch, weights=None, num_classes=dim))
+    if pooling == "gem":
+        network.avgpool = GeneralisedMean()
+    return network
+
+
+class GeneralisedMean(nn.Module):
+    """Pooling between average (p = 1) and maximum (p -> infinity), p learned (Radenović et al., TPAMI 2019)."""
+
+    def __init__(self, p: float = 3.0, floor: float = 1e-6) -> None:
+        super().__init__()
+        self.p = nn.Parameter(torch.tensor(p))
+        self.floor = floor
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """float[N, C, H, W] -> float32[N, C, 1, 1]; powers of small numbers need more than bf16."""
+        with torch.autocast(maps.device.type, enabled=False):
+            return maps.float().clamp(min=self.floor).pow(self.p).mean((2, 3), keepdim=True).pow(1 / self.p)
 
 
 class UnitLength(nn.Module):

@@ -8,13 +8,14 @@ import torch
 from torch import nn
 
 from . import resnet
+from .errors import MlError
 from .torchvision_compat import import_torchvision
 
 UNTRAINED_SEED = 1
 SOURCES = ("untrained", "imagenet")
 
 
-class WeightsError(Exception):
+class WeightsError(MlError):
     """The weights that were asked for do not exist or cannot be had here."""
 
 

@@ -65,7 +65,7 @@ def test_an_existing_model_is_not_overwritten(exported, capsys):
     [
         (("--weights", "random"), "export: Unknown weights 'random'; known: untrained, imagenet."),
         (("--weights", "model.pth"), "export: Unknown weights 'model.pth'; known: untrained, imagenet."),
-        (("--weights", "untrained", "--arch", "vgg"), "export: Unknown architecture 'vgg'; known: resnet50."),
+        (("--weights", "untrained", "--arch", "vgg"), "export: Unknown architecture 'vgg'; known: resnet18, resnet34, resnet50."),
         (("--weights", "untrained", "--dim", "0"), "export: A vector has at least 1 dimension, not 0."),
         (("--weights", "imagenet", "--dim", "64"), "export: ImageNet weights have 1000 dimensions, not 64."),
     ],

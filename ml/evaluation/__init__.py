@@ -1,0 +1,1 @@
+"""How good a model's vectors are at finding pictures of the same class."""

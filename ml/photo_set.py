@@ -1,0 +1,78 @@
+"""A folder of pictures and a CSV that labels them: what is trained on, extracted and evaluated."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import MlError
+
+Ints = npt.NDArray[np.int64]
+
+
+class PhotoSetError(MlError):
+    """A CSV of labelled pictures cannot be used; the message names the file, the line and what to change."""
+
+
+@dataclass(frozen=True)
+class PhotoSet:
+    """N pictures with a class each, and optionally a group (pictures of one item, or by one sender)."""
+
+    images: tuple[Path, ...]
+    labels: tuple[str, ...]
+    groups: tuple[str, ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def classes(self) -> list[str]:
+        """The names of the classes, sorted."""
+        return sorted(set(self.labels))
+
+    def targets(self, classes: Sequence[str] | None = None) -> Ints:
+        """int64[N]: each picture's class as a position in `classes` (its own, sorted, when None)."""
+        number = {name: i for i, name in enumerate(classes or self.classes)}
+        return np.array([number[label] for label in self.labels], np.int64)
+
+    def subset(self, keep: Sequence[int] | Ints) -> PhotoSet:
+        """The pictures at these positions, in this order."""
+        groups = None if self.groups is None else tuple(self.groups[i] for i in keep)
+        return PhotoSet(tuple(self.images[i] for i in keep), tuple(self.labels[i] for i in keep), groups)
+
+
+def read_photo_set(table: str | Path, folder: str | Path | None = None, *, group: str = "group") -> PhotoSet:
+    """Read `image,label[,group]`; paths are relative to `folder` (the CSV's own when None).
+
+    Raises:
+        PhotoSetError: the file or a column is missing, or a line names a picture that is not there.
+    """
+    table = Path(table)
+    folder = table.parent if folder is None else Path(folder)
+    images, labels, groups = [], [], []
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            rows = csv.DictReader(file)
+            found = rows.fieldnames or []
+            for column in ("image", "label"):
+                if column not in found:
+                    raise PhotoSetError(f"{table} has no column {column!r}; it has: {', '.join(found) or 'nothing'}.")
+            for row in rows:
+                path = folder / (row["image"] or "")
+                if not row["image"] or not row["label"]:
+                    raise PhotoSetError(f"{table}, line {rows.line_num}: image or label is empty.")
+                if not path.is_file():
+                    raise PhotoSetError(f"{table}, line {rows.line_num}: there is no picture {path}.")
+                images.append(path)
+                labels.append(row["label"])
+                groups.append(row.get(group) or "")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise PhotoSetError(f"{table} cannot be read: {exc}.") from exc
+    if not images:
+        raise PhotoSetError(f"{table} lists no pictures.")
+    return PhotoSet(tuple(images), tuple(labels), tuple(groups) if group in found else None)

@@ -1,0 +1,73 @@
+"""What a picture may look like in training: another crop, mirrored, a little brighter. Never another hue.
+
+People search by colour, so hue is left alone: a network trained not to see it cannot tell a red dress from a blue one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+Pixels = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Ranges from which each picture's own change is drawn."""
+
+    area: tuple[float, float] = (0.25, 1.0)  # of the picture that the crop keeps
+    aspect: float = 4 / 3  # a crop's width to height lies between its inverse and itself
+    brightness: float = 0.3  # factors lie in 1 - x to 1 + x
+    contrast: float = 0.3
+    saturation: float = 0.2
+    erase: float = 0.25  # the share of pictures from which a rectangle is erased
+
+
+def augmented(pictures: Sequence[Image.Image], size: int, how: Augmentation, rng: np.random.Generator) -> Pixels:
+    """One random view of each of N pictures: uint8[N, size, size, 3]."""
+    views = np.empty((len(pictures), size, size, 3), np.uint8)
+    for view, picture in zip(views, pictures, strict=True):
+        crop = picture.resize((size, size), Image.Resampling.BILINEAR, box=_crop_box(picture.size, how, rng))
+        view[:] = np.asarray(crop)[:, :: rng.choice((-1, 1))]
+    views = _relit(views, how, rng)
+    for position in np.flatnonzero(rng.random(len(views)) < how.erase):
+        _erase(views[position], rng)
+    return views
+
+
+def _crop_box(size: tuple[int, int], how: Augmentation, rng: np.random.Generator) -> tuple[float, float, float, float]:
+    """The random resized crop of Szegedy et al. 2015: left, top, right, bottom."""
+    width, height = size
+    area = width * height * rng.uniform(*how.area)
+    aspect = math.exp(rng.uniform(-math.log(how.aspect), math.log(how.aspect)))
+    w, h = min(width, math.sqrt(area * aspect)), min(height, math.sqrt(area / aspect))
+    left, top = rng.uniform(0, width - w), rng.uniform(0, height - h)
+    return left, top, left + w, top + h
+
+
+def _relit(views: Pixels, how: Augmentation, rng: np.random.Generator) -> Pixels:
+    brightness, contrast, saturation = (
+        rng.uniform(1 - x, 1 + x, (len(views), 1, 1, 1)).astype(np.float32)
+        for x in (how.brightness, how.contrast, how.saturation)
+    )
+    pixels = views.astype(np.float32)
+    grey = pixels.mean(axis=3, keepdims=True)
+    mean = grey.mean(axis=(1, 2), keepdims=True)
+    # brightness * (mean + contrast * (grey + saturation * (pixels - grey) - mean)), with fewer passes over the pixels
+    pixels *= brightness * contrast * saturation
+    pixels += brightness * (contrast * (1 - saturation) * grey + (1 - contrast) * mean)
+    return pixels.clip(0, 255, out=pixels).astype(np.uint8)
+
+
+def _erase(view: Pixels, rng: np.random.Generator) -> None:
+    """Random erasing (Zhong et al. 2017), filled with the picture's mean colour, in place."""
+    size = len(view)
+    h, w = (max(1, int(size * rng.uniform(0.15, 0.45))) for _ in range(2))
+    top, left = int(rng.integers(0, size - h + 1)), int(rng.integers(0, size - w + 1))
+    view[top : top + h, left : left + w] = view.mean(axis=(0, 1)).astype(np.uint8)

@@ -1,0 +1,75 @@
+"""Which pictures an epoch shows, in which order, and their pixels, prepared beside the training step.
+
+Everything is drawn from (seed, epoch, place in the epoch), so an epoch that is repeated after a kill is the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from .augmentation import Augmentation, augmented
+from .pixels import PixelCache
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+AHEAD = 3  # batches prepared before they are asked for
+
+
+def balanced_order(targets: Ints, emphasis: Floats, length: int, balance: float, rng: np.random.Generator) -> Ints:
+    """int64[length] positions; class c of n pictures gets a share in proportion to emphasis[c] * n ** (1 - balance).
+
+    `balance` 0 leaves the classes as they are, 1 shows all equally often. Within a class every picture is shown before
+    any is shown again.
+    """
+    classes, counts = np.unique(targets, return_counts=True)
+    weights = emphasis[classes] * counts ** (1.0 - balance)
+    shares = np.floor(length * weights / weights.sum() + rng.random(len(classes))).astype(int)
+    drawn = [_rounds(np.flatnonzero(targets == name), share, rng) for name, share in zip(classes, shares, strict=True)]
+    order = np.concatenate(drawn)
+    rng.shuffle(order)
+    return np.resize(order, length)
+
+
+def _rounds(members: Ints, share: int, rng: np.random.Generator) -> Ints:
+    rounds = [rng.permutation(members) for _ in range(-(-share // len(members)))]
+    return np.concatenate(rounds)[:share] if rounds else members[:0]
+
+
+class Batches:
+    """One epoch: pairs of uint8[B, size, size, 3] and int64[B] tensors; a last batch that is not full is left out."""
+
+    def __init__(
+        self, pixels: PixelCache, targets: Ints, order: Ints, *, batch: int, size: int, how: Augmentation, seed: int
+    ) -> None:
+        self._pixels, self._targets, self._order = pixels, targets, order
+        self._batch, self._size, self._how, self._seed = batch, size, how, seed
+
+    def __len__(self) -> int:
+        return len(self._order) // self._batch
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        pool = ThreadPoolExecutor(1, thread_name_prefix="batches")
+        try:
+            waiting: list[Future[tuple[Tensor, Tensor]]] = []
+            for number in range(len(self)):
+                waiting.append(pool.submit(self._make, number))
+                if len(waiting) > AHEAD:
+                    yield waiting.pop(0).result()
+            for future in waiting:
+                yield future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _make(self, number: int) -> tuple[Tensor, Tensor]:
+        positions = self._order[number * self._batch : (number + 1) * self._batch]
+        rng = np.random.default_rng((self._seed, number))
+        pictures = [self._pixels.picture(position) for position in positions]
+        views = augmented(pictures, self._size, self._how, rng)
+        return torch.from_numpy(views), torch.from_numpy(self._targets[positions])

@@ -1,0 +1,31 @@
+"""Vectors of decoded pictures from a torch network, for judging it while it trains."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from ml.preprocess import prepare
+from ml.recipe import IMAGENET_MEAN, IMAGENET_STD
+from ml.resnet import UnitLength
+
+from .pixels import PixelCache
+
+
+def extract(
+    network: nn.Module, pixels: PixelCache, size: int, device: torch.device, *, batch: int = 128
+) -> npt.NDArray[np.float32]:
+    """float32[N, dim], rows of length 1, of pictures prepared as for searching; the network's mode is kept."""
+    training = network.training
+    network.eval()
+    mean, std = (torch.tensor(values, device=device) for values in (IMAGENET_MEAN, IMAGENET_STD))
+    parts = []
+    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16):
+        for start in range(0, len(pixels), batch):
+            views = [prepare(pixels.picture(i), size) for i in range(start, min(start + batch, len(pixels)))]
+            scaled = (torch.from_numpy(np.stack(views)).to(device).float() - mean) / std
+            parts.append(UnitLength(network)(scaled.permute(0, 3, 1, 2)).float().cpu().numpy())
+    network.train(training)
+    return np.concatenate(parts)

@@ -1,0 +1,48 @@
+"""What a recipe minimises. Both losses are classifiers over the training classes; they differ in what they compare."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from pytorch_metric_learning.losses import NormalizedSoftmaxLoss
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+
+class ProxyLoss(nn.Module):
+    """Normalised softmax: cross-entropy over the cosines to one learned proxy a class (Zhai & Wu, BMVC 2019)."""
+
+    def __init__(self, classes: int, dim: int, *, temperature: float, smoothing: float) -> None:
+        super().__init__()
+        self.loss = NormalizedSoftmaxLoss(classes, dim, temperature)
+        self.smoothing = smoothing
+
+    def logits(self, vectors: Tensor) -> Tensor:
+        """float32[N, dim] -> float32[N, classes]."""
+        return cast("Tensor", self.loss.get_logits(vectors))
+
+    def forward(self, vectors: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """The mean loss and the logits of float32[N, dim] against int64[N]."""
+        logits = self.logits(nn.functional.normalize(vectors))
+        return cross_entropy(logits, targets, label_smoothing=self.smoothing), logits
+
+
+class ClassifierLoss(nn.Module):
+    """Cross-entropy of a linear classifier over the vectors: the baseline."""
+
+    def __init__(self, classes: int, dim: int, *, smoothing: float) -> None:
+        super().__init__()
+        self.classifier = nn.Linear(dim, classes)
+        self.smoothing = smoothing
+
+    def forward(self, vectors: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """The mean loss and the logits of float32[N, dim] against int64[N]."""
+        logits = cast("Tensor", self.classifier(vectors))
+        return cross_entropy(logits, targets, label_smoothing=self.smoothing), logits
+
+
+def accuracy(logits: Tensor, targets: Tensor) -> float:
+    """The share of float32[N, classes] whose largest value is at int64[N]."""
+    with torch.no_grad():
+        return float((logits.argmax(dim=1) == targets).float().mean())

@@ -1,0 +1,62 @@
+"""How a network is trained: everything that can be chosen, with the two recipes as ready-made choices."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from .augmentation import Augmentation
+
+LAYERS = ("conv1", "bn1", "layer1", "layer2", "layer3", "layer4", "avgpool", "fc")  # in the order pixels meet them
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One training run. Two runs with equal plans, data and threads give equal weights."""
+
+    recipe: str
+    loss: str  # "proxy" (normalised softmax) or "classifier"
+    optimiser: str  # "sgd" or "adam"
+    pooling: str
+    lr: float  # of the head, after warm-up
+    trunk_lr: float  # of the other layers, as a multiple of `lr`
+    epochs: int = 20
+    batch: int = 128
+    sizes: tuple[tuple[float, int], ...] = ((1.0, 224),)  # (until this part of the run, pictures have this side)
+    frozen: tuple[str, ...] = ()
+    warm_up: float = 0.1  # part of the run
+    weight_decay: float = 5e-4
+    ema: float = 0.998  # of the weights, a step; 0 keeps the last weights instead
+    clip: float = 5.0  # largest norm of the gradient
+    smoothing: float = 0.1
+    temperature: float = 0.0625
+    balance: float = 0.5
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    patience: int = 10  # epochs without a better mAP@R before the run ends
+    seed: int = 1
+
+    def size_at(self, epoch: int) -> int:
+        """The side of the pictures in this epoch, counted from 0."""
+        done = epoch / self.epochs
+        return next(size for until, size in self.sizes if done < until)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The plan as JSON holds it."""
+        return asdict(self)
+
+
+METRIC = Plan("metric", loss="proxy", optimiser="sgd", pooling="gem", lr=0.1, trunk_lr=0.1)
+CLASSIFY = Plan(
+    "classify",
+    loss="classifier",
+    optimiser="adam",
+    pooling="average",
+    lr=1e-3,
+    trunk_lr=1.0,
+    frozen=LAYERS[:5],
+    ema=0,
+    smoothing=0,
+    balance=0,
+    warm_up=0,
+)
+RECIPES = {plan.recipe: plan for plan in (METRIC, CLASSIFY)}
