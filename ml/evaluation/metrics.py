@@ -42,7 +42,7 @@ class Judged:
 
     def precision_at(self, k: int) -> npt.NDArray[np.float64]:
         """float64[Q]: the share of the first k that is right."""
-        return self._known(self.hits[:, :k].mean(axis=1))
+        return self._known(np.asarray(self.hits[:, :k].sum(axis=1), np.float64) / k)
 
     def _known(self, figures: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         return np.where(self.relevant > 0, figures, np.nan)

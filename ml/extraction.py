@@ -1,0 +1,87 @@
+"""Picture files to vectors, prepared as the site prepares what it indexes; decoding runs beside inference."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from tqdm import tqdm
+
+from .embedder import MAX_BATCH, Vectors, is_valid
+from .images import CLEAN_SIDE, MAX_BYTES, PhotoRefused, clean, decode
+
+Prepared = npt.NDArray[Any]
+Refusal = tuple[Path, str]
+
+THREADS = 2
+UNUSABLE = "The model computes no usable vector for this picture."
+AHEAD = 2 * MAX_BATCH  # pictures decoded before they are wanted
+
+
+class PictureEmbedder(Protocol):
+    """What turns *clean* pictures into vectors: `ml.embedder.Embedder`, or something it is compared with."""
+
+    dim: int
+
+    def prepare(self, image: Image.Image) -> Prepared:
+        """One picture as one row of a batch; called from several threads."""
+
+    def embed(self, batch: Prepared) -> Vectors:
+        """float32[N, dim], each row of length 1."""
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """N vectors of the pictures that could be read, and why the others could not."""
+
+    vectors: Vectors  # float32[N, dim], rows of length 1
+    kept: npt.NDArray[np.int64]  # int64[N]: their positions among the paths, ascending
+    refused: list[Refusal]  # path and reason
+
+
+def vectors_of(paths: Sequence[Path], embedder: PictureEmbedder, *, title: str = "vectors") -> Extraction:
+    """Decode and embed every picture; what cannot be read is left out and listed, and the others go on."""
+    vectors = np.zeros((len(paths), embedder.dim), np.float32)
+    usable = np.zeros(len(paths), bool)
+    reasons: dict[int, str] = {}
+    prepared = _prepared(paths, embedder.prepare)
+    with tqdm(total=len(paths), desc=title, unit=" pictures", disable=None) as progress:
+        for start in range(0, len(paths), MAX_BATCH):
+            outcomes = dict(enumerate(islice(prepared, MAX_BATCH), start))
+            reasons |= {i: outcome for i, outcome in outcomes.items() if isinstance(outcome, str)}
+            pictures = {i: outcome for i, outcome in outcomes.items() if not isinstance(outcome, str)}
+            if pictures:
+                found = embedder.embed(np.stack(list(pictures.values())))
+                vectors[list(pictures)], usable[list(pictures)] = found, is_valid(found)
+            progress.update(len(outcomes))
+    refused = [(paths[i], reasons.get(i, UNUSABLE)) for i in np.flatnonzero(~usable).tolist()]
+    return Extraction(vectors if usable.all() else vectors[usable], np.flatnonzero(usable), refused)
+
+
+def _prepared(paths: Sequence[Path], prepare: Callable[[Image.Image], Prepared]) -> Iterator[Prepared | str]:
+    """In the order of `paths`: a prepared picture, or the reason why there is none."""
+    remaining = iter(paths)
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="decoder") as decoders:
+        waiting = deque(decoders.submit(_read, path, prepare) for path in islice(remaining, AHEAD))
+        while waiting:
+            yield waiting.popleft().result()
+            waiting.extend(decoders.submit(_read, path, prepare) for path in islice(remaining, 1))
+
+
+def _read(path: Path, prepare: Callable[[Image.Image], Prepared]) -> Prepared | str:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)  # more is refused by the decoder, whatever it is
+        return prepare(clean(decode(data, CLEAN_SIDE)))
+    except PhotoRefused as refusal:
+        return refusal.reason
+    except OSError as exc:
+        return f"The file cannot be read: {exc.strerror}."
