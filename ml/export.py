@@ -19,15 +19,21 @@ from .preprocess import Pixels
 from .recipe import GRAPH, WEIGHTS, ModelFilesError, Recipe, file_sha256
 from .resnet import UnitLength
 from .runtime import import_openvino
-from .weights import network_with
+from .weights import name_of, network_with
 
 MIN_AGREEMENT = 0.999  # cosine between the runtime's vector and torch's in float32
 
 
 def build(
-    directory: str | Path, version: str, *, weights: str = "untrained", arch: str = "resnet50", dim: int = 1000
+    directory: str | Path,
+    version: str,
+    *,
+    weights: str = "untrained",
+    arch: str | None = None,
+    dim: int | None = None,
+    size: int | None = None,
 ) -> Recipe:
-    """Write the model `version` to `directory`, which must not exist.
+    """Write the model `version` to `directory`, which must not exist; the last arguments are as for `network_with`.
 
     Raises:
         ModelFilesError: `directory` exists, or the graph does not agree with the network.
@@ -36,10 +42,12 @@ def build(
     directory = Path(directory)
     if directory.exists():
         raise ModelFilesError(f"{directory} exists already; models are never overwritten. Choose another directory.")
-    network = network_with(weights, arch, dim)
+    loaded = network_with(weights, arch=arch, dim=dim, size=size)
+    shape, network = loaded.architecture, loaded.network
     part = _beside(directory)
     try:
-        recipe = _write(part, network, Recipe(version, arch, dim, weights, sha256="", files={}))
+        recipe = Recipe(version, shape.arch, shape.dim, name_of(weights), sha256="", files={}, size=size or shape.size)
+        recipe = _write(part, network, recipe)
         _check_agreement(part, network, recipe)
         _publish(part, directory)
     finally:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import cast
+from dataclasses import asdict, dataclass
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,20 +20,37 @@ class NoSuchNetworkError(MlError):
     """A network of this name or size cannot be made."""
 
 
-def create(arch: str, dim: int, *, pooling: str = "average") -> nn.Module:
+@dataclass(frozen=True)
+class Architecture:
+    """The shape of a network: enough to make it again, and the side of the square pictures it was trained for."""
+
+    arch: str = "resnet50"
+    dim: int = 1000
+    pooling: str = "average"
+    size: int = 224
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        return f"{self.arch} with {self.dim} dimensions"
+
+
+def create(shape: Architecture) -> nn.Module:
     """A network float32[N, 3, S, S] -> float32[N, dim], not normalised, its weights drawn from torch's generator.
 
     Raises:
-        NoSuchNetworkError: `arch` is not in `ARCHITECTURES`, `pooling` not in `POOLINGS`, or `dim` is below 1.
+        NoSuchNetworkError: the network or its pooling is unknown, or it has no dimensions.
     """
-    if arch not in ARCHITECTURES:
-        raise NoSuchNetworkError(f"Unknown architecture {arch!r}; known: {', '.join(ARCHITECTURES)}.")
-    if pooling not in POOLINGS:
-        raise NoSuchNetworkError(f"Unknown pooling {pooling!r}; known: {', '.join(POOLINGS)}.")
-    if dim < 1:
-        raise NoSuchNetworkError(f"A vector has at least 1 dimension, not {dim}.")
-    network = cast("nn.Module", import_torchvision().models.get_model(arch, weights=None, num_classes=dim))
-    if pooling == "gem":
+    if shape.arch not in ARCHITECTURES:
+        raise NoSuchNetworkError(f"Unknown architecture {shape.arch!r}; known: {', '.join(ARCHITECTURES)}.")
+    if shape.pooling not in POOLINGS:
+        raise NoSuchNetworkError(f"Unknown pooling {shape.pooling!r}; known: {', '.join(POOLINGS)}.")
+    if shape.dim < 1:
+        raise NoSuchNetworkError(f"A vector has at least 1 dimension, not {shape.dim}.")
+    network = cast("nn.Module", import_torchvision().models.get_model(shape.arch, weights=None, num_classes=shape.dim))
+    if shape.pooling == "gem":
         network.avgpool = GeneralisedMean()
     return network
 

@@ -1,52 +1,145 @@
-"""Where a network's weights come from. Never silently random: "untrained" must be asked for by name."""
+"""Where a network's weights come from. Never silently random: "untrained" must be asked for by name.
+
+A weights file is safetensors, which cannot hold code, with the network's shape in its metadata.
+"""
 
 from __future__ import annotations
 
+import json
 import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import torch
-from torch import nn
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
 
 from . import resnet
 from .errors import MlError
+from .resnet import Architecture
 from .torchvision_compat import import_torchvision
 
 UNTRAINED_SEED = 1
-SOURCES = ("untrained", "imagenet")
+SOURCES = ("starter", "imagenet", "untrained")
+STARTER = Path(__file__).parent / "starter" / "weights.safetensors"
 
 
 class WeightsError(MlError):
-    """The weights that were asked for do not exist or cannot be had here."""
+    """The weights that were asked for do not exist, cannot be had here, or are damaged."""
 
 
-def network_with(source: str, arch: str, dim: int) -> nn.Module:
-    """A network in evaluation mode with weights from `source`, one of `SOURCES`.
+@dataclass(frozen=True)
+class Loaded:
+    """A network in evaluation mode, its shape, and what is known about it (strings, from the file's metadata)."""
+
+    network: nn.Module
+    architecture: Architecture
+    about: dict[str, str]
+
+
+def network_with(source: str, *, arch: str | None = None, dim: int | None = None, size: int | None = None) -> Loaded:
+    """A network with weights from `source`: one of `SOURCES` or the path of a weights file.
+
+    `arch`, `dim` and `size` are of the network that is wanted. A file says itself which it holds, so there they are a
+    check; elsewhere None means ResNet-50, 1000 dimensions, 224 px.
 
     Raises:
-        WeightsError: unknown source, a dimension the weights do not have, or a download that failed.
+        WeightsError: unknown source, a download that failed, or a file that is damaged or of another shape.
         NoSuchNetworkError: unknown architecture, or no dimensions.
     """
-    if source == "untrained":
-        network = _untrained(arch, dim)
-    elif source == "imagenet":
-        network = _imagenet(arch, dim)
-    else:
-        raise WeightsError(f"Unknown weights {source!r}; known: {', '.join(SOURCES)}.")
-    return network.eval()
+    if source in ("untrained", "imagenet"):
+        wanted = {"arch": arch, "dim": dim, "size": size}
+        architecture = Architecture(**{name: value for name, value in wanted.items() if value is not None})  # type: ignore[arg-type]
+        network = _untrained(architecture) if source == "untrained" else _imagenet(architecture)
+        return Loaded(network.eval(), architecture, {})
+    path = STARTER if source == "starter" else Path(source)
+    if source == "starter" and not path.exists():
+        raise WeightsError(f"The starter weights are not in this installation: {path} is missing.")
+    if not path.exists():
+        raise WeightsError(f"There are no weights {source!r}: neither one of {', '.join(SOURCES)} nor a file.")
+    loaded = read_weights(path)
+    for name, asked in (("arch", arch), ("dim", dim)):
+        found = getattr(loaded.architecture, name)
+        if asked is not None and asked != found:
+            raise WeightsError(f"{path} holds a network with {name} {found}, not {asked}.")
+    return loaded
 
 
-def _untrained(arch: str, dim: int) -> nn.Module:
+def name_of(source: str) -> str:
+    """What a recipe calls weights from `source`: the word itself, or the file's name without its folder."""
+    return source if source in SOURCES else Path(source).name
+
+
+def write_weights(path: Path, network: nn.Module, architecture: Architecture, **about: str) -> None:
+    """Write a weights file; matrices in float16, vectors in float32, because statistics exceed float16's range."""
+    state = {name: _stored(tensor) for name, tensor in network.state_dict().items()}
+    part = path.with_name(f"{path.name}.part")
+    save_file(state, part, {**about, "architecture": json.dumps(architecture.as_dict())})
+    part.replace(path)
+
+
+def _stored(tensor: Tensor) -> Tensor:
+    tensor = tensor.detach().cpu().contiguous()
+    return tensor.half() if tensor.is_floating_point() and tensor.ndim > 1 else tensor
+
+
+def read_weights(path: Path) -> Loaded:
+    """The network that a weights file holds, in float32.
+
+    Raises:
+        WeightsError: the file is no safetensors file, is cut short, or does not fit the shape it names.
+        NoSuchNetworkError: it names a network that this version cannot make.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            about = dict(file.metadata() or {})
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+    except (SafetensorError, OSError) as exc:
+        raise WeightsError(
+            f"{path} is no complete safetensors file ({exc}). Checkpoints with pickled code are not taken; "
+            "train or export the weights again."
+        ) from exc
+    architecture = _architecture(path, about.pop("architecture", ""))
+    network = resnet.create(architecture)
+    try:
+        network.load_state_dict({name: _computed(tensor) for name, tensor in state.items()})
+    except RuntimeError as exc:
+        raise WeightsError(f"{path} does not hold the {architecture} it names: {_first_line(exc)}") from exc
+    return Loaded(network.eval(), architecture, about)
+
+
+def _computed(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.is_floating_point() else tensor
+
+
+def _architecture(path: Path, text: str) -> Architecture:
+    try:
+        fields: dict[str, Any] = json.loads(text)
+        return Architecture(**fields)
+    except (ValueError, TypeError) as exc:
+        raise WeightsError(f"{path} does not say which network its weights are for; write it with `train`.") from exc
+
+
+def _first_line(exc: RuntimeError) -> str:
+    lines = [line.strip() for line in str(exc).splitlines() if line.strip()]
+    return lines[min(1, len(lines) - 1)]
+
+
+def _untrained(architecture: Architecture) -> nn.Module:
     """The same bits on every run and machine; the caller's random state is left as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(UNTRAINED_SEED)
-        return resnet.create(arch, dim)
+        return resnet.create(architecture)
 
 
-def _imagenet(arch: str, dim: int) -> nn.Module:
-    network = resnet.create(arch, dim)
-    weights = import_torchvision().models.get_model_weights(arch).DEFAULT
-    if dim != len(weights.meta["categories"]):
-        raise WeightsError(f"ImageNet weights have {len(weights.meta['categories'])} dimensions, not {dim}.")
+def _imagenet(architecture: Architecture) -> nn.Module:
+    network = resnet.create(architecture)
+    weights = import_torchvision().models.get_model_weights(architecture.arch).DEFAULT
+    categories = len(weights.meta["categories"])
+    if architecture.dim != categories:
+        raise WeightsError(f"ImageNet weights have {categories} dimensions, not {architecture.dim}.")
     try:
         state = weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
     except (OSError, RuntimeError, pickle.UnpicklingError) as exc:

@@ -9,18 +9,25 @@ HELP = "write a model directory: weights, inference graph, recipe"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command line."""
-    parser.add_argument("--weights", required=True, help="'untrained' (fixed seed) or 'imagenet' (torchvision's)")
+    parser.add_argument("--weights", required=True, help="starter, imagenet, untrained, or a weights file")
     parser.add_argument("--out", required=True, metavar="DIR", help="the directory to make; it must not exist")
     parser.add_argument("--version", help="the model's name in every answer (default: the name of the weights)")
-    parser.add_argument("--arch", default="resnet50", help="the network (default: %(default)s)")
-    parser.add_argument("--dim", type=int, default=1000, help="length of a vector (default: %(default)s)")
+    parser.add_argument("--arch", help="the network (default: the file's, or resnet50)")
+    parser.add_argument("--dim", type=int, help="length of a vector (default: the file's, or 1000)")
+    parser.add_argument("--size", type=int, help="side of the pictures in pixels (default: the file's, or 224)")
 
 
 def run(options: argparse.Namespace) -> None:
     """Build the directory and say what it holds."""
     from ml.export import build
+    from ml.weights import name_of
 
     recipe = build(
-        options.out, options.version or options.weights, weights=options.weights, arch=options.arch, dim=options.dim
+        options.out,
+        options.version or name_of(options.weights),
+        weights=options.weights,
+        arch=options.arch,
+        dim=options.dim,
+        size=options.size,
     )
     print(f"{options.out}: model {recipe.version}, {recipe.arch}, {recipe.dim} dimensions, sha256 {recipe.sha256}")

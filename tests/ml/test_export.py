@@ -49,7 +49,7 @@ def test_untrained_weights_leave_the_callers_random_state_alone():
     from ml.weights import network_with
 
     before = torch.random.get_rng_state()
-    network_with("untrained", "resnet50", 8)
+    network_with("untrained", dim=8)
     assert torch.equal(before, torch.random.get_rng_state())
 
 
@@ -60,12 +60,24 @@ def test_an_existing_model_is_not_overwritten(exported, capsys):
     assert file_sha256(recipe) == before
 
 
+NEITHER = "neither one of starter, imagenet, untrained nor a file."
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("--weights", "random"), "export: Unknown weights 'random'; known: untrained, imagenet."),
-        (("--weights", "model.pth"), "export: Unknown weights 'model.pth'; known: untrained, imagenet."),
-        (("--weights", "untrained", "--arch", "vgg"), "export: Unknown architecture 'vgg'; known: resnet18, resnet34, resnet50."),
+        (
+            ("--weights", "random"),
+            f"export: There are no weights 'random': {NEITHER}",
+        ),
+        (
+            ("--weights", "model.pth"),
+            f"export: There are no weights 'model.pth': {NEITHER}",
+        ),
+        (
+            ("--weights", "untrained", "--arch", "vgg"),
+            "export: Unknown architecture 'vgg'; known: resnet18, resnet34, resnet50.",
+        ),
         (("--weights", "untrained", "--dim", "0"), "export: A vector has at least 1 dimension, not 0."),
         (("--weights", "imagenet", "--dim", "64"), "export: ImageNet weights have 1000 dimensions, not 64."),
     ],

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import torch
 
-from . import resnet
-from .photo_set import PhotoSet
-from .training.augmentation import Augmentation
-from .training.loop import Run
-from .training.photo_pixels import decoded
-from .training.plan import METRIC
+from ml import resnet
+from ml.photo_set import PhotoSet
+from ml.resnet import Architecture
+from ml.training.augmentation import Augmentation
+from ml.training.loop import Run
+from ml.training.photo_pixels import decoded
+from ml.training.plan import METRIC
 
 LEFT_OUT = ("n04133789", "n04259630", "n03770439")  # sandal, sombrero, miniskirt: judged as unseen kinds
 DIM = 1000
@@ -56,7 +57,7 @@ def main() -> None:
     )
     validation = tiny_set(options.tiny / "val", LEFT_OUT)
     torch.manual_seed(PLAN.seed)
-    network = resnet.create("resnet18", DIM, pooling=PLAN.pooling)
+    network = resnet.create(Architecture("resnet18", DIM, PLAN.pooling))
     judged = decoded(validation, SOURCE_SIDE, options.out / "cache")
     Run(options.out, PLAN, network, DIM, photos, judged).train(lambda run: print(run.epochs[-1], flush=True))
 

@@ -1,0 +1,46 @@
+"""An embedder for whoever names a model on a command line; what must be exported first is kept between calls."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from .embedder import Embedder
+from .recipe import RECIPE, file_sha256
+
+
+def load(source: str = "starter", *, threads: int | None = None, parallel: int = 1) -> Embedder:
+    """The embedder of a model directory, a weights file, `starter`, `imagenet` or `untrained`.
+
+    Weights are exported once, below `cache_folder()`; a file that changed is exported again.
+
+    Raises:
+        MlError: the model or its weights are missing or damaged; the sentence names them.
+    """
+    directory = Path(source)
+    if not (directory / RECIPE).exists():
+        directory = _exported(source)
+    return Embedder.load(directory, threads=threads, parallel=parallel, cache_dir=cache_folder() / "compiled")
+
+
+def cache_folder() -> Path:
+    """Where exported models are kept: ML_CACHE, else the user's cache folder."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("ML_CACHE") or Path(base) / "marketplace-recommender")
+
+
+def _exported(source: str) -> Path:
+    from .export import build
+    from .recipe import ModelFilesError
+    from .weights import STARTER, name_of
+
+    path = STARTER if source == "starter" else Path(source)
+    mark = file_sha256(path)[:16] if path.is_file() else "fixed"
+    directory = cache_folder() / f"{name_of(source)}-{mark}"
+    if not (directory / RECIPE).exists():
+        try:
+            build(directory, name_of(source), weights=source)
+        except ModelFilesError:
+            if not (directory / RECIPE).exists():  # another process was first
+                raise
+    return directory

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import os
+import pickle
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from ml import resnet
+from ml.resnet import Architecture
+from ml.weights import WeightsError, network_with, read_weights, write_weights
+
+TINY = Architecture("resnet18", 8, "gem", 32)
+
+
+@pytest.fixture
+def weights(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    write_weights(path, resnet.create(TINY), TINY, recipe="metric")
+    return path
+
+
+def test_weights_come_back_with_their_shape_and_what_was_said_of_them(tmp_path):
+    network = resnet.create(TINY).eval()
+    path = tmp_path / "weights.safetensors"
+    write_weights(path, network, TINY, recipe="metric")
+    loaded = network_with(str(path))
+    assert loaded.architecture == TINY
+    assert loaded.about == {"recipe": "metric"}
+    pictures = torch.randn(2, 3, 32, 32)
+    with torch.inference_mode():
+        cosine = torch.nn.functional.cosine_similarity(loaded.network(pictures), network(pictures))
+    assert cosine.min() > 0.9999
+
+
+def test_matrices_take_two_bytes_and_statistics_keep_their_range(tmp_path):
+    network = resnet.create(TINY)
+    network.get_submodule("bn1").running_var.fill_(1e6)
+    path = tmp_path / "weights.safetensors"
+    write_weights(path, network, TINY)
+    assert path.stat().st_size < 2.1 * sum(p.numel() for p in network.parameters())
+    assert read_weights(path).network.get_submodule("bn1").running_var.max() == 1e6
+
+
+def test_pickled_code_is_refused_and_never_runs(tmp_path):
+    ran = tmp_path / "ran"
+
+    class Touch:
+        def __reduce__(self):
+            return os.mkdir, (str(ran),)
+
+    path = tmp_path / "model.pt"
+    path.write_bytes(pickle.dumps(Touch()))
+    with pytest.raises(WeightsError, match=f"{path} is no complete safetensors file.*pickled code"):
+        read_weights(path)
+    assert not ran.exists()
+
+
+def test_a_torch_checkpoint_is_refused(tmp_path):
+    path = tmp_path / "model.pth"
+    torch.save(resnet.create(TINY).state_dict(), path)
+    with pytest.raises(WeightsError, match=f"{path} is no complete safetensors file"):
+        read_weights(path)
+
+
+@pytest.mark.parametrize("kept", [0, 7, 1000, -1])
+def test_a_truncated_file_is_refused(weights, kept):
+    weights.write_bytes(weights.read_bytes()[:kept])
+    with pytest.raises(WeightsError, match=f"{weights} is no complete safetensors file"):
+        read_weights(weights)
+
+
+def test_a_file_of_another_architecture_is_refused(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    write_weights(path, resnet.create(TINY), Architecture("resnet34", 8, "gem", 32))
+    with pytest.raises(WeightsError, match=f"{path} does not hold the resnet34 with 8 dimensions it names: Missing"):
+        read_weights(path)
+
+
+def test_a_file_of_another_dimension_is_refused(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    write_weights(path, resnet.create(TINY), Architecture("resnet18", 16, "gem", 32))
+    with pytest.raises(WeightsError, match=f"{path} does not hold the resnet18 with 16 dimensions it names: size"):
+        read_weights(path)
+
+
+@pytest.mark.parametrize(("asked", "sentence"), [({"arch": "resnet50"}, "arch resnet18"), ({"dim": 9}, "dim 8")])
+def test_what_was_asked_for_is_compared_with_the_file(weights, asked, sentence):
+    with pytest.raises(WeightsError, match=f"{weights} holds a network with {sentence}, not"):
+        network_with(str(weights), **asked)
+
+
+@pytest.mark.parametrize("metadata", [None, {}, {"architecture": "resnet18"}, {"architecture": '{"depth": 18}'}])
+def test_safetensors_that_do_not_name_their_network_are_refused(tmp_path, metadata):
+    path = tmp_path / "weights.safetensors"
+    save_file({"weight": torch.zeros(2)}, path, metadata)
+    with pytest.raises(WeightsError, match=f"{path} does not say which network"):
+        read_weights(path)
