@@ -72,7 +72,7 @@ def retry_failed() -> int:
 
 
 def collect() -> dict[str, int]:
-    """Delete what is past its time: rejected photos, files no row names, heartbeats of gone workers."""
+    """Delete what is past its time: rejected photos, files no row names, gone workers' heartbeats, retired vectors."""
     return {
         "rejected": _delete_old_rejected(),
         "files": sum(
@@ -85,7 +85,16 @@ def collect() -> dict[str, int]:
             for folder in _folders(storage, root)
         ),
         "heartbeats": Heartbeat.objects.filter(seen_at__lt=_ago(LITTER_AGE)).delete()[0],
+        "retired": delete_rows_of_retired(),
     }
+
+
+def delete_rows_of_retired() -> int:
+    """Delete queue rows and vectors of retired models, some at a time; rows in use now are left to the next call."""
+    total = 0
+    while deleted := _delete_some_of_retired():
+        total += deleted
+    return total
 
 
 def _insert_some(model: EmbeddingModel) -> int:
@@ -120,6 +129,13 @@ def _delete_old_rejected() -> int:
     while ids := list(old.order_by("pk").values_list("pk", flat=True)[:BATCH]):
         total += ListingImage.objects.filter(pk__in=ids).delete()[1].get("listings.ListingImage", 0)
     return total
+
+
+def _delete_some_of_retired() -> int:
+    with transaction.atomic():
+        rows = Embedding.objects.filter(model__state=EmbeddingModel.State.RETIRED)
+        ids = rows.select_for_update(skip_locked=True, of=("self",)).values_list("pk", flat=True)[:BATCH]
+        return Embedding.objects.filter(pk__in=list(ids)).delete()[0]
 
 
 def _folders(storage: Storage, root: str) -> Iterator[str]:

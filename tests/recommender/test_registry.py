@@ -7,7 +7,7 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
-from recommender import registry, sweep
+from recommender import embedders, registry, sweep
 from recommender.models import Embedding, EmbeddingModel, IndexHead, IndexSnapshot
 from recommender.registry import ModelNotReady, RegistryError
 from tests.recommender.embedding import bulk_photos, make_model
@@ -28,9 +28,9 @@ def models_root(settings, tmp_path):
 
 @pytest.fixture(autouse=True)
 def nothing_loaded():
-    registry._loaded.clear()
+    embedders._loaded.clear()
     yield
-    registry._loaded.clear()
+    embedders._loaded.clear()
 
 
 def embedded_by(model: EmbeddingModel) -> None:

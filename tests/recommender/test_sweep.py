@@ -154,7 +154,7 @@ def test_files_that_no_photo_names_are_deleted_after_a_day():
 
 def test_collecting_without_any_storage_deletes_nothing(settings):
     shutil.rmtree(settings.MEDIA_ROOT, ignore_errors=True)
-    assert sweep.collect() == {"rejected": 0, "files": 0, "heartbeats": 0}
+    assert not any(sweep.collect().values())
 
 
 def test_heartbeats_of_workers_long_gone_are_removed():

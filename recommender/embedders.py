@@ -1,0 +1,112 @@
+"""Loading models: once a process, on first use, so after any fork.
+
+Exporting needs torch, which web processes never load; it runs as a process of its own.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+
+from ml.recipe import ModelFilesError, Recipe
+
+from .errors import ModelNotReady, RegistryError
+from .models import EmbeddingModel
+
+if TYPE_CHECKING:
+    from ml.embedder import Embedder
+
+UNTRAINED = "untrained"
+EXPORT_SECONDS = 900
+
+_loaded: dict[tuple[int, str], Embedder] = {}
+_loading = threading.Lock()
+
+
+def directory_of(model: EmbeddingModel) -> Path:
+    return settings.MODELS_ROOT / model.checkpoint
+
+
+def is_untrained(model: EmbeddingModel) -> bool:
+    return model.recipe.get("weights") == UNTRAINED
+
+
+def require_allowed(weights: str) -> None:
+    if weights == UNTRAINED and settings.EMBEDDER_WEIGHTS != UNTRAINED:
+        raise RegistryError(
+            "Untrained weights give answers without meaning; set EMBEDDER_WEIGHTS=untrained to use them nevertheless."
+        )
+
+
+def load_embedder(model: EmbeddingModel) -> Embedder:
+    """The model, verified against its row. While one is being loaded, those loaded before stay within reach.
+
+    Raises:
+        ModelNotReady: its files are missing, damaged or not the row's, or it is untrained and that is not allowed.
+    """
+    key = (model.pk, model.sha256)
+    if key not in _loaded:
+        with _loading:
+            if key not in _loaded:
+                embedder = _load(model)
+                _forget_retired()
+                _loaded[key] = embedder
+    return _loaded[key]
+
+
+def load_or_build(model: EmbeddingModel) -> Embedder:
+    """As `load_embedder`, for workers: untrained weights that are missing on this host are made again."""
+    directory = directory_of(model)
+    if is_untrained(model) and not directory.exists():
+        try:
+            require_allowed(UNTRAINED)
+            export(directory, model.version, UNTRAINED)
+        except RegistryError as exc:
+            raise ModelNotReady(str(exc)) from exc
+    return load_embedder(model)
+
+
+def is_loaded(model_id: int) -> bool:
+    """Whether this process has embedded, or was about to embed, with this model."""
+    return any(loaded == model_id for loaded, _ in list(_loaded))
+
+
+def export(directory: Path, version: str, weights: str, size: int | None = None) -> None:
+    """Write a model directory. Raises: RegistryError with the exporter's own sentence."""
+    command = [sys.executable, "-m", "ml", "export", "--weights", weights, "--version", version]
+    command += ["--out", str(directory), *(["--size", str(size)] if size else [])]
+    try:
+        done = subprocess.run(  # noqa: S603 - our own module
+            command, cwd=settings.BASE_DIR, capture_output=True, text=True, timeout=EXPORT_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired as exc:
+        raise RegistryError(f"Exporting {version} took longer than {EXPORT_SECONDS} s.") from exc
+    if done.returncode and not directory.exists():  # another worker may have been first
+        raise RegistryError(f"Model {version} cannot be exported. {done.stderr.strip()[-500:]}")
+
+
+def _load(model: EmbeddingModel) -> Embedder:
+    from ml.embedder import Embedder
+
+    directory = directory_of(model)
+    try:
+        if is_untrained(model):
+            require_allowed(UNTRAINED)
+        found = Recipe.read(directory).sha256
+        if found != model.sha256:
+            raise ModelNotReady(f"{directory} holds other weights than model {model.version} was registered with.")
+        return Embedder.load(directory, cache_dir=settings.EMBEDDER_CACHE)
+    except (RegistryError, ModelFilesError) as exc:
+        raise ModelNotReady(str(exc)) from exc
+
+
+def _forget_retired() -> None:
+    """Free the memory of models that nobody embeds with any more; those on standby may come back at once."""
+    retired = EmbeddingModel.objects.filter(state=EmbeddingModel.State.RETIRED).values_list("pk", flat=True)
+    for key in [key for key in _loaded if key[0] in set(retired)]:
+        del _loaded[key]

@@ -1,0 +1,87 @@
+"""Replacing the model that answers: one transaction moves the models' states and the head, and can be taken back.
+
+Backfilling, active and standby models are alive: every photo is embedded by each, and each has its own line of
+snapshots. Flips, publishing and pruning lock the same row of `IndexHead`.
+"""
+
+from __future__ import annotations
+
+from django.db import transaction
+from django.utils import timezone
+
+from .errors import RegistryError
+from .models import EmbeddingModel, IndexHead, IndexSnapshot
+from .progress import blockers_of, count, newest_snapshot
+
+State = EmbeddingModel.State
+
+
+def backfill(model: EmbeddingModel) -> None:
+    """Let workers embed every photo with a candidate, or again with a retired model; the sweep queues them."""
+    idle = EmbeddingModel.objects.filter(pk=model.pk, state__in=(State.CANDIDATE, State.RETIRED))
+    if not idle.update(state=State.BACKFILLING):
+        model.refresh_from_db(fields=["state"])
+        raise RegistryError(f"Only a candidate or a retired model can be backfilled; {model.version} is {model.state}.")
+
+
+@transaction.atomic
+def activate(model: EmbeddingModel) -> None:
+    """Answer with this model from now on, in one transaction with its snapshot; the one before stays on standby.
+
+    Where no model answers yet there is nothing to lose, so the first one is activated at once.
+    Raises:
+        RegistryError: photos are not embedded by it yet (uploads in flight count), or its index is not ready.
+    """
+    head = IndexHead.objects.select_for_update().get(pk=1)
+    _flip(head, EmbeddingModel.objects.select_for_update().get(pk=model.pk), patient=True)
+
+
+@transaction.atomic
+def rollback() -> EmbeddingModel:
+    """Answer with the model again that was active last; it was embedded, fed and indexed all the time.
+
+    A few photos that it has not embedded yet do not stop it: they follow within seconds.
+    Raises:
+        RegistryError: no model is on standby, or its index is not ready.
+    """
+    head = IndexHead.objects.select_for_update().get(pk=1)
+    standby = EmbeddingModel.objects.select_for_update().filter(state=State.STANDBY, activated_at__isnull=False)
+    model = standby.order_by("-activated_at").first()
+    if model is None:
+        raise RegistryError("No model is on standby, so there is none to go back to; backfill and activate one.")
+    _flip(head, model, patient=False)
+    return model
+
+
+def _flip(head: IndexHead, model: EmbeddingModel, *, patient: bool) -> None:
+    before = EmbeddingModel.objects.select_for_update().filter(state=State.ACTIVE).first()
+    if model == before:
+        return
+    newest = newest_snapshot(model)
+    if blockers := blockers_of(model, count(model), newest, head, patient=patient):
+        raise RegistryError(blockers[0])
+    EmbeddingModel.objects.filter(state=State.ACTIVE).update(state=State.STANDBY)
+    EmbeddingModel.objects.filter(pk=model.pk).update(state=State.ACTIVE, activated_at=timezone.now())
+    IndexHead.objects.filter(pk=head.pk).update(snapshot=newest)
+
+
+def retire(model: EmbeddingModel) -> None:
+    """Stop embedding and indexing with a model; its queue rows, vectors and index files are deleted.
+
+    Its weights stay, so that it can be backfilled again. What a crash leaves is deleted by the next collection.
+    Raises:
+        RegistryError: the model is the active one.
+    """
+    from .index.collect import collect
+    from .sweep import delete_rows_of_retired
+
+    with transaction.atomic():
+        IndexHead.objects.select_for_update().get(pk=1)
+        model = EmbeddingModel.objects.select_for_update().get(pk=model.pk)
+        if model.state == State.ACTIVE:
+            raise RegistryError(f"{model.version} is the active model; activate another one before it is retired.")
+        EmbeddingModel.objects.filter(pk=model.pk).update(state=State.RETIRED)
+        snapshots = IndexSnapshot.objects.filter(model=model, state=IndexSnapshot.State.PUBLISHED)
+        snapshots.update(state=IndexSnapshot.State.RETIRED)
+    delete_rows_of_retired()
+    collect()
