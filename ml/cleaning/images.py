@@ -1,0 +1,180 @@
+"""A folder of pictures as they come becomes a folder of pictures of one size; what cannot be read is listed.
+
+A clean picture carries the modification time of its source: equal times mean "made of this very file, and complete",
+which is how a run that was stopped goes on, and how a source that changed is cleaned again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+from tqdm import tqdm
+
+from ml.errors import MlError
+from ml.images import PhotoRefused, decode, encode_jpeg, sniff
+from ml.picture_files import Refusal, files_below, write_refusals
+from ml.whole_file import whole_file
+
+from .fitting import FITS
+
+UNREADABLE = "unreadable.csv"
+SETTINGS = "clean-images.json"
+CHUNK = 1024  # files given to the threads at once
+
+
+class CleanImagesError(MlError):
+    """A folder cannot be cleaned into another; the message says which and why."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What every picture of one clean folder has in common."""
+
+    size: int
+    fit: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How many pictures were written and how many were there already, and the files that gave none."""
+
+    written: int
+    there: int
+    unreadable: list[Refusal]
+
+
+def clean_images(source: Path, target: Path, settings: Settings, jobs: int) -> Outcome:
+    """Write every picture below `source` as a JPEG of the wanted size to the same place below `target`.
+
+    Raises:
+        CleanImagesError: one folder lies in the other, `target` holds pictures of other settings or cannot be written.
+        FolderError: `source` is no folder.
+    """
+    files, unreadable = files_below(source)
+    _refuse_nested(source, target)
+    _claim(target, settings)
+    names = output_names(files)
+    _make_folders(target, names.values())
+    counts: Counter[bool] = Counter()
+    with closing(_in_threads(partial(_clean_one, source, target, settings), list(names.items()), jobs)) as results:
+        for file, result in zip(
+            files, tqdm(results, "cleaning", len(files), unit=" pictures", disable=None), strict=True
+        ):
+            if isinstance(result, str):
+                unreadable.append(Refusal(str(file), result))
+            else:
+                counts[result] += 1
+    write_refusals(target / UNREADABLE, unreadable)
+    return Outcome(counts[True], counts[False], unreadable)
+
+
+def output_names(files: Sequence[PurePosixPath]) -> dict[PurePosixPath, PurePosixPath]:
+    """Where each file's clean picture goes: `a.png` to `a.jpg`, or to `a.png.jpg` where another file goes there.
+
+    Names that differ only in their case count as one, because some file systems hold them for one.
+    """
+    wanted = {file: file.with_suffix(".jpg") for file in files}
+    takers = Counter(_folded(name) for name in wanted.values())
+    names = {
+        file: name if takers[_folded(name)] == 1 or name == file else file.with_name(f"{file.name}.jpg")
+        for file, name in wanted.items()
+    }
+    final = Counter(_folded(name) for name in names.values())
+    if clashing := sorted(str(file) for file, name in names.items() if final[_folded(name)] > 1):
+        raise CleanImagesError(f"{' and '.join(clashing[:2])} would become one picture; rename one of them.")
+    return names
+
+
+def _folded(name: PurePosixPath) -> str:
+    return str(name).casefold()
+
+
+def _refuse_nested(source: Path, target: Path) -> None:
+    inner, outer = target.resolve(), source.resolve()
+    if inner.is_relative_to(outer) or outer.is_relative_to(inner):
+        raise CleanImagesError(f"{target} and {source} lie in one another; write to a folder beside it.")
+
+
+def _claim(target: Path, settings: Settings) -> None:
+    """Make the folder, and refuse one whose pictures were cleaned otherwise."""
+    path = target / SETTINGS
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            found = json.loads(path.read_text())
+            if found != asdict(settings):
+                raise CleanImagesError(f"{target} holds pictures cleaned with {found}; choose another folder.")
+        else:
+            with whole_file(path, "w", encoding="utf-8") as file:
+                file.write(json.dumps(asdict(settings)) + "\n")
+    except OSError as exc:
+        raise CleanImagesError(f"{target} cannot be written: {exc.strerror}.") from exc
+    except ValueError as exc:
+        raise CleanImagesError(f"{path} cannot be read: {exc}; delete it or choose another folder.") from exc
+
+
+def _make_folders(target: Path, names: Iterable[PurePosixPath]) -> None:
+    root = target.resolve()
+    for folder in sorted({name.parent for name in names}):
+        place = target / folder
+        if not place.resolve().is_relative_to(root):
+            raise CleanImagesError(f"{place} is a link that leads out of {target}; remove it.")
+        place.mkdir(parents=True, exist_ok=True)
+
+
+def _in_threads(
+    clean: Callable[[tuple[PurePosixPath, PurePosixPath]], bool | str],
+    names: Sequence[tuple[PurePosixPath, PurePosixPath]],
+    jobs: int,
+) -> Generator[bool | str, None, None]:
+    """Results in the order of `names`; closing it drops what has not begun."""
+    pool = ThreadPoolExecutor(jobs, thread_name_prefix="cleaner")  # Pillow decodes, scales and encodes without the GIL
+    try:
+        for start in range(0, len(names), CHUNK):
+            yield from pool.map(clean, names[start : start + CHUNK])
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _clean_one(
+    source: Path, target: Path, settings: Settings, file_and_name: tuple[PurePosixPath, PurePosixPath]
+) -> bool | str:
+    """Whether the clean picture had to be written, or the sentence why there is none."""
+    file, name = file_and_name
+    fit = FITS[settings.fit]
+    try:
+        with (source / file).open("rb") as stream:
+            modified = os.fstat(stream.fileno()).st_mtime_ns
+            if _is_made(target / name, modified):
+                return False
+            header = sniff(stream)
+            data = stream.read()
+        picture = decode(data, fit.needed_side((header.width, header.height), settings.size))
+    except PhotoRefused as refusal:
+        return refusal.reason
+    except OSError as exc:
+        return f"The file cannot be read: {exc.strerror}."
+    try:
+        with whole_file(target / name) as out:
+            out.write(encode_jpeg(fit.apply(picture, settings.size)))
+            out.flush()
+            os.utime(out.fileno(), ns=(modified, modified))
+    except OSError as exc:
+        raise CleanImagesError(f"{target / name} cannot be written: {exc.strerror}.") from exc
+    return True
+
+
+def _is_made(path: Path, modified: int) -> bool:
+    try:
+        there = path.lstat()
+    except OSError:
+        return False
+    return there.st_mtime_ns == modified and there.st_size > 0

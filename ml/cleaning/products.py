@@ -1,0 +1,64 @@
+"""The table of products: cells that cannot be used are emptied, rows without a usable id are left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from .cells import SEPARATOR, BadCell, parse_category, parse_degrees, parse_price, parse_required, parse_text
+from .findings import Findings, Kind
+from .tables import Table
+
+REQUIRED = ("id", "category")  # columns
+ROOT_CATEGORY = "root_category"
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """One row as it is written, and the label of its pictures: empty when its category cannot be used."""
+
+    id: str
+    cells: dict[str, str]
+    label: str
+
+
+def read_products(table: Table, currency: str, levels: int, findings: Findings) -> Iterator[Product]:
+    """The usable rows of `table`; what was wrong goes to `findings`.
+
+    Args:
+        currency: of every price, such as GBP.
+        levels: how many levels of a category make a label, from the root.
+    """
+    parsers = _parsers(currency)
+    first_lines: dict[str, int] = {}
+    for line, row in table:
+        if isinstance(row, str):
+            findings.add(Kind.BAD_ROW, line, "", row)
+            continue
+        wrong = {}
+        cells = {}
+        for column, cell in row.items():
+            try:
+                cells[column] = parsers.get(column, parse_text)(cell)
+            except BadCell as exc:
+                cells[column], wrong[column] = "", str(exc)
+        first = first_lines.setdefault(cells["id"], line)
+        if cells["id"] and first != line:
+            findings.add(Kind.REPEATED, line, "id", f"repeats line {first}; row left out")
+            continue
+        for column, reason in wrong.items():
+            findings.add(Kind.BAD_CELL, line, column, reason if cells["id"] else f"{reason}; row left out")
+        if cells["id"]:
+            names = cells["category"].split(SEPARATOR)
+            yield Product(cells["id"], cells | {ROOT_CATEGORY: names[0]}, SEPARATOR.join(names[:levels]))
+
+
+def _parsers(currency: str) -> dict[str, Callable[[str], str]]:
+    return {
+        "id": parse_required,
+        "product_name": parse_required,
+        "category": lambda cell: SEPARATOR.join(parse_category(cell)),
+        "price": lambda cell: str(parse_price(cell, currency)),
+        "latitude": lambda cell: parse_degrees(cell, 90),
+        "longitude": lambda cell: parse_degrees(cell, 180),
+    }

@@ -1,0 +1,147 @@
+"""A marketplace's tables of products and images become one training table; nothing is left out without a reason.
+
+The same tables always give the same bytes. The files of a result appear when all of them are complete.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from ml.whole_file import whole_file
+
+from .cells import BadCell, parse_file_stem, parse_required
+from .findings import Findings, Kind
+from .products import REQUIRED, ROOT_CATEGORY, read_products
+from .tables import Table, TableError
+
+PRODUCTS, TRAINING, LABELS, DROPPED = "products.csv", "training.csv", "labels.json", "dropped.csv"
+IMAGE_COLUMNS = ("id", "product_id")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How tables are read."""
+
+    currency: str = "GBP"
+    levels: int = 1  # of a category that make a label, from the root
+    pictures: Path | None = None  # folder of the picture files; they are not looked for when None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How many rows a result holds, its labels in the order of their numbers, and what was dropped from each file."""
+
+    products: int
+    images: int
+    labels: list[str]
+    dropped: list[Findings]
+
+    @property
+    def findings(self) -> int:
+        """The lines of `dropped.csv`."""
+        return sum(len(findings.rows) for findings in self.dropped)
+
+
+def clean_tables(products: Path, images: Path, target: Path, options: Options) -> Summary:
+    """Write `products.csv`, `training.csv` (image,label,product), `labels.json` and `dropped.csv` into `target`.
+
+    Raises:
+        TableError: a table cannot be read, lacks a column, is not UTF-8 or lists nothing; `target` cannot be written.
+    """
+    if options.pictures is not None and not options.pictures.is_dir():
+        raise TableError(f"{options.pictures} is not a folder.")
+    dropped = [Findings(products.name), Findings(images.name)]
+    with ExitStack() as stack:
+        product_table = stack.enter_context(Table(products, REQUIRED))
+        image_table = stack.enter_context(Table(images, IMAGE_COLUMNS))
+        _make_folder(target)
+        file = {name: stack.enter_context(_whole_text(target / name)) for name in (PRODUCTS, TRAINING, LABELS, DROPPED)}
+        label_of = _write_products(file[PRODUCTS], product_table, options, dropped[0])
+        images_of = _write_training(file[TRAINING], image_table, label_of, options.pictures, dropped[1])
+        labels = sorted(images_of)
+        json.dump({label: number for number, label in enumerate(labels)}, file[LABELS], indent=2, ensure_ascii=False)
+        rows = [row for findings in dropped for row in findings.rows]
+        csv.writer(file[DROPPED], lineterminator="\n").writerows([("file", "line", "column", "reason"), *rows])
+    return Summary(len(label_of), images_of.total(), labels, dropped)
+
+
+def find_picture(folder: Path, stem: str) -> Path | None:
+    """The first regular file of this name with one of `SUFFIXES`, in their order."""
+    return next((path for suffix in SUFFIXES if (path := folder / f"{stem}{suffix}").is_file()), None)
+
+
+def _write_products(file: IO[str], table: Table, options: Options, findings: Findings) -> dict[str, str]:
+    """The label of each product that was written."""
+    writer = csv.DictWriter(file, list(dict.fromkeys([*table.columns, ROOT_CATEGORY])), lineterminator="\n")
+    writer.writeheader()
+    label_of = {}
+    for product in read_products(table, options.currency, options.levels, findings):
+        writer.writerow(product.cells)
+        label_of[product.id] = product.label
+    if not label_of:
+        raise TableError(f"{table.path} lists no product that can be used.")
+    return label_of
+
+
+def _write_training(
+    file: IO[str], table: Table, label_of: Mapping[str, str], pictures: Path | None, findings: Findings
+) -> Counter[str]:
+    """How many images of each label were written."""
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(("image", "label", "product"))
+    counts: Counter[str] = Counter()
+    for line, stem, product in _image_rows(table, findings):
+        picture = Path(f"{stem}{SUFFIXES[0]}") if pictures is None else find_picture(pictures, stem)
+        if picture is None:
+            findings.add(Kind.NO_FILE, line, "id", f"no picture {stem}{SUFFIXES[0]} in {pictures}")
+        if product not in label_of:
+            findings.add(Kind.NO_LISTING, line, "product_id", f"no listing {product}")
+        elif not label_of[product]:
+            findings.add(Kind.NO_LABEL, line, "product_id", f"listing {product} has no category")
+        elif picture is not None:
+            writer.writerow((picture.name, label_of[product], product))
+            counts[label_of[product]] += 1
+    if not counts:
+        raise TableError(f"{table.path} lists no image of a listing with a category.")
+    return counts
+
+
+def _image_rows(table: Table, findings: Findings) -> Iterator[tuple[int, str, str]]:
+    """(line, id, id of the product) of the rows that have both, each image once."""
+    first_lines: dict[str, int] = {}
+    for line, row in table:
+        if isinstance(row, str):
+            findings.add(Kind.BAD_ROW, line, "", row)
+            continue
+        wrong = len(findings.rows)
+        values = []
+        for column, parse in (("id", parse_file_stem), ("product_id", parse_required)):
+            try:
+                values.append(parse(row[column]))
+            except BadCell as exc:
+                findings.add(Kind.BAD_CELL, line, column, f"{exc}; row left out")
+        if len(findings.rows) > wrong:
+            continue
+        if (first := first_lines.setdefault(values[0], line)) != line:
+            findings.add(Kind.REPEATED, line, "id", f"repeats line {first}; row left out")
+            continue
+        yield line, values[0], values[1]
+
+
+def _whole_text(path: Path) -> AbstractContextManager[IO[str]]:
+    return whole_file(path, "w", newline="", encoding="utf-8")
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise TableError(f"{folder} cannot be written: {exc.strerror}.") from exc

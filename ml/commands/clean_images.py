@@ -1,0 +1,42 @@
+"""Write every picture below a folder again: upright, sRGB, of one size, as JPEG without metadata.
+
+Files that are no readable picture are listed in OUT/unreadable.csv, each with the reason. Hidden files are passed over.
+Run it again to go on after a stop, or after pictures were added or changed: what is there already is kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from .arguments import positive
+
+HELP = "pictures of one size from a folder of any pictures"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command line."""
+    parser.add_argument("source", metavar="IN", type=Path, help="folder of pictures; folders below it are read too")
+    parser.add_argument("target", metavar="OUT", type=Path, help="folder to write to: the same paths, ending in .jpg")
+    parser.add_argument("--size", type=positive, default=512, metavar="PIXELS", help="(default: %(default)s)")
+    parser.add_argument(
+        "--fit",
+        choices=("letterbox", "shorter-side"),
+        default="letterbox",
+        help="letterbox: the whole picture in the middle of a black square of SIZE; shorter-side: its shorter side at "
+        "most SIZE, never enlarged, nothing added (default: %(default)s)",
+    )
+    parser.add_argument("--jobs", type=positive, metavar="N", help="pictures at the same time (default: one a core)")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Clean the folder and say what became of it."""
+    import os
+
+    from ml.cleaning.images import UNREADABLE, Settings, clean_images
+
+    jobs = options.jobs or os.cpu_count() or 1
+    done = clean_images(options.source, options.target, Settings(options.size, options.fit), jobs)
+    print(f"{options.target}: {done.written:,} pictures written, {done.there:,} there already.")
+    if done.unreadable:
+        print(f"{len(done.unreadable):,} files gave no picture; see {options.target / UNREADABLE}")

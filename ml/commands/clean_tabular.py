@@ -1,0 +1,52 @@
+"""Merge a marketplace's tables into a training table, with prices as numbers and categories as labels.
+
+Writes OUT/training.csv (image,label,product), OUT/products.csv (cleaned, with root_category), OUT/labels.json (label to
+number) and OUT/dropped.csv, which names every row and cell that was left out by file, line, column and reason.
+Products.csv needs the columns id and category (levels separated by " / "), Images.csv needs id (the file's name without
+.jpg) and product_id; both in UTF-8.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from .arguments import positive
+
+HELP = "one training table from tables of products and images"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command line."""
+    parser.add_argument("products", metavar="Products.csv", type=Path, help="id, category; product_name, price, ...")
+    parser.add_argument("images", metavar="Images.csv", type=Path, help="id, product_id")
+    parser.add_argument("target", metavar="OUT", type=Path, help="folder to write to; its files are replaced")
+    parser.add_argument(
+        "--images", dest="pictures", metavar="DIR", type=Path, help="drop images whose file is not in this folder"
+    )
+    parser.add_argument(
+        "--levels",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="how many levels of a category make a label; 1 is the root category (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--currency", default="GBP", metavar="CODE", help="of the prices; others are bad cells (default: %(default)s)"
+    )
+
+
+def run(options: argparse.Namespace) -> None:
+    """Clean the tables and say what was kept and what was dropped."""
+    from ml.cleaning.tabular import DROPPED, Options, clean_tables
+
+    chosen = Options(options.currency.upper(), options.levels, options.pictures)
+    summary = clean_tables(options.products, options.images, options.target, chosen)
+    labels = f"{len(summary.labels):,} label{'s' if len(summary.labels) > 1 else ''}"
+    print(f"{options.target}: {summary.products:,} products, {summary.images:,} images with {labels}.")
+    for findings in summary.dropped:
+        print(f"  {findings.file}: {findings or 'nothing to report'}")
+    if summary.findings:
+        print(f"Each of these {summary.findings:,} with line, column and reason: {options.target / DROPPED}")
+    if len(summary.labels) == 1:
+        print(f"All images have the label {summary.labels[0]!r}; --levels {options.levels + 1} makes finer ones.")

@@ -1,0 +1,70 @@
+"""Find the pictures of an extracted folder that look most like a picture; every vector is compared.
+
+The picture itself, where it is in the folder, comes first with similarity 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .arguments import positive
+
+if TYPE_CHECKING:
+    from ml.vector_folder import Hit
+
+HELP = "the pictures of an extracted folder that look most like one"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command line."""
+    parser.add_argument("image", metavar="IMAGE", type=Path, help="the picture to search with")
+    parser.add_argument(
+        "--in", dest="folder", metavar="EXTRACTED", type=Path, required=True, help="what `extract` wrote"
+    )
+    parser.add_argument("--k", type=positive, default=10, metavar="N", help="how many to find (default: %(default)s)")
+    parser.add_argument("--sheet", type=Path, metavar="FILE.png", help="also draw the picture and what was found")
+    parser.add_argument("--json", action="store_true", help="print JSON in place of the table")
+    parser.add_argument("--pictures", type=Path, metavar="DIR", help="where the pictures are now, if they were moved")
+    parser.add_argument(
+        "--model", default="starter", help="the model the vectors were extracted with (default: %(default)s)"
+    )
+
+
+def run(options: argparse.Namespace) -> None:
+    """Search and print; write the sheet where one is asked for."""
+    from ml.contact_sheet import Answer, write_sheet
+    from ml.folder_search import search_folder
+    from ml.model_source import load
+    from ml.vector_folder import Manifest
+
+    manifest = Manifest.read(options.folder)
+    hits = search_folder(options.folder, options.image, load(options.model), options.k)
+    print(as_json(options.image, manifest.model, hits) if options.json else as_table(hits))
+    if options.sheet:
+        folder = options.pictures or Path(manifest.folder)
+        answers = [Answer(folder / hit.picture.path, hit.rank, hit.similarity, hit.picture.label) for hit in hits]
+        write_sheet(options.sheet, options.image, answers, f"{manifest.n:,} pictures, model {manifest.model}")
+        print(f"Contact sheet: {options.sheet}", file=sys.stderr)
+
+
+def as_table(hits: Sequence[Hit]) -> str:
+    """Rank, similarity, label where there are labels, and path, in columns."""
+    width = max(len(hit.picture.label) for hit in hits)
+    label = "label".ljust(width + 2) if width else ""
+    lines = [f"rank  similarity  {label}path"]
+    for hit in hits:
+        label = hit.picture.label.ljust(width + 2) if width else ""
+        lines.append(f"{hit.rank:>4}  {hit.similarity:>10.4f}  {label}{hit.picture.path}")
+    return "\n".join(lines)
+
+
+def as_json(query: Path, model: str, hits: Sequence[Hit]) -> str:
+    """The same for programs; numbers are not rounded."""
+    results = [{"rank": hit.rank, "similarity": hit.similarity, **asdict(hit.picture)} for hit in hits]
+    return json.dumps({"query": str(query), "model": model, "results": results}, indent=2)

@@ -1,0 +1,48 @@
+"""A picture in, the most similar pictures of an extracted folder out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from .embedder import Embedder, Vectors, is_valid
+from .errors import MlError
+from .images import CLEAN_SIDE, MAX_BYTES, PhotoRefused, clean, decode
+from .vector_folder import Hit, VectorFolder
+
+
+class QueryPictureError(MlError):
+    """The picture to search with cannot be used; the message names the file and the reason."""
+
+
+def search_folder(directory: Path, picture: Path, embedder: Embedder, k: int) -> list[Hit]:
+    """The `k` pictures of an extracted folder that are most similar to `picture`, the best first.
+
+    Raises:
+        VectorFolderError: the folder is not complete, damaged, or was extracted with another model.
+        QueryPictureError: `picture` is none.
+    """
+    extracted = VectorFolder.open(directory)
+    extracted.refuse_foreign(embedder)
+    return extracted.search(query_vector(picture, embedder), k)
+
+
+def query_vector(picture: Path, embedder: Embedder) -> Vectors:
+    """float32[dim], length 1, prepared as the pictures of a folder are.
+
+    Raises:
+        QueryPictureError: it cannot be read or decoded, or the model computes nothing for it.
+    """
+    try:
+        with picture.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+        prepared = embedder.prepare(clean(decode(data, CLEAN_SIDE)))
+    except OSError as exc:
+        raise QueryPictureError(f"{picture} cannot be read: {exc.strerror}.") from exc
+    except PhotoRefused as refusal:
+        raise QueryPictureError(f"{picture}: {refusal.reason}") from refusal
+    vectors = embedder.embed(prepared[np.newaxis])
+    if not is_valid(vectors).all():
+        raise QueryPictureError(f"{picture}: the model computes no usable vector for this picture.")
+    return vectors[0]

@@ -1,0 +1,21 @@
+"""Files that are there whole or not at all, whenever the process that writes them is killed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+
+@contextmanager
+def whole_file(path: Path, mode: str = "wb", **options: Any) -> Iterator[IO[Any]]:
+    """Open a hidden neighbour of `path` for writing; it takes the name when the block ends without an exception."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with part.open(mode, **options) as file:
+            yield file
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
