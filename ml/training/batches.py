@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 
 from .augmentation import Augmentation, augmented
-from .pixels import PixelCache
+from .photo_pixels import Photos
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-AHEAD = 3  # batches prepared before they are asked for
+AHEAD = 2  # batches prepared, for each thread, before they are asked for
 
 
 def balanced_order(targets: Ints, emphasis: Floats, length: int, balance: float, rng: np.random.Generator) -> Ints:
@@ -46,21 +46,21 @@ class Batches:
     """One epoch: pairs of uint8[B, size, size, 3] and int64[B] tensors; a last batch that is not full is left out."""
 
     def __init__(
-        self, pixels: PixelCache, targets: Ints, order: Ints, *, batch: int, size: int, how: Augmentation, seed: int
+        self, photos: Photos, order: Ints, *, batch: int, size: int, how: Augmentation, seed: int, threads: int = 1
     ) -> None:
-        self._pixels, self._targets, self._order = pixels, targets, order
-        self._batch, self._size, self._how, self._seed = batch, size, how, seed
+        self._photos, self._order = photos, order
+        self._batch, self._size, self._how, self._seed, self._threads = batch, size, how, seed, threads
 
     def __len__(self) -> int:
         return len(self._order) // self._batch
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        pool = ThreadPoolExecutor(1, thread_name_prefix="batches")
+        pool = ThreadPoolExecutor(self._threads, thread_name_prefix="batches")
         try:
             waiting: list[Future[tuple[Tensor, Tensor]]] = []
             for number in range(len(self)):
                 waiting.append(pool.submit(self._make, number))
-                if len(waiting) > AHEAD:
+                if len(waiting) > AHEAD * self._threads:
                     yield waiting.pop(0).result()
             for future in waiting:
                 yield future.result()
@@ -70,6 +70,6 @@ class Batches:
     def _make(self, number: int) -> tuple[Tensor, Tensor]:
         positions = self._order[number * self._batch : (number + 1) * self._batch]
         rng = np.random.default_rng((self._seed, number))
-        pictures = [self._pixels.picture(position) for position in positions]
+        pictures = [self._photos.pixels.picture(position) for position in positions]
         views = augmented(pictures, self._size, self._how, rng)
-        return torch.from_numpy(views), torch.from_numpy(self._targets[positions])
+        return torch.from_numpy(views), torch.from_numpy(self._photos.targets[positions])

@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 import os
+import pickle
+import struct
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ml.recipe import ModelFilesError
 
 CHECKPOINT = "checkpoint.pt"
+KEYS = {"plan", "classes", "epoch", "epochs", "best", "network", "loss", "average", "optimiser"}
+DAMAGE = (  # what torch.load raises on files that are no checkpoints, or parts of one
+    pickle.UnpicklingError,
+    RuntimeError,
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    struct.error,
+)
 
 
 def save(folder: Path, state: dict[str, Any]) -> None:
@@ -34,10 +50,30 @@ def load(folder: Path) -> dict[str, Any] | None:
         return None
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as exc:
+    except DAMAGE as exc:
         raise ModelFilesError(
-            f"{path} is damaged or no checkpoint ({type(exc).__name__}). Delete it to start again."
+            f"{path} is damaged, or holds more than weights ({type(exc).__name__}); nothing in it was run. "
+            "Delete it to start again."
         ) from exc
-    if not isinstance(state, dict) or "epoch" not in state:
+    if not isinstance(state, dict) or not state.keys() >= KEYS:
         raise ModelFilesError(f"{path} is no checkpoint of a training run. Delete it to start again.")
     return state
+
+
+def require_shapes(folder: Path, saved: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
+    """Refuse a checkpoint whose weights are another network's.
+
+    Raises:
+        ModelFilesError: a tensor is missing, superfluous or of another shape; the message names the first.
+    """
+    path = folder / CHECKPOINT
+    for name in sorted(saved.keys() ^ wanted.keys()):
+        has = "has" if name in saved else "does not have"
+        raise ModelFilesError(f"{path} is of another architecture: it {has} {name}. Choose another folder.")
+    for name, tensor in wanted.items():
+        if saved[name].shape != tensor.shape:
+            there, here = ("x".join(map(str, shape)) or "one number" for shape in (saved[name].shape, tensor.shape))
+            what = "dimension" if name.startswith("fc.") else "architecture"
+            raise ModelFilesError(
+                f"{path} is of a network of another {what}: {name} is {there}, not {here}. Choose another folder."
+            )

@@ -17,8 +17,8 @@ from .pixels import PixelCache
 def extract(
     network: nn.Module, pixels: PixelCache, size: int, device: torch.device, *, batch: int = 128
 ) -> npt.NDArray[np.float32]:
-    """float32[N, dim], rows of length 1, of pictures prepared as for searching; the network's mode is kept."""
-    training = network.training
+    """float32[N, dim], rows of length 1, of pictures prepared as for searching; modes of layers are kept."""
+    modes = [(layer, layer.training) for layer in network.modules()]
     network.eval()
     mean, std = (torch.tensor(values, device=device) for values in (IMAGENET_MEAN, IMAGENET_STD))
     parts = []
@@ -27,5 +27,6 @@ def extract(
             views = [prepare(pixels.picture(i), size) for i in range(start, min(start + batch, len(pixels)))]
             scaled = (torch.from_numpy(np.stack(views)).to(device).float() - mean) / std
             parts.append(UnitLength(network)(scaled.permute(0, 3, 1, 2)).float().cpu().numpy())
-    network.train(training)
+    for layer, training in modes:
+        layer.training = training
     return np.concatenate(parts)

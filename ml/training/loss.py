@@ -9,6 +9,8 @@ from pytorch_metric_learning.losses import NormalizedSoftmaxLoss
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from .plan import Plan
+
 
 class ProxyLoss(nn.Module):
     """Normalised softmax: cross-entropy over the cosines to one learned proxy a class (Zhai & Wu, BMVC 2019)."""
@@ -46,3 +48,10 @@ def accuracy(logits: Tensor, targets: Tensor) -> float:
     """The share of float32[N, classes] whose largest value is at int64[N]."""
     with torch.no_grad():
         return float((logits.argmax(dim=1) == targets).float().mean())
+
+
+def loss_for(plan: Plan, classes: int, dim: int) -> nn.Module:
+    """The loss that `plan` names, its weights drawn from torch's generator."""
+    if plan.loss == "proxy":
+        return ProxyLoss(classes, dim, temperature=plan.temperature, smoothing=plan.smoothing)
+    return ClassifierLoss(classes, dim, smoothing=plan.smoothing)

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Container, Iterator, Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from .plan import Plan
 
+Tensors = Sequence[Tensor]
 
-def optimiser_for(network: nn.Module, loss: nn.Module, plan: Plan) -> torch.optim.Optimizer:
-    """The head and the loss learn at `plan.lr`, the other layers at a multiple; vectors and scalars do not decay."""
+
+def optimiser_for(
+    network: nn.Module, loss: nn.Module, plan: Plan, pulled: Container[str] = ()
+) -> torch.optim.Optimizer:
+    """The head and the loss learn at `plan.lr`, the other layers at a multiple.
+
+    Vectors and scalars do not decay, nor do weights named in `pulled`: they are drawn to where they started.
+    """
+    held = {id(parameter) for name, parameter in network.named_parameters() if name in pulled}
     groups = []
     for parameters, lr in ((_trunk(network), plan.lr * plan.trunk_lr), (_head(network, loss), plan.lr)):
         moving = [parameter for parameter in parameters if parameter.requires_grad]
         for decays in (True, False):
-            members = [parameter for parameter in moving if (parameter.ndim > 1) == decays]
+            members = [each for each in moving if (each.ndim > 1 and id(each) not in held) == decays]
             groups.append({"params": members, "lr": lr, "weight_decay": plan.weight_decay if decays else 0.0})
     groups = [group for group in groups if group["params"]]
     if plan.optimiser == "adam":
@@ -42,6 +51,20 @@ def rate(done: float, warm_up: float) -> float:
     if done < warm_up:
         return done / warm_up
     return 0.5 * (1 + math.cos(math.pi * min(1.0, (done - warm_up) / (1 - warm_up))))
+
+
+def moving_average(decay: float, warm_up: bool) -> Callable[[Tensors, Tensors, Tensor | int], None]:
+    """An update of an exponential moving average of weights, as `AveragedModel` calls it.
+
+    With `warm_up` it follows the weights faster in the first steps, (1 + n) / (10 + n) after n of them, so that in a
+    short run the average is not mostly made of the weights it began with.
+    """
+
+    def update(averaged: Tensors, current: Tensors, steps: Tensor | int) -> None:
+        now = min(decay, (1 + float(steps)) / (10 + float(steps))) if warm_up else decay
+        get_ema_multi_avg_fn(now)(averaged, current, steps)  # type: ignore[no-untyped-call]
+
+    return update
 
 
 def freeze(network: nn.Module, layers: tuple[str, ...]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +10,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from ml.evaluation.metrics import NO_GROUP
 from ml.photo_set import PhotoSet
 
 from .pixels import PixelCache, cached
+
+Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -19,10 +23,29 @@ class Photos:
     """N decoded pictures and their classes: `targets` int64[N] are positions in `classes`."""
 
     pixels: PixelCache
-    targets: npt.NDArray[np.int64]
+    targets: Ints
     classes: list[str]
     emphasis: npt.NDArray[np.float64]  # float64[classes]: how much more often than others a class is shown
     epoch_length: int  # pictures shown in an epoch
+    groups: Ints | None = None  # int64[N]: pictures of one group do not find each other; NO_GROUP is none
+
+    def sample(self, length: int, seed: int) -> Photos:
+        """At most `length` of the pictures, drawn evenly from the classes."""
+        rng = np.random.default_rng(seed)
+        shuffled = rng.permutation(len(self.targets))
+        targets = self.targets[shuffled]
+        turn = np.zeros(len(targets), np.int64)  # of each picture among those of its class
+        for name in np.unique(targets):
+            members = np.flatnonzero(targets == name)
+            turn[members] = np.arange(len(members))
+        keep = np.sort(shuffled[np.argsort(turn, kind="stable")[:length]])
+        groups = None if self.groups is None else self.groups[keep]
+        return Photos(self.pixels.subset(keep), self.targets[keep], self.classes, self.emphasis, len(keep), groups)
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the pictures' classes, order and sizes, so that a run does not go on with others."""
+        return hashlib.sha256(self.targets.tobytes() + self.pixels.sizes.tobytes()).hexdigest()
 
 
 def decoded(
@@ -37,6 +60,13 @@ def decoded(
     """Decode `photos` to a shorter side of at most `side`, or map what an earlier call decoded."""
     names = list(classes or photos.classes)
     weights = np.array([(emphasis or {}).get(name, 1.0) for name in names])
-    return Photos(
-        cached(photos.images, side, cache), photos.targets(names), names, weights, epoch_length or len(photos)
-    )
+    pixels = cached(photos.images, side, cache)
+    return Photos(pixels, photos.targets(names), names, weights, epoch_length or len(photos), _numbered(photos.groups))
+
+
+def _numbered(groups: Sequence[str] | None) -> Ints | None:
+    """A number for each group; an empty name is no group."""
+    if groups is None:
+        return None
+    number = {name: i for i, name in enumerate(sorted({name for name in groups if name}))} | {"": NO_GROUP}
+    return np.array([number[name] for name in groups], np.int64)

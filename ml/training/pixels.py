@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from ml.errors import MlError
 from ml.images import PhotoRefused, decode
+from ml.whole_file import whole_file
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -28,16 +29,20 @@ class PixelCache:
     """N pictures as uint8[h, w, 3] of their own sizes, shorter side at most `side`."""
 
     def __init__(self, pixels: Pixels, offsets: npt.NDArray[np.int64], sizes: npt.NDArray[np.int32]) -> None:
-        self._pixels, self._offsets, self._sizes = pixels, offsets, sizes
+        self._pixels, self._offsets, self.sizes = pixels, offsets, sizes
 
     def __len__(self) -> int:
-        return len(self._sizes)
+        return len(self.sizes)
 
     def picture(self, position: int) -> Image.Image:
         """One RGB picture."""
-        (height, width), start = self._sizes[position], self._offsets[position]
+        (height, width), start = self.sizes[position], self._offsets[position]
         flat = self._pixels[start : start + 3 * int(height) * int(width)]
         return Image.fromarray(flat.reshape(height, width, 3))
+
+    def subset(self, positions: npt.NDArray[np.int64]) -> PixelCache:
+        """The pictures at int64[M] `positions`, in this order."""
+        return PixelCache(self._pixels, self._offsets[positions], self.sizes[positions])
 
 
 def cached(paths: Sequence[Path], side: int, folder: Path, *, threads: int = 2) -> PixelCache:
@@ -51,7 +56,8 @@ def cached(paths: Sequence[Path], side: int, folder: Path, *, threads: int = 2) 
     if not index.exists():
         folder.mkdir(parents=True, exist_ok=True)
         sizes = _decode_all(paths, side, data, threads)
-        index.write_text(json.dumps(sizes))  # last: its presence means the pixels are complete
+        with whole_file(index, "w") as file:  # last: its presence means the pixels are complete
+            json.dump(sizes, file)
     shapes = np.array(json.loads(index.read_text()), np.int32).reshape(-1, 2)
     lengths = 3 * shapes[:, 0].astype(np.int64) * shapes[:, 1]
     return PixelCache(np.memmap(data, np.uint8, "r"), np.cumsum(lengths) - lengths, shapes)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+import json
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from typing import Any
 
 from .augmentation import Augmentation
@@ -12,7 +13,7 @@ LAYERS = ("conv1", "bn1", "layer1", "layer2", "layer3", "layer4", "avgpool", "fc
 
 @dataclass(frozen=True)
 class Plan:
-    """One training run. Two runs with equal plans, data and threads give equal weights."""
+    """One training run. Two runs with equal plans, data and threads give equal weights, unless `minutes` end them."""
 
     recipe: str
     loss: str  # "proxy" (normalised softmax) or "classifier"
@@ -34,15 +35,24 @@ class Plan:
     augmentation: Augmentation = field(default_factory=Augmentation)
     patience: int = 10  # epochs without a better mAP@R before the run ends
     seed: int = 1
+    minutes: float = 0  # of training; where set they end the run and pace its rates, whatever `epochs` says
+    ema_warm_up: bool = False  # let the average forget its first steps sooner, for runs of few steps
+    l2_sp: float = 0  # decay towards the starting weights in place of zero (see `forgetting`)
+    keep: float = 0  # the share of the starting weights in the result (see `forgetting`)
 
-    def size_at(self, epoch: int) -> int:
-        """The side of the pictures in this epoch, counted from 0."""
-        done = epoch / self.epochs
-        return next(size for until, size in self.sizes if done < until)
+    def size_at(self, done: float) -> int:
+        """The side of the pictures after this part of the run."""
+        return next((size for until, size in self.sizes if done < until), self.sizes[-1][1])
 
     def as_dict(self) -> dict[str, Any]:
         """The plan as JSON holds it."""
-        return asdict(self)
+        return json.loads(json.dumps(asdict(self)))
+
+    def differences(self, other: dict[str, Any]) -> list[str]:
+        """The names of what `other` has otherwise; what it does not name is taken to have its default."""
+        defaults = {each.name: each.default for each in fields(self) if each.default is not MISSING}
+        mine, theirs = self.as_dict(), json.loads(json.dumps(defaults)) | other
+        return sorted(name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name))
 
 
 METRIC = Plan("metric", loss="proxy", optimiser="sgd", pooling="gem", lr=0.1, trunk_lr=0.1)
@@ -59,4 +69,4 @@ CLASSIFY = Plan(
     balance=0,
     warm_up=0,
 )
-RECIPES = {plan.recipe: plan for plan in (METRIC, CLASSIFY)}
+RECIPES = {plan.recipe: plan for plan in (replace(METRIC, ema_warm_up=True), CLASSIFY)}  # from trained weights

@@ -1,0 +1,83 @@
+"""The choices of a training run, for `python -m ml train` and for `manage.py train`, which passes them on."""
+
+from __future__ import annotations
+
+import argparse
+
+from .arguments import positive
+
+RECIPES = ("metric", "classify")
+
+
+def add_training_options(parser: argparse.ArgumentParser) -> None:
+    """Describe everything but the pictures."""
+    parser.add_argument("--out", required=True, metavar="RUN", help="folder of the run; the same command goes on")
+    parser.add_argument(
+        "--recipe",
+        choices=RECIPES,
+        default="metric",
+        help="metric: made for searching; classify: a plain classifier, the baseline (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--weights", default="imagenet", help="imagenet, starter, untrained or a weights file (default: %(default)s)"
+    )
+    parser.add_argument("--arch", help="the network (default: that of the weights, else resnet50)")
+    parser.add_argument("--dim", type=positive, metavar="N", help="length of a vector (default: that of the weights)")
+    parser.add_argument("--size", type=positive, metavar="PIXELS", help="side of the pictures (default: the weights')")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--epochs", type=positive, metavar="N", help="times through the pictures (default: 20)")
+    length.add_argument("--minutes", type=above_zero, metavar="N", help="minutes of training instead of epochs")
+    parser.add_argument("--lr", type=above_zero, metavar="RATE", help="learning rate of the head")
+    parser.add_argument("--trunk-lr", type=not_negative, metavar="FACTOR", help="the other layers' rate, times --lr")
+    parser.add_argument("--freeze", metavar="LAYERS", help="layers that stay as they are, as in conv1,bn1,layer1")
+    parser.add_argument("--l2-sp", type=not_negative, metavar="STRENGTH", help="pull towards the starting weights")
+    parser.add_argument("--keep", type=share, metavar="SHARE", help="share of the starting weights in the result")
+    parser.add_argument("--batch", type=positive, metavar="N", help="pictures a step (default: 128)")
+    parser.add_argument(
+        "--validation-share",
+        type=share,
+        metavar="SHARE",
+        help="pictures set aside to judge by, whole groups where there are groups; 0: none (default: 0.1)",
+    )
+    parser.add_argument("--patience", type=positive, metavar="EPOCHS", help="stop when these brought nothing better")
+    parser.add_argument("--seed", type=positive, metavar="N", help="of everything random (default: 1)")
+    parser.add_argument("--threads", type=positive, metavar="N", help="processor threads (default: all)")
+
+
+def training_arguments(options: dict[str, object]) -> list[str]:
+    """The command line that gives `add_training_options` these values, without those that were not given."""
+    parser = argparse.ArgumentParser(add_help=False)
+    add_training_options(parser)
+    given = [(action, options.get(action.dest)) for action in parser._actions]  # noqa: SLF001 - no public list
+    return [text for action, value in given if value is not None for text in (action.option_strings[0], str(value))]
+
+
+def above_zero(text: str) -> float:
+    """A number above 0."""
+    number = _number(text)
+    if not number > 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not above 0")
+    return number
+
+
+def not_negative(text: str) -> float:
+    """0 or a number above."""
+    number = _number(text)
+    if not number >= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is below 0")
+    return number
+
+
+def share(text: str) -> float:
+    """A part of a whole: 0 or more, less than 1."""
+    number = _number(text)
+    if not 0 <= number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share from 0 to less than 1")
+    return number
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from exc

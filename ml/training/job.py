@@ -1,0 +1,132 @@
+"""`python -m ml train`: from files and choices to a run, and from the run to files."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from ml.photo_set import PhotoSet, read_photo_set
+from ml.recipe import file_sha256
+from ml.resnet import Architecture
+
+from .loop import Run, TrainingError
+from .outcome import claim, weights_of, write_outcome
+from .photo_pixels import decoded
+from .plan import RECIPES, Plan
+from .split import split
+from .starting import Starting, starting_network
+
+VALIDATION_SHARE = 0.1
+SEEN = 1.5  # the shorter side of decoded pictures, as a multiple of the network's: crops are not enlarged much
+
+
+def train(options: Namespace) -> None:
+    """Start or go on with the run that `options` (of `ml.commands.train`) describe; tell its course on stdout.
+
+    Raises:
+        MlError: it cannot start or go on; the sentence says why.
+    """
+    folder = Path(options.out)
+    pictures, judged = _pictures(options)
+    starting = _starting(options)
+    plan = _plan(options, starting.architecture, len(pictures))
+    claim(folder, _asked(options, plan, starting.architecture, pictures, judged))
+    if path := weights_of(folder):
+        print(f"{folder} is a finished run; its weights are {path}. Choose another folder to train again.")
+        return
+    print(_introduction(options, starting, pictures, judged), flush=True)
+    run = _run(folder, plan, starting, pictures, judged)
+    _until_over(run)
+    path = write_outcome(run, starting.architecture, _name(options.weights))
+    shutil.rmtree(folder / "cache", ignore_errors=True)
+    print(f"{path}: the network of {run.epochs[run.best['epoch']]}")
+
+
+def _pictures(options: Namespace) -> tuple[PhotoSet, PhotoSet | None]:
+    photos = read_photo_set(options.table, options.images)
+    if options.validation:
+        if options.validation_share:
+            raise TrainingError("--validation and --validation-share exclude each other; give one of them.")
+        return photos, read_photo_set(options.validation, options.images)
+    share = VALIDATION_SHARE if options.validation_share is None else options.validation_share
+    return split(photos, share, options.seed or 1) if share else (photos, None)
+
+
+def _starting(options: Namespace) -> Starting:
+    return starting_network(
+        options.weights,
+        arch=options.arch,
+        dim=options.dim,
+        size=options.size,
+        pooling=RECIPES[options.recipe].pooling,
+        seed=options.seed or 1,
+    )
+
+
+def _plan(options: Namespace, architecture: Architecture, pictures: int) -> Plan:
+    """The recipe with what the options change, for this network and no larger batches than there are pictures."""
+    names = ("epochs", "minutes", "lr", "trunk_lr", "l2_sp", "keep", "batch", "patience", "seed")
+    chosen: dict[str, Any] = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    if options.freeze is not None:
+        chosen["frozen"] = tuple(layer.strip() for layer in options.freeze.split(",") if layer.strip())
+    plan = dataclasses.replace(
+        RECIPES[options.recipe], pooling=architecture.pooling, sizes=((1.0, architecture.size),), **chosen
+    )
+    return dataclasses.replace(plan, batch=min(plan.batch, pictures))
+
+
+def _asked(
+    options: Namespace, plan: Plan, architecture: Architecture, photos: PhotoSet, judged: PhotoSet | None
+) -> dict[str, Any]:
+    weights = Path(options.weights)
+    return {
+        **architecture.as_dict(),
+        "weights": _name(options.weights),
+        "weights_sha256": file_sha256(weights) if weights.is_file() else "",
+        "pictures": len(photos),
+        "validation_pictures": 0 if judged is None else len(judged),
+        **plan.as_dict(),
+    }
+
+
+def _name(weights: str) -> str:
+    return Path(weights).name
+
+
+def _introduction(options: Namespace, starting: Starting, photos: PhotoSet, judged: PhotoSet | None) -> str:
+    note = f" ({starting.note})" if starting.note else ""
+    by = "judged by its loss alone" if judged is None else f"judged by {len(judged):,} others"
+    return (
+        f"{options.recipe}: {starting.architecture} from {options.weights}{note}, on {len(photos):,} pictures "
+        f"of {len(photos.classes)} classes, {by}"
+    )
+
+
+def _run(folder: Path, plan: Plan, starting: Starting, photos: PhotoSet, judged: PhotoSet | None) -> Run:
+    side, cache = round(SEEN * starting.architecture.size), folder / "cache"
+    return Run(
+        folder,
+        plan,
+        starting.network,
+        starting.architecture.dim,
+        decoded(photos, side, cache),
+        None if judged is None else decoded(judged, side, cache),
+        start=starting.trained if plan.l2_sp or plan.keep else None,
+    )
+
+
+def _until_over(run: Run) -> None:
+    from .tensorboard import Board
+
+    run.resume()
+    with Board(run) as board:
+
+        def tell(run: Run) -> None:
+            board.after_epoch(run)
+            print(run.epochs[-1], flush=True)
+
+        run.train(tell)
+        board.finish(run)

@@ -1,0 +1,66 @@
+"""The two files a run is known by: what it was asked to do, and the weights it ended with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ml.recipe import WEIGHTS
+from ml.resnet import Architecture
+from ml.weights import write_weights
+from ml.whole_file import whole_file
+
+from .checkpoint import CHECKPOINT
+from .loop import Run, TrainingError
+
+PLAN = "plan.json"
+
+
+def claim(folder: Path, asked: dict[str, Any]) -> None:
+    """Write down what is asked of the run in `folder`; if it has begun already, compare that with what was asked first.
+
+    Raises:
+        TrainingError: the folder holds a run that was asked for something else, or its plan cannot be read.
+    """
+    path = folder / PLAN
+    begun = weights_of(folder) or (folder / CHECKPOINT).exists()
+    if not (begun and path.exists()):
+        folder.mkdir(parents=True, exist_ok=True)
+        with whole_file(path, "w") as file:
+            json.dump(asked, file, indent=2)
+        return
+    try:
+        first = json.loads(path.read_text())
+    except (OSError, ValueError) as exc:
+        raise TrainingError(f"{path} cannot be read ({exc}); choose another folder.") from exc
+    if not isinstance(first, dict):
+        raise TrainingError(f"{path} is no plan of a run; choose another folder.")
+    names = sorted(name for name in first.keys() | asked.keys() if first.get(name) != asked.get(name))
+    if names:
+        changes = ", ".join(f"{name} was {first.get(name)}, not {asked.get(name)}" for name in names)
+        raise TrainingError(f"{folder} holds a run with other options ({changes}); choose another folder.")
+
+
+def weights_of(folder: Path) -> Path | None:
+    """The weights of a run that has ended, else None: they are written last."""
+    path = folder / WEIGHTS
+    return path if path.exists() else None
+
+
+def write_outcome(run: Run, architecture: Architecture, start: str) -> Path:
+    """Write the weights of the best epoch, with their shape and how they came about."""
+    best = run.epochs[run.best["epoch"]]
+    path = run.folder / WEIGHTS
+    write_weights(
+        path,
+        run.best_network(),
+        architecture,
+        recipe=run.plan.recipe,
+        start=start,
+        classes=str(len(run.photos.classes)),
+        pictures=str(len(run.photos.targets)),
+        epoch=str(best.number + 1),
+        metrics=json.dumps(best.validation),
+    )
+    return path

@@ -1,0 +1,56 @@
+"""Setting pictures aside for validation."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from ml.photo_set import PhotoSet, PhotoSetError
+
+Ints = npt.NDArray[np.int64]
+
+
+def split(photos: PhotoSet, share: float, seed: int) -> tuple[PhotoSet, PhotoSet]:
+    """The pictures to train on, and about `share` of all to judge by.
+
+    Where the set has groups, each is on one side whole. Elsewhere every class gives its share, at least two pictures
+    (one has nothing to find), and classes of fewer than four none; small classes take turns.
+
+    Raises:
+        PhotoSetError: no such split exists.
+    """
+    rng = np.random.default_rng(seed)
+    wanted = share * len(photos)
+    aside = _by_class(photos, share, wanted, rng) if photos.groups is None else _whole_groups(photos, wanted, rng)
+    if not aside.any():
+        raise PhotoSetError(
+            f"{share:.0%} of {len(photos)} pictures cannot be set aside for validation without splitting a group, or "
+            "leaving a class with fewer than two; give a validation set of its own, or a share of 0."
+        )
+    return photos.subset(np.flatnonzero(~aside)), photos.subset(np.flatnonzero(aside))
+
+
+def _by_class(photos: PhotoSet, share: float, wanted: float, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
+    targets = photos.targets()
+    members = [rng.permutation(np.flatnonzero(targets == name)) for name in range(len(photos.classes))]
+    counts = [round(share * len(own)) if share * len(own) >= 1.5 else 0 for own in members]
+    for name in rng.permutation(len(members)):
+        if sum(counts) + 2 > max(2.0, wanted):
+            break
+        if not counts[name] and len(members[name]) >= 4:
+            counts[name] = 2
+    aside = np.zeros(len(photos), bool)
+    for own, count in zip(members, counts, strict=True):
+        aside[own[:count]] = True
+    return aside
+
+
+def _whole_groups(photos: PhotoSet, wanted: float, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
+    """Groups in random order, as long as they fit; a picture without a group is one by itself."""
+    names = [group or f"\0{i}" for i, group in enumerate(photos.groups or ())]
+    group, sizes = np.unique(names, return_inverse=True, return_counts=True)[1:]
+    aside = np.zeros(len(photos), bool)
+    for name in rng.permutation(len(sizes)):
+        if aside.sum() + sizes[name] <= max(wanted, sizes.min()) and len(sizes) > 1:
+            aside |= group == name
+    return aside

@@ -1,0 +1,119 @@
+"""What TensorBoard shows of a run. A run that is resumed continues its curves: no point is there twice or missing.
+
+Import this where a run starts, not before: it loads TensorBoard, and a writer starts a thread.
+"""
+
+from __future__ import annotations
+
+import io
+import shutil
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from tensorboard.compat.proto.summary_pb2 import Summary
+from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams
+
+from ml.evaluation.confusion import confusion
+
+from .extraction import extract
+from .loop import Run
+from .sheets import confusion_picture, neighbour_sheet, thumbnails
+from .validation import Judgement, judgement
+
+FOLDER = "tensorboard"
+SAMPLE = 256  # training pictures shown where there are no validation pictures
+PROJECTED, COMPONENTS, SPRITE = 1000, 64, 40  # pictures, dimensions and pixels of the embedding projector
+QUALITY = 80  # of photos in event files, which hold a sheet for every epoch that was the best so far
+
+
+class Board:
+    """The event files of one run, below its folder; `after_epoch` belongs before the epoch's checkpoint."""
+
+    def __init__(self, run: Run) -> None:
+        """`run` has taken up its checkpoint: what an earlier process wrote of later epochs is crossed out."""
+        self.folder = run.folder / FOLDER
+        self._writer = SummaryWriter(str(self.folder), purge_step=len(run.epochs))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._writer.close()
+
+    def after_epoch(self, run: Run) -> None:
+        """Add the epoch that has just ended."""
+        epoch = run.epochs[-1]
+        scalars = {"loss/training": epoch.loss, "accuracy/training": epoch.accuracy, "rate/head": epoch.lr}
+        if run.plan.trunk_lr:
+            scalars["rate/trunk"] = epoch.lr * run.plan.trunk_lr
+        scalars |= {f"validation/{name}": value for name, value in epoch.validation.items()}
+        scalars["speed/pictures_per_second"] = epoch.pictures / epoch.seconds
+        for tag, value in scalars.items():
+            self._writer.add_scalar(tag, value, epoch.number)
+        if run.best["epoch"] == epoch.number:
+            self._add_sheets(run, epoch.number)
+        self._writer.flush()
+
+    def _add_sheets(self, run: Run, step: int) -> None:
+        judged = run.judgement or self._judged_sample(run)
+        where = "validation" if run.validation is not None else "training"
+        table = confusion(judged.judged, judged.photos.targets, judged.photos.classes)
+        self._add_picture(f"neighbours/{where}", neighbour_sheet(judged), step, "JPEG")
+        self._add_picture(f"confusion/{where}", confusion_picture(table), step, "PNG")
+
+    def _judged_sample(self, run: Run) -> Judgement:
+        photos = run.photos.sample(SAMPLE, run.plan.seed)
+        return judgement(run.result, photos, run.epochs[-1].size, run.device)
+
+    def _add_picture(self, tag: str, picture: Image.Image, step: int, form: str) -> None:
+        encoded = io.BytesIO()
+        picture.save(encoded, form, quality=QUALITY)
+        image = Summary.Image(
+            height=picture.height, width=picture.width, colorspace=3, encoded_image_string=encoded.getvalue()
+        )
+        value = Summary.Value(tag=tag, image=image)
+        self._file_writer.add_summary(Summary(value=[value]), step)
+
+    @property
+    def _file_writer(self) -> Any:
+        return self._writer.file_writer
+
+    def finish(self, run: Run) -> None:
+        """Add what is known only at the end: the hyperparameters with their outcome, and the embedding projector."""
+        best = run.epochs[run.best["epoch"]]
+        outcome = {f"outcome/{name}": value for name, value in {"loss": best.loss, **best.validation}.items()}
+        for summary in hparams(_plain(run.plan.as_dict()), outcome):  # type: ignore[no-untyped-call]
+            self._file_writer.add_summary(summary)
+        for tag, value in outcome.items():
+            self._writer.add_scalar(tag, value, len(run.epochs))  # where a repetition crosses it out
+        self._project(run)
+        self._writer.flush()
+
+    def _project(self, run: Run) -> None:
+        photos = (run.validation or run.photos).sample(PROJECTED, run.plan.seed)
+        network = run.best_network().to(run.device)
+        size = run.epochs[run.best["epoch"]].size
+        vectors = extract(network, photos.pixels, size, run.device)
+        sprites = thumbnails(photos.pixels, np.arange(len(photos.targets)), SPRITE)
+        shutil.rmtree(self.folder / f"{0:05}", ignore_errors=True)  # of a process that was killed in here
+        self._writer.add_embedding(
+            np.round(principal(vectors, COMPONENTS), 4),
+            metadata=[photos.classes[target].replace("\t", " ") for target in photos.targets],
+            label_img=torch.from_numpy(sprites).permute(0, 3, 1, 2).float() / 255,
+            tag="pictures",
+        )
+
+
+def principal(vectors: npt.NDArray[np.float32], most: int) -> npt.NDArray[np.float64]:
+    """float64[N, <= most]: float32[N, dim] in its principal components; distances are nearly kept, files get small."""
+    centred = vectors.astype(np.float64) - vectors.mean(axis=0)
+    left, scale, _ = np.linalg.svd(centred, full_matrices=False)
+    return (left * scale)[:, :most]
+
+
+def _plain(plan: dict[str, Any]) -> dict[str, str | float]:
+    return {name: value if isinstance(value, int | float) else str(value) for name, value in plan.items()}

@@ -1,0 +1,47 @@
+"""How well a network finds pictures of the same class, while it trains."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from ml.evaluation.metrics import NO_GROUP, Judged, Labelled, judge, macro
+
+from .extraction import extract
+from .photo_pixels import Photos
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What each picture finds among the others; those of its own group are not looked at."""
+
+    photos: Photos
+    vectors: npt.NDArray[np.float32]
+    judged: Judged
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """Means over classes of the classes' means; pictures that have nothing to find do not count."""
+        targets = self.photos.targets
+        return {
+            "recall_at_1": macro(self.judged.recall_at(1), targets),
+            "map_at_r": macro(self.judged.map_at_r, targets),
+        }
+
+
+def judgement(network: nn.Module, photos: Photos, size: int, device: torch.device) -> Judgement:
+    """Search among `photos` with each of them, at `size` px."""
+    vectors = extract(network, photos.pixels, size, device)
+    return Judgement(photos, vectors, judge(Labelled(vectors, photos.targets, photos.groups)))
+
+
+def can_be_judged(photos: Photos) -> bool:
+    """Whether any picture has another one of its class and, where there are groups, of another group."""
+    alone = np.arange(len(photos.targets)) + len(photos.targets)
+    own = alone if photos.groups is None else np.where(photos.groups == NO_GROUP, alone, photos.groups)
+    pairs = np.unique(np.stack((photos.targets, own)), axis=1)
+    return bool(np.unique(pairs[0], return_counts=True)[1].max() > 1)
