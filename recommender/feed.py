@@ -12,6 +12,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from django.db import connection
+from django.db.models import Max, Min
 
 from .models import IndexChange, IndexHead
 
@@ -23,14 +24,16 @@ class Page:
     """What one read saw, all in one database snapshot.
 
     `position` includes everything in `attributes` and `vectors` (listing ids whose own values, or whose vectors under
-    the asked model, changed). `complete` is False when there were more than `limit` rows: then the position has not
-    moved. `behind` counts the changes read, repeated ones once.
+    the asked model, changed). `snapshot_id` is the head's, `newest_id` the newest published one of the asked model.
+    `complete` is False when there were more than `limit` rows: then the position has not moved. `behind` counts the
+    changes read, repeated ones once.
     """
 
     position: str
     epoch: uuid.UUID
     horizon: str
     snapshot_id: int | None
+    newest_id: int | None
     attributes: frozenset[int]
     vectors: frozenset[int]
     behind: int
@@ -42,7 +45,9 @@ class Page:
 
 
 READ_POSTGRESQL = """
-    SELECT pg_current_snapshot()::text, head.epoch, head.horizon, head.snapshot_id, change.listing_id, change.model_id
+    SELECT pg_current_snapshot()::text, head.epoch, head.horizon, head.snapshot_id,
+           (SELECT MAX(id) FROM recommender_indexsnapshot WHERE model_id = %(model)s AND state = 'published'),
+           change.listing_id, change.model_id
     FROM recommender_indexhead head LEFT JOIN (
         SELECT DISTINCT listing_id, model_id FROM recommender_indexchange
         WHERE xid >= pg_snapshot_xmin(%(position)s::pg_snapshot)
@@ -55,7 +60,9 @@ READ_POSTGRESQL = """
 
 READ_SQLITE = """
     SELECT COALESCE((SELECT seq FROM sqlite_sequence WHERE name = 'recommender_indexchange'), 0),
-           head.epoch, head.horizon, head.snapshot_id, change.listing_id, change.model_id
+           head.epoch, head.horizon, head.snapshot_id,
+           (SELECT MAX(id) FROM recommender_indexsnapshot WHERE model_id = %(model)s AND state = 'published'),
+           change.listing_id, change.model_id
     FROM recommender_indexhead head LEFT JOIN (
         SELECT DISTINCT listing_id, model_id FROM recommender_indexchange
         WHERE id > %(position)s AND (model_id IS NULL OR model_id = %(model)s)
@@ -81,14 +88,15 @@ def read(position: str, model_id: int, limit: int = 100_000) -> Page:
     if not rows:
         IndexHead.objects.get_or_create(pk=1)
         return read(position, model_id, limit)
-    current, epoch, horizon, snapshot_id = rows[0][:4]
-    changes = [row[4:] for row in rows if row[4] is not None]
+    current, epoch, horizon, snapshot_id, newest_id = rows[0][:5]
+    changes = [row[5:] for row in rows if row[5] is not None]
     complete = len(changes) <= limit
     return Page(
         position=str(current) if complete else position,
         epoch=epoch if isinstance(epoch, uuid.UUID) else uuid.UUID(epoch),
         horizon=horizon,
         snapshot_id=snapshot_id,
+        newest_id=newest_id,
         attributes=frozenset(listing for listing, model in changes if model is None),
         vectors=frozenset(listing for listing, model in changes if model is not None),
         behind=len(changes),
@@ -111,6 +119,17 @@ def current_position() -> str:
     with connection.cursor() as cursor:
         cursor.execute(sql)
         return cursor.fetchone()[0]
+
+
+def length() -> int:
+    """How many rows the feed holds, at most: what lies between its first and its last."""
+    ends = IndexChange.objects.aggregate(first=Min("pk"), last=Max("pk"))
+    return 0 if ends["first"] is None else ends["last"] - ends["first"] + 1
+
+
+def earliest(positions: Collection[str]) -> str | None:
+    """The position that all the others include; None where they cannot be compared, or there are none."""
+    return next((one for one in positions if all(covers(other, one) for other in positions)), None)
 
 
 def prune(horizon: str) -> int:

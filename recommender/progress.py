@@ -9,6 +9,7 @@ from django.db.models import Count, Q
 from listings.models import ListingImage
 
 from . import feed, sweep
+from .index import line
 from .models import Embedding, EmbeddingModel, IndexHead, IndexSnapshot
 from .queue import MAX_FAILURES
 
@@ -52,7 +53,7 @@ class Progress(Counts):
 def progress(model: EmbeddingModel) -> Progress:
     """Read-only, and a moment's truth: photos that are uploaded meanwhile count from the next call on."""
     counted = count(model)
-    newest = newest_snapshot(model)
+    newest = line.published(model.pk).first()
     blockers = blockers_of(model, counted, newest, IndexHead.objects.get(pk=1))
     return Progress(
         **vars(counted), snapshot_rows=newest.rows if newest else None, ready=not blockers, blockers=blockers
@@ -72,12 +73,6 @@ def count(model: EmbeddingModel) -> Counts:
     )
     photos = ListingImage.objects.exclude(state=ListingImage.State.REJECTED).count()
     return Counts(photos=photos, missing=sweep.missing(model).count(), **rows)
-
-
-def newest_snapshot(model: EmbeddingModel) -> IndexSnapshot | None:
-    """The tip of the model's own line of snapshots."""
-    published = IndexSnapshot.objects.filter(model=model, state=IndexSnapshot.State.PUBLISHED)
-    return published.order_by("-pk").first()
 
 
 def blockers_of(

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 from ml import images
 from ml.images import PhotoRefused
 
-from .registry import ModelNotReady
+from .errors import ModelNotReady
 from .results import is_usable
 
 if TYPE_CHECKING:

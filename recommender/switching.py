@@ -10,8 +10,11 @@ from django.db import transaction
 from django.utils import timezone
 
 from .errors import RegistryError
+from .index import line
+from .index.collect import collect
 from .models import EmbeddingModel, IndexHead, IndexSnapshot
-from .progress import blockers_of, count, newest_snapshot
+from .progress import blockers_of, count
+from .sweep import delete_rows_of_retired
 
 State = EmbeddingModel.State
 
@@ -45,19 +48,24 @@ def rollback() -> EmbeddingModel:
         RegistryError: no model is on standby, or its index is not ready.
     """
     head = IndexHead.objects.select_for_update().get(pk=1)
-    standby = EmbeddingModel.objects.select_for_update().filter(state=State.STANDBY, activated_at__isnull=False)
-    model = standby.order_by("-activated_at").first()
+    model = previous_model()
     if model is None:
         raise RegistryError("No model is on standby, so there is none to go back to; backfill and activate one.")
     _flip(head, model, patient=False)
     return model
 
 
+def previous_model() -> EmbeddingModel | None:
+    """The one on standby that was active last: what a rollback goes back to."""
+    standby = EmbeddingModel.objects.filter(state=State.STANDBY, activated_at__isnull=False)
+    return standby.order_by("-activated_at").first()
+
+
 def _flip(head: IndexHead, model: EmbeddingModel, *, patient: bool) -> None:
     before = EmbeddingModel.objects.select_for_update().filter(state=State.ACTIVE).first()
     if model == before:
         return
-    newest = newest_snapshot(model)
+    newest = line.published(model.pk).first()
     if blockers := blockers_of(model, count(model), newest, head, patient=patient):
         raise RegistryError(blockers[0])
     EmbeddingModel.objects.filter(state=State.ACTIVE).update(state=State.STANDBY)
@@ -72,16 +80,12 @@ def retire(model: EmbeddingModel) -> None:
     Raises:
         RegistryError: the model is the active one.
     """
-    from .index.collect import collect
-    from .sweep import delete_rows_of_retired
-
     with transaction.atomic():
         IndexHead.objects.select_for_update().get(pk=1)
         model = EmbeddingModel.objects.select_for_update().get(pk=model.pk)
         if model.state == State.ACTIVE:
             raise RegistryError(f"{model.version} is the active model; activate another one before it is retired.")
         EmbeddingModel.objects.filter(pk=model.pk).update(state=State.RETIRED)
-        snapshots = IndexSnapshot.objects.filter(model=model, state=IndexSnapshot.State.PUBLISHED)
-        snapshots.update(state=IndexSnapshot.State.RETIRED)
+        line.published(model.pk).update(state=IndexSnapshot.State.RETIRED)
     delete_rows_of_retired()
     collect()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ TIER_BASE = 1_000
 TIER_FACTOR = 4
 SEGMENTS_PER_TIER = 4
 FLUSH_AFTER_SECONDS = 120
+LONG_FEED = 20_000
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,14 @@ class Size:
 def flush_due(changed: int, age_seconds: float, flush_rows: int) -> bool:
     """Whether `changed` rows since the snapshot, `age_seconds` old (infinitely if there is none), make a segment."""
     return changed > 0 and (changed >= flush_rows or age_seconds >= FLUSH_AFTER_SECONDS)
+
+
+def advance_due(feed_rows: int, age_seconds: float) -> bool:
+    """Whether a snapshot that nothing changed must move on nevertheless, because a feed of such length waits for it.
+
+    So it is while another model is backfilled: its rows concern this one not at all.
+    """
+    return feed_rows >= LONG_FEED and FLUSH_AFTER_SECONDS <= age_seconds < math.inf
 
 
 def plan_merge(sizes: Sequence[Size], purge_seconds: float) -> list[int]:

@@ -1,4 +1,7 @@
-"""Makes a snapshot the one that is served: files first, then one compare-and-swap on the head."""
+"""Makes a snapshot the newest of its model's line: files first, then one compare-and-swap under the head's lock.
+
+The head itself moves only with the line of the active model; `recommender.switching` moves it between lines.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from recommender import feed
-from recommender.models import IndexHead, IndexSnapshot
+from recommender.models import EmbeddingModel, IndexHead, IndexSnapshot
 
+from . import line
 from . import snapshot as snapshots
 from .errors import LeaseLost
 from .lease import Lease
@@ -23,17 +27,17 @@ EXACT_RECALL = 1.0  # exact structures return what a full scan returns
 
 
 def publish(held: Lease, snapshot: Snapshot, parent: int | None, *, retained: int = RETAINED) -> Snapshot:
-    """Write the snapshot's files and point the head at them.
+    """Write the snapshot's files and make it the newest of its model's line.
 
-    `parent` is the snapshot it was built from; the newest `retained` snapshots stay published.
-    Raises: LeaseLost when the head no longer points at `parent` or the lease is another's; the files are removed then,
-    but not when the database fails: the commit may have happened.
+    `parent` is the snapshot it was built from; the newest `retained` snapshots of the line stay published.
+    Raises: LeaseLost when the line has moved past `parent`, its model was retired, or the lease is another's; the
+    files are removed then, but not when the database fails: the commit may have happened.
     """
     held.renew()
     name = f"{held.token.hex[:12]}-{uuid.uuid4().hex[:8]}"
     listed = snapshots.write(name, snapshot, EXACT_RECALL)
     try:
-        row = _flip(held, snapshot, parent, name, listed, retained)
+        row = _append(held, snapshot, parent, name, listed, retained)
     except LeaseLost:
         shutil.rmtree(snapshots.snapshot_directory(name), ignore_errors=True)
         raise
@@ -41,12 +45,16 @@ def publish(held: Lease, snapshot: Snapshot, parent: int | None, *, retained: in
 
 
 @transaction.atomic
-def _flip(
+def _append(
     held: Lease, snapshot: Snapshot, parent: int | None, name: str, listed: list[dict], retained: int
 ) -> IndexSnapshot:
-    before = IndexHead.objects.select_for_update().get(pk=1)
+    head = IndexHead.objects.select_for_update().get(pk=1)
+    model = EmbeddingModel.objects.get(pk=snapshot.model_id)  # it may have been activated or retired meanwhile
+    tip = line.tip(head, model)
+    if head.token != held.token or (tip.pk if tip else None) != parent or model.state not in EmbeddingModel.LIVE:
+        raise LeaseLost(f"the index of {model.version} moved on while this snapshot was built")
     row = IndexSnapshot.objects.create(
-        model_id=snapshot.model_id,
+        model=model,
         directory=name,
         position=snapshot.position,
         rows=snapshot.rows,
@@ -54,36 +62,49 @@ def _flip(
         recall=EXACT_RECALL,
         state=IndexSnapshot.State.PUBLISHED,
     )
-    flipped = IndexHead.objects.filter(pk=1, snapshot_id=parent, token=held.token).update(
-        snapshot=row, epoch=snapshot.epoch
-    )
-    if not flipped:
-        raise LeaseLost("the head moved while the snapshot was built")
-    _retire(row, 1 if before.epoch != snapshot.epoch else retained)
+    renewed = head.epoch != snapshot.epoch
+    head.epoch = snapshot.epoch
+    if model.state == EmbeddingModel.State.ACTIVE:
+        head.snapshot = row
+    head.save(update_fields=["epoch", "snapshot"])
+    _retire_earlier(row, 1 if renewed else retained)
+    _retire_strays(row, renewed=renewed)
     _prune()
     return row
 
 
 @transaction.atomic
-def retire_fallbacks(seconds: float) -> None:
-    """Retire the earlier snapshots once the served one is so old: they name what was deleted before it."""
-    served = IndexHead.objects.select_for_update().get(pk=1).snapshot
-    if served and timezone.now() - served.created_at >= timedelta(seconds=seconds):
-        _retire(served, 1)
+def retire_fallbacks(model: EmbeddingModel, seconds: float) -> None:
+    """Retire the model's earlier snapshots once its newest is so old: they name what was deleted before it."""
+    IndexHead.objects.select_for_update().get(pk=1)
+    newest = line.published(model.pk).first()
+    if newest and timezone.now() - newest.created_at >= timedelta(seconds=seconds):
+        _retire_earlier(newest, 1)
 
 
-def _retire(newest: IndexSnapshot, retained: int) -> None:
-    """Keep the newest `retained` snapshots of this model; the others are retired."""
-    published = IndexSnapshot.objects.filter(state=IndexSnapshot.State.PUBLISHED)
-    earlier = published.filter(model=newest.model_id).exclude(pk=newest.pk).order_by("-pk")
-    keep = [newest.pk, *earlier.values_list("pk", flat=True)[: retained - 1]]
+def _retire_earlier(newest: IndexSnapshot, retained: int) -> None:
+    """Keep the newest `retained` snapshots of this line."""
+    published = line.published(newest.model_id)
+    earlier = published.exclude(pk=newest.pk).values_list("pk", flat=True)
+    keep = [newest.pk, *earlier[: retained - 1]]
     published.exclude(pk__in=keep).update(state=IndexSnapshot.State.RETIRED)
 
 
+def _retire_strays(newest: IndexSnapshot, *, renewed: bool) -> None:
+    """Retire snapshots of models that are not live, and, in a renewed history, of every other line."""
+    others = IndexSnapshot.objects.filter(state=IndexSnapshot.State.PUBLISHED).exclude(model=newest.model_id)
+    if not renewed:
+        others = others.exclude(model__state__in=EmbeddingModel.LIVE)
+    others.update(state=IndexSnapshot.State.RETIRED)
+
+
 def _prune() -> None:
-    """Delete feed rows that every retained snapshot includes; readers behind the new horizon reload."""
-    positions = IndexSnapshot.objects.filter(state=IndexSnapshot.State.PUBLISHED).order_by("pk")
-    horizon = positions.values_list("position", flat=True).first()
+    """Delete feed rows that every retained snapshot of every line includes; readers behind the new horizon reload.
+
+    A backfilling model that has no snapshot yet holds nothing back: its first one is built from rows.
+    """
+    retained = IndexSnapshot.objects.filter(state=IndexSnapshot.State.PUBLISHED)
+    horizon = feed.earliest(retained.values_list("position", flat=True))
     if horizon and horizon != feed.ZERO:
         feed.prune(horizon)
         IndexHead.objects.filter(pk=1).update(horizon=horizon)

@@ -10,8 +10,9 @@ import logging
 import os
 import threading
 import time
-from contextlib import suppress
+from concurrent.futures import Future
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -19,12 +20,13 @@ from django.db import Error as DatabaseError
 from django.db import close_old_connections, connection
 
 from recommender import feed
+from recommender.errors import ModelNotReady
 from recommender.models import EmbeddingModel, IndexHead, IndexSnapshot
 
-from . import rows, snapshot
-from .absorb import absorb, empty_snapshot, fresh_state
+from . import rows
+from .absorb import absorb, fresh_state
 from .errors import IndexNotReady, RefreshInTransaction, SnapshotDamaged
-from .snapshot import Snapshot
+from .opening import Opened, beside, open_head, open_newest, open_successor
 from .state import State
 
 logger = logging.getLogger(__name__)
@@ -36,10 +38,14 @@ STALE_SECONDS = 10
 
 
 class Index:
-    """`capacity` bounds the rows, and the vectors, that the delta may hold."""
+    """`capacity` bounds the rows, and the vectors, that the delta may hold.
 
-    def __init__(self, capacity: int | None = None) -> None:
+    It follows the head from model to model, or, for the compactor, the `line` of the model with this id.
+    """
+
+    def __init__(self, capacity: int | None = None, *, line: int | None = None) -> None:
         self._capacity = capacity or settings.INDEX_DELTA_ROWS
+        self._line = line
         self._state: State | None = None
         self._lock = threading.Lock()
         self._refreshed_at = 0.0
@@ -47,6 +53,7 @@ class Index:
         self._fault: str | None = None  # why another snapshot than the head's is served
         self._tried: int | None = None
         self._retry_at = 0.0
+        self._successor: Future[Opened] | None = None
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
 
@@ -147,45 +154,84 @@ class Index:
 
     def _refresh(self) -> None:
         state = self._state
-        if state is not None:
-            page = feed.read(state.position, state.model_id, self._feed_limit)
-            if not self._must_reload(state, page) or (self._serves(state, page) and not self._retry_due(page)):
-                self._advance(state, page, publish=True)
-                return
-        try:
-            base = self._open_head()
-        except SnapshotDamaged as exc:
-            if state is None or not self._serves(state, page):
-                raise
-            self._fault = str(exc)
+        if state is None:
+            self._swap(self._open(or_earlier=True))
+            return
+        page = feed.read(state.position, state.model_id, self._feed_limit)
+        serves = self._serves(state, page)
+        reload = self._must_reload(state, page)
+        if not reload:
+            self._successor = None  # the head went back before it was opened
+        if serves and not (reload and self._is_due(page)):
             self._advance(state, page, publish=True)
             return
-        page = feed.read(base.position, base.model_id, self._feed_limit)
-        if page.epoch == base.epoch and feed.covers(base.position, page.horizon):
-            self._advance(fresh_state(base), page, publish=False)
+        try:
+            opened = self._open_next(state, page, serves=serves)
+        except (SnapshotDamaged, ModelNotReady) as exc:
+            if not serves:
+                raise
+            self._fault = str(exc)
+            opened = None
+        if opened is None:
+            self._advance(state, page, publish=True)
+        else:
+            self._swap(opened)
 
     @property
     def _feed_limit(self) -> int:
         return 5 * self._capacity
 
+    def _wanted(self, page: feed.Page) -> int | None:
+        return page.snapshot_id if self._line is None else page.newest_id
+
     def _must_reload(self, state: State, page: feed.Page) -> bool:
-        if not self._serves(state, page):
-            return True
-        if page.snapshot_id is None:
-            return state.base.id is not None or not _is_active(state.model_id)
-        return page.snapshot_id != state.base.id
+        wanted = self._wanted(page)
+        if wanted is None:
+            return state.base.id is not None or (self._line is None and not _is_active(state.model_id))
+        return wanted != state.base.id
 
     def _serves(self, state: State, page: feed.Page) -> bool:
         """Whether the state is of this history and has missed nothing that was pruned."""
         same_history = page.epoch == state.base.epoch and not feed.is_ahead(state.position, page.position)
         return same_history and feed.covers(state.position, page.horizon)
 
-    def _retry_due(self, page: feed.Page) -> bool:
-        """Whether to try to open the head's snapshot (again): at once when it is new, else now and then."""
-        if page.snapshot_id == self._tried and time.monotonic() < self._retry_at:
+    def _is_due(self, page: feed.Page) -> bool:
+        """Whether to open the wanted snapshot now: at once when it is new, then when it is open or now and then."""
+        if self._successor is not None:
+            return self._successor.done()
+        if self._wanted(page) == self._tried and time.monotonic() < self._retry_at:
             return False
-        self._tried, self._retry_at = page.snapshot_id, time.monotonic() + REOPEN_SECONDS
+        self._tried, self._retry_at = self._wanted(page), time.monotonic() + REOPEN_SECONDS
         return True
+
+    def _open_next(self, state: State, page: feed.Page, *, serves: bool) -> Opened | None:
+        """What follows this state; None while the successor of another model is opened beside it."""
+        successor, self._successor = self._successor, None
+        if not serves or self._line is not None or not _is_of_another_model(page.snapshot_id, state.model_id):
+            return self._open(or_earlier=False)
+        if successor is not None:
+            opened = successor.result()
+            if not _is_of_another_model(page.snapshot_id, opened.base.model_id):
+                return opened
+        if self._thread is None:
+            return open_successor(state.model_id)
+        self._successor = beside(partial(open_successor, state.model_id))
+        return None
+
+    def _open(self, *, or_earlier: bool) -> Opened:
+        known = [part.segment for part in self._state.base.parts] if self._state else []
+        if self._line is not None:
+            return open_newest(self._line, known)
+        return open_head(known, or_earlier=or_earlier)
+
+    def _swap(self, opened: Opened) -> None:
+        """Catch up from what was opened, then answer with it; the state before answers until then."""
+        base, self._fault = opened.base, opened.fault
+        if opened.fault:
+            self._tried, self._retry_at = IndexHead.objects.get(pk=1).snapshot_id, time.monotonic() + REOPEN_SECONDS
+        page = feed.read(base.position, base.model_id, self._feed_limit)
+        if page.epoch == base.epoch and feed.covers(base.position, page.horizon):
+            self._advance(fresh_state(base), page, publish=False)
 
     def _advance(self, state: State, page: feed.Page, *, publish: bool) -> None:
         """Absorb the page's listings, a bounded number at a time; swap after each, or once at the end."""
@@ -200,49 +246,14 @@ class Index:
                 self._state = replace(state, behind=page.behind)
         self._state = replace(state, position=page.position, behind=0 if page.complete else page.behind)
 
-    def _open_head(self) -> Snapshot:
-        """The head's snapshot; for a process that has none yet, the newest earlier one that can be used."""
-        head = IndexHead.objects.get_or_create(pk=1)[0]
-        self._fault = None
-        if head.snapshot_id is None:
-            return _beginning(head)
-        published = IndexSnapshot.objects.select_related("model").filter(state=IndexSnapshot.State.PUBLISHED)
-        try:
-            row = published.filter(pk=head.snapshot_id).first()
-            if row is None:
-                raise SnapshotDamaged(f"snapshot {head.snapshot_id} is marked damaged")
-            return self._load(row, head)
-        except SnapshotDamaged as damage:
-            if self._state is not None:
-                raise
-            self._tried, self._retry_at = head.snapshot_id, time.monotonic() + REOPEN_SECONDS
-            for row in published.exclude(pk=head.snapshot_id).order_by("-pk")[:2]:
-                with suppress(SnapshotDamaged):
-                    base = self._load(row, head)
-                    self._fault = f"serving snapshot {row.pk}, because {damage}"
-                    return base
-            raise IndexNotReady(f"{damage}; waiting for the indexing worker to rebuild") from damage
-
-    def _load(self, row: IndexSnapshot, head: IndexHead) -> Snapshot:
-        if feed.is_ahead_of_database(row.position):
-            raise SnapshotDamaged(f"snapshot {row.pk} is of another history: it is ahead of the database")
-        if not feed.covers(row.position, head.horizon):
-            raise SnapshotDamaged(f"snapshot {row.pk} is behind the pruned part of the feed")
-        known = [part.segment for part in self._state.base.parts] if self._state else []
-        return snapshot.load(row, head.epoch, known)
-
-
-def _beginning(head: IndexHead) -> Snapshot:
-    model = EmbeddingModel.objects.filter(state=EmbeddingModel.State.ACTIVE).first()
-    if model is None:
-        raise IndexNotReady("no embedding model is active: run `manage.py models register`")
-    if not feed.covers(feed.ZERO, head.horizon):
-        raise IndexNotReady("there is no snapshot yet: the indexing worker builds it")
-    return empty_snapshot(model, head.epoch, feed.ZERO)
-
 
 def _is_active(model_id: int) -> bool:
     return EmbeddingModel.objects.filter(pk=model_id, state=EmbeddingModel.State.ACTIVE).exists()
+
+
+def _is_of_another_model(snapshot_id: int | None, model_id: int) -> bool:
+    snapshots = IndexSnapshot.objects.exclude(model=model_id)
+    return snapshot_id is not None and snapshots.filter(pk=snapshot_id).exists()
 
 
 _indexes: dict[int, Index] = {}

@@ -9,6 +9,7 @@ from tests.recommender.index import catalogue
 def index_root(settings, tmp_path):
     settings.INDEX_ROOT = tmp_path / "index"
     compaction._readers.clear()
+    compaction._refused.clear()
     return settings.INDEX_ROOT
 
 

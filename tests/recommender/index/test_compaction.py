@@ -10,7 +10,7 @@ from django.db import OperationalError
 from django.utils import timezone
 
 from listings.models import Listing
-from recommender.index import Where, compaction
+from recommender.index import Where, build
 from recommender.index import publish as publishing
 from recommender.index.columns import Columns
 from recommender.index.compaction import compact, rebuild
@@ -87,13 +87,13 @@ def test_a_quiet_site_keeps_no_deleted_vector_for_a_fallback_past_the_purge(mode
 
 def test_files_stay_when_a_connection_is_lost_at_the_commit_that_may_have_happened(model, index, monkeypatch):
     catalogue.add_many(model, 5)
-    real = publishing._flip
+    real = publishing._append
 
     def answer_lost(*args):
         real(*args)
         raise OperationalError("the connection was lost at the commit")
 
-    monkeypatch.setattr(publishing, "_flip", answer_lost)
+    monkeypatch.setattr(publishing, "_append", answer_lost)
     with pytest.raises(OperationalError):
         compact(force=True)
     monkeypatch.undo()
@@ -120,16 +120,16 @@ def test_a_second_compactor_waits_its_turn_and_a_late_one_cannot_publish(model, 
 
 def test_a_compactor_that_wakes_up_late_changes_nothing_and_leaves_no_files(model, index, monkeypatch, settings):
     catalogue.add_many(model, 5)
-    real = compaction.publish
+    real = build.publish
 
     def stalled(held, snapshot, parent):
         """Meanwhile the lease ran out and another compactor published."""
-        monkeypatch.setattr(compaction, "publish", real)
+        monkeypatch.setattr(build, "publish", real)
         IndexHead.objects.update(token=None)
         assert compact(force=True).actions == ("flushed",)
         return real(held, snapshot, parent)
 
-    monkeypatch.setattr(compaction, "publish", stalled)
+    monkeypatch.setattr(build, "publish", stalled)
     assert compact(force=True).actions == ("superseded",)
     head = IndexHead.objects.select_related("snapshot").get()
     assert [row.pk for row in IndexSnapshot.objects.all()] == [head.snapshot_id]

@@ -1,0 +1,53 @@
+"""What a model's first snapshot must pass before the model may ever answer from it."""
+
+from __future__ import annotations
+
+import numpy as np
+from django.conf import settings
+
+from recommender import feed
+
+from . import rows
+from .absorb import absorb, fresh_state
+from .snapshot import Snapshot
+from .state import State
+
+PROBES = 16
+CATCH_UP = 100_000
+
+
+class Refused(RuntimeError):
+    """A snapshot is not what the database and the model say it should be; it is not published."""
+
+
+def examine(base: Snapshot) -> None:
+    """Compare its rows with the searchable vectors, and search it for vectors it holds.
+
+    While people edit, the numbers may differ by the photos of what they edited during the count, and no more.
+    Raises: Refused.
+    """
+    page = feed.read(base.position, base.model_id, CATCH_UP)
+    state = fresh_state(base)
+    for ids in rows.pages(page.listings):
+        state = absorb(state, ids, page.vectors.intersection(ids))
+    searchable = rows.searchable(base.model_id).count()
+    edited = feed.read(page.position, base.model_id, CATCH_UP)
+    if abs(state.rows - searchable) > settings.PHOTOS_PER_LISTING * len(edited.listings):
+        raise Refused(
+            f"the index of {base.model_version} holds {state.rows} photos of {base.dim} dimensions, "
+            f"the database {searchable} with a vector"
+        )
+    recall = self_recall(state)
+    if recall < 1:
+        raise Refused(f"{recall:.0%} of photos in the index of {base.model_version} find themselves")
+
+
+def self_recall(state: State) -> float:
+    """The share of some of the base's vectors whose most similar row is no less similar than they are themselves."""
+    found = []
+    for part in state.base.parts:
+        sample = np.linspace(0, len(part.segment) - 1, min(PROBES, len(part.segment))).astype(np.int64)
+        vectors = part.segment.vectors[sample].astype(np.float32)
+        similarity, _ = part.segment.search(vectors, 1, np.ones(len(part.segment), bool))
+        found.append(similarity[:, 0] >= (vectors * vectors).sum(axis=1) - 1e-3)
+    return float(np.concatenate(found).mean()) if found else 1.0

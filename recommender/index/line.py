@@ -1,0 +1,26 @@
+"""A live model's line of snapshots: each was built from the one before, and the newest is what it would answer with."""
+
+from __future__ import annotations
+
+from django.db.models import QuerySet
+
+from recommender.models import EmbeddingModel, IndexHead, IndexSnapshot
+
+ORDER = (EmbeddingModel.State.ACTIVE, EmbeddingModel.State.STANDBY, EmbeddingModel.State.BACKFILLING)
+
+
+def live_models() -> list[EmbeddingModel]:
+    """Every model that photos are embedded by, the active one first."""
+    live = EmbeddingModel.objects.filter(state__in=EmbeddingModel.LIVE).order_by("pk")
+    return sorted(live, key=lambda model: ORDER.index(EmbeddingModel.State(model.state)))
+
+
+def published(model_id: int) -> QuerySet[IndexSnapshot]:
+    """The retained snapshots of a model, newest first."""
+    rows = IndexSnapshot.objects.filter(model=model_id, state=IndexSnapshot.State.PUBLISHED)
+    return rows.select_related("model").order_by("-pk")
+
+
+def tip(head: IndexHead, model: EmbeddingModel) -> IndexSnapshot | None:
+    """The snapshot that the model's next one follows: the head's for the active model, else the newest published."""
+    return head.snapshot if model.state == EmbeddingModel.State.ACTIVE else published(model.pk).first()

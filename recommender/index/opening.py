@@ -1,0 +1,104 @@
+"""Opening snapshots: the head's, the newest of one model's line, and, beside the state that answers, a successor's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+
+from django.db import connection
+
+from recommender import embedders, feed, readiness
+from recommender.models import EmbeddingModel, IndexHead, IndexSnapshot
+
+from . import line, snapshot
+from .absorb import empty_snapshot
+from .errors import IndexNotReady, SnapshotDamaged
+from .segment import Segment
+from .snapshot import Snapshot
+
+FALLBACKS = 2
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An open snapshot, and, where it is another than the one that should be served, why."""
+
+    base: Snapshot
+    fault: str | None = None
+
+
+def open_head(known: Sequence[Segment], *, or_earlier: bool) -> Opened:
+    """The head's snapshot; with `or_earlier` the newest earlier one of its line that can be used.
+
+    Raises: SnapshotDamaged; IndexNotReady where there is nothing else.
+    """
+    head = IndexHead.objects.select_related("snapshot__model").get_or_create(pk=1)[0]
+    if head.snapshot is None:
+        return Opened(_beginning(head, EmbeddingModel.objects.filter(state=EmbeddingModel.State.ACTIVE).first()))
+    try:
+        return Opened(_load(head.snapshot, head, known))
+    except SnapshotDamaged as damage:
+        if not or_earlier:
+            raise
+        for row in line.published(head.snapshot.model_id).exclude(pk=head.snapshot.pk)[:FALLBACKS]:
+            with suppress(SnapshotDamaged):
+                return Opened(_load(row, head, known), f"serving snapshot {row.pk}, because {damage}")
+        raise IndexNotReady(f"{damage}; waiting for the indexing worker to rebuild") from damage
+
+
+def open_newest(model_id: int, known: Sequence[Segment]) -> Opened:
+    """The newest snapshot of a model's line. Raises: SnapshotDamaged, IndexNotReady."""
+    head = IndexHead.objects.get_or_create(pk=1)[0]
+    row = line.published(model_id).first()
+    if row is None:
+        return Opened(_beginning(head, EmbeddingModel.objects.filter(pk=model_id).first()))
+    return Opened(_load(row, head, known))
+
+
+def open_successor(serving: int) -> Opened:
+    """The head's snapshot, and its embedder, proven, where photos are searched with under the model `serving` now.
+
+    It is called once the head has been flipped, so a process holds two models at most while it changes over, and
+    none that might never answer.
+    Raises: SnapshotDamaged, IndexNotReady, ModelNotReady.
+    """
+    opened = open_head((), or_earlier=False)
+    if embedders.is_loaded(serving):
+        model = EmbeddingModel.objects.get(pk=opened.base.model_id)
+        readiness.prove(model, embedders.load_embedder(model))
+    return opened
+
+
+def beside(work: Callable[[], Opened]) -> Future[Opened]:
+    """Do this on a thread, and so a database connection, of its own."""
+
+    def run() -> Opened:
+        try:
+            return work()
+        finally:
+            connection.close()
+
+    executor = ThreadPoolExecutor(1, thread_name_prefix="index-successor")
+    outcome = executor.submit(run)
+    executor.shutdown(wait=False)
+    return outcome
+
+
+def _load(row: IndexSnapshot, head: IndexHead, known: Sequence[Segment]) -> Snapshot:
+    if row.state != IndexSnapshot.State.PUBLISHED:
+        raise SnapshotDamaged(f"snapshot {row.pk} is marked {row.state}")
+    if feed.is_ahead_of_database(row.position):
+        raise SnapshotDamaged(f"snapshot {row.pk} is of another history: it is ahead of the database")
+    if not feed.covers(row.position, head.horizon):
+        raise SnapshotDamaged(f"snapshot {row.pk} is behind the pruned part of the feed")
+    return snapshot.load(row, head.epoch, known)
+
+
+def _beginning(head: IndexHead, model: EmbeddingModel | None) -> Snapshot:
+    if model is None:
+        raise IndexNotReady("no embedding model is active: run `manage.py models register`")
+    if not feed.covers(feed.ZERO, head.horizon):
+        raise IndexNotReady("there is no snapshot yet: the indexing worker builds it")
+    return empty_snapshot(model, head.epoch, feed.ZERO)
