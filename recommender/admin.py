@@ -18,22 +18,15 @@ from listings.admin_lists import CappedPaginator
 from listings.models import Listing, ListingImage
 
 from . import doorbell, queue
-from .models import Embedding, EmbeddingModel, Heartbeat, IndexHead, IndexSnapshot, RankerVersion
+from .admin_models import EmbeddingModelAdmin
+from .admin_reading import ReadOnlyAdmin
+from .models import Embedding, Heartbeat, IndexHead, IndexSnapshot, RankerVersion
 from .ranking.linear import WeightsInvalid
 from .ranking.versions import activate
 
+__all__ = ["EmbeddingModelAdmin"]
+
 LONGEST_ID = 18  # digits that every 64-bit column holds
-
-
-class ReadOnlyAdmin(admin.ModelAdmin):
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 def _embed_again(request: HttpRequest, images: QuerySet[ListingImage]) -> None:
@@ -50,17 +43,6 @@ def embed_listings_again(listing_admin: admin.ModelAdmin, request: HttpRequest, 
 @admin.action(description="Embed again", permissions=["change"])
 def embed_photos_again(photo_admin: admin.ModelAdmin, request: HttpRequest, queryset: QuerySet[ListingImage]) -> None:
     _embed_again(request, queryset)
-
-
-@admin.register(EmbeddingModel)
-class EmbeddingModelAdmin(ReadOnlyAdmin):
-    list_display = ("version", "state", "arch", "dim", "created_at", "activated_at", "queue")
-    list_filter = ("state",)
-
-    @admin.display(description="photos that failed")
-    def queue(self, model: EmbeddingModel) -> str:
-        address = reverse("admin:recommender_embedding_changelist")
-        return format_html('<a href="{}?model__id__exact={}&state__exact=failed">show</a>', address, model.pk)
 
 
 @admin.register(Embedding)

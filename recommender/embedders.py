@@ -37,6 +37,7 @@ def is_untrained(model: EmbeddingModel) -> bool:
 
 
 def require_allowed(weights: str) -> None:
+    """Refuse to register random weights unasked; a model that is registered was asked for, and works until it goes."""
     if weights == UNTRAINED and settings.EMBEDDER_WEIGHTS != UNTRAINED:
         raise RegistryError(
             "Untrained weights give answers without meaning; set EMBEDDER_WEIGHTS=untrained to use them nevertheless."
@@ -47,7 +48,7 @@ def load_embedder(model: EmbeddingModel) -> Embedder:
     """The model, verified against its row. While one is being loaded, those loaded before stay within reach.
 
     Raises:
-        ModelNotReady: its files are missing, damaged or not the row's, or it is untrained and that is not allowed.
+        ModelNotReady: its files are missing, damaged or not the row's.
     """
     key = (model.pk, model.sha256)
     if key not in _loaded:
@@ -64,7 +65,6 @@ def load_or_build(model: EmbeddingModel) -> Embedder:
     directory = directory_of(model)
     if is_untrained(model) and not directory.exists():
         try:
-            require_allowed(UNTRAINED)
             export(directory, model.version, UNTRAINED)
         except RegistryError as exc:
             raise ModelNotReady(str(exc)) from exc
@@ -95,13 +95,11 @@ def _load(model: EmbeddingModel) -> Embedder:
 
     directory = directory_of(model)
     try:
-        if is_untrained(model):
-            require_allowed(UNTRAINED)
         found = Recipe.read(directory).sha256
         if found != model.sha256:
             raise ModelNotReady(f"{directory} holds other weights than model {model.version} was registered with.")
         return Embedder.load(directory, cache_dir=settings.EMBEDDER_CACHE)
-    except (RegistryError, ModelFilesError) as exc:
+    except ModelFilesError as exc:
         raise ModelNotReady(str(exc)) from exc
 
 

@@ -11,10 +11,12 @@ import socket
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from .models import Heartbeat
 
@@ -22,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 PERIOD = 2.0
 TROUBLE = (DatabaseError, InterfaceError)
+FRESH = timedelta(seconds=5 * PERIOD)
 
 
 class Heart:
@@ -64,3 +67,8 @@ class Heart:
             Heartbeat.objects.filter(pk=self.name).delete()
         with suppress(*TROUBLE):
             connection.close()
+
+
+def is_alive(kind: str) -> bool:
+    """Whether a worker of this kind beat a moment ago."""
+    return Heartbeat.objects.filter(kind=kind, seen_at__gt=timezone.now() - FRESH).exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from django.conf import settings
@@ -12,7 +13,7 @@ from .embedders import directory_of, export, is_untrained, load_embedder, load_o
 from .errors import ModelNotReady, RegistryError
 from .models import EmbeddingModel
 from .progress import Progress, progress
-from .switching import activate, backfill, retire, rollback
+from .switching import activate, backfill, previous_model, retire, rollback
 
 __all__ = [
     "ModelNotReady",
@@ -25,11 +26,14 @@ __all__ = [
     "is_untrained",
     "load_embedder",
     "load_or_build",
+    "previous_model",
     "progress",
     "register",
     "retire",
     "rollback",
 ]
+
+VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # also a directory's name
 
 
 def active_model() -> EmbeddingModel | None:
@@ -42,9 +46,13 @@ def register(version: str, weights: str, *, size: int | None = None) -> Embeddin
     `weights` is a word `python -m ml export` knows, or the path of a weights file; `size` is the side of the pictures
     in pixels where it shall differ from the weights' own.
     Raises:
-        RegistryError: the weights are not allowed or cannot be had, or the version exists with others.
+        RegistryError: the weights are not allowed or cannot be had, or the version is no name or exists with others.
     """
     require_allowed(weights)
+    if not VERSION.fullmatch(version):
+        raise RegistryError(
+            f"'{version}' cannot name a model; choose 1 to 64 letters, digits, dots, hyphens or underscores."
+        )
     directory = settings.MODELS_ROOT / version
     if not directory.exists():
         export(directory, version, weights, size)

@@ -3,15 +3,13 @@ from __future__ import annotations
 import time
 from argparse import ArgumentParser
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.utils import timezone
 from tqdm import tqdm
 
 from recommender import doorbell, drain, heartbeat, sweep
-from recommender.models import Embedding, Heartbeat
+from recommender.models import Embedding
 
 POLL = 0.5
 
@@ -30,7 +28,7 @@ class Command(BaseCommand):
         if here:
             self._until_done(self._drain)
         elif wait:
-            if not is_worker_alive():
+            if not heartbeat.is_alive("embedding"):
                 self.stderr.write("No embedding worker is running; start one, or embed with --here.")
             self._until_done(self._ring)
         else:
@@ -60,8 +58,3 @@ class Command(BaseCommand):
 def count_waiting() -> int:
     states = (Embedding.State.PENDING, Embedding.State.LEASED)
     return Embedding.objects.filter(state__in=states, model__in=sweep.live_models()).count()
-
-
-def is_worker_alive() -> bool:
-    alive = timezone.now() - timedelta(seconds=5 * heartbeat.PERIOD)
-    return Heartbeat.objects.filter(kind="embedding", seen_at__gt=alive).exists()

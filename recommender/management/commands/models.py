@@ -1,51 +1,117 @@
+"""`manage.py models list|register|backfill|activate|rollback|retire|evaluate`."""
+
 from __future__ import annotations
 
+import json
 from argparse import ArgumentParser
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
 from recommender import registry
+from recommender.backfill_wait import wait_until_ready
+from recommender.evaluation import EvaluationFailed, evaluate
+from recommender.model_table import as_table, overview
 from recommender.models import EmbeddingModel
 from recommender.registry import RegistryError
+from recommender.sweep import sweep
+
+SOURCES = ("starter", "imagenet", "untrained")
+UNTELLING = ("weights", "model", "best", "last")  # names of weights files that say nothing; their folder's does
 
 
 class Command(BaseCommand):
-    help = "List, register, backfill and activate embedding models."
+    help = "Register embedding models, measure them, and choose which one answers."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True)
-        actions.add_parser("list", help="every model and its state")
+        listing = actions.add_parser("list", help="every model: state, backfill, figures")
+        listing.add_argument("--json", action="store_true", dest="as_json", help="for programs")
         register = actions.add_parser("register", help="export weights and add them as a candidate")
-        register.add_argument("--weights", required=True, choices=("untrained", "imagenet"))
+        register.add_argument("--weights", required=True, help=f"{', '.join(SOURCES)}, or a weights file")
         register.add_argument("--version", dest="name", help="the model's name in every answer (default: its weights)")
+        register.add_argument("--size", type=int, metavar="PIXELS", help="side of the pictures (default: the weights')")
         register.add_argument("--activate", action="store_true", help="answer with it at once")
-        for action, text in (("backfill", "embed every photo with it"), ("activate", "answer with it from now on")):
+        backfill = actions.add_parser("backfill", help="embed every photo with a candidate")
+        backfill.add_argument("name", metavar="VERSION")
+        backfill.add_argument("--wait", action="store_true", help="show progress, and return when it can be activated")
+        for action, text in (
+            ("activate", "answer with it from now on; the one before stays on standby"),
+            ("retire", "embed nothing with it any more"),
+        ):
             actions.add_parser(action, help=text).add_argument("name", metavar="VERSION")
+        actions.add_parser("rollback", help="answer with the model before again")
+        self._add_evaluate(actions.add_parser("evaluate", help="measure a model on labelled photos"))
+
+    def _add_evaluate(self, parser: ArgumentParser) -> None:
+        parser.usage = "manage.py models evaluate [VERSION] CSV [--images DIR] [--json FILE] [--html FILE]"
+        parser.add_argument(
+            "names", nargs="+", metavar="[VERSION] CSV", help="the model (default: the active one); image,label"
+        )
+        parser.add_argument("--images", type=Path, metavar="DIR", help="where the pictures are (default: beside CSV)")
+        parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure here as well")
+        parser.add_argument("--html", type=Path, metavar="FILE", help="write the report with pictures here as well")
 
     def handle(self, *args: Any, action: str, **options: Any) -> None:
         try:
             getattr(self, f"_{action}")(**options)
-        except RegistryError as exc:
+        except (RegistryError, EvaluationFailed) as exc:
             raise CommandError(str(exc)) from exc
 
-    def _list(self, **options: Any) -> None:
-        for model in EmbeddingModel.objects.order_by("pk"):
-            self.stdout.write(f"{model.version:<24} {model.state:<12} {model.arch} {model.dim}-d  {model.sha256[:12]}")
+    def _list(self, *, as_json: bool, **options: Any) -> None:
+        rows = overview()
+        if as_json:
+            self.stdout.write(json.dumps([row.as_dict() for row in rows], indent=2))
+        elif rows:
+            self.stdout.write(as_table(rows))
+        else:
+            self.stdout.write("No model is registered: `manage.py models register --weights starter --activate`.")
 
-    def _register(self, *, weights: str, name: str | None, activate: bool, **options: Any) -> None:
-        model = registry.register(name or weights, weights)
+    def _register(self, *, weights: str, name: str | None, size: int | None, activate: bool, **options: Any) -> None:
+        path = Path(weights)
+        if weights not in SOURCES:
+            if not path.is_file():
+                raise CommandError(f"There are no weights '{weights}': neither one of {', '.join(SOURCES)} nor a file.")
+            path = path.absolute()
+            weights = str(path)
+            name = name or (path.parent.name if path.stem in UNTELLING else path.stem)
+        model = registry.register(name or weights, weights, size=size)
         self.stdout.write(f"{model.version} is registered: {model.arch}, {model.dim} dimensions.")
         if activate:
             self._activate(name=model.version)
 
-    def _backfill(self, *, name: str, **options: Any) -> None:
-        registry.backfill(find(name))
-        self.stdout.write(f"{name} is being backfilled; activate it when every photo is embedded.")
+    def _backfill(self, *, name: str, wait: bool, **options: Any) -> None:
+        model = find(name)
+        if not (wait and model.state == EmbeddingModel.State.BACKFILLING):
+            registry.backfill(model)
+        sweep()
+        if wait:
+            wait_until_ready(model, self.stderr.write)
+            self.stdout.write(f"{name} is ready: `manage.py models activate {name}`.")
+        else:
+            self.stdout.write(f"{name} is being backfilled; `manage.py models list` says how far it is.")
 
     def _activate(self, *, name: str, **options: Any) -> None:
         registry.activate(find(name))
         self.stdout.write(f"{name} is active.")
+
+    def _rollback(self, **options: Any) -> None:
+        self.stdout.write(f"{registry.rollback().version} is active again.")
+
+    def _retire(self, *, name: str, **options: Any) -> None:
+        registry.retire(find(name))
+        self.stdout.write(f"{name} is retired: no photo is embedded by it any more.")
+
+    def _evaluate(self, *, names: list[str], images: Path | None, **copies: Any) -> None:
+        if len(names) > 2:
+            raise CommandError(f"Name one model and one CSV, not {' '.join(names)}.")
+        model = find(names[0]) if len(names) == 2 else registry.active_model()
+        if model is None:
+            raise CommandError("No model is active: name one, as in `models evaluate VERSION CSV`.")
+        found = evaluate(model, Path(names[-1]), images, json=copies["json"], html=copies["html"])
+        figures = ", ".join(f"{label} {figure}" for label, figure in found.labelled)
+        self.stdout.write(f"{model.version} on {found.n:,} photos of {found.data}: {figures}.")
 
 
 def find(version: str) -> EmbeddingModel:

@@ -1,0 +1,177 @@
+"""The registry in the admin: how far each model is, what it was measured at, and the steps of its life."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import Count, Q
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, re_path, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from . import registry
+from .admin_model_steps import BY_NAME, Step, offered
+from .admin_reading import ReadOnlyAdmin
+from .evaluation import REPORT_NAME, Evaluation, evaluations, reports_folder
+from .models import Embedding, EmbeddingModel
+from .registry import RegistryError
+
+NOTHING = "-"
+PK = r"(?P<pk>[0-9]{1,18})"  # digits that every 64-bit column holds
+REPORT_POLICY = "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'"  # one file, no scripts
+
+
+@admin.register(EmbeddingModel)
+class EmbeddingModelAdmin(ReadOnlyAdmin):
+    """A model is changed by steps alone, each asked for on a page of its own."""
+
+    list_display = ("version", "state", "network", "embedded", "measured", "report", "activated_at", "failures")
+    list_filter = ("state",)
+    ordering = ("-pk",)
+    fields = ("version", "state", "network", "weights", "checkpoint", "sha256", "created_at", "activated_at", "recipe")
+    readonly_fields = ("network", "weights")
+
+    def get_urls(self) -> list[URLPattern]:
+        def page(address: str, view: Any, name: str) -> URLPattern:
+            return re_path(address, self.admin_site.admin_view(view), name=f"recommender_embeddingmodel_{name}")
+
+        return [
+            page(rf"^{PK}/(?P<name>{'|'.join(BY_NAME)})/$", self.step_view, "step"),
+            page(rf"^{PK}/reports/(?P<name>{REPORT_NAME})$", self.report_view, "report"),
+            *super().get_urls(),
+        ]
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """One grouped query for the bars of all rows: the table of embeddings may have millions."""
+        changelist = super().get_changelist_instance(request)
+        add_counts(changelist.result_list)
+        return changelist
+
+    @admin.display(ordering="arch")
+    def network(self, model: EmbeddingModel) -> str:
+        return f"{model.arch}, {model.dim}-d"
+
+    @admin.display
+    def weights(self, model: EmbeddingModel) -> str:
+        return model.recipe.get("weights", NOTHING)
+
+    @admin.display(description="photos embedded")
+    def embedded(self, model: Any) -> str | SafeString:
+        if model.photos is None:
+            return NOTHING
+        return format_html(
+            '<progress class="backfill" value="{}" max="{}"></progress> {} of {}',
+            model.embedded_photos,
+            max(model.photos, 1),
+            f"{model.embedded_photos:,}",
+            f"{model.photos:,}",
+        )
+
+    @admin.display(description="mAP@R")
+    def measured(self, model: EmbeddingModel) -> str | SafeString:
+        known = evaluations(model)
+        if not known:
+            return NOTHING
+        return format_html('{} <span class="quiet">on {}</span>', known[0].headline, known[0].data)
+
+    @admin.display
+    def report(self, model: EmbeddingModel) -> str | SafeString:
+        known = evaluations(model)
+        if not known:
+            return NOTHING
+        return format_html('<a href="{}">Show</a>', report_address(model, known[0]))
+
+    @admin.display(description="photos that failed")
+    def failures(self, model: EmbeddingModel) -> SafeString:
+        address = reverse("admin:recommender_embedding_changelist")
+        return format_html('<a href="{}?model__id__exact={}&state__exact=failed">Show</a>', address, model.pk)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        model = self.get_object(request, object_id)
+        if model is not None:
+            known = [(evaluation, report_address(model, evaluation)) for evaluation in evaluations(model)]
+            steps = offered(model) if may_step(request) else []
+            alive = model.state in EmbeddingModel.LIVE
+            progress = registry.progress(model) if alive else None
+            extra_context = {"evaluations": known, "steps": steps, "progress": progress, **(extra_context or {})}
+        return super().change_view(request, object_id, form_url, extra_context)
+
+    def step_view(self, request: HttpRequest, pk: str, name: str) -> HttpResponse:
+        """Say what a step does and what stands in its way; do it when that was confirmed."""
+        if not may_step(request):
+            raise PermissionDenied
+        model, step = get_object_or_404(EmbeddingModel, pk=pk), BY_NAME[name]
+        if request.method == "POST":
+            self._take(request, model, step)
+            return HttpResponseRedirect(reverse("admin:recommender_embeddingmodel_change", args=[model.pk]))
+        progress = registry.progress(model)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"{step.title} {model.version}?",
+            "opts": self.opts,
+            "model": model,
+            "step": step,
+            "consequences": step.consequences(model, progress),
+            "blockers": step.blockers(model, progress),
+        }
+        return TemplateResponse(request, "admin/recommender/embeddingmodel/step.html", context)
+
+    def _take(self, request: HttpRequest, model: EmbeddingModel, step: Step) -> None:
+        try:
+            step.do(model)
+        except RegistryError as exc:
+            self.message_user(request, f"Nothing was changed. {exc}", messages.ERROR)
+        else:
+            sentence = step.done.format(version=model.version)
+            self.log_change(request, model, sentence)
+            self.message_user(request, sentence, messages.SUCCESS)
+
+    def report_view(self, request: HttpRequest, pk: str, name: str) -> FileResponse:
+        """The report of an evaluation, made from photos and labels of strangers: it may run nothing and ask nobody."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        model = get_object_or_404(EmbeddingModel, pk=pk)
+        try:
+            file = (reports_folder(model) / name).open("rb")
+        except OSError as exc:
+            raise Http404("This report is gone; evaluate the model again.") from exc
+        response = FileResponse(file, content_type="text/html; charset=utf-8")
+        response["Content-Security-Policy"] = REPORT_POLICY
+        return response
+
+
+def may_step(request: HttpRequest) -> bool:
+    """The permission to change models, which staff use through steps alone."""
+    return request.user.has_perm("recommender.change_embeddingmodel")
+
+
+def report_address(model: EmbeddingModel, evaluation: Evaluation) -> str:
+    return reverse("admin:recommender_embeddingmodel_report", args=[model.pk, evaluation.report])
+
+
+def add_counts(models: Iterable[Any]) -> None:
+    """Give each model its `embedded_photos` and `photos`, None where no photo is embedded by it.
+
+    The most complete model stands for the number of photos: the sweep gives every live one a row for each.
+    """
+    embedded, queued = Q(vector__isnull=False), ~Q(state=Embedding.State.REJECTED)
+    counts = {
+        row["model"]: row
+        for row in Embedding.objects.filter(model__state__in=EmbeddingModel.LIVE)
+        .order_by()
+        .values("model")
+        .annotate(embedded=Count("pk", filter=embedded), queued=Count("pk", filter=queued))
+    }
+    photos = max((row["queued"] for row in counts.values()), default=0)
+    for model in models:
+        alive = model.state in EmbeddingModel.LIVE
+        model.embedded_photos = counts[model.pk]["embedded"] if model.pk in counts else 0
+        model.photos = photos if alive else None

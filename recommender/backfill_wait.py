@@ -1,0 +1,43 @@
+"""Waiting at a terminal until a model has embedded every photo and its snapshot can be served."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from tqdm import tqdm
+
+from . import doorbell, heartbeat, registry
+from .models import EmbeddingModel
+from .registry import Progress, RegistryError
+
+POLL = 2.0  # seconds: counting millions of rows takes a moment
+KINDS = ("embedding", "indexing")
+
+
+def wait_until_ready(model: EmbeddingModel, say: Callable[[str], object]) -> None:
+    """Show progress until the model can be activated; workers do the work, and go on if this is interrupted.
+
+    Raises:
+        RegistryError: what is left will not come by waiting.
+    """
+    for kind in KINDS:
+        if not heartbeat.is_alive(kind):
+            say(f"No {kind} worker is running; the backfill waits for one.")
+    with tqdm(unit=" photos", disable=None) as bar:
+        while not _show(bar, progress := registry.progress(model)).ready:
+            if is_stuck(progress):
+                raise RegistryError(f"{model.version} cannot be activated: {' '.join(progress.blockers)}")
+            doorbell.ring()
+            time.sleep(POLL)
+
+
+def is_stuck(progress: Progress) -> bool:
+    """Too many photos failed for good."""
+    return not progress.waiting and not progress.is_few(progress.failed)
+
+
+def _show(bar: tqdm, progress: Progress) -> Progress:
+    bar.total = progress.photos
+    bar.update(progress.done - bar.n)
+    return progress

@@ -1,0 +1,144 @@
+"""Measuring a registered model on labelled photos, in a process of its own: recommender never loads torch.
+
+The figures are kept in `EmbeddingModel.metrics`, the newest of each data set; the report with pictures is a file
+beside the model's directory.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+from django.utils.text import slugify
+
+from .models import EmbeddingModel
+from .registry import directory_of
+
+FIGURES = {"recall_at_1": "R@1", "recall_at_5": "R@5", "recall_at_10": "R@10", "map_at_r": "mAP@R"}
+HEADLINE = "map_at_r"
+BOUNDS = ("mean", "low", "high")
+KEY = "evaluations"  # in `metrics`
+REPORT_NAME = r"[0-9]{8}-[0-9]{6}-[A-Za-z0-9_-]{0,100}\.html"
+
+
+class EvaluationFailed(Exception):
+    """`python -m ml evaluate` refused, and has said why on stderr."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A share between 0 and 1 with its confidence interval; None where the data do not define it."""
+
+    mean: float | None
+    low: float | None = None
+    high: float | None = None
+
+    def __str__(self) -> str:
+        if self.mean is None:
+            return "undefined"
+        if self.low is None or self.high is None:
+            return f"{self.mean:.3f}"
+        return f"{self.mean:.3f} ({self.low:.3f} to {self.high:.3f})"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    data: str  # which photos: folder and name of their table
+    at: datetime
+    n: int
+    figures: dict[str, Figure]
+    report: str  # a file's name in `reports_folder`
+
+    @property
+    def headline(self) -> Figure:
+        return self.figures[HEADLINE]
+
+    @property
+    def labelled(self) -> list[tuple[str, Figure]]:
+        return [(label, self.figures[name]) for name, label in FIGURES.items()]
+
+
+def evaluate(model: EmbeddingModel, table: Path, images: Path | None = None, **copies: Path | None) -> Evaluation:
+    """Measure a model on the pictures of a CSV (`image,label`), below `images` or beside it, and store the figures.
+
+    `copies` are places for what the evaluation wrote: `json` for all of its figures, `html` for the report.
+
+    Raises:
+        EvaluationFailed: the pictures or the model cannot be used, or a copy cannot be written.
+    """
+    table, now = table.absolute(), timezone.now()
+    folder = reports_folder(model)
+    folder.mkdir(parents=True, exist_ok=True)
+    report = f"{now:%Y%m%d-%H%M%S}-{slugify(table.stem)[:100]}.html"
+    with tempfile.TemporaryDirectory(prefix=".", suffix=".part", dir=folder) as part:
+        written = {kind: Path(part, f"evaluation.{kind}") for kind in ("json", "html")}
+        _measure(model, table, images, written)
+        found = json.loads(written["json"].read_text(), parse_constant=lambda name: None)
+        _copy(written, copies)
+        written["html"].replace(folder / report)
+    data = f"{table.parent.name}/{table.stem}"
+    entry = {"data": data, "at": now.isoformat(), "report": report, **{name: found[name] for name in ("n", *FIGURES)}}
+    _store(model, entry)
+    return _read(entry)
+
+
+def evaluations(model: EmbeddingModel) -> list[Evaluation]:
+    """What is known about a model, newest first."""
+    return sorted(map(_read, model.metrics.get(KEY, [])), key=lambda evaluation: evaluation.at, reverse=True)
+
+
+def reports_folder(model: EmbeddingModel) -> Path:
+    return settings.MODELS_ROOT / f"{model.checkpoint}-reports"
+
+
+def _measure(model: EmbeddingModel, table: Path, images: Path | None, out: dict[str, Path]) -> None:
+    """Progress and refusals reach the terminal as they are."""
+    command = [sys.executable, "-m", "ml", "evaluate", str(table), "--model", str(directory_of(model).absolute())]
+    command += [part for kind, path in out.items() for part in (f"--{kind}", str(path.absolute()))]
+    if images:
+        command += ["--images", str(images.absolute())]
+    done = subprocess.run(command, cwd=settings.BASE_DIR, check=False)  # noqa: S603 - our own module
+    if done.returncode:
+        raise EvaluationFailed(f"{model.version} was not evaluated, for the reason above; its figures are unchanged.")
+
+
+def _copy(written: dict[str, Path], copies: dict[str, Path | None]) -> None:
+    for kind, path in copies.items():
+        if path is None:
+            continue
+        try:
+            shutil.copyfile(written[kind], path)
+        except OSError as exc:
+            raise EvaluationFailed(f"{path} cannot be written: {exc.strerror}. Choose another file.") from exc
+
+
+def _store(model: EmbeddingModel, entry: dict[str, Any]) -> None:
+    """Replace what was known about the same data; two evaluations at once both stay."""
+    with transaction.atomic():
+        model.metrics = EmbeddingModel.objects.select_for_update().values_list("metrics", flat=True).get(pk=model.pk)
+        known = model.metrics.get(KEY, [])
+        model.metrics[KEY] = [entry, *(other for other in known if other["data"] != entry["data"])]
+        model.save(update_fields=["metrics"])
+    for other in known:
+        if other["data"] == entry["data"] and other["report"] != entry["report"]:
+            (reports_folder(model) / other["report"]).unlink(missing_ok=True)
+
+
+def _read(entry: dict[str, Any]) -> Evaluation:
+    return Evaluation(
+        data=entry["data"],
+        at=datetime.fromisoformat(entry["at"]),
+        n=entry["n"],
+        figures={name: Figure(*map(entry[name].get, BOUNDS)) for name in FIGURES},
+        report=entry["report"],
+    )

@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
+
+from recommender import registry, sweep
+from recommender.backfill_wait import is_stuck
+from recommender.models import Embedding, EmbeddingModel
+from tests.recommender.embedding import bulk_photos, make_model
+from tests.recommender.registered import EVALUATION, FIGURE, embedded_by, state_of
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def models(*arguments) -> None:
+    call_command("models", *map(str, arguments))
+
+
+class TestList:
+    def test_says_what_to_do_where_there_is_no_model(self, capsys):
+        models("list")
+        assert "models register --weights starter --activate" in capsys.readouterr().out
+
+    def test_shows_a_line_a_model_under_its_titles(self, capsys):
+        active = make_model(version="first", metrics={"evaluations": [EVALUATION]}, recipe={"weights": "starter"})
+        make_model("backfilling", version="second")
+        make_model("candidate", version="third")
+        bulk_photos(3)
+        embedded_by(active)
+        models("list")
+        titles, first, second, third = capsys.readouterr().out.splitlines()
+        assert titles.split()[:3] == ["version", "state", "network"]
+        assert "3 of 3" in first
+        assert "0.412 (0.400 to 0.430) on clothing/unseen" in first
+        assert first.split()[4] == "starter"
+        assert "0 of 3" in second
+        assert first.index("3 of 3") == second.index("0 of 3") == titles.index("photos embedded")
+        assert " of " not in third
+
+    def test_speaks_json_to_programs(self, capsys):
+        active = make_model(version="first", metrics={"evaluations": [EVALUATION]})
+        make_model("candidate", version="second")
+        bulk_photos(3)
+        embedded_by(active)
+        models("list", "--json")
+        first, second = json.loads(capsys.readouterr().out)
+        assert (first["version"], first["state"], first["dim"]) == ("first", "active", active.dim)
+        assert first["progress"]["done"] == first["progress"]["photos"] == first["progress"]["snapshot_rows"] == 3
+        assert first["metrics"]["evaluations"][0]["map_at_r"] == FIGURE
+        assert second["progress"] is None
+
+
+class TestRegister:
+    def test_names_the_sources_when_there_is_no_such_file(self):
+        with pytest.raises(CommandError, match=r"no weights 'missing\.safetensors': neither one of starter, imagenet"):
+            models("register", "--weights", "missing.safetensors")
+
+    def test_passes_on_why_a_file_is_no_weights_file(self, tmp_path, settings):
+        settings.MODELS_ROOT = tmp_path / "models"
+        file = tmp_path / "pickled.safetensors"
+        file.write_bytes(b"not weights")
+        with pytest.raises(CommandError, match=r"pickled\.safetensors is no complete safetensors file"):
+            models("register", "--weights", file)
+        assert not EmbeddingModel.objects.exists()
+
+    @pytest.mark.parametrize("name", ["../elsewhere", "two words", ".hidden", "x" * 65])
+    def test_refuses_a_name_that_is_no_directorys(self, name, tmp_path, settings):
+        settings.MODELS_ROOT = tmp_path / "models"
+        with pytest.raises(CommandError, match="cannot name a model; choose 1 to 64 letters"):
+            models("register", "--weights", "starter", "--version", name)
+        assert list(tmp_path.iterdir()) == []
+
+
+class TestBackfill:
+    def test_queues_every_photo_at_once(self, capsys):
+        make_model()
+        model = make_model("candidate", version="new")
+        bulk_photos(3)
+        models("backfill", "new")
+        assert state_of(model) == "backfilling"
+        assert Embedding.objects.filter(model=model, lane=Embedding.Lane.BACKFILL).count() == 3
+        assert "new is being backfilled" in capsys.readouterr().out
+
+    def test_waits_until_the_model_can_be_activated(self, capsys):
+        make_model()
+        model = make_model("backfilling", version="new")
+        bulk_photos(3)
+        embedded_by(model)
+        models("backfill", "new", "--wait")
+        said = capsys.readouterr()
+        assert "new is ready: `manage.py models activate new`" in said.out
+        assert "No embedding worker is running" in said.err
+        assert "No indexing worker is running" in said.err
+
+    def test_stops_waiting_for_photos_that_will_never_be_embedded(self):
+        make_model()
+        model = make_model("backfilling", version="new")
+        bulk_photos(20)
+        sweep.insert_missing(model)
+        Embedding.objects.filter(model=model).update(state="failed", attempts=99)
+        with pytest.raises(CommandError, match="20 of 20 photos could not be embedded by new"):
+            models("backfill", "new", "--wait")
+
+    def test_a_few_lost_photos_do_not_count_as_stuck(self):
+        make_model()
+        model = make_model("backfilling")
+        bulk_photos(20)
+        embedded_by(model)
+        one = Embedding.objects.filter(model=model).first()
+        Embedding.objects.filter(pk=one.pk).update(state="failed", attempts=99, vector=None)
+        assert not is_stuck(registry.progress(model))
+
+    def test_refuses_what_is_no_candidate(self):
+        make_model(version="first")
+        with pytest.raises(CommandError, match="first is active"):
+            models("backfill", "first")
+        with pytest.raises(CommandError, match="first is active"):
+            models("backfill", "first", "--wait")
+
+
+class TestSwitch:
+    def test_activates_rolls_back_and_retires(self, capsys):
+        old, new = make_model(version="old"), make_model("backfilling", version="new")
+        EmbeddingModel.objects.filter(pk=old.pk).update(activated_at="2026-01-01T00:00:00Z")
+        bulk_photos(3)
+        embedded_by(old)
+        embedded_by(new)
+        models("activate", "new")
+        assert (state_of(old), state_of(new)) == ("standby", "active")
+        models("rollback")
+        assert (state_of(old), state_of(new)) == ("active", "standby")
+        models("retire", "new")
+        assert state_of(new) == "retired"
+        said = capsys.readouterr().out.splitlines()
+        assert said[0] == "new is active."
+        assert said[1] == "old is active again."
+        assert said[2].startswith("new is retired")
+
+    @pytest.mark.parametrize("action", ["activate", "retire", "backfill"])
+    def test_names_the_models_there_are(self, action):
+        make_model(version="first")
+        with pytest.raises(CommandError, match=r"There is no model second; there are: first\."):
+            models(action, "second")
+
+    def test_refuses_to_activate_what_has_not_embedded_every_photo(self):
+        make_model()
+        make_model("backfilling", version="new")
+        bulk_photos(3)
+        with pytest.raises(CommandError, match="3 of 3 photos are not embedded by new yet"):
+            models("activate", "new")
+
+    def test_refuses_to_retire_the_active_model(self):
+        make_model(version="first")
+        with pytest.raises(CommandError, match="activate another one before it is retired"):
+            models("retire", "first")
+
+    def test_refuses_to_roll_back_to_nothing(self):
+        make_model()
+        with pytest.raises(CommandError, match="No model is on standby"):
+            models("rollback")
