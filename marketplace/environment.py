@@ -53,7 +53,9 @@ def choice(name: str, *choices: str) -> str:
     """One of these words, or nothing."""
     text = env.str(name, "")
     if text and text not in choices:
-        raise ImproperlyConfigured(f"{name} is '{text}'; write {' or '.join(choices)}, or leave it empty.")
+        raise ImproperlyConfigured(
+            f"{name} is '{text}'; write {', '.join(choices[:-1])} or {choices[-1]}, or leave it empty."
+        )
     return text
 
 

@@ -166,9 +166,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 2_621_440
 FILE_UPLOAD_PERMISSIONS = 0o644
 
 # Embedding
-EMBEDDER_WEIGHTS = choice(
-    "EMBEDDER_WEIGHTS", "untrained", "imagenet"
-)  # "untrained" is the only way to run on random weights
+EMBEDDER_WEIGHTS = choice("EMBEDDER_WEIGHTS", "starter", "imagenet", "untrained") or "starter"  # the first model's
 MODELS_ROOT = Path(env.str("MODELS_ROOT", str(VAR_DIR / "models")))
 EMBEDDER_CACHE = Path(env.str("EMBEDDER_CACHE", str(VAR_DIR / "cache" / "openvino")))
 EMBED_BATCH = whole("EMBED_BATCH", 16)  # photos per micro-batch

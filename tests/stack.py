@@ -68,6 +68,7 @@ class Stack:
             "EMBEDDING_PROCESSES": str(embedding),
             "ADMIN_PASSWORD": PASSWORD,
             "DEMO": str(demo),
+            "EMBEDDER_WEIGHTS": "untrained",
             **({"DATABASE_URL": database_url} if database_url else {}),
             **({"REDIS_URL": self.broker.url} if self.broker else {}),
             **(environ or {}),
@@ -164,7 +165,7 @@ class Stack:
 
     def spawn(self, *arguments: str, stdout: Any = None, stderr: Any = None, **environ: str) -> subprocess.Popen[str]:
         """Start Python with this site's environment, beside the site."""
-        defaults = {"REDIS_URL": f"unix://{run_directory(self.var)}/valkey.sock", "EMBEDDER_WEIGHTS": "untrained"}
+        defaults = {"REDIS_URL": f"unix://{run_directory(self.var)}/valkey.sock"}
         return subprocess.Popen(
             [sys.executable, *arguments],
             cwd=ROOT,

@@ -1,28 +1,51 @@
+"""The model of a site that starts: the shipped one, unless somebody chose another by name."""
+
 from __future__ import annotations
 
 from django.core.management import call_command
 
-from recommender.models import EmbeddingModel
+from recommender import registry
+from recommender.embedders import UNTRAINED
+from recommender.models import Embedding, EmbeddingModel
+from recommender.registry import RegistryError
 
-UNTRAINED = (
+IS_UNTRAINED = (
     "the model is UNTRAINED (EMBEDDER_WEIGHTS=untrained): every path works, but 'similar' means little more than "
     "similar colours and edges until trained weights are registered."
 )
-NOT_ALLOWED = (
-    "the active model is untrained and EMBEDDER_WEIGHTS is not: no photo is embedded or searched with. Set "
-    "EMBEDDER_WEIGHTS=untrained, or register and activate another model with `manage.py models`."
+NO_SUCCESSOR = "the active model {old} is UNTRAINED: register and activate another one with `manage.py models`."
+READY = "{new} has embedded every photo: `manage.py models activate {new}` answers with it instead of {old}."
+WAITING = (
+    "{old} is UNTRAINED and answers while {new} embeds the photos ({done:,} of {photos:,} so far); "
+    "then `manage.py models activate {new}` replaces it."
 )
-NONE = "no model is active: set EMBEDDER_WEIGHTS, or run `manage.py models register`; until then nothing is searchable."
 
 
 def ensure_model(weights: str) -> str | None:
-    """Register and activate a model where none is active; a sentence if answers will not be what a visitor expects."""
-    active = EmbeddingModel.objects.filter(state=EmbeddingModel.State.ACTIVE)
-    if weights and not active.exists():
+    """See to it that a model answers; a sentence if answers will not be what a visitor expects."""
+    active = registry.active_model()
+    if active is None:
         call_command("models", "register", "--weights", weights, "--activate")
-    model = active.first()
-    if model is None:
-        return NONE
-    if model.version != "untrained":
+        active = registry.active_model()
+    if active is None or not registry.is_untrained(active):
         return None
-    return UNTRAINED if weights == "untrained" else NOT_ALLOWED
+    return IS_UNTRAINED if weights == UNTRAINED else succeed(active, weights)
+
+
+def succeed(old: EmbeddingModel, weights: str) -> str | None:
+    """Let trained weights embed what an untrained model answers with; the switch is made by whoever runs the site."""
+    try:
+        new = registry.register(weights, weights)
+    except RegistryError as exc:
+        return f"{NO_SUCCESSOR.format(old=old.version)} {exc}"
+    if new.state == EmbeddingModel.State.RETIRED:
+        return NO_SUCCESSOR.format(old=old.version)
+    if new.state == EmbeddingModel.State.CANDIDATE:
+        registry.backfill(new)
+        new.refresh_from_db()
+    progress = registry.progress(new)
+    if progress.ready and not Embedding.objects.filter(model=old, vector__isnull=False).exists():
+        registry.activate(new)
+        return None
+    sentence = READY if progress.ready else WAITING
+    return sentence.format(old=old.version, new=new.version, done=progress.done, photos=progress.photos)

@@ -54,7 +54,6 @@ class Site:
         """The environment of every child: what the caller set wins over what `make run` would choose."""
         return {
             "DJANGO_SETTINGS_MODULE": "marketplace.settings",
-            "EMBEDDER_WEIGHTS": "untrained",
             "LOG_FORMAT": "console",
             "LOG_LEVEL": self.log_level,
             "PYTHONUNBUFFERED": "1",

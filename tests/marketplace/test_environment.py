@@ -47,8 +47,8 @@ def test_a_flag_is_read(monkeypatch, text, value):
 
 def test_unknown_weights_are_refused(monkeypatch):
     monkeypatch.setenv("EMBEDDER_WEIGHTS", "foo")
-    with pytest.raises(ImproperlyConfigured, match="untrained or imagenet"):
-        environment.choice("EMBEDDER_WEIGHTS", "untrained", "imagenet")
+    with pytest.raises(ImproperlyConfigured, match="starter, imagenet or untrained"):
+        environment.choice("EMBEDDER_WEIGHTS", "starter", "imagenet", "untrained")
 
 
 @pytest.mark.parametrize("url", ["nonsense", "mongodb://host/name", "mysql://host/name", "postgres://host:port/name"])

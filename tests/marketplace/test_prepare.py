@@ -1,21 +1,26 @@
 """What `manage.py prepare` makes true, and that doing it again changes nothing."""
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import connection
 
 from marketplace.preparation.database import one_at_a_time, prepare_database
 from marketplace.preparation.demo import decide_demo
-from marketplace.preparation.model import NONE, NOT_ALLOWED, UNTRAINED, ensure_model
+from marketplace.preparation.model import IS_UNTRAINED, ensure_model
 from marketplace.preparation.static import collect_static, fingerprint
 from marketplace.preparation.superuser import ensure_superuser
 from recommender.models import EmbeddingModel
 from tests.factories import make_listing
+from tests.recommender.embedding import bulk_photos, make_model
+from tests.recommender.registered import embedded_by
+from tests.untrained import untrained_model_dir
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -46,28 +51,82 @@ class TestSuperuser:
         assert not django_user_model.objects.filter(username="admin").exists()
 
 
-def active_model(version):
-    return EmbeddingModel.objects.create(
-        version=version, arch="resnet50", dim=4, checkpoint=version, sha256="0", state=EmbeddingModel.State.ACTIVE
-    )
-
-
-@pytest.mark.django_db
+@pytest.mark.django_db(transaction=True)
 class TestModel:
-    def test_an_active_model_stays_and_speaks_for_itself(self):
-        active_model("resnet50-7")
-        assert ensure_model("untrained") is None
+    @pytest.fixture
+    def exported(self, settings, tmp_path):
+        """MODELS_ROOT of a host where the starter weights are exported already."""
+        settings.MODELS_ROOT = tmp_path / "models"
+        directory = settings.MODELS_ROOT / "starter"
+        shutil.copytree(untrained_model_dir(), directory, copy_function=os.link)
+        recipe = json.loads((directory / "recipe.json").read_text())
+        (directory / "recipe.json").unlink()
+        (directory / "recipe.json").write_text(json.dumps(recipe | {"version": "starter", "weights": "starter"}))
 
-    def test_an_untrained_model_is_said_aloud(self):
-        active_model("untrained")
-        assert ensure_model("untrained") == UNTRAINED
+    @pytest.fixture
+    def untrained(self):
+        return make_model(version="untrained", recipe={"weights": "untrained"})
 
-    def test_an_untrained_model_that_was_not_asked_for_is_not_promised_to_work(self):
-        active_model("untrained")
-        assert ensure_model("") == NOT_ALLOWED
+    def states(self) -> dict[str, str]:
+        return dict(EmbeddingModel.objects.values_list("version", "state"))
 
-    def test_without_weights_there_is_no_model_and_a_sentence_says_what_to_do(self):
-        assert ensure_model("") == NONE
+    def test_is_the_shipped_one_on_a_new_site(self, exported):
+        assert ensure_model("starter") is None
+        assert self.states() == {"starter": "active"}
+        assert ensure_model("starter") is None
+
+    def test_that_answers_already_stays(self):
+        make_model(version="resnet50-7")
+        assert ensure_model("starter") is None
+        assert self.states() == {"resnet50-7": "active"}
+
+    def test_that_is_untrained_by_choice_is_said_aloud(self, untrained):
+        assert ensure_model("untrained") == IS_UNTRAINED
+        assert self.states() == {"untrained": "active"}
+
+    def test_that_is_untrained_gives_way_at_once_where_nothing_is_embedded(self, untrained, exported):
+        assert ensure_model("starter") is None
+        assert self.states() == {"untrained": "standby", "starter": "active"}
+
+    def test_that_is_untrained_answers_while_the_shipped_one_embeds(self, untrained, exported):
+        bulk_photos(3)
+        embedded_by(untrained)
+        for _ in range(2):  # each start says it again
+            sentence = ensure_model("starter")
+            assert sentence.startswith("untrained is UNTRAINED and answers while starter embeds the photos (0 of 3")
+            assert "manage.py models activate starter" in sentence
+            assert self.states() == {"untrained": "active", "starter": "backfilling"}
+
+    def test_that_is_ready_waits_for_somebody_to_activate_it(self, untrained, exported):
+        bulk_photos(3)
+        embedded_by(untrained)
+        ensure_model("starter")
+        embedded_by(EmbeddingModel.objects.get(version="starter"))
+        assert "`manage.py models activate starter` answers with it instead of untrained" in ensure_model("starter")
+        assert self.states() == {"untrained": "active", "starter": "backfilling"}
+
+    def test_that_somebody_retired_is_left_alone(self, untrained, exported):
+        ensure_model("starter")
+        EmbeddingModel.objects.filter(version="starter").update(state="retired")
+        EmbeddingModel.objects.filter(version="untrained").update(state="active")
+        assert "register and activate another one" in ensure_model("starter")
+        assert self.states() == {"untrained": "active", "starter": "retired"}
+
+    def test_that_cannot_be_had_does_not_keep_a_running_site_from_starting(self, untrained, settings, tmp_path):
+        settings.MODELS_ROOT = tmp_path
+        (tmp_path / "starter").mkdir()
+        assert "starter holds no model" in ensure_model("starter")
+        assert self.states() == {"untrained": "active"}
+
+    def test_that_cannot_be_had_ends_the_first_start_with_one_sentence(self, settings, tmp_path):
+        settings.MODELS_ROOT = tmp_path
+        (tmp_path / "starter").mkdir()
+        with pytest.raises(CommandError, match="holds no model"):
+            ensure_model("starter")
+
+
+def test_the_shipped_weights_are_the_first_model_unless_others_are_chosen(settings):
+    assert settings.EMBEDDER_WEIGHTS == "starter"
 
 
 @pytest.mark.django_db

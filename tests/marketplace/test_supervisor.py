@@ -73,8 +73,8 @@ class TestSite:
         with pytest.raises(CannotStart, match="DEMO is 'yes'; it must be a whole number from 0 to 100000"):
             site(DEMO="yes")
 
-    def test_gives_children_untrained_weights_only_where_nothing_else_was_chosen(self):
-        assert site().child_environment()["EMBEDDER_WEIGHTS"] == "untrained"
+    def test_gives_children_the_weights_that_were_chosen_and_else_leaves_them_to_the_settings(self):
+        assert "EMBEDDER_WEIGHTS" not in site().child_environment()
         assert site(EMBEDDER_WEIGHTS="imagenet").child_environment()["EMBEDDER_WEIGHTS"] == "imagenet"
 
     def test_points_children_at_the_private_broker_unless_there_is_another(self, tmp_path):
