@@ -29,6 +29,7 @@ AHEAD = 2 * MAX_BATCH  # pictures decoded before they are wanted
 class PictureEmbedder(Protocol):
     """What turns *clean* pictures into vectors: `ml.embedder.Embedder`, or something it is compared with."""
 
+    version: str
     dim: int
 
     def prepare(self, image: Image.Image) -> Prepared:

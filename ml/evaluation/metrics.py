@@ -10,20 +10,30 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from .nearest import nearest
+
 Floats = npt.NDArray[np.float32]
+Figures = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
-BLOCK = 512  # queries compared at a time
+CELLS = 1 << 23  # similarities held at a time
+NO_GROUP = -1
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """N unit vectors with a class each, and optionally a group: float32[N, dim], int64[N], int64[N]."""
+    """N unit vectors with a class each, and optionally a group: float32[N, dim], int64[N], int64[N].
+
+    Rows of the group `NO_GROUP` belong together with no other.
+    """
 
     vectors: Floats
     targets: Ints
     groups: Ints | None = None
+
+    def __len__(self) -> int:
+        return len(self.targets)
 
 
 @dataclass(frozen=True)
@@ -31,78 +41,84 @@ class Judged:
     """What each of Q queries found: its class, and arrays of a figure each; nan where nothing could be found."""
 
     targets: Ints
-    relevant: Ints  # how many of the gallery it should find, R
+    candidates: Ints  # rows of the gallery it may find
+    relevant: Ints  # how many of these it should find, R
     hits: Bools  # bool[Q, K]: whether the k-th result is of its class
     found: Ints  # int64[Q, K]: the k-th result as a row of the gallery, -1 past the last
-    map_at_r: npt.NDArray[np.float64]
+    map_at_r: Figures
 
-    def recall_at(self, k: int) -> npt.NDArray[np.float64]:
+    def recall_at(self, k: int) -> Figures:
         """float64[Q]: 1 where one of the first k is right, else 0."""
-        return self._known(self.hits[:, :k].any(axis=1).astype(np.float64))
+        return self._known(np.asarray(self.hits[:, :k].any(axis=1), np.float64))
 
-    def precision_at(self, k: int) -> npt.NDArray[np.float64]:
-        """float64[Q]: the share of the first k that is right."""
+    def precision_at(self, k: int) -> Figures:
+        """float64[Q]: the share of the first k that is right; where fewer than k were found, the rest is wrong."""
         return self._known(np.asarray(self.hits[:, :k].sum(axis=1), np.float64) / k)
 
-    def _known(self, figures: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def _known(self, figures: Figures) -> Figures:
         return np.where(self.relevant > 0, figures, np.nan)
 
 
-def judge(queries: Labelled, gallery: Labelled | None = None, *, depth: int = 10) -> Judged:
+def judge(queries: Labelled, gallery: Labelled | None = None, *, own: Ints | None = None, depth: int = 10) -> Judged:
     """Search for every query in `gallery`, or among the queries themselves, each left out of its own search.
 
-    mAP@R is that of Musgrave et al., "A Metric Learning Reality Check" (ECCV 2020): with R relevant rows, the mean over
-    the first R results of precision at the rank of each right one.
+    Args:
+        own: int64[Q], the row of `gallery` that is the query itself and is left out, -1 where there is none.
+        depth: how many results are kept, K.
+
+    mAP@R is that of Musgrave et al., "A Metric Learning Reality Check" (ECCV 2020): with R relevant rows, the sum over
+    the first R results of the precision at each right one, divided by R.
     """
-    own = gallery is None
-    gallery = queries if gallery is None else gallery
-    count = np.bincount(gallery.targets, minlength=int(max(queries.targets.max(), gallery.targets.max())) + 1)
-    widest = min(len(gallery.targets), int(count.max()))
-    depth = min(depth, len(gallery.targets))
+    if gallery is None:
+        gallery, own = queries, np.arange(len(queries))
+    block = max(1, CELLS // len(gallery))
     parts = [
-        _judge_block(queries, gallery, np.arange(start, min(start + BLOCK, len(queries.targets))), own, depth, widest)
-        for start in range(0, len(queries.targets), BLOCK)
+        _judge_block(queries, gallery, own, np.arange(start, min(start + block, len(queries))), depth)
+        for start in range(0, len(queries), block)
     ]
-    relevant, hits, found, mean = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return Judged(queries.targets, relevant, hits, found, mean)
+    return Judged(queries.targets, *(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def macro(figures: Figures, targets: Ints, at_least: int = 1) -> float:
+    """The mean over classes of the class's mean; classes with fewer than `at_least` known figures are left out."""
+    known = ~np.isnan(figures)
+    means = [
+        figures[known & (targets == name)].mean()
+        for name, n in zip(*np.unique(targets[known], return_counts=True), strict=True)
+        if n >= at_least
+    ]
+    return float(np.mean(means)) if means else float("nan")
 
 
 def _judge_block(
-    queries: Labelled, gallery: Labelled, rows: Ints, own: bool, depth: int, widest: int
-) -> tuple[Ints, Bools, Ints, npt.NDArray[np.float64]]:
+    queries: Labelled, gallery: Labelled, own: Ints | None, rows: Ints, depth: int
+) -> tuple[Ints, Ints, Bools, Ints, Figures]:
     similarity = queries.vectors[rows] @ gallery.vectors.T
-    same = queries.targets[rows, None] == gallery.targets[None]
-    barred = np.zeros(similarity.shape, bool)
-    if own:
-        barred[np.arange(len(rows)), rows] = True
-    if queries.groups is not None and gallery.groups is not None:
-        barred |= queries.groups[rows, None] == gallery.groups[None]
+    barred = _barred(queries, gallery, own, rows)
     similarity[barred] = -np.inf
-    relevant = (same & ~barred).sum(axis=1)
-    order = _best(similarity, max(depth, widest))
-    right = np.take_along_axis(same & ~barred, order, axis=1)
+    same = (queries.targets[rows, None] == gallery.targets) & ~barred
+    relevant = same.sum(axis=1)
+    order = nearest(similarity, min(len(gallery), max(depth, int(relevant.max()))))
+    right = np.take_along_axis(same, order, axis=1)
     found = np.where(np.take_along_axis(barred, order, axis=1), -1, order)
-    return relevant, right[:, :depth], found[:, :depth], _map_at_r(right, relevant)
+    candidates = len(gallery) - barred.sum(axis=1)
+    return candidates, relevant, right[:, :depth], found[:, :depth], _map_at_r(right, relevant)
 
 
-def _best(similarity: Floats, k: int) -> Ints:
-    """int64[Q, k]: the columns of the k largest values of each row, largest first; the lower column wins a tie."""
-    return np.argsort(-similarity, axis=1, kind="stable")[:, :k]
+def _barred(queries: Labelled, gallery: Labelled, own: Ints | None, rows: Ints) -> Bools:
+    barred = np.zeros((len(rows), len(gallery)), bool)
+    if queries.groups is not None and gallery.groups is not None:
+        groups = queries.groups[rows, None]
+        barred |= (groups == gallery.groups) & (groups != NO_GROUP)
+    if own is not None:
+        itself = own[rows] >= 0
+        barred[np.flatnonzero(itself), own[rows][itself]] = True
+    return barred
 
 
-def _map_at_r(right: Bools, relevant: Ints) -> npt.NDArray[np.float64]:
+def _map_at_r(right: Bools, relevant: Ints) -> Figures:
     ranks = np.arange(1, right.shape[1] + 1)
     counted = right & (ranks <= relevant[:, None])
     precision = np.cumsum(right, axis=1) / ranks
     total = (precision * counted).sum(axis=1)
     return np.divide(total, relevant, out=np.full(len(relevant), np.nan), where=relevant > 0)
-
-
-def macro(figures: npt.NDArray[np.float64], targets: Ints, at_least: int = 1) -> float:
-    """The mean over classes of the class's mean; classes with fewer than `at_least` queries are left out."""
-    means = [
-        np.nanmean(figures[targets == name])
-        for name, n in zip(*np.unique(targets, return_counts=True), strict=True)
-        if n >= at_least
-    ]
-    return float(np.mean(means)) if means else float("nan")

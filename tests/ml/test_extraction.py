@@ -13,6 +13,7 @@ from .pictures import encode, scene
 class MeanColour:
     """Three dimensions: the mean of each channel, as a unit vector."""
 
+    version = "mean colour"
     dim = 3
 
     def prepare(self, image):

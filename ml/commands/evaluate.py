@@ -1,0 +1,106 @@
+"""`evaluate`: how well a model finds pictures of the same class, beside what chance and colours find."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ml.errors import MlError
+
+from .arguments import positive
+
+if TYPE_CHECKING:
+    from ml.evaluation.comparison import Comparison
+    from ml.evaluation.evaluate import Evaluation
+    from ml.photo_set import PhotoSet
+
+HELP = "judge a model on labelled pictures: R@k, mAP@R, per-class table, report"
+
+
+class OptionsError(MlError):
+    """Options that do not go together."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command line."""
+    parser.add_argument("table", nargs="?", type=Path, metavar="CSV", help="image,label: each found among the others")
+    parser.add_argument("--queries", type=Path, metavar="CSV", help="pictures to search for, with --gallery")
+    parser.add_argument("--gallery", type=Path, metavar="CSV", help="pictures to search in")
+    parser.add_argument(
+        "--images", type=Path, metavar="DIR", help="what paths in a CSV start from (default: its folder)"
+    )
+    parser.add_argument(
+        "--group",
+        metavar="COLUMN",
+        help="pictures with the same value here (one item, one sender) do not count for one another",
+    )
+    parser.add_argument(
+        "--at-least",
+        type=positive,
+        default=10,
+        metavar="N",
+        help="pictures a class needs to count in the macro average (default: %(default)s)",
+    )
+    models = parser.add_mutually_exclusive_group()
+    models.add_argument(
+        "--model",
+        default="starter",
+        help="'starter', 'untrained', 'imagenet', a model directory or a .safetensors file (default: %(default)s)",
+    )
+    models.add_argument("--compare", nargs=2, metavar=("A", "B"), help="two models on the same pictures, A minus B")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure as {mean, low, high}")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write one page with pictures")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Evaluate, write what was asked for, and tell."""
+    for path in (options.json, options.html):
+        if path and not path.parent.is_dir():
+            raise OptionsError(f"{path} cannot be written: there is no folder {path.parent}.")
+    result = _result(options)
+    if options.json:
+        options.json.write_text(json.dumps(result.as_dict(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    if options.html:
+        from ml.evaluation.report.page import page
+
+        options.html.write_text(page(result), encoding="utf-8")
+    from ml.evaluation.console import told
+
+    print(told(result))
+
+
+def _result(options: argparse.Namespace) -> Evaluation | Comparison:
+    from ml.evaluation.comparison import compare
+    from ml.evaluation.evaluate import evaluate
+    from ml.model_source import load
+
+    queries, gallery = _photo_sets(options)
+    if options.compare:
+        first, second = options.compare
+        if first == second:
+            raise OptionsError(f"--compare needs two different models, not {first} twice.")
+        embedders = {first: load(first), second: load(second)}
+        return compare(queries, embedders, gallery=gallery, at_least=options.at_least)
+    return evaluate(queries, load(options.model), gallery=gallery, at_least=options.at_least)
+
+
+def _photo_sets(options: argparse.Namespace) -> tuple[PhotoSet, PhotoSet | None]:
+    separate = (options.queries, options.gallery)
+    if options.table and not any(separate):
+        return _read(options.table, options), None
+    if all(separate) and not options.table:
+        return _read(options.queries, options), _read(options.gallery, options)
+    raise OptionsError("Name one CSV, or --queries CSV and --gallery CSV together.")
+
+
+def _read(table: Path, options: argparse.Namespace) -> PhotoSet:
+    from ml.photo_set import PhotoSetError, read_photo_set
+
+    if options.group is None:
+        return read_photo_set(table, options.images)
+    photos = read_photo_set(table, options.images, group=options.group)
+    if photos.groups is None:
+        raise PhotoSetError(f"{table} has no column {options.group!r} to group pictures by.")
+    return photos

@@ -1,0 +1,55 @@
+"""An evaluation as text for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from .comparison import Comparison
+from .evaluate import Evaluation
+from .figures import NAMES, TITLES
+from .summary import Means
+from .wording import about, left_out, macro_caption, micro_caption
+
+MOST_MISTAKES = 10
+
+
+def told(result: Evaluation | Comparison) -> str:
+    """Everything an evaluation says, as lines."""
+    evaluation = result.model if isinstance(result, Comparison) else result
+    micro = {name: summary.micro for name, summary in result.columns.items()}
+    macro = {name: summary.macro for name, summary in result.columns.items() if summary.macro}
+    parts = [
+        [about(evaluation)],
+        _averages(micro_caption(evaluation.summary), micro),
+        _averages(macro_caption(evaluation.summary), macro) if macro else [],
+        [result.sentence] if isinstance(result, Comparison) else [],
+        _per_class(evaluation),
+        list(_mistakes(evaluation)),
+        list(left_out(evaluation)),
+    ]
+    return "\n\n".join("\n".join(lines) for lines in parts if lines)
+
+
+def _averages(caption: str, columns: Mapping[str, Means]) -> list[str]:
+    rows = [["", *columns]]
+    for name, title in zip(NAMES, TITLES, strict=True):
+        rows.append([title, *(str(means[name]) for means in columns.values())])
+    return [caption, *_aligned(rows)]
+
+
+def _per_class(evaluation: Evaluation) -> list[str]:
+    rows = [["class", "n", "R@1", "mAP@R", "P@10"]]
+    for name, means in evaluation.summary.per_class.items():
+        recall, precision = means["recall_at_1"].mean, means["precision_at_10"].mean
+        rows.append([name, str(means.n), f"{recall:.3f}", str(means["map_at_r"]), f"{precision:.3f}"])
+    return _aligned(rows)
+
+
+def _mistakes(evaluation: Evaluation) -> Iterator[str]:
+    for name, taken_for, count in evaluation.confusion.mistakes(MOST_MISTAKES):
+        yield f"{name} is taken for {taken_for} {count} times of {evaluation.summary.per_class[name].n}"
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

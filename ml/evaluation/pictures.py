@@ -1,0 +1,94 @@
+"""The pictures of an evaluation as every embedder sees them: the same ones, in the same order, numbered alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ml.embedder import Vectors
+from ml.errors import MlError
+from ml.extraction import PictureEmbedder, Refusal, vectors_of
+from ml.photo_set import PhotoSet
+
+from .metrics import NO_GROUP, Labelled
+
+Ints = npt.NDArray[np.int64]
+
+
+class EvaluationError(MlError):
+    """The pictures given cannot be judged on; the message says why."""
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """The N readable pictures of a set, and float32[N, dim] by each embedder's name."""
+
+    photos: PhotoSet
+    vectors: dict[str, Vectors]
+    refused: list[Refusal]
+
+
+def embedded(photos: PhotoSet, embedders: Mapping[str, PictureEmbedder]) -> Embedded:
+    """The pictures that every embedder could take.
+
+    Raises:
+        EvaluationError: there are none.
+    """
+    found = {name: vectors_of(photos.images, embedder, title=name) for name, embedder in embedders.items()}
+    keep = np.ones(len(photos), bool)
+    for extraction in found.values():
+        keep &= np.isin(np.arange(len(photos)), extraction.kept)
+    reasons = {path: reason for extraction in reversed(found.values()) for path, reason in extraction.refused}
+    if not keep.any():
+        path, reason = next(iter(reasons.items()))
+        raise EvaluationError(f"None of {len(photos)} pictures can be read; the first, {path}: {reason}")
+    vectors = {name: extraction.vectors[keep[extraction.kept]] for name, extraction in found.items()}
+    return Embedded(photos.subset(np.flatnonzero(keep)), vectors, list(reasons.items()))
+
+
+@dataclass(frozen=True)
+class Numbered:
+    """Queries and gallery with the same numbers for classes and groups; `own` as `metrics.judge` takes it."""
+
+    queries: Embedded
+    gallery: Embedded | None
+    classes: list[str]
+    own: Ints | None
+
+    @property
+    def searched(self) -> Embedded:
+        """What is searched: the gallery, or the queries themselves."""
+        return self.queries if self.gallery is None else self.gallery
+
+    def labelled(self, name: str) -> tuple[Labelled, Labelled | None]:
+        """Queries and gallery as the embedder of this name sees them."""
+        numbers = _numbers(self.queries.photos.groups, self.searched.photos.groups)
+        queries = self._one(self.queries, name, numbers)
+        return queries, None if self.gallery is None else self._one(self.gallery, name, numbers)
+
+    def _one(self, embedded: Embedded, name: str, numbers: Mapping[str, int] | None) -> Labelled:
+        groups = None
+        if numbers is not None and embedded.photos.groups is not None:
+            groups = np.array([numbers[group] for group in embedded.photos.groups], np.int64)
+        return Labelled(embedded.vectors[name], embedded.photos.targets(self.classes), groups)
+
+
+def numbered(queries: Embedded, gallery: Embedded | None) -> Numbered:
+    """Give classes and groups numbers, and find which row of the gallery is a query's own file."""
+    classes = set(queries.photos.labels) | set(() if gallery is None else gallery.photos.labels)
+    own = None
+    if gallery is not None:
+        rows = {path.resolve(): row for row, path in enumerate(gallery.photos.images)}
+        own = np.array([rows.get(path.resolve(), -1) for path in queries.photos.images], np.int64)
+    return Numbered(queries, gallery, sorted(classes), own)
+
+
+def _numbers(*groups: Sequence[str] | None) -> dict[str, int] | None:
+    """A number for each group; an empty name is no group."""
+    if any(names is None for names in groups):
+        return None
+    every = sorted({name for names in groups for name in names or () if name})
+    return {"": NO_GROUP} | {name: number for number, name in enumerate(every)}

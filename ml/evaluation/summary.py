@@ -1,0 +1,85 @@
+"""Figures of many queries as means with intervals: over queries, over classes, and of each class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .bootstrap import Interval, intervals, resampled, resampled_in_strata
+from .figures import NAMES
+
+Figures = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Means:
+    """The mean of every figure, in the order of `figures.NAMES`; `n` queries or classes were averaged."""
+
+    n: int
+    intervals: tuple[Interval, ...]
+
+    def __getitem__(self, name: str) -> Interval:
+        return self.intervals[NAMES.index(name)]
+
+    def as_dict(self) -> dict[str, Any]:
+        """`{name: {mean, low, high}}`."""
+        return {name: vars(interval) for name, interval in zip(NAMES, self.intervals, strict=True)}
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Micro: each query counts alike. Macro: each class with at least `at_least` queries does; None without one."""
+
+    micro: Means
+    macro: Means | None
+    per_class: dict[str, Means]
+    at_least: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Micro figures at the top, `macro` beside them."""
+        return {"n": self.micro.n, **self.micro.as_dict(), "macro": self._macro()}
+
+    def classes_as_dict(self) -> dict[str, Any]:
+        """`{class: {n, name: {mean, low, high}}}`."""
+        return {name: {"n": means.n, **means.as_dict()} for name, means in self.per_class.items()}
+
+    def _macro(self) -> dict[str, Any] | None:
+        if self.macro is None:
+            return None
+        return {"classes": self.macro.n, "at_least": self.at_least, **self.macro.as_dict()}
+
+
+def summarise(figures: Figures, targets: npt.NDArray[np.int64], classes: Sequence[str], at_least: int) -> Summary:
+    """Average float64[Q, M] of queries with the classes int64[Q]; rows of nan are left out.
+
+    Raises:
+        ValueError: every row is nan.
+    """
+    known = ~np.isnan(figures).any(axis=1)
+    if not known.any():
+        raise ValueError("No query has anything to find.")
+    order = np.argsort(targets[known], kind="stable")
+    figures, targets = figures[known][order], targets[known][order]
+    present, sizes = np.unique(targets, return_counts=True)
+    means = np.add.reduceat(figures, np.cumsum(sizes) - sizes, axis=0) / sizes[:, None]
+    strata = resampled_in_strata(figures, sizes)
+    large = sizes >= at_least
+    return Summary(
+        Means(len(figures), tuple(intervals(figures.mean(axis=0), resampled(figures)))),
+        _macro(means[large], strata[:, large]),
+        {
+            classes[name]: Means(int(sizes[i]), tuple(intervals(means[i], strata[:, i])))
+            for i, name in enumerate(present)
+        },
+        at_least,
+    )
+
+
+def _macro(means: Figures, strata: Figures) -> Means | None:
+    if not len(means):
+        return None
+    return Means(len(means), tuple(intervals(means.mean(axis=0), strata.mean(axis=1))))

@@ -1,0 +1,41 @@
+"""What the terminal and the page say in the same words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .evaluate import Evaluation
+from .summary import Summary
+
+MOST_REFUSED = 20
+
+
+def about(evaluation: Evaluation) -> str:
+    """One sentence: what was searched for where."""
+    pictures = evaluation.pictures
+    where = "the others" if pictures.gallery is None else f"a gallery of {len(pictures.searched.photos)}"
+    queries = pictures.queries.photos
+    return f"{len(queries)} pictures of {len(queries.classes)} classes, each searched for among {where}."
+
+
+def micro_caption(summary: Summary) -> str:
+    """What the micro averages are means over."""
+    return f"Mean over {summary.micro.n} queries (micro)"
+
+
+def macro_caption(summary: Summary) -> str:
+    """What the macro averages are means over."""
+    count = summary.macro.n if summary.macro else 0
+    return f"Mean over {count} classes with at least {summary.at_least} queries (macro)"
+
+
+def left_out(evaluation: Evaluation) -> Iterator[str]:
+    """Which pictures are in no mean, and why."""
+    if evaluation.alone:
+        names = ", ".join(f"{name} ({count})" for name, count in evaluation.alone.items())
+        yield f"Pictures that had nothing to find: {sum(evaluation.alone.values())}. By class: {names}."
+    if evaluation.refused:
+        yield f"Pictures that could not be read: {len(evaluation.refused)}."
+        yield from (f"{path}: {reason}" for path, reason in evaluation.refused[:MOST_REFUSED])
+        if len(evaluation.refused) > MOST_REFUSED:
+            yield f"and {len(evaluation.refused) - MOST_REFUSED} more; --json lists them all."
