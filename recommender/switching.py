@@ -7,6 +7,7 @@ snapshots. Flips, publishing and pruning lock the same row of `IndexHead`.
 from __future__ import annotations
 
 from django.db import transaction
+from django.db.models import F
 from django.utils import timezone
 
 from .errors import RegistryError
@@ -57,8 +58,8 @@ def rollback() -> EmbeddingModel:
 
 def previous_model() -> EmbeddingModel | None:
     """The one on standby that was active last: what a rollback goes back to."""
-    standby = EmbeddingModel.objects.filter(state=State.STANDBY, activated_at__isnull=False)
-    return standby.order_by("-activated_at").first()
+    last = F("activated_at").desc(nulls_last=True)
+    return EmbeddingModel.objects.filter(state=State.STANDBY).order_by(last, "-pk").first()
 
 
 def _flip(head: IndexHead, model: EmbeddingModel, *, patient: bool) -> None:

@@ -7,10 +7,10 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
-from recommender import embedders, registry, sweep
-from recommender.models import Embedding, EmbeddingModel, IndexHead, IndexSnapshot
+from recommender import embedders, registry
+from recommender.models import EmbeddingModel
 from recommender.registry import ModelNotReady, RegistryError
-from tests.recommender.embedding import bulk_photos, make_model
+from tests.recommender.embedding import make_model
 from tests.untrained import untrained_model_dir
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -33,11 +33,6 @@ def nothing_loaded():
     embedders._loaded.clear()
 
 
-def embedded_by(model: EmbeddingModel) -> None:
-    sweep.insert_missing(model)
-    Embedding.objects.filter(model=model).update(state="done", vector=b"\0\0")
-
-
 def test_a_registered_model_carries_its_recipe(models_root):
     model = registry.register("untrained", "untrained")
     assert (model.arch, model.dim, model.state) == ("resnet50", 1000, "candidate")
@@ -52,13 +47,10 @@ def test_untrained_weights_need_leave_to_be_registered(settings, models_root):
         registry.register("untrained", "untrained")
 
 
-def test_untrained_weights_need_leave_to_be_loaded(settings, models_root):
+def test_an_untrained_model_that_was_asked_for_embeds_until_another_one_takes_over(settings, models_root):
     model = registry.register("untrained", "untrained")
-    settings.EMBEDDER_WEIGHTS = ""
-    with pytest.raises(ModelNotReady, match="EMBEDDER_WEIGHTS=untrained"):
-        registry.load_embedder(model)
-    with pytest.raises(ModelNotReady, match="EMBEDDER_WEIGHTS=untrained"):
-        registry.load_or_build(model)
+    settings.EMBEDDER_WEIGHTS = "starter"
+    assert registry.load_embedder(model).dim == registry.load_or_build(model).dim == model.dim
 
 
 def test_a_directory_of_another_version_is_refused(models_root):
@@ -118,72 +110,8 @@ def test_a_worker_makes_missing_untrained_weights_again(models_root):
     assert (models_root / "untrained" / "recipe.json").exists()
 
 
-def test_the_first_model_is_activated_at_once():
-    bulk_photos(2)
-    model = make_model("candidate")
-    registry.activate(model)
-    assert registry.active_model() == model
-    model.refresh_from_db()
-    assert model.activated_at is not None
-
-
 def test_no_active_model_is_none():
     assert registry.active_model() is None
-
-
-def test_activation_refuses_a_model_with_missing_rows():
-    """Hazard 3: a photo saved while the model was registered has no queue row, so nothing is pending."""
-    old, new = make_model(), make_model("backfilling")
-    bulk_photos(3)
-    embedded_by(new)
-    Embedding.objects.filter(model=new).order_by("pk").last().delete()
-    with pytest.raises(RegistryError, match="1 photos are not embedded"):
-        registry.activate(new)
-    assert registry.active_model() == old
-    sweep.sweep()
-    embedded_by(new)
-    registry.activate(new)
-    assert registry.active_model() == new
-
-
-def test_activation_refuses_a_candidate_while_another_model_answers():
-    old, new = make_model(), make_model("candidate")
-    with pytest.raises(RegistryError, match="backfill"):
-        registry.activate(new)
-    assert registry.active_model() == old
-
-
-def test_the_replaced_model_stays_on_standby_and_can_come_back():
-    """Hazard 4."""
-    old, new = make_model(), make_model("backfilling")
-    registry.activate(new)
-    old.refresh_from_db()
-    assert old.state == "standby"
-    upload = bulk_photos(1, source="upload")[0]
-    assert Embedding.objects.filter(image=upload).count() == 2
-    embedded_by(old)
-    registry.activate(old)
-    assert registry.active_model() == old
-
-
-def test_the_head_moves_to_the_snapshot_of_the_activated_model():
-    old, new = make_model(), make_model("backfilling")
-    first, second = (
-        IndexSnapshot.objects.create(model=model, directory=model.version, position="0", state="published")
-        for model in (old, new)
-    )
-    IndexHead.objects.update(snapshot=first)
-    registry.activate(new)
-    assert IndexHead.objects.get().snapshot == second
-
-
-def test_only_a_candidate_is_backfilled():
-    model = make_model("candidate")
-    registry.backfill(model)
-    model.refresh_from_db()
-    assert model.state == "backfilling"
-    with pytest.raises(RegistryError, match="Only a candidate"):
-        registry.backfill(model)
 
 
 class TestCommand:

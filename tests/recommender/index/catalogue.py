@@ -7,7 +7,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from listings.models import Listing, ListingImage
-from recommender import feed
+from recommender import feed, sweep
 from recommender.models import Embedding, EmbeddingModel
 
 DIM = 16
@@ -62,3 +62,14 @@ def add_many(model: EmbeddingModel, count: int, photos: int = 1, start: int = 0)
         Embedding.objects.bulk_update(queued.values(), ["state", "vector"], batch_size=500)
         feed.append_vectors([listing.pk for listing in listings], model.pk)
     return listings
+
+
+def embed_all(model: EmbeddingModel) -> None:
+    """What workers make of every photo that waits for this model, in a few statements."""
+    sweep.insert_missing(model)
+    waiting = list(Embedding.objects.filter(model=model, vector=None).exclude(state="rejected").select_related("image"))
+    for row in waiting:
+        row.state, row.vector = "done", unit(row.image_id, model.dim).tobytes()
+    with transaction.atomic():
+        Embedding.objects.bulk_update(waiting, ["state", "vector"], batch_size=500)
+        feed.append_vectors({row.image.listing_id for row in waiting}, model.pk)
