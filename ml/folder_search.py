@@ -16,14 +16,13 @@ class QueryPictureError(MlError):
     """The picture to search with cannot be used; the message names the file and the reason."""
 
 
-def search_folder(directory: Path, picture: Path, embedder: Embedder, k: int) -> list[Hit]:
+def search_folder(extracted: VectorFolder, picture: Path, embedder: Embedder, k: int) -> list[Hit]:
     """The `k` pictures of an extracted folder that are most similar to `picture`, the best first.
 
     Raises:
-        VectorFolderError: the folder is not complete, damaged, or was extracted with another model.
+        VectorFolderError: the folder was extracted with another model.
         QueryPictureError: `picture` is none.
     """
-    extracted = VectorFolder.open(directory)
     extracted.refuse_foreign(embedder)
     return extracted.search(query_vector(picture, embedder), k)
 

@@ -41,10 +41,11 @@ def run(options: argparse.Namespace) -> None:
     from ml.contact_sheet import Answer, write_sheet
     from ml.folder_search import search_folder
     from ml.model_source import load
-    from ml.vector_folder import Manifest
+    from ml.vector_folder import VectorFolder
 
-    manifest = Manifest.read(options.folder)
-    hits = search_folder(options.folder, options.image, load(options.model), options.k)
+    extracted = VectorFolder.open(options.folder)
+    manifest = extracted.manifest
+    hits = search_folder(extracted, options.image, load(options.model), options.k)
     print(as_json(options.image, manifest.model, hits) if options.json else as_table(hits))
     if options.sheet:
         folder = options.pictures or Path(manifest.folder)
@@ -55,13 +56,14 @@ def run(options: argparse.Namespace) -> None:
 
 def as_table(hits: Sequence[Hit]) -> str:
     """Rank, similarity, label where there are labels, and path, in columns."""
-    width = max(len(hit.picture.label) for hit in hits)
-    label = "label".ljust(width + 2) if width else ""
-    lines = [f"rank  similarity  {label}path"]
-    for hit in hits:
-        label = hit.picture.label.ljust(width + 2) if width else ""
-        lines.append(f"{hit.rank:>4}  {hit.similarity:>10.4f}  {label}{hit.picture.path}")
-    return "\n".join(lines)
+    rows = [("rank", "similarity", "label", "path")]
+    rows += [(str(hit.rank), f"{hit.similarity:.4f}", hit.picture.label, hit.picture.path) for hit in hits]
+    width = max(len(label) for _rank, _similarity, label, _path in rows)
+    labelled = any(hit.picture.label for hit in hits)
+    return "\n".join(
+        f"{rank:>4}  {similarity:>10}  {label.ljust(width) + '  ' if labelled else ''}{path}"
+        for rank, similarity, label, path in rows
+    )
 
 
 def as_json(query: Path, model: str, hits: Sequence[Hit]) -> str:

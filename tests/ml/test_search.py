@@ -1,0 +1,161 @@
+"""A picture finds its likes in an extracted folder, exactly, and shows them."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from ml import vector_folder
+from ml.__main__ import main
+from ml.contact_sheet import Answer, draw_sheet
+from ml.folder_extraction import extract
+from ml.vector_folder import Manifest, Picture, VectorFolder
+
+from .pictures import GREEN, RED, encode, quarters, scene
+
+MANIFEST = Manifest("m", "f" * 64, 8, 224, 0, 0, "pictures", "made of")
+
+
+@pytest.fixture(scope="module")
+def extracted(tmp_path_factory, embedder):
+    """Six drawn pictures, labelled, and their vectors."""
+    folder = tmp_path_factory.mktemp("search")
+    (folder / "in").mkdir()
+    for number in range(6):
+        (folder / "in" / f"{number}.png").write_bytes(encode(scene(number, (90, 120)), "PNG"))
+    pictures = [Picture(str(number), f"{number}.png", "ab"[number % 2]) for number in range(6)]
+    extract(folder / "in", pictures, folder / "out", embedder)
+    return folder
+
+
+@pytest.fixture
+def search(extracted, model_dir, capsys, monkeypatch, tmp_path_factory):
+    monkeypatch.setenv("ML_CACHE", str(tmp_path_factory.getbasetemp() / "ml-cache"))
+
+    def search(*arguments, image=None, folder=None, status=0):
+        image, folder = image or extracted / "in" / "3.png", folder or extracted / "out"
+        command = ["search", str(image), "--in", str(folder), "--model", str(model_dir), *map(str, arguments)]
+        assert main(command) == status
+        return capsys.readouterr()
+
+    return search
+
+
+def slow_search(vectors, query, k):
+    """Row by row, in float64; equal similarities in the order of the rows."""
+    similarity = [sum(float(a) * float(b) for a, b in zip(row, query, strict=True)) for row in vectors]
+    return sorted(range(len(vectors)), key=lambda row: (-similarity[row], row))[:k]
+
+
+@given(st.integers(0, 40), st.integers(1, 12), st.integers(0, 1000))
+def test_search_is_exact_over_chunks_and_ties(n, k, seed):
+    rng = np.random.default_rng(seed)
+    vectors = rng.integers(-2, 3, (n, 8)).astype(np.float16)  # whole numbers: every sum is exact, many are equal
+    query = rng.integers(-2, 3, 8).astype(np.float32)
+    folder = VectorFolder(MANIFEST, vectors, [Picture(str(row), f"{row}.png") for row in range(n)])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(vector_folder, "CHUNK_ROWS", 7)
+        hits = folder.search(query, k)
+    assert [int(hit.picture.id) for hit in hits] == slow_search(vectors, query, k)
+    assert [hit.rank for hit in hits] == list(range(1, len(hits) + 1))
+
+
+def test_a_picture_finds_itself_first_in_a_table(search):
+    lines = search("--k", "4").out.splitlines()
+    assert lines[0] == "rank  similarity  label  path"
+    assert lines[1].split() == ["1", "1.0000", "b", "3.png"]
+    assert [line.split()[0] for line in lines[1:]] == ["1", "2", "3", "4"]
+
+
+def test_json_holds_the_same_for_programs(search, extracted):
+    found = json.loads(search("--json").out)
+    assert (found["query"], found["model"]) == (str(extracted / "in" / "3.png"), "untrained")
+    assert found["results"][0] | {"similarity": 1} == {
+        "rank": 1,
+        "similarity": 1,
+        "id": "3",
+        "path": "3.png",
+        "label": "b",
+    }
+    similarities = [result["similarity"] for result in found["results"]]
+    assert len(similarities) == 6
+    assert similarities == sorted(similarities, reverse=True)
+
+
+def test_the_sheet_shows_the_query_and_every_answer(search, extracted, tmp_path):
+    found = search("--sheet", tmp_path / "sheet.png")
+    assert f"Contact sheet: {tmp_path}/sheet.png" in found.err
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.format == "PNG"
+        assert sheet.width > 1000
+    moved = extracted.with_name("moved")
+    search("--sheet", tmp_path / "moved.png", "--pictures", moved)
+    assert (tmp_path / "moved.png").read_bytes() != (tmp_path / "sheet.png").read_bytes()
+
+
+def test_tiles_hold_the_pictures_in_the_order_of_their_ranks(tmp_path):
+    for name, colour in (("red.png", RED), ("green.png", GREEN)):
+        Image.new("RGB", (30, 20), colour).save(tmp_path / name)
+    (tmp_path / "query.png").write_bytes(encode(quarters(), "PNG"))
+    answers = [Answer(tmp_path / name, rank, 0.5) for rank, name in enumerate(("red.png", "green.png", "gone.png"), 1)]
+    sheet = draw_sheet(tmp_path / "query.png", answers, "three")
+    middles = [sheet.getpixel((sheet.width - 40 - 110 - 240 * place, 40 + 110)) for place in (2, 1)]
+    assert middles == [RED, GREEN]
+
+
+def test_vectors_of_another_model_are_not_compared(search, extracted, tmp_path):
+    folder = tmp_path / "foreign"
+    folder.mkdir()
+    for path in (extracted / "out").iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    manifest = json.loads((folder / "extract.json").read_text()) | {"sha256": "0" * 64, "model": "other"}
+    (folder / "extract.json").write_text(json.dumps(manifest))
+    sentence = search(folder=folder, status=1).err.strip()
+    assert sentence.startswith("search: The vectors were made by model other (sha256 000000000000, 1000 dimensions")
+    assert sentence.endswith("search with the same --model or extract again.")
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "sentence"),
+    [
+        ("extract.json", None, "extract.json is missing: nothing was extracted to"),
+        ("extract.json", b"{}", "extract.json cannot be read"),
+        ("extract.json", b"\xff", "extract.json cannot be read"),
+        ("vectors.npy", None, "vectors.npy cannot be read"),
+        ("vectors.npy", b"\x93NUMPY", "vectors.npy cannot be read"),
+        ("vectors.npy", b"", "vectors.npy cannot be read"),
+        ("ids.csv", None, "ids.csv cannot be read"),
+        (
+            "ids.csv",
+            b"id,path,label\n0,0.png,a\n",
+            "is damaged: vectors.npy is float16[6, 1000] and ids.csv has 1 rows",
+        ),
+        ("ids.csv", b"id,place\n0,0.png\n", "ids.csv cannot be read"),
+    ],
+)
+def test_a_damaged_folder_is_named_in_one_sentence(search, extracted, tmp_path, name, data, sentence):
+    for path in (extracted / "out").iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / name).unlink()
+    if data is not None:
+        (tmp_path / name).write_bytes(data)
+    found = search(folder=tmp_path, status=1).err
+    assert sentence in found
+    assert found.startswith(f"search: {tmp_path}")
+    assert found.count("\n") == 1
+
+
+def test_a_query_that_is_no_picture_is_named_in_one_sentence(search, tmp_path):
+    assert search(image=tmp_path / "none.jpg", status=1).err.startswith(f"search: {tmp_path}/none.jpg cannot be read: ")
+    (tmp_path / "text.jpg").write_text("text")
+    assert (
+        search(image=tmp_path / "text.jpg", status=1).err == f"search: {tmp_path}/text.jpg: The file is not a photo.\n"
+    )
+
+
+def test_a_sheet_that_cannot_be_written_is_named(search, tmp_path):
+    found = search("--sheet", tmp_path / "none" / "sheet.png", status=1).err
+    assert found == f"search: {tmp_path}/none/sheet.png cannot be written: No such file or directory.\n"
