@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -28,6 +29,7 @@ FIGURES = {"recall_at_1": "R@1", "recall_at_5": "R@5", "recall_at_10": "R@10", "
 HEADLINE = "map_at_r"
 BOUNDS = ("mean", "low", "high")
 KEY = "evaluations"  # in `metrics`
+KEPT = ("n", *FIGURES, "macro", "floor", "gallery", "leave_one_out")  # tables by class are in the report
 REPORT_NAME = r"[0-9]{8}-[0-9]{6}-[A-Za-z0-9_-]{0,100}\.html"
 
 
@@ -52,26 +54,37 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    data: str  # which photos: folder and name of their table
-    at: datetime
+class Average:
+    """Means over `n` classes, each class alike, or over `n` photos."""
+
+    over: str
     n: int
     figures: dict[str, Figure]
-    report: str  # a file's name in `reports_folder`
-
-    @property
-    def headline(self) -> Figure:
-        return self.figures[HEADLINE]
 
     @property
     def labelled(self) -> list[tuple[str, Figure]]:
         return [(label, self.figures[name]) for name, label in FIGURES.items()]
 
 
-def evaluate(model: EmbeddingModel, table: Path, images: Path | None = None, **copies: Path | None) -> Evaluation:
-    """Measure a model on the pictures of a CSV (`image,label`), below `images` or beside it, and store the figures.
+@dataclass(frozen=True)
+class Evaluation:
+    data: str  # which photos: folder and name of their table
+    at: datetime
+    averages: list[Average]  # over classes first, where classes are large enough
+    report: str  # a file's name in `reports_folder`
 
-    `copies` are places for what the evaluation wrote: `json` for all of its figures, `html` for the report.
+    @property
+    def headline(self) -> Figure:
+        return self.averages[0].figures[HEADLINE]
+
+
+def evaluate(
+    model: EmbeddingModel, table: Path, copies: Mapping[str, Path | None], **options: Path | str | int | None
+) -> Evaluation:
+    """Measure a model on the pictures of a CSV (`image,label`) and store the figures.
+
+    `copies` are places for what the evaluation writes: `json` for all of its figures, `html` for the report. `options`
+    are those of `python -m ml evaluate`: `images`, `group`, `at_least`.
 
     Raises:
         EvaluationFailed: the pictures or the model cannot be used, or a copy cannot be written.
@@ -81,13 +94,13 @@ def evaluate(model: EmbeddingModel, table: Path, images: Path | None = None, **c
     folder.mkdir(parents=True, exist_ok=True)
     report = f"{now:%Y%m%d-%H%M%S}-{slugify(table.stem)[:100]}.html"
     with tempfile.TemporaryDirectory(prefix=".", suffix=".part", dir=folder) as part:
-        written = {kind: Path(part, f"evaluation.{kind}") for kind in ("json", "html")}
-        _measure(model, table, images, written)
+        written = {kind: Path(part, f"evaluation.{kind}").absolute() for kind in ("json", "html")}
+        _measure(model, table, {**options, **written})
         found = json.loads(written["json"].read_text(), parse_constant=lambda name: None)
         _copy(written, copies)
         written["html"].replace(folder / report)
-    data = f"{table.parent.name}/{table.stem}"
-    entry = {"data": data, "at": now.isoformat(), "report": report, **{name: found[name] for name in ("n", *FIGURES)}}
+    entry = {"data": f"{table.parent.name}/{table.stem}", "at": now.isoformat(), "report": report}
+    entry |= {name: found[name] for name in KEPT}
     _store(model, entry)
     return _read(entry)
 
@@ -101,18 +114,18 @@ def reports_folder(model: EmbeddingModel) -> Path:
     return settings.MODELS_ROOT / f"{model.checkpoint}-reports"
 
 
-def _measure(model: EmbeddingModel, table: Path, images: Path | None, out: dict[str, Path]) -> None:
-    """Progress and refusals reach the terminal as they are."""
+def _measure(model: EmbeddingModel, table: Path, options: Mapping[str, Path | str | int | None]) -> None:
+    """Progress, figures and refusals reach the terminal as they are."""
     command = [sys.executable, "-m", "ml", "evaluate", str(table), "--model", str(directory_of(model).absolute())]
-    command += [part for kind, path in out.items() for part in (f"--{kind}", str(path.absolute()))]
-    if images:
-        command += ["--images", str(images.absolute())]
+    for name, value in options.items():
+        if value is not None:
+            command += [f"--{name.replace('_', '-')}", str(value.absolute() if isinstance(value, Path) else value)]
     done = subprocess.run(command, cwd=settings.BASE_DIR, check=False)  # noqa: S603 - our own module
     if done.returncode:
         raise EvaluationFailed(f"{model.version} was not evaluated, for the reason above; its figures are unchanged.")
 
 
-def _copy(written: dict[str, Path], copies: dict[str, Path | None]) -> None:
+def _copy(written: Mapping[str, Path], copies: Mapping[str, Path | None]) -> None:
     for kind, path in copies.items():
         if path is None:
             continue
@@ -135,10 +148,11 @@ def _store(model: EmbeddingModel, entry: dict[str, Any]) -> None:
 
 
 def _read(entry: dict[str, Any]) -> Evaluation:
-    return Evaluation(
-        data=entry["data"],
-        at=datetime.fromisoformat(entry["at"]),
-        n=entry["n"],
-        figures={name: Figure(*map(entry[name].get, BOUNDS)) for name in FIGURES},
-        report=entry["report"],
-    )
+    macro = entry["macro"]
+    averages = [_average("classes", macro["classes"], macro)] if macro else []
+    averages.append(_average("photos", entry["n"], entry))
+    return Evaluation(entry["data"], datetime.fromisoformat(entry["at"]), averages, entry["report"])
+
+
+def _average(over: str, n: int, figures: dict[str, Any]) -> Average:
+    return Average(over, n, {name: Figure(*map(figures[name].get, BOUNDS)) for name in FIGURES})

@@ -41,9 +41,10 @@ def active_model() -> EmbeddingModel | None:
 
 
 def register(version: str, weights: str, *, size: int | None = None) -> EmbeddingModel:
-    """Export `weights` below MODELS_ROOT and add the candidate; an export that is there already is taken as it is.
+    """Export `weights` below MODELS_ROOT and add the candidate.
 
-    `weights` is a word `python -m ml export` knows, or the path of a weights file; `size` is the side of the pictures
+    `weights` is a word `python -m ml export` knows, whose export is taken as it is where there is one already, or the
+    path of a weights file; `size` is the side of the pictures
     in pixels where it shall differ from the weights' own.
     Raises:
         RegistryError: the weights are not allowed or cannot be had, or the version is no name or exists with others.
@@ -54,6 +55,8 @@ def register(version: str, weights: str, *, size: int | None = None) -> Embeddin
             f"'{version}' cannot name a model; choose 1 to 64 letters, digits, dots, hyphens or underscores."
         )
     directory = settings.MODELS_ROOT / version
+    if directory.exists() and weights != Path(weights).name:  # a file's bytes may not be those of that export
+        raise RegistryError(f"There is a model {version} already, and models are never replaced; choose another name.")
     if not directory.exists():
         export(directory, version, weights, size)
     try:

@@ -289,6 +289,6 @@ class TestReport:
     def test_is_linked_from_the_models_page_with_its_figures(self, evaluated, reader):
         page = text(reader.get(change(evaluated)))
         assert f'href="{report(evaluated)}"' in page
-        assert page.count("0.412 (0.400 to 0.430)") == 4
+        assert page.count("0.412 (0.400 to 0.430)") == 8
         assert "clothing/unseen" in page
         assert "manage.py models evaluate old CSV" in page

@@ -66,6 +66,23 @@ class TestRegister:
             models("register", "--weights", file)
         assert not EmbeddingModel.objects.exists()
 
+    def test_takes_a_weights_file_once_and_names_it_by_its_folder(self, tmp_path, settings, capsys):
+        from ml.resnet import Architecture, create
+        from ml.weights import write_weights
+
+        settings.MODELS_ROOT = tmp_path / "models"
+        file = tmp_path / "shoes" / "weights.safetensors"
+        file.parent.mkdir()
+        architecture = Architecture("resnet18", 8, size=32)
+        write_weights(file, create(architecture), architecture)
+        models("register", "--weights", file, "--activate")
+        model = registry.active_model()
+        assert (model.version, model.arch, model.dim) == ("shoes", "resnet18", 8)
+        assert (model.recipe["weights"], model.recipe["size"]) == ("weights.safetensors", 32)
+        assert "shoes is registered: resnet18, 8 dimensions." in capsys.readouterr().out
+        with pytest.raises(CommandError, match="There is a model shoes already"):
+            models("register", "--weights", file)
+
     @pytest.mark.parametrize("name", ["../elsewhere", "two words", ".hidden", "x" * 65])
     def test_refuses_a_name_that_is_no_directorys(self, name, tmp_path, settings):
         settings.MODELS_ROOT = tmp_path / "models"

@@ -45,11 +45,17 @@ class Command(BaseCommand):
         self._add_evaluate(actions.add_parser("evaluate", help="measure a model on labelled photos"))
 
     def _add_evaluate(self, parser: ArgumentParser) -> None:
-        parser.usage = "manage.py models evaluate [VERSION] CSV [--images DIR] [--json FILE] [--html FILE]"
+        parser.usage = "manage.py models evaluate [VERSION] CSV [--images DIR] [--group COLUMN] [--json FILE]"
         parser.add_argument(
             "names", nargs="+", metavar="[VERSION] CSV", help="the model (default: the active one); image,label"
         )
         parser.add_argument("--images", type=Path, metavar="DIR", help="where the pictures are (default: beside CSV)")
+        parser.add_argument(
+            "--group", metavar="COLUMN", help="photos with the same value here do not count for one another"
+        )
+        parser.add_argument(
+            "--at-least", type=int, metavar="N", help="photos a class needs to count in means over classes"
+        )
         parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure here as well")
         parser.add_argument("--html", type=Path, metavar="FILE", help="write the report with pictures here as well")
 
@@ -103,15 +109,17 @@ class Command(BaseCommand):
         registry.retire(find(name))
         self.stdout.write(f"{name} is retired: no photo is embedded by it any more.")
 
-    def _evaluate(self, *, names: list[str], images: Path | None, **copies: Any) -> None:
+    def _evaluate(self, *, names: list[str], **options: Any) -> None:
         if len(names) > 2:
             raise CommandError(f"Name one model and one CSV, not {' '.join(names)}.")
         model = find(names[0]) if len(names) == 2 else registry.active_model()
         if model is None:
             raise CommandError("No model is active: name one, as in `models evaluate VERSION CSV`.")
-        found = evaluate(model, Path(names[-1]), images, json=copies["json"], html=copies["html"])
-        figures = ", ".join(f"{label} {figure}" for label, figure in found.labelled)
-        self.stdout.write(f"{model.version} on {found.n:,} photos of {found.data}: {figures}.")
+        copies = {name: options[name] for name in ("json", "html")}
+        found = evaluate(
+            model, Path(names[-1]), copies, **{name: options[name] for name in ("images", "group", "at_least")}
+        )
+        self.stdout.write(f"{model.version} on {found.data}: mAP@R {found.headline}; `models list` shows it as well.")
 
 
 def find(version: str) -> EmbeddingModel:
