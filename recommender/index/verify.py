@@ -1,5 +1,7 @@
 """Compares the served index with the database: every file, every row, every column, every vector byte.
 
+Of the other models' lines only the files are checked.
+
 Read-only. A difference counts only if it is still there after catching up with the feed, so that a live site verifies
 clean while people edit. `repair` is a separate step fed by the findings.
 """
@@ -17,7 +19,7 @@ from listings.models import ListingImage
 from recommender import feed
 from recommender.models import Embedding, EmbeddingModel
 
-from . import rows, segment
+from . import line, rows, segment
 from .columns import DTYPES, Columns
 from .compaction import rebuild
 from .errors import IndexNotReady, SnapshotDamaged
@@ -43,17 +45,13 @@ class Difference:
 
 
 def verify() -> list[Difference]:
-    """Everything in which index and database differ; empty when they agree."""
+    """Everything in which index and database differ, and damaged files of other lines; empty when all is well."""
     index = Index(capacity=10**9)
     try:
         index.refresh()
     except (SnapshotDamaged, IndexNotReady) as exc:
         return [Difference("snapshot", None, None, str(exc)), *_queue_differences()]
-    files = list(_file_differences(index))
-    if files:  # a compaction may have replaced the snapshot while it was read
-        index.refresh()
-        files = list(_file_differences(index))
-    found = [*files, *_queue_differences()]
+    found = [*_checked_files(index), *_other_lines(index.state().model_id), *_queue_differences()]
     suspects = {difference.listing for difference in _row_differences(index.state())}
     for _ in range(TRIES):
         if not suspects:
@@ -80,6 +78,27 @@ def repair(differences: list[Difference]) -> str:
         Embedding.objects.filter(model=model, image_id__in=unusable).update(state="pending", vector=None)
         feed.append_vectors(listings, model.pk)
     return f"put {len(listings)} listings back into the feed"
+
+
+def _checked_files(index: Index) -> list[Difference]:
+    files = list(_file_differences(index))
+    if files:  # a compaction may have replaced the snapshot while it was read
+        index.refresh()
+        files = list(_file_differences(index))
+    return files
+
+
+def _other_lines(served: int) -> Iterator[Difference]:
+    """Files of the models that do not answer now; their rows are compared once they do."""
+    for model in line.live_models():
+        if model.pk != served and line.published(model.pk).exists():
+            index = Index(capacity=10**9, line=model.pk)
+            try:
+                index.refresh()
+            except (SnapshotDamaged, IndexNotReady) as exc:
+                yield Difference("snapshot", None, None, f"{model.version}: {exc}")
+            else:
+                yield from _checked_files(index)
 
 
 def _file_differences(index: Index) -> Iterator[Difference]:

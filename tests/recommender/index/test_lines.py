@@ -1,0 +1,248 @@
+"""Each live model has its own line of snapshots; what one line does costs the others nothing and loses them nothing."""
+
+import shutil
+
+import pytest
+from django.utils import timezone
+
+from listings.models import Listing, ListingImage
+from recommender import feed, registry
+from recommender.index import Where, build, compaction
+from recommender.index.compaction import compact, rebuild
+from recommender.index.merge_policy import LONG_FEED, advance_due
+from recommender.index.snapshot import segment_directory, snapshot_directory
+from recommender.index.verify import repair, verify
+from recommender.models import Embedding, IndexChange, IndexHead, IndexSnapshot
+from tests.recommender.embedding import make_model
+from tests.recommender.index import catalogue
+from tests.recommender.index.catalogue import embed_all
+
+
+@pytest.fixture
+def other(model):
+    """A second model, of another dimension, being backfilled."""
+    return make_model("backfilling", version="m2", dim=8)
+
+
+def line_of(model):
+    return list(IndexSnapshot.objects.filter(model=model, state="published").order_by("pk"))
+
+
+def tip_of(model):
+    return line_of(model)[-1]
+
+
+def age(seconds):
+    """Make every snapshot older."""
+    IndexSnapshot.objects.update(created_at=timezone.now() - timezone.timedelta(seconds=seconds))
+
+
+def store_all(rows, model):
+    """One vector for all of these rows, in one statement, and the feed rows of their listings."""
+    changed = set(rows.values_list("image__listing_id", flat=True))
+    rows.update(state="done", vector=catalogue.unit(1, model.dim).tobytes())
+    feed.append_vectors(changed, model.pk)
+
+
+def found(index):
+    index.refresh()
+    state = index.state()
+    query = catalogue.unit(0, state.dim).astype("float32")
+    return sorted(state.search(query, 10_000, Where(statuses=("active", "sold"))).listing.tolist())
+
+
+def test_backfilling_ten_thousand_photos_leaves_the_active_delta_empty_and_is_built_once(model, index, other):
+    """Hazard 5."""
+    listings = [catalogue.add_listing(model) for _ in range(100)]
+    photos = [ListingImage(listing=listing, sha256=f"{n:064}") for listing in listings for n in range(99)]
+    ListingImage.objects.bulk_create(photos, batch_size=1_000)
+    store_all(Embedding.objects.filter(model=model), model)
+    compact(force=True)
+    index.refresh()
+    state = index.state()
+    assert state.rows == 10_000
+    waiting = Embedding.objects.filter(model=other, vector=None).order_by("pk")
+    while ids := list(waiting.values_list("pk", flat=True)[:1_000]):  # a minute's micro-batches
+        store_all(Embedding.objects.filter(pk__in=ids), other)
+        index.refresh()
+        assert (len(index.state().delta), index.state().behind) == (0, 0)
+        compact()
+    assert index.state().base is state.base
+    assert [snapshot.rows for snapshot in line_of(other)] == [10_000]
+    assert len(tip_of(other).segments) == 1
+
+
+def test_a_first_snapshot_waits_until_nearly_every_photo_is_embedded(model, other):
+    catalogue.add_many(model, 40)
+    embed_all(other)
+    rows = Embedding.objects.filter(model=other).order_by("pk")
+    waiting = rows.filter(pk__in=list(rows.values_list("pk", flat=True)[:3]))
+    waiting.update(state="pending", vector=None)
+    compact(force=True)
+    assert line_of(other) == []
+    waiting.first().delete()  # one photo without a row, which waits as well
+    Embedding.objects.filter(pk=waiting.last().pk).update(state="done", vector=catalogue.unit(1, 8).tobytes())
+    compact(force=True)
+    assert tip_of(other).rows == 38
+    assert tip_of(other).recall == 1.0
+
+
+def test_a_line_is_kept_flushed_and_merged_like_the_active_one(model, other):
+    for start in range(0, 60, 10):
+        catalogue.add_many(model, 10, start=start)
+        embed_all(other)
+        compact(force=True)
+    assert [len(line_of(live)) for live in (model, other)] == [2, 2]
+    assert {tip_of(live).rows for live in (model, other)} == {60}
+    assert len(tip_of(other).segments) <= 4
+    assert IndexHead.objects.get().snapshot == tip_of(model)
+
+
+@pytest.mark.parametrize("fault", ["dimension", "lost"])
+def test_a_first_snapshot_that_is_not_what_the_database_holds_is_not_published(
+    model, other, fault, monkeypatch, caplog, index_root
+):
+    catalogue.add_many(model, 20)
+    embed_all(other)
+    if fault == "dimension":
+        odd = Embedding.objects.filter(model=other).first()
+        Embedding.objects.filter(pk=odd.pk).update(vector=catalogue.unit(1, 5).tobytes())
+    else:
+        pages = build.rows.read_all
+        monkeypatch.setattr(
+            build.rows, "read_all", lambda *of: ((c.take(c.image > c.image[0]), v[1:]) for c, v in pages(*of))
+        )
+    compact(force=True)
+    assert line_of(other) == []
+    assert "holds 19 photos of 8 dimensions, the database 20 with a vector" in caplog.text
+    named = {entry["name"] for entry in tip_of(model).segments}
+    assert {path.name for path in (index_root / "segments").iterdir()} == named
+
+
+def test_only_what_every_retained_snapshot_of_every_line_includes_is_pruned(model, index, other):
+    """Hazard 9."""
+    catalogue.add_many(model, 5)
+    embed_all(other)
+    compact(force=True)
+    behind = tip_of(other)
+    for price in range(1, 5):
+        Listing.objects.update(price=price)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(compaction.line, "live_models", lambda: [model])  # the other line stands still
+            compact(force=True)
+    assert feed.covers(behind.position, IndexHead.objects.get().horizon)
+    registry.activate(other)
+    assert len(found(index)) == 5
+    assert index.state().search(catalogue.unit(0, 8).astype("float32"), 5, Where()).price.tolist() == [4.0] * 5
+    assert feed.read(behind.position, other.pk).attributes == set(Listing.objects.values_list("pk", flat=True))
+
+
+def test_a_backfilling_model_without_a_snapshot_holds_no_feed_back(model, other):
+    catalogue.add_many(model, 5)
+    for price in range(1, 4):
+        Listing.objects.update(price=price)
+        compact(force=True)
+    assert line_of(other) == []
+    assert not IndexChange.objects.filter(model_id=model.pk).exists()
+
+
+def test_a_line_that_nothing_changes_moves_on_when_the_feed_grows_long(model, other, monkeypatch):
+    """Rows of a backfill concern the other lines not at all, yet these would keep them in the feed."""
+    catalogue.add_many(model, 5)
+    embed_all(other)
+    compact(force=True)
+    monkeypatch.setattr("recommender.index.merge_policy.LONG_FEED", 100)
+    for _ in range(3):
+        for row in Embedding.objects.filter(model=other).select_related("image"):
+            catalogue.store_vector(row.image, other, catalogue.unit(row.pk, 8))
+        feed.append_vectors(range(1000, 1200), other.pk)
+        age(121)
+        compact()
+    assert tip_of(model).rows == 5
+    assert feed.length() <= 420
+
+
+def test_when_a_quiet_snapshot_moves_on():
+    assert not advance_due(LONG_FEED - 1, 1e9)
+    assert not advance_due(LONG_FEED, 119)
+    assert advance_due(LONG_FEED, 120)
+    assert not advance_due(LONG_FEED, float("inf"))
+
+
+def test_a_model_activated_while_its_snapshot_was_built_takes_the_head_along(model, other, monkeypatch):
+    catalogue.add_many(model, 5)
+    embed_all(other)
+    compact(force=True)
+    Listing.objects.filter(pk=Listing.objects.first().pk).update(price=3)
+    publish = build.publish
+
+    def activate_first(held, snapshot, parent):
+        if snapshot.model_id == other.pk:
+            registry.activate(other)
+        return publish(held, snapshot, parent)
+
+    monkeypatch.setattr(build, "publish", activate_first)
+    assert compact(force=True).actions == ("flushed", "flushed")
+    assert IndexHead.objects.get().snapshot == tip_of(other)
+    assert len(line_of(other)) == 2
+
+
+def test_a_model_retired_while_its_snapshot_was_built_gets_none_and_leaves_no_file(
+    model, other, monkeypatch, index_root
+):
+    catalogue.add_many(model, 5)
+    embed_all(other)
+    publish = build.publish
+
+    def retire_first(held, snapshot, parent):
+        if snapshot.model_id == other.pk:
+            registry.retire(other)
+        return publish(held, snapshot, parent)
+
+    monkeypatch.setattr(build, "publish", retire_first)
+    assert compact(force=True).actions == ("superseded",)
+    assert not IndexSnapshot.objects.filter(model=other).exists()
+    assert len(list((index_root / "segments").iterdir())) == 1
+    assert len(list((index_root / "snapshots").iterdir())) == 1
+
+
+def test_a_damaged_snapshot_on_standby_is_built_again_from_rows(model, index, other):
+    catalogue.add_many(model, 5)
+    embed_all(other)
+    compact(force=True)
+    registry.activate(other)
+    shutil.rmtree(segment_directory(tip_of(model).segments[0]["name"]))
+    assert [difference.kind for difference in verify()] == ["snapshot"]
+    compact()
+    assert tip_of(model).rows == 5
+    assert IndexHead.objects.get().snapshot == tip_of(other)
+    registry.rollback()
+    assert len(found(index)) == 5
+    assert verify() == []
+
+
+def test_files_altered_in_another_line_are_named_and_mended(model, other):
+    catalogue.add_many(model, 5)
+    embed_all(other)
+    compact(force=True)
+    path = segment_directory(tip_of(other).segments[0]["name"]) / "price.npy"
+    path.write_bytes(path.read_bytes()[::-1])
+    differences = verify()
+    assert {difference.kind for difference in differences} == {"snapshot"}
+    assert str(path) in str(differences[0])
+    repair(differences)
+    assert verify() == []
+    assert {tip_of(live).rows for live in (model, other)} == {5}
+
+
+def test_a_new_history_begins_for_every_line(model, index, other):
+    catalogue.add_many(model, 5)
+    embed_all(other)
+    compact(force=True)
+    retired = [tip_of(model).directory, tip_of(other).directory]
+    rebuild(new_epoch=True)
+    assert [len(line_of(live)) for live in (model, other)] == [1, 1]
+    assert not any(snapshot_directory(name).exists() for name in retired)
+    registry.activate(other)
+    assert len(found(index)) == 5
+    assert verify() == []
