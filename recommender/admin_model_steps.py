@@ -74,6 +74,7 @@ def _no_way_back(model: EmbeddingModel, progress: Progress) -> list[str]:
 def _retirement(model: EmbeddingModel, progress: Progress) -> list[str]:
     return [
         f"No photo is embedded by {model.version} any more, so it cannot be rolled back to.",
+        "The vectors it made are deleted within the hour; its weights, figures and reports stay.",
         "To answer with it again it would have to embed every photo anew.",
     ]
 
@@ -109,7 +110,7 @@ STEPS = (
         "retire",
         "Retire",
         (State.CANDIDATE, State.BACKFILLING, State.STANDBY),
-        registry.retire,
+        registry.withdraw,
         _retirement,
         "Model {version} is retired.",
     ),

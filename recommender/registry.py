@@ -13,7 +13,7 @@ from .embedders import directory_of, export, is_untrained, load_embedder, load_o
 from .errors import ModelNotReady, RegistryError
 from .models import EmbeddingModel
 from .progress import Progress, progress
-from .switching import activate, backfill, previous_model, retire, rollback
+from .switching import activate, backfill, previous_model, retire, rollback, withdraw
 
 __all__ = [
     "ModelNotReady",
@@ -31,6 +31,7 @@ __all__ = [
     "register",
     "retire",
     "rollback",
+    "withdraw",
 ]
 
 VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # also a directory's name

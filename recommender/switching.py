@@ -74,19 +74,28 @@ def _flip(head: IndexHead, model: EmbeddingModel, *, patient: bool) -> None:
     IndexHead.objects.filter(pk=head.pk).update(snapshot=newest)
 
 
-def retire(model: EmbeddingModel) -> None:
-    """Stop embedding and indexing with a model; its queue rows, vectors and index files are deleted.
+@transaction.atomic
+def withdraw(model: EmbeddingModel) -> None:
+    """Stop embedding and indexing with a model; the next collection, within the hour, deletes what it made.
 
-    Its weights stay, so that it can be backfilled again. What a crash leaves is deleted by the next collection.
+    Its weights stay, so that it can be backfilled again.
     Raises:
         RegistryError: the model is the active one.
     """
-    with transaction.atomic():
-        IndexHead.objects.select_for_update().get(pk=1)
-        model = EmbeddingModel.objects.select_for_update().get(pk=model.pk)
-        if model.state == State.ACTIVE:
-            raise RegistryError(f"{model.version} is the active model; activate another one before it is retired.")
-        EmbeddingModel.objects.filter(pk=model.pk).update(state=State.RETIRED)
-        line.published(model.pk).update(state=IndexSnapshot.State.RETIRED)
+    IndexHead.objects.select_for_update().get(pk=1)
+    model = EmbeddingModel.objects.select_for_update().get(pk=model.pk)
+    if model.state == State.ACTIVE:
+        raise RegistryError(f"{model.version} is the active model; activate another one before it is retired.")
+    EmbeddingModel.objects.filter(pk=model.pk).update(state=State.RETIRED)
+    line.published(model.pk).update(state=IndexSnapshot.State.RETIRED)
+
+
+def retire(model: EmbeddingModel) -> None:
+    """Withdraw a model, and delete its queue rows, vectors and index files at once: minutes, where they are millions.
+
+    Raises:
+        RegistryError: the model is the active one.
+    """
+    withdraw(model)
     delete_rows_of_retired()
     collect()
