@@ -1,4 +1,4 @@
-"""The untrained model for tests: built once, kept under `var/`, shared by every process until its code changes."""
+"""Untrained models for tests: built once, kept under `var/`, shared by every process until their code changes."""
 
 import fcntl
 import hashlib
@@ -13,21 +13,30 @@ CACHE = ROOT / "var" / "test-cache"
 CODE = ("export", "preprocess", "recipe", "resnet", "runtime", "torchvision_compat", "weights")
 
 
-@cache
 def untrained_model_dir() -> Path:
     """A directory that `Embedder.load` accepts; about ten seconds the first time, then nothing."""
-    directory = CACHE / f"untrained-{_code_hash()}"
+    return _built("untrained")
+
+
+def small_model_dir(dim: int) -> Path:
+    """A model of this dimension that embeds a photo in milliseconds."""
+    return _built(f"small-{dim}", "--arch", "resnet18", "--size", "64", "--dim", str(dim))
+
+
+@cache
+def _built(name: str, *options: str) -> Path:
+    directory = CACHE / f"{name}-{_code_hash()}"
     if not (directory / "recipe.json").exists():
         CACHE.mkdir(parents=True, exist_ok=True)
         with (CACHE / "build.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not directory.exists():
-                _export(directory)
+                _export(directory, *options)
     return directory
 
 
-def _export(directory: Path) -> None:
-    command = [sys.executable, "-m", "ml", "export", "--weights", "untrained", "--out", str(directory)]
+def _export(directory: Path, *options: str) -> None:
+    command = [sys.executable, "-m", "ml", "export", "--weights", "untrained", "--out", str(directory), *options]
     subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
 
 
