@@ -11,7 +11,7 @@ from ml.evaluation.confusion import Confusion
 MOST_CLASSES = 40
 SIDE = 480  # px that the cells may take before they reach their smallest
 LONGEST = 20  # letters of a class name
-LETTER = 6.5  # px
+LETTER = 7  # px
 
 
 def heat_map(confusion: Confusion) -> str:

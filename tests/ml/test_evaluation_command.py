@@ -1,0 +1,92 @@
+"""`python -m ml evaluate` tells its figures, writes what was asked for, and refuses in one sentence."""
+
+import csv
+import json
+import shutil
+
+import pytest
+
+from ml.__main__ import main
+
+from .pictures import encode, scene
+
+KEYS = {"recall_at_1", "recall_at_5", "recall_at_10", "map_at_r"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _cache(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ML_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    """Four scenes, three recompressed copies of each; the copies of a scene are a class."""
+    folder = tmp_path_factory.mktemp("photos")
+    rows = [("image", "label", "item")]
+    for seed in range(4):
+        for quality in (30, 60, 90):
+            name = f"{seed}-{quality}.jpg"
+            (folder / name).write_bytes(encode(scene(seed), "JPEG", quality=quality))
+            rows.append((name, f"scene {seed}", f"{seed}"))
+    (folder / "torn.jpg").write_bytes(b"\xff\xd8\xff")
+    rows.append(("torn.jpg", "scene 0", "0"))
+    return write(folder / "photos.csv", rows)
+
+
+def write(path, rows):
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    return path
+
+
+def refusal(capsys, *arguments):
+    assert main(["evaluate", *map(str, arguments)]) == 1
+    return capsys.readouterr().err.strip()
+
+
+def test_figures_are_told_and_written(table, model_dir, tmp_path, capsys):
+    out = tmp_path / "found.json", tmp_path / "found.html"
+    arguments = [str(table), "--model", str(model_dir), "--at-least", "2", "--json", str(out[0]), "--html", str(out[1])]
+    assert main(["evaluate", *arguments]) == 0
+    found = json.loads(out[0].read_text())
+    assert (found["model"], found["n"]) == ("untrained", 12)
+    for name in KEYS:
+        assert set(found[name]) == {"mean", "low", "high"}
+        assert found[name]["low"] <= found[name]["mean"] <= found[name]["high"]
+    assert found["recall_at_1"]["mean"] == 1
+    assert found["macro"].keys() >= KEYS
+    assert found["floor"]["chance"]["map_at_r"]["mean"] < found["map_at_r"]["mean"]
+    told = capsys.readouterr().out
+    assert "Pictures that could not be read: 1." in told
+    assert "torn.jpg: " in told
+    assert "Mean over 12 queries (micro)" in told
+    assert out[1].read_text().startswith("<!doctype html>")
+
+
+def test_two_models_are_compared_with_queries_and_gallery_apart(table, model_dir, tmp_path, capsys):
+    copy = shutil.copytree(model_dir, tmp_path / "copy")
+    arguments = ["--queries", str(table), "--gallery", str(table), "--compare", str(model_dir), str(copy)]
+    assert main(["evaluate", *arguments]) == 0
+    assert "cannot be told apart on these pictures" in capsys.readouterr().out
+
+
+def test_options_that_do_not_go_together_are_refused_before_any_work(table, tmp_path, capsys):
+    assert "--queries CSV and --gallery CSV together" in refusal(capsys, "--gallery", table)
+    assert "Name one CSV" in refusal(capsys)
+    assert "Name one CSV" in refusal(capsys, table, "--queries", table, "--gallery", table)
+    assert "two different models" in refusal(capsys, table, "--compare", "starter", "starter")
+    assert "has no column 'sender'" in refusal(capsys, table, "--group", "sender")
+    nowhere = tmp_path / "none" / "found.json"
+    assert refusal(capsys, table, "--json", nowhere).endswith(f"there is no folder {nowhere.parent}.")
+
+
+def test_a_table_without_pictures_or_a_missing_model_is_refused(table, tmp_path, capsys):
+    empty = write(tmp_path / "empty.csv", [("image", "label")])
+    assert refusal(capsys, empty) == f"evaluate: {empty} lists no pictures."
+    assert str(tmp_path / "nothing") in refusal(capsys, table, "--model", tmp_path / "nothing")
+
+
+def test_when_every_copy_is_of_the_querys_own_item_nothing_is_left_to_find(table, model_dir, capsys):
+    assert "No picture has another of its class" in refusal(capsys, table, "--model", model_dir, "--group", "item")

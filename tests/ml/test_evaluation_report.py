@@ -1,0 +1,134 @@
+"""The page is one file that needs nothing else, is bounded, and takes no class name for markup."""
+
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ml.evaluation.comparison import compare
+from ml.evaluation.confusion import Confusion
+from ml.evaluation.evaluate import evaluate
+from ml.evaluation.report.heat_map import MOST_CLASSES, heat_map
+from ml.evaluation.report.page import page
+from ml.evaluation.report.strips import HITS, MISSES, NEIGHBOURS, hits, misses
+from ml.evaluation.report.thumbnails import thumbnail
+from ml.photo_set import PhotoSet
+
+from .drawn_classes import Brightness, MeanColour, drawn
+
+HOSTILE = '<img src=x onerror="alert(1)">&'
+VOID = {"meta", "img"}
+
+
+class Balanced(HTMLParser):
+    """Fails on markup that is not closed, and collects tags and what they point to."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.tags, self.links = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.links += [value for name, value in attrs if name in ("src", "href")]
+        assert not [name for name, _ in attrs if name.startswith("on")]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append(tag)
+
+
+def parsed(document):
+    parser = Balanced()
+    parser.feed(document)
+    parser.close()
+    assert not parser.open
+    return parser
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    found = drawn(tmp_path_factory.mktemp("drawn"))
+    labels = [HOSTILE if label == "red" else label for label in found.labels]
+    labels[-6:] = ["green"] * 6  # so that something is missed
+    return PhotoSet(found.images, tuple(labels))
+
+
+def test_the_page_is_whole_without_network_and_scripts(photos):
+    document = page(evaluate(photos, MeanColour()))
+    found = parsed(document)
+    assert "script" not in found.tags
+    assert found.links
+    assert all(link.startswith("data:image/jpeg;base64,") for link in found.links)
+    assert not re.search(r"https?://|@import|url\(", document)
+    assert 'name="viewport"' in document
+
+
+def test_class_names_are_text(photos):
+    document = page(evaluate(photos, MeanColour()))
+    assert HOSTILE not in document
+    assert document.count("&lt;img src=x onerror=&quot;alert(1)&quot;&gt;&amp;") > 3
+
+
+def test_the_page_shows_hits_misses_floors_and_the_verdict(photos):
+    result = compare(photos, {"colour": MeanColour(), "<brightness>": Brightness()})
+    document = page(result)
+    for text in ("Worst misses", "Hits", "histogram", "chance", "difference", "&lt;brightness&gt;", "mAP@R"):
+        assert text in document
+    assert result.sentence.replace("<", "&lt;").replace(">", "&gt;") in document
+    assert 'class="right"' in document
+    assert 'class="wrong"' in document
+
+
+def test_misses_have_a_wrong_first_result_and_hits_a_right_one_with_classes_in_turn(photos):
+    found = evaluate(photos, MeanColour())
+    right, wrong = hits(found), misses(found)
+    assert found.judged.hits[right, 0].all()
+    assert not found.judged.hits[wrong, 0].any()
+    assert len(set(found.judged.targets[right[:3]])) == 3
+    assert (np.diff(found.judged.map_at_r[right[:3]]) <= 0).all()
+
+
+def test_what_could_not_be_read_is_listed_and_a_lost_picture_leaves_a_gap(tmp_path):
+    photos = drawn(tmp_path, each=3)
+    (tmp_path / "torn.jpg").write_bytes(b"\xff\xd8")
+    found = evaluate(PhotoSet((*photos.images, tmp_path / "torn.jpg"), (*photos.labels, "red")), MeanColour())
+    photos.images[0].unlink()
+    document = page(found)
+    assert "torn.jpg" in document
+    assert "Pictures that could not be read: 1." in document
+    assert '<span class="lost" title="red-0.png"></span>' in document
+
+
+def test_a_thumbnail_of_the_busiest_picture_stays_small(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (600, 800, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "noise.png")
+    pictures = (HITS + MISSES) * (1 + NEIGHBOURS)
+    assert len(thumbnail(tmp_path / "noise.png")) * pictures < 4_000_000
+
+
+def test_the_heat_map_is_bounded_and_keeps_the_most_confused():
+    classes = [f"class {i}" for i in range(200)]
+    counts = np.eye(200, dtype=np.int64) * 9
+    counts[150, 3] = 1
+    picture = heat_map(Confusion(classes, counts))
+    assert picture.count("<rect") <= MOST_CLASSES**2 + 1
+    assert "class 150 → class 3: 1 of 10" in picture
+
+
+def test_two_hundred_classes_stay_within_five_megabytes(tmp_path):
+    rng, images, labels = np.random.default_rng(0), [], []
+    for i in range(200):
+        for j in range(2):
+            images.append(tmp_path / f"{i}-{j}.png")
+            Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).resize((112, 112)).save(images[-1])
+            labels.append(f"class {i}")
+    document = page(evaluate(PhotoSet(tuple(images), tuple(labels)), MeanColour()))
+    assert len(document.encode()) < 5_000_000
+    assert document.count("data:image") <= (HITS + MISSES) * (1 + NEIGHBOURS)
+    assert document.count('<td class="bar">') == 200
