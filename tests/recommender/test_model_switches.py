@@ -183,3 +183,24 @@ def first_hit(seed):
     response = api(make_user(staff=True)).post(SEARCH, {"image": photo}, format="multipart")
     best = max(response.json()["results"], key=lambda result: result["similarity"])
     return best["listing"]["id"]
+
+
+def test_a_process_that_cannot_load_the_new_model_goes_on_with_the_old_one_and_says_so(web, shop, settings, tmp_path):
+    old, new = shop
+    assert first_hit(3)  # this process searches with photos
+    embedders._loaded.pop((new.pk, new.sha256))
+    settings.MODELS_ROOT, there = tmp_path, settings.MODELS_ROOT
+    registry.activate(new)
+    wait_for(lambda: web.health()["problem"] is not None)
+    assert "recipe.json is missing" in web.health()["problem"]
+    upload = make_listing()
+    make_image(upload, 78)
+    settings.MODELS_ROOT = there
+    drain.embed_pending()
+    embedders._loaded.pop((new.pk, new.sha256))
+    assert web.state().model_version == old.version
+    wait_for(lambda: first_hit(78) == upload.pk)
+    web._retry_at = 0
+    wait_for(lambda: web.state().model_version == new.version)
+    assert web.health()["problem"] is None
+    assert embedders.is_loaded(new.pk)

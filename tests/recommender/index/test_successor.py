@@ -1,0 +1,118 @@
+"""The state of another model is opened beside the one that answers, and takes its place only when it is whole."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from recommender import embedders, registry
+from recommender.index import Where, opening
+from recommender.index.compaction import compact
+from tests.recommender.embedding import make_model
+from tests.recommender.index import catalogue
+
+
+@pytest.fixture
+def other(model):
+    """A second model, of another dimension, ready to be activated."""
+    other = make_model("backfilling", version="m2", dim=8)
+    catalogue.add_many(model, 10)
+    catalogue.embed_all(other)
+    compact(force=True)
+    return other
+
+
+@pytest.fixture
+def web(index, other, settings):
+    """An index that is refreshed on a thread."""
+    settings.INDEX_REFRESH_MS = 10
+    index.start()
+    wait_for(lambda: index._state is not None)
+    yield index
+    index.stop()
+
+
+@pytest.fixture
+def gate(monkeypatch):
+    """A head's snapshot that was opened is not handed over until this is set."""
+    gate, real = threading.Event(), opening.open_head
+
+    def waiting(*args, **options):
+        opened = real(*args, **options)
+        gate.wait(10)
+        return opened
+
+    monkeypatch.setattr(opening, "open_head", waiting)
+    yield gate
+    gate.set()
+
+
+def wait_for(condition, seconds=5):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not true within {seconds} s"
+        time.sleep(0.005)
+
+
+def found(state):
+    query = catalogue.unit(0, state.dim).astype(np.float32)
+    return set(state.search(query, 100, Where()).listing.tolist())
+
+
+def test_the_old_model_answers_and_follows_the_feed_until_the_new_one_is_open(model, other, web, gate):
+    registry.activate(other)
+    wait_for(lambda: web._successor is not None)
+    late = catalogue.add_listing(model)
+    catalogue.embed_all(other)
+    wait_for(lambda: late.pk in found(web.state()))
+    assert web.state().model_id == model.pk
+    assert web.health()["problem"] is None
+    gate.set()
+    wait_for(lambda: web.state().model_id == other.pk)
+    assert len(found(web.state())) == 11
+
+
+def test_a_head_that_goes_back_before_the_successor_is_open_changes_nothing(model, other, web, gate):
+    registry.activate(other)
+    wait_for(lambda: web._successor is not None)
+    opened = web._successor
+    registry.rollback()
+    wait_for(lambda: web._successor is None)
+    gate.set()
+    assert opened.result().base.model_id == other.pk
+    catalogue.add_listing(model)
+    wait_for(lambda: len(found(web.state())) == 11)
+    assert web.state().model_id == model.pk
+
+
+def test_a_successor_of_a_head_that_moved_on_meanwhile_is_not_taken(model, other, web, gate):
+    """There and back, and the first model has a new snapshot: the second must not answer for a moment."""
+    registry.activate(other)
+    wait_for(lambda: web._successor is not None)
+    web.refresh, refresh = lambda: None, web.refresh  # the refresher sees the head only after all of it
+    with web._lock:
+        registry.rollback()
+    catalogue.add_listing(model)
+    snapshot = compact(force=True).snapshot
+    gate.set()
+    assert web._successor.result().base.model_id == other.pk
+    web.refresh = refresh
+    seen = set()
+    wait_for(lambda: seen.add(web.state().model_id) or web.state().snapshot_id == snapshot)
+    assert seen == {model.pk}
+
+
+def test_a_process_that_never_searched_with_a_photo_loads_no_model_for_a_flip(model, other, web):
+    embedders._loaded.clear()
+    registry.activate(other)
+    wait_for(lambda: web.state().model_id == other.pk)
+    assert not embedders._loaded
+
+
+def test_a_command_without_a_refresher_follows_the_flip_at_once(model, other, index):
+    index.refresh()
+    assert index.state().model_id == model.pk
+    registry.activate(other)
+    index.refresh()
+    assert index.state().model_id == other.pk
