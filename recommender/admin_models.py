@@ -20,7 +20,7 @@ from .admin_model_steps import BY_NAME, Step, offered
 from .admin_reading import ReadOnlyAdmin
 from .evaluation import REPORT_NAME, Evaluation, evaluations, reports_folder
 from .models import Embedding, EmbeddingModel
-from .registry import RegistryError
+from .registry import Progress, RegistryError
 
 NOTHING = "-"
 PK = r"(?P<pk>[0-9]{1,18})"  # digits that every 64-bit column holds
@@ -31,8 +31,7 @@ REPORT_POLICY = "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-i
 class EmbeddingModelAdmin(ReadOnlyAdmin):
     """A model is changed by steps alone, each asked for on a page of its own."""
 
-    list_display = ("version", "state", "network", "embedded", "measured", "report", "activated_at", "failures")
-    list_filter = ("state",)
+    list_display = ("version", "state", "network", "embedded", "measured", "report", "activated_at")
     ordering = ("-pk",)
     fields = ("version", "state", "network", "weights", "checkpoint", "sha256", "created_at", "activated_at", "recipe")
     readonly_fields = ("network", "weights")
@@ -65,13 +64,8 @@ class EmbeddingModelAdmin(ReadOnlyAdmin):
     def embedded(self, model: Any) -> str | SafeString:
         if model.photos is None:
             return NOTHING
-        return format_html(
-            '<progress class="backfill" value="{}" max="{}"></progress> {} of {}',
-            model.embedded_photos,
-            max(model.photos, 1),
-            f"{model.embedded_photos:,}",
-            f"{model.photos:,}",
-        )
+        share = f"{model.embedded_photos:,} of {model.photos:,}"
+        return format_html("{}<br>{}", bar(model.embedded_photos, model.photos), share)
 
     @admin.display(description="mAP@R")
     def measured(self, model: EmbeddingModel) -> str | SafeString:
@@ -87,22 +81,29 @@ class EmbeddingModelAdmin(ReadOnlyAdmin):
             return NOTHING
         return format_html('<a href="{}">Show</a>', report_address(model, known[0]))
 
-    @admin.display(description="photos that failed")
-    def failures(self, model: EmbeddingModel) -> SafeString:
-        address = reverse("admin:recommender_embedding_changelist")
-        return format_html('<a href="{}?model__id__exact={}&state__exact=failed">Show</a>', address, model.pk)
-
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         model = self.get_object(request, object_id)
-        if model is not None:
-            known = [(evaluation, report_address(model, evaluation)) for evaluation in evaluations(model)]
-            steps = offered(model) if may_step(request) else []
-            alive = model.state in EmbeddingModel.LIVE
-            progress = registry.progress(model) if alive else None
-            extra_context = {"evaluations": known, "steps": steps, "progress": progress, **(extra_context or {})}
-        return super().change_view(request, object_id, form_url, extra_context)
+        facts = self._facts(request, model) if model else {}
+        return super().change_view(request, object_id, form_url, {**facts, **(extra_context or {})})
+
+    def _facts(self, request: HttpRequest, model: EmbeddingModel) -> dict[str, Any]:
+        """What the page shows besides the row."""
+        facts: dict[str, Any] = {
+            "evaluations": [(evaluation, report_address(model, evaluation)) for evaluation in evaluations(model)],
+            "steps": offered(model) if may_step(request) else [],
+        }
+        if model.state not in EmbeddingModel.LIVE:
+            return facts
+        progress, embeddings = registry.progress(model), reverse("admin:recommender_embedding_changelist")
+        return facts | {
+            "progress": progress,
+            "bar": bar(progress.done, progress.photos),
+            "counts": counts_in_words(progress),
+            "blockers": () if model.state == EmbeddingModel.State.ACTIVE else progress.blockers,
+            "failures": f"{embeddings}?model__id__exact={model.pk}&state__exact=failed",
+        }
 
     def step_view(self, request: HttpRequest, pk: str, name: str) -> HttpResponse:
         """Say what a step does and what stands in its way; do it when that was confirmed."""
@@ -155,6 +156,18 @@ def may_step(request: HttpRequest) -> bool:
 
 def report_address(model: EmbeddingModel, evaluation: Evaluation) -> str:
     return reverse("admin:recommender_embeddingmodel_report", args=[model.pk, evaluation.report])
+
+
+def bar(done: int, total: int) -> SafeString:
+    return format_html('<progress value="{}" max="{}" aria-label="embedded"></progress>', done, max(total, 1))
+
+
+def counts_in_words(progress: Progress) -> str:
+    indexed = "no index yet" if progress.snapshot_rows is None else f"{progress.snapshot_rows:,} in its newest index"
+    return (
+        f"{progress.done:,} of {progress.photos:,} embedded, {progress.waiting:,} waiting, "
+        f"{progress.failed:,} given up, {progress.rejected:,} rejected; {indexed}"
+    )
 
 
 def add_counts(models: Iterable[Any]) -> None:

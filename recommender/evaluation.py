@@ -62,6 +62,10 @@ class Average:
     figures: dict[str, Figure]
 
     @property
+    def basis(self) -> str:
+        return f"{self.n:,} {self.over}"
+
+    @property
     def labelled(self) -> list[tuple[str, Figure]]:
         return [(label, self.figures[name]) for name, label in FIGURES.items()]
 

@@ -216,8 +216,8 @@ class TestList:
         embedded_by(old)
         page = text(reader.get(LIST))
         assert page.count("<progress") == 2
-        assert '<progress class="backfill" value="4" max="4"></progress> 4 of 4' in page
-        assert '<progress class="backfill" value="0" max="4"></progress> 0 of 4' in page
+        assert '<progress value="4" max="4" aria-label="embedded"></progress><br>4 of 4' in page
+        assert '<progress value="0" max="4" aria-label="embedded"></progress><br>0 of 4' in page
         assert "0.412 (0.400 to 0.430)" in page
         assert f'href="{report(old)}"' in page
 
@@ -247,6 +247,24 @@ class TestList:
         one = Embedding.objects.filter(model=old).first()
         Embedding.objects.filter(image=one.image_id).update(state="rejected", vector=None)
         assert text(reader.get(LIST)).count("3 of 3") == 2
+
+
+class TestPage:
+    def test_counts_photos_and_leads_to_those_that_failed(self, reader):
+        make_model(version="old")
+        new = make_model("backfilling", version="new")
+        bulk_photos(4)
+        Embedding.objects.filter(pk=Embedding.objects.filter(model=new).first().pk).update(state="done", vector=b"\0\0")
+        page = text(reader.get(change(new)))
+        assert "1 of 4 embedded, 3 waiting, 0 given up, 0 rejected; no index yet" in page
+        assert "3 of 4 photos are not embedded by new yet" in page
+        assert f"?model__id__exact={new.pk}&amp;state__exact=failed" in page
+
+    def test_of_the_active_model_complains_of_nothing(self, reader):
+        model = make_model(version="old")
+        page = text(reader.get(change(model)))
+        assert "0 of 0 embedded" in page
+        assert "active already" not in page
 
 
 class TestReport:
