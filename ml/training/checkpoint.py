@@ -14,10 +14,12 @@ from torch import Tensor
 
 from ml.recipe import ModelFilesError
 
-CHECKPOINT = "checkpoint.pt"
+from .files import CHECKPOINT
+
 KEYS = {"plan", "classes", "epoch", "epochs", "best", "network", "loss", "average", "optimiser"}
 DAMAGE = (  # what torch.load raises on files that are no checkpoints, or parts of one
     pickle.UnpicklingError,
+    OSError,
     RuntimeError,
     EOFError,
     ValueError,

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from ml.whole_file import whole_file
 
-HISTORY = "history.jsonl"
+from .files import HISTORY
+
 SPOKEN = {"recall_at_1": "R@1", "map_at_r": "mAP@R"}
 
 

@@ -12,12 +12,14 @@ from ml.photo_set import PhotoSet, read_photo_set
 from ml.recipe import file_sha256
 from ml.resnet import Architecture
 
+from .files import CACHE
 from .loop import Run, TrainingError
 from .outcome import claim, weights_of, write_outcome
-from .photo_pixels import decoded
+from .photo_pixels import Photos, decoded
 from .plan import RECIPES, Plan
 from .split import split
 from .starting import Starting, starting_network
+from .validation import can_be_judged
 
 VALIDATION_SHARE = 0.1
 SEEN = 1.5  # the shorter side of decoded pictures, as a multiple of the network's: crops are not enlarged much
@@ -41,7 +43,7 @@ def train(options: Namespace) -> None:
     run = _run(folder, plan, starting, pictures, judged)
     _until_over(run)
     path = write_outcome(run, starting.architecture, _name(options.weights))
-    shutil.rmtree(folder / "cache", ignore_errors=True)
+    shutil.rmtree(folder / CACHE, ignore_errors=True)
     print(f"{path}: the network of {run.epochs[run.best['epoch']]}")
 
 
@@ -106,16 +108,23 @@ def _introduction(options: Namespace, starting: Starting, photos: PhotoSet, judg
 
 
 def _run(folder: Path, plan: Plan, starting: Starting, photos: PhotoSet, judged: PhotoSet | None) -> Run:
-    side, cache = round(SEEN * starting.architecture.size), folder / "cache"
+    side, cache = round(SEEN * starting.architecture.size), folder / CACHE
     return Run(
         folder,
         plan,
         starting.network,
         starting.architecture.dim,
         decoded(photos, side, cache),
-        None if judged is None else decoded(judged, side, cache),
+        None if judged is None else _with_something_to_find(decoded(judged, side, cache)),
         start=starting.trained if plan.l2_sp or plan.keep else None,
     )
+
+
+def _with_something_to_find(photos: Photos) -> Photos:
+    if photos.groups is None or can_be_judged(photos):
+        return photos
+    print("The validation pictures of a class are all of one group, so pictures of one group may find each other.")
+    return dataclasses.replace(photos, groups=None)
 
 
 def _until_over(run: Run) -> None:

@@ -22,6 +22,7 @@ from ml.recipe import IMAGENET_MEAN, IMAGENET_STD, ModelFilesError
 
 from . import checkpoint, history
 from .batches import Batches, balanced_order
+from .files import CHECKPOINT
 from .forgetting import interpolated, pull_back
 from .history import Epoch
 from .loss import accuracy, loss_for
@@ -206,7 +207,8 @@ class Run:
                 self.average.load_state_dict(state["average"])
             self.epochs = [Epoch(**fields) for fields in state["epochs"]]
         except (RuntimeError, ValueError, TypeError, LookupError) as exc:
-            raise ModelFilesError(f"{self.folder / checkpoint.CHECKPOINT} does not fit this run: {exc}.") from exc
+            reason = " ".join(str(exc).split())
+            raise ModelFilesError(f"{self.folder / CHECKPOINT} does not fit this run: {reason}") from exc
         self.best = state["best"]
 
     def _refuse_another_run(self, state: dict[str, Any]) -> None:

@@ -11,10 +11,8 @@ from ml.resnet import Architecture
 from ml.weights import write_weights
 from ml.whole_file import whole_file
 
-from .checkpoint import CHECKPOINT
+from .files import CHECKPOINT, PLAN
 from .loop import Run, TrainingError
-
-PLAN = "plan.json"
 
 
 def claim(folder: Path, asked: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import shutil
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -20,11 +21,11 @@ from torch.utils.tensorboard.summary import hparams
 from ml.evaluation.confusion import confusion
 
 from .extraction import extract
+from .files import TENSORBOARD
 from .loop import Run
 from .sheets import confusion_picture, neighbour_sheet, thumbnails
-from .validation import Judgement, judgement
+from .validation import Judgement, can_be_judged, judgement
 
-FOLDER = "tensorboard"
 SAMPLE = 256  # training pictures shown where there are no validation pictures
 PROJECTED, COMPONENTS, SPRITE = 1000, 64, 40  # pictures, dimensions and pixels of the embedding projector
 QUALITY = 80  # of photos in event files, which hold a sheet for every epoch that was the best so far
@@ -35,7 +36,7 @@ class Board:
 
     def __init__(self, run: Run) -> None:
         """`run` has taken up its checkpoint: what an earlier process wrote of later epochs is crossed out."""
-        self.folder = run.folder / FOLDER
+        self.folder = run.folder / TENSORBOARD
         self._writer = SummaryWriter(str(self.folder), purge_step=len(run.epochs))
 
     def __enter__(self) -> Self:
@@ -59,15 +60,13 @@ class Board:
         self._writer.flush()
 
     def _add_sheets(self, run: Run, step: int) -> None:
-        judged = run.judgement or self._judged_sample(run)
+        judged = run.judgement or _judged_sample(run)
+        if judged is None:
+            return
         where = "validation" if run.validation is not None else "training"
         table = confusion(judged.judged, judged.photos.targets, judged.photos.classes)
         self._add_picture(f"neighbours/{where}", neighbour_sheet(judged), step, "JPEG")
         self._add_picture(f"confusion/{where}", confusion_picture(table), step, "PNG")
-
-    def _judged_sample(self, run: Run) -> Judgement:
-        photos = run.photos.sample(SAMPLE, run.plan.seed)
-        return judgement(run.result, photos, run.epochs[-1].size, run.device)
 
     def _add_picture(self, tag: str, picture: Image.Image, step: int, form: str) -> None:
         encoded = io.BytesIO()
@@ -106,6 +105,12 @@ class Board:
             label_img=torch.from_numpy(sprites).permute(0, 3, 1, 2).float() / 255,
             tag="pictures",
         )
+
+
+def _judged_sample(run: Run) -> Judgement | None:
+    """Training pictures among each other, of whatever groups; None if there are no two of a class."""
+    photos = replace(run.photos.sample(SAMPLE, run.plan.seed), groups=None)
+    return judgement(run.result, photos, run.epochs[-1].size, run.device) if can_be_judged(photos) else None
 
 
 def principal(vectors: npt.NDArray[np.float32], most: int) -> npt.NDArray[np.float64]:

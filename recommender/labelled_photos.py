@@ -1,0 +1,53 @@
+"""The photos on sale with their categories, as `python -m ml train` reads them."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from pathlib import Path
+
+from listings.models import Category, ListingImage
+
+MANY_SELLERS = 10  # from here on a tenth of them can be set aside
+COLUMNS = ("image", "label", "group")
+
+Row = tuple[str, str, str]
+
+
+def labelled_photos(labels: str = "path") -> list[Row]:
+    """Photos of active listings that have a category: file below MEDIA_ROOT, category, and whose pictures it is among.
+
+    `labels` is "path" (each category is a class) or "root" (each department). Photos of one seller belong together,
+    as people photograph all they sell before the same wall; where few people sell, those of one listing do.
+    """
+    photos = (
+        ListingImage.objects.filter(state=ListingImage.State.READY, listing__status="active")
+        .exclude(clean_file="")
+        .exclude(listing__category=None)
+        .order_by("id")
+        .values_list("clean_file", "listing__category__path", "listing__seller_id", "listing_id")
+    )
+    found = list(photos.iterator())
+    by_seller = len({seller for _, _, seller, _ in found}) >= MANY_SELLERS
+    return [
+        (
+            file,
+            Category(path=path).root if labels == "root" else path,
+            f"seller {seller}" if by_seller else f"listing {listing}",
+        )
+        for file, path, seller, listing in found
+    ]
+
+
+def trainable_classes(rows: list[Row]) -> int:
+    """How many classes have at least two photos."""
+    return sum(photos >= 2 for photos in Counter(label for _, label, _ in rows).values())
+
+
+def write_table(path: Path, rows: list[Row]) -> None:
+    """Write `image,label,group`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(COLUMNS)
+        table.writerows(rows)

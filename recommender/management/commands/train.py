@@ -1,0 +1,68 @@
+"""Training needs torch, which this process never loads: `python -m ml train` runs beside it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from ml.commands.training_options import add_training_options, training_arguments
+from ml.recipe import WEIGHTS
+from ml.training.files import CHECKPOINT
+from recommender.labelled_photos import labelled_photos, trainable_classes, write_table
+
+TABLE = "photos.csv"
+
+
+class Command(BaseCommand):
+    help = "Train a network on the photos of active listings and their categories; the same command goes on."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--labels",
+            choices=("path", "root"),
+            default="path",
+            help="path: each category is a class; root: each department (default: %(default)s)",
+        )
+        add_training_options(parser)
+
+    def handle(self, *args: Any, out: str, labels: str, **options: Any) -> None:
+        folder = Path(out).resolve()
+        if (folder / CHECKPOINT).exists():
+            self.stdout.write(f"Going on with the photos of the first start, {folder / TABLE}.")
+        else:
+            self._export(folder / TABLE, labels)
+        self._train(folder, options)
+        self.stdout.write(f"Next: manage.py models register --weights {folder / WEIGHTS} --version NAME")
+
+    def _export(self, table: Path, labels: str) -> None:
+        rows = labelled_photos(labels)
+        classes = trainable_classes(rows)
+        if classes < 2:
+            raise CommandError(
+                "Training needs photos of active listings in at least two categories, two photos each; "
+                f"there are {classes} such categories."
+            )
+        try:
+            write_table(table, rows)
+        except OSError as exc:
+            raise CommandError(f"{table} cannot be written: {exc.strerror}.") from exc
+        self.stdout.write(f"{table}: {len(rows):,} photos, {classes} categories with two or more.")
+
+    def _train(self, folder: Path, options: dict[str, Any]) -> None:
+        self.stdout.flush()
+        command = [sys.executable, "-m", "ml", "train", str(folder / TABLE), "--images", str(settings.MEDIA_ROOT)]
+        weights = Path(options["weights"])
+        chosen = options | {"out": folder, "weights": weights.resolve() if weights.is_file() else options["weights"]}
+        training = subprocess.Popen([*command, *training_arguments(chosen)], cwd=settings.BASE_DIR)  # noqa: S603
+        try:
+            status = training.wait()
+        except KeyboardInterrupt:
+            status = training.wait()  # it was told to stop by the same keys
+        if status:
+            raise CommandError(f"The training stopped with status {status}.", returncode=max(1, status))
