@@ -18,6 +18,7 @@ Figures = npt.NDArray[np.float64]
 RESAMPLES = 1000
 LEVEL = 0.95
 SEED = 0
+CELLS = 1 << 20  # draws held at a time
 
 
 @dataclass(frozen=True)
@@ -32,38 +33,22 @@ class Interval:
         return f"{self.mean:.3f} ({self.low:.3f} to {self.high:.3f})"
 
 
-def resampled(figures: Figures, *, resamples: int = RESAMPLES, seed: int = SEED) -> Figures:
-    """float64[resamples, M]: means of float64[Q, M] over queries drawn with replacement."""
-    rng = np.random.default_rng(seed)
+def resampled(figures: Figures, rng: np.random.Generator, *, resamples: int = RESAMPLES) -> Figures:
+    """float64[resamples, M]: means of float64[Q, M] over Q queries drawn with replacement."""
+    size = len(figures)
+    at_once = max(1, CELLS // size)
     means = np.empty((resamples, figures.shape[1]))
-    for i in range(resamples):
-        drawn = np.bincount(rng.integers(len(figures), size=len(figures)), minlength=len(figures))
-        means[i] = drawn @ figures / len(figures)
+    for start in range(0, resamples, at_once):
+        count = min(at_once, resamples - start)
+        drawn = rng.integers(size, size=(count, size)) + size * np.arange(count)[:, None]
+        times = np.bincount(drawn.ravel(), minlength=count * size).reshape(count, size)
+        means[start : start + count] = times @ figures / size
     return means
 
 
-def resampled_in_strata(
-    figures: Figures, sizes: npt.NDArray[np.int64], *, resamples: int = RESAMPLES, seed: int = SEED
-) -> Figures:
-    """float64[resamples, S, M]: the mean of each stratum over as many of its own queries, drawn with replacement.
-
-    Args:
-        figures: float64[Q, M], stratum after stratum.
-        sizes: int64[S], queries in each stratum, at least 1; their sum is Q.
-    """
-    rng = np.random.default_rng(seed)
-    starts = np.cumsum(sizes) - sizes
-    first, size = np.repeat(starts, sizes), np.repeat(sizes, sizes)
-    means = np.empty((resamples, len(sizes), figures.shape[1]))
-    for i in range(resamples):
-        picked = first + np.floor(rng.random(len(figures)) * size).astype(np.int64)
-        drawn = np.bincount(picked, minlength=len(figures))
-        means[i] = np.add.reduceat(drawn[:, None] * figures, starts, axis=0) / sizes[:, None]
-    return means
-
-
-def intervals(figures: Figures, resamples: Figures) -> list[Interval]:
+def intervals(means: Figures, resamples: Figures) -> tuple[Interval, ...]:
     """One interval for each of M figures: float64[M] as measured, float64[resamples, M] as resampled."""
     tail = (1 - LEVEL) / 2
     low, high = np.quantile(resamples, [tail, 1 - tail], axis=0)
-    return [Interval(float(m), float(a), float(b)) for m, a, b in zip(figures, low, high, strict=True)]
+    low, high = np.minimum(low, means), np.maximum(high, means)  # rounding must not put a constant outside its own
+    return tuple(Interval(*map(float, row)) for row in zip(means, low, high, strict=True))

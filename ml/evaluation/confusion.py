@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,41 +11,37 @@ import numpy.typing as npt
 
 from .metrics import Judged
 
-Ints = npt.NDArray[np.int64]
-
 
 @dataclass(frozen=True)
 class Confusion:
-    """`counts[i, j]`: int64[C, C], queries of class i whose first result is of class j."""
+    """How many queries of a class found which class first: `counts[class, class of the first result]`."""
 
-    classes: list[str]
-    counts: Ints
+    counts: Counter[tuple[str, str]]
 
     def as_dict(self) -> dict[str, dict[str, int]]:
         """`{class: {class of the first result: queries}}`, without zeros."""
-        return {
-            name: {self.classes[j]: int(row[j]) for j in np.flatnonzero(row)}
-            for name, row in zip(self.classes, self.counts, strict=True)
-            if row.any()
-        }
+        nested: dict[str, dict[str, int]] = defaultdict(dict)
+        for (name, found), count in sorted(self.counts.items()):
+            nested[name][found] = count
+        return dict(nested)
 
     def mistakes(self, most: int) -> list[tuple[str, str, int]]:
         """The most frequent confusions: class, what it is taken for, how often."""
-        wrong = self.counts - np.diag(np.diag(self.counts))
-        order = np.argsort(-wrong.ravel(), kind="stable")[:most]
-        pairs = [divmod(int(cell), len(self.classes)) for cell in order if wrong.ravel()[cell]]
-        return [(self.classes[i], self.classes[j], int(wrong[i, j])) for i, j in pairs]
+        wrong = [(name, found, count) for (name, found), count in self.counts.items() if name != found]
+        return sorted(wrong, key=lambda mistake: (-mistake[2], *mistake[:2]))[:most]
 
-    def most_confused(self, most: int) -> Confusion:
-        """The part among the classes with the most mistakes made from or towards them, in their old order."""
-        wrong = self.counts - np.diag(np.diag(self.counts))
-        keep = np.sort(np.argsort(-(wrong.sum(axis=0) + wrong.sum(axis=1)), kind="stable")[:most])
-        return Confusion([self.classes[i] for i in keep], self.counts[np.ix_(keep, keep)])
+    def most_confused(self, most: int) -> list[str]:
+        """The classes with the most mistakes made from or towards them, sorted by name."""
+        mistakes = Counter({name: 0 for pair in self.counts for name in pair})
+        for (name, found), count in self.counts.items():
+            if name != found:
+                mistakes[name] += count
+                mistakes[found] += count
+        return sorted(sorted(mistakes, key=lambda name: (-mistakes[name], name))[:most])
 
 
-def confusion(judged: Judged, gallery_targets: Ints, classes: Sequence[str]) -> Confusion:
+def confusion(judged: Judged, gallery_targets: npt.NDArray[np.int64], classes: Sequence[str]) -> Confusion:
     """Count the first results of queries that had something to find."""
     counted = judged.relevant > 0
-    first = gallery_targets[judged.found[counted, 0]]
-    cells = np.bincount(judged.targets[counted] * len(classes) + first, minlength=len(classes) ** 2)
-    return Confusion(list(classes), cells.reshape(len(classes), len(classes)))
+    asked, found = judged.targets[counted].tolist(), gallery_targets[judged.found[counted, 0]].tolist()
+    return Confusion(Counter((classes[i], classes[j]) for i, j in zip(asked, found, strict=True)))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .bootstrap import Interval, intervals, resampled, resampled_in_strata
+from .bootstrap import RESAMPLES, SEED, Interval, intervals, resampled
 from .figures import NAMES
 
 Figures = npt.NDArray[np.float64]
@@ -62,24 +62,16 @@ def summarise(figures: Figures, targets: npt.NDArray[np.int64], classes: Sequenc
     known = ~np.isnan(figures).any(axis=1)
     if not known.any():
         raise ValueError("No query has anything to find.")
-    order = np.argsort(targets[known], kind="stable")
-    figures, targets = figures[known][order], targets[known][order]
-    present, sizes = np.unique(targets, return_counts=True)
-    means = np.add.reduceat(figures, np.cumsum(sizes) - sizes, axis=0) / sizes[:, None]
-    strata = resampled_in_strata(figures, sizes)
-    large = sizes >= at_least
-    return Summary(
-        Means(len(figures), tuple(intervals(figures.mean(axis=0), resampled(figures)))),
-        _macro(means[large], strata[:, large]),
-        {
-            classes[name]: Means(int(sizes[i]), tuple(intervals(means[i], strata[:, i])))
-            for i, name in enumerate(present)
-        },
-        at_least,
-    )
-
-
-def _macro(means: Figures, strata: Figures) -> Means | None:
-    if not len(means):
-        return None
-    return Means(len(means), tuple(intervals(means.mean(axis=0), strata.mean(axis=1))))
+    figures, targets = figures[known], targets[known]
+    rng = np.random.default_rng(SEED)
+    micro = Means(len(figures), intervals(figures.mean(axis=0), resampled(figures, rng)))
+    per_class: dict[str, Means] = {}
+    total, drawn_total, large = np.zeros(len(NAMES)), np.zeros((RESAMPLES, len(NAMES))), 0
+    for target in np.unique(targets).tolist():
+        own = figures[targets == target]
+        mean, drawn = own.mean(axis=0), resampled(own, rng)
+        per_class[classes[target]] = Means(len(own), intervals(mean, drawn))
+        if len(own) >= at_least:
+            total, drawn_total, large = total + mean, drawn_total + drawn, large + 1
+    macro = Means(large, intervals(total / large, drawn_total / large)) if large else None
+    return Summary(micro, macro, per_class, at_least)

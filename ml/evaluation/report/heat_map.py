@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from html import escape
-
-import numpy as np
 
 from ml.evaluation.confusion import Confusion
 
@@ -16,30 +15,33 @@ LETTER = 7  # px
 
 def heat_map(confusion: Confusion) -> str:
     """An SVG: a row is what is searched with, a column the class of the first result, of the most confused classes."""
-    asked = confusion.counts.sum(axis=1)
-    totals = dict(zip(confusion.classes, asked.tolist(), strict=True))
-    present = np.flatnonzero(asked + confusion.counts.sum(axis=0))
-    part = Confusion([confusion.classes[i] for i in present], confusion.counts[np.ix_(present, present)])
-    part = part.most_confused(MOST_CLASSES)
-    n = len(part.classes)
-    cell = min(max(SIDE // n, 15), 48)
-    margin = round(10 + LETTER * max(len(_short(name)) for name in part.classes))
-    cells = [_cell(part, i, j, totals[part.classes[i]], cell) for i, j in np.argwhere(part.counts).tolist()]
-    labels = [_label(name, (i + 0.5) * cell + 4) for i, name in enumerate(part.classes)]
-    size = margin + n * cell
+    classes = confusion.most_confused(MOST_CLASSES)
+    place = {name: i for i, name in enumerate(classes)}
+    queries = Counter[str]()
+    for (name, _), count in confusion.counts.items():
+        queries[name] += count
+    cell = min(max(SIDE // len(classes), 15), 48)
+    margin = round(10 + LETTER * max(len(_short(name)) for name in classes))
+    cells = [
+        _cell(pair, (place[pair[0]], place[pair[1]]), count, queries[pair[0]], cell)
+        for pair, count in sorted(confusion.counts.items())
+        if place.keys() >= set(pair)
+    ]
+    labels = [_label(name, (i + 0.5) * cell + 4) for name, i in place.items()]
+    inner, size = len(classes) * cell, margin + len(classes) * cell
     return (
         f'<svg class="heat" width="{size}" height="{size}" viewBox="{-margin} {-margin} {size} {size}" role="img" '
-        f'aria-label="Confusion of {n} classes"><rect class="frame" width="{n * cell}" height="{n * cell}"/>'
+        f'aria-label="Confusion of {len(classes)} classes"><rect class="frame" width="{inner}" height="{inner}"/>'
         f"{''.join(cells)}{''.join(labels)}</svg>"
     )
 
 
-def _cell(part: Confusion, i: int, j: int, total: int, cell: int) -> str:
-    count, (row, column) = int(part.counts[i, j]), (escape(part.classes[i]), escape(part.classes[j]))
-    kind = "right" if i == j else "wrong"
+def _cell(pair: tuple[str, str], place: tuple[int, int], count: int, queries: int, side: int) -> str:
+    row, column = map(escape, pair)
     return (
-        f'<rect class="{kind}" x="{j * cell}" y="{i * cell}" width="{cell}" height="{cell}" '
-        f'fill-opacity="{0.08 + 0.92 * count / total:.2f}"><title>{row} → {column}: {count} of {total}</title></rect>'
+        f'<rect class="{"right" if row == column else "wrong"}" x="{place[1] * side}" y="{place[0] * side}" '
+        f'width="{side}" height="{side}" fill-opacity="{0.08 + 0.92 * count / queries:.2f}">'
+        f"<title>{row} → {column}: {count} of {queries}</title></rect>"
     )
 
 

@@ -13,7 +13,7 @@ from ml.evaluation.wording import about, left_out, macro_caption, micro_caption
 
 from .heat_map import MOST_CLASSES, heat_map
 from .strips import hits, misses, strip
-from .tables import averages, per_class
+from .tables import MOST_ROWS, averages, per_class
 
 STYLE = Path(__file__).with_name("report.css")
 MEANING = (
@@ -60,12 +60,14 @@ def _figures(result: Evaluation | Comparison) -> Iterable[str]:
 
 def _classes(evaluation: Evaluation) -> Iterable[str]:
     yield "<h2>Classes, worst mAP@R first</h2>"
-    yield '<p class="faint">Bars go from 0 to 1; thin line: 95 % interval; red line: colour histogram.</p>'
+    count = len(evaluation.summary.per_class)
+    left_away = f" The {MOST_ROWS} worst of {count} classes." if count > MOST_ROWS else ""
+    yield f'<p class="faint">Bars go from 0 to 1; thin line: 95 % interval; red line: histogram.{left_away}</p>'
     yield per_class(evaluation.summary, evaluation.floor["histogram"])
 
 
 def _confusion(evaluation: Evaluation) -> Iterable[str]:
-    count = len(evaluation.confusion.classes)
+    count = len(evaluation.summary.per_class)
     shown = f"the {MOST_CLASSES} most confused of {count} classes" if count > MOST_CLASSES else "all classes"
     yield "<h2>What is taken for what</h2>"
     yield (

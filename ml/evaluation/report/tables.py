@@ -9,6 +9,8 @@ from ml.evaluation.bootstrap import Interval
 from ml.evaluation.figures import NAMES, TITLES
 from ml.evaluation.summary import Means, Summary
 
+MOST_ROWS = 400
+
 
 def averages(caption: str, columns: Mapping[str, Means]) -> str:
     """A row for each figure, a column for each model and floor."""
@@ -24,13 +26,13 @@ def averages(caption: str, columns: Mapping[str, Means]) -> str:
 
 
 def per_class(summary: Summary, floor: Summary) -> str:
-    """A row for each class, the worst first; the red line in a bar is `floor`."""
+    """A row for each class, the worst first, `MOST_ROWS` at most; the red line in a bar is `floor`."""
     worst_first = sorted(summary.per_class.items(), key=lambda item: item[1]["map_at_r"].mean)
     rows = [
         f"<tr><th>{escape(name)}</th><td>{means.n}</td><td>{means['recall_at_1'].mean:.2f}</td>"
         f"<td>{means['map_at_r'].mean:.3f}</td>"
         f'<td class="bar">{_bar(means["map_at_r"], floor.per_class[name]["map_at_r"].mean)}</td></tr>'
-        for name, means in worst_first
+        for name, means in worst_first[:MOST_ROWS]
     ]
     return (
         '<div class="scroll"><table class="classes">'
