@@ -170,3 +170,14 @@ def test_rows_restored_from_a_server_that_was_further_on_leave_with_the_next_pru
     assert feed.read(position, model_id=1).listings == {1}
     feed.prune(position)
     assert feed.read(position, model_id=1).listings == set()
+
+
+def test_the_earliest_position_is_the_one_that_all_the_others_include():
+    assert feed.earliest(["12", "7", "9"]) == "7"
+    assert feed.earliest(["10:10:", "5:9:5,7", "12:12:"]) == "5:9:5,7"
+    assert feed.earliest([]) is None
+
+
+def test_positions_that_do_not_include_each_other_have_no_earliest():
+    """One has not seen transaction 5, the other not 6."""
+    assert feed.earliest(["5:9:5,7", "4:6:4"]) is None
