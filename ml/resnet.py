@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from .colour import ColourHistogram, ItemMask
 from .errors import MlError
 from .torchvision_compat import import_torchvision
 
@@ -28,6 +30,8 @@ class Architecture:
     dim: int = 1000
     pooling: str = "average"
     size: int = 224
+    colours: int = 0  # dimensions at the end of the vector that hold colours
+    colour_share: float = 0.0  # of the similarity, that colours decide
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON holds it."""
@@ -49,10 +53,53 @@ def create(shape: Architecture) -> nn.Module:
         raise NoSuchNetworkError(f"Unknown pooling {shape.pooling!r}; known: {', '.join(POOLINGS)}.")
     if shape.dim < 1:
         raise NoSuchNetworkError(f"A vector has at least 1 dimension, not {shape.dim}.")
-    network = cast("nn.Module", import_torchvision().models.get_model(shape.arch, weights=None, num_classes=shape.dim))
-    if shape.pooling == "gem":
-        network.avgpool = GeneralisedMean()
-    return network
+    if not 0 <= shape.colours < shape.dim:
+        raise NoSuchNetworkError(f"A vector of {shape.dim} dimensions cannot hold {shape.colours} colours.")
+    return ResNet(shape)
+
+
+class ResNet(nn.Module):
+    """A torchvision ResNet, its layers under their own names, whose vector may end in a part that holds colours."""
+
+    conv1: nn.Module
+    bn1: nn.Module
+    relu: nn.Module
+    maxpool: nn.Module
+    layer1: nn.Module
+    layer2: nn.Module
+    layer3: nn.Module
+    layer4: nn.Module
+    avgpool: nn.Module
+    fc: nn.Linear
+
+    def __init__(self, shape: Architecture) -> None:
+        super().__init__()
+        layers = import_torchvision().models.get_model(shape.arch, weights=None, num_classes=shape.dim - shape.colours)
+        for name, layer in layers.named_children():
+            self.add_module(name, layer)
+        if shape.pooling == "gem":
+            self.avgpool = GeneralisedMean()
+        self.colour_share = shape.colour_share
+        if shape.colours:
+            width = self.fc.in_features
+            self.mask = ItemMask((width // 8, width // 4, width // 2, width))
+            self.colour = ColourHistogram(shape.colours)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """float32[N, 3, S, S] -> float32[N, dim]; with a colour part, both parts have the length of their share."""
+        maps = self.maps(pictures)
+        form = self.fc(self.avgpool(maps[-1]).flatten(1))
+        if not hasattr(self, "colour"):
+            return form
+        colours, share = self.colour(pictures, self.mask(maps)), self.colour_share
+        return torch.cat([normalize(form.float()) * math.sqrt(1 - share), colours * math.sqrt(share)], dim=1)
+
+    def maps(self, pictures: Tensor) -> list[Tensor]:
+        """float32[N, 3, S, S] -> features of a quarter of its side to one of 32 parts: four of float[N, C, s, s]."""
+        maps = [self.layer1(self.maxpool(self.relu(self.bn1(self.conv1(pictures)))))]
+        for layer in (self.layer2, self.layer3, self.layer4):
+            maps.append(layer(maps[-1]))
+        return maps
 
 
 class GeneralisedMean(nn.Module):

@@ -1,87 +1,61 @@
-"""Trains the starter weights from nothing: `python -m ml.starter --help`.
+"""Trains the starter weights from nothing; the same command goes on with a run that was stopped.
 
-Data: tiny-imagenet at 64 px (train, without three classes that are judged as unseen) and photos of clothes (train).
+First the form of things: a ResNet-18 on tiny-imagenet and photos of clothes, small pictures first. Then their colours:
+where items end, from made-up items before real photos, and which colours there are.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import dataclasses
 from pathlib import Path
 
 import torch
 
 from ml import resnet
-from ml.photo_set import PhotoSet
 from ml.resnet import Architecture
-from ml.training.augmentation import Augmentation
 from ml.training.loop import Run
 from ml.training.photo_pixels import decoded
 from ml.training.plan import METRIC
+from ml.weights import STARTER, write_weights
 
-LEFT_OUT = ("n04133789", "n04259630", "n03770439")  # sandal, sombrero, miniskirt: judged as unseen kinds
-DIM = 1000
+from .colouring import coloured
+from .data import LEFT_OUT, clothing_set, joined, tiny_set
+
 SOURCE_SIDE = 192
 EMPHASIS = 3.0  # on garments: few classes, but the finest distinctions
+SHOWN = 66_000  # pictures in an epoch
+SCENES = 8_000
 
+FORM = Architecture("resnet18", 1000, "gem", 96)
+COLOURED = dataclasses.replace(FORM, size=128, colours=256, colour_share=0.3)
 PLAN = dataclasses.replace(
-    METRIC,
-    recipe="starter",
-    trunk_lr=1.0,
-    lr=0.2,
-    epochs=18,
-    sizes=((12 / 18, 64), (1.0, 96)),
-    augmentation=Augmentation(),
-    patience=18,
+    METRIC, recipe="starter", trunk_lr=1.0, lr=0.2, epochs=18, sizes=((12 / 18, 64), (1.0, 96)), patience=18
 )
 
 
 def main() -> None:
-    """Train, or go on with a run that was stopped."""
+    """Train, colour, write the weights file."""
     parser = argparse.ArgumentParser(prog="python -m ml.starter", description=__doc__)
     parser.add_argument("--tiny", type=Path, required=True, help="folder with train/WNID/*.webp and val/WNID/*.webp")
     parser.add_argument("--clothing", type=Path, required=True, help="folder with splits.csv and images/")
     parser.add_argument("--out", type=Path, required=True, help="folder of the run: checkpoint, history")
+    parser.add_argument("--weights", type=Path, default=STARTER, help="the file to write (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     clothing = clothing_set(options.clothing, "train")
     training = joined(tiny_set(options.tiny / "train", LEFT_OUT), clothing)
-    photos = decoded(
-        training,
-        SOURCE_SIDE,
-        options.out / "cache",
-        emphasis=dict.fromkeys(clothing.classes, EMPHASIS),
-        epoch_length=66_000,
-    )
-    validation = tiny_set(options.tiny / "val", LEFT_OUT)
+    cache = options.out / "cache"
+    emphasis = dict.fromkeys(clothing.classes, EMPHASIS)
+    photos = decoded(training, SOURCE_SIDE, cache, emphasis=emphasis, epoch_length=SHOWN)
+    judged = decoded(tiny_set(options.tiny / "val", LEFT_OUT), SOURCE_SIDE, cache)
     torch.manual_seed(PLAN.seed)
-    network = resnet.create(Architecture("resnet18", DIM, PLAN.pooling))
-    judged = decoded(validation, SOURCE_SIDE, options.out / "cache")
-    Run(options.out, PLAN, network, DIM, photos, judged).train(lambda run: print(run.epochs[-1], flush=True))
-
-
-def tiny_set(folder: Path, left_out: tuple[str, ...] = ()) -> PhotoSet:
-    """The pictures below `folder`/CLASS/."""
-    images = sorted(path for path in folder.glob("*/*.webp") if path.parent.name not in left_out)
-    return PhotoSet(tuple(images), tuple(path.parent.name for path in images))
-
-
-def clothing_set(folder: Path, split: str) -> PhotoSet:
-    """The photos of one split; senders are the groups."""
-    with (folder / "splits.csv").open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["split"] == split]
-    images = tuple(folder / "images" / f"{row['image']}.jpg" for row in rows)
-    return PhotoSet(images, tuple(row["label"] for row in rows), tuple(row["sender_id"] for row in rows))
-
-
-def joined(*sets: PhotoSet) -> PhotoSet:
-    """All pictures of several sets, without groups."""
-    return PhotoSet(
-        tuple(path for photos in sets for path in photos.images),
-        tuple(label for photos in sets for label in photos.labels),
-    )
+    run = Run(options.out, PLAN, resnet.create(FORM), FORM.dim, photos, judged)
+    run.train(lambda run: print(run.epochs[-1], flush=True))
+    network = coloured(run.result, COLOURED, photos.pixels, scenes=SCENES, seed=PLAN.seed)
+    write_weights(options.weights, network, COLOURED, name="starter", licence="research use; see LICENSE beside it")
+    print(f"{options.weights}: {options.weights.stat().st_size / 1e6:.1f} MB")
 
 
 if __name__ == "__main__":

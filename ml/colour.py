@@ -1,0 +1,77 @@
+"""The part of a vector that says which colours an item has, as few of its background's as possible."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, interpolate, normalize
+
+from .recipe import IMAGENET_MEAN, IMAGENET_STD
+
+BLUR = 7.0  # CIE76 units: colours this far apart share most of their bins
+CELL = 4  # pixels of the picture to a cell, each way
+FLOOR = 0.02  # what a cell counts that is surely background, so that a picture without an item has colours too
+SHARPEN = 2.0  # of the mask's logits: a cell that is half item is mostly edge
+
+TO_XYZ = (  # linear sRGB to CIE XYZ over the D65 white point (IEC 61966-2-1)
+    (0.4339499, 0.3762097, 0.1898401),
+    (0.2126729, 0.7151522, 0.0721750),
+    (0.0177566, 0.1094680, 0.8727754),
+)
+
+
+class ItemMask(nn.Module):
+    """How likely each place of a picture shows the item, from four depths of a ResNet: a logit for each."""
+
+    def __init__(self, channels: Sequence[int], width: int = 32) -> None:
+        super().__init__()
+        self.squeeze = nn.ModuleList(nn.Conv2d(count, width, 1) for count in channels)
+        self.mix = nn.Conv2d(width, width, 3, padding=1)
+        self.logit = nn.Conv2d(width, 1, 1)
+
+    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+        """Feature maps float[N, Ci, Hi, Wi], the first the largest -> float[N, 1, H0, W0]."""
+        largest = maps[0].shape[2:]
+        summed = torch.stack(
+            [
+                interpolate(squeeze(each), size=largest, mode="bilinear", align_corners=False)
+                for squeeze, each in zip(self.squeeze, maps, strict=True)
+            ]
+        ).sum(0)
+        return self.logit(torch.relu(self.mix(torch.relu(summed))))
+
+
+class ColourHistogram(nn.Module):
+    """A histogram of CIE Lab colours with soft bins, each place counting as much as a mask says."""
+
+    centres: Tensor
+
+    def __init__(self, bins: int) -> None:
+        super().__init__()
+        self.register_buffer("centres", torch.zeros(bins, 3))  # L, a, b
+
+    def forward(self, pictures: Tensor, mask: Tensor) -> Tensor:
+        """float32[N, 3, S, S] as the network takes them, logits float[N, 1, H, W] -> float32[N, bins], unit rows."""
+        with torch.autocast(pictures.device.type, enabled=False):
+            colours = lab(avg_pool2d(pictures.float(), CELL)).flatten(2)  # [N, 3, places]
+            side = pictures.shape[2] // CELL
+            logits = interpolate(mask.float(), size=(side, side), mode="bilinear", align_corners=False)
+            weight = torch.sigmoid(SHARPEN * logits).flatten(1) + FLOOR
+            squared = (colours[:, None] - self.centres[None, :, :, None]).square().sum(2)  # [N, bins, places]
+            near = torch.softmax(squared * (-0.5 / BLUR**2), dim=1)
+            return normalize((near * weight[:, None]).sum(2))
+
+
+def lab(pictures: Tensor) -> Tensor:
+    """float32[N, 3, H, W], normalised as for ImageNet networks, to CIE Lab under D65, a unit of lightness each."""
+    mean, std = (
+        torch.tensor(values, device=pictures.device)[:, None, None] / 255 for values in (IMAGENET_MEAN, IMAGENET_STD)
+    )
+    srgb = (pictures * std + mean).clamp(0, 1)
+    linear = torch.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055).pow(2.4))
+    xyz = torch.einsum("xc,nchw->nxhw", torch.tensor(TO_XYZ, device=pictures.device), linear)
+    cube = torch.where(xyz > 0.008856, xyz.clamp(min=1e-6).pow(1 / 3), xyz * 7.787 + 16 / 116)
+    x, y, z = cube.unbind(1)
+    return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], 1)

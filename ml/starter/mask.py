@@ -1,0 +1,59 @@
+"""Teaches a trained network where an item ends: the mask its colour histogram is weighted with."""
+
+from __future__ import annotations
+
+from random import Random
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d, binary_cross_entropy_with_logits
+from tqdm import trange
+
+from ml.resnet import ResNet
+from ml.training.loop import normalised
+from ml.training.pixels import PixelCache
+
+from .items import scene
+
+BATCH = 64
+LEARNING_RATE = 4e-3
+
+
+def train_mask(network: ResNet, backgrounds: PixelCache, size: int, *, scenes: int, epochs: int, seed: int) -> None:
+    """Fit `network.mask` on made-up items before `backgrounds`; every other weight stays as it is."""
+    torch.manual_seed(seed)
+    network.eval()
+    maps, masks = _features(network, backgrounds, size, scenes, Random(seed))
+    steps = epochs * (len(masks) // BATCH)
+    optimiser = torch.optim.AdamW(network.mask.parameters(), LEARNING_RATE, weight_decay=1e-4)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=steps)
+    progress = trange(steps, desc="mask", disable=None)
+    for step in progress:
+        if step % (len(masks) // BATCH) == 0:
+            order = torch.randperm(len(masks))
+        batch = order.roll(-step * BATCH)[:BATCH]
+        logits = network.mask([each[batch].float() for each in maps])
+        loss = binary_cross_entropy_with_logits(logits, masks[batch])
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(network.mask.parameters(), 1.0)
+        optimiser.step()
+        schedule.step()
+        progress.set_postfix(loss=f"{loss.item():.3f}")
+
+
+def _features(
+    network: ResNet, backgrounds: PixelCache, size: int, scenes: int, rng: Random
+) -> tuple[list[Tensor], Tensor]:
+    """The network's four maps of made-up scenes, bfloat16, and the masks at the resolution of the first."""
+    parts: list[tuple[list[Tensor], Tensor]] = []
+    for _ in trange(scenes // BATCH, desc="scenes", disable=None):
+        drawn = [scene(backgrounds.picture(rng.randrange(len(backgrounds))), size, rng) for _ in range(BATCH)]
+        pictures = torch.from_numpy(np.stack([each.picture for each in drawn]))
+        masks = torch.from_numpy(np.stack([each.mask for each in drawn])[:, None].astype(np.float32) / 255)
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            maps = [each.bfloat16() for each in network.maps(normalised(pictures))]
+        parts.append((maps, adaptive_avg_pool2d(masks, maps[0].shape[2:])))
+    levels = zip(*(maps for maps, _ in parts), strict=True)
+    return [torch.cat(level) for level in levels], torch.cat([masks for _, masks in parts])
