@@ -11,6 +11,7 @@ from celery.signals import worker_init, worker_ready, worker_shutdown
 
 from recommender import registry
 from recommender.heartbeat import Heart
+from recommender.index.line import live_models
 from recommender.registry import ModelNotReady
 from recommender.watchdog import Watch, guard
 
@@ -48,14 +49,12 @@ def end(**kwargs: Any) -> None:
 
 
 def preload() -> None:
-    """Load the active model, so that the first photo does not wait for it."""
-    model = registry.active_model()
-    if model is None:
-        return
-    try:
-        registry.load_or_build(model)
-    except ModelNotReady as exc:
-        logger.error("Nothing is embedded yet. %s", exc)
+    """Load every live model, the active one first, so that no upload waits for one that is on standby."""
+    for model in live_models():
+        try:
+            registry.load_or_build(model)
+        except ModelNotReady as exc:
+            logger.error("Nothing is embedded by %s yet. %s", model.version, exc)
 
 
 def kind_of(worker: Any) -> str:

@@ -7,9 +7,12 @@ from django.utils import timezone
 
 from listings.models import Listing, ListingImage
 from recommender import feed, registry
-from recommender.index import Where, build, compaction
+from recommender.index import Index, Where, build, compaction
 from recommender.index.compaction import compact, rebuild
+from recommender.index.errors import LeaseLost
+from recommender.index.lease import lease
 from recommender.index.merge_policy import LONG_FEED, advance_due
+from recommender.index.publish import publish
 from recommender.index.snapshot import segment_directory, snapshot_directory
 from recommender.index.verify import repair, verify
 from recommender.models import Embedding, IndexChange, IndexHead, IndexSnapshot
@@ -174,7 +177,6 @@ def test_a_model_activated_while_its_snapshot_was_built_takes_the_head_along(mod
     embed_all(other)
     compact(force=True)
     Listing.objects.filter(pk=Listing.objects.first().pk).update(price=3)
-    publish = build.publish
 
     def activate_first(held, snapshot, parent):
         if snapshot.model_id == other.pk:
@@ -192,7 +194,6 @@ def test_a_model_retired_while_its_snapshot_was_built_gets_none_and_leaves_no_fi
 ):
     catalogue.add_many(model, 5)
     embed_all(other)
-    publish = build.publish
 
     def retire_first(held, snapshot, parent):
         if snapshot.model_id == other.pk:
@@ -204,6 +205,35 @@ def test_a_model_retired_while_its_snapshot_was_built_gets_none_and_leaves_no_fi
     assert not IndexSnapshot.objects.filter(model=other).exists()
     assert len(list((index_root / "segments").iterdir())) == 1
     assert len(list((index_root / "snapshots").iterdir())) == 1
+
+
+def test_a_snapshot_that_was_not_built_from_the_newest_of_its_line_is_not_published(model, other):
+    catalogue.add_many(model, 5)
+    embed_all(other)
+    compact(force=True)
+    for live in (model, other):
+        reader = Index(line=live.pk)
+        reader.refresh()
+        with lease() as held, pytest.raises(LeaseLost, match="moved on"):
+            publish(held, reader.state().base, parent=tip_of(live).pk - 1)
+    assert [len(line_of(live)) for live in (model, other)] == [1, 1]
+
+
+def test_a_deleted_photo_leaves_the_files_of_every_line(model, other, settings, index_root):
+    catalogue.add_many(model, 20)
+    embed_all(other)
+    compact(force=True)
+    victim = Listing.objects.order_by("pk")[7]
+    image = victim.images.get().pk
+    vectors = [catalogue.unit(image, live.dim).tobytes() for live in (model, other)]
+    files = list(index_root.rglob("*.faiss"))
+    assert all(any(vector in path.read_bytes() for path in files) for vector in vectors)
+    victim.delete()
+    compact(force=True)
+    settings.PURGE_DAYS = 0
+    compact(force=True)
+    left = b"".join(path.read_bytes() for path in index_root.rglob("*.faiss"))
+    assert not any(vector in left for vector in vectors)
 
 
 def test_a_damaged_snapshot_on_standby_is_built_again_from_rows(model, index, other):
