@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
@@ -14,7 +15,7 @@ from .images import PhotoRefused, decode
 from .whole_file import whole_file
 
 PAGE, CARD, INK, FAINT, ACCENT = "#f3f2ef", "#ffffff", "#1d1d1f", "#77757a", "#1f6feb"
-MARGIN, GAP, PADDING, RADIUS = 40, 20, 10, 14  # pixels, as everything here
+MARGIN, GAP, PADDING, RADIUS = 40, 20, 10, 8  # pixels, as everything here
 TILE, QUERY = 200, 420
 COLUMNS = 5
 
@@ -69,8 +70,8 @@ def _draw_query(sheet: Image.Image, query: Path, subtitle: str) -> None:
     draw.rounded_rectangle((MARGIN, MARGIN, MARGIN + side, MARGIN + side), RADIUS, CARD, ACCENT, 3)
     _paste(sheet, query, (MARGIN + PADDING, MARGIN + PADDING), QUERY)
     below = MARGIN + side + 14
-    draw.text((MARGIN, below), _short(draw, query.name, 24, side), INK, ImageFont.load_default(24))
-    draw.text((MARGIN, below + 34), _short(draw, subtitle, 17, side), FAINT, ImageFont.load_default(17))
+    draw.text((MARGIN, below), _short(draw, query.name, 24, side), INK, _font(24))
+    draw.text((MARGIN, below + 34), _short(draw, subtitle, 17, side), FAINT, _font(17))
 
 
 def _draw_answer(sheet: Image.Image, answer: Answer, corner: tuple[int, int], card: tuple[int, int]) -> None:
@@ -79,11 +80,11 @@ def _draw_answer(sheet: Image.Image, answer: Answer, corner: tuple[int, int], ca
     draw.rounded_rectangle((x, y, x + card[0], y + card[1]), RADIUS, CARD)
     _paste(sheet, answer.picture, (x + PADDING, y + PADDING), TILE)
     below = y + PADDING + TILE + 8
-    draw.text((x + PADDING, below), f"{answer.rank}", INK, ImageFont.load_default(20))
-    draw.text((x + PADDING + TILE, below), f"{answer.similarity:.3f}", ACCENT, ImageFont.load_default(20), anchor="ra")
+    draw.text((x + PADDING, below), f"{answer.rank}", INK, _font(20))
+    draw.text((x + PADDING + TILE, below), f"{answer.similarity:.4f}", ACCENT, _font(20), anchor="ra")
     if answer.label:
-        text = _short(draw, answer.label, 15, TILE)
-        draw.text((x + PADDING, below + 28), text, FAINT, ImageFont.load_default(15))
+        text = _short(draw, answer.label, 15, TILE, head=0)
+        draw.text((x + PADDING, below + 28), text, FAINT, _font(15))
 
 
 def _caption_height(answers: Sequence[Answer]) -> int:
@@ -96,7 +97,7 @@ def _paste(sheet: Image.Image, path: Path, corner: tuple[int, int], side: int) -
         picture = decode(path.read_bytes(), side)
     except (OSError, PhotoRefused):
         middle = corner[0] + side // 2, corner[1] + side // 2
-        ImageDraw.Draw(sheet).text(middle, "not there any more", FAINT, ImageFont.load_default(15), anchor="mm")
+        ImageDraw.Draw(sheet).text(middle, "not there any more", FAINT, _font(15), anchor="mm")
         return
     scale = side / max(picture.size)
     size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
@@ -104,12 +105,17 @@ def _paste(sheet: Image.Image, path: Path, corner: tuple[int, int], side: int) -
     sheet.paste(scaled, (corner[0] + (side - size[0]) // 2, corner[1] + (side - size[1]) // 2))
 
 
-def _short(draw: ImageDraw.ImageDraw, text: str, size: int, width: int) -> str:
-    """The text, or its beginning and end, no wider than `width`."""
-    font = ImageFont.load_default(size)
-    keep = len(text)
+def _short(draw: ImageDraw.ImageDraw, text: str, size: int, width: int, head: float = 0.5) -> str:
+    """The text, or as much as `width` pixels hold: this share of it from the beginning, the rest from the end."""
     short = text
-    while draw.textlength(short, font) > width and keep > 2:
+    keep = len(text)
+    while draw.textlength(short, _font(size)) > width and keep > 1:
         keep -= 1
-        short = f"{text[: keep - keep // 2]}…{text[len(text) - keep // 2 :]}"
+        first = int(keep * head)
+        short = f"{text[:first]}…{text[len(text) - keep + first :]}"
     return short
+
+
+@cache
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)

@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--k", type=positive, default=10, metavar="N", help="how many to find (default: %(default)s)")
     parser.add_argument("--sheet", type=Path, metavar="FILE.png", help="also draw the picture and what was found")
     parser.add_argument("--json", action="store_true", help="print JSON in place of the table")
-    parser.add_argument("--pictures", type=Path, metavar="DIR", help="where the pictures are now, if they were moved")
+    parser.add_argument("--images", type=Path, metavar="DIR", help="where the pictures are now, if they were moved")
     parser.add_argument(
         "--model", default="starter", help="the model the vectors were extracted with (default: %(default)s)"
     )
@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> None:
     hits = search_folder(extracted, options.image, load(options.model), options.k)
     print(as_json(options.image, manifest.model, hits) if options.json else as_table(hits))
     if options.sheet:
-        folder = options.pictures or Path(manifest.folder)
+        folder = options.images or Path(manifest.folder)
         answers = [Answer(folder / hit.picture.path, hit.rank, hit.similarity, hit.picture.label) for hit in hits]
         write_sheet(options.sheet, options.image, answers, f"{manifest.n:,} pictures, model {manifest.model}")
         print(f"Contact sheet: {options.sheet}", file=sys.stderr)

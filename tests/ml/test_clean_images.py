@@ -106,7 +106,9 @@ def test_each_file_without_a_picture_is_listed_with_its_reason(source, target, t
     (source / "gone.png").symlink_to(source / "nothing")
     (source / "loop").symlink_to(source)
     os.mkfifo(source / "pipe.png")
+    pipe = os.open(source / "pipe.png", os.O_RDWR)  # so that whoever opens it fails instead of waiting for ever
     assert clean(source, target) == 0
+    os.close(pipe)
     assert list(pictures(target)) == ["good.jpg"]
     reasons = unreadable(target)
     assert list(reasons) == sorted(reasons)

@@ -92,7 +92,7 @@ def test_the_sheet_shows_the_query_and_every_answer(search, extracted, tmp_path)
         assert sheet.format == "PNG"
         assert sheet.width > 1000
     moved = extracted.with_name("moved")
-    search("--sheet", tmp_path / "moved.png", "--pictures", moved)
+    search("--sheet", tmp_path / "moved.png", "--images", moved)
     assert (tmp_path / "moved.png").read_bytes() != (tmp_path / "sheet.png").read_bytes()
 
 
