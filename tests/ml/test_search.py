@@ -1,6 +1,7 @@
 """A picture finds its likes in an extracted folder, exactly, and shows them."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,11 +11,12 @@ from PIL import Image
 
 from ml import vector_folder
 from ml.__main__ import main
-from ml.contact_sheet import Answer, draw_sheet
+from ml.contact_sheet import Answer, SheetError, draw_sheet, write_sheet
 from ml.folder_extraction import extract
-from ml.vector_folder import Manifest, Picture, VectorFolder
+from ml.folder_search import QueryPictureError, search_folder
+from ml.vector_folder import Manifest, Picture, VectorFolder, VectorFolderError
 
-from .pictures import GREEN, RED, encode, quarters, scene
+from .pictures import GREEN, RED, assert_corners, encode, quarters, scene
 
 MANIFEST = Manifest("m", "f" * 64, 8, 224, 0, 0, "pictures", "made of")
 
@@ -35,9 +37,9 @@ def extracted(tmp_path_factory, embedder):
 def search(extracted, model_dir, capsys, monkeypatch, tmp_path_factory):
     monkeypatch.setenv("ML_CACHE", str(tmp_path_factory.getbasetemp() / "ml-cache"))
 
-    def search(*arguments, image=None, folder=None, status=0):
-        image, folder = image or extracted / "in" / "3.png", folder or extracted / "out"
-        command = ["search", str(image), "--in", str(folder), "--model", str(model_dir), *map(str, arguments)]
+    def search(*arguments, folder=extracted / "out", status=0):
+        image = str(extracted / "in" / "3.png")
+        command = ["search", image, "--in", str(folder), "--model", str(model_dir), *map(str, arguments)]
         assert main(command) == status
         return capsys.readouterr()
 
@@ -50,7 +52,7 @@ def slow_search(vectors, query, k):
     return sorted(range(len(vectors)), key=lambda row: (-similarity[row], row))[:k]
 
 
-@given(st.integers(0, 40), st.integers(1, 12), st.integers(0, 1000))
+@given(st.integers(0, 25), st.integers(1, 12), st.integers(0, 1000))
 def test_search_is_exact_over_chunks_and_ties(n, k, seed):
     rng = np.random.default_rng(seed)
     vectors = rng.integers(-2, 3, (n, 8)).astype(np.float16)  # whole numbers: every sum is exact, many are equal
@@ -63,11 +65,15 @@ def test_search_is_exact_over_chunks_and_ties(n, k, seed):
     assert [hit.rank for hit in hits] == list(range(1, len(hits) + 1))
 
 
-def test_a_picture_finds_itself_first_in_a_table(search):
-    lines = search("--k", "4").out.splitlines()
+def test_a_picture_finds_itself_first_in_a_table_and_on_a_sheet(search, tmp_path):
+    found = search("--k", "4", "--sheet", tmp_path / "sheet.png")
+    lines = found.out.splitlines()
     assert lines[0] == "rank  similarity  label  path"
     assert lines[1].split() == ["1", "1.0000", "b", "3.png"]
     assert [line.split()[0] for line in lines[1:]] == ["1", "2", "3", "4"]
+    assert found.err.splitlines()[-1] == f"Contact sheet: {tmp_path}/sheet.png"
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert (sheet.format, sheet.width > 1000) == ("PNG", True)
 
 
 def test_json_holds_the_same_for_programs(search, extracted):
@@ -85,17 +91,6 @@ def test_json_holds_the_same_for_programs(search, extracted):
     assert similarities == sorted(similarities, reverse=True)
 
 
-def test_the_sheet_shows_the_query_and_every_answer(search, extracted, tmp_path):
-    found = search("--sheet", tmp_path / "sheet.png")
-    assert f"Contact sheet: {tmp_path}/sheet.png" in found.err
-    with Image.open(tmp_path / "sheet.png") as sheet:
-        assert sheet.format == "PNG"
-        assert sheet.width > 1000
-    moved = extracted.with_name("moved")
-    search("--sheet", tmp_path / "moved.png", "--images", moved)
-    assert (tmp_path / "moved.png").read_bytes() != (tmp_path / "sheet.png").read_bytes()
-
-
 def test_tiles_hold_the_pictures_in_the_order_of_their_ranks(tmp_path):
     for name, colour in (("red.png", RED), ("green.png", GREEN)):
         Image.new("RGB", (30, 20), colour).save(tmp_path / name)
@@ -104,18 +99,17 @@ def test_tiles_hold_the_pictures_in_the_order_of_their_ranks(tmp_path):
     sheet = draw_sheet(tmp_path / "query.png", answers, "three")
     middles = [sheet.getpixel((sheet.width - 40 - 110 - 240 * place, 40 + 110)) for place in (2, 1)]
     assert middles == [RED, GREEN]
+    assert_corners(sheet.crop((50, 155, 470, 365)))
 
 
-def test_vectors_of_another_model_are_not_compared(search, extracted, tmp_path):
-    folder = tmp_path / "foreign"
-    folder.mkdir()
-    for path in (extracted / "out").iterdir():
-        (folder / path.name).write_bytes(path.read_bytes())
-    manifest = json.loads((folder / "extract.json").read_text()) | {"sha256": "0" * 64, "model": "other"}
-    (folder / "extract.json").write_text(json.dumps(manifest))
-    sentence = search(folder=folder, status=1).err.strip()
-    assert sentence.startswith("search: The vectors were made by model other (sha256 000000000000, 1000 dimensions")
-    assert sentence.endswith("search with the same --model or extract again.")
+def test_vectors_of_another_model_are_not_compared(extracted, embedder):
+    folder = VectorFolder.open(extracted / "out")
+    for change in ({"sha256": "0" * 64}, {"size": 96}, {"dim": 8}):
+        other = VectorFolder(replace(folder.manifest, model="other", **change), folder.vectors, folder.pictures)
+        with pytest.raises(
+            VectorFolderError, match=r"^The vectors were made by model other \(sha256 .*extract again\.$"
+        ):
+            search_folder(other, extracted / "in" / "3.png", embedder, 1)
 
 
 @pytest.mark.parametrize(
@@ -148,14 +142,17 @@ def test_a_damaged_folder_is_named_in_one_sentence(search, extracted, tmp_path, 
     assert found.count("\n") == 1
 
 
-def test_a_query_that_is_no_picture_is_named_in_one_sentence(search, tmp_path):
-    assert search(image=tmp_path / "none.jpg", status=1).err.startswith(f"search: {tmp_path}/none.jpg cannot be read: ")
+def test_a_query_that_is_no_picture_is_named_in_one_sentence(extracted, embedder, tmp_path):
     (tmp_path / "text.jpg").write_text("text")
-    assert (
-        search(image=tmp_path / "text.jpg", status=1).err == f"search: {tmp_path}/text.jpg: The file is not a photo.\n"
-    )
+    for name, sentence in {
+        "none.jpg": " cannot be read: No such file",
+        "text.jpg": ": The file is not a photo.",
+    }.items():
+        with pytest.raises(QueryPictureError, match=f"^{tmp_path / name}{sentence}"):
+            search_folder(VectorFolder.open(extracted / "out"), tmp_path / name, embedder, 1)
 
 
-def test_a_sheet_that_cannot_be_written_is_named(search, tmp_path):
-    found = search("--sheet", tmp_path / "none" / "sheet.png", status=1).err
-    assert found == f"search: {tmp_path}/none/sheet.png cannot be written: No such file or directory.\n"
+def test_a_sheet_that_cannot_be_written_is_named(extracted, tmp_path):
+    answers = [Answer(extracted / "in" / "3.png", 1, 1.0)]
+    with pytest.raises(SheetError, match=r"sheet\.png cannot be written: No such file or directory\.$"):
+        write_sheet(tmp_path / "none" / "sheet.png", extracted / "in" / "3.png", answers, "one")
