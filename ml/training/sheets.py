@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from ml.evaluation.confusion import Confusion
 from ml.preprocess import prepare
 
 from .pixels import PixelCache
@@ -50,21 +49,21 @@ def _spread(targets: npt.NDArray[np.int64], length: int) -> npt.NDArray[np.int64
     return by_class[np.unique(np.linspace(0, len(targets) - 1, min(length, len(targets))).astype(int))]
 
 
-def confusion_picture(confusion: Confusion) -> Image.Image:
-    """A row for each class, a column for what it is taken for; the darker, the larger the part of the row."""
-    known = np.flatnonzero(confusion.counts.sum(axis=1) + confusion.counts.sum(axis=0))
-    counts = confusion.counts[np.ix_(known, known)]
+def confusion_picture(counts: npt.NDArray[np.int64], classes: Sequence[str]) -> Image.Image:
+    """A row for each class of int64[C, C], a column for what it is taken for; the darker, the larger its part."""
+    known = np.flatnonzero(counts.sum(axis=1) + counts.sum(axis=0))
+    counts = counts[np.ix_(known, known)]
     shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
-    cell = max(2, min(24, 640 // len(known)))
+    cell = max(2, min(40, 640 // len(known)))
     colours = (255 - shares[..., None] * (255 - INK)).astype(np.uint8)
     matrix = Image.fromarray(colours.repeat(cell, axis=0).repeat(cell, axis=1))
     if len(known) > LABELLED:
         return matrix
-    return _labelled(matrix, [confusion.classes[i][-NAME:] for i in known], cell)
+    return _labelled(matrix, [classes[int(i)][-NAME:] for i in known], cell)
 
 
 def _labelled(matrix: Image.Image, names: Sequence[str], cell: int) -> Image.Image:
-    font = ImageFont.load_default(size=max(9, min(14, cell - 4)))
+    font = ImageFont.load_default(size=max(9, min(16, cell - 4)))
     margin = round(max(font.getlength(name) for name in names)) + 8
     sheet = Image.new("RGB", (margin + matrix.width, margin + matrix.height), PAPER)
     sheet.paste(matrix, (margin, margin))

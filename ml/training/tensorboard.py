@@ -18,8 +18,6 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
-from ml.evaluation.confusion import confusion
-
 from .extraction import extract
 from .files import TENSORBOARD
 from .loop import Run
@@ -64,9 +62,8 @@ class Board:
         if judged is None:
             return
         where = "validation" if run.validation is not None else "training"
-        table = confusion(judged.judged, judged.photos.targets, judged.photos.classes)
         self._add_picture(f"neighbours/{where}", neighbour_sheet(judged), step, "JPEG")
-        self._add_picture(f"confusion/{where}", confusion_picture(table), step, "PNG")
+        self._add_picture(f"confusion/{where}", confusion_picture(judged.confusion, judged.photos.classes), step, "PNG")
 
     def _add_picture(self, tag: str, picture: Image.Image, step: int, form: str) -> None:
         encoded = io.BytesIO()

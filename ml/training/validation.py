@@ -32,6 +32,14 @@ class Judgement:
             "map_at_r": macro(self.judged.map_at_r, targets),
         }
 
+    @property
+    def confusion(self) -> npt.NDArray[np.int64]:
+        """int64[C, C]: how many pictures of a class (row) found one of a class (column) first."""
+        counts = np.zeros((len(self.photos.classes),) * 2, np.int64)
+        known = self.judged.relevant > 0
+        np.add.at(counts, (self.photos.targets[known], self.photos.targets[self.judged.found[known, 0]]), 1)
+        return counts
+
 
 def judgement(network: nn.Module, photos: Photos, size: int, device: torch.device) -> Judgement:
     """Search among `photos` with each of them, at `size` px."""

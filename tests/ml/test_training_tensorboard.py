@@ -8,7 +8,6 @@ import pytest
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from ml.evaluation.confusion import Confusion
 from ml.photo_set import read_photo_set
 from ml.training.loop import Run
 from ml.training.photo_pixels import decoded
@@ -144,10 +143,10 @@ def test_neighbours_are_framed_by_whether_they_are_right(photos):
 
 def test_a_confusion_picture_is_darkest_where_most_are_taken_for_that():
     counts = np.array([[9, 1, 0], [0, 10, 0], [0, 0, 0]])
-    picture = confusion_picture(Confusion(["mugs", "vases", "unseen"], counts))
-    cells = np.asarray(picture)[-48:, -48:].reshape(2, 24, 2, 24, 3).mean(axis=(1, 3, 4))
+    picture = confusion_picture(counts, ["mugs", "vases", "unseen"])
+    cells = np.asarray(picture)[-80:, -80:].reshape(2, 40, 2, 40, 3).mean(axis=(1, 3, 4))
     assert cells[1, 1] < cells[0, 0] < cells[0, 1] < cells[1, 0] == 255
-    many = confusion_picture(Confusion([str(i) for i in range(200)], np.eye(200, dtype=int)))
+    many = confusion_picture(np.eye(200, dtype=int), [str(i) for i in range(200)])
     assert many.size == (600, 600)
 
 
