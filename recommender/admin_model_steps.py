@@ -41,11 +41,6 @@ def _activation(model: EmbeddingModel, progress: Progress) -> list[str]:
     return lines
 
 
-def _not_ready(model: EmbeddingModel, progress: Progress) -> list[str]:
-    """The first model of all answers at once: there is nothing to lose."""
-    return progress.blockers if registry.active_model() else []
-
-
 def _rollback(model: EmbeddingModel, progress: Progress) -> list[str]:
     before = registry.previous_model()
     if before is None:
@@ -95,7 +90,7 @@ STEPS = (
         registry.activate,
         _activation,
         "Model {version} answers now.",
-        _not_ready,
+        lambda model, progress: progress.blockers,
     ),
     Step(
         "rollback",

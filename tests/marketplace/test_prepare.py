@@ -88,6 +88,11 @@ class TestModel:
         assert ensure_model("starter") is None
         assert self.states() == {"untrained": "standby", "starter": "active"}
 
+    def test_that_is_untrained_stays_where_photos_wait_for_their_first_vector(self, untrained, exported):
+        bulk_photos(3)
+        assert "starter embeds the photos (0 of 3" in ensure_model("starter")
+        assert self.states() == {"untrained": "active", "starter": "backfilling"}
+
     def test_that_is_untrained_answers_while_the_shipped_one_embeds(self, untrained, exported):
         bulk_photos(3)
         embedded_by(untrained)
