@@ -18,6 +18,7 @@ from .arguments import positive
 if TYPE_CHECKING:
     from ml.vector_folder import Hit
 
+ON_SHEET = 100  # answers; more make a picture that no viewer opens
 HELP = "the pictures of an extracted folder that look most like one"
 
 
@@ -28,7 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--in", dest="folder", metavar="EXTRACTED", type=Path, required=True, help="what `extract` wrote"
     )
     parser.add_argument("--k", type=positive, default=10, metavar="N", help="how many to find (default: %(default)s)")
-    parser.add_argument("--sheet", type=Path, metavar="FILE.png", help="also draw the picture and what was found")
+    parser.add_argument(
+        "--sheet", type=Path, metavar="FILE.png", help=f"also draw the picture and the first {ON_SHEET} found"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON in place of the table")
     parser.add_argument("--images", type=Path, metavar="DIR", help="where the pictures are now, if they were moved")
     parser.add_argument(
@@ -49,7 +52,9 @@ def run(options: argparse.Namespace) -> None:
     print(as_json(options.image, manifest.model, hits) if options.json else as_table(hits))
     if options.sheet:
         folder = options.images or Path(manifest.folder)
-        answers = [Answer(folder / hit.picture.path, hit.rank, hit.similarity, hit.picture.label) for hit in hits]
+        answers = [
+            Answer(folder / hit.picture.path, hit.rank, hit.similarity, hit.picture.label) for hit in hits[:ON_SHEET]
+        ]
         write_sheet(options.sheet, options.image, answers, f"{manifest.n:,} pictures, model {manifest.model}")
         print(f"Contact sheet: {options.sheet}", file=sys.stderr)
 
