@@ -4,7 +4,10 @@ import shutil
 
 import pytest
 
+from recommender.evaluation import reports_folder
 from tests.factories import make_listing, make_ready_image, make_user
+from tests.recommender.embedding import make_model
+from tests.recommender.registered import EVALUATION
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = [
@@ -52,4 +55,26 @@ def test_documentation_admin_and_storefront_load_whole(look):
     open_page("/", "main")
     page = open_page(f"/listings/{listing.pk}/", "main img")
     assert page.locator("main img").first.evaluate("image => image.naturalWidth") > 0
+    assert complaints == []
+
+
+def test_the_registry_and_its_reports_load_whole(look, settings, tmp_path):
+    open_page, complaints = look
+    settings.MODELS_ROOT = tmp_path
+    old, new = (
+        make_model(version="old", metrics={"evaluations": [EVALUATION]}),
+        make_model("backfilling", version="new"),
+    )
+    reports_folder(old).mkdir()
+    pixel = "R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
+    (reports_folder(old) / EVALUATION["report"]).write_text(
+        f'<style>h1 {{ color: red }}</style><h1>Report</h1><img src="data:image/gif;base64,{pixel}">'
+    )
+    page = open_page("/admin/recommender/embeddingmodel/", "#result_list progress")
+    assert page.locator("#result_list progress").count() == 2
+    open_page(f"/admin/recommender/embeddingmodel/{new.pk}/change/", "progress")
+    open_page(f"/admin/recommender/embeddingmodel/{new.pk}/activate/", "#content input[type=submit]")
+    open_page("/admin/recommender/embeddingmodel/", "#result_list")
+    page.get_by_role("link", name="Show").click()
+    page.get_by_role("heading", name="Report").wait_for()
     assert complaints == []
