@@ -8,13 +8,13 @@ import os
 import sys
 from pathlib import Path
 
-from . import freshness
+from . import freshness, quality
 
-BENCHMARKS = {"freshness": freshness}
+BENCHMARKS = {"freshness": freshness, "quality": quality}
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure a running site.")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure speed and quality.")
     names = parser.add_subparsers(dest="name", required=True)
     for name, module in BENCHMARKS.items():
         command = names.add_parser(name, help=(module.__doc__ or "").splitlines()[0])

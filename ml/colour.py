@@ -43,6 +43,29 @@ class ItemMask(nn.Module):
         return self.logit(torch.relu(self.mix(torch.relu(summed))))
 
 
+class Lab(nn.Module):
+    """CIE Lab under D65, a unit of lightness each, of pictures as ImageNet networks take them."""
+
+    mean: Tensor
+    std: Tensor
+    to_xyz: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name, values in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD)):
+            self.register_buffer(name, torch.tensor(values)[:, None, None] / 255, persistent=False)
+        self.register_buffer("to_xyz", torch.tensor(TO_XYZ), persistent=False)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """float32[N, 3, H, W] -> float32[N, 3, H, W]."""
+        srgb = (pictures * self.std + self.mean).clamp(0, 1)
+        linear = torch.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055).pow(2.4))
+        xyz = torch.einsum("xc,nchw->nxhw", self.to_xyz, linear)
+        cube = torch.where(xyz > 0.008856, xyz.clamp(min=1e-6).pow(1 / 3), xyz * 7.787 + 16 / 116)
+        x, y, z = cube.unbind(1)
+        return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], 1)
+
+
 class ColourHistogram(nn.Module):
     """A histogram of CIE Lab colours with soft bins, each place counting as much as a mask says."""
 
@@ -51,27 +74,15 @@ class ColourHistogram(nn.Module):
     def __init__(self, bins: int) -> None:
         super().__init__()
         self.register_buffer("centres", torch.zeros(bins, 3))  # L, a, b
+        self.lab = Lab()
 
     def forward(self, pictures: Tensor, mask: Tensor) -> Tensor:
         """float32[N, 3, S, S] as the network takes them, logits float[N, 1, H, W] -> float32[N, bins], unit rows."""
         with torch.autocast(pictures.device.type, enabled=False):
-            colours = lab(avg_pool2d(pictures.float(), CELL)).flatten(2)  # [N, 3, places]
+            colours = self.lab(avg_pool2d(pictures.float(), CELL)).flatten(2)  # [N, 3, places]
             side = pictures.shape[2] // CELL
             logits = interpolate(mask.float(), size=(side, side), mode="bilinear", align_corners=False)
             weight = torch.sigmoid(SHARPEN * logits).flatten(1) + FLOOR
             squared = (colours[:, None] - self.centres[None, :, :, None]).square().sum(2)  # [N, bins, places]
             near = torch.softmax(squared * (-0.5 / BLUR**2), dim=1)
             return normalize((near * weight[:, None]).sum(2))
-
-
-def lab(pictures: Tensor) -> Tensor:
-    """float32[N, 3, H, W], normalised as for ImageNet networks, to CIE Lab under D65, a unit of lightness each."""
-    mean, std = (
-        torch.tensor(values, device=pictures.device)[:, None, None] / 255 for values in (IMAGENET_MEAN, IMAGENET_STD)
-    )
-    srgb = (pictures * std + mean).clamp(0, 1)
-    linear = torch.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055).pow(2.4))
-    xyz = torch.einsum("xc,nchw->nxhw", torch.tensor(TO_XYZ, device=pictures.device), linear)
-    cube = torch.where(xyz > 0.008856, xyz.clamp(min=1e-6).pow(1 / 3), xyz * 7.787 + 16 / 116)
-    x, y, z = cube.unbind(1)
-    return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], 1)

@@ -41,7 +41,7 @@ class Architecture:
         return f"{self.arch} with {self.dim} dimensions"
 
 
-def create(shape: Architecture) -> nn.Module:
+def create(shape: Architecture) -> ResNet:
     """A network float32[N, 3, S, S] -> float32[N, dim], not normalised, its weights drawn from torch's generator.
 
     Raises:
@@ -71,6 +71,8 @@ class ResNet(nn.Module):
     layer4: nn.Module
     avgpool: nn.Module
     fc: nn.Linear
+    mask: ItemMask
+    colour: ColourHistogram
 
     def __init__(self, shape: Architecture) -> None:
         super().__init__()
@@ -82,7 +84,7 @@ class ResNet(nn.Module):
         self.colour_share = shape.colour_share
         if shape.colours:
             width = self.fc.in_features
-            self.mask = ItemMask((width // 8, width // 4, width // 2, width))
+            self.mask = ItemMask((width // 8, width // 4, width // 2, width)).requires_grad_(False)  # see ml.starter
             self.colour = ColourHistogram(shape.colours)
 
     def forward(self, pictures: Tensor) -> Tensor:

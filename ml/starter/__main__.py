@@ -30,7 +30,7 @@ SCENES = 8_000
 FORM = Architecture("resnet18", 1000, "gem", 96)
 COLOURED = dataclasses.replace(FORM, size=128, colours=256, colour_share=0.3)
 PLAN = dataclasses.replace(
-    METRIC, recipe="starter", trunk_lr=1.0, lr=0.2, epochs=18, sizes=((12 / 18, 64), (1.0, 96)), patience=18
+    METRIC, recipe="starter", trunk_lr=1.0, lr=0.2, epochs=15, sizes=((10 / 15, 64), (1.0, 96)), patience=15
 )
 
 

@@ -26,6 +26,7 @@ def train_mask(network: ResNet, backgrounds: PixelCache, size: int, *, scenes: i
     network.eval()
     maps, masks = _features(network, backgrounds, size, scenes, Random(seed))
     steps = epochs * (len(masks) // BATCH)
+    network.mask.requires_grad_(True)
     optimiser = torch.optim.AdamW(network.mask.parameters(), LEARNING_RATE, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=steps)
     progress = trange(steps, desc="mask", disable=None)
@@ -54,6 +55,6 @@ def _features(
         masks = torch.from_numpy(np.stack([each.mask for each in drawn])[:, None].astype(np.float32) / 255)
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
             maps = [each.bfloat16() for each in network.maps(normalised(pictures))]
-        parts.append((maps, adaptive_avg_pool2d(masks, maps[0].shape[2:])))
+        parts.append((maps, adaptive_avg_pool2d(masks, maps[0].shape[-1])))
     levels = zip(*(maps for maps, _ in parts), strict=True)
     return [torch.cat(level) for level in levels], torch.cat([masks for _, masks in parts])

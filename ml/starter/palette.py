@@ -7,7 +7,7 @@ import torch
 from sklearn.cluster import KMeans
 from torch import Tensor
 
-from ml.colour import lab
+from ml.colour import Lab
 from ml.preprocess import prepare
 from ml.training.loop import normalised
 from ml.training.pixels import PixelCache
@@ -24,6 +24,6 @@ def palette(pixels: PixelCache, bins: int, *, seed: int = 1) -> Tensor:
     small = np.stack([prepare(pixels.picture(position), 16).reshape(-1, 3) for position in chosen])
     seen = small[:, rng.choice(small.shape[1], PER_PHOTO, replace=False)].reshape(-1, 3)
     colours = np.concatenate([seen, rng.integers(0, 256, (EVERYWHERE, 3), dtype=np.uint8)])
-    values = lab(normalised(torch.from_numpy(colours[None, None]))).reshape(3, -1).T.numpy()
+    values = Lab()(normalised(torch.from_numpy(colours[None, None]))).reshape(3, -1).T.numpy()
     found = KMeans(bins, n_init=1, max_iter=30, random_state=seed).fit(values)
     return torch.from_numpy(found.cluster_centers_.astype(np.float32))

@@ -1,0 +1,35 @@
+"""How good a model's vectors are: new kinds, known kinds, colours, copies. Needs the public data sets."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+PARTS = ("garments", "classes", "demo", "hues", "copies")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", default="starter", help="starter, a weights file or a model directory")
+    parser.add_argument("--clothing", type=Path, required=True, help="folder with splits.csv and images/")
+    parser.add_argument("--tiny", type=Path, help="folder with train/WNID/*.webp and val/WNID/*.webp, for 'classes'")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, metavar="PART", help=", ".join(PARTS))
+
+
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    from ml.model_source import load
+
+    from . import classes, copies, demo, garments, hues
+
+    embedder = load(arguments.model)
+    parts = {
+        "garments": lambda: garments.measure(embedder, arguments.clothing),
+        "classes": lambda: classes.measure(embedder, arguments.tiny),
+        "demo": lambda: demo.measure(embedder),
+        "hues": lambda: hues.measure(embedder, arguments.clothing),
+        "copies": lambda: copies.measure(embedder, arguments.clothing),
+    }
+    if arguments.tiny is None:
+        del parts["classes"]
+    figures = {name: parts[name]() for name in arguments.only if name in parts}
+    return {"model": embedder.version, "sha256": embedder.recipe["sha256"], "size": embedder.size, **figures}

@@ -1,0 +1,71 @@
+"""Items of the demo, drawn before other backgrounds and in colours that are near each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+from random import Random
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from listings.demo.drawing import BACKGROUNDS, COLOURS, KINDS, PATTERNS, VIEWS, draw
+from ml.embedder import Embedder
+from ml.evaluation.metrics import Labelled, judge
+from ml.images import clean
+
+from .lab import nearby
+from .ranking import Trial, share_won
+
+APART = 20.0  # CIE76 between a colour and each of its neighbours
+BACKGROUND = 0.5  # of the pixels at least
+VARIANTS = 2
+ITEMS = 40  # of a kind, where kinds are to be told apart
+
+
+def measure(embedder: Embedder) -> dict[str, Any]:
+    """Whether colour outweighs background, and whether kinds find each other."""
+    won, trials = share_won(embedder, tqdm(_trials(), desc="colours", disable=None))
+    return {
+        "same item, other background, before the same item in each near colour": won,
+        "trials": trials,
+        "kind precision@10": _kind_precision(embedder),
+    }
+
+
+def _trials() -> Iterator[Trial]:
+    """Every kind in every colour of the demo; the wrong answers keep the query's background, which is the hard case."""
+    dice = Random(1)
+    for kind, colour, variant in product(KINDS, COLOURS.values(), range(VARIANTS)):
+        view, (one, other) = dice.choice(("front", "square", "far")), dice.sample(BACKGROUNDS, 2)
+        query, right = (draw(kind, variant, colour, "plain", behind, view) for behind in (one, other))
+        if _changed(query, right) >= BACKGROUND:
+            wrong = [draw(kind, variant, near, "plain", one, view) for near in nearby(colour, APART)]
+            yield Trial(query, right, wrong)
+
+
+def _changed(one: Image.Image, other: Image.Image) -> float:
+    """The share of pixels that two pictures do not have in common: the background, where only that differs."""
+    difference = np.abs(np.asarray(one, np.int16) - np.asarray(other, np.int16)).sum(axis=2)
+    return float((difference > 12).mean())
+
+
+def _kind_precision(embedder: Embedder) -> float:
+    dice = Random(2)
+    pictures, kinds = [], []
+    for number, kind in enumerate(KINDS):
+        for variant in tqdm(range(ITEMS), desc=kind, disable=None):
+            picture = draw(
+                kind,
+                variant,
+                dice.choice(list(COLOURS)),
+                dice.choice(PATTERNS),
+                dice.choice(BACKGROUNDS),
+                dice.choice(list(VIEWS)),
+            )
+            pictures.append(embedder.prepare(clean(picture)))
+            kinds.append(number)
+    judged = judge(Labelled(embedder.embed(np.stack(pictures)), np.array(kinds)))
+    return round(float(judged.precision_at(10).mean()), 3)

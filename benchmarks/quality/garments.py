@@ -1,0 +1,37 @@
+"""Garments of kinds that were never trained on, and of trained kinds by people whose photos were not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ml.embedder import Embedder
+from ml.evaluation.evaluate import evaluate
+from ml.evaluation.summary import Means, Summary
+from ml.starter.data import clothing_set
+
+FIGURES = ("recall_at_1", "map_at_r")
+
+
+def measure(embedder: Embedder, clothing: Path) -> dict[str, Any]:
+    """Leave-one-out figures of both splits: macro and micro, beside the histogram and chance."""
+    return {split: _of_split(embedder, clothing, split) for split in ("unseen", "heldout")}
+
+
+def _of_split(embedder: Embedder, clothing: Path, split: str) -> dict[str, Any]:
+    evaluation = evaluate(clothing_set(clothing, split), embedder)
+    columns = {"model": evaluation.summary, **evaluation.floor}
+    return {
+        "n": evaluation.summary.micro.n,
+        **{name: _figures(summary) for name, summary in columns.items()},
+        "per_class": {name: round(means["map_at_r"].mean, 3) for name, means in evaluation.summary.per_class.items()},
+    }
+
+
+def _figures(summary: Summary) -> dict[str, Any]:
+    return {name: _rounded(means) for name, means in (("macro", summary.macro), ("micro", summary.micro)) if means}
+
+
+def _rounded(means: Means) -> dict[str, list[float]]:
+    """Each figure as mean, low, high."""
+    return {name: [round(value, 3) for value in vars(means[name]).values()] for name in FIGURES}

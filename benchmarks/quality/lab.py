@@ -1,0 +1,46 @@
+"""Colours at a given distance from each other, in CIE Lab under D65."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+RGB = tuple[int, int, int]
+Floats = npt.NDArray[np.float64]
+
+TO_XYZ = np.array(
+    [[0.4339499, 0.3762097, 0.1898401], [0.2126729, 0.7151522, 0.0721750], [0.0177566, 0.1094680, 0.8727754]]
+)
+
+
+def nearby(colour: RGB, distance: float) -> list[RGB]:
+    """The displayable colours `distance` (CIE76) lighter, darker, stronger, paler and of either neighbouring hue."""
+    start = to_lab(colour)
+    chroma = np.hypot(*start[1:])
+    out = start[1:] / chroma if chroma > 1 else np.array([1.0, 0.0])
+    steps = [(1, 0, 0), (-1, 0, 0), (0, *out), (0, *-out), (0, -out[1], out[0]), (0, out[1], -out[0])]
+    found = (_to_rgb(start + distance * np.array(step)) for step in steps)
+    return [near for near in found if near is not None]
+
+
+def to_lab(colour: RGB) -> Floats:
+    """L, a, b."""
+    srgb = np.array(colour) / 255
+    linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+    xyz = TO_XYZ @ linear
+    x, y, z = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+def _to_rgb(lab: Floats) -> RGB | None:
+    """The colour, None where no screen shows it."""
+    y = (lab[0] + 16) / 116
+    roots = np.array([y + lab[1] / 500, y, y - lab[2] / 200])
+    xyz = np.where(roots > 6 / 29, roots**3, (roots - 16 / 116) / 7.787)
+    linear = np.linalg.solve(TO_XYZ, xyz)
+    if linear.min() < -0.001 or linear.max() > 1.001:
+        return None
+    linear = linear.clip(0, 1)
+    srgb = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    red, green, blue = (int(value) for value in np.rint(srgb * 255))
+    return red, green, blue

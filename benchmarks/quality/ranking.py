@@ -1,0 +1,31 @@
+"""Whether one picture outranks others: cosines of a query to the right answer and to every wrong one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from ml.embedder import Embedder
+from ml.images import clean
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A query, the picture that should come before all others, and those others."""
+
+    query: Image.Image
+    right: Image.Image
+    wrong: list[Image.Image]
+
+
+def share_won(embedder: Embedder, trials: Iterable[Trial]) -> tuple[float, int]:
+    """The share of trials in which the right picture is nearer than every wrong one, and how many there were."""
+    won = []
+    for trial in trials:
+        pictures = [embedder.prepare(clean(picture)) for picture in (trial.query, trial.right, *trial.wrong)]
+        query, right, *wrong = embedder.embed(np.stack(pictures))
+        won.append(bool(query @ right > max(query @ each for each in wrong)))
+    return round(float(np.mean(won)), 3), len(won)

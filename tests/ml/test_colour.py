@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from ml import resnet
+from ml.colour import ColourHistogram, ItemMask, Lab
+from ml.resnet import Architecture, NoSuchNetworkError
+from ml.training.loop import normalised
+
+SIDE = 32
+
+
+def picture(item: tuple[int, int, int], background: tuple[int, int, int]) -> torch.Tensor:
+    """A square item in the middle of a picture, as the network takes it."""
+    pixels = np.full((1, SIDE, SIDE, 3), background, np.uint8)
+    pixels[:, 8:24, 8:24] = item
+    return normalised(torch.from_numpy(pixels))
+
+
+def middle(certain: float = 8.0) -> torch.Tensor:
+    """Mask logits that know where the item is."""
+    logits = torch.full((1, 1, 8, 8), -certain)
+    logits[..., 2:6, 2:6] = certain
+    return logits
+
+
+@pytest.fixture
+def histogram():
+    made = ColourHistogram(216)
+    levels = torch.linspace(0, 255, 6)
+    cube = torch.cartesian_prod(levels, levels, levels).to(torch.uint8)
+    made.centres.copy_(Lab()(normalised(cube[None, None])).reshape(3, -1).T)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("colour", "expected"),
+    [
+        ((255, 255, 255), (100.0, 0.0, 0.0)),
+        ((0, 0, 0), (0.0, 0.0, 0.0)),
+        ((255, 0, 0), (53.24, 80.09, 67.20)),
+        ((0, 0, 255), (32.30, 79.19, -107.86)),
+        ((128, 128, 128), (53.59, 0.0, 0.0)),
+    ],
+)
+def test_lab_is_that_of_the_standard(colour, expected):
+    found = Lab()(normalised(torch.tensor(colour, dtype=torch.uint8)[None, None, None])).flatten().tolist()
+    assert found == pytest.approx(expected, abs=0.05)
+
+
+def test_the_background_hardly_counts(histogram):
+    red_on_white, red_on_green = (
+        histogram(picture((200, 30, 30), back), middle()) for back in ((255,) * 3, (0, 90, 0))
+    )
+    blue_on_white = histogram(picture((30, 30, 200), (255,) * 3), middle())
+    assert (red_on_white * red_on_green).sum() > 0.95
+    assert (red_on_white * blue_on_white).sum() < 0.2
+
+
+def test_without_a_mask_the_background_decides(histogram):
+    everywhere = torch.zeros(1, 1, 8, 8)
+    one, other = (histogram(picture((200, 30, 30), back), everywhere) for back in ((255,) * 3, (0, 90, 0)))
+    assert (one * other).sum() < 0.5
+
+
+def test_a_picture_without_an_item_has_colours_too(histogram):
+    nothing = torch.full((1, 1, 8, 8), -30.0)
+    assert histogram(picture((9, 9, 9), (9, 9, 9)), nothing).norm().item() == pytest.approx(1, abs=1e-5)
+
+
+def test_colours_decide_their_share_of_the_similarity():
+    shape = Architecture("resnet18", 40, "gem", SIDE, colours=16, colour_share=0.3)
+    network = resnet.create(shape).eval()
+    network.colour.centres.copy_(torch.rand(16, 3) * 100)
+    with torch.inference_mode():
+        vector = network(picture((200, 30, 30), (255, 255, 255)))
+    assert vector.shape == (1, 40)
+    assert vector[:, :24].norm().item() ** 2 == pytest.approx(0.7, abs=1e-5)
+    assert vector[:, 24:].norm().item() ** 2 == pytest.approx(0.3, abs=1e-5)
+
+
+def test_the_mask_has_the_resolution_of_the_finest_map():
+    maps = [torch.rand(2, channels, side, side) for channels, side in ((4, 8), (8, 4), (16, 2), (32, 1))]
+    assert ItemMask((4, 8, 16, 32))(maps).shape == (2, 1, 8, 8)
+
+
+def test_the_mask_does_not_learn_by_the_way():
+    network = resnet.create(Architecture("resnet18", 40, "gem", SIDE, colours=16, colour_share=0.3))
+    assert not any(parameter.requires_grad for parameter in network.mask.parameters())
+
+
+def test_a_vector_of_colours_alone_is_refused():
+    with pytest.raises(NoSuchNetworkError, match="A vector of 16 dimensions cannot hold 16 colours"):
+        resnet.create(Architecture("resnet18", 16, colours=16))
