@@ -8,9 +8,9 @@ import os
 import sys
 from pathlib import Path
 
-from . import freshness, quality
+from . import freshness, quality, recipes
 
-BENCHMARKS = {"freshness": freshness, "quality": quality}
+BENCHMARKS = {"freshness": freshness, "quality": quality, "recipes": recipes}
 
 
 def main() -> int:
