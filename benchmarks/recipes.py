@@ -1,9 +1,9 @@
 """Which recipe fine-tunes better from the same weights: `metric`, or the baseline `classify`.
 
-They get equal time and an equal search.
-Each gets the same small search, 5 learning rates x 2 choices of frozen layers, judged on photos of senders that are
-not trained on; the best of each is trained with three seeds and judged on garments never trained on (unseen) and on
-trained kinds by other people (heldout). Variants of the best `metric` show what keeps a network from forgetting.
+Each gets the same small search, 5 learning rates x 2 choices of frozen layers of equal time, judged on photos of
+senders that are not trained on; the best of each is trained with three seeds and judged on garments never trained on
+(unseen) and on trained kinds by other people (heldout). Variants of the best `metric` show what keeps a network from
+forgetting.
 """
 
 from __future__ import annotations
