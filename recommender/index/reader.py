@@ -160,8 +160,8 @@ class Index:
         page = feed.read(state.position, state.model_id, self._feed_limit)
         serves = self._serves(state, page)
         reload = self._must_reload(state, page)
-        if not reload:
-            self._successor = None  # the head went back before it was opened
+        if not reload:  # also when the head went back to this state before another could be opened
+            self._successor = self._tried = self._fault = None
         if serves and not (reload and self._is_due(page)):
             self._advance(state, page, publish=True)
             return

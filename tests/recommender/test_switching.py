@@ -122,12 +122,12 @@ def test_a_photo_whose_save_was_under_way_while_the_model_was_registered_is_wait
         with transaction.atomic():
             catalogue.add_listing(old)
             saved.set()
-            go.wait(10)
+            go.wait(30)
         connection.close()
 
     saver = threading.Thread(target=save)
     saver.start()
-    saved.wait(10)
+    saved.wait(30)
     new = make_model("candidate", version="new", dim=24)
     registry.backfill(new)
     embed_all(new)

@@ -40,7 +40,7 @@ def gate(monkeypatch):
 
     def waiting(*args, **options):
         opened = real(*args, **options)
-        gate.wait(10)
+        gate.wait(30)
         return opened
 
     monkeypatch.setattr(opening, "open_head", waiting)
@@ -48,7 +48,7 @@ def gate(monkeypatch):
     gate.set()
 
 
-def wait_for(condition, seconds=5):
+def wait_for(condition, seconds=30):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"not true within {seconds} s"
@@ -101,6 +101,23 @@ def test_a_successor_of_a_head_that_moved_on_meanwhile_is_not_taken(model, other
     seen = set()
     wait_for(lambda: seen.add(web.state().model_id) or web.state().snapshot_id == snapshot)
     assert seen == {model.pk}
+
+
+def test_a_successor_that_was_replaced_itself_before_it_was_open_is_not_taken(model, other, web, gate):
+    third = make_model("backfilling", version="m3", dim=12)
+    catalogue.embed_all(third)
+    compact(force=True)
+    registry.activate(other)
+    wait_for(lambda: web._successor is not None)
+    web.refresh, refresh = lambda: None, web.refresh
+    with web._lock:
+        registry.activate(third)
+    gate.set()
+    assert web._successor.result().base.model_id == other.pk
+    web.refresh = refresh
+    seen = set()
+    wait_for(lambda: seen.add(web.state().model_id) or third.pk in seen)
+    assert seen == {model.pk, third.pk}
 
 
 def test_a_process_that_never_searched_with_a_photo_loads_no_model_for_a_flip(model, other, web):
