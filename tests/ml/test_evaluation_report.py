@@ -1,5 +1,7 @@
 """The page is one file that needs nothing else, is bounded, and takes no class name for markup."""
 
+import base64
+import io
 import re
 from collections import Counter
 from html.parser import HTMLParser
@@ -14,7 +16,7 @@ from ml.evaluation.evaluate import evaluate
 from ml.evaluation.report.heat_map import MOST_CLASSES, heat_map
 from ml.evaluation.report.page import page
 from ml.evaluation.report.strips import HITS, MISSES, NEIGHBOURS, hits, misses
-from ml.evaluation.report.thumbnails import thumbnail
+from ml.evaluation.report.thumbnails import SIDE, thumbnail
 from ml.photo_set import PhotoSet
 
 from .drawn_classes import Brightness, MeanColour, drawn
@@ -95,6 +97,13 @@ def test_misses_have_a_wrong_first_result_and_hits_a_right_one_with_classes_in_t
     assert (np.diff(found.judged.map_at_r[right[:3]]) <= 0).all()
 
 
+def test_where_little_is_right_there_are_few_hits(tmp_path):
+    photos = drawn(tmp_path, each=2)
+    found = evaluate(PhotoSet(photos.images, ("a", "a", "b", "c", "b", "c")), MeanColour())
+    assert sorted(hits(found).tolist()) == [0, 1]
+    assert sorted(misses(found).tolist()) == [2, 3, 4, 5]
+
+
 def test_what_could_not_be_read_is_listed_and_a_lost_picture_leaves_a_gap(tmp_path):
     photos = drawn(tmp_path, each=3)
     (tmp_path / "torn.jpg").write_bytes(b"\xff\xd8")
@@ -110,14 +119,17 @@ def test_a_thumbnail_of_the_busiest_picture_stays_small(tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (600, 800, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "noise.png")
     pictures = (HITS + MISSES) * (1 + NEIGHBOURS)
-    assert len(thumbnail(tmp_path / "noise.png")) * pictures < 4_000_000
+    found = thumbnail(tmp_path / "noise.png")
+    assert len(found) * pictures < 4_000_000
+    assert max(Image.open(io.BytesIO(base64.b64decode(found.partition(",")[2]))).size) == SIDE
 
 
 def test_the_heat_map_is_bounded_and_keeps_the_most_confused():
     counts = Counter({(f"class {i}", f"class {i}"): 9 for i in range(200)})
     counts["class 150", "class 3"] = 1
     picture = heat_map(Confusion(counts))
-    assert picture.count("<rect") <= MOST_CLASSES**2 + 1
+    assert picture.count("<text") == 2 * MOST_CLASSES
+    assert picture.count("<rect") == 1 + MOST_CLASSES + 1
     assert "class 150 → class 3: 1 of 10" in picture
 
 
