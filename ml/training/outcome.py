@@ -34,7 +34,7 @@ def claim(folder: Path, asked: dict[str, Any]) -> None:
         raise TrainingError(f"{path} cannot be read ({exc}); choose another folder.") from exc
     if not isinstance(first, dict):
         raise TrainingError(f"{path} is no plan of a run; choose another folder.")
-    names = sorted(name for name in first.keys() | asked.keys() if first.get(name) != asked.get(name))
+    names = sorted(name for name in first if first[name] != asked.get(name))
     if names:
         changes = ", ".join(f"{name} was {first.get(name)}, not {asked.get(name)}" for name in names)
         raise TrainingError(f"{folder} holds a run with other options ({changes}); choose another folder.")

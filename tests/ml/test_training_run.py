@@ -1,7 +1,9 @@
 """A run: what it learns, what it leaves alone, when it ends, and that stopping it changes nothing."""
 
 import dataclasses
+import itertools
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,8 +11,9 @@ import torch
 
 from ml.photo_set import read_photo_set
 from ml.recipe import ModelFilesError
-from ml.training import checkpoint
+from ml.training import checkpoint, loop
 from ml.training.loop import Run, TrainingError
+from ml.training.optimisation import rate
 from ml.training.photo_pixels import decoded
 from ml.training.plan import CLASSIFY, METRIC
 from tests.ml.shapes import draw_shapes, tiny_network
@@ -187,16 +190,18 @@ def test_gradients_are_clipped(begin):
     assert not torch.allclose(next(iter(run.loss.state_dict().values())), next(iter(proxies.values())))
 
 
-def test_minutes_pace_the_rates_and_end_the_run(begin, photos, tmp_path):
+def test_minutes_pace_the_rates_and_end_the_run(photos, tmp_path, monkeypatch):
+    """By a clock on which every step takes a second: 30 of them, where an epoch has 25."""
+    ticks = itertools.count()
+    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: float(next(ticks))))
     long = dataclasses.replace(photos, epoch_length=200)
-    run = Run(tmp_path / "run", dataclasses.replace(PLAN, minutes=0.012, epochs=1), tiny_network(), 8, long)
-    rates = []
-    run.train(lambda run: rates.append(run.epochs[-1].lr))
-    spent = sum(epoch.seconds for epoch in run.epochs)
-    assert 0.72 <= spent < 2
-    assert len(rates) > 1
-    assert max(rates) > 0.5 * PLAN.lr
-    assert rates[-1] < 0.2 * PLAN.lr
+    run = Run(tmp_path / "run", dataclasses.replace(PLAN, minutes=0.5, epochs=1), tiny_network(), 8, long)
+    run.train()
+    first, last = run.epochs
+    assert [first.pictures, last.pictures] == [200, 24]
+    assert [first.seconds, last.seconds] == [26, 5]
+    assert first.lr == pytest.approx(PLAN.lr * rate(25 / 30, 0.1))
+    assert last.lr == pytest.approx(PLAN.lr * rate(29 / 30, 0.1))
     assert run.finished
 
 
@@ -233,14 +238,14 @@ def test_a_loss_that_is_not_finite_ends_the_run_in_one_sentence(begin):
         begin(network=network).train()
 
 
-def test_what_cannot_be_trained_is_refused_before_it_starts(begin, photos):
+def test_what_cannot_be_trained_is_refused_before_it_starts(begin, photos, tmp_path):
     with pytest.raises(TrainingError, match="no layer 'layer9' to freeze; the network has: conv1, bn1, relu, layer1"):
         begin(dataclasses.replace(PLAN, frozen=("layer9",)))
     with pytest.raises(TrainingError, match="32 pictures are fewer than a batch of 64"):
         begin(dataclasses.replace(PLAN, batch=64))
     one = dataclasses.replace(photos, classes=["all"])
     with pytest.raises(TrainingError, match="All pictures are of one class"):
-        Run(photos, PLAN, tiny_network(), 8, one)
+        Run(tmp_path, PLAN, tiny_network(), 8, one)
     lonely = dataclasses.replace(photos, groups=photos.targets)
     with pytest.raises(TrainingError, match="No validation picture has another of its class to find"):
         begin(validation=lonely)
