@@ -101,11 +101,14 @@ def test_a_run_that_was_stopped_ends_with_the_same_bits(begin, recipe):
 
 
 def test_a_run_that_is_over_stays_as_it_is(begin):
-    begin().train()
+    first = begin()
+    first.train()
     again = begin()
     again.train(stop_in(4))
     assert again.finished
     assert len(again.epochs) == 3
+    assert again.best["epoch"] == first.best["epoch"]
+    assert_same_bits(again.best["weights"], first.best["weights"])
 
 
 def test_a_run_of_an_older_version_goes_on(begin):
