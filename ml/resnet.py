@@ -88,13 +88,14 @@ class ResNet(nn.Module):
             self.colour = ColourHistogram(shape.colours)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """float32[N, 3, S, S] -> float32[N, dim]; with a colour part, both parts have the length of their share."""
+        """float32[N, 3, S, S] -> float32[N, dim]; a colour part has its share of the squared length."""
         maps = self.maps(pictures)
         form = self.fc(self.avgpool(maps[-1]).flatten(1))
         if not hasattr(self, "colour"):
             return form
-        colours, share = self.colour(pictures, self.mask(maps)), self.colour_share
-        return torch.cat([normalize(form.float()) * math.sqrt(1 - share), colours * math.sqrt(share)], dim=1)
+        form = form.float()
+        length = form.norm(dim=1, keepdim=True) * math.sqrt(self.colour_share / (1 - self.colour_share))
+        return torch.cat([form, self.colour(pictures, self.mask(maps)) * length], dim=1)
 
     def maps(self, pictures: Tensor) -> list[Tensor]:
         """float32[N, 3, S, S] -> features of a quarter of its side to one of 32 parts: four of float[N, C, s, s]."""

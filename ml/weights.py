@@ -13,15 +13,17 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from . import resnet
 from .errors import MlError
 from .resnet import Architecture
 from .torchvision_compat import import_torchvision
+from .whole_file import whole_file
 
 UNTRAINED_SEED = 1
+METADATA = "network"  # the key in a weights file under which it is described, as JSON
 SOURCES = ("starter", "imagenet", "untrained")
 STARTER = Path(__file__).parent / "starter" / "weights.safetensors"
 
@@ -32,7 +34,7 @@ class WeightsError(MlError):
 
 @dataclass(frozen=True)
 class Loaded:
-    """A network in evaluation mode, its shape, and what is known about it (strings, from the file's metadata)."""
+    """A network in evaluation mode, its shape, and what is known about it (from the file's metadata)."""
 
     network: nn.Module
     architecture: Architecture
@@ -75,9 +77,9 @@ def name_of(source: str) -> str:
 def write_weights(path: Path, network: nn.Module, architecture: Architecture, **about: str) -> None:
     """Write a weights file; matrices in float16, vectors in float32, because statistics exceed float16's range."""
     state = {name: _stored(tensor) for name, tensor in network.state_dict().items()}
-    part = path.with_name(f"{path.name}.part")
-    save_file(state, part, {**about, "architecture": json.dumps(architecture.as_dict())})
-    part.replace(path)
+    described = json.dumps({"architecture": architecture.as_dict(), **about}, sort_keys=True)
+    with whole_file(path) as file:
+        file.write(save(state, {METADATA: described}))  # one key, because the format does not keep their order
 
 
 def _stored(tensor: Tensor) -> Tensor:
@@ -94,14 +96,14 @@ def read_weights(path: Path) -> Loaded:
     """
     try:
         with safe_open(path, "pt") as file:
-            about = dict(file.metadata() or {})
+            described = (file.metadata() or {}).get(METADATA, "")
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
     except (SafetensorError, OSError) as exc:
         raise WeightsError(
             f"{path} is no complete safetensors file ({exc}). Checkpoints with pickled code are not taken; "
             "train or export the weights again."
         ) from exc
-    architecture = _architecture(path, about.pop("architecture", ""))
+    architecture, about = _described(path, described)
     network = resnet.create(architecture)
     try:
         network.load_state_dict({name: _computed(tensor) for name, tensor in state.items()})
@@ -114,11 +116,11 @@ def _computed(tensor: Tensor) -> Tensor:
     return tensor.float() if tensor.is_floating_point() else tensor
 
 
-def _architecture(path: Path, text: str) -> Architecture:
+def _described(path: Path, text: str) -> tuple[Architecture, dict[str, str]]:
     try:
-        fields: dict[str, Any] = json.loads(text)
-        return Architecture(**fields)
-    except (ValueError, TypeError) as exc:
+        about: dict[str, Any] = json.loads(text)
+        return Architecture(**about.pop("architecture")), about
+    except (ValueError, TypeError, AttributeError, KeyError) as exc:
         raise WeightsError(f"{path} does not say which network its weights are for; write it with `train`.") from exc
 
 

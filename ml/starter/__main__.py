@@ -14,6 +14,7 @@ import torch
 
 from ml import resnet
 from ml.resnet import Architecture
+from ml.training.job import until_over
 from ml.training.loop import Run
 from ml.training.photo_pixels import decoded
 from ml.training.plan import METRIC
@@ -28,7 +29,7 @@ SHOWN = 66_000  # pictures in an epoch
 SCENES = 8_000
 
 FORM = Architecture("resnet18", 1000, "gem", 96)
-COLOURED = dataclasses.replace(FORM, size=128, colours=256, colour_share=0.3)
+COLOURED = dataclasses.replace(FORM, colours=256, colour_share=0.3)
 PLAN = dataclasses.replace(
     METRIC, recipe="starter", trunk_lr=1.0, lr=0.2, epochs=15, sizes=((10 / 15, 64), (1.0, 96)), patience=15
 )
@@ -52,9 +53,9 @@ def main() -> None:
     judged = decoded(tiny_set(options.tiny / "val", LEFT_OUT), SOURCE_SIDE, cache)
     torch.manual_seed(PLAN.seed)
     run = Run(options.out, PLAN, resnet.create(FORM), FORM.dim, photos, judged)
-    run.train(lambda run: print(run.epochs[-1], flush=True))
+    until_over(run)
     network = coloured(run.result, COLOURED, photos.pixels, scenes=SCENES, seed=PLAN.seed)
-    write_weights(options.weights, network, COLOURED, name="starter", licence="research use; see LICENSE beside it")
+    write_weights(options.weights, network, COLOURED, start="nothing", licence="research; see LICENSE")
     print(f"{options.weights}: {options.weights.stat().st_size / 1e6:.1f} MB")
 
 

@@ -41,7 +41,7 @@ def train(options: Namespace) -> None:
         return
     print(_introduction(options, starting, pictures, judged), flush=True)
     run = _run(folder, plan, starting, pictures, judged)
-    _until_over(run)
+    until_over(run)
     path = write_outcome(run, starting.architecture, _name(options.weights))
     shutil.rmtree(folder / CACHE, ignore_errors=True)
     print(f"{path}: the network of {run.epochs[run.best['epoch']]}")
@@ -127,7 +127,8 @@ def _with_something_to_find(photos: Photos) -> Photos:
     return dataclasses.replace(photos, groups=None)
 
 
-def _until_over(run: Run) -> None:
+def until_over(run: Run) -> None:
+    """Start or go on with a run; tell each epoch on stdout and to TensorBoard."""
     from .tensorboard import Board
 
     run.resume()

@@ -34,6 +34,14 @@ def test_weights_come_back_with_their_shape_and_what_was_said_of_them(tmp_path):
     assert cosine.min() > 0.9999
 
 
+def test_equal_weights_are_equal_bytes_that_others_may_read(weights):
+    again = weights.with_name("again.safetensors")
+    loaded = read_weights(weights)
+    write_weights(again, loaded.network, loaded.architecture, **loaded.about)
+    assert again.read_bytes() == weights.read_bytes()
+    assert again.stat().st_mode & 0o044 == 0o044
+
+
 def test_matrices_take_two_bytes_and_statistics_keep_their_range(tmp_path):
     network = resnet.create(TINY)
     network.get_submodule("bn1").running_var.fill_(1e6)
@@ -91,9 +99,11 @@ def test_what_was_asked_for_is_compared_with_the_file(weights, asked, sentence):
         network_with(str(weights), **asked)
 
 
-@pytest.mark.parametrize("metadata", [None, {}, {"architecture": "resnet18"}, {"architecture": '{"depth": 18}'}])
-def test_safetensors_that_do_not_name_their_network_are_refused(tmp_path, metadata):
+@pytest.mark.parametrize(
+    "metadata", [None, {}, {"network": "resnet18"}, {"network": "[]"}, {"network": '{"architecture": {"depth": 18}}'}]
+)
+def test_safetensors_that_do_not_name_their_network_are_refused(tmp_path, described):
     path = tmp_path / "weights.safetensors"
-    save_file({"weight": torch.zeros(2)}, path, metadata)
+    save_file({"weight": torch.zeros(2)}, path, None if described is None else {"network": described})
     with pytest.raises(WeightsError, match=f"{path} does not say which network"):
         read_weights(path)
