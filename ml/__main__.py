@@ -8,7 +8,7 @@ from importlib import import_module
 
 from .errors import MlError
 
-COMMANDS = ("clean-images", "clean-tabular", "train", "extract", "search", "evaluate", "export")  # in the order of their use
+COMMANDS = ("clean-images", "clean-tabular", "train", "extract", "search", "evaluate", "export")
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -99,9 +99,7 @@ def test_what_was_asked_for_is_compared_with_the_file(weights, asked, sentence):
         network_with(str(weights), **asked)
 
 
-@pytest.mark.parametrize(
-    "metadata", [None, {}, {"network": "resnet18"}, {"network": "[]"}, {"network": '{"architecture": {"depth": 18}}'}]
-)
+@pytest.mark.parametrize("described", [None, "resnet18", "[]", "{}", '{"architecture": {"depth": 18}}'])
 def test_safetensors_that_do_not_name_their_network_are_refused(tmp_path, described):
     path = tmp_path / "weights.safetensors"
     save_file({"weight": torch.zeros(2)}, path, None if described is None else {"network": described})
