@@ -9,8 +9,9 @@ from decimal import Decimal
 from typing import TypeVar
 
 from listings.models import SEPARATOR, Listing
+from ml.cleaning.cells import BadCell, parse_category, parse_file_stem, parse_price, parse_required, parse_text
 
-from . import cells
+from .cells import parse_moment, parse_point, parse_username
 from .records import Columns, Record
 from .report import Finding, Kind
 
@@ -76,7 +77,7 @@ class RowReader:
             return fallback
         try:
             return parse(self.text(column))
-        except cells.BadCell as exc:
+        except BadCell as exc:
             self.note(column, f"{exc}{then}", kind)
             return fallback
 
@@ -84,16 +85,14 @@ class RowReader:
 def read_product(record: Record, currency: str, now: datetime) -> tuple[Product | None, list[Finding]]:
     """The product, or None when the row has no usable id or seller."""
     row = RowReader(record)
-    id_ = row.read("id", lambda text: cells.parse_required(text, ID_LIMIT), "", Kind.REFUSED, "; row left out")
-    seller = row.read(
-        "seller", lambda text: cells.parse_username(text, SELLER_LIMIT), "", Kind.REFUSED, "; row left out"
-    )
+    id_ = row.read("id", lambda text: parse_required(text, ID_LIMIT), "", Kind.REFUSED, "; row left out")
+    seller = row.read("seller", lambda text: parse_username(text, SELLER_LIMIT), "", Kind.REFUSED, "; row left out")
     if not id_ or not seller:
         return None, row.findings
     draft = "; imported as a draft"
-    title = row.read("product_name", lambda text: cells.parse_required(text, TITLE_LIMIT), "", then=draft)
-    category = row.read("category", parse_category, "", then=draft)
-    point, wrong = cells.parse_point(row.text("latitude"), row.text("longitude"))
+    title = row.read("product_name", lambda text: parse_required(text, TITLE_LIMIT), "", then=draft)
+    category = row.read("category", parse_path, "", then=draft)
+    point, wrong = parse_point(row.text("latitude"), row.text("longitude"))
     for column, reason in wrong.items():
         row.note(column, reason)
     product = Product(
@@ -101,13 +100,13 @@ def read_product(record: Record, currency: str, now: datetime) -> tuple[Product 
         id=id_,
         seller=seller,
         title=title or NO_TITLE,
-        description=row.read("product_description", lambda text: cells.parse_text(text, DESCRIPTION_LIMIT), ""),
+        description=row.read("product_description", lambda text: parse_text(text, DESCRIPTION_LIMIT), ""),
         category=category,
-        price=row.read("price", lambda text: cells.parse_price(text, currency), None),
-        location=row.read("location", lambda text: cells.parse_text(text, LOCATION_LIMIT), ""),
+        price=row.read("price", lambda text: parse_price(text, currency), None),
+        location=row.read("location", lambda text: parse_text(text, LOCATION_LIMIT), ""),
         point=point,
         status=Listing.Status.ACTIVE if title and category else Listing.Status.DRAFT,
-        created_at=row.read("create_time", lambda text: cells.parse_moment(text, now), None) or now,
+        created_at=row.read("create_time", lambda text: parse_moment(text, now), None) or now,
     )
     return product, row.findings
 
@@ -115,15 +114,13 @@ def read_product(record: Record, currency: str, now: datetime) -> tuple[Product 
 def read_photo_row(record: Record, now: datetime) -> tuple[PhotoRow | None, list[Finding]]:
     """The photo row, or None when it names no file or no product."""
     row = RowReader(record)
-    id_ = row.read("id", lambda text: cells.parse_file_stem(text, ID_LIMIT), "", Kind.REFUSED, "; row left out")
-    product_id = row.read(
-        "product_id", lambda text: cells.parse_required(text, ID_LIMIT), "", Kind.REFUSED, "; row left out"
-    )
+    id_ = row.read("id", lambda text: parse_file_stem(text, ID_LIMIT), "", Kind.REFUSED, "; row left out")
+    product_id = row.read("product_id", lambda text: parse_required(text, ID_LIMIT), "", Kind.REFUSED, "; row left out")
     if not id_ or not product_id:
         return None, row.findings
-    created = row.read("create_time", lambda text: cells.parse_moment(text, now), None)
+    created = row.read("create_time", lambda text: parse_moment(text, now), None)
     return PhotoRow(record.line, id_, product_id, created or now), row.findings
 
 
-def parse_category(text: str) -> str:
-    return cells.parse_category(text, SEPARATOR, NAME_LIMIT, PATH_LIMIT)
+def parse_path(text: str) -> str:
+    return parse_category(text, SEPARATOR, NAME_LIMIT, PATH_LIMIT)

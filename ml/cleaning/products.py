@@ -57,8 +57,12 @@ def _parsers(currency: str) -> dict[str, Callable[[str], str]]:
     return {
         "id": parse_required,
         "product_name": parse_required,
-        "category": lambda cell: SEPARATOR.join(parse_category(cell)),
+        "category": parse_category,
         "price": lambda cell: str(parse_price(cell, currency)),
-        "latitude": lambda cell: parse_degrees(cell, 90),
-        "longitude": lambda cell: parse_degrees(cell, 180),
+        "latitude": lambda cell: _number(parse_degrees(cell, 90)),
+        "longitude": lambda cell: _number(parse_degrees(cell, 180)),
     }
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else str(value)
