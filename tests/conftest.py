@@ -1,4 +1,4 @@
-"""Isolation for every test: a private `var/`, a private broker and cache, a deterministic embedder.
+"""Isolation for every test: a private `var/`, a private broker and caches, a deterministic embedder.
 
 Each pytest process (also each xdist worker) gets its own directory and its own Valkey server on a unix socket. The
 database is SQLite in a file, so that threads and subprocesses see it, unless DATABASE_URL names a PostgreSQL.
@@ -18,6 +18,7 @@ for _name in ("EMBEDDER_WEIGHTS", "MODELS_ROOT", "INDEX_ROOT", "MEDIA_ROOT", "OR
     os.environ.pop(_name, None)  # a developer's own site stays out of the tests
 os.environ.update(
     VAR_DIR=str(_var),
+    ML_CACHE=str(_var / "ml-cache"),
     SECRET_KEY="tests-only",
     REDIS_URL=f"unix://{_var}/run/valkey.sock",
     OMP_NUM_THREADS="1",

@@ -13,13 +13,6 @@ from .pictures import encode, scene
 KEYS = {"recall_at_1", "recall_at_5", "recall_at_10", "map_at_r"}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _cache(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ML_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
 @pytest.fixture(scope="module")
 def table(tmp_path_factory):
     """Four scenes, three recompressed copies of each; the copies of a scene are a class."""

@@ -33,8 +33,7 @@ def target(tmp_path):
 
 
 @pytest.fixture(autouse=True)
-def _small_shards(monkeypatch, tmp_path_factory):
-    monkeypatch.setenv("ML_CACHE", str(tmp_path_factory.getbasetemp() / "ml-cache"))
+def _small_shards(monkeypatch):
     monkeypatch.setattr(folder_extraction, "SHARD_PICTURES", 3)
 
 

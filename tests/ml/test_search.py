@@ -34,9 +34,7 @@ def extracted(tmp_path_factory, embedder):
 
 
 @pytest.fixture
-def search(extracted, model_dir, capsys, monkeypatch, tmp_path_factory):
-    monkeypatch.setenv("ML_CACHE", str(tmp_path_factory.getbasetemp() / "ml-cache"))
-
+def search(extracted, model_dir, capsys):
     def search(*arguments, folder=extracted / "out", status=0):
         image = str(extracted / "in" / "3.png")
         command = ["search", image, "--in", str(folder), "--model", str(model_dir), *map(str, arguments)]
