@@ -5,10 +5,10 @@ from __future__ import annotations
 import shutil
 import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 from django.conf import settings
-from django.db.models import QuerySet
 
 from recommender.models import IndexHead, IndexSnapshot
 
@@ -22,31 +22,48 @@ def collect() -> int:
     A reader that has a deleted file mapped keeps it until it swaps; one that was about to open it takes the next head.
     """
     root = Path(settings.INDEX_ROOT)
-    retained = IndexSnapshot.objects.filter(state=IndexSnapshot.State.PUBLISHED)
-    retired = IndexSnapshot.objects.exclude(state=IndexSnapshot.State.PUBLISHED)
+    # One statement: between two, a snapshot that shares a segment could be published and its parent retired.
+    rows = list(IndexSnapshot.objects.values_list("state", "directory", "segments"))
+    retained = [row for row in rows if row[0] == IndexSnapshot.State.PUBLISHED]
+    retired = [row for row in rows if row[0] != IndexSnapshot.State.PUBLISHED]
     token = IndexHead.objects.values_list("token", flat=True).get(pk=1)
     removed = _clear(root / "snapshots", _directories(retained), _directories(retired), token)
     removed += _clear(root / "segments", _segments(retained), _segments(retired), token)
-    retired.filter(pk__lt=retained.order_by("-pk").values_list("pk", flat=True).first() or 0).exclude(
-        pk__in=list(retired.order_by("-pk").values_list("pk", flat=True)[:KEPT_ROWS])
-    ).delete()
+    _delete_old_rows()
     return removed
+
+
+def _delete_old_rows() -> None:
+    """Delete rows of retired snapshots but the newest; the head's stays while nothing could replace it."""
+    retained = IndexSnapshot.objects.filter(state=IndexSnapshot.State.PUBLISHED)
+    retired = IndexSnapshot.objects.exclude(state=IndexSnapshot.State.PUBLISHED)
+    kept = list(retired.order_by("-pk").values_list("pk", flat=True)[:KEPT_ROWS])
+    old = retired.filter(pk__lt=retained.order_by("-pk").values_list("pk", flat=True).first() or 0)
+    old.exclude(pk__in=kept).exclude(
+        pk__in=IndexHead.objects.filter(snapshot__isnull=False).values("snapshot")
+    ).delete()
 
 
 def _clear(folder: Path, needed: set[str], superseded: set[str], token: uuid.UUID | None) -> int:
     removed = 0
     for directory in folder.glob("*"):
-        mine = token is not None and directory.name.startswith(token.hex[:12])
-        unknown = not mine and time.time() - directory.stat().st_mtime > ORPHAN_SECONDS
-        if directory.name not in needed and (directory.name in superseded or unknown):
+        if directory.name not in needed and (directory.name in superseded or _is_orphan(directory, token)):
             shutil.rmtree(directory, ignore_errors=True)
             removed += 1
     return removed
 
 
-def _directories(snapshots: QuerySet[IndexSnapshot]) -> set[str]:
-    return set(snapshots.values_list("directory", flat=True))
+def _is_orphan(directory: Path, token: uuid.UUID | None) -> bool:
+    if token is not None and directory.name.startswith(token.hex[:12]):
+        return False
+    with suppress(FileNotFoundError):  # renamed or removed by another process since it was listed
+        return time.time() - directory.stat().st_mtime > ORPHAN_SECONDS
+    return False
 
 
-def _segments(snapshots: QuerySet[IndexSnapshot]) -> set[str]:
-    return {entry["name"] for listed in snapshots.values_list("segments", flat=True) for entry in listed}
+def _directories(snapshots: list[tuple[str, str, list]]) -> set[str]:
+    return {directory for _, directory, _ in snapshots}
+
+
+def _segments(snapshots: list[tuple[str, str, list]]) -> set[str]:
+    return {entry["name"] for _, _, listed in snapshots for entry in listed}

@@ -12,6 +12,7 @@ import math
 import os
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,11 +54,22 @@ class Outcome:
 
 def compact(*, force: bool = False) -> Outcome:
     """Flush and merge what is due (everything, with `force`) for every live model; rebuild where files are unusable."""
+    return _leased(
+        lambda held: [action for model in line.live_models() for action in _compact(held, model, force=force)]
+    )
+
+
+def rebuild(*, new_epoch: bool = False) -> Outcome:
+    """Build every line again from rows alone; `new_epoch` after a restore, when the feed's history changed."""
+    return _leased(lambda held: _rebuild_all(held, new_epoch=new_epoch))
+
+
+def _leased(work: Callable[[Lease], list[str]]) -> Outcome:
     with lease() as held:
         if held is None:
             return Outcome(("busy",))
         try:
-            actions = [action for model in line.live_models() for action in _compact(held, model, force=force)]
+            actions = work(held)
             collect()
             return Outcome(tuple(actions) or ("nothing",), _served())
         except LeaseLost as exc:
@@ -68,19 +80,18 @@ def compact(*, force: bool = False) -> Outcome:
             return Outcome(("failed",))
 
 
-def rebuild(*, new_epoch: bool = False) -> Outcome:
-    """Build every line again from rows alone; `new_epoch` after a restore, when the feed's history changed."""
-    with lease() as held:
-        if held is None:
-            return Outcome(("busy",))
-        lines = [model for model in line.live_models() if _is_active(model) or line.published(model.pk).exists()]
-        for model in lines:
-            _rebuild(held, model, uuid.uuid4() if new_epoch and model == lines[0] else None)
-        collect()
-        return Outcome(("rebuilt",) if lines else ("nothing",), _served())
+def _rebuild_all(held: Lease, *, new_epoch: bool) -> list[str]:
+    lines = [model for model in line.live_models() if _is_active(model) or line.published(model.pk).exists()]
+    return [
+        action
+        for model in lines
+        for action in _rebuild(held, model, uuid.uuid4() if new_epoch and model == lines[0] else None)
+    ]
 
 
 def _compact(held: Lease, model: EmbeddingModel, *, force: bool) -> list[str]:
+    if not _is_live(model):
+        return []
     head = IndexHead.objects.select_related("snapshot").get(pk=1)
     tip = line.tip(head, model)
     if tip is None and not _is_active(model):
@@ -115,7 +126,7 @@ _refused: dict[int, float] = {}
 
 def _rebuild(held: Lease, model: EmbeddingModel, epoch: uuid.UUID | None = None) -> list[str]:
     """`epoch` begins a new history; else the head's goes on. What the gate refuses is tried again much later."""
-    if time.monotonic() < _refused.get(model.pk, 0):
+    if not _is_live(model) or time.monotonic() < _refused.get(model.pk, 0):
         return []
     head = IndexHead.objects.select_related("snapshot").get(pk=1)
     tip = line.tip(head, model)
@@ -163,6 +174,12 @@ def _reader(model: EmbeddingModel) -> Index:
     for key in set(_readers) - live:
         del _readers[key]
     return _readers.setdefault((os.getpid(), model.pk), Index(FLUSH_CAPACITY, line=model.pk))
+
+
+def _is_live(model: EmbeddingModel) -> bool:
+    """Whether it still is, and its state as it is now: the lines before this one may have taken minutes."""
+    model.refresh_from_db(fields=["state"])
+    return model.state in EmbeddingModel.LIVE
 
 
 def _is_active(model: EmbeddingModel) -> bool:

@@ -69,8 +69,8 @@ def repair(differences: list[Difference]) -> str:
     if not differences:
         return "nothing to repair"
     if any(difference.kind in {"snapshot", "file"} for difference in differences):
-        rebuild()
-        return "rebuilt the index from the database"
+        actions = rebuild().actions
+        return f"rebuilding the index from the database: {', '.join(actions)}"
     listings = sorted({difference.listing for difference in differences if difference.listing is not None})
     unusable = [difference.image for difference in differences if difference.kind == "unusable"]
     model = EmbeddingModel.objects.get(state=EmbeddingModel.State.ACTIVE)

@@ -3,6 +3,7 @@
 import shutil
 
 import pytest
+from django.db.models.signals import post_save
 from django.utils import timezone
 
 from listings.models import Listing, ListingImage
@@ -276,3 +277,31 @@ def test_a_new_history_begins_for_every_line(model, index, other):
     registry.activate(other)
     assert len(found(index)) == 5
     assert verify() == []
+
+
+def test_a_model_retired_before_its_turn_is_neither_compacted_nor_built_anew(model, other):
+    catalogue.add_many(model, 5)
+    embed_all(other)
+    compact(force=True)
+    catalogue.add_many(model, 5, start=10)
+    embed_all(other)
+
+    def retire_the_other(instance, **signal):
+        registry.withdraw(other)
+
+    post_save.connect(retire_the_other, sender=IndexSnapshot)
+    try:
+        assert compact(force=True).actions == ("flushed",)
+    finally:
+        post_save.disconnect(retire_the_other, sender=IndexSnapshot)
+    assert line_of(other) == []
+
+
+def test_a_rebuild_says_which_lines_it_built_and_what_stopped_it(model, other, index_root):
+    catalogue.add_many(model, 5)
+    embed_all(other)
+    compact(force=True)
+    assert rebuild().actions == ("rebuilt", "rebuilt")
+    shutil.rmtree(index_root)
+    index_root.write_text("in the way")
+    assert rebuild().actions == ("failed",)

@@ -1,0 +1,60 @@
+"""What is deleted from the disk and from the table of snapshots, and what must stay."""
+
+import pytest
+from django.db import connection
+
+from recommender.index import collect as collecting
+from recommender.index.collect import collect
+from recommender.index.compaction import compact
+from recommender.models import IndexHead, IndexSnapshot
+from tests.recommender.index import catalogue
+
+
+@pytest.fixture
+def served(model):
+    """The active model's snapshot of five listings."""
+    catalogue.add_many(model, 5)
+    compact(force=True)
+    return IndexSnapshot.objects.get()
+
+
+def another(snapshot, **fields):
+    values = {"model": snapshot.model, "position": snapshot.position, "state": "published", **fields}
+    return IndexSnapshot.objects.create(directory=f"beside-{IndexSnapshot.objects.count()}", **values)
+
+
+def test_a_directory_that_goes_while_it_is_looked_at_stops_no_collection(served, index_root):
+    (index_root / "segments" / "going.part").symlink_to(index_root / "gone")
+    assert collect() == 0
+
+
+def test_a_segment_that_is_shared_by_a_snapshot_published_meanwhile_stays(served, index_root):
+    """Collecting after `models retire` runs beside the compactor."""
+    shared = [{"name": "shared"}]
+    (index_root / "segments" / "shared").mkdir()
+    asked = []
+
+    def publish_after_the_first(execute, sql, *rest):
+        if "segments" in asked[-1:]:
+            asked.append("published")
+            another(served, segments=shared, state="retired")
+            another(served, segments=shared)
+        elif not asked and '"segments"' in sql:
+            asked.append("segments")
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(publish_after_the_first):
+        collect()
+    assert asked[-1] == "published"
+    assert (index_root / "segments" / "shared").exists()
+
+
+def test_the_heads_snapshot_keeps_its_row_when_it_is_damaged_and_another_line_goes_on(served, monkeypatch):
+    monkeypatch.setattr(collecting, "KEPT_ROWS", 1)
+    IndexSnapshot.objects.filter(pk=served.pk).update(state="damaged")
+    old, newest = another(served, state="retired"), another(served, state="retired")
+    another(served)
+    collect()
+    assert IndexHead.objects.get().snapshot == served
+    assert set(IndexSnapshot.objects.exclude(state="published")) == {served, newest}
+    assert not IndexSnapshot.objects.filter(pk=old.pk).exists()
