@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from . import registry
 from .models import EmbeddingModel
-from .registry import Progress, RegistryError
+from .registry import Progress
 
 State = EmbeddingModel.State
 
@@ -51,13 +51,6 @@ def _rollback(model: EmbeddingModel, progress: Progress) -> list[str]:
     ]
 
 
-def _roll_back(model: EmbeddingModel) -> None:
-    """Do what the page promised, or nothing: somebody else may have switched meanwhile."""
-    if registry.active_model() != model:
-        raise RegistryError(f"{model.version} is not active any more; look at the list before you roll back.")
-    registry.rollback()
-
-
 def _no_way_back(model: EmbeddingModel, progress: Progress) -> list[str]:
     if model.state != State.ACTIVE:
         return [f"{model.version} is not active, so there is nothing to take back."]
@@ -96,7 +89,7 @@ STEPS = (
         "rollback",
         "Roll back",
         (State.ACTIVE,),
-        _roll_back,
+        registry.rollback,
         _rollback,
         "Rolled back from {version}.",
         _no_way_back,

@@ -19,7 +19,7 @@ from weakref import WeakSet
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError
 
-from . import doorbell, queue, readiness, registry, results
+from . import doorbell, embedders, queue, readiness, registry, results
 from .batch import Batch
 from .photos import StorageTrouble
 from .registry import ModelNotReady
@@ -102,6 +102,7 @@ class _Slice:
 
     def run(self) -> None:
         try:
+            embedders.forget_retired()
             queue.return_expired()
             for entry in queue.waiting():
                 self._ready(entry.model)  # loading takes longer than a lease may wait

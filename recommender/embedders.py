@@ -51,13 +51,25 @@ def load_embedder(model: EmbeddingModel) -> Embedder:
         ModelNotReady: its files are missing, damaged or not the row's.
     """
     key = (model.pk, model.sha256)
-    if key not in _loaded:
+    embedder = _loaded.get(key)
+    if embedder is None:
         with _loading:
-            if key not in _loaded:
+            embedder = _loaded.get(key)
+            if embedder is None:
                 embedder = _load(model)
-                _forget_retired()
+                forget_retired()
                 _loaded[key] = embedder
-    return _loaded[key]
+    return embedder
+
+
+def forget_retired() -> None:
+    """Free the memory of models that nobody embeds with any more; those on standby may come back at once."""
+    if not _loaded:
+        return
+    retired = set(EmbeddingModel.objects.filter(state=EmbeddingModel.State.RETIRED).values_list("pk", flat=True))
+    for key in list(_loaded):
+        if key[0] in retired:
+            _loaded.pop(key, None)
 
 
 def load_or_build(model: EmbeddingModel) -> Embedder:
@@ -101,10 +113,3 @@ def _load(model: EmbeddingModel) -> Embedder:
         return Embedder.load(directory, cache_dir=settings.EMBEDDER_CACHE)
     except ModelFilesError as exc:
         raise ModelNotReady(str(exc)) from exc
-
-
-def _forget_retired() -> None:
-    """Free the memory of models that nobody embeds with any more; those on standby may come back at once."""
-    retired = EmbeddingModel.objects.filter(state=EmbeddingModel.State.RETIRED).values_list("pk", flat=True)
-    for key in [key for key in _loaded if key[0] in set(retired)]:
-        del _loaded[key]

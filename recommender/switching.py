@@ -41,14 +41,16 @@ def activate(model: EmbeddingModel) -> None:
 
 
 @transaction.atomic
-def rollback() -> EmbeddingModel:
+def rollback(leaving: EmbeddingModel | None = None) -> EmbeddingModel:
     """Answer with the model again that was active last; it was embedded, fed and indexed all the time.
 
     A few photos that it has not embedded yet do not stop it: they follow within seconds.
     Raises:
-        RegistryError: no model is on standby, or its index is not ready.
+        RegistryError: no model is on standby, its index is not ready, or somebody else has switched from `leaving`.
     """
     head = IndexHead.objects.select_for_update().get(pk=1)
+    if leaving and not EmbeddingModel.objects.filter(pk=leaving.pk, state=State.ACTIVE).exists():
+        raise RegistryError(f"{leaving.version} is not active any more; look at the list before you roll back.")
     model = previous_model()
     if model is None:
         raise RegistryError("No model is on standby, so there is none to go back to; backfill and activate one.")

@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from listings.models import ListingImage, originals_storage
 from ml.images import decode
-from recommender import doorbell, drain, queue, results
+from recommender import doorbell, drain, embedders, queue, results
 from recommender.batch import DAMAGED, LOST
 from recommender.models import Embedding, IndexChange
 from recommender.registry import ModelNotReady
@@ -89,6 +89,14 @@ def test_photos_of_the_same_bytes_in_one_batch_are_computed_once_and_own_their_f
     photos[0].delete()
     assert media_files() == named_files()
     assert len(media_files()) == 4
+
+
+def test_a_worker_frees_the_memory_of_a_retired_model(monkeypatch):
+    loaded = {(make_model("retired").pk, ""): object(), (make_model().pk, ""): object()}
+    kept = list(loaded)[1:]
+    monkeypatch.setattr(embedders, "_loaded", loaded)
+    embed()
+    assert list(loaded) == kept
 
 
 def test_a_photo_of_embedded_bytes_is_copied_without_inference():

@@ -7,6 +7,7 @@ from django.db import connection, transaction
 
 from listings.models import ListingImage
 from recommender import feed, registry, sweep
+from recommender.admin_model_steps import BY_NAME
 from recommender.index import Where, compaction, get_index
 from recommender.index.compaction import compact
 from recommender.index.segment import VECTORS
@@ -215,6 +216,28 @@ def test_a_rollback_that_would_lose_many_photos_is_refused(old, new):
     with pytest.raises(RegistryError, match=r"^11 of 41 photos are not embedded by old"):
         registry.rollback()
     assert served() == "new"
+
+
+def test_two_people_who_roll_back_at_once_do_not_end_where_they_began(old, new):
+    registry.activate(new)
+    new.refresh_from_db()
+    refused = []
+
+    def second():
+        try:
+            BY_NAME["rollback"].do(new)
+        except RegistryError as exc:
+            refused.append(str(exc))
+        connection.close()
+
+    late = threading.Thread(target=second)
+    with transaction.atomic():
+        BY_NAME["rollback"].do(new)
+        late.start()
+        late.join(0.5)
+    late.join()
+    assert refused == ["new is not active any more; look at the list before you roll back."]
+    assert served() == "old"
 
 
 def test_there_is_nothing_to_roll_back_to_before_the_second_activation(old):

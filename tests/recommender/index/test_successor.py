@@ -127,6 +127,20 @@ def test_a_process_that_never_searched_with_a_photo_loads_no_model_for_a_flip(mo
     assert not embedders._loaded
 
 
+def test_a_process_forgets_a_retired_model_at_the_next_snapshot(model, other, web):
+    registry.activate(other)
+    wait_for(lambda: web.state().model_id == other.pk)
+    embedders._loaded.update({(model.pk, ""): object(), (other.pk, ""): object()})
+    registry.withdraw(model)
+    catalogue.embed_all(other)
+    compact(force=True)
+    catalogue.add_listing(other)
+    snapshot = compact(force=True).snapshot
+    wait_for(lambda: web.state().snapshot_id == snapshot and not embedders.is_loaded(model.pk))
+    assert embedders.is_loaded(other.pk)
+    embedders._loaded.clear()
+
+
 def test_a_command_without_a_refresher_follows_the_flip_at_once(model, other, index):
     index.refresh()
     assert index.state().model_id == model.pk
