@@ -19,13 +19,13 @@ def wait_until_ready(model: EmbeddingModel, say: Callable[[str], object]) -> Non
     """Show progress until the model can be activated; workers do the work, and go on if this is interrupted.
 
     Raises:
-        RegistryError: what is left will not come by waiting.
+        RegistryError: what is left will not come by waiting, or somebody else activated or retired the model.
     """
     for kind in KINDS:
         if not heartbeat.is_alive(kind):
             say(f"No {kind} worker is running; the backfill waits for one.")
     with tqdm(unit=" photos", disable=None) as bar:
-        while not _show(bar, progress := registry.progress(model)).ready:
+        while not _show(bar, progress := _progress(model)).ready:
             if is_stuck(progress):
                 raise RegistryError(f"{model.version} cannot be activated: {' '.join(progress.blockers)}")
             doorbell.ring()
@@ -35,6 +35,13 @@ def wait_until_ready(model: EmbeddingModel, say: Callable[[str], object]) -> Non
 def is_stuck(progress: Progress) -> bool:
     """Too many photos failed for good."""
     return not progress.waiting and not progress.is_few(progress.failed)
+
+
+def _progress(model: EmbeddingModel) -> Progress:
+    model.refresh_from_db(fields=["state"])
+    if model.state != EmbeddingModel.State.BACKFILLING:
+        raise RegistryError(f"{model.version} is not being backfilled any more: it is {model.state} now.")
+    return registry.progress(model)
 
 
 def _show(bar: tqdm, progress: Progress) -> Progress:

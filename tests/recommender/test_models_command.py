@@ -7,7 +7,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from recommender import registry, sweep
-from recommender.backfill_wait import is_stuck
+from recommender.backfill_wait import is_stuck, wait_until_ready
 from recommender.models import Embedding, EmbeddingModel
 from tests.recommender.embedding import bulk_photos, make_model
 from tests.recommender.registered import EVALUATION, FIGURE, embedded_by, state_of
@@ -120,6 +120,14 @@ class TestBackfill:
         Embedding.objects.filter(model=model).update(state="failed", attempts=99)
         with pytest.raises(CommandError, match="20 of 20 photos could not be embedded by new"):
             models("backfill", "new", "--wait")
+
+    @pytest.mark.parametrize("state", ["retired", "active"])
+    def test_stops_waiting_when_somebody_else_decides_over_the_model(self, state):
+        model = make_model("backfilling", version="new")
+        EmbeddingModel.objects.filter(pk=model.pk).update(state=state)
+        bulk_photos(3)
+        with pytest.raises(registry.RegistryError, match=f"new is not being backfilled any more: it is {state} now"):
+            wait_until_ready(model, print)
 
     def test_a_few_lost_photos_do_not_count_as_stuck(self):
         make_model()
