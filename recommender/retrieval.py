@@ -83,12 +83,16 @@ def similar(state: State, listing: Listing, ask: Ask) -> Answer:
         price=None if listing.price is None else float(listing.price),
         point=ask.where.near or listing.point,
     )
-    return _answer(state, stored_vectors(listing, state.model_id), ask, query, {listing.pk})
+    vectors = stored_vectors(listing, state.model_id)
+    return _answer(state, vectors, state.model_id, ask, query, {listing.pk})
 
 
-def by_vectors(state: State, vectors: NDArray[np.float32], ask: Ask) -> Answer:
-    """Listings like a photo that is no listing's. `vectors`: float32[m, dim] of the state's model, L2-normalised."""
-    return _answer(state, vectors, ask, Query(now=time.time(), point=ask.where.near))
+def by_vectors(state: State, vectors: NDArray[np.float32], model_id: int, ask: Ask) -> Answer:
+    """Listings like a photo that is no listing's. `vectors`: float32[m, dim] made by this model, L2-normalised.
+
+    Raises ForeignVector where the model is not the state's.
+    """
+    return _answer(state, vectors, model_id, ask, Query(now=time.time(), point=ask.where.near))
 
 
 def stored_vectors(listing: Listing, model_id: int) -> NDArray[np.float32]:
@@ -113,14 +117,19 @@ def _why_no_vector(listing: Listing, model_id: int) -> NoPhoto | PhotoWaiting:
 
 
 def _answer(
-    state: State, vectors: NDArray[np.float32], ask: Ask, query: Query, exclude: Collection[int] = ()
+    state: State,
+    vectors: NDArray[np.float32],
+    model_id: int,
+    ask: Ask,
+    query: Query,
+    exclude: Collection[int] = (),
 ) -> Answer:
     ranker = active_ranker()
     width = max(CANDIDATES, CANDIDATES_PER_RESULT * ask.limit)
     results: list[Result] = []
     seen = set(exclude)
     while len(results) < ask.limit:
-        found = state.search(vectors, width, ask.where, seen)
+        found = state.search(vectors, width, ask.where, seen, model_id=model_id)
         if len(seen) == len(exclude) and len(found):
             query = replace(query, farthest=float(vector_distance(found.similarity[-1:])[0]))
         close = found.take(np.flatnonzero(found.similarity >= ask.min_similarity))

@@ -78,7 +78,8 @@ def photo_search(request: HttpRequest, photo: File) -> SafeString:
 def _search(photo: File, asked: PageSearchSerializer) -> Answer:
     state = get_index().state()
     model = EmbeddingModel.objects.get(pk=state.model_id)
-    return by_vectors(state, photo_vector(photo, model, asked.validated_data.get("crop")), asked.ask())
+    vectors = photo_vector(photo, model, asked.validated_data.get("crop"))
+    return by_vectors(state, vectors, model.pk, asked.ask())
 
 
 def _sentences(errors: dict[str, Any]) -> str:

@@ -1,4 +1,8 @@
-"""The indexing worker: flushes and merges the index (pool: solo)."""
+"""The indexing worker: flushes, merges and builds the index (pool: solo).
+
+A solo pool enforces no time limit, so a model's first snapshot may take as long as it needs: the lease, renewed at
+every page, says whether its builder is alive. A forking pool, which the worker refuses, would stop it at the limits.
+"""
 
 from __future__ import annotations
 

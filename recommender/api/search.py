@@ -70,7 +70,7 @@ class ImageSearchView(PhotoRequestView):
         state = get_index().state()
         model = EmbeddingModel.objects.get(pk=state.model_id)
         vectors = photo_vector(asked.validated_data["image"], model, asked.validated_data.get("crop"))
-        answer = by_vectors(state, vectors, asked.ask())
+        answer = by_vectors(state, vectors, model.pk, asked.ask())
         return Response(answer_json(answer, request, explain=asked.validated_data["explain"]))
 
 

@@ -59,14 +59,19 @@ class State:
     def rows(self) -> int:
         return len(self.delta) + sum(int(np.count_nonzero(alive)) for alive in self.alive)
 
-    def search(self, vectors: np.ndarray, k: int, where: Where, exclude: Collection[int] = ()) -> Candidates:
+    def search(
+        self, vectors: np.ndarray, k: int, where: Where, exclude: Collection[int] = (), *, model_id: int | None = None
+    ) -> Candidates:
         """The k listings most similar to any of the vectors, among those that pass; k whenever k exist.
 
-        vectors: float32[m, dim], L2-normalised, of this state's model · exclude: listing ids left out.
+        vectors: float32[m, dim], L2-normalised, made by the model `model_id` (None: certainly this state's)
+        exclude: listing ids left out
         A listing's similarity is the best cosine between any vector and any of its photos.
-        Raises: ForeignVector where the dimension is not this state's.
+        Raises: ForeignVector where the model or the dimension is not this state's.
         """
         queries = np.ascontiguousarray(np.atleast_2d(vectors), np.float32)
+        if model_id not in (None, self.model_id):
+            raise ForeignVector(f"a vector of model {model_id} cannot be compared under {self.model_version}")
         if queries.shape[1] != self.dim:
             raise ForeignVector(
                 f"a vector of {queries.shape[1]} dimensions cannot be compared under {self.model_version}"

@@ -24,7 +24,7 @@ def only_similarity(fresh_index):
 def look(fresh_index, cosine=1.0, **ask):
     fresh_index.refresh()
     state = fresh_index.state()
-    return by_vectors(state, vector(cosine, state.dim)[np.newaxis], Ask(**ask))
+    return by_vectors(state, vector(cosine, state.dim)[np.newaxis], state.model_id, Ask(**ask))
 
 
 def ids(answer) -> list[int]:
@@ -72,7 +72,7 @@ def test_a_listing_deleted_while_the_reader_is_frozen_is_absent_at_once_and_repl
     state = fresh_index.state()
     listings[0].delete()
     Listing.objects.filter(pk=listings[1].pk).update(status="removed")
-    answer = by_vectors(state, vector(1)[np.newaxis], Ask(limit=2))
+    answer = by_vectors(state, vector(1)[np.newaxis], state.model_id, Ask(limit=2))
     assert ids(answer) == [listings[2].pk, listings[3].pk]
 
 
@@ -93,7 +93,7 @@ def test_what_stopped_passing_since_the_index_was_refreshed_is_dropped(fresh_ind
     fresh_index.refresh()
     state = fresh_index.state()
     Listing.objects.filter(pk=changed.pk).update(**change)
-    assert ids(by_vectors(state, vector(1)[np.newaxis], Ask(where=where))) == [kept.pk]
+    assert ids(by_vectors(state, vector(1)[np.newaxis], state.model_id, Ask(where=where))) == [kept.pk]
 
 
 @pytest.mark.parametrize("width", [8, 300], ids=["more than were fetched", "more than were read at first"])
@@ -106,8 +106,12 @@ def test_as_many_results_as_asked_come_whenever_they_exist_however_many_candidat
     fresh_index.refresh()
     state = fresh_index.state()
     Listing.objects.filter(pk__in=[listing.pk for listing in listings[:20]]).update(status="sold")
-    assert ids(by_vectors(state, vector(1)[np.newaxis], Ask(limit=5))) == [one.pk for one in listings[20:25]]
-    assert ids(by_vectors(state, vector(1)[np.newaxis], Ask(limit=100))) == [one.pk for one in listings[20:]]
+    assert ids(by_vectors(state, vector(1)[np.newaxis], state.model_id, Ask(limit=5))) == [
+        one.pk for one in listings[20:25]
+    ]
+    assert ids(by_vectors(state, vector(1)[np.newaxis], state.model_id, Ask(limit=100))) == [
+        one.pk for one in listings[20:]
+    ]
 
 
 def test_results_below_the_lowest_similarity_are_left_out(fresh_index, model):

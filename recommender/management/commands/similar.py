@@ -63,7 +63,7 @@ def _ask(query: str, ask: Ask) -> Answer:
     model = EmbeddingModel.objects.get(pk=state.model_id)
     try:
         with path.open("rb") as file:
-            return by_vectors(state, photo_vector(File(file), model), ask)
+            return by_vectors(state, photo_vector(File(file), model), model.pk, ask)
     except OSError as exc:
         raise CommandError(f"'{query}' is no listing's id, and no file that can be read: {exc.strerror}.") from exc
 

@@ -119,6 +119,15 @@ def test_a_vector_of_another_dimension_is_refused(model, index):
         index.state().search(np.ones(8, np.float32), 1, Where())
 
 
+def test_a_vector_of_another_model_is_refused_where_the_dimension_is_the_same(model, index):
+    catalogue.add_listing(model)
+    index.refresh()
+    query = np.ones(model.dim, np.float32)
+    with pytest.raises(ForeignVector, match=f"model {model.pk + 1} cannot be compared under m1"):
+        index.state().search(query, 1, Where(), model_id=model.pk + 1)
+    assert len(index.state().search(query, 1, Where(), model_id=model.pk)) == 1
+
+
 def test_many_photos_of_one_listing_do_not_crowd_out_the_others(model, index):
     crowd = catalogue.add_listing(model, photos=1)
     for number in range(200):
