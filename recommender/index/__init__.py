@@ -4,7 +4,8 @@ Nothing outside this package may know which engine runs behind it. Importing it 
 """
 
 from .errors import ForeignVector, IndexNotReady
-from .reader import Index, get_index, start
+from .process import get_index, start
+from .reader import Index
 from .state import State
 from .where import STATUSES, Candidates, Where
 

@@ -24,3 +24,12 @@ def published(model_id: int) -> QuerySet[IndexSnapshot]:
 def tip(head: IndexHead, model: EmbeddingModel) -> IndexSnapshot | None:
     """The snapshot that the model's next one follows: the head's for the active model, else the newest published."""
     return head.snapshot if model.state == EmbeddingModel.State.ACTIVE else published(model.pk).first()
+
+
+def is_active(model_id: int) -> bool:
+    return EmbeddingModel.objects.filter(pk=model_id, state=EmbeddingModel.State.ACTIVE).exists()
+
+
+def is_of_another_model(snapshot_id: int | None, model_id: int) -> bool:
+    snapshots = IndexSnapshot.objects.exclude(model=model_id)
+    return snapshot_id is not None and snapshots.filter(pk=snapshot_id).exists()

@@ -7,7 +7,6 @@ it and no search sees half of it. A fault here stays here: the reader keeps the 
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from concurrent.futures import Future
@@ -21,11 +20,12 @@ from django.db import close_old_connections, connection
 
 from recommender import embedders, feed
 from recommender.errors import ModelNotReady
-from recommender.models import EmbeddingModel, IndexHead, IndexSnapshot
+from recommender.models import IndexHead
 
 from . import rows
 from .absorb import absorb, fresh_state
 from .errors import IndexNotReady, RefreshInTransaction, SnapshotDamaged
+from .line import is_active, is_of_another_model
 from .opening import Opened, beside, open_head, open_newest, open_successor
 from .state import State
 
@@ -187,7 +187,7 @@ class Index:
     def _must_reload(self, state: State, page: feed.Page) -> bool:
         wanted = self._wanted(page)
         if wanted is None:
-            return state.base.id is not None or (self._line is None and not _is_active(state.model_id))
+            return state.base.id is not None or (self._line is None and not is_active(state.model_id))
         return wanted != state.base.id
 
     def _serves(self, state: State, page: feed.Page) -> bool:
@@ -207,11 +207,11 @@ class Index:
     def _open_next(self, state: State, page: feed.Page, *, serves: bool) -> Opened | None:
         """What follows this state; None while the successor of another model is opened beside it."""
         successor, self._successor = self._successor, None
-        if not serves or self._line is not None or not _is_of_another_model(page.snapshot_id, state.model_id):
+        if not serves or self._line is not None or not is_of_another_model(page.snapshot_id, state.model_id):
             return self._open(or_earlier=False)
         if successor is not None:
             opened = successor.result()
-            if not _is_of_another_model(page.snapshot_id, opened.base.model_id):
+            if not is_of_another_model(page.snapshot_id, opened.base.model_id):
                 return opened
         if self._thread is None:
             return open_successor(state.model_id)
@@ -246,29 +246,3 @@ class Index:
             if publish:
                 self._state = replace(state, behind=page.behind)
         self._state = replace(state, position=page.position, behind=0 if page.complete else page.behind)
-
-
-def _is_active(model_id: int) -> bool:
-    return EmbeddingModel.objects.filter(pk=model_id, state=EmbeddingModel.State.ACTIVE).exists()
-
-
-def _is_of_another_model(snapshot_id: int | None, model_id: int) -> bool:
-    snapshots = IndexSnapshot.objects.exclude(model=model_id)
-    return snapshot_id is not None and snapshots.filter(pk=snapshot_id).exists()
-
-
-_indexes: dict[int, Index] = {}
-
-
-def get_index() -> Index:
-    """This process's index; a forked child gets its own."""
-    pid = os.getpid()
-    if pid not in _indexes:
-        _indexes.clear()
-        _indexes[pid] = Index()
-    return _indexes[pid]
-
-
-def start() -> None:
-    """Load the index and keep it fresh on a thread; the web server calls it in each worker after the fork."""
-    get_index().start()

@@ -19,12 +19,12 @@ OUTSIDE = "203.0.113.9"
 @pytest.fixture
 def fresh_index(transactional_db, settings, tmp_path):
     """This process's index, as if the process had just started."""
-    from recommender.index import reader
+    from recommender.index import process
 
     settings.INDEX_ROOT = tmp_path / "index"
-    reader._indexes.clear()
+    process._indexes.clear()
     yield
-    reader._indexes.clear()
+    process._indexes.clear()
 
 
 @pytest.fixture

@@ -6,13 +6,13 @@ import pytest
 @pytest.fixture
 def fresh_index(transactional_db, settings, tmp_path):
     """This process's index, as if the process had just started; nothing is refreshed behind the test's back."""
-    from recommender.index import get_index, reader
+    from recommender.index import get_index, process
 
     settings.INDEX_ROOT = tmp_path / "index"
     settings.INDEX_REFRESH_MS = 3_600_000
-    reader._indexes.clear()
+    process._indexes.clear()
     yield get_index()
-    reader._indexes.clear()
+    process._indexes.clear()
 
 
 @pytest.fixture
