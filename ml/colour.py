@@ -10,7 +10,7 @@ from torch.nn.functional import avg_pool2d, interpolate, normalize
 
 from .recipe import IMAGENET_MEAN, IMAGENET_STD
 
-BLUR = 7.0  # CIE76 units: colours this far apart share most of their bins
+BLUR = 4.0  # CIE76 units: colours this far apart share most of their bins
 CELL = 4  # pixels of the picture to a cell, each way
 FLOOR = 0.02  # what a cell counts that is surely background, so that a picture without an item has colours too
 SHARPEN = 2.0  # of the mask's logits: a cell that is half item is mostly edge

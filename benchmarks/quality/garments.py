@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,10 @@ def measure(embedder: Embedder, clothing: Path) -> dict[str, Any]:
 
 
 def _of_split(embedder: Embedder, clothing: Path, split: str) -> dict[str, Any]:
-    evaluation = evaluate(clothing_set(clothing, split), embedder)
+    photos = dataclasses.replace(
+        clothing_set(clothing, split), groups=None
+    )  # a sender's photos count too
+    evaluation = evaluate(photos, embedder)
     columns = {"model": evaluation.summary, **evaluation.floor}
     return {
         "n": evaluation.summary.micro.n,

@@ -29,7 +29,7 @@ SHOWN = 66_000  # pictures in an epoch
 SCENES = 8_000
 
 FORM = Architecture("resnet18", 1000, "gem", 96)
-COLOURED = dataclasses.replace(FORM, colours=256, colour_share=0.3)
+COLOURED = dataclasses.replace(FORM, colours=480, colour_share=0.1)
 PLAN = dataclasses.replace(
     METRIC, recipe="starter", trunk_lr=1.0, lr=0.2, epochs=15, sizes=((10 / 15, 64), (1.0, 96)), patience=15
 )
