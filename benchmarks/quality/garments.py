@@ -20,9 +20,7 @@ def measure(embedder: Embedder, clothing: Path) -> dict[str, Any]:
 
 
 def _of_split(embedder: Embedder, clothing: Path, split: str) -> dict[str, Any]:
-    photos = dataclasses.replace(
-        clothing_set(clothing, split), groups=None
-    )  # a sender's photos count too
+    photos = dataclasses.replace(clothing_set(clothing, split), groups=None)  # a sender's photos count too
     evaluation = evaluate(photos, embedder)
     columns = {"model": evaluation.summary, **evaluation.floor}
     return {
