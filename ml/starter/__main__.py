@@ -1,7 +1,8 @@
 """Trains the starter weights from nothing; the same command goes on with a run that was stopped.
 
-First the form of things: a ResNet-18 on tiny-imagenet and photos of clothes, small pictures first. Then their colours:
-where items end, from made-up items before real photos, and which colours there are.
+First the form of things: a ResNet-18 on tiny-imagenet and photos of clothes, small pictures first. Then where items
+end, from made-up items before real photos. With that, form again, each item before other pictures, so that backgrounds
+count less. Last the colours.
 """
 
 from __future__ import annotations
@@ -11,39 +12,47 @@ import dataclasses
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from ml import resnet
 from ml.resnet import Architecture
+from ml.training.augmentation import Augmentation
 from ml.training.job import until_over
 from ml.training.loop import Run
-from ml.training.photo_pixels import decoded
-from ml.training.plan import METRIC
+from ml.training.photo_pixels import Photos, decoded
+from ml.training.plan import METRIC, Plan
 from ml.weights import STARTER, write_weights
 
 from .colouring import coloured
 from .data import LEFT_OUT, clothing_set, joined, tiny_set
+from .mask import item_masks
 
 SOURCE_SIDE = 192
 EMPHASIS = 3.0  # on garments: few classes, but the finest distinctions
 SHOWN = 66_000  # pictures in an epoch
 SCENES = 8_000
 
-FORM = Architecture("resnet18", 1000, "gem", 96)
+FORM = Architecture("resnet18", 1000, "gem", 112)
 COLOURED = dataclasses.replace(FORM, colours=480, colour_share=0.1)
-PLAN = dataclasses.replace(
+FIRST = dataclasses.replace(
     METRIC, recipe="starter", trunk_lr=1.0, lr=0.2, epochs=15, sizes=((10 / 15, 64), (1.0, 96)), patience=15
+)
+SECOND = dataclasses.replace(
+    FIRST,
+    recipe="starter, items moved",
+    lr=0.1,
+    epochs=16,
+    sizes=((1.0, FORM.size),),
+    balance=0.6,
+    ema=0.999,
+    augmentation=Augmentation(move=0.5),
+    patience=16,
 )
 
 
 def main() -> None:
-    """Train, colour, write the weights file."""
-    parser = argparse.ArgumentParser(prog="python -m ml.starter", description=__doc__)
-    parser.add_argument("--tiny", type=Path, required=True, help="folder with train/WNID/*.webp and val/WNID/*.webp")
-    parser.add_argument("--clothing", type=Path, required=True, help="folder with splits.csv and images/")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the run: checkpoint, history")
-    parser.add_argument("--weights", type=Path, default=STARTER, help="the file to write (default: %(default)s)")
-    parser.add_argument("--threads", type=int, default=2)
-    options = parser.parse_args()
+    """Train form twice, colour, write the weights file."""
+    options = _options()
     torch.set_num_threads(options.threads)
     clothing = clothing_set(options.clothing, "train")
     training = joined(tiny_set(options.tiny / "train", LEFT_OUT), clothing)
@@ -51,12 +60,30 @@ def main() -> None:
     emphasis = dict.fromkeys(clothing.classes, EMPHASIS)
     photos = decoded(training, SOURCE_SIDE, cache, emphasis=emphasis, epoch_length=SHOWN)
     judged = decoded(tiny_set(options.tiny / "val", LEFT_OUT), SOURCE_SIDE, cache)
-    torch.manual_seed(PLAN.seed)
-    run = Run(options.out, PLAN, resnet.create(FORM), FORM.dim, photos, judged)
-    until_over(run)
-    network = coloured(run.result, COLOURED, photos.pixels, scenes=SCENES, seed=PLAN.seed)
+    torch.manual_seed(FIRST.seed)
+    form = _trained(resnet.create(FORM), FIRST, options.out / "first", photos, judged)
+    network = coloured(form, COLOURED, photos.pixels, scenes=SCENES, seed=FIRST.seed)
+    moving = dataclasses.replace(photos, masks=item_masks(network, photos.pixels, FORM.size))
+    form = _trained(form, SECOND, options.out / "second", moving, judged)
+    network = coloured(form, COLOURED, photos.pixels, scenes=SCENES, seed=SECOND.seed)
     write_weights(options.weights, network, COLOURED, start="nothing", licence="research; see LICENSE")
     print(f"{options.weights}: {options.weights.stat().st_size / 1e6:.1f} MB")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m ml.starter", description=__doc__)
+    parser.add_argument("--tiny", type=Path, required=True, help="folder with train/WNID/*.webp and val/WNID/*.webp")
+    parser.add_argument("--clothing", type=Path, required=True, help="folder with splits.csv and images/")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the runs: checkpoints, history, TensorBoard")
+    parser.add_argument("--weights", type=Path, default=STARTER, help="the file to write (default: %(default)s)")
+    parser.add_argument("--threads", type=int, default=2)
+    return parser.parse_args()
+
+
+def _trained(network: nn.Module, plan: Plan, folder: Path, photos: Photos, judged: Photos) -> nn.Module:
+    run = Run(folder, plan, network, FORM.dim, photos, judged)
+    until_over(run)
+    return run.result
 
 
 if __name__ == "__main__":

@@ -5,11 +5,14 @@ from __future__ import annotations
 from random import Random
 
 import numpy as np
+import numpy.typing as npt
 import torch
+from PIL import Image
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, binary_cross_entropy_with_logits
 from tqdm import trange
 
+from ml.colour import SHARPEN
 from ml.resnet import ResNet
 from ml.training.loop import normalised
 from ml.training.pixels import PixelCache
@@ -58,3 +61,17 @@ def _features(
         parts.append((maps, adaptive_avg_pool2d(masks, maps[0].shape[-1])))
     levels = zip(*(maps for maps, _ in parts), strict=True)
     return [torch.cat(level) for level in levels], torch.cat([masks for _, masks in parts])
+
+
+def item_masks(network: ResNet, photos: PixelCache, size: int, *, batch: int = 128) -> npt.NDArray[np.uint8]:
+    """uint8[N, size / 4, size / 4]: where the network's mask sees the item of each whole picture, squeezed square."""
+    network.eval()
+    parts = []
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        for start in trange(0, len(photos), batch, desc="item masks", disable=None):
+            positions = range(start, min(start + batch, len(photos)))
+            squeezed = [photos.picture(i).resize((size, size), Image.Resampling.BILINEAR) for i in positions]
+            views = normalised(torch.from_numpy(np.stack([np.asarray(view) for view in squeezed])))
+            logits = network.mask(network.maps(views))[:, 0].float()
+            parts.append((torch.sigmoid(SHARPEN * logits) * 255).byte().numpy())
+    return np.concatenate(parts)

@@ -14,7 +14,8 @@ import numpy.typing as npt
 from PIL import Image
 
 Pixels = npt.NDArray[np.uint8]
-Floats = npt.NDArray[np.float32]
+
+LEAST_ITEM, MOST_ITEM = 0.08, 0.85  # of a view, for its item to be put before another
 
 
 @dataclass(frozen=True)
@@ -27,14 +28,29 @@ class Augmentation:
     contrast: float = 0.3
     saturation: float = 0.2
     erase: float = 0.25  # the share of pictures from which a rectangle is erased
+    move: float = 0.0  # the share of pictures whose item is put before another picture, where masks say what it is
 
 
-def augmented(pictures: Sequence[Image.Image], size: int, how: Augmentation, rng: np.random.Generator) -> Pixels:
-    """One random view of each of N pictures: uint8[N, size, size, 3]."""
+def augmented(
+    pictures: Sequence[Image.Image],
+    size: int,
+    how: Augmentation,
+    rng: np.random.Generator,
+    masks: Sequence[Image.Image] | None = None,
+) -> Pixels:
+    """One random view of each of N pictures: uint8[N, size, size, 3].
+
+    A mask, of any size, covers its whole picture, white on the item.
+    """
     views = np.empty((len(pictures), size, size, 3), np.uint8)
-    for view, picture in zip(views, pictures, strict=True):
-        crop = picture.resize((size, size), Image.Resampling.BILINEAR, box=_crop_box(picture.size, how, rng))
-        view[:] = np.asarray(crop)[:, :: rng.choice((-1, 1))]
+    items = np.empty((len(pictures), size, size, 1), np.uint8)
+    for i, picture in enumerate(pictures):
+        box, step = _crop_box(picture.size, how, rng), rng.choice((-1, 1))
+        views[i] = np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR, box=box))[:, ::step]
+        if masks is not None:
+            items[i, ..., 0] = _cut_like(masks[i], box, picture.size, size)[:, ::step]
+    if masks is not None and how.move:
+        views = _moved(views, items, how.move, rng)
     views = _relit(views, how, rng)
     for position in np.flatnonzero(rng.random(len(views)) < how.erase):
         _erase(views[position], rng)
@@ -49,6 +65,23 @@ def _crop_box(size: tuple[int, int], how: Augmentation, rng: np.random.Generator
     w, h = min(width, math.sqrt(area * aspect)), min(height, math.sqrt(area / aspect))
     left, top = rng.uniform(0, width - w), rng.uniform(0, height - h)
     return left, top, left + w, top + h
+
+
+def _cut_like(mask: Image.Image, box: Sequence[float], whole: tuple[int, int], size: int) -> Pixels:
+    """The part of `mask` that `box` is of a picture of the size `whole`: uint8[size, size]."""
+    across, down = mask.width / whole[0], mask.height / whole[1]
+    part = (box[0] * across, box[1] * down, box[2] * across, box[3] * down)
+    return np.asarray(mask.resize((size, size), Image.Resampling.BILINEAR, box=part))
+
+
+def _moved(views: Pixels, items: Pixels, share: float, rng: np.random.Generator) -> Pixels:
+    """Some items before another view of the batch; a view that is nearly all item, or none, stays as it is."""
+    covered = items.mean(axis=(1, 2, 3)) / 255
+    chosen = (rng.random(len(views)) < share) & (covered > LEAST_ITEM) & (covered < MOST_ITEM)
+    behind = views[rng.permutation(len(views))]
+    opaque = items[chosen].astype(np.float32) / 255
+    views[chosen] = opaque * views[chosen] + (1 - opaque) * behind[chosen]
+    return views
 
 
 def _relit(views: Pixels, how: Augmentation, rng: np.random.Generator) -> Pixels:

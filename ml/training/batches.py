@@ -11,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 import numpy.typing as npt
 import torch
+from PIL import Image
 from torch import Tensor
 
 from .augmentation import Augmentation, augmented
@@ -71,5 +72,6 @@ class Batches:
         positions = self._order[number * self._batch : (number + 1) * self._batch]
         rng = np.random.default_rng((self._seed, number))
         pictures = [self._photos.pixels.picture(position) for position in positions]
-        views = augmented(pictures, self._size, self._how, rng)
+        masks = None if self._photos.masks is None else [Image.fromarray(self._photos.masks[i]) for i in positions]
+        views = augmented(pictures, self._size, self._how, rng, masks)
         return torch.from_numpy(views), torch.from_numpy(self._photos.targets[positions])

@@ -28,6 +28,7 @@ class Photos:
     emphasis: npt.NDArray[np.float64]  # float64[classes]: how much more often than others a class is shown
     epoch_length: int  # pictures shown in an epoch
     groups: Ints | None = None  # int64[N]: pictures of one group do not find each other; NO_GROUP is none
+    masks: npt.NDArray[np.uint8] | None = None  # uint8[N, m, m]: where each whole picture, squeezed, shows its item
 
     def sample(self, length: int, seed: int) -> Photos:
         """At most `length` of the pictures, drawn evenly from the classes."""
@@ -40,7 +41,10 @@ class Photos:
             turn[members] = np.arange(len(members))
         keep = np.sort(shuffled[np.argsort(turn, kind="stable")[:length]])
         groups = None if self.groups is None else self.groups[keep]
-        return Photos(self.pixels.subset(keep), self.targets[keep], self.classes, self.emphasis, len(keep), groups)
+        masks = None if self.masks is None else self.masks[keep]
+        return Photos(
+            self.pixels.subset(keep), self.targets[keep], self.classes, self.emphasis, len(keep), groups, masks
+        )
 
     @property
     def fingerprint(self) -> str:

@@ -143,3 +143,51 @@ def test_small_classes_take_turns_to_give_two():
 def test_a_set_that_cannot_be_split_is_refused(groups):
     with pytest.raises(PhotoSetError, match="10% of 6 pictures cannot be set aside"):
         split(a_set({"a": 3, "b": 3}, groups), 0.1, seed=1)
+
+
+ITEM, WALLS = (200, 30, 30), ((0, 90, 0), (0, 0, 120))
+STILL = Augmentation(area=(1, 1), aspect=1, brightness=0, contrast=0, saturation=0, erase=0, move=1)
+
+
+def before_walls():
+    """Two pictures of the same item before different walls, and their masks."""
+    pictures = [Image.new("RGB", (32, 32), wall) for wall in WALLS]
+    for picture in pictures:
+        picture.paste(ITEM, (8, 8, 24, 24))
+    mask = Image.new("L", (16, 16))
+    mask.paste(255, (4, 4, 12, 12))
+    return pictures, [mask, mask]
+
+
+def test_an_item_is_put_before_another_picture_of_the_batch():
+    pictures, masks = before_walls()
+    seed = next(seed for seed in range(9) if _first_wall(pictures, masks, seed) == WALLS[1])
+    view = augmented(pictures, 32, STILL, np.random.default_rng(seed), masks)[0]
+    assert tuple(view[16, 16]) == ITEM
+    assert tuple(view[1, 30]) == WALLS[1]
+
+
+def _first_wall(pictures, masks, seed):
+    return tuple(augmented(pictures, 32, STILL, np.random.default_rng(seed), masks)[0][1, 1].tolist())
+
+
+@pytest.mark.parametrize("grey", [0, 255])
+def test_a_picture_without_an_item_or_without_a_background_stays(grey):
+    pictures, _ = before_walls()
+    masks = [Image.new("L", (16, 16), grey)] * 2
+    for seed in range(5):
+        assert _first_wall(pictures, masks, seed) == WALLS[0]
+
+
+def test_a_mask_is_cropped_and_mirrored_with_its_picture():
+    picture = Image.new("RGB", (64, 48), "blue")
+    picture.paste(ITEM, (10, 6, 40, 30))
+    mask = Image.new("L", (64, 48))
+    mask.paste(255, (10, 6, 40, 30))
+    how = dataclasses.replace(STILL, area=(0.3, 1), aspect=4 / 3)
+    other = Image.new("RGB", (64, 48), "lime")
+    for seed in range(20):
+        view = augmented([picture, other], 32, how, np.random.default_rng(seed), [mask, Image.new("L", (8, 8))])[0]
+        item = (view == ITEM).all(axis=2)
+        background = (view == (0, 0, 255)).all(axis=2) | (view == (0, 255, 0)).all(axis=2)
+        assert (item | background).mean() > 0.8  # the rest is the soft edge

@@ -1,0 +1,124 @@
+"""The starter weights that are shipped, and the parts of what makes them, on pictures drawn here."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from listings.demo.drawing import KINDS, draw
+from ml import resnet
+from ml.preprocess import prepare
+from ml.resnet import Architecture, UnitLength
+from ml.starter.colouring import coloured, narrowed
+from ml.starter.items import scene
+from ml.starter.mask import item_masks, train_mask
+from ml.training.loop import normalised
+from ml.training.pixels import cached
+from ml.weights import STARTER, read_weights
+
+SHAPE = Architecture("resnet18", 560, "gem", 32, colours=8, colour_share=0.2)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """Drawings of the demo, decoded."""
+    folder = tmp_path_factory.mktemp("photos")
+    paths = []
+    for number, kind in enumerate(KINDS):
+        paths.append(folder / f"{kind}.jpg")
+        draw(kind, number, "teal", "plain", "table", "square").resize((90, 90)).save(paths[-1])
+    return cached(paths, 64, folder / "cache")
+
+
+@pytest.fixture(scope="module")
+def starter():
+    loaded = read_weights(STARTER)
+    return UnitLength(loaded.network).eval(), loaded.architecture
+
+
+def vectors(network, size, pictures):
+    with torch.inference_mode():
+        return network(normalised(torch.from_numpy(np.stack([prepare(each, size) for each in pictures])))).numpy()
+
+
+def test_the_shipped_weights_are_small_and_come_with_card_and_licence(starter):
+    assert STARTER.stat().st_size <= 30_000_000
+    assert starter[1].dim == 1000
+    for name in ("MODEL_CARD.md", "LICENSE"):
+        assert STARTER.with_name(name).stat().st_size > 1000
+        assert f"ml/starter/{name}" in Path(__file__).parents[2].joinpath("README.md").read_text()
+
+
+def test_the_shipped_weights_find_the_original_of_a_copy(starter):
+    network, shape = starter
+    originals = [draw(kind, form, "teal", "plain", "room", "front") for kind in KINDS for form in range(2)]
+    copies = []
+    for picture in originals:
+        data = io.BytesIO()
+        picture.resize((400, 500)).save(data, "JPEG", quality=40)
+        copies.append(Image.open(data).convert("RGB"))
+    found = vectors(network, shape.size, copies) @ vectors(network, shape.size, originals).T
+    assert found.argmax(axis=1).tolist() == list(range(len(originals)))
+
+
+def test_the_shipped_weights_tell_colours_apart(starter):
+    network, shape = starter
+    items = [draw("mug", 1, colour, "plain", "studio", "front") for colour in ("tomato red", "navy")]
+    again = draw("mug", 1, "tomato red", "plain", "studio", "square")
+    red, blue, query = vectors(network, shape.size, [*items, again])
+    assert query @ red > query @ blue
+
+
+def test_a_narrower_head_keeps_all_inner_products():
+    generator = torch.Generator().manual_seed(1)
+    weight, bias = torch.randn(50, 16, generator=generator), torch.randn(50, generator=generator)
+    features = torch.randn(5, 16, generator=generator)
+    new_weight, new_bias = narrowed(weight, bias, 20)
+    before, after = features @ weight.T + bias, features @ new_weight.T + new_bias
+    assert after.shape == (5, 20)
+    assert torch.allclose(before @ before.T, after @ after.T, atol=1e-3)
+    with pytest.raises(ValueError, match="16 features and a bias need 17 dimensions, not 16"):
+        narrowed(weight, bias, 16)
+
+
+def test_a_scene_shows_its_item_where_its_mask_says():
+    background = Image.new("RGB", (64, 64), (10, 200, 10))
+    covered = []
+    for seed in range(20):
+        made = scene(background, 48, Random(seed))
+        assert made.picture.shape == (48, 48, 3)
+        assert made.mask.shape == (48, 48)
+        covered.append(made.mask.mean() / 255)
+        assert scene(background, 48, Random(seed)).picture.tobytes() == made.picture.tobytes()
+    assert 0.02 < np.mean(covered) < 0.5
+
+
+def test_a_mask_learns_where_items_are_and_nothing_else_changes(photos):
+    torch.manual_seed(1)
+    network = resnet.create(SHAPE)
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items() if not name.startswith("mask.")}
+    train_mask(network, photos, 32, scenes=256, epochs=8, seed=1)
+    scenes = [scene(photos.picture(0), 32, Random(seed)) for seed in range(1000, 1040)]
+    pictures = normalised(torch.from_numpy(np.stack([each.picture for each in scenes])))
+    with torch.inference_mode():
+        logits = network.mask(network.maps(pictures))[:, 0].numpy()
+    items = np.stack([np.asarray(Image.fromarray(each.mask).resize((8, 8), Image.Resampling.BOX)) for each in scenes])
+    assert logits[items > 200].mean() > logits[items < 50].mean() + 1
+    assert all(torch.equal(before[name], network.state_dict()[name]) for name in before)
+
+
+def test_a_coloured_network_has_its_bins_among_the_colours_of_photos(photos):
+    torch.manual_seed(1)
+    form = resnet.create(Architecture("resnet18", 600, "gem", 32))
+    network = coloured(form, SHAPE, photos, scenes=64, seed=1)
+    lightness = network.colour.centres[:, 0]
+    assert ((lightness >= 0) & (lightness <= 100)).all()
+    assert len(network.colour.centres.unique(dim=0)) == SHAPE.colours
+    masks = item_masks(network, photos, 32)
+    assert (masks.shape, masks.dtype) == ((len(photos), 8, 8), np.uint8)
