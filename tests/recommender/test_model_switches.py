@@ -208,5 +208,5 @@ def test_a_process_that_cannot_load_the_new_model_goes_on_with_the_old_one_and_s
     wait_for(lambda: first_hit(78) == upload.pk)
     web._retry_at = 0
     wait_for(lambda: web.state().model_version == new.version)
-    assert web.health()["problem"] is None
+    wait_for(lambda: web.health()["problem"] is None)
     assert embedders.is_loaded(new.pk)
