@@ -68,7 +68,6 @@ class Stack:
             "EMBEDDING_PROCESSES": str(embedding),
             "ADMIN_PASSWORD": PASSWORD,
             "DEMO": str(demo),
-            "EMBEDDER_WEIGHTS": "untrained",
             **({"DATABASE_URL": database_url} if database_url else {}),
             **({"REDIS_URL": self.broker.url} if self.broker else {}),
             **(environ or {}),

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from marketplace.supervisor.home import Home
+from tests.built_models import starter_model_dir
 from tests.postgres import Postgres
 from tests.postgres import postgres as private_postgres
 from tests.stack import Stack
-from tests.untrained import untrained_model_dir
 
 _number = itertools.count(1)
 
@@ -35,12 +35,12 @@ def short_tmp() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def prepared_var(short_tmp: Path) -> Path:
-    """The `var/` of a site that was prepared and never started: SQLite, an untrained model, no listings."""
+    """The `var/` of a site that was prepared and never started: SQLite, the starter model, no listings."""
     template = Stack(short_tmp / "template")
     home = Home(template.var)
     with home.taken():
         home.ensure_secret_key()
-        shutil.copytree(untrained_model_dir(), template.var / "models" / "untrained")
+        shutil.copytree(starter_model_dir(), template.var / "models" / "starter")
         template.manage("prepare")
     return template.var
 
@@ -52,7 +52,7 @@ def copy(prepared: Path, below: Path) -> Path:
 
 
 def link_weights(source: str, target: str) -> str:
-    """Copy a file, but share the 200 MB of a model's directory, which nothing rewrites."""
+    """Copy a file, but share the 50 MB of a model's directory, which nothing rewrites."""
     if "models" in Path(source).parts:
         os.link(source, target)
         return target

@@ -18,7 +18,7 @@ class TestRunning:
     def test_answers_visitors_and_staff(self, stack):
         visitor = stack.visitor()
         assert "<html" in visitor.get("/").expect(200).text
-        assert "untrained" in visitor.get("/").text.lower()
+        assert "untrained" not in visitor.get("/").text.lower()
         visitor.get("/api/docs/").expect(200)
         staff = stack.visitor().sign_in("admin", PASSWORD)
         assert "Site administration" in staff.get("/admin/").expect(200).text

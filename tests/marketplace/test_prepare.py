@@ -17,10 +17,10 @@ from marketplace.preparation.model import IS_UNTRAINED, ensure_model
 from marketplace.preparation.static import collect_static, fingerprint
 from marketplace.preparation.superuser import ensure_superuser
 from recommender.models import EmbeddingModel
+from tests.built_models import untrained_model_dir
 from tests.factories import make_listing
 from tests.recommender.embedding import bulk_photos, make_model
 from tests.recommender.registered import embedded_by
-from tests.untrained import untrained_model_dir
 
 ROOT = Path(__file__).resolve().parents[2]
 

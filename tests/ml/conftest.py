@@ -1,7 +1,7 @@
 import pytest
 
 from ml.embedder import Embedder
-from tests.untrained import untrained_model_dir
+from tests.built_models import untrained_model_dir
 
 
 @pytest.fixture(scope="session")

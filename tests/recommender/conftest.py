@@ -28,7 +28,7 @@ def untrained(fresh_index, settings):
     """An active model that really embeds, on untrained weights."""
     from ml.recipe import Recipe
     from recommender.models import EmbeddingModel
-    from tests.untrained import untrained_model_dir
+    from tests.built_models import untrained_model_dir
 
     directory = untrained_model_dir()
     settings.MODELS_ROOT = directory.parent

@@ -14,10 +14,10 @@ from django.core.management.base import CommandError
 from ml.recipe import Recipe
 from recommender.evaluation import REPORT_NAME, Figure, evaluations, reports_folder
 from recommender.models import EmbeddingModel
+from tests.built_models import untrained_model_dir
 from tests.factories import draw_photo
 from tests.recommender.embedding import make_model
 from tests.recommender.registered import EVALUATION
-from tests.untrained import untrained_model_dir
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -13,8 +13,8 @@ from recommender import drain, embedders, feed, registry
 from recommender.index import compaction
 from recommender.index.compaction import compact
 from recommender.models import Embedding, EmbeddingModel, IndexSnapshot
+from tests.built_models import small_model_dir
 from tests.factories import api, draw_photo, make_image, make_listing, make_user, photo_file
-from tests.untrained import small_model_dir
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -10,8 +10,8 @@ from django.core.management.base import CommandError
 from recommender import embedders, registry
 from recommender.models import EmbeddingModel
 from recommender.registry import ModelNotReady, RegistryError
+from tests.built_models import untrained_model_dir
 from tests.recommender.embedding import make_model
-from tests.untrained import untrained_model_dir
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -11,9 +11,9 @@ import pytest
 
 from recommender import registry
 from recommender.models import Embedding, Heartbeat
+from tests.built_models import untrained_model_dir
 from tests.factories import make_image, make_listing
 from tests.recommender.embedding import ROOT, environment
-from tests.untrained import untrained_model_dir
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

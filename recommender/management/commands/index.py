@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from argparse import ArgumentParser
+from collections.abc import Callable
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -13,6 +15,7 @@ from recommender.index.verify import Difference, unusable_vectors, verify
 from recommender.index.verify import repair as mend
 
 SHOWN = 50
+PATIENCE_SECONDS = 60.0  # with the worker's own compaction
 
 
 class Command(BaseCommand):
@@ -36,10 +39,10 @@ class Command(BaseCommand):
         self.stdout.write(json.dumps(Index().health(), indent=2))
 
     def compact(self, **options: Any) -> None:
-        self.report(compaction.compact(force=True))
+        self.report(_in_turn(lambda: compaction.compact(force=True)))
 
     def rebuild(self, new_epoch: bool, **options: Any) -> None:
-        self.report(compaction.rebuild(new_epoch=new_epoch))
+        self.report(_in_turn(lambda: compaction.rebuild(new_epoch=new_epoch)))
 
     def verify(self, repair: bool, **options: Any) -> None:
         differences = self.compare()
@@ -60,7 +63,15 @@ class Command(BaseCommand):
 
     def report(self, outcome: compaction.Outcome) -> None:
         if "busy" in outcome.actions:
-            raise CommandError("another compactor holds the lease; try again in a minute")
+            raise CommandError("another compactor is still at work; try again in a minute")
         if "failed" in outcome.actions:
             raise CommandError("the index could not be written; the log says why")
         self.stdout.write(f"{', '.join(outcome.actions)}; snapshot {outcome.snapshot}")
+
+
+def _in_turn(act: Callable[[], compaction.Outcome]) -> compaction.Outcome:
+    """Act when the compactor at work, if there is one, has ended."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while "busy" in (outcome := act()).actions and time.monotonic() < deadline:
+        time.sleep(0.5)
+    return outcome

@@ -1,4 +1,4 @@
-"""Untrained models for tests: built once, kept under `var/`, shared by every process until their code changes."""
+"""Models for tests, built once, kept under `var/`, shared by every process until their code changes."""
 
 import fcntl
 import hashlib
@@ -9,13 +9,19 @@ from importlib.metadata import version
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+STARTER = ROOT / "ml" / "starter" / "weights.safetensors"
 CACHE = ROOT / "var" / "test-cache"
-CODE = ("export", "preprocess", "recipe", "resnet", "runtime", "torchvision_compat", "weights")
+CODE = ("colour", "export", "preprocess", "recipe", "resnet", "runtime", "torchvision_compat", "weights")
 
 
 def untrained_model_dir() -> Path:
     """A directory that `Embedder.load` accepts; about ten seconds the first time, then nothing."""
     return _built("untrained")
+
+
+def starter_model_dir() -> Path:
+    """As `make run` registers it."""
+    return _built("starter", weights="starter")
 
 
 def small_model_dir(dim: int) -> Path:
@@ -24,19 +30,19 @@ def small_model_dir(dim: int) -> Path:
 
 
 @cache
-def _built(name: str, *options: str) -> Path:
+def _built(name: str, *options: str, weights: str = "untrained") -> Path:
     directory = CACHE / f"{name}-{_code_hash()}"
     if not (directory / "recipe.json").exists():
         CACHE.mkdir(parents=True, exist_ok=True)
         with (CACHE / "build.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not directory.exists():
-                _export(directory, *options)
+                _export(directory, "--weights", weights, *options)
     return directory
 
 
 def _export(directory: Path, *options: str) -> None:
-    command = [sys.executable, "-m", "ml", "export", "--weights", "untrained", "--out", str(directory), *options]
+    command = [sys.executable, "-m", "ml", "export", "--out", str(directory), *options]
     subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
 
 
@@ -44,6 +50,7 @@ def _code_hash() -> str:
     digest = hashlib.sha256()
     for name in CODE:
         digest.update((ROOT / "ml" / f"{name}.py").read_bytes())
+    digest.update(STARTER.read_bytes())
     for package in ("torch", "torchvision", "openvino"):
         digest.update(version(package).encode())
     return digest.hexdigest()[:16]

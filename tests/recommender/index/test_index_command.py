@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import threading
+
+import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from django.db import connection
+
+from recommender.index.lease import lease
+from recommender.management.commands import index as index_command
+from recommender.models import IndexHead
+
+from . import catalogue
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def let_go():
+    IndexHead.objects.update(token=None)
+    connection.close()
+
+
+def test_compacting_by_hand_waits_for_the_compactor_at_work(model, index, capsys):
+    catalogue.add_many(model, 3)
+    with lease():
+        free = threading.Timer(0.7, let_go)
+        free.start()
+        call_command("index", "compact")
+    free.join()
+    assert "flushed" in capsys.readouterr().out
+
+
+def test_it_does_not_wait_for_ever(model, index, monkeypatch):
+    monkeypatch.setattr(index_command, "PATIENCE_SECONDS", 0.1)
+    with lease(), pytest.raises(CommandError, match="another compactor is still at work; try again in a minute"):
+        call_command("index", "compact")
