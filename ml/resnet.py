@@ -12,6 +12,7 @@ from torch.nn.functional import normalize
 
 from .colour import ColourHistogram, ItemMask
 from .errors import MlError
+from .recipe import IMAGENET_MEAN, IMAGENET_STD
 from .torchvision_compat import import_torchvision
 
 ARCHITECTURES = ("resnet18", "resnet34", "resnet50")
@@ -129,3 +130,9 @@ class UnitLength(nn.Module):
     def forward(self, pictures: Tensor) -> Tensor:
         """float32[N, 3, S, S] -> float32[N, dim]."""
         return normalize(self.network(pictures))
+
+
+def normalised(views: Tensor) -> Tensor:
+    """uint8[N, S, S, 3] -> float32[N, 3, S, S] as ImageNet networks expect it."""
+    mean, std = (torch.tensor(values, device=views.device) for values in (IMAGENET_MEAN, IMAGENET_STD))
+    return ((views.float() - mean) / std).permute(0, 3, 1, 2)

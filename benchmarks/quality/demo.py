@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from listings.demo.drawing import BACKGROUNDS, COLOURS, KINDS, draw
 from listings.demo.photos import picture
-from listings.demo.plan import plan
+from listings.demo.plan import LISTINGS, plan
 from ml.embedder import Embedder
 from ml.evaluation.metrics import Labelled, judge
 from ml.images import clean
@@ -25,7 +25,6 @@ from .ranking import Trial, share_won
 APART = 20.0  # CIE76 between a colour and each of its neighbours
 BACKGROUND = 0.5  # of the pixels at least
 VARIANTS = 2
-LISTINGS = 208  # as `make run` draws it
 DAY = datetime(2026, 1, 1, tzinfo=UTC)
 
 

@@ -12,6 +12,7 @@ from .drawing import BACKGROUNDS, COLOURS, KINDS, PATTERNS
 from .drawing.dice import dice
 from .words import CONDITIONS, HANDOVERS, PATTERN_WORDS, SELLERS, TOWNS, WORDINGS
 
+LISTINGS = 208  # when nobody says how many
 FORMS = 12  # a kind's forms: each comes back in other colours, as models of real makers do
 OLDEST_DAYS = 60
 SPREAD_DEGREES = 0.04

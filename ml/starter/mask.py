@@ -13,8 +13,7 @@ from torch.nn.functional import adaptive_avg_pool2d, binary_cross_entropy_with_l
 from tqdm import trange
 
 from ml.colour import SHARPEN
-from ml.resnet import ResNet
-from ml.training.loop import normalised
+from ml.resnet import ResNet, normalised
 from ml.training.pixels import PixelCache
 
 from .items import scene

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ml.colour import Lab
 from ml.preprocess import prepare
-from ml.training.loop import normalised
+from ml.resnet import normalised
 from ml.training.pixels import PixelCache
 
 PHOTOS = 1_500

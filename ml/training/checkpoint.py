@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ml.recipe import ModelFilesError
+from ml.whole_file import whole_file
 
 from .files import CHECKPOINT
 
@@ -33,12 +34,10 @@ DAMAGE = (  # what torch.load raises on files that are no checkpoints, or parts 
 
 def save(folder: Path, state: dict[str, Any]) -> None:
     """Replace the folder's checkpoint; a power cut leaves the old one or the new one."""
-    part = folder / f"{CHECKPOINT}.part"
-    with part.open("wb") as file:
+    with whole_file(folder / CHECKPOINT) as file:
         torch.save(state, file)
         file.flush()
         os.fsync(file.fileno())
-    part.replace(folder / CHECKPOINT)
 
 
 def load(folder: Path) -> dict[str, Any] | None:

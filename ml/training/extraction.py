@@ -8,8 +8,7 @@ import torch
 from torch import nn
 
 from ml.preprocess import prepare
-from ml.recipe import IMAGENET_MEAN, IMAGENET_STD
-from ml.resnet import UnitLength
+from ml.resnet import UnitLength, normalised
 
 from .pixels import PixelCache
 
@@ -20,13 +19,12 @@ def extract(
     """float32[N, dim], rows of length 1, of pictures prepared as for searching; modes of layers are kept."""
     modes = [(layer, layer.training) for layer in network.modules()]
     network.eval()
-    mean, std = (torch.tensor(values, device=device) for values in (IMAGENET_MEAN, IMAGENET_STD))
     parts = []
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16):
         for start in range(0, len(pixels), batch):
             views = [prepare(pixels.picture(i), size) for i in range(start, min(start + batch, len(pixels)))]
-            scaled = (torch.from_numpy(np.stack(views)).to(device).float() - mean) / std
-            parts.append(UnitLength(network)(scaled.permute(0, 3, 1, 2)).float().cpu().numpy())
+            pictures = normalised(torch.from_numpy(np.stack(views)).to(device))
+            parts.append(UnitLength(network)(pictures).float().cpu().numpy())
     for layer, training in modes:
         layer.training = training
     return np.concatenate(parts)

@@ -18,7 +18,8 @@ from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
 from ml.errors import MlError
-from ml.recipe import IMAGENET_MEAN, IMAGENET_STD, ModelFilesError
+from ml.recipe import ModelFilesError
+from ml.resnet import normalised
 
 from . import checkpoint, history
 from .batches import Batches, balanced_order
@@ -222,12 +223,6 @@ class Run:
         if another:
             raise TrainingError(f"{self.folder} holds a run with {another}; choose another folder.")
         checkpoint.require_shapes(self.folder, state["network"], self.network.state_dict())
-
-
-def normalised(views: Tensor) -> Tensor:
-    """uint8[N, S, S, 3] -> float32[N, 3, S, S] as ImageNet networks expect it."""
-    mean, std = (torch.tensor(values, device=views.device) for values in (IMAGENET_MEAN, IMAGENET_STD))
-    return ((views.float() - mean) / std).permute(0, 3, 1, 2)
 
 
 def _refuse_what_cannot_be_trained(plan: Plan, network: nn.Module, photos: Photos, validation: Photos | None) -> None:

@@ -6,8 +6,7 @@ import torch
 
 from ml import resnet
 from ml.colour import ColourHistogram, ItemMask, Lab
-from ml.resnet import Architecture, NoSuchNetworkError
-from ml.training.loop import normalised
+from ml.resnet import Architecture, NoSuchNetworkError, normalised
 
 SIDE = 32
 

@@ -14,11 +14,10 @@ from PIL import Image
 from listings.demo.drawing import KINDS, draw
 from ml import resnet
 from ml.preprocess import prepare
-from ml.resnet import Architecture, UnitLength
+from ml.resnet import Architecture, UnitLength, normalised
 from ml.starter.colouring import coloured, narrowed
 from ml.starter.items import scene
 from ml.starter.mask import item_masks, train_mask
-from ml.training.loop import normalised
 from ml.training.pixels import cached
 from ml.weights import STARTER, read_weights
 

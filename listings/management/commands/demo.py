@@ -7,10 +7,9 @@ from pathlib import Path
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
+from listings.demo.plan import LISTINGS
 from listings.demo.publish import publish
 from listings.demo.sheet import write_contact_sheet
-
-LISTINGS = 208
 
 
 class Command(BaseCommand):
