@@ -55,8 +55,8 @@ class _Comparison:
 
         self.arguments, self.scratch, self.runs = arguments, scratch, 0
         self.loaded = network_with(arguments.weights)
-        training, aside = split(clothing_set(arguments.clothing, "train"), 0.1, seed=1)
-        self.training, self.aside = self._decoded(training), self._decoded(aside)
+        self.garments, aside = split(clothing_set(arguments.clothing, "train"), 0.1, seed=1)
+        self.training, self.aside = self._decoded(self.garments), self._decoded(aside)
         self.judged = {name: self._decoded(clothing_set(arguments.clothing, name)) for name in ("unseen", "heldout")}
 
     def _decoded(self, photos: Any) -> Any:
@@ -113,11 +113,9 @@ class _Comparison:
         return run.result
 
     def _replay(self) -> Any:
-        from ml.starter.data import LEFT_OUT, clothing_set, joined, tiny_set
-        from ml.training.split import split
+        from ml.starter.data import LEFT_OUT, joined, tiny_set
 
-        garments, _ = split(clothing_set(self.arguments.clothing, "train"), 0.1, seed=1)
-        return self._decoded(joined(garments, tiny_set(self.arguments.tiny / "train", LEFT_OUT)))
+        return self._decoded(joined(self.garments, tiny_set(self.arguments.tiny / "train", LEFT_OUT)))
 
     def _scores(self, network: Any) -> dict[str, float]:
         return {name: self._macro(network, photos) for name, photos in self.judged.items()}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -20,6 +19,7 @@ from .recipe import GRAPH, WEIGHTS, ModelFilesError, Recipe, file_sha256
 from .resnet import UnitLength
 from .runtime import import_openvino
 from .weights import name_of, network_with
+from .whole_file import fsync
 
 MIN_AGREEMENT = 0.999  # cosine between the runtime's vector and torch's in float32
 
@@ -109,17 +109,9 @@ def _publish(part: Path, directory: Path) -> None:
     """Rename a complete directory into place; what a power cut leaves is either all of it or none."""
     part.chmod(0o755)
     for path in (*part.iterdir(), part):
-        _sync(path)
+        fsync(path)
     try:
         part.rename(directory)
     except OSError as exc:
         raise ModelFilesError(f"{directory} cannot be written: {exc.strerror}.") from exc
-    _sync(directory.parent)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    fsync(directory.parent)

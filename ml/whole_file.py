@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,3 +20,12 @@ def whole_file(path: Path, mode: str = "wb", **options: Any) -> Iterator[IO[Any]
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def fsync(path: Path) -> None:
+    """Wait until a file, or a directory's names, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -15,9 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from ml.whole_file import fsync
+
 from .columns import Columns
 from .errors import SnapshotDamaged
-from .files import born_whole, checksum, fsync, read_json, write_file
+from .files import born_whole, checksum, read_json, write_file
 
 MANIFEST = "segment.json"
 VECTORS = "vectors.faiss"
