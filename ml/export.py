@@ -21,7 +21,9 @@ from .runtime import import_openvino
 from .weights import name_of, network_with
 from .whole_file import fsync
 
-MIN_AGREEMENT = 0.999  # cosine between the runtime's vector and torch's in float32
+# Cosine between the runtime's vector and torch's in float32. The pictures compared are noise, whose one grey is where
+# bf16 moves colours most: by 0.002 in all.
+MIN_AGREEMENT = 0.99
 
 
 def build(

@@ -30,22 +30,30 @@ DAY = datetime(2026, 1, 1, tzinfo=UTC)
 
 def measure(embedder: Embedder) -> dict[str, Any]:
     """Whether colour outweighs background, and whether kinds find each other."""
-    won, trials = share_won(embedder, tqdm(_trials(), desc="colours", disable=None))
+    hard, trials = share_won(embedder, tqdm(_trials(moved=False), desc="colours", disable=None))
+    even, _ = share_won(embedder, tqdm(_trials(moved=True), desc="colours, all moved", disable=None))
     return {
-        "same item, other background, before the same item in each near colour": won,
+        "same item, other background, before the same item in each near colour": hard,
+        "the same, the near colours before that other background too": even,
         "trials": trials,
         "kind precision@10": _kind_precision(embedder),
     }
 
 
-def _trials() -> Iterator[Trial]:
-    """Every kind in every colour of the demo; the wrong answers keep the query's background, which is the hard case."""
+def _trials(*, moved: bool) -> Iterator[Trial]:
+    """Every kind in every colour of the demo.
+
+    The wrong answers have the background of the right one where they are `moved`, else they keep that of the query,
+    which is the hard case: only the right answer looks different all around.
+    """
     dice = Random(1)
     for kind, colour, variant in product(KINDS, COLOURS.values(), range(VARIANTS)):
         view, (one, other) = dice.choice(("front", "square", "far")), dice.sample(BACKGROUNDS, 2)
         query, right = (draw(kind, variant, colour, "plain", behind, view) for behind in (one, other))
         if _changed(query, right) >= BACKGROUND:
-            wrong = [draw(kind, variant, near, "plain", one, view) for near in nearby(colour, APART)]
+            wrong = [
+                draw(kind, variant, near, "plain", other if moved else one, view) for near in nearby(colour, APART)
+            ]
             yield Trial(query, right, wrong)
 
 

@@ -12,10 +12,9 @@ import dataclasses
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from ml import resnet
-from ml.resnet import Architecture
+from ml.resnet import Architecture, ResNet
 from ml.training.augmentation import Augmentation
 from ml.training.job import until_over
 from ml.training.loop import Run
@@ -30,10 +29,11 @@ from .mask import item_masks
 SOURCE_SIDE = 192
 EMPHASIS = 3.0  # on garments: few classes, but the finest distinctions
 SHOWN = 66_000  # pictures in an epoch
-SCENES = 8_000
+SCENES = 8_000  # made up for the mask
+LOOKED_AT = 5_632  # pictures, for what varies between views and which colours are common
 
 FORM = Architecture("resnet18", 1000, "gem", 112)
-COLOURED = dataclasses.replace(FORM, colours=480, colour_share=0.1)
+COLOURED = dataclasses.replace(FORM, colours=744, colour_share=0.28)
 FIRST = dataclasses.replace(
     METRIC, recipe="starter", trunk_lr=1.0, lr=0.2, epochs=15, sizes=((10 / 15, 64), (1.0, 96)), patience=15
 )
@@ -62,10 +62,10 @@ def main() -> None:
     judged = decoded(tiny_set(options.tiny / "val", LEFT_OUT), SOURCE_SIDE, cache)
     torch.manual_seed(FIRST.seed)
     form = _trained(resnet.create(FORM), FIRST, options.out / "first", photos, judged)
-    network = coloured(form, COLOURED, photos.pixels, scenes=SCENES, seed=FIRST.seed)
+    network = coloured(form, COLOURED, photos, pictures=LOOKED_AT, scenes=SCENES, seed=FIRST.seed)
     moving = dataclasses.replace(photos, masks=item_masks(network, photos.pixels, FORM.size))
     form = _trained(form, SECOND, options.out / "second", moving, judged)
-    network = coloured(form, COLOURED, photos.pixels, scenes=SCENES, seed=SECOND.seed)
+    network = coloured(form, COLOURED, moving, pictures=LOOKED_AT, scenes=SCENES, seed=SECOND.seed)
     write_weights(options.weights, network, COLOURED, start="nothing", licence="research; see LICENSE")
     print(f"{options.weights}: {options.weights.stat().st_size / 1e6:.1f} MB")
 
@@ -80,10 +80,11 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _trained(network: nn.Module, plan: Plan, folder: Path, photos: Photos, judged: Photos) -> nn.Module:
+def _trained(network: ResNet, plan: Plan, folder: Path, photos: Photos, judged: Photos) -> ResNet:
     run = Run(folder, plan, network, FORM.dim, photos, judged)
     until_over(run)
-    return run.result
+    network.load_state_dict(run.result.state_dict())
+    return network
 
 
 if __name__ == "__main__":

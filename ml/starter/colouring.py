@@ -2,36 +2,51 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from tqdm import trange
 
 from ml import resnet
-from ml.resnet import Architecture, ResNet
+from ml.preprocess import prepare
+from ml.resnet import Architecture, ResNet, normalised
+from ml.training.photo_pixels import Photos
 from ml.training.pixels import PixelCache
 
 from .mask import train_mask
-from .palette import palette
+from .palette import palette, selective_sums
+from .whitening import form_views, whitening
+
+BATCH = 128
 
 
-def coloured(form: nn.Module, shape: Architecture, photos: PixelCache, *, scenes: int, seed: int) -> ResNet:
-    """`shape` with the layers of `form`, a network without colours, and a mask and bins learned from `photos`."""
+def coloured(form: ResNet, shape: Architecture, photos: Photos, *, pictures: int, scenes: int, seed: int) -> ResNet:
+    """`shape` with the layers of `form`, a network without colours, and a mask and bins learned from `photos`.
+
+    `pictures` of them are looked at for what varies and which colours are common, `scenes` are made up for the mask.
+    """
     network = resnet.create(shape)
+    turn = whitening(form_views(form, photos, shape.size, pictures=pictures, seed=seed), shape.dim - shape.colours)
     state = dict(form.state_dict())
-    state["fc.weight"], state["fc.bias"] = narrowed(state["fc.weight"], state["fc.bias"], shape.dim - shape.colours)
+    for name in ("fc.weight", "fc.bias"):
+        state[name] = (turn @ state[name].double()).float()
     network.load_state_dict(state, strict=False)
-    network.colour.centres.copy_(palette(photos, shape.colours, seed=seed))
-    train_mask(network, photos, shape.size, scenes=scenes, epochs=8, seed=seed)
+    network.colour.centres.copy_(palette(photos.pixels, shape.colours, seed=seed))
+    train_mask(network, photos.pixels, shape.size, scenes=scenes, epochs=8, seed=seed)
+    histograms = _histograms(network, photos.pixels, shape.size, pictures, seed)
+    network.colour.sums.copy_(selective_sums(histograms, seed=seed))
     return network
 
 
-def narrowed(weight: Tensor, bias: Tensor, dim: int) -> tuple[Tensor, Tensor]:
-    """A linear layer float32[D, features] as one of `dim` outputs with the same inner products between its outputs.
-
-    They lie in a space of features + 1 dimensions, so nothing is lost while `dim` is at least that.
-    """
-    if dim < weight.shape[1] + 1:
-        raise ValueError(f"{weight.shape[1]} features and a bias need {weight.shape[1] + 1} dimensions, not {dim}.")
-    basis, _ = torch.linalg.qr(torch.cat([weight, bias[:, None]], dim=1).double())  # [D, features + 1]
-    turn, _ = torch.linalg.qr(torch.randn(dim, basis.shape[1], generator=torch.Generator().manual_seed(1)).double())
-    isometry = turn @ basis.T  # onto all of the new coordinates rather than the first few
-    return (isometry @ weight.double()).float(), (isometry @ bias.double()).float()
+@torch.inference_mode()
+def _histograms(network: ResNet, photos: PixelCache, size: int, count: int, seed: int) -> Tensor:
+    """float32[count, bins], fewer where there are fewer photos."""
+    chosen = np.random.default_rng(seed).permutation(len(photos))[:count]
+    parts = []
+    for start in trange(0, len(chosen), BATCH, desc="colours", disable=None):
+        views = [prepare(photos.picture(position), size) for position in chosen[start : start + BATCH]]
+        batch = normalised(torch.from_numpy(np.stack(views)))
+        with torch.autocast("cpu", torch.bfloat16):
+            mask = network.mask(network.maps(batch))
+        parts.append(network.colour.histogram(batch, mask))
+    return torch.cat(parts)

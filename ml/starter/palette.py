@@ -1,4 +1,4 @@
-"""The centres of the colour histogram's bins: dense where photos have many colours, but everywhere some."""
+"""The colour histogram's bins, and the sums over them that make it selective."""
 
 from __future__ import annotations
 
@@ -15,10 +15,14 @@ from ml.training.pixels import PixelCache
 PHOTOS = 1_500
 PER_PHOTO = 20
 EVERYWHERE = 15_000  # colours drawn evenly from the RGB cube
+RARE = 0.1  # added to each variance of histograms, as a part of the mean one, for colours that are hardly ever seen
 
 
 def palette(pixels: PixelCache, bins: int, *, seed: int = 1) -> Tensor:
-    """float32[bins, 3]: CIE Lab centres, by k-means over colours of photos and of the whole RGB cube."""
+    """float32[bins, 3]: CIE Lab centres, by k-means over colours of photos and of the whole RGB cube.
+
+    So they are dense where photos have many colours, but there are some everywhere.
+    """
     rng = np.random.default_rng(seed)
     chosen = rng.choice(len(pixels), min(PHOTOS, len(pixels)), replace=False)
     small = np.stack([prepare(pixels.picture(position), 16).reshape(-1, 3) for position in chosen])
@@ -27,3 +31,16 @@ def palette(pixels: PixelCache, bins: int, *, seed: int = 1) -> Tensor:
     values = Lab()(normalised(torch.from_numpy(colours[None, None]))).reshape(3, -1).T.numpy()
     found = KMeans(bins, n_init=1, max_iter=30, random_state=seed).fit(values)
     return torch.from_numpy(found.cluster_centers_.astype(np.float32))
+
+
+def selective_sums(histograms: Tensor, *, seed: int) -> Tensor:
+    """float32[2, bins, bins] for `ColourHistogram.sums`, of histograms float32[N, bins] of many photos.
+
+    Random signs, so that products of the two sums have squares of inner products, of whitened histograms.
+    """
+    bins = histograms.shape[1]
+    moments = histograms.double().T @ histograms.double()
+    variances, directions = torch.linalg.eigh(moments * bins / moments.trace())
+    whitening = (directions * (variances.clamp(min=0) + RARE).rsqrt()) @ directions.T
+    signs = torch.randint(0, 2, (2, bins, bins), generator=torch.Generator().manual_seed(seed)).double() * 2 - 1
+    return (signs @ whitening / bins**0.5).float()

@@ -15,9 +15,12 @@ from listings.demo.drawing import KINDS, draw
 from ml import resnet
 from ml.preprocess import prepare
 from ml.resnet import Architecture, UnitLength, normalised
-from ml.starter.colouring import coloured, narrowed
+from ml.starter.colouring import coloured
 from ml.starter.items import scene
 from ml.starter.mask import item_masks, train_mask
+from ml.starter.palette import selective_sums
+from ml.starter.whitening import whitening
+from ml.training.photo_pixels import Photos
 from ml.training.pixels import cached
 from ml.weights import STARTER, read_weights
 
@@ -74,16 +77,28 @@ def test_the_shipped_weights_tell_colours_apart(starter):
     assert query @ red > query @ blue
 
 
-def test_a_narrower_head_keeps_all_inner_products():
+def pairs(generator, apart):
+    """Three views each of 400 pictures, hardly different in the last two of six dimensions; `apart` is a view's own."""
+    pictures = torch.randn(400, 1, 6, generator=generator) * torch.tensor([3.0, 3.0, 3.0, 3.0, 0.1, 0.1])
+    return pictures + torch.randn(400, 3, 6, generator=generator) * apart
+
+
+def test_whitening_turns_down_what_differs_between_views_of_a_picture():
     generator = torch.Generator().manual_seed(1)
-    weight, bias = torch.randn(50, 16, generator=generator), torch.randn(50, generator=generator)
-    features = torch.randn(5, 16, generator=generator)
-    new_weight, new_bias = narrowed(weight, bias, 20)
-    before, after = features @ weight.T + bias, features @ new_weight.T + new_bias
-    assert after.shape == (5, 20)
-    assert torch.allclose(before @ before.T, after @ after.T, atol=1e-3)
-    with pytest.raises(ValueError, match="16 features and a bias need 17 dimensions, not 16"):
-        narrowed(weight, bias, 16)
+    turn = whitening(pairs(generator, torch.tensor([2.0, 0.2, 0.2, 0.2, 0.01, 0.01])), 6)
+    lengths = turn.norm(dim=0)
+    assert lengths[0] < 0.8 * lengths[1]
+    assert lengths[1:4].tolist() == pytest.approx([lengths[1].item()] * 3, rel=0.05)
+
+
+def test_whitening_keeps_the_directions_in_which_pictures_differ_most():
+    generator = torch.Generator().manual_seed(1)
+    views = pairs(generator, torch.full((6,), 0.1))
+    narrow, whole = whitening(views, 4), whitening(views, 6)
+    assert narrow.shape == (4, 6)
+    vectors = views.flatten(0, 1).double()
+    assert torch.allclose(vectors @ narrow.T @ narrow @ vectors.T, vectors @ whole.T @ whole @ vectors.T, atol=1)
+    assert narrow[:, 4:].abs().max() < 0.1
 
 
 def test_a_scene_shows_its_item_where_its_mask_says():
@@ -112,10 +127,46 @@ def test_a_mask_learns_where_items_are_and_nothing_else_changes(photos):
     assert all(torch.equal(before[name], network.state_dict()[name]) for name in before)
 
 
+def likeness(sums, one, other):
+    """As `ColourHistogram` has it."""
+    found = [torch.nn.functional.normalize((sums[0] @ each) * (sums[1] @ each), dim=0) for each in (one, other)]
+    return (found[0] @ found[1]).item()
+
+
+def unit(bins, **amounts):
+    vector = torch.zeros(bins)
+    for name, amount in amounts.items():
+        vector[int(name[1:])] = amount
+    return torch.nn.functional.normalize(vector, dim=0)
+
+
+def test_likenesses_of_colours_are_squared():
+    histograms = torch.eye(400)  # no colour is more common than another
+    sums = selective_sums(histograms, seed=1)
+    one, other = unit(400, b0=1.0, b1=1.0), unit(400, b0=1.0, b2=1.0)
+    assert likeness(sums, one, one) == pytest.approx(1, abs=1e-5)
+    assert likeness(sums, one, other) == pytest.approx(0.5**2, abs=3 / 20)
+    assert likeness(sums, one, unit(400, b3=1.0)) == pytest.approx(0, abs=3 / 20)
+
+
+def test_a_common_colour_says_less_than_a_rare_one():
+    generator = torch.Generator().manual_seed(1)
+    walls = torch.zeros(400)
+    walls[0] = 1.0  # of every photo
+    sums = selective_sums(
+        torch.nn.functional.normalize(torch.rand(2000, 400, generator=generator) ** 30 + walls), seed=1
+    )
+    common = likeness(sums, unit(400, b0=1.0, b1=1.0), unit(400, b0=1.0, b2=1.0))
+    rare = likeness(sums, unit(400, b0=1.0, b1=1.0), unit(400, b3=1.0, b1=1.0))
+    assert rare > common + 0.2
+
+
 def test_a_coloured_network_has_its_bins_among_the_colours_of_photos(photos):
+    targets = np.arange(len(photos))
+    labelled = Photos(photos, targets, list(KINDS), np.ones(len(photos)), len(photos))
     torch.manual_seed(1)
     form = resnet.create(Architecture("resnet18", 600, "gem", 32))
-    network = coloured(form, SHAPE, photos, scenes=64, seed=1)
+    network = coloured(form, SHAPE, labelled, pictures=256, scenes=64, seed=1)
     lightness = network.colour.centres[:, 0]
     assert ((lightness >= 0) & (lightness <= 100)).all()
     assert len(network.colour.centres.unique(dim=0)) == SHAPE.colours

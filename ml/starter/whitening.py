@@ -1,0 +1,56 @@
+"""Weighs the directions of the form vector: those in which views of one picture differ say less about what it shows."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import trange
+
+from ml.resnet import ResNet, normalised
+from ml.training.augmentation import Augmentation
+from ml.training.batches import Batches, balanced_order
+from ml.training.photo_pixels import Photos
+
+VIEWS = 3
+BATCH = 128
+BALANCE = 0.6
+LOOKS = Augmentation(area=(0.5, 1.0), aspect=1.2, brightness=0.15, contrast=0.15, saturation=0.1, erase=0.0, move=0.7)
+POWER = 0.125  # of a direction's variance between views, that its values are divided by; 0.5 would make all equal
+FLOOR = 0.1  # added to each variance, as a part of the mean one
+
+
+@torch.inference_mode()
+def form_views(network: ResNet, photos: Photos, size: int, *, pictures: int, seed: int) -> Tensor:
+    """float32[pictures, VIEWS, dim], but for a last batch: vectors, not normalised, of views of pictures.
+
+    Items are put before other pictures where masks say what they are.
+    """
+    network.eval()
+    order = balanced_order(photos.targets, photos.emphasis, pictures, BALANCE, np.random.default_rng(seed))
+    views = []
+    for view in trange(VIEWS, desc="views", disable=None):
+        batches = Batches(photos, order, batch=BATCH, size=size, how=LOOKS, seed=seed + view)
+        parts = []
+        for batch, _ in batches:
+            with torch.autocast("cpu", torch.bfloat16):
+                last = network.maps(normalised(batch))[-1]
+            parts.append(network.fc(network.avgpool(last).flatten(1).float()))
+        views.append(torch.cat(parts))
+    return torch.stack(views, dim=1)
+
+
+def whitening(views: Tensor, dim: int) -> Tensor:
+    """float64[dim, D] to multiply vectors with, from float[N, V, D]: V views of each of N pictures.
+
+    Whitening by the covariance of matching pairs, in part, then principal components (after Radenović et al., TPAMI
+    2019, section 3.3).
+    """
+    views = views.double()
+    apart = (views - views.mean(1, keepdim=True)).flatten(0, 1)
+    variances, directions = torch.linalg.eigh(apart.T @ apart / len(apart))
+    scale = (variances.clamp(min=0) / variances.mean() + FLOOR).pow(-POWER)
+    even = (directions * scale) @ directions.T
+    units = torch.nn.functional.normalize(views.flatten(0, 1) @ even)
+    _, components = torch.linalg.eigh(units.T @ units)
+    return components[:, -dim:].T @ even
