@@ -115,7 +115,7 @@ def test_a_graph_that_disagrees_with_its_network_is_not_written(tmp_path, monkey
 
     true_vectors = export.torch_vectors
     monkeypatch.setattr(export, "torch_vectors", lambda *args: -true_vectors(*args))
-    with pytest.raises(ModelFilesError, match=r"below 0\.99;"):
+    with pytest.raises(ModelFilesError, match=r"below 0\.999"):
         export.build(tmp_path / "model", "wrong", dim=8)
     assert list(tmp_path.iterdir()) == []
 
