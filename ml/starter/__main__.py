@@ -22,7 +22,7 @@ from ml.training.photo_pixels import Photos, decoded
 from ml.training.plan import METRIC, Plan
 from ml.weights import STARTER, write_weights
 
-from .colouring import coloured
+from .colouring import coloured, masked
 from .data import LEFT_OUT, clothing_set, joined, tiny_set
 from .mask import item_masks
 
@@ -62,8 +62,8 @@ def main() -> None:
     judged = decoded(tiny_set(options.tiny / "val", LEFT_OUT), SOURCE_SIDE, cache)
     torch.manual_seed(FIRST.seed)
     form = _trained(resnet.create(FORM), FIRST, options.out / "first", photos, judged)
-    network = coloured(form, COLOURED, photos, pictures=LOOKED_AT, scenes=SCENES, seed=FIRST.seed)
-    moving = dataclasses.replace(photos, masks=item_masks(network, photos.pixels, FORM.size))
+    cutter = masked(form, COLOURED, photos.pixels, scenes=SCENES, seed=FIRST.seed)
+    moving = dataclasses.replace(photos, masks=item_masks(cutter, photos.pixels, FORM.size))
     form = _trained(form, SECOND, options.out / "second", moving, judged)
     network = coloured(form, COLOURED, moving, pictures=LOOKED_AT, scenes=SCENES, seed=SECOND.seed)
     write_weights(options.weights, network, COLOURED, start="nothing", licence="research; see LICENSE")
