@@ -48,8 +48,12 @@ def untrained(fresh_index, settings):
 
 @pytest.fixture
 def empty_storage(settings):
-    """No photo files but those the test makes."""
-    for root in (settings.MEDIA_ROOT, settings.ORIGINALS_ROOT):
+    """No photo files but those the test makes, and none of them after it."""
+    roots = (settings.MEDIA_ROOT, settings.ORIGINALS_ROOT)
+    for root in roots:
+        shutil.rmtree(root, ignore_errors=True)
+    yield
+    for root in roots:
         shutil.rmtree(root, ignore_errors=True)
 
 
