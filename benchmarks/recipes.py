@@ -23,10 +23,10 @@ AT_LEAST = 10
 RATES = (0.1, 0.3, 1.0, 3.0, 10.0)  # multiples of the recipe's own rate
 FROZEN = (("conv1", "bn1", "layer1", "layer2", "layer3"), ("conv1", "bn1", "layer1"))
 VARIANTS: dict[str, dict[str, Any]] = {
-    "metric without interpolation": {"keep": 0.0},
+    "metric without L2-SP": {"l2_sp": 0.0},
+    "metric with L2-SP 0.3": {"l2_sp": 0.3},
     "metric, half of the start kept": {"keep": 0.5},
-    "metric with L2-SP 0.01": {"l2_sp": 0.01},
-    "metric with L2-SP 0.1": {"l2_sp": 0.1},
+    "metric, half of the start kept, without L2-SP": {"keep": 0.5, "l2_sp": 0.0},
 }
 
 
@@ -76,7 +76,7 @@ class _Comparison:
         if self.arguments.tiny:
             rows["metric with tiny-imagenet in the loss"] = [self._trained(best["metric"], 1, self._replay())]
         table = {name: _summary(scores) for name, scores in rows.items()}
-        chosen = {name: {"lr": plan.lr, "frozen": plan.frozen, "keep": plan.keep} for name, plan in best.items()}
+        chosen = {name: {"lr": plan.lr, "frozen": plan.frozen} for name, plan in best.items()}
         print(_markdown(table))
         return {"minutes": self.arguments.minutes, "chosen": chosen, "macro mAP@R": table}
 

@@ -23,24 +23,25 @@ TO_XYZ = (  # linear sRGB to CIE XYZ over the D65 white point (IEC 61966-2-1)
 
 
 class ItemMask(nn.Module):
-    """How likely each place of a picture shows the item, from four depths of a ResNet: a logit for each."""
+    """How likely each place of a picture shows the item, from four depths of a ResNet: a logit for each.
 
-    def __init__(self, channels: Sequence[int], width: int = 32) -> None:
+    What the deepest map knows of the whole picture is refined by each map before it (Lin et al., CVPR 2017).
+    """
+
+    def __init__(self, channels: Sequence[int], width: int = 48) -> None:
         super().__init__()
         self.squeeze = nn.ModuleList(nn.Conv2d(count, width, 1) for count in channels)
-        self.mix = nn.Conv2d(width, width, 3, padding=1)
+        self.mix = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in channels)
         self.logit = nn.Conv2d(width, 1, 1)
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         """Feature maps float[N, Ci, Hi, Wi], the first the largest -> float[N, 1, H0, W0]."""
-        largest = maps[0].shape[2:]
-        summed = torch.stack(
-            [
-                interpolate(squeeze(each), size=largest, mode="bilinear", align_corners=False)
-                for squeeze, each in zip(self.squeeze, maps, strict=True)
-            ]
-        ).sum(0)
-        return self.logit(torch.relu(self.mix(torch.relu(summed))))
+        seen = maps[-1].new_zeros(())
+        for squeeze, mix, each in reversed(list(zip(self.squeeze, self.mix, maps, strict=True))):
+            if seen.ndim:
+                seen = interpolate(seen, size=each.shape[2:], mode="bilinear", align_corners=False)
+            seen = torch.relu(mix(torch.relu(squeeze(each) + seen)))
+        return self.logit(seen)
 
 
 class Lab(nn.Module):

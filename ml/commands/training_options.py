@@ -30,7 +30,9 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--lr", type=above_zero, metavar="RATE", help="learning rate of the head")
     parser.add_argument("--trunk-lr", type=not_negative, metavar="FACTOR", help="the other layers' rate, times --lr")
     parser.add_argument("--freeze", metavar="LAYERS", help="layers that stay as they are, as in conv1,bn1,layer1")
-    parser.add_argument("--l2-sp", type=not_negative, metavar="STRENGTH", help="pull towards the starting weights")
+    parser.add_argument(
+        "--l2-sp", type=not_negative, metavar="STRENGTH", help="pull towards the starting weights (metric: 0.1)"
+    )
     parser.add_argument("--keep", type=share, metavar="SHARE", help="share of the starting weights in the result")
     parser.add_argument("--batch", type=positive, metavar="N", help="pictures a step (default: 128)")
     parser.add_argument(

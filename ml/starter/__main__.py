@@ -2,7 +2,8 @@
 
 First the form of things: a ResNet-18 on tiny-imagenet and photos of clothes, small pictures first. Then where items
 end, from made-up items before real photos. With that, form again, each item before other pictures, so that backgrounds
-count less. Last the colours.
+count less. Once more, slowly, with forms that are made up as classes of their own, each in all colours and before all
+backgrounds. Last the colours.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 import torch
 
 from ml import resnet
+from ml.photo_set import PhotoSet
 from ml.resnet import Architecture, ResNet
 from ml.training.augmentation import Augmentation
 from ml.training.job import until_over
@@ -24,16 +26,20 @@ from ml.weights import STARTER, write_weights
 
 from .colouring import coloured, masked
 from .data import LEFT_OUT, clothing_set, joined, tiny_set
+from .made_up import made_up_set
 from .mask import item_masks
 
 SOURCE_SIDE = 192
 EMPHASIS = 3.0  # on garments: few classes, but the finest distinctions
 SHOWN = 66_000  # pictures in an epoch
-SCENES = 8_000  # made up for the mask
+SCENES = 12_000  # made up for the mask
+MADE_UP, COLOURINGS = 1_000, 8  # classes of made-up items, and pictures of each
+MADE_UP_SIDE = 128
+MADE_UP_EMPHASIS = 0.3  # a fifth of the pictures shown
 LOOKED_AT = 5_632  # pictures, for what varies between views and which colours are common
 
 FORM = Architecture("resnet18", 1000, "gem", 112)
-COLOURED = dataclasses.replace(FORM, colours=744, colour_share=0.28)
+COLOURED = dataclasses.replace(FORM, colours=744, colour_share=0.45)
 FIRST = dataclasses.replace(
     METRIC, recipe="starter", trunk_lr=1.0, lr=0.2, epochs=15, sizes=((10 / 15, 64), (1.0, 96)), patience=15
 )
@@ -48,10 +54,18 @@ SECOND = dataclasses.replace(
     augmentation=Augmentation(move=0.5),
     patience=16,
 )
+THIRD = dataclasses.replace(
+    SECOND,
+    recipe="starter, made-up items",
+    lr=0.03,
+    epochs=7,
+    augmentation=Augmentation(move=0.6, plain=0.4),
+    patience=7,
+)
 
 
 def main() -> None:
-    """Train form twice, colour, write the weights file."""
+    """Train form thrice, colour, write the weights file."""
     options = _options()
     torch.set_num_threads(options.threads)
     clothing = clothing_set(options.clothing, "train")
@@ -62,9 +76,10 @@ def main() -> None:
     judged = decoded(tiny_set(options.tiny / "val", LEFT_OUT), SOURCE_SIDE, cache)
     torch.manual_seed(FIRST.seed)
     form = _trained(resnet.create(FORM), FIRST, options.out / "first", photos, judged)
-    cutter = masked(form, COLOURED, photos.pixels, scenes=SCENES, seed=FIRST.seed)
-    moving = dataclasses.replace(photos, masks=item_masks(cutter, photos.pixels, FORM.size))
+    moving = _cut_out(photos, form)
     form = _trained(form, SECOND, options.out / "second", moving, judged)
+    photos = _cut_out(_with_made_up(training, photos, options.out), form)
+    form = _trained(form, THIRD, options.out / "third", photos, judged)
     network = coloured(form, COLOURED, moving, pictures=LOOKED_AT, scenes=SCENES, seed=SECOND.seed)
     write_weights(options.weights, network, COLOURED, start="nothing", licence="research; see LICENSE")
     print(f"{options.weights}: {options.weights.stat().st_size / 1e6:.1f} MB")
@@ -78,6 +93,22 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--weights", type=Path, default=STARTER, help="the file to write (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=2)
     return parser.parse_args()
+
+
+def _with_made_up(training: PhotoSet, photos: Photos, out: Path) -> Photos:
+    """`photos`, decoded from `training`, and made-up items; without masks."""
+    made_up = made_up_set(
+        out / "made-up", photos.pixels, MADE_UP_SIDE, classes=MADE_UP, each=COLOURINGS, seed=THIRD.seed
+    )
+    emphasis = dict(zip(photos.classes, photos.emphasis, strict=True))
+    emphasis |= dict.fromkeys(made_up.classes, MADE_UP_EMPHASIS)
+    return decoded(joined(training, made_up), SOURCE_SIDE, out / "cache", emphasis=emphasis, epoch_length=SHOWN)
+
+
+def _cut_out(photos: Photos, form: ResNet) -> Photos:
+    """`photos` with masks that are learned from the layers of `form`."""
+    cutter = masked(form, COLOURED, photos.pixels, scenes=SCENES, seed=FIRST.seed)
+    return dataclasses.replace(photos, masks=item_masks(cutter, photos.pixels, FORM.size))
 
 
 def _trained(network: ResNet, plan: Plan, folder: Path, photos: Photos, judged: Photos) -> ResNet:

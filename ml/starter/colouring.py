@@ -22,7 +22,7 @@ def masked(form: ResNet, shape: Architecture, backgrounds: PixelCache, *, scenes
     network = resnet.create(shape)
     layers = {name: tensor for name, tensor in form.state_dict().items() if not name.startswith("fc.")}
     network.load_state_dict(layers, strict=False)
-    train_mask(network, backgrounds, shape.size, scenes=scenes, epochs=8, seed=seed)
+    train_mask(network, backgrounds, shape.size, scenes=scenes, epochs=6, seed=seed)
     return network
 
 

@@ -1,4 +1,4 @@
-"""Made-up items before real photos, each with its mask: what teaches the network where an item ends.
+"""Made-up items before real photos: they teach where an item ends, and that form is what stays when all else changes.
 
 Shapes, colours and patterns are drawn at random; nothing of the demo's drawings or of judged photos is used.
 """
@@ -11,7 +11,7 @@ from random import Random
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 Pixels = npt.NDArray[np.uint8]
 RGB = tuple[int, int, int]
@@ -26,20 +26,54 @@ class Scene:
     mask: Pixels
 
 
-def scene(background: Image.Image, size: int, rng: Random) -> Scene:
-    """An item of random form and colours before `background`."""
-    large = size * FINER
-    mask = _form(large, rng)
-    item = _surface(large, rng)
-    if rng.random() < 0.6:  # a second part of another colour: soles, handles, legs
-        part = _form(large, rng, scale=0.6)
-        item.paste(_surface(large, rng), mask=Image.composite(part, Image.new("L", part.size), mask))
+@dataclass(frozen=True)
+class Form:
+    """An item without its colours: masks of the whole and of its parts of other colours: soles, handles, legs."""
+
+    whole: Image.Image
+    parts: tuple[Image.Image, ...]
+
+    def posed(self, rng: Random) -> Form:
+        """The form turned, stretched, mirrored, nearer or farther, somewhere else in the picture."""
+        matrix = _pose(self.whole.width, rng)
+        whole, *parts = (
+            mask.transform(mask.size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
+            for mask in (self.whole, *self.parts)
+        )
+        return Form(whole, tuple(parts))
+
+
+def form(size: int, rng: Random) -> Form:
+    """A random form for scenes of `size`, from a trinket to what fills the picture."""
+    large, reach = size * FINER, rng.uniform(0.14, 0.8)
+    parts = [_mask(large, reach * 0.6, rng) for _ in range(rng.choice((0, 0, 1, 1, 2)))]
+    return Form(_mask(large, reach, rng), tuple(parts))
+
+
+def scene(background: Image.Image, texture: Image.Image, size: int, rng: Random, item: Form | None = None) -> Scene:
+    """An item in random colours, or of a piece of `texture`, before `background`; a random form where none is given."""
+    item = item or form(size, rng)
+    large, whole = size * FINER, item.whole
+    surface = _surface(texture, large, rng)
+    for part in item.parts:
+        surface.paste(_surface(texture, large, rng), mask=ImageChops.darker(part, whole))
     behind = _background(background, large, rng)
     if rng.random() < 0.5:
-        _cast_shadow(behind, mask, rng)
-    behind, item, mask = (layer.resize((size, size), Image.Resampling.BOX) for layer in (behind, item, mask))
-    behind.paste(_shaded(item, rng), mask=mask)
-    return Scene(np.asarray(behind), np.asarray(mask))
+        _cast_shadow(behind, whole, rng)
+    behind, surface, whole = (layer.resize((size, size), Image.Resampling.BOX) for layer in (behind, surface, whole))
+    behind.paste(_shaded(surface, rng), mask=whole)
+    return Scene(np.asarray(behind), np.asarray(whole))
+
+
+def _pose(side: int, rng: Random) -> tuple[float, ...]:
+    """The affine matrix that `Image.transform` takes: from places of the new picture to places of the old."""
+    turn, shear, scale = rng.uniform(-0.25, 0.25), rng.uniform(-0.2, 0.2), rng.uniform(0.6, 1.35)
+    wide = math.exp(rng.uniform(-0.2, 0.2))
+    flip = rng.choice((-1, 1))
+    a, b = flip * scale * wide * math.cos(turn), -scale * math.sin(turn) + shear
+    d, e = flip * scale * wide * math.sin(turn), scale / wide * math.cos(turn)
+    middle, (x, y) = side / 2, (side * rng.uniform(0.4, 0.6) for _ in range(2))
+    return a, b, middle - a * x - b * y, d, e, middle - d * x - e * y
 
 
 def _colour(rng: Random) -> RGB:
@@ -50,12 +84,12 @@ def _colour(rng: Random) -> RGB:
     return red, green, blue
 
 
-def _form(side: int, rng: Random, scale: float = 1.0) -> Image.Image:
-    """A mask of a few overlapping pieces about the middle."""
+def _mask(side: int, reach: float, rng: Random) -> Image.Image:
+    """A mask of a few overlapping pieces about the middle, each about `reach` of the side wide."""
     mask = Image.new("L", (side, side))
     draw = ImageDraw.Draw(mask)
     middle = [side * rng.uniform(0.38, 0.62) for _ in range(2)]
-    radius = side * rng.uniform(0.14, 0.34) * scale
+    radius = side * reach
     for _ in range(rng.randint(1, 4)):
         at = [value + rng.uniform(-0.6, 0.6) * radius for value in middle]
         rng.choice((_ellipse, _box, _polygon, _polygon, _strokes))(draw, at, radius * rng.uniform(0.5, 1.1), rng)
@@ -92,10 +126,12 @@ def _strokes(draw: ImageDraw.ImageDraw, at: list[float], radius: float, rng: Ran
         draw.line(ends, fill=255, width=max(3, int(radius * rng.uniform(0.05, 0.25))))
 
 
-def _surface(side: int, rng: Random) -> Image.Image:
-    """One colour, or stripes, dots or checks of two."""
+def _surface(texture: Image.Image, side: int, rng: Random) -> Image.Image:
+    """One colour, or stripes, dots or checks of two, or a piece of a photo."""
     surface = Image.new("RGB", (side, side), _colour(rng))
-    pattern = rng.choice(("plain", "plain", "plain", "stripes", "dots", "checks"))
+    pattern = rng.choice(("plain", "plain", "plain", "stripes", "dots", "checks", "photo", "photo"))
+    if pattern == "photo":
+        return _piece(texture, side, rng.uniform(0.2, 0.6), rng)
     if pattern == "plain":
         return surface
     draw, other = ImageDraw.Draw(surface), _colour(rng)
@@ -121,19 +157,45 @@ def _shaded(item: Image.Image, rng: Random) -> Image.Image:
 
 
 def _background(photo: Image.Image, side: int, rng: Random) -> Image.Image:
-    """A piece of a photo, often out of focus, or a plain or shaded wall."""
-    kind = rng.random()
-    if kind < 0.3:
-        top, bottom = (Image.new("RGB", (1, 1), _colour(rng)) for _ in range(2))
-        wall = Image.new("RGB", (1, 2))
-        wall.paste(top, (0, 0))
-        wall.paste(bottom if rng.random() < 0.6 else top, (0, 1))
-        return wall.resize((side, side), rng.choice((Image.Resampling.BILINEAR, Image.Resampling.NEAREST)))
-    part = rng.uniform(0.4, 1.0)
+    """A piece of a photo, too small to show a whole thing, or a wall: plain, shaded, patterned or full of things."""
+    kind = rng.choice((*3 * ("wall",), "clutter", "surface", *5 * ("piece",)))
+    behind = {
+        "wall": lambda: _wall(side, rng),
+        "clutter": lambda: _clutter(_wall(side, rng), rng),
+        "surface": lambda: _surface(photo, side, rng),
+        "piece": lambda: _piece(photo, side, rng.uniform(0.15, 0.5), rng),
+    }[kind]()
+    blurred = kind != "wall" and rng.random() < 0.5
+    return behind.filter(ImageFilter.GaussianBlur(side * rng.uniform(0.005, 0.05))) if blurred else behind
+
+
+def _wall(side: int, rng: Random) -> Image.Image:
+    """One colour, or two: one above the other, or running into each other."""
+    top, bottom = (Image.new("RGB", (1, 1), _colour(rng)) for _ in range(2))
+    wall = Image.new("RGB", (1, 2))
+    wall.paste(top, (0, 0))
+    wall.paste(bottom if rng.random() < 0.6 else top, (0, 1))
+    return wall.resize((side, side), rng.choice((Image.Resampling.BILINEAR, Image.Resampling.NEAREST)))
+
+
+def _clutter(wall: Image.Image, rng: Random) -> Image.Image:
+    """Many small things, anywhere or in rows, like books on shelves."""
+    side, draw = wall.width, ImageDraw.Draw(wall)
+    rows = [rng.uniform(0, side) for _ in range(rng.randint(1, 3))] if rng.random() < 0.5 else []
+    colours, size = [_colour(rng) for _ in range(rng.randint(2, 6))], rng.uniform(0.03, 0.15)
+    for _ in range(rng.randint(5, 60)):
+        w, h = (side * size * rng.uniform(0.3, 1) for _ in range(2))
+        x, y = rng.uniform(0, side), (rng.choice(rows) - h if rows else rng.uniform(0, side))
+        shape = draw.ellipse if rng.random() < 0.3 else draw.rectangle
+        shape((x - w, y - h, x + w, y + h), fill=rng.choice(colours))
+    return wall
+
+
+def _piece(photo: Image.Image, side: int, part: float, rng: Random) -> Image.Image:
+    """A random piece of `photo`, `part` of it each way, as a square."""
     w, h = photo.width * part, photo.height * part
-    left, top_edge = rng.uniform(0, photo.width - w), rng.uniform(0, photo.height - h)
-    piece = photo.resize((side, side), Image.Resampling.BILINEAR, box=(left, top_edge, left + w, top_edge + h))
-    return piece.filter(ImageFilter.GaussianBlur(side * rng.uniform(0.005, 0.05))) if kind < 0.75 else piece
+    left, top = rng.uniform(0, photo.width - w), rng.uniform(0, photo.height - h)
+    return photo.resize((side, side), Image.Resampling.BILINEAR, box=(left, top, left + w, top + h))
 
 
 def _cast_shadow(behind: Image.Image, mask: Image.Image, rng: Random) -> None:

@@ -16,10 +16,10 @@ from ml.colour import SHARPEN
 from ml.resnet import ResNet, normalised
 from ml.training.pixels import PixelCache
 
-from .items import scene
+from .made_up import made_up
 
 BATCH = 64
-LEARNING_RATE = 4e-3
+LEARNING_RATE = 3e-3
 
 
 def train_mask(network: ResNet, backgrounds: PixelCache, size: int, *, scenes: int, epochs: int, seed: int) -> None:
@@ -36,8 +36,9 @@ def train_mask(network: ResNet, backgrounds: PixelCache, size: int, *, scenes: i
         if step % (len(masks) // BATCH) == 0:
             order = torch.randperm(len(masks))
         batch = order.roll(-step * BATCH)[:BATCH]
-        logits = network.mask([each[batch].float() for each in maps])
-        loss = binary_cross_entropy_with_logits(logits, masks[batch])
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = network.mask([each[batch] for each in maps])
+        loss = binary_cross_entropy_with_logits(logits.float(), masks[batch])
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(network.mask.parameters(), 1.0)
@@ -52,7 +53,7 @@ def _features(
     """The network's four maps of made-up scenes, bfloat16, and the masks at the resolution of the first."""
     parts: list[tuple[list[Tensor], Tensor]] = []
     for _ in trange(scenes // BATCH, desc="scenes", disable=None):
-        drawn = [scene(backgrounds.picture(rng.randrange(len(backgrounds))), size, rng) for _ in range(BATCH)]
+        drawn = [made_up(backgrounds, size, rng) for _ in range(BATCH)]
         pictures = torch.from_numpy(np.stack([each.picture for each in drawn]))
         masks = torch.from_numpy(np.stack([each.mask for each in drawn])[:, None].astype(np.float32) / 255)
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):

@@ -29,6 +29,7 @@ class Augmentation:
     saturation: float = 0.2
     erase: float = 0.25  # the share of pictures from which a rectangle is erased
     move: float = 0.0  # the share of pictures whose item is put before another picture, where masks say what it is
+    plain: float = 0.0  # the share of those that are put before a plain or shaded wall instead
 
 
 def augmented(
@@ -50,7 +51,7 @@ def augmented(
         if masks is not None:
             items[i, ..., 0] = _cut_like(masks[i], box, picture.size, size)[:, ::step]
     if masks is not None and how.move:
-        views = _moved(views, items, how.move, rng)
+        views = _moved(views, items, how, rng)
     views = _relit(views, how, rng)
     for position in np.flatnonzero(rng.random(len(views)) < how.erase):
         _erase(views[position], rng)
@@ -74,14 +75,24 @@ def _cut_like(mask: Image.Image, box: Sequence[float], whole: tuple[int, int], s
     return np.asarray(mask.resize((size, size), Image.Resampling.BILINEAR, box=part))
 
 
-def _moved(views: Pixels, items: Pixels, share: float, rng: np.random.Generator) -> Pixels:
+def _moved(views: Pixels, items: Pixels, how: Augmentation, rng: np.random.Generator) -> Pixels:
     """Some items before another view of the batch; a view that is nearly all item, or none, stays as it is."""
     covered = items.mean(axis=(1, 2, 3)) / 255
-    chosen = (rng.random(len(views)) < share) & (covered > LEAST_ITEM) & (covered < MOST_ITEM)
+    chosen = (rng.random(len(views)) < how.move) & (covered > LEAST_ITEM) & (covered < MOST_ITEM)
     behind = views[rng.permutation(len(views))]
+    if how.plain:
+        walls = rng.random(len(views)) < how.plain
+        behind[walls] = _walls(int(walls.sum()), views.shape[1], rng)
     opaque = items[chosen].astype(np.float32) / 255
     views[chosen] = opaque * views[chosen] + (1 - opaque) * behind[chosen]
     return views
+
+
+def _walls(count: int, size: int, rng: np.random.Generator) -> Pixels:
+    """uint8[count, size, size, 3]: one colour each, or two that run into each other from top to bottom."""
+    top, bottom = rng.integers(0, 256, (2, count, 1, 1, 3))
+    bottom = np.where(rng.random((count, 1, 1, 1)) < 0.5, top, bottom)
+    return np.broadcast_to(np.linspace(top, bottom, size, axis=1)[:, :, 0], (count, size, size, 3)).astype(np.uint8)
 
 
 def _relit(views: Pixels, how: Augmentation, rng: np.random.Generator) -> Pixels:

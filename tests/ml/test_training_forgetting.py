@@ -150,4 +150,5 @@ def test_rates_rise_and_fall_to_nothing():
 def test_recipes_are_known_by_their_names_and_start_from_trained_weights():
     assert {name: plan.recipe for name, plan in RECIPES.items()} == {"metric": "metric", "classify": "classify"}
     assert RECIPES["metric"].ema_warm_up
+    assert RECIPES["metric"].l2_sp == 0.1
     assert RECIPES["classify"].frozen == ("conv1", "bn1", "layer1", "layer2", "layer3")

@@ -167,6 +167,21 @@ def test_an_item_is_put_before_another_picture_of_the_batch():
     assert tuple(view[1, 30]) == WALLS[1]
 
 
+def test_an_item_is_put_before_a_wall_of_one_colour_or_two_that_run_into_each_other():
+    pictures, masks = before_walls()
+    how = dataclasses.replace(STILL, plain=1)
+    walls = []
+    for seed in range(9):
+        for view in augmented(pictures, 32, how, np.random.default_rng(seed), masks):
+            assert tuple(view[16, 16]) == ITEM
+            wall = view[:, 1]  # a column beside the item
+            assert (view[:, 30] == wall).all()
+            assert (np.abs(np.diff(wall.astype(int), axis=0)) <= 9).all()
+            walls.append(tuple(map(tuple, wall.tolist())))
+    assert len(set(walls)) == len(walls) == 18
+    assert 2 < sum(wall[0] == wall[-1] for wall in walls) < 16
+
+
 def _first_wall(pictures, masks, seed):
     return tuple(augmented(pictures, 32, STILL, np.random.default_rng(seed), masks)[0][1, 1].tolist())
 
