@@ -76,11 +76,10 @@ def main() -> None:
     judged = decoded(tiny_set(options.tiny / "val", LEFT_OUT), SOURCE_SIDE, cache)
     torch.manual_seed(FIRST.seed)
     form = _trained(resnet.create(FORM), FIRST, options.out / "first", photos, judged)
-    moving = _cut_out(photos, form)
-    form = _trained(form, SECOND, options.out / "second", moving, judged)
+    form = _trained(form, SECOND, options.out / "second", _cut_out(photos, form), judged)
     photos = _cut_out(_with_made_up(training, photos, options.out), form)
     form = _trained(form, THIRD, options.out / "third", photos, judged)
-    network = coloured(form, COLOURED, moving, pictures=LOOKED_AT, scenes=SCENES, seed=SECOND.seed)
+    network = coloured(form, COLOURED, photos, pictures=LOOKED_AT, scenes=SCENES, seed=THIRD.seed)
     write_weights(options.weights, network, COLOURED, start="nothing", licence="research; see LICENSE")
     print(f"{options.weights}: {options.weights.stat().st_size / 1e6:.1f} MB")
 

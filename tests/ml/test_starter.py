@@ -78,6 +78,21 @@ def test_the_shipped_weights_tell_colours_apart(starter):
     assert query @ red > query @ blue
 
 
+def test_the_shipped_mask_covers_an_item_and_leaves_out_its_background(starter):
+    network, shape = starter
+    inside, outside = [], []
+    for kind in KINDS:
+        pair = [draw(kind, 1, "teal", "plain", behind, "square") for behind in ("studio", "room")]
+        views = np.stack([prepare(each, shape.size) for each in pair])
+        item = (np.abs(views[0].astype(int) - views[1]).sum(axis=2) <= 12).reshape(28, 4, 28, 4).mean(axis=(1, 3))
+        with torch.inference_mode():
+            seen = network.network.mask(network.network.maps(normalised(torch.from_numpy(views)))).sigmoid()[:, 0]
+        inside += [mask[item > 0.9].mean() for mask in seen.numpy()]
+        outside += [mask[item < 0.1].mean() for mask in seen.numpy()]
+    assert np.mean(inside) > 0.7
+    assert np.mean(outside) < 0.3
+
+
 def pairs(generator, apart):
     """Three views each of 400 pictures, hardly different in the last two of six dimensions; `apart` is a view's own."""
     pictures = torch.randn(400, 1, 6, generator=generator) * torch.tensor([3.0, 3.0, 3.0, 3.0, 0.1, 0.1])
