@@ -36,12 +36,13 @@ class ItemMask(nn.Module):
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         """Feature maps float[N, Ci, Hi, Wi], the first the largest -> float[N, 1, H0, W0]."""
-        seen = maps[-1].new_zeros(())
+        deeper: Tensor | None = None
         for squeeze, mix, each in reversed(list(zip(self.squeeze, self.mix, maps, strict=True))):
-            if seen.ndim:
-                seen = interpolate(seen, size=each.shape[2:], mode="bilinear", align_corners=False)
-            seen = torch.relu(mix(torch.relu(squeeze(each) + seen)))
-        return self.logit(seen)
+            seen = squeeze(each)
+            if deeper is not None:
+                seen = seen + interpolate(deeper, size=each.shape[2:], mode="bilinear", align_corners=False)
+            deeper = torch.relu(mix(torch.relu(seen)))
+        return self.logit(deeper)
 
 
 class Lab(nn.Module):

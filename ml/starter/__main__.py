@@ -1,9 +1,9 @@
 """Trains the starter weights from nothing; the same command goes on with a run that was stopped.
 
 First the form of things: a ResNet-18 on tiny-imagenet and photos of clothes, small pictures first. Then where items
-end, from made-up items before real photos. With that, form again, each item before other pictures, so that backgrounds
-count less. Once more, slowly, with forms that are made up as classes of their own, each in all colours and before all
-backgrounds. Last the colours.
+end, from made-up items before walls and pieces of photos. With that, form again, each item before other pictures, so
+that backgrounds count less. Once more, slowly, with forms that are made up as classes of their own, each in all colours
+and before all backgrounds. Last the colours.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ SHOWN = 66_000  # pictures in an epoch
 SCENES = 12_000  # made up for the mask
 MADE_UP, COLOURINGS = 1_000, 8  # classes of made-up items, and pictures of each
 MADE_UP_SIDE = 128
-MADE_UP_EMPHASIS = 0.3  # a fifth of the pictures shown
+MADE_UP_EMPHASIS = 0.3  # not quite a quarter of the pictures shown
 LOOKED_AT = 5_632  # pictures, for what varies between views and which colours are common
 
 FORM = Architecture("resnet18", 1000, "gem", 112)

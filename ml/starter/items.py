@@ -1,4 +1,4 @@
-"""Made-up items before real photos: they teach where an item ends, and that form is what stays when all else changes.
+"""Made-up items before walls and pieces of photos: what teaches where an item ends, and what form is.
 
 Shapes, colours and patterns are drawn at random; nothing of the demo's drawings or of judged photos is used.
 """
@@ -159,14 +159,15 @@ def _shaded(item: Image.Image, rng: Random) -> Image.Image:
 def _background(photo: Image.Image, side: int, rng: Random) -> Image.Image:
     """A piece of a photo, too small to show a whole thing, or a wall: plain, shaded, patterned or full of things."""
     kind = rng.choice((*3 * ("wall",), "clutter", "surface", *5 * ("piece",)))
-    behind = {
-        "wall": lambda: _wall(side, rng),
-        "clutter": lambda: _clutter(_wall(side, rng), rng),
-        "surface": lambda: _surface(photo, side, rng),
-        "piece": lambda: _piece(photo, side, rng.uniform(0.15, 0.5), rng),
-    }[kind]()
-    blurred = kind != "wall" and rng.random() < 0.5
-    return behind.filter(ImageFilter.GaussianBlur(side * rng.uniform(0.005, 0.05))) if blurred else behind
+    if kind == "wall":
+        return _wall(side, rng)
+    if kind == "clutter":
+        behind = _clutter(_wall(side, rng), rng)
+    elif kind == "surface":
+        behind = _surface(photo, side, rng)
+    else:
+        behind = _piece(photo, side, rng.uniform(0.15, 0.5), rng)
+    return behind.filter(ImageFilter.GaussianBlur(side * rng.uniform(0.005, 0.05))) if rng.random() < 0.5 else behind
 
 
 def _wall(side: int, rng: Random) -> Image.Image:

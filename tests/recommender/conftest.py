@@ -50,11 +50,14 @@ def untrained(fresh_index, settings):
 def empty_storage(settings):
     """No photo files but those the test makes, and none of them after it."""
     roots = (settings.MEDIA_ROOT, settings.ORIGINALS_ROOT)
-    for root in roots:
-        shutil.rmtree(root, ignore_errors=True)
+
+    def clear():
+        for root in roots:
+            shutil.rmtree(root, ignore_errors=True)
+
+    clear()
     yield
-    for root in roots:
-        shutil.rmtree(root, ignore_errors=True)
+    clear()
 
 
 @pytest.fixture
