@@ -26,7 +26,9 @@ _UNSUPPORTED = {
 }
 _SVG = re.compile(rb"\s*(?:\xef\xbb\xbf)?\s*<(?:\?xml|!--|!doctype svg|svg)", re.IGNORECASE)
 _MARKUP = re.compile(rb"</?(?:script|html|svg|iframe|body)[\s>/]|<!doctype\s|<\?php", re.IGNORECASE)
-_ZIP_END = b"PK\x05\x06"
+_ZIP_END = re.compile(rb"PK\x05\x06")
+_ZIP_DIRECTORY = b"PK\x01\x02"
+_LARGEST_DIRECTORY = 1 << 24  # bytes; four random bytes hardly ever say less
 
 
 def identify(prefix: bytes) -> str:
@@ -72,8 +74,16 @@ def _refuse(prefix: bytes) -> str:
 
 def refuse_polyglot(end: bytes) -> None:
     """Refuse a picture whose last `END_BYTES` are also a web page, a script or an archive."""
-    if _MARKUP.search(end) or _ZIP_END in end:
+    if _MARKUP.search(end) or any(_ends_archive(end, match.start()) for match in _ZIP_END.finditer(end)):
         raise PhotoRefused(
             "The file holds a picture and something else (a web page or an archive). Save the photo again as JPEG.",
             "not_an_image",
         )
+
+
+def _ends_archive(end: bytes, position: int) -> bool:
+    """Whether a ZIP's end record at `position` has its directory before it: four bytes alone occur by chance."""
+    size = int.from_bytes(end[position + 12 : position + 16], "little")
+    if size > position:
+        return size < _LARGEST_DIRECTORY
+    return size == 0 or end[position - size :].startswith(_ZIP_DIRECTORY)

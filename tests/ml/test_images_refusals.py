@@ -3,6 +3,7 @@
 import io
 import subprocess
 import sys
+import zipfile
 import zlib
 from functools import cache
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 from ml.images import MAX_BYTES, PhotoRefused, decode, sniff
+from ml.images.formats import END_BYTES
 
 from .pictures import FIXTURES, encode, quarters, scene
 
@@ -70,6 +72,31 @@ def test_files_that_are_no_pictures_are_refused_by_their_header(data, code):
 @pytest.mark.parametrize("fmt", ["JPEG", "PNG", "GIF"])
 def test_a_picture_that_is_also_something_else_is_refused(fmt, tail):
     assert both(encode(scene(1), fmt) + tail) == {"not_an_image"}
+
+
+def zipped(size: int = 5000) -> bytes:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("evil.class", bytes(size))
+        file.comment = b"a comment"
+    return archive.getvalue()
+
+
+@pytest.mark.parametrize("size", [5000, 2 * END_BYTES])
+def test_a_picture_with_an_archive_behind_it_is_refused(size):
+    assert both(encode(scene(1), "JPEG") + zipped(size)) == {"not_an_image"}
+
+
+def test_an_archive_whose_directory_is_long_is_refused_by_its_last_bytes():
+    end = b"PK\x05\x06" + bytes(8) + (5 * END_BYTES).to_bytes(4, "little") + bytes(6)
+    assert both(encode(scene(1), "JPEG") + end) == {"not_an_image"}
+
+
+def test_pixels_that_happen_to_say_what_ends_an_archive_are_a_photo():
+    chance = b"PK\x05\x06" + bytes(range(100, 200))
+    assert decode(encode(quarters(), "JPEG") + chance).size == (64, 48)
+    near = b"PK\x05\x06" + bytes(8) + (90).to_bytes(4, "little") + bytes(100)  # says: 90 bytes of directory before it
+    assert decode(encode(quarters(), "JPEG") + near).size == (64, 48)
 
 
 def test_a_motion_photo_with_a_film_behind_it_is_a_photo():
