@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from .products import REQUIRED, ROOT_CATEGORY, read_products
 from .tables import Table, TableError
 
 PRODUCTS, TRAINING, LABELS, DROPPED = "products.csv", "training.csv", "labels.json", "dropped.csv"
+RESULTS = (PRODUCTS, TRAINING, LABELS, DROPPED)
 IMAGE_COLUMNS = ("id", "product_id")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
@@ -54,7 +55,8 @@ def clean_tables(products: Path, images: Path, target: Path, options: Options) -
     """Write `products.csv`, `training.csv` (image,label,product), `labels.json` and `dropped.csv` into `target`.
 
     Raises:
-        TableError: a table cannot be read, lacks a column, is not UTF-8 or lists nothing; `target` cannot be written.
+        TableError: a table cannot be read, lacks a column, is not UTF-8 or lists nothing; `target` cannot be written, or
+            a result would replace a table.
     """
     if options.pictures is not None and not options.pictures.is_dir():
         raise TableError(f"{options.pictures} is not a folder.")
@@ -62,8 +64,8 @@ def clean_tables(products: Path, images: Path, target: Path, options: Options) -
     with ExitStack() as stack:
         product_table = stack.enter_context(Table(products, REQUIRED))
         image_table = stack.enter_context(Table(images, IMAGE_COLUMNS))
-        _make_folder(target)
-        file = {name: stack.enter_context(_whole_text(target / name)) for name in (PRODUCTS, TRAINING, LABELS, DROPPED)}
+        _refuse_what_is_in_the_way(target, (products, images))
+        file = _open_all(target, stack)
         label_of = _write_products(file[PRODUCTS], product_table, options, dropped[0])
         images_of = _write_training(file[TRAINING], image_table, label_of, options.pictures, dropped[1])
         labels = sorted(images_of)
@@ -136,12 +138,23 @@ def _image_rows(table: Table, findings: Findings) -> Iterator[tuple[int, str, st
         yield line, values[0], values[1]
 
 
+def _refuse_what_is_in_the_way(target: Path, tables: Sequence[Path]) -> None:
+    """No result may replace a table it is made from; a folder of its name would stop it when others are there."""
+    for path in (target / name for name in RESULTS):
+        if path.is_dir():
+            raise TableError(f"{path} is a folder, and a file of that name is to be written; choose another folder.")
+        for table in tables:
+            if path.exists() and path.samefile(table):
+                raise TableError(f"{path} would replace the table it is made from; choose another folder.")
+
+
+def _open_all(target: Path, stack: ExitStack) -> dict[str, IO[str]]:
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        return {name: stack.enter_context(_whole_text(target / name)) for name in RESULTS}
+    except OSError as exc:
+        raise TableError(f"{target} cannot be written: {exc.strerror}.") from exc
+
+
 def _whole_text(path: Path) -> AbstractContextManager[IO[str]]:
     return whole_file(path, "w", newline="", encoding="utf-8")
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as exc:
-        raise TableError(f"{folder} cannot be written: {exc.strerror}.") from exc

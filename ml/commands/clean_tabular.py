@@ -32,7 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="how many levels of a category make a label; 1 is the root category (default: %(default)s)",
     )
     parser.add_argument(
-        "--currency", default="GBP", metavar="CODE", help="of the prices; others are bad cells (default: %(default)s)"
+        "--currency",
+        type=currency_code,
+        default="GBP",
+        metavar="CODE",
+        help="of the prices; others are bad cells (default: %(default)s)",
     )
 
 
@@ -40,13 +44,20 @@ def run(options: argparse.Namespace) -> None:
     """Clean the tables and say what was kept and what was dropped."""
     from ml.cleaning.tabular import DROPPED, Options, clean_tables
 
-    chosen = Options(options.currency.upper(), options.levels, options.pictures)
+    chosen = Options(options.currency, options.levels, options.pictures)
     summary = clean_tables(options.products, options.images, options.target, chosen)
     labels = f"{len(summary.labels):,} label{'s' if len(summary.labels) > 1 else ''}"
     print(f"{options.target}: {summary.products:,} products, {summary.images:,} images with {labels}.")
     for findings in summary.dropped:
-        print(f"  {findings.file}: {findings or 'nothing to report'}")
+        print(f"  {findings.file}: {str(findings) or 'nothing to report'}")
     if summary.findings:
         print(f"Each of these {summary.findings:,} with line, column and reason: {options.target / DROPPED}")
     if len(summary.labels) == 1:
         print(f"All images have the label {summary.labels[0]!r}; --levels {options.levels + 1} makes finer ones.")
+
+
+def currency_code(text: str) -> str:
+    """Three letters, as ISO 4217 has them."""
+    if not (len(text) == 3 and text.isascii() and text.isalpha()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a code of three letters such as GBP")
+    return text.upper()

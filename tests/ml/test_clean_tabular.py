@@ -169,6 +169,49 @@ def test_a_table_that_cannot_be_used_ends_in_one_sentence_and_changes_nothing(ta
     assert contents(tables / "out") == before
 
 
+def test_a_table_without_fault_is_told_as_such(tables, capsys):
+    (tables / "Products.csv").write_text("id,category\np1,Home\n")
+    (tables / "Images.csv").write_text("id,product_id\ni1,p1\n")
+    assert clean(tables) == 0
+    assert "  Products.csv: nothing to report\n" in capsys.readouterr().out
+
+
+def test_a_currency_is_a_code_in_either_case(tables, capsys):
+    (tables / "Products.csv").write_text("id,category,price\np1,Home,€3\np2,Home,£3\n", encoding="utf-8")
+    assert clean(tables, "--currency", "eur") == 0
+    assert [row[2] for row in rows(tables / "out" / "products.csv")[1:]] == ["3.00", ""]
+    with pytest.raises(SystemExit):
+        clean(tables, "--currency", "pounds")
+    assert "'pounds' is not a code of three letters such as GBP" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_a_table_is_never_replaced_by_its_result(tables, capsys, link):
+    lower = tables / "products.csv"
+    if link:
+        lower.hardlink_to(tables / "Products.csv")
+    else:
+        (tables / "Products.csv").rename(lower)
+    images = tables / "Images.csv"
+    before = contents(tables)
+    assert main(["clean-tabular", str(lower), str(images), str(tables)]) == 1
+    said = f"clean-tabular: {lower} would replace the table it is made from; choose another folder.\n"
+    assert capsys.readouterr().err == said
+    assert contents(tables) == before
+
+
+def test_a_folder_in_the_place_of_a_result_is_named_and_nothing_is_written(tables, capsys):
+    (tables / "out" / "labels.json").mkdir(parents=True)
+    found = refusal(capsys, tables)
+    assert found.startswith(f"clean-tabular: {tables}/out/labels.json is a folder")
+    assert [path.name for path in (tables / "out").iterdir()] == ["labels.json"]
+
+
+def test_a_file_in_the_place_of_the_folder_is_named(tables, capsys):
+    (tables / "out").write_text("in the way")
+    assert refusal(capsys, tables) == f"clean-tabular: {tables}/out cannot be written: File exists."
+
+
 def test_a_lost_quote_costs_its_rows_and_is_told(tables):
     table = 'id,category\np1,Home\np2,Ho"me\n"p3"x,Home\np4,Home\n'
     (tables / "Products.csv").write_text(table)
