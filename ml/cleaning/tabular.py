@@ -55,7 +55,7 @@ def clean_tables(products: Path, images: Path, target: Path, options: Options) -
     """Write `products.csv`, `training.csv` (image,label,product), `labels.json` and `dropped.csv` into `target`.
 
     Raises:
-        TableError: a table cannot be read, lacks a column, is not UTF-8 or lists nothing; `target` cannot be written, or
+        TableError: a table cannot be read, lacks a column, is not UTF-8 or lists nothing; `target` cannot be written or
             a result would replace a table.
     """
     if options.pictures is not None and not options.pictures.is_dir():
