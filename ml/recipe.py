@@ -14,6 +14,7 @@ RECIPE = "recipe.json"
 WEIGHTS = "weights.safetensors"
 GRAPH = ("embedder.xml", "embedder.bin")
 FORMAT = 1
+SOURCES = ("starter", "imagenet", "untrained")  # weights that have a name of their own
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)  # of values 0 to 255
 IMAGENET_STD = (58.395, 57.12, 57.375)

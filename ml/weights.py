@@ -18,13 +18,19 @@ from torch import Tensor, nn
 
 from . import resnet
 from .errors import MlError
-from .resnet import Architecture
+from .recipe import SOURCES
+from .resnet import Architecture, NoSuchNetworkError
 from .torchvision_compat import import_torchvision
 from .whole_file import whole_file
 
 UNTRAINED_SEED = 1
 METADATA = "network"  # the key in a weights file under which it is described, as JSON
-SOURCES = ("starter", "imagenet", "untrained")
+RANGES: dict[str, tuple[float, float]] = {  # of what is no name; more would not fit into memory
+    "dim": (1, 8192),
+    "size": (8, 1024),
+    "colours": (0, 8191),
+    "colour_share": (0.0, 0.99),
+}
 STARTER = Path(__file__).parent / "starter" / "weights.safetensors"
 
 
@@ -48,18 +54,20 @@ def network_with(source: str, *, arch: str | None = None, dim: int | None = None
     check; elsewhere None means ResNet-50, 1000 dimensions, 224 px.
 
     Raises:
-        WeightsError: unknown source, a download that failed, or a file that is damaged or of another shape.
-        NoSuchNetworkError: unknown architecture, or no dimensions.
+        WeightsError: unknown source, a download that failed, a number outside `RANGES`, or a file that is damaged or of
+            another shape.
+        NoSuchNetworkError: unknown architecture.
     """
+    wanted = {"arch": arch, "dim": dim, "size": size}
+    architecture = Architecture(**{name: value for name, value in wanted.items() if value is not None})  # type: ignore[arg-type]
+    _refuse_nonsense(architecture, "The network that was asked for")
     if source in ("untrained", "imagenet"):
-        wanted = {"arch": arch, "dim": dim, "size": size}
-        architecture = Architecture(**{name: value for name, value in wanted.items() if value is not None})  # type: ignore[arg-type]
         network = _untrained(architecture) if source == "untrained" else _imagenet(architecture)
         return Loaded(network.eval(), architecture, {})
     path = STARTER if source == "starter" else Path(source)
     if source == "starter" and not path.exists():
         raise WeightsError(f"The starter weights are not in this installation: {path} is missing.")
-    if not path.exists():
+    if not path.is_file():
         raise WeightsError(f"There are no weights {source!r}: neither one of {', '.join(SOURCES)} nor a file.")
     loaded = read_weights(path)
     for name, asked in (("arch", arch), ("dim", dim)):
@@ -91,8 +99,8 @@ def read_weights(path: Path) -> Loaded:
     """The network that a weights file holds, in float32.
 
     Raises:
-        WeightsError: the file is no safetensors file, is cut short, or does not fit the shape it names.
-        NoSuchNetworkError: it names a network that this version cannot make.
+        WeightsError: the file is no safetensors file, is cut short, does not fit the shape it names, or names a network
+            that this version cannot make.
     """
     try:
         with safe_open(path, "pt") as file:
@@ -104,9 +112,12 @@ def read_weights(path: Path) -> Loaded:
             "train or export the weights again."
         ) from exc
     architecture, about = _described(path, described)
-    network = resnet.create(architecture)
+    _refuse_nonsense(architecture, str(path))
     try:
+        network = resnet.create(architecture)
         network.load_state_dict({name: _computed(tensor) for name, tensor in state.items()})
+    except NoSuchNetworkError as exc:
+        raise WeightsError(f"{path} names a network that cannot be made. {exc}") from exc
     except RuntimeError as exc:
         raise WeightsError(f"{path} does not hold the {architecture} it names: {_first_line(exc)}") from exc
     return Loaded(network.eval(), architecture, about)
@@ -122,6 +133,13 @@ def _described(path: Path, text: str) -> tuple[Architecture, dict[str, str]]:
         return Architecture(**about.pop("architecture")), about
     except (ValueError, TypeError, AttributeError, KeyError) as exc:
         raise WeightsError(f"{path} does not say which network its weights are for; write it with `train`.") from exc
+
+
+def _refuse_nonsense(architecture: Architecture, what: str) -> None:
+    for name, (least, most) in RANGES.items():
+        value = getattr(architecture, name)
+        if type(value) not in (int, type(least)) or not least <= value <= most:
+            raise WeightsError(f"{what} has {name} {value!r}; it must be a number from {least} to {most}.")
 
 
 def _first_line(exc: RuntimeError) -> str:

@@ -60,6 +60,7 @@ def test_an_existing_model_is_not_overwritten(exported, capsys):
     assert file_sha256(recipe) == before
 
 
+ASKED = "export: The network that was asked for has "
 NEITHER = "neither one of starter, imagenet, untrained nor a file."
 
 
@@ -78,7 +79,11 @@ NEITHER = "neither one of starter, imagenet, untrained nor a file."
             ("--weights", "untrained", "--arch", "vgg"),
             "export: Unknown architecture 'vgg'; known: resnet18, resnet34, resnet50.",
         ),
-        (("--weights", "untrained", "--dim", "0"), "export: A vector has at least 1 dimension, not 0."),
+        (("--weights", "untrained", "--dim", "0"), ASKED + "dim 0; it must be a number from 1 to 8192."),
+        (("--weights", "untrained", "--size", "0"), ASKED + "size 0; it must be a number from 8 to 1024."),
+        (("--weights", "starter", "--size", "3"), ASKED + "size 3; it must be a number from 8 to 1024."),
+        (("--weights", "starter", "--size", "100000"), ASKED + "size 100000; it must be a number from 8 to 1024."),
+        (("--weights", "ml"), f"export: There are no weights 'ml': {NEITHER}"),
         (("--weights", "imagenet", "--dim", "64"), "export: ImageNet weights have 1000 dimensions, not 64."),
     ],
 )

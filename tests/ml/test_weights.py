@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import json
 import os
 import pickle
+import re
 
 import pytest
 import torch
@@ -97,6 +99,30 @@ def test_a_file_of_another_dimension_is_refused(tmp_path):
 def test_what_was_asked_for_is_compared_with_the_file(weights, asked, sentence):
     with pytest.raises(WeightsError, match=f"{weights} holds a network with {sentence}, not"):
         network_with(str(weights), **asked)
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"dim": "3"}, "has dim '3'; it must be a number from 1 to 8192"),
+        ({"dim": None}, "has dim None; it must"),
+        ({"dim": 10**13}, "has dim 10000000000000; it must"),
+        ({"size": "112"}, "has size '112'; it must be a number from 8 to 1024"),
+        ({"size": 112.5}, "has size 112.5; it must"),
+        ({"colours": True}, "has colours True; it must"),
+        ({"colour_share": 1.0}, "has colour_share 1.0; it must be a number from 0.0 to 0.99"),
+        ({"colour_share": float("nan")}, "has colour_share nan; it must"),
+        ({"colours": 8}, "names a network that cannot be made. A vector of 8 dimensions"),
+        ({"arch": "resnet99"}, "names a network that cannot be made. Unknown architecture 'resnet99'"),
+        ({"pooling": ["gem"]}, "names a network that cannot be made. Unknown pooling"),
+    ],
+)
+def test_a_network_that_makes_no_sense_is_refused_and_its_file_named(tmp_path, changed, says):
+    path = tmp_path / "weights.safetensors"
+    described = json.dumps({"architecture": TINY.as_dict() | changed})
+    save_file({"weight": torch.zeros(2)}, path, {"network": described})
+    with pytest.raises(WeightsError, match=re.escape(f"{path} {says}")):
+        read_weights(path)
 
 
 @pytest.mark.parametrize("described", [None, "resnet18", "[]", "{}", '{"architecture": {"depth": 18}}'])
