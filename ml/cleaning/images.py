@@ -1,7 +1,7 @@
 """A folder of pictures as they come becomes a folder of pictures of one size; what cannot be read is listed.
 
 A clean picture carries the modification time of its source: equal times mean "made of this very file, and complete",
-which is how a run that was stopped goes on, and how a source that changed is cleaned again.
+which is how a run that was stopped goes on, and how a source that changed is cleaned again. `sources` says which file.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from ml.picture_files import Refusal, files_below, write_refusals
 from ml.whole_file import whole_file
 
 from .fitting import FITS
+from .sources import SOURCES, Source, Sources
 
 UNREADABLE = "unreadable.csv"
 SETTINGS = "clean-images.json"
@@ -44,10 +45,11 @@ class Settings:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How many pictures were written and how many were there already, and the files that gave none."""
+    """How many pictures were written, there already or of files that are gone, and the files that gave none."""
 
     written: int
     there: int
+    removed: int
     unreadable: list[Refusal]
 
 
@@ -60,20 +62,27 @@ def clean_images(source: Path, target: Path, settings: Settings, jobs: int) -> O
     """
     files, unreadable = files_below(source)
     _refuse_nested(source, target)
-    _claim(target, settings)
+    sources = _claim(target, settings)
     names = output_names(files)
-    _make_folders(target, names.values())
+    wanted = {name: Source.of(source, file) for file, name in names.items()}
     counts: Counter[bool] = Counter()
-    with closing(_in_threads(partial(_clean_one, source, target, settings), list(names.items()), jobs)) as results:
-        for file, result in zip(
-            files, tqdm(results, "cleaning", len(files), unit=" pictures", disable=None), strict=True
-        ):
-            if isinstance(result, str):
-                unreadable.append(Refusal(str(file), result))
-            else:
-                counts[result] += 1
-    write_refusals(target / UNREADABLE, unreadable)
-    return Outcome(counts[True], counts[False], unreadable)
+    try:
+        _make_folders(target, names.values())
+        removed = sources.begin(source, wanted)
+        with closing(_in_threads(partial(_clean_one, source, target, settings), list(names.items()), jobs)) as results:
+            progress = tqdm(results, "cleaning", len(files), unit=" pictures", disable=None)
+            for (file, name), result in zip(names.items(), progress, strict=True):
+                if isinstance(result, str):
+                    unreadable.append(Refusal(str(file), result))
+                    sources.remove(str(name))
+                    del wanted[name]
+                else:
+                    counts[result] += 1
+        sources.end(wanted)
+        write_refusals(target / UNREADABLE, unreadable)
+    except OSError as exc:
+        raise CleanImagesError(f"{exc.filename2 or exc.filename or target} cannot be written: {exc.strerror}.") from exc
+    return Outcome(counts[True], counts[False], removed, unreadable)
 
 
 def output_names(files: Sequence[PurePosixPath]) -> dict[PurePosixPath, PurePosixPath]:
@@ -103,8 +112,8 @@ def _refuse_nested(source: Path, target: Path) -> None:
         raise CleanImagesError(f"{target} and {source} lie in one another; write to a folder beside it.")
 
 
-def _claim(target: Path, settings: Settings) -> None:
-    """Make the folder, and refuse one whose pictures were cleaned otherwise."""
+def _claim(target: Path, settings: Settings) -> Sources:
+    """Make the folder, refuse one whose pictures were cleaned otherwise, and read what they were made of."""
     path = target / SETTINGS
     try:
         target.mkdir(parents=True, exist_ok=True)
@@ -115,6 +124,8 @@ def _claim(target: Path, settings: Settings) -> None:
         else:
             with whole_file(path, "w", encoding="utf-8") as file:
                 file.write(json.dumps(asdict(settings)) + "\n")
+        path = target / SOURCES
+        return Sources(target)
     except OSError as exc:
         raise CleanImagesError(f"{target} cannot be written: {exc.strerror}.") from exc
     except ValueError as exc:
@@ -162,13 +173,10 @@ def _clean_one(
         return refusal.reason
     except OSError as exc:
         return f"The file cannot be read: {exc.strerror}."
-    try:
-        with whole_file(target / name) as out:
-            out.write(encode_jpeg(fit.apply(picture, settings.size)))
-            out.flush()
-            os.utime(out.fileno(), ns=(modified, modified))
-    except OSError as exc:
-        raise CleanImagesError(f"{target / name} cannot be written: {exc.strerror}.") from exc
+    with whole_file(target / name) as out:
+        out.write(encode_jpeg(fit.apply(picture, settings.size)))
+        out.flush()
+        os.utime(out.fileno(), ns=(modified, modified))
     return True
 
 

@@ -1,7 +1,8 @@
 """Write every picture below a folder again: upright, sRGB, of one size, as JPEG without metadata.
 
 Files that are no readable picture are listed in OUT/unreadable.csv, each with the reason. Hidden files are passed over.
-Run it again to go on after a stop, or after pictures were added or changed: what is there already is kept.
+Run it again to go on after a stop, or after pictures were added, changed or removed: what is there already is kept, and
+what was made of a file that is gone, or gives no picture any more, is removed.
 """
 
 from __future__ import annotations
@@ -12,13 +13,16 @@ from pathlib import Path
 from .arguments import positive
 
 HELP = "pictures of one size from a folder of any pictures"
+MAX_SIDE = 8192  # pixels; a square of them takes 200 MB, one for each picture at the same time
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command line."""
     parser.add_argument("source", metavar="IN", type=Path, help="folder of pictures; folders below it are read too")
     parser.add_argument("target", metavar="OUT", type=Path, help="folder to write to: the same paths, ending in .jpg")
-    parser.add_argument("--size", type=positive, default=512, metavar="PIXELS", help="(default: %(default)s)")
+    parser.add_argument(
+        "--size", type=side, default=512, metavar="PIXELS", help=f"at most {MAX_SIDE:,} (default: %(default)s)"
+    )
     parser.add_argument(
         "--fit",
         choices=("letterbox", "shorter-side"),
@@ -38,5 +42,15 @@ def run(options: argparse.Namespace) -> None:
     jobs = options.jobs or os.cpu_count() or 1
     done = clean_images(options.source, options.target, Settings(options.size, options.fit), jobs)
     print(f"{options.target}: {done.written:,} pictures written, {done.there:,} there already.")
+    if done.removed:
+        print(f"{done.removed:,} pictures removed: the files they were made of are gone.")
     if done.unreadable:
         print(f"{len(done.unreadable):,} files gave no picture; see {options.target / UNREADABLE}")
+
+
+def side(text: str) -> int:
+    """A whole number above 0 that the memory has room for."""
+    pixels = positive(text)
+    if pixels > MAX_SIDE:
+        raise argparse.ArgumentTypeError(f"{text} is more than {MAX_SIDE:,} pixels")
+    return pixels

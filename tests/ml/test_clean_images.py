@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import os
 import signal
 import subprocess
@@ -170,6 +171,63 @@ def test_a_second_run_writes_only_what_is_new_or_changed(source, target, capsys)
     assert pictures(target) == pictures(fresh)
 
 
+def test_a_picture_is_of_the_file_that_now_has_its_name(source, target, capsys):
+    times = (1_600_000_000, 1_600_000_000)
+    for name, colour in (("a.png", "red"), ("a.jpg", "blue")):
+        os.utime(add(source, name, encode(Image.new("RGB", (8, 8), colour), name[2:].replace("jpg", "jpeg"))), times)
+        clean(source, target)
+    red, green, blue = Image.open(target / "a.jpg").getpixel((256, 256))
+    assert blue > 200
+    assert max(red, green) < 50
+    assert list(pictures(target)) == ["a.jpg", "a.png.jpg"]
+    data = encode(Image.new("RGB", (9, 9), "lime"), "PNG")
+    os.utime(add(source, "a.jpg", data), times)  # another picture of the same name and time
+    capsys.readouterr()
+    clean(source, target)
+    assert capsys.readouterr().out == f"{target}: 1 pictures written, 1 there already.\n"
+    assert Image.open(target / "a.jpg").getpixel((256, 256))[1] > 200
+
+
+def test_what_was_made_of_files_that_are_gone_or_damaged_now_is_removed(source, target, capsys):
+    for name in ("kept.png", "gone.png", "damaged.png", "sub/gone.png"):
+        add(source, name)
+    clean(source, target)
+    add(target, "sub/mine.jpg", b"of somebody else")
+    (source / "gone.png").unlink()
+    (source / "sub/gone.png").unlink()
+    add(source, "damaged.png", b"no picture")
+    add(source, "mine.png", b"no picture either")
+    add(target, "mine.jpg", b"of somebody else")
+    capsys.readouterr()
+    for removed in (True, False):
+        clean(source, target)
+        assert ("2 pictures removed: the files they were made of are gone." in capsys.readouterr().out) == removed
+        assert list(pictures(target)) == ["kept.jpg", "mine.jpg", "sub/mine.jpg"]
+
+
+def test_one_folder_may_be_filled_from_several(source, target):
+    add(source, "a.png")
+    clean(source, target)
+    other = source.with_name("other")
+    add(other, "b.png")
+    clean(other, target)
+    moved = source.rename(source.with_name("moved"))
+    before = (target / "a.jpg").stat().st_ino
+    clean(moved, target)
+    assert list(pictures(target)) == ["a.jpg", "b.jpg"]
+    assert (target / "a.jpg").stat().st_ino == before
+
+
+def test_a_list_of_sources_never_leads_out_of_its_folder(source, target, tmp_path):
+    add(source, "a.png")
+    clean(source, target)
+    add(tmp_path, "mine.jpg")
+    listed = {name: [str(source), "gone.png", 1] for name in ("../mine.jpg", str(tmp_path / "mine.jpg"))}
+    (target / "clean-sources.json").write_text(json.dumps(listed))
+    clean(source, target)
+    assert (tmp_path / "mine.jpg").exists()
+
+
 def test_a_killed_run_leaves_whole_pictures_and_goes_on(source, target):
     data = [encode(scene(seed, (600, 800)), "PNG") for seed in range(4)]
     for number in range(60):
@@ -198,6 +256,9 @@ def test_a_folder_of_other_settings_is_not_mixed(source, target, capsys):
     assert found.endswith("{'size': 512, 'fit': 'letterbox'}; choose another folder.")
     (target / "clean-images.json").write_text("{")
     assert "clean-images.json cannot be read" in refusal(capsys, source, target)
+    (target / "clean-images.json").unlink()
+    (target / "clean-sources.json").write_text("[1]")
+    assert "clean-sources.json cannot be read: it is no list of sources; delete it" in refusal(capsys, source, target)
 
 
 def test_folders_that_cannot_be_used_are_named_in_one_sentence(source, target, tmp_path, capsys):
@@ -216,6 +277,9 @@ def test_folders_that_cannot_be_used_are_named_in_one_sentence(source, target, t
     }.items():
         assert refusal(capsys, *arguments).startswith(f"clean-images: {sentence}")
     assert list((tmp_path / "planted").iterdir()) == []
+    (target / "sub").unlink()
+    (target / "sub").write_text("in the way")
+    assert refusal(capsys, source, target) == f"clean-images: {target}/sub cannot be written: File exists."
 
 
 @pytest.mark.parametrize("size", ["0", "-3", "2.5", "many"])
@@ -223,3 +287,9 @@ def test_a_size_that_is_none_is_refused(size, capsys):
     with pytest.raises(SystemExit):
         clean("in", "out", "--size", size)
     assert "is not a whole number above 0" in capsys.readouterr().err
+
+
+def test_a_size_that_no_memory_holds_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        clean("in", "out", "--size", "100000")
+    assert "100000 is more than 8,192 pixels" in capsys.readouterr().err
