@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -35,8 +36,9 @@ def embedded(photos: PhotoSet, embedders: Mapping[str, PictureEmbedder]) -> Embe
     """The pictures that every embedder could take.
 
     Raises:
-        EvaluationError: there are none.
+        EvaluationError: there are none, or a file is listed twice and would find itself.
     """
+    _refuse_repeats(photos)
     found = {name: vectors_of(photos.images, embedder, title=name) for name, embedder in embedders.items()}
     keep = np.ones(len(photos), bool)
     for extraction in found.values():
@@ -47,6 +49,16 @@ def embedded(photos: PhotoSet, embedders: Mapping[str, PictureEmbedder]) -> Embe
         raise EvaluationError(f"None of {len(photos)} pictures can be read; the first, {path}: {reason}")
     vectors = {name: extraction.vectors[keep[extraction.kept]] for name, extraction in found.items()}
     return Embedded(photos.subset(np.flatnonzero(keep)), vectors, list(reasons.items()))
+
+
+def _refuse_repeats(photos: PhotoSet) -> None:
+    seen: dict[Path, Path] = {}
+    for path in photos.images:
+        real = path.resolve()
+        if real in seen:
+            also = "" if seen[real] == path else f", also as {seen[real]}"
+            raise EvaluationError(f"{path} is listed twice{also}; list it once, because no picture may find itself.")
+        seen[real] = path
 
 
 @dataclass(frozen=True)

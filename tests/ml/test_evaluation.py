@@ -83,6 +83,18 @@ def test_a_query_in_the_gallery_does_not_find_its_own_file(tmp_path):
     assert not found.as_dict()["leave_one_out"]
 
 
+@pytest.mark.parametrize("is_query", [True, False])
+def test_a_file_that_is_listed_twice_is_refused_because_it_would_find_itself(tmp_path, is_query):
+    photos = drawn(tmp_path, each=2)
+    link = tmp_path / "link.png"
+    link.symlink_to(photos.images[1])
+    twice, linked = photos.subset([0, 1, 2, 0]), with_picture(photos, link, "red")
+    for repeated in (twice, linked):
+        queries, gallery = (repeated, None) if is_query else (photos, repeated)
+        with pytest.raises(EvaluationError, match=r"\.png is listed twice.*; list it once"):
+            evaluate(queries, MeanColour(), gallery=gallery)
+
+
 def test_a_class_that_only_the_gallery_has_is_a_wrong_answer(tmp_path):
     photos = drawn(tmp_path, each=3)
     queries, gallery = photos.subset([0]), photos.subset([4, 5])
