@@ -5,12 +5,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from ml.colour import TO_XYZ
+
 RGB = tuple[int, int, int]
 Floats = npt.NDArray[np.float64]
-
-TO_XYZ = np.array(
-    [[0.4339499, 0.3762097, 0.1898401], [0.2126729, 0.7151522, 0.0721750], [0.0177566, 0.1094680, 0.8727754]]
-)
 
 
 def nearby(colour: RGB, distance: float) -> list[RGB]:

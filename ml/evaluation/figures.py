@@ -11,7 +11,6 @@ from .metrics import Judged
 DEPTHS = (1, 5, 10)
 NAMES = (*(f"recall_at_{k}" for k in DEPTHS), "map_at_r", *(f"precision_at_{k}" for k in DEPTHS))
 TITLES = (*(f"R@{k}" for k in DEPTHS), "mAP@R", *(f"P@{k}" for k in DEPTHS))
-MAIN = NAMES.index("map_at_r")
 
 Figures = npt.NDArray[np.float64]
 
