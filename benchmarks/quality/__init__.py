@@ -11,12 +11,23 @@ PARTS = ("garments", "classes", "demo", "hues", "copies")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="starter", help="starter, a weights file or a model directory")
-    parser.add_argument("--clothing", type=Path, required=True, help="folder with splits.csv and images/")
+    parser.add_argument("--clothing", type=clothing, required=True, help="folder with splits.csv and images/")
     parser.add_argument("--tiny", type=Path, help="folder with train/WNID/*.webp and val/WNID/*.webp, for 'classes'")
-    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, metavar="PART", help=", ".join(PARTS))
+    parser.add_argument("--only", nargs="+", choices=PARTS, metavar="PART", help=", ".join(PARTS))
+
+
+def clothing(text: str) -> Path:
+    """The folder of the clothing data."""
+    folder = Path(text)
+    if not (folder / "splits.csv").is_file():
+        raise argparse.ArgumentTypeError(f"there is no {folder / 'splits.csv'}")
+    return folder
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    if arguments.tiny is None and "classes" in (arguments.only or ()):
+        raise SystemExit("quality: 'classes' needs --tiny.")
+
     from ml.model_source import load
 
     from . import classes, copies, demo, garments, hues
@@ -31,5 +42,5 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     }
     if arguments.tiny is None:
         del parts["classes"]
-    figures = {name: parts[name]() for name in arguments.only if name in parts}
+    figures = {name: parts[name]() for name in arguments.only or parts}
     return {"model": embedder.version, "sha256": embedder.recipe["sha256"], "size": embedder.size, **figures}
