@@ -60,7 +60,8 @@ class Embedder:
             cache_dir: where compiled graphs are kept between processes; nowhere when None.
 
         Raises:
-            ModelFilesError: a file is missing, damaged or made by another recipe; the sentence names it.
+            ModelFilesError: a file is missing, damaged or made by another recipe, or `cache_dir` cannot be used; the
+                sentence names it.
         """
         directory = Path(directory)
         recipe = Recipe.read(directory)
@@ -81,7 +82,14 @@ class Embedder:
         except RuntimeError as exc:
             raise ModelFilesError(f"{xml} cannot be read by OpenVINO. Export the model again.") from exc
         _refuse_foreign_graph(graph, recipe, xml)
-        return cls(recipe, core.compile_model(graph, "CPU", config), parallel)
+        try:
+            compiled = core.compile_model(graph, "CPU", config)
+        except RuntimeError as exc:
+            reason = str(exc).strip().splitlines()[-1]
+            raise ModelFilesError(
+                f"{xml} cannot be compiled; is the cache, {cache_dir}, a folder that can be written? {reason}"
+            ) from exc
+        return cls(recipe, compiled, parallel)
 
     def prepare(self, image: Image.Image) -> Pixels:
         """The network's input for a *clean* picture: uint8[size, size, 3]."""

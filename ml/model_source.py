@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 from .embedder import Embedder
-from .recipe import RECIPE, file_sha256
+from .recipe import GRAPH, RECIPE, SOURCES, ModelFilesError, Recipe, file_sha256
 
 
 def load(source: str = "starter", *, threads: int | None = None, parallel: int = 1) -> Embedder:
     """The embedder of a model directory, a weights file, `starter`, `imagenet` or `untrained`.
 
-    Weights are exported once, below `cache_folder()`; a file that changed is exported again.
+    Weights are exported once, below `cache_folder()`; a file that changed, or a damaged export, is exported again.
 
     Raises:
         MlError: the model or its weights are missing or damaged; the sentence names them.
     """
     directory = Path(source)
-    if not (directory / RECIPE).exists():
+    is_word = source in SOURCES and not (directory / RECIPE).exists()
+    if is_word or not directory.is_dir():
         directory = _exported(source)
     return Embedder.load(directory, threads=threads, parallel=parallel, cache_dir=cache_folder() / "compiled")
 
@@ -31,16 +33,24 @@ def cache_folder() -> Path:
 
 def _exported(source: str) -> Path:
     from .export import build
-    from .recipe import ModelFilesError
     from .weights import STARTER, name_of
 
     path = STARTER if source == "starter" else Path(source)
     mark = file_sha256(path)[:16] if path.is_file() else "fixed"
     directory = cache_folder() / f"{name_of(source)}-{mark}"
-    if not (directory / RECIPE).exists():
+    if not _is_whole(directory):
+        shutil.rmtree(directory, ignore_errors=True)
         try:
             build(directory, name_of(source), weights=source)
         except ModelFilesError:
-            if not (directory / RECIPE).exists():  # another process was first
+            if not _is_whole(directory):  # another process was first
                 raise
     return directory
+
+
+def _is_whole(directory: Path) -> bool:
+    try:
+        Recipe.read(directory).verify(directory, GRAPH)
+    except ModelFilesError:
+        return False
+    return True

@@ -220,6 +220,13 @@ def test_a_directory_that_is_not_there_is_named(tmp_path):
         Embedder.load(tmp_path / "nowhere")
 
 
+def test_a_cache_that_cannot_be_used_is_named(model_dir, tmp_path):
+    (tmp_path / "file").touch()
+    cache = tmp_path / "file" / "cache"
+    with pytest.raises(ModelFilesError, match=f"is the cache, {cache}, a folder that can be written"):
+        Embedder.load(model_dir, threads=2, cache_dir=cache)
+
+
 def test_compiled_graphs_are_kept_where_asked(model_dir, tmp_path, batch):
     expected = Embedder.load(model_dir, threads=2, cache_dir=tmp_path / "cache").embed(batch)
     assert any((tmp_path / "cache").iterdir())
