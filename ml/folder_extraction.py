@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,18 +27,20 @@ from .vector_folder import (
     write_pictures,
 )
 from .vector_shards import Shard, fingerprint
-from .whole_file import whole_file
+from .whole_file import remove_own, whole_file
 
 SHARDS = "shards"
+OWN = re.compile(r"[0-9a-f]{64}\.npz")  # the names of shards
 SHARD_PICTURES = 1024
 
 
 @dataclass(frozen=True)
 class Extracted:
-    """What a folder holds now, and how many pictures were embedded for it by this run."""
+    """What a folder holds now, how many pictures were embedded for it by this run, and whether it wrote anything."""
 
     manifest: Manifest
     embedded: int
+    changed: bool = True
 
 
 def pictures_below(folder: Path) -> tuple[list[Picture], list[Refusal]]:
@@ -75,7 +77,7 @@ def extract(
     names = [fingerprint(part, mark) for part in parts]
     made_of = hashlib.sha256("\0".join([*names, *(picture.label for picture in pictures)]).encode()).hexdigest()
     if done := _complete(target, made_of):
-        return Extracted(done, 0)
+        return Extracted(done, 0, changed=False)
     files = [target / SHARDS / f"{name}.npz" for name in names]
     try:
         embedded = _make_shards(parts, files, embedder)
@@ -97,7 +99,7 @@ def extract(
         _join_vectors(target / VECTORS, files, (manifest.n, manifest.dim))
         write_pictures(target / IDS, kept)
         manifest.write(target)
-        shutil.rmtree(target / SHARDS)
+        remove_own(target / SHARDS, OWN)
     except OSError as exc:
         raise VectorFolderError(f"{target} cannot be written: {exc.strerror}.") from exc
     return Extracted(manifest, embedded)

@@ -46,11 +46,14 @@ class PhotoSet:
         return PhotoSet(tuple(self.images[i] for i in keep), tuple(self.labels[i] for i in keep), groups)
 
 
-def read_photo_set(table: str | Path, folder: str | Path | None = None, *, group: str = "group") -> PhotoSet:
+def read_photo_set(
+    table: str | Path, folder: str | Path | None = None, *, group: str = "group", there: bool = True
+) -> PhotoSet:
     """Read `image,label[,group]`; paths are relative to `folder` (the CSV's own when None).
 
     Raises:
-        PhotoSetError: the file or a column is missing, or a line names a picture that is not there.
+        PhotoSetError: the file or a column is missing, it is no CSV, or, unless `there` is False, a line names a
+            picture that is not there.
     """
     table = Path(table)
     folder = table.parent if folder is None else Path(folder)
@@ -66,11 +69,13 @@ def read_photo_set(table: str | Path, folder: str | Path | None = None, *, group
                 path = folder / (row["image"] or "")
                 if not row["image"] or not row["label"]:
                     raise PhotoSetError(f"{table}, line {rows.line_num}: image or label is empty.")
-                if not path.is_file():
+                if there and not path.is_file():
                     raise PhotoSetError(f"{table}, line {rows.line_num}: there is no picture {path}.")
                 images.append(path)
                 labels.append(row["label"])
                 groups.append(row.get(group) or "")
+    except csv.Error as exc:
+        raise PhotoSetError(f"{table} is not readable as CSV, up to line {rows.reader.line_num}: {exc}.") from exc
     except (OSError, UnicodeDecodeError) as exc:
         raise PhotoSetError(f"{table} cannot be read: {exc}.") from exc
     if not images:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,6 +21,15 @@ def whole_file(path: Path, mode: str = "wb", **options: Any) -> Iterator[IO[Any]
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def remove_own(folder: Path, names: re.Pattern[str]) -> None:
+    """Delete the files of these names, whole or in part, as far as it goes, and the folder if nothing else is in it."""
+    with suppress(OSError):
+        for path in folder.iterdir():
+            if names.fullmatch(path.name) or names.fullmatch(path.name.removeprefix(".").removesuffix(".part")):
+                path.unlink()
+        folder.rmdir()
 
 
 def fsync(path: Path) -> None:

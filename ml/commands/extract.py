@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> None:
         pictures, refused = pictures_of(read_photo_set(options.csv, options.folder), options.folder), []
     done = extract(options.folder, pictures, options.target, load(options.model), refused)
     manifest = done.manifest
-    new = f"{done.embedded:,} pictures embedded now" if done.embedded else "nothing had changed"
+    new = f"{done.embedded:,} pictures embedded now" if done.changed else "nothing had changed"
     print(f"{options.target}: {manifest.n:,} vectors of {manifest.dim} dimensions by model {manifest.model}; {new}.")
     if manifest.refused:
         print(f"{manifest.refused:,} files gave no vector; see {options.target / REFUSED}")

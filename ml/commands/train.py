@@ -27,11 +27,17 @@ def run(options: argparse.Namespace) -> None:
     import torch
 
     from ml.training.job import train
+    from ml.training.outcome import has_begun
 
     if options.threads:
         torch.set_num_threads(options.threads)
     try:
         train(options)
     except KeyboardInterrupt:
-        print(f"{options.out}: epochs that were finished are kept; the same command goes on.")
+        kept = has_begun(Path(options.out))
+        print(
+            f"{options.out}: epochs that were finished are kept; the same command goes on."
+            if kept
+            else f"{options.out}: no epoch was finished; the same command begins again."
+        )
         raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 
 from .arguments import positive
 
@@ -34,7 +35,7 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
         "--l2-sp", type=not_negative, metavar="STRENGTH", help="pull towards the starting weights (metric: 0.1)"
     )
     parser.add_argument("--keep", type=share, metavar="SHARE", help="share of the starting weights in the result")
-    parser.add_argument("--batch", type=positive, metavar="N", help="pictures a step (default: 128)")
+    parser.add_argument("--batch", type=above_one, metavar="N", help="pictures a step (default: 128)")
     parser.add_argument(
         "--validation-share",
         type=share,
@@ -52,6 +53,14 @@ def training_arguments(options: dict[str, object]) -> list[str]:
     add_training_options(parser)
     given = [(action, options.get(action.dest)) for action in parser._actions]  # noqa: SLF001 - no public list
     return [text for action, value in given if value is not None for text in (action.option_strings[0], str(value))]
+
+
+def above_one(text: str) -> int:
+    """A whole number above 1: statistics of a batch need two."""
+    number = positive(text)
+    if number < 2:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 1")
+    return number
 
 
 def above_zero(text: str) -> float:
@@ -80,6 +89,9 @@ def share(text: str) -> float:
 
 def _number(text: str) -> float:
     try:
-        return float(text)
+        number = float(text)
     except ValueError as exc:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number") from exc
+    if math.isinf(number):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a finite number")
+    return number

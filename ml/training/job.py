@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,13 @@ from typing import Any
 from ml.photo_set import PhotoSet, read_photo_set
 from ml.recipe import file_sha256
 from ml.resnet import Architecture
+from ml.weights import STARTER
 
 from .files import CACHE
 from .loop import Run, TrainingError
-from .outcome import claim, weights_of, write_outcome
+from .outcome import claim, has_begun, weights_of, write_outcome
 from .photo_pixels import Photos, decoded
+from .pixels import forget
 from .plan import RECIPES, Plan
 from .split import split
 from .starting import Starting, starting_network
@@ -32,7 +33,7 @@ def train(options: Namespace) -> None:
         MlError: it cannot start or go on; the sentence says why.
     """
     folder = Path(options.out)
-    pictures, judged = _pictures(options)
+    pictures, judged = _pictures(options, begun=has_begun(folder))
     starting = _starting(options)
     plan = _plan(options, starting.architecture, len(pictures))
     claim(folder, _asked(options, plan, starting.architecture, pictures, judged))
@@ -43,16 +44,17 @@ def train(options: Namespace) -> None:
     run = _run(folder, plan, starting, pictures, judged)
     until_over(run)
     path = write_outcome(run, starting.architecture, _name(options.weights))
-    shutil.rmtree(folder / CACHE, ignore_errors=True)
+    forget(folder / CACHE)
     print(f"{path}: the network of {run.epochs[run.best['epoch']]}")
 
 
-def _pictures(options: Namespace) -> tuple[PhotoSet, PhotoSet | None]:
-    photos = read_photo_set(options.table, options.images)
+def _pictures(options: Namespace, *, begun: bool) -> tuple[PhotoSet, PhotoSet | None]:
+    """What is trained on, and what is judged by; a run that has begun keeps pictures of files that are gone since."""
+    photos = read_photo_set(options.table, options.images, there=not begun)
     if options.validation:
         if options.validation_share:
             raise TrainingError("--validation and --validation-share exclude each other; give one of them.")
-        return photos, read_photo_set(options.validation, options.images)
+        return photos, read_photo_set(options.validation, options.images, there=not begun)
     share = VALIDATION_SHARE if options.validation_share is None else options.validation_share
     return split(photos, share, options.seed or 1) if share else (photos, None)
 
@@ -83,11 +85,13 @@ def _plan(options: Namespace, architecture: Architecture, pictures: int) -> Plan
 def _asked(
     options: Namespace, plan: Plan, architecture: Architecture, photos: PhotoSet, judged: PhotoSet | None
 ) -> dict[str, Any]:
-    weights = Path(options.weights)
+    weights = STARTER if options.weights == "starter" else Path(options.weights)
     return {
         **architecture.as_dict(),
         "weights": _name(options.weights),
         "weights_sha256": file_sha256(weights) if weights.is_file() else "",
+        "table_sha256": file_sha256(options.table),
+        "validation_sha256": file_sha256(options.validation) if options.validation else "",
         "pictures": len(photos),
         "validation_pictures": 0 if judged is None else len(judged),
         **plan.as_dict(),
@@ -121,10 +125,16 @@ def _run(folder: Path, plan: Plan, starting: Starting, photos: PhotoSet, judged:
 
 
 def _with_something_to_find(photos: Photos) -> Photos:
-    if photos.groups is None or can_be_judged(photos):
+    together = dataclasses.replace(photos, groups=None)
+    if not can_be_judged(together):
+        raise TrainingError(
+            "No validation picture has another of its class to find. Add pictures, or train without validation: "
+            "--validation-share 0."
+        )
+    if can_be_judged(photos):
         return photos
     print("The validation pictures of a class are all of one group, so pictures of one group may find each other.")
-    return dataclasses.replace(photos, groups=None)
+    return together
 
 
 def until_over(run: Run) -> None:

@@ -14,19 +14,24 @@ from ml.whole_file import whole_file
 from .files import CHECKPOINT, PLAN
 from .loop import Run, TrainingError
 
+SHA256 = "_sha256"  # how names of options end that stand for a file's content
+
 
 def claim(folder: Path, asked: dict[str, Any]) -> None:
     """Write down what is asked of the run in `folder`; if it has begun already, compare that with what was asked first.
 
     Raises:
-        TrainingError: the folder holds a run that was asked for something else, or its plan cannot be read.
+        TrainingError: the folder cannot be written, holds a run that was asked for something else, or its plan cannot
+            be read.
     """
     path = folder / PLAN
-    begun = weights_of(folder) or (folder / CHECKPOINT).exists()
-    if not (begun and path.exists()):
-        folder.mkdir(parents=True, exist_ok=True)
-        with whole_file(path, "w") as file:
-            json.dump(asked, file, indent=2)
+    if not (has_begun(folder) and path.exists()):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with whole_file(path, "w") as file:
+                json.dump(asked, file, indent=2)
+        except OSError as exc:
+            raise TrainingError(f"{folder} cannot be written: {exc.strerror}. Choose another folder.") from exc
         return
     try:
         first = json.loads(path.read_text())
@@ -36,8 +41,19 @@ def claim(folder: Path, asked: dict[str, Any]) -> None:
         raise TrainingError(f"{path} is no plan of a run; choose another folder.")
     names = sorted(name for name in first if first[name] != asked.get(name))
     if names:
-        changes = ", ".join(f"{name} was {first.get(name)}, not {asked.get(name)}" for name in names)
+        changes = ", ".join(_change(name, first.get(name), asked.get(name)) for name in names)
         raise TrainingError(f"{folder} holds a run with other options ({changes}); choose another folder.")
+
+
+def _change(name: str, was: object, now: object) -> str:
+    if name.endswith(SHA256):
+        return f"another {name.removesuffix(SHA256)} file"
+    return f"{name} was {was}, not {now}"
+
+
+def has_begun(folder: Path) -> bool:
+    """Whether the run in `folder` has ended an epoch: from here on, what it was asked for stays."""
+    return weights_of(folder) is not None or (folder / CHECKPOINT).exists()
 
 
 def weights_of(folder: Path) -> Path | None:

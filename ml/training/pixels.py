@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,7 +17,9 @@ from tqdm import tqdm
 
 from ml.errors import MlError
 from ml.images import PhotoRefused, decode
-from ml.whole_file import whole_file
+from ml.whole_file import remove_own, whole_file
+
+OWN = re.compile(r"pixels-[0-9a-f]{16}\.(u8|part|json)")  # the names of what is written here
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -48,27 +51,48 @@ class PixelCache:
 def cached(paths: Sequence[Path], side: int, folder: Path, *, threads: int = 2) -> PixelCache:
     """Decode `paths` once into a file below `folder`; later calls with the same files map it again.
 
+    So they do when some of the files are gone: what was begun with a picture can be ended without it.
+
     Raises:
         UnreadablePicturesError: one or more pictures cannot be decoded.
     """
     name = folder / f"pixels-{_fingerprint(paths, side)}"
     index, data = name.with_suffix(".json"), name.with_suffix(".u8")
-    if not index.exists():
+    known = json.loads(index.read_text()) if index.exists() else None
+    if known is None or not _are_as_decoded(paths, known["files"]):
         folder.mkdir(parents=True, exist_ok=True)
-        sizes = _decode_all(paths, side, data, threads)
+        index.unlink(missing_ok=True)
+        known = {"files": [_mark(path) for path in paths], "sizes": _decode_all(paths, side, data, threads)}
         with whole_file(index, "w") as file:  # last: its presence means the pixels are complete
-            json.dump(sizes, file)
-    shapes = np.array(json.loads(index.read_text()), np.int32).reshape(-1, 2)
+            json.dump(known, file)
+    shapes = np.array(known["sizes"], np.int32).reshape(-1, 2)
     lengths = 3 * shapes[:, 0].astype(np.int64) * shapes[:, 1]
     return PixelCache(np.memmap(data, np.uint8, "r"), np.cumsum(lengths) - lengths, shapes)
+
+
+def forget(folder: Path) -> None:
+    """Delete what `cached` ever wrote into `folder`, and the folder where nothing else is in it."""
+    remove_own(folder, OWN)
 
 
 def _fingerprint(paths: Sequence[Path], side: int) -> str:
     digest = hashlib.sha256(str(side).encode())
     for path in paths:
-        stat = path.stat()
-        digest.update(f"{path.resolve()}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
+        digest.update(f"{path.parent.resolve() / path.name}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()[:16]
+
+
+def _are_as_decoded(paths: Sequence[Path], marks: Sequence[list[int] | None]) -> bool:
+    return all(_mark(path) in (mark, None) for path, mark in zip(paths, marks, strict=True))
+
+
+def _mark(path: Path) -> list[int] | None:
+    """What changes with a file; None where there is none."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return [stat.st_size, stat.st_mtime_ns]
 
 
 def _decode_all(paths: Sequence[Path], side: int, data: Path, threads: int) -> list[tuple[int, int]]:
@@ -88,7 +112,10 @@ def _decode_all(paths: Sequence[Path], side: int, data: Path, threads: int) -> l
     if refused:
         part.unlink()
         more = f" and {len(refused) - 5} more" if len(refused) > 5 else ""
-        raise UnreadablePicturesError("These pictures cannot be decoded: " + "; ".join(refused[:5]) + more + ".")
+        raise UnreadablePicturesError(
+            f"These pictures cannot be decoded: {'; '.join(refused[:5])}{more}. "
+            "Leave them out of the table; a run that has begun needs another folder then."
+        )
     part.replace(data)
     return sizes
 
@@ -97,8 +124,10 @@ def _decoded(path: Path, side: int) -> Pixels | str:
     """uint8[h, w, 3], or the sentence why not."""
     try:
         picture = decode(path.read_bytes())
-    except (OSError, PhotoRefused) as exc:
-        return f"{path}: {exc}"
+    except OSError as exc:
+        return f"{path}: {exc.strerror}"
+    except PhotoRefused as refusal:
+        return f"{path}: {refusal.reason.rstrip('.')}"
     shorter = min(picture.size)
     if shorter > side:
         scale = side / shorter

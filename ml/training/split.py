@@ -25,7 +25,7 @@ def split(photos: PhotoSet, share: float, seed: int) -> tuple[PhotoSet, PhotoSet
     if not aside.any():
         raise PhotoSetError(
             f"{share:.0%} of {len(photos)} pictures cannot be set aside for validation without splitting a group, or "
-            "leaving a class with fewer than two; give a validation set of its own, or a share of 0."
+            "leaving a class with fewer than two. Add pictures, or set none aside: --validation-share 0."
         )
     return photos.subset(np.flatnonzero(~aside)), photos.subset(np.flatnonzero(aside))
 

@@ -103,10 +103,22 @@ def test_a_stopped_run_keeps_its_finished_parts_and_ends_in_the_same_bytes(sourc
     assert contents(target) == contents(tmp_path / "fresh")
 
 
+def test_shards_of_every_run_are_removed_and_nothing_else(source, target, embedder):
+    with pytest.raises(KeyboardInterrupt):
+        run(source, target, Stopping(embedder, 2))
+    for path in source.rglob("*.*"):
+        path.touch()  # so that the next run has other shards
+    (target / "shards" / f".{'0' * 64}.npz.part").touch()
+    (target / "shards" / "mine.npz").write_text("of another program")
+    run(source, target, embedder)
+    assert [path.name for path in (target / "shards").iterdir()] == ["mine.npz"]
+
+
 def test_what_did_not_change_is_not_embedded_again(source, target, embedder):
     run(source, target, embedder)
     before = contents(target)
-    assert run(source, target, Stopping(embedder, 0)).embedded == 0
+    done = run(source, target, Stopping(embedder, 0))
+    assert (done.embedded, done.changed) == (0, False)
     assert contents(target) == before
 
 
@@ -130,7 +142,8 @@ def test_a_run_that_is_killed_while_it_replaces_files_leaves_an_incomplete_folde
             run(source, target, embedder)
     with pytest.raises(VectorFolderError, match=r"extract\.json is missing"):
         VectorFolder.open(target)
-    assert run(source, target, Stopping(embedder, 0)).manifest.n == 8
+    done = run(source, target, Stopping(embedder, 0))
+    assert (done.manifest.n, done.embedded, done.changed) == (8, 0, True)
 
 
 def test_a_table_chooses_pictures_gives_labels_and_orders_rows(source, target, model_dir):
@@ -161,3 +174,10 @@ def test_folders_that_give_no_vectors_are_named_in_one_sentence(source, target, 
 def test_a_folder_that_is_not_there_is_told_before_a_model_is_loaded(tmp_path, capsys):
     assert main(["extract", str(tmp_path / "none"), str(tmp_path / "out"), "--model", "no such model"]) == 1
     assert capsys.readouterr().err == f"extract: {tmp_path}/none is not a folder.\n"
+
+
+def test_a_table_with_a_lost_quote_is_told_in_one_sentence(source, target, capsys):
+    table = source / "table.csv"
+    table.write_text('image,label\n0.png,"Mug\n' + "2.png,Mug\n" * 15_000)
+    assert main(["extract", str(source), str(target), "--csv", str(table), "--model", "no such model"]) == 1
+    assert capsys.readouterr().err.startswith(f"extract: {table} is not readable as CSV, up to line ")

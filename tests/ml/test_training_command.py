@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -60,13 +61,17 @@ def killed_after_an_epoch(command: list[str], folder: Path) -> None:
     assert not (folder / "weights.safetensors").exists()
 
 
-def test_a_run_that_is_killed_ends_with_the_same_bits(table, weights, tmp_path, capsys):
+def test_a_run_that_is_killed_ends_with_the_same_bits(weights, tmp_path, capsys):
+    table = draw_shapes(tmp_path / "shapes")
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     options = [*SMALL, "--weights", str(weights), "--epochs", "3", "--validation-share", "0"]
     options += ["--l2-sp", "0.01", "--keep", "0.1"]
     assert main(["train", str(table), "--out", str(whole), *options]) == 0
     killed_after_an_epoch([sys.executable, "-m", "ml", "train", str(table), "--out", str(killed), *options], killed)
     assert len((killed / "history.jsonl").read_text().splitlines()) < 3
+    (tmp_path / "shapes" / "red3.png").unlink()  # its decoded picture is still there
+    for name in ("mine.u8", "pixels-0123456789abcdef.u8", ".pixels-0123456789abcdef.json.part"):
+        (killed / "cache" / name).touch()
     capsys.readouterr()
     assert main(["train", str(table), "--out", str(killed), *options]) == 0
     assert not any(line.startswith("epoch 1:") for line in capsys.readouterr().out.splitlines())
@@ -83,6 +88,7 @@ def test_a_run_that_is_killed_ends_with_the_same_bits(table, weights, tmp_path, 
     plan = json.loads((whole / "plan.json").read_text())
     assert (plan["l2_sp"], plan["keep"], plan["epochs"], plan["arch"]) == (0.01, 0.1, 3, "resnet18")
     assert not (whole / "cache").exists()
+    assert [path.name for path in (killed / "cache").iterdir()] == ["mine.u8"]
 
     for folder in (whole, killed):
         assert_every_epoch_is_shown_once(folder / "tensorboard", 3)
@@ -90,6 +96,9 @@ def test_a_run_that_is_killed_ends_with_the_same_bits(table, weights, tmp_path, 
     assert "is a finished run; its weights are" in capsys.readouterr().out
     found = refusal(capsys, table, "--out", whole, *options[:-2], "--keep", "0.2")
     assert found == f"train: {whole} holds a run with other options (keep was 0.1, not 0.2); choose another folder."
+    table.write_text(table.read_text().replace("red3.png,red", "red3.png,blue"))
+    found = refusal(capsys, table, "--out", whole, *options)
+    assert found == f"train: {whole} holds a run with other options (another table file); choose another folder."
 
 
 def assert_same_bits(one: torch.nn.Module, other: torch.nn.Module) -> None:
@@ -131,6 +140,61 @@ def test_a_validation_set_of_its_own_is_judged_by(table, weights, tmp_path, caps
     assert json.loads(best["metrics"]) == json.loads((tmp_path / "run" / "history.jsonl").read_text())["validation"]
 
 
+def test_another_validation_set_is_another_run(table, weights, tmp_path, capsys, monkeypatch):
+    """Of as many pictures as the first."""
+    run, apart = tmp_path / "run", tmp_path / "apart.csv"
+    header, *rows = table.read_text().splitlines()
+    options = [table, "--images", table.parent, "--out", run, "--weights", weights, "--validation", apart, *SMALL]
+    apart.write_text("\n".join([header, *rows[:3]]) + "\n")
+    monkeypatch.setattr("ml.training.job.until_over", stopped_after_an_epoch)
+    assert main(["train", *map(str, options)]) == 130
+    apart.write_text("\n".join([header, *rows[1:4]]) + "\n")
+    found = refusal(capsys, *options)
+    assert found == f"train: {run} holds a run with other options (another validation file); choose another folder."
+
+
+def stopped_at_once(_run):
+    raise KeyboardInterrupt
+
+
+def stopped_after_an_epoch(run):
+    (run.folder / "checkpoint.pt").touch()
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("stopped", "said"),
+    [
+        (stopped_at_once, "no epoch was finished; the same command begins again."),
+        (stopped_after_an_epoch, "epochs that were finished are kept; the same command goes on."),
+    ],
+)
+def test_a_run_that_is_stopped_says_what_is_kept(table, weights, tmp_path, capsys, monkeypatch, stopped, said):
+    monkeypatch.setattr("ml.training.job.until_over", stopped)
+    options = ["--out", str(tmp_path / "run"), "--weights", str(weights), "--validation-share", "0", *SMALL]
+    assert main(["train", str(table), *options]) == 130
+    assert f"{tmp_path}/run: {said}" in capsys.readouterr().out
+
+
+def test_pictures_that_cannot_be_trained_on_are_told_with_the_way_out(table, weights, tmp_path, capsys):
+    run, pictures = tmp_path / "run", tmp_path / "pictures"
+    options = ["--weights", weights, *SMALL]
+    shutil.copytree(table.parent, pictures)
+    few = pictures / "few.csv"
+    few.write_text("image,label,group\nred0.png,red,a\nblue0.png,blue,a\n")
+    found = refusal(capsys, table, "--images", pictures, "--out", run, *options, "--validation", few)
+    assert found.startswith("train: No validation picture has another of its class to find. Add pictures, or train")
+    assert found.endswith("--validation-share 0.")
+    (pictures / "red0.png").write_text("no picture")
+    found = refusal(capsys, table, "--images", pictures, "--out", run, *options, "--validation-share", "0")
+    assert found == (
+        f"train: These pictures cannot be decoded: {pictures}/red0.png: The file is not a photo. "
+        "Leave them out of the table; a run that has begun needs another folder then."
+    )
+    found = refusal(capsys, table, "--out", few, *options)
+    assert found == f"train: {few} cannot be written: File exists. Choose another folder."
+
+
 def test_a_correction_of_a_refused_start_is_accepted(table, weights, tmp_path, capsys):
     options = [table, "--out", tmp_path / "run", "--weights", weights, "--epochs", "1", *SMALL]
     assert "There is no layer 'layer9'" in refusal(capsys, *options, "--freeze", "layer9")
@@ -168,6 +232,8 @@ def test_what_cannot_be_started_is_told_in_one_sentence(table, weights, tmp_path
         ("--keep", "1", "'1' is not a share from 0 to less than 1"),
         ("--lr", "0", "'0' is not above 0"),
         ("--lr", "nan", "'nan' is not above 0"),
+        ("--lr", "inf", "'inf' is not a finite number"),
+        ("--batch", "1", "'1' is not a whole number above 1"),
         ("--l2-sp", "-1", "'-1' is below 0"),
         ("--epochs", "0", "'0' is not a whole number above 0"),
         ("--minutes", "soon", "'soon' is not a number"),
