@@ -62,6 +62,13 @@ def test_too_few_categories_are_refused(paths, tmp_path):
     assert not (tmp_path / "run" / CHECKPOINT).exists()
 
 
+def test_a_run_goes_on_with_the_classes_it_began_with(tmp_path):
+    for name in ("photos.csv", CHECKPOINT):
+        (tmp_path / name).touch()
+    with pytest.raises(CommandError, match="holds a run that began without --labels root; choose another folder"):
+        call_command("train", out=str(tmp_path), labels="root")
+
+
 def test_departments_can_be_the_classes(tmp_path):
     stock("Home / Mugs", "Home / Vases", "Garden / Pots")
     assert [label for _, label, _ in labelled_photos("root")] == ["Home"] * 4 + ["Garden"] * 2

@@ -16,7 +16,7 @@ from ml.recipe import WEIGHTS
 from ml.training.files import CHECKPOINT
 from recommender.labelled_photos import labelled_photos, trainable_classes, write_table
 
-TABLE = "photos.csv"
+TABLES = {"path": "photos.csv", "root": "photos-root.csv"}  # by --labels, so that a run keeps to what it began with
 
 
 class Command(BaseCommand):
@@ -33,11 +33,14 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, out: str, labels: str, **options: Any) -> None:
         folder = Path(out).resolve()
-        if (folder / CHECKPOINT).exists():
-            self.stdout.write(f"Going on with the photos of the first start, {folder / TABLE}.")
+        table = folder / TABLES[labels]
+        if not any((folder / name).exists() for name in (CHECKPOINT, WEIGHTS)):
+            self._export(table, labels)
+        elif table.exists():
+            self.stdout.write(f"Going on with the photos of the first start, {table}.")
         else:
-            self._export(folder / TABLE, labels)
-        self._train(folder, options)
+            raise CommandError(f"{folder} holds a run that began without --labels {labels}; choose another folder.")
+        self._train(folder, table, options)
         self.stdout.write(f"Next: manage.py models register --weights {folder / WEIGHTS} --version NAME")
 
     def _export(self, table: Path, labels: str) -> None:
@@ -54,9 +57,9 @@ class Command(BaseCommand):
             raise CommandError(f"{table} cannot be written: {exc.strerror}.") from exc
         self.stdout.write(f"{table}: {len(rows):,} photos, {classes} categories with two or more.")
 
-    def _train(self, folder: Path, options: dict[str, Any]) -> None:
+    def _train(self, folder: Path, table: Path, options: dict[str, Any]) -> None:
         self.stdout.flush()
-        command = [sys.executable, "-m", "ml", "train", str(folder / TABLE), "--images", str(settings.MEDIA_ROOT)]
+        command = [sys.executable, "-m", "ml", "train", str(table), "--images", str(settings.MEDIA_ROOT)]
         weights = Path(options["weights"])
         chosen = options | {"out": folder, "weights": weights.resolve() if weights.is_file() else options["weights"]}
         training = subprocess.Popen([*command, *training_arguments(chosen)], cwd=settings.BASE_DIR)  # noqa: S603
