@@ -106,8 +106,8 @@ def _paste(sheet: Image.Image, path: Path, corner: tuple[int, int], side: int) -
 
 
 def _short(draw: ImageDraw.ImageDraw, text: str, size: int, width: int, head: float = 0.5) -> str:
-    """The text, or as much as `width` pixels hold: this share of it from the beginning, the rest from the end."""
-    short = text
+    """The text in one line, or as much as `width` pixels hold: this share from the beginning, the rest from the end."""
+    short = text = " ".join(text.split())
     keep = len(text)
     while draw.textlength(short, _font(size)) > width and keep > 1:
         keep -= 1

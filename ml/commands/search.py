@@ -60,15 +60,16 @@ def run(options: argparse.Namespace) -> None:
 
 
 def as_table(hits: Sequence[Hit]) -> str:
-    """Rank, similarity, label where there are labels, and path, in columns."""
+    """Rank, similarity, label where there are labels, and path, in columns; bytes that are no text as escapes."""
     rows = [("rank", "similarity", "label", "path")]
     rows += [(str(hit.rank), f"{hit.similarity:.4f}", hit.picture.label, hit.picture.path) for hit in hits]
     width = max(len(label) for _rank, _similarity, label, _path in rows)
     labelled = any(hit.picture.label for hit in hits)
-    return "\n".join(
+    table = "\n".join(
         f"{rank:>4}  {similarity:>10}  {label.ljust(width) + '  ' if labelled else ''}{path}"
         for rank, similarity, label, path in rows
     )
+    return table.encode(errors="backslashreplace").decode()
 
 
 def as_json(query: Path, model: str, hits: Sequence[Hit]) -> str:

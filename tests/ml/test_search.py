@@ -11,10 +11,11 @@ from PIL import Image
 
 from ml import vector_folder
 from ml.__main__ import main
+from ml.commands.search import as_table
 from ml.contact_sheet import Answer, SheetError, draw_sheet, write_sheet
 from ml.folder_extraction import extract
 from ml.folder_search import QueryPictureError, search_folder
-from ml.vector_folder import Manifest, Picture, VectorFolder, VectorFolderError
+from ml.vector_folder import Hit, Manifest, Picture, VectorFolder, VectorFolderError
 
 from .pictures import GREEN, RED, assert_corners, encode, quarters, scene
 
@@ -98,6 +99,17 @@ def test_tiles_hold_the_pictures_in_the_order_of_their_ranks(tmp_path):
     middles = [sheet.getpixel((sheet.width - 40 - 110 - 240 * place, 40 + 110)) for place in (2, 1)]
     assert middles == [RED, GREEN]
     assert_corners(sheet.crop((50, 155, 470, 365)))
+
+
+def test_names_of_several_lines_are_written_in_one(tmp_path):
+    query = tmp_path / "a\nb.png"
+    query.write_bytes(encode(quarters(), "PNG"))
+    assert draw_sheet(query, [Answer(query, 1, 1.0, "two\nlines")], "one").width > 700
+
+
+def test_bytes_of_a_name_that_are_no_text_are_printed_as_escapes():
+    name = b"caf\xe9.png".decode(errors="surrogateescape")
+    assert as_table([Hit(1, 1.0, Picture("1", name))]).splitlines()[1].endswith("caf\\udce9.png")
 
 
 def test_vectors_of_another_model_are_not_compared(extracted, embedder):
