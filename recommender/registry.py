@@ -35,6 +35,7 @@ __all__ = [
 ]
 
 VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # also a directory's name
+REPORTS = "-reports"  # after a model's name: the folder of its evaluations
 
 
 def active_model() -> EmbeddingModel | None:
@@ -54,6 +55,11 @@ def register(version: str, weights: str, *, size: int | None = None) -> Embeddin
     if not VERSION.fullmatch(version):
         raise RegistryError(
             f"'{version}' cannot name a model; choose 1 to 64 letters, digits, dots, hyphens or underscores."
+        )
+    if version.endswith(REPORTS):
+        raise RegistryError(
+            f"'{version}' cannot name a model, because reports on a model are kept in folders that end in {REPORTS}; "
+            "choose another name."
         )
     directory = settings.MODELS_ROOT / version
     if directory.exists() and weights != Path(weights).name:  # a file's bytes may not be those of that export

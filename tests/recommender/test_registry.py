@@ -65,6 +65,11 @@ def test_a_version_that_exists_with_other_weights_is_refused(models_root):
         registry.register("untrained", "untrained")
 
 
+def test_a_name_that_a_folder_of_reports_has_is_refused(models_root):
+    with pytest.raises(RegistryError, match="'first-reports' cannot name a model, because reports"):
+        registry.register("first-reports", "untrained")
+
+
 def test_weights_that_cannot_be_exported_are_told_in_one_sentence(models_root):
     with pytest.raises(RegistryError, match="cannot be exported"):
         registry.register("odd", "nonsense")
