@@ -91,7 +91,7 @@ def is_loaded(model_id: int) -> bool:
 def export(directory: Path, version: str, weights: str, size: int | None = None) -> None:
     """Write a model directory. Raises: RegistryError with the exporter's own sentence."""
     command = [sys.executable, "-m", "ml", "export", "--weights", weights, "--version", version]
-    command += ["--out", str(directory), *(["--size", str(size)] if size else [])]
+    command += ["--out", str(directory), *([] if size is None else ["--size", str(size)])]
     try:
         done = subprocess.run(  # noqa: S603 - our own module
             command, cwd=settings.BASE_DIR, capture_output=True, text=True, timeout=EXPORT_SECONDS, check=False

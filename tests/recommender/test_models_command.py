@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import signal
 
 import pytest
 from django.core.management import call_command
@@ -83,6 +84,12 @@ class TestRegister:
         with pytest.raises(CommandError, match="There is a model shoes already"):
             models("register", "--weights", file)
 
+    def test_a_size_that_makes_no_sense_leaves_the_name_free(self, tmp_path, settings):
+        settings.MODELS_ROOT = tmp_path / "models"
+        with pytest.raises(CommandError, match=r"small cannot be exported\. .* has size 0; it must be a number from 8"):
+            models("register", "--weights", "starter", "--version", "small", "--size", 0)
+        assert not (settings.MODELS_ROOT / "small").exists()
+
     @pytest.mark.parametrize("name", ["../elsewhere", "two words", ".hidden", "x" * 65])
     def test_refuses_a_name_that_is_no_directorys(self, name, tmp_path, settings):
         settings.MODELS_ROOT = tmp_path / "models"
@@ -111,6 +118,19 @@ class TestBackfill:
         assert "new is ready: `manage.py models activate new`" in said.out
         assert "No embedding worker is running" in said.err
         assert "No indexing worker is running" in said.err
+
+    def test_stops_waiting_when_told_to_from_the_keyboard(self, monkeypatch):
+        make_model()
+        make_model("backfilling", version="new")
+        bulk_photos(20)
+
+        def press_keys(seconds: float) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+        monkeypatch.setattr("recommender.backfill_wait.time.sleep", press_keys)
+        with pytest.raises(CommandError, match="Stopped") as stopped:
+            models("backfill", "new", "--wait")
+        assert stopped.value.returncode == 130
 
     def test_stops_waiting_for_photos_that_will_never_be_embedded(self):
         make_model()

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from ml.recipe import SOURCES
 from recommender import registry
 from recommender.backfill_wait import wait_until_ready
 from recommender.evaluation import EvaluationFailed, evaluate
@@ -17,7 +18,6 @@ from recommender.models import EmbeddingModel
 from recommender.registry import RegistryError
 from recommender.sweep import sweep
 
-SOURCES = ("starter", "imagenet", "untrained")
 UNTELLING = ("weights", "model", "best", "last")  # names of weights files that say nothing; their folder's does
 
 
@@ -35,7 +35,11 @@ class Command(BaseCommand):
         register.add_argument("--activate", action="store_true", help="answer with it at once")
         backfill = actions.add_parser("backfill", help="embed every photo with a candidate")
         backfill.add_argument("name", metavar="VERSION")
-        backfill.add_argument("--wait", action="store_true", help="show progress, and return when it can be activated")
+        backfill.add_argument(
+            "--wait",
+            action="store_true",
+            help="show progress, and return when it can be activated; Ctrl-C ends only the waiting",
+        )
         for action, text in (
             ("activate", "answer with it from now on; the one before stays on standby"),
             ("retire", "embed nothing with it any more"),
@@ -64,6 +68,8 @@ class Command(BaseCommand):
             getattr(self, f"_{action}")(**options)
         except (RegistryError, EvaluationFailed) as exc:
             raise CommandError(str(exc)) from exc
+        except KeyboardInterrupt as exc:
+            raise CommandError("Stopped.", returncode=130) from exc
 
     def _list(self, *, as_json: bool, **options: Any) -> None:
         rows = overview()
