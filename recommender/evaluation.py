@@ -7,7 +7,6 @@ beside the model's directory.
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -22,8 +21,10 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.text import slugify
 
+from ml.whole_file import whole_file
+
 from .models import EmbeddingModel
-from .registry import directory_of
+from .registry import REPORTS, directory_of
 
 FIGURES = {"recall_at_1": "R@1", "recall_at_5": "R@5", "recall_at_10": "R@10", "map_at_r": "mAP@R"}
 HEADLINE = "map_at_r"
@@ -91,7 +92,8 @@ def evaluate(
     are those of `python -m ml evaluate`: `images`, `group`, `at_least`.
 
     Raises:
-        EvaluationFailed: the pictures or the model cannot be used, or a copy cannot be written.
+        EvaluationFailed: the pictures or the model cannot be used, or, when the figures are stored already, a copy
+            cannot be written.
     """
     table, now = table.absolute(), timezone.now()
     folder = reports_folder(model)
@@ -101,11 +103,11 @@ def evaluate(
         written = {kind: Path(part, f"evaluation.{kind}").absolute() for kind in ("json", "html")}
         _measure(model, table, {**options, **written})
         found = json.loads(written["json"].read_text(), parse_constant=lambda name: None)
+        written["html"] = written["html"].replace(folder / report)
+        entry = {"data": f"{table.parent.name}/{table.stem}", "at": now.isoformat(), "report": report}
+        entry |= {name: found[name] for name in KEPT}
+        _store(model, entry)
         _copy(written, copies)
-        written["html"].replace(folder / report)
-    entry = {"data": f"{table.parent.name}/{table.stem}", "at": now.isoformat(), "report": report}
-    entry |= {name: found[name] for name in KEPT}
-    _store(model, entry)
     return _read(entry)
 
 
@@ -115,7 +117,7 @@ def evaluations(model: EmbeddingModel) -> list[Evaluation]:
 
 
 def reports_folder(model: EmbeddingModel) -> Path:
-    return settings.MODELS_ROOT / f"{model.checkpoint}-reports"
+    return settings.MODELS_ROOT / f"{model.checkpoint}{REPORTS}"
 
 
 def _measure(model: EmbeddingModel, table: Path, options: Mapping[str, Path | str | int | None]) -> None:
@@ -134,9 +136,10 @@ def _copy(written: Mapping[str, Path], copies: Mapping[str, Path | None]) -> Non
         if path is None:
             continue
         try:
-            shutil.copyfile(written[kind], path)
+            with whole_file(path) as file:
+                file.write(written[kind].read_bytes())
         except OSError as exc:
-            raise EvaluationFailed(f"{path} cannot be written: {exc.strerror}. Choose another file.") from exc
+            raise EvaluationFailed(f"The figures are stored, but {path} cannot be written: {exc.strerror}.") from exc
 
 
 def _store(model: EmbeddingModel, entry: dict[str, Any]) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ml.errors import MlError
+from ml.whole_file import whole_file
 
-from .arguments import positive
+from .arguments import positive, writable
 
 if TYPE_CHECKING:
     from ml.evaluation.comparison import Comparison
@@ -50,25 +51,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="'starter', 'untrained', 'imagenet', a model directory or a .safetensors file (default: %(default)s)",
     )
     models.add_argument("--compare", nargs=2, metavar=("A", "B"), help="two models on the same pictures, A minus B")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure as {mean, low, high}")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write one page with pictures")
+    parser.add_argument("--json", type=writable, metavar="FILE", help="write every figure as {mean, low, high}")
+    parser.add_argument("--html", type=writable, metavar="FILE", help="write one page with pictures")
 
 
 def run(options: argparse.Namespace) -> None:
-    """Evaluate, write what was asked for, and tell."""
-    for path in (options.json, options.html):
-        if path and not path.parent.is_dir():
-            raise OptionsError(f"{path} cannot be written: there is no folder {path.parent}.")
+    """Evaluate, tell, and write what was asked for."""
+    from ml.evaluation.console import told
+
     result = _result(options)
+    print(told(result))
     if options.json:
-        options.json.write_text(json.dumps(result.as_dict(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        _write(options.json, json.dumps(result.as_dict(), indent=1, ensure_ascii=False) + "\n")
     if options.html:
         from ml.evaluation.report.page import page
 
-        options.html.write_text(page(result), encoding="utf-8")
-    from ml.evaluation.console import told
+        _write(options.html, page(result))
 
-    print(told(result))
+
+def _write(path: Path, text: str) -> None:
+    with whole_file(path, "w", encoding="utf-8") as file:
+        file.write(text)
 
 
 def _result(options: argparse.Namespace) -> Evaluation | Comparison:

@@ -71,8 +71,28 @@ def test_options_that_do_not_go_together_are_refused_before_any_work(table, tmp_
     assert "Name one CSV" in refusal(capsys, table, "--queries", table, "--gallery", table)
     assert "two different models" in refusal(capsys, table, "--compare", "starter", "starter")
     assert "has no column 'sender'" in refusal(capsys, table, "--group", "sender")
-    nowhere = tmp_path / "none" / "found.json"
-    assert refusal(capsys, table, "--json", nowhere).endswith(f"there is no folder {nowhere.parent}.")
+
+
+@pytest.mark.parametrize("option", ["--json", "--html"])
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [(".", " is a folder; name a file"), ("none/found", ": there is no folder "), ("x" * 256, ": File name too long")],
+)
+def test_what_cannot_be_written_is_refused_before_any_work(table, tmp_path, capsys, option, name, says):
+    with pytest.raises(SystemExit) as stopped:
+        main(["evaluate", str(table), option, str(tmp_path / name)])
+    assert stopped.value.code == 2
+    assert f"argument {option}: {tmp_path / name}" in (told := capsys.readouterr().err)
+    assert says in told
+
+
+def test_figures_that_cannot_be_written_are_told_and_no_part_of_them_stays(table, model_dir, tmp_path, capsys):
+    too_long = tmp_path / ("x" * 251)  # for its unfinished part, which has a longer name
+    assert main(["evaluate", str(table), "--model", str(model_dir), "--json", str(too_long)]) == 1
+    said = capsys.readouterr()
+    assert "Mean over 12 queries (micro)" in said.out
+    assert "File name too long" in said.err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_table_without_pictures_or_a_missing_model_is_refused(table, tmp_path, capsys):

@@ -12,6 +12,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from ml.recipe import Recipe
+from recommender import evaluation
 from recommender.evaluation import REPORT_NAME, Figure, evaluations, reports_folder
 from recommender.models import EmbeddingModel
 from tests.built_models import untrained_model_dir
@@ -80,6 +81,25 @@ def test_what_cannot_be_evaluated_is_told_once_and_leaves_the_figures(model, tmp
     model.refresh_from_db()
     assert model.metrics == {"evaluations": [EVALUATION]}
     assert list(reports_folder(model).iterdir()) == []
+
+
+def test_a_copy_that_cannot_be_written_is_refused_before_any_work(model, tmp_path):
+    with pytest.raises(CommandError, match=f"argument --json: {tmp_path}/none/x cannot be written: there is no folder"):
+        call_command("models", "evaluate", str(tmp_path / "small.csv"), "--json", str(tmp_path / "none" / "x"))
+
+
+def test_figures_are_stored_even_when_a_copy_of_them_cannot_be_written(model, tmp_path, monkeypatch):
+    def measure(model, table, options):
+        options["json"].write_text(json.dumps(EVALUATION | dict.fromkeys(("floor", "gallery", "leave_one_out"))))
+        options["html"].write_text("report")
+
+    monkeypatch.setattr(evaluation, "_measure", measure)
+    copy = tmp_path / ("x" * 251)  # its unfinished part has a longer name
+    with pytest.raises(evaluation.EvaluationFailed, match=r"The figures are stored, but .* File name too long"):
+        evaluation.evaluate(model, tmp_path / "small.csv", {"html": copy})
+    model.refresh_from_db()
+    assert [found.headline for found in evaluations(model)] == [Figure(**EVALUATION["macro"]["map_at_r"])]
+    assert [path.read_text() for path in reports_folder(model).iterdir()] == ["report"]
 
 
 def test_without_an_active_model_one_must_be_named(tmp_path):

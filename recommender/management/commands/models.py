@@ -9,6 +9,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from ml.commands.arguments import writable
 from ml.recipe import SOURCES
 from recommender import registry
 from recommender.backfill_wait import wait_until_ready
@@ -60,8 +61,8 @@ class Command(BaseCommand):
         parser.add_argument(
             "--at-least", type=int, metavar="N", help="photos a class needs to count in means over classes"
         )
-        parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure here as well")
-        parser.add_argument("--html", type=Path, metavar="FILE", help="write the report with pictures here as well")
+        parser.add_argument("--json", type=writable, metavar="FILE", help="write every figure here as well")
+        parser.add_argument("--html", type=writable, metavar="FILE", help="write the report with pictures here as well")
 
     def handle(self, *args: Any, action: str, **options: Any) -> None:
         try:
