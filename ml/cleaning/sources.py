@@ -67,12 +67,12 @@ class Sources:
         ]
         for name in gone:
             self.remove(name)
-        for name, source in wanted.items():
-            known = self._of.get(str(name))
-            if known is not None and not known.is_like(source):
-                self.remove(str(name))
-            if str(name) in self._of or not os.path.lexists(self._target / name):
-                self._of[str(name)] = source
+        for path, source in wanted.items():
+            name = str(path)
+            if name in self._of and not self._of[name].is_like(source):
+                self.remove(name)
+            if name in self._of or not os.path.lexists(self._target / name):
+                self._of[name] = source
         self._write()
         return len(gone)
 

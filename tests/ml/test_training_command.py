@@ -153,6 +153,19 @@ def test_another_validation_set_is_another_run(table, weights, tmp_path, capsys,
     assert found == f"train: {run} holds a run with other options (another validation file); choose another folder."
 
 
+def test_other_starter_weights_are_another_run(table, weights, tmp_path, capsys, monkeypatch):
+    starter = tmp_path / "starter.safetensors"
+    shutil.copy(weights, starter)
+    for module in ("ml.weights", "ml.training.job"):
+        monkeypatch.setattr(f"{module}.STARTER", starter)
+    monkeypatch.setattr("ml.training.job.until_over", stopped_after_an_epoch)
+    options = [table, "--out", tmp_path / "run", "--weights", "starter", "--validation-share", "0", *SMALL]
+    assert main(["train", *map(str, options)]) == 130
+    shape = Architecture("resnet18", 6, "gem", 32)
+    write_weights(starter, create(shape), shape)
+    assert "(another weights file); choose another folder." in refusal(capsys, *options)
+
+
 def stopped_at_once(_run):
     raise KeyboardInterrupt
 
