@@ -60,7 +60,7 @@ def network_with(source: str, *, arch: str | None = None, dim: int | None = None
     """
     wanted = {"arch": arch, "dim": dim, "size": size}
     architecture = Architecture(**{name: value for name, value in wanted.items() if value is not None})  # type: ignore[arg-type]
-    _refuse_nonsense(architecture, "The network that was asked for")
+    refuse_nonsense(architecture, "The network that was asked for")
     if source in ("untrained", "imagenet"):
         network = _untrained(architecture) if source == "untrained" else _imagenet(architecture)
         return Loaded(network.eval(), architecture, {})
@@ -112,7 +112,7 @@ def read_weights(path: Path) -> Loaded:
             "train or export the weights again."
         ) from exc
     architecture, about = _described(path, described)
-    _refuse_nonsense(architecture, str(path))
+    refuse_nonsense(architecture, str(path))
     try:
         network = resnet.create(architecture)
         network.load_state_dict({name: _computed(tensor) for name, tensor in state.items()})
@@ -135,7 +135,8 @@ def _described(path: Path, text: str) -> tuple[Architecture, dict[str, str]]:
         raise WeightsError(f"{path} does not say which network its weights are for; write it with `train`.") from exc
 
 
-def _refuse_nonsense(architecture: Architecture, what: str) -> None:
+def refuse_nonsense(architecture: Architecture, what: str) -> None:
+    """Raise WeightsError, with `what` as its subject, for a number outside `RANGES`."""
     for name, (least, most) in RANGES.items():
         value = getattr(architecture, name)
         if type(value) not in (int, type(least)) or not least <= value <= most:

@@ -9,7 +9,9 @@ from torch import Tensor, nn
 
 from ml import resnet
 from ml.resnet import Architecture
-from ml.weights import network_with
+from ml.weights import network_with, refuse_nonsense
+
+ASKED = "The network that was asked for"
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ def starting_network(
     if source == "untrained":
         torch.manual_seed(seed)
         architecture = Architecture(arch or "resnet50", dim or 1000, pooling, size or 224)
+        refuse_nonsense(architecture, ASKED)
         return Starting(resnet.create(architecture), architecture, {}, "nothing is trained yet")
     loaded = network_with(source, arch=arch)
     found = loaded.architecture
@@ -45,6 +48,7 @@ def starting_network(
         size=size or found.size,
         pooling=pooling if source == "imagenet" else found.pooling,
     )
+    refuse_nonsense(architecture, ASKED)
     torch.manual_seed(seed)
     network = resnet.create(architecture)
     mine = network.state_dict()

@@ -9,10 +9,15 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from ml.errors import MlError
 from ml.evaluation.metrics import NO_GROUP, Judged, Labelled, judge, macro
 
 from .extraction import extract
 from .photo_pixels import Photos
+
+
+class NotFiniteError(MlError):
+    """A network's vectors say nothing any more."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +47,14 @@ class Judgement:
 
 
 def judgement(network: nn.Module, photos: Photos, size: int, device: torch.device) -> Judgement:
-    """Search among `photos` with each of them, at `size` px."""
+    """Search among `photos` with each of them, at `size` px.
+
+    Raises:
+        NotFiniteError: the network was trained to pieces.
+    """
     vectors = extract(network, photos.pixels, size, device)
+    if not np.isfinite(vectors).all():
+        raise NotFiniteError("The network's vectors are no longer finite; train with a lower rate.")
     return Judgement(photos, vectors, judge(Labelled(vectors, photos.targets, photos.groups)))
 
 

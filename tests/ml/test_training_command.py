@@ -236,6 +236,9 @@ def test_what_cannot_be_started_is_told_in_one_sentence(table, weights, tmp_path
     )
     both = refusal(capsys, *start, weights, "--validation", table, "--validation-share", "0.1")
     assert both == "train: --validation and --validation-share exclude each other; give one of them."
+    for source in (weights, "untrained"):
+        found = refusal(capsys, *start, source, "--size", "2000")
+        assert found == "train: The network that was asked for has size 2000; it must be a number from 8 to 1024."
     assert not (tmp_path / "run").exists()
 
 

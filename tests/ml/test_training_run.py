@@ -16,6 +16,7 @@ from ml.training.loop import Run, TrainingError
 from ml.training.optimisation import rate
 from ml.training.photo_pixels import decoded
 from ml.training.plan import CLASSIFY, METRIC
+from ml.training.validation import NotFiniteError
 from tests.ml.shapes import draw_shapes, tiny_network
 
 SHORT = {"epochs": 3, "batch": 8, "sizes": ((1.0, 24),), "warm_up": 0.1}
@@ -239,6 +240,11 @@ def test_a_loss_that_is_not_finite_ends_the_run_in_one_sentence(begin):
         network.fc.weight.fill_(torch.nan)
     with pytest.raises(TrainingError, match=r"The loss became nan at 0% of the run; train with a lower rate\."):
         begin(network=network).train()
+
+
+def test_vectors_that_are_not_finite_end_the_run_in_one_sentence(begin):
+    with pytest.raises(NotFiniteError, match=r"vectors are no longer finite; train with a lower rate\."):
+        begin(dataclasses.replace(PLAN, batch=32, lr=1e38, warm_up=0)).train()
 
 
 def test_what_cannot_be_trained_is_refused_before_it_starts(begin, photos, tmp_path):
