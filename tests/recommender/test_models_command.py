@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-import signal
+from types import SimpleNamespace
 
 import pytest
 from django.core.management import call_command
@@ -125,9 +125,9 @@ class TestBackfill:
         bulk_photos(20)
 
         def press_keys(seconds: float) -> None:
-            signal.raise_signal(signal.SIGINT)
+            raise KeyboardInterrupt
 
-        monkeypatch.setattr("recommender.backfill_wait.time.sleep", press_keys)
+        monkeypatch.setattr("recommender.backfill_wait.time", SimpleNamespace(sleep=press_keys))  # no other thread's
         with pytest.raises(CommandError, match="Stopped") as stopped:
             models("backfill", "new", "--wait")
         assert stopped.value.returncode == 130
