@@ -55,7 +55,10 @@ def create(shape: Architecture) -> ResNet:
     if shape.dim < 1:
         raise NoSuchNetworkError(f"A vector has at least 1 dimension, not {shape.dim}.")
     if not 0 <= shape.colours < shape.dim:
-        raise NoSuchNetworkError(f"A vector of {shape.dim} dimensions cannot hold {shape.colours} colours.")
+        raise NoSuchNetworkError(
+            f"A vector of {shape.dim} dimensions cannot hold {shape.colours} colours and a form; "
+            f"choose at least {shape.colours + 1}."
+        )
     return ResNet(shape)
 
 

@@ -12,7 +12,7 @@ PARTS = ("garments", "classes", "demo", "hues", "copies")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="starter", help="starter, a weights file or a model directory")
     parser.add_argument("--clothing", type=clothing, required=True, help="folder with splits.csv and images/")
-    parser.add_argument("--tiny", type=Path, help="folder with train/WNID/*.webp and val/WNID/*.webp, for 'classes'")
+    parser.add_argument("--tiny", type=tiny, help="folder with train/WNID/*.webp and val/WNID/*.webp, for 'classes'")
     parser.add_argument("--only", nargs="+", choices=PARTS, metavar="PART", help=", ".join(PARTS))
 
 
@@ -21,6 +21,15 @@ def clothing(text: str) -> Path:
     folder = Path(text)
     if not (folder / "splits.csv").is_file():
         raise argparse.ArgumentTypeError(f"there is no {folder / 'splits.csv'}")
+    return folder
+
+
+def tiny(text: str) -> Path:
+    """The folder of the tiny-imagenet data."""
+    folder = Path(text)
+    for part in ("train", "val"):
+        if not (folder / part).is_dir():
+            raise argparse.ArgumentTypeError(f"there is no folder {folder / part}")
     return folder
 
 

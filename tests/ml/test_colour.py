@@ -92,5 +92,5 @@ def test_the_mask_does_not_learn_by_the_way():
 
 
 def test_a_vector_of_colours_alone_is_refused():
-    with pytest.raises(NoSuchNetworkError, match="A vector of 16 dimensions cannot hold 16 colours"):
+    with pytest.raises(NoSuchNetworkError, match="cannot hold 16 colours and a form; choose at least 17"):
         resnet.create(Architecture("resnet18", 16, colours=16))

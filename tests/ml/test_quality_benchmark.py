@@ -19,6 +19,11 @@ def test_a_folder_without_the_clothing_data_is_refused(tmp_path, capsys):
     with pytest.raises(SystemExit):
         options("--clothing", tmp_path)
     assert f"argument --clothing: there is no {tmp_path}/splits.csv" in capsys.readouterr().err
+    (tmp_path / "splits.csv").touch()
+    (tmp_path / "train").mkdir()
+    with pytest.raises(SystemExit):
+        options("--clothing", tmp_path, "--tiny", tmp_path)
+    assert f"argument --tiny: there is no folder {tmp_path}/val" in capsys.readouterr().err
 
 
 def test_classes_are_not_left_out_when_they_were_asked_for(tmp_path):
