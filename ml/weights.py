@@ -60,7 +60,7 @@ def network_with(source: str, *, arch: str | None = None, dim: int | None = None
     """
     wanted = {"arch": arch, "dim": dim, "size": size}
     architecture = Architecture(**{name: value for name, value in wanted.items() if value is not None})  # type: ignore[arg-type]
-    refuse_nonsense(architecture, "The network that was asked for")
+    refuse_nonsense(architecture)
     if source in ("untrained", "imagenet"):
         network = _untrained(architecture) if source == "untrained" else _imagenet(architecture)
         return Loaded(network.eval(), architecture, {})
@@ -135,7 +135,7 @@ def _described(path: Path, text: str) -> tuple[Architecture, dict[str, str]]:
         raise WeightsError(f"{path} does not say which network its weights are for; write it with `train`.") from exc
 
 
-def refuse_nonsense(architecture: Architecture, what: str) -> None:
+def refuse_nonsense(architecture: Architecture, what: str = "The network that was asked for") -> None:
     """Raise WeightsError, with `what` as its subject, for a number outside `RANGES`."""
     for name, (least, most) in RANGES.items():
         value = getattr(architecture, name)

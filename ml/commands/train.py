@@ -26,8 +26,8 @@ def run(options: argparse.Namespace) -> None:
     """Train until the run is over, and say what came of it."""
     import torch
 
+    from ml.training.files import has_begun
     from ml.training.job import train
-    from ml.training.outcome import has_begun
 
     if options.threads:
         torch.set_num_threads(options.threads)

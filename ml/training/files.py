@@ -1,7 +1,24 @@
-"""What lies in the folder of a run; importing this loads nothing."""
+"""What lies in the folder of a run; importing this loads nothing heavy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ml.recipe import WEIGHTS
 
 CHECKPOINT = "checkpoint.pt"
 HISTORY = "history.jsonl"
 PLAN = "plan.json"
 TENSORBOARD = "tensorboard"
 CACHE = "cache"  # decoded pictures, gone when the run is over
+
+
+def has_begun(folder: Path) -> bool:
+    """Whether the run in `folder` has ended an epoch: from here on, what it was asked for stays."""
+    return weights_of(folder) is not None or (folder / CHECKPOINT).exists()
+
+
+def weights_of(folder: Path) -> Path | None:
+    """The weights of a run that has ended, else None: they are written last."""
+    path = folder / WEIGHTS
+    return path if path.exists() else None

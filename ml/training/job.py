@@ -12,9 +12,9 @@ from ml.recipe import file_sha256
 from ml.resnet import Architecture
 from ml.weights import STARTER
 
-from .files import CACHE
+from .files import CACHE, has_begun, weights_of
 from .loop import Run, TrainingError
-from .outcome import claim, has_begun, weights_of, write_outcome
+from .outcome import claim, write_outcome
 from .photo_pixels import Photos, decoded
 from .pixels import forget
 from .plan import RECIPES, Plan

@@ -11,7 +11,7 @@ from ml.resnet import Architecture
 from ml.weights import write_weights
 from ml.whole_file import whole_file
 
-from .files import CHECKPOINT, PLAN
+from .files import PLAN, has_begun
 from .loop import Run, TrainingError
 
 SHA256 = "_sha256"  # how names of options end that stand for a file's content
@@ -49,17 +49,6 @@ def _change(name: str, was: object, now: object) -> str:
     if name.endswith(SHA256):
         return f"another {name.removesuffix(SHA256)} file"
     return f"{name} was {was}, not {now}"
-
-
-def has_begun(folder: Path) -> bool:
-    """Whether the run in `folder` has ended an epoch: from here on, what it was asked for stays."""
-    return weights_of(folder) is not None or (folder / CHECKPOINT).exists()
-
-
-def weights_of(folder: Path) -> Path | None:
-    """The weights of a run that has ended, else None: they are written last."""
-    path = folder / WEIGHTS
-    return path if path.exists() else None
 
 
 def write_outcome(run: Run, architecture: Architecture, start: str) -> Path:

@@ -11,8 +11,6 @@ from ml import resnet
 from ml.resnet import Architecture
 from ml.weights import network_with, refuse_nonsense
 
-ASKED = "The network that was asked for"
-
 
 @dataclass(frozen=True)
 class Starting:
@@ -38,7 +36,7 @@ def starting_network(
     if source == "untrained":
         torch.manual_seed(seed)
         architecture = Architecture(arch or "resnet50", dim or 1000, pooling, size or 224)
-        refuse_nonsense(architecture, ASKED)
+        refuse_nonsense(architecture)
         return Starting(resnet.create(architecture), architecture, {}, "nothing is trained yet")
     loaded = network_with(source, arch=arch)
     found = loaded.architecture
@@ -48,7 +46,7 @@ def starting_network(
         size=size or found.size,
         pooling=pooling if source == "imagenet" else found.pooling,
     )
-    refuse_nonsense(architecture, ASKED)
+    refuse_nonsense(architecture)
     torch.manual_seed(seed)
     network = resnet.create(architecture)
     mine = network.state_dict()

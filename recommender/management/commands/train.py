@@ -13,7 +13,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from ml.commands.training_options import add_training_options, training_arguments
 from ml.recipe import WEIGHTS
-from ml.training.files import CHECKPOINT
+from ml.training.files import has_begun
 from recommender.labelled_photos import labelled_photos, trainable_classes, write_table
 
 TABLES = {"path": "photos.csv", "root": "photos-root.csv"}  # by --labels, so that a run keeps to what it began with
@@ -34,7 +34,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, out: str, labels: str, **options: Any) -> None:
         folder = Path(out).resolve()
         table = folder / TABLES[labels]
-        if not any((folder / name).exists() for name in (CHECKPOINT, WEIGHTS)):
+        if not has_begun(folder):
             self._export(table, labels)
         elif table.exists():
             self.stdout.write(f"Going on with the photos of the first start, {table}.")
