@@ -24,9 +24,9 @@ RATES = (0.1, 0.3, 1.0, 3.0, 10.0)  # multiples of the recipe's own rate
 FROZEN = (("conv1", "bn1", "layer1", "layer2", "layer3"), ("conv1", "bn1", "layer1"))
 VARIANTS: dict[str, dict[str, Any]] = {
     "metric without L2-SP": {"l2_sp": 0.0},
+    "metric with L2-SP 0.01": {"l2_sp": 0.01},
     "metric with L2-SP 0.3": {"l2_sp": 0.3},
     "metric, half of the start kept": {"keep": 0.5},
-    "metric, half of the start kept, without L2-SP": {"keep": 0.5, "l2_sp": 0.0},
 }
 
 

@@ -2,47 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, normalize
 
+from .item_mask import item_part
 from .recipe import IMAGENET_MEAN, IMAGENET_STD
 
 BLUR = 4.0  # CIE76 units: colours this far apart share most of their bins
 CELL = 4  # pixels of the picture to a cell, each way
 FLOOR = 0.02  # what a cell counts that is surely background, so that a picture without an item has colours too
-SHARPEN = 2.0  # of the mask's logits: a cell that is half item is mostly edge
 
 TO_XYZ = (  # linear sRGB to CIE XYZ over the D65 white point (IEC 61966-2-1)
     (0.4339499, 0.3762097, 0.1898401),
     (0.2126729, 0.7151522, 0.0721750),
     (0.0177566, 0.1094680, 0.8727754),
 )
-
-
-class ItemMask(nn.Module):
-    """How likely each place of a picture shows the item, from four depths of a ResNet: a logit for each.
-
-    What the deepest map knows of the whole picture is refined by each map before it (Lin et al., CVPR 2017).
-    """
-
-    def __init__(self, channels: Sequence[int], width: int = 48) -> None:
-        super().__init__()
-        self.squeeze = nn.ModuleList(nn.Conv2d(count, width, 1) for count in channels)
-        self.mix = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in channels)
-        self.logit = nn.Conv2d(width, 1, 1)
-
-    def forward(self, maps: Sequence[Tensor]) -> Tensor:
-        """Feature maps float[N, Ci, Hi, Wi], the first the largest -> float[N, 1, H0, W0]."""
-        deeper: Tensor | None = None
-        for squeeze, mix, each in reversed(list(zip(self.squeeze, self.mix, maps, strict=True))):
-            seen = squeeze(each)
-            if deeper is not None:
-                seen = seen + interpolate(deeper, size=each.shape[2:], mode="bilinear", align_corners=False)
-            deeper = torch.relu(mix(torch.relu(seen)))
-        return self.logit(deeper)
 
 
 class Lab(nn.Module):
@@ -98,7 +73,7 @@ class ColourHistogram(nn.Module):
             colours = self.lab(avg_pool2d(pictures.float(), CELL)).flatten(2)  # [N, 3, places]
             side = pictures.shape[2] // CELL
             logits = interpolate(mask.float(), size=(side, side), mode="bilinear", align_corners=False)
-            weight = torch.sigmoid(SHARPEN * logits).flatten(1) + FLOOR
+            weight = item_part(logits).flatten(1) + FLOOR
             squared = (colours[:, None] - self.centres[None, :, :, None]).square().sum(2)  # [N, bins, places]
             near = torch.softmax(squared * (-0.5 / BLUR**2), dim=1)
             return normalize((near * weight[:, None]).sum(2))

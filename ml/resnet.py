@@ -8,15 +8,17 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize
+from torch.nn.functional import adaptive_avg_pool2d, normalize
 
-from .colour import ColourHistogram, ItemMask
+from .colour import ColourHistogram
 from .errors import MlError
+from .item_mask import ItemMask, item_part
 from .recipe import IMAGENET_MEAN, IMAGENET_STD
 from .torchvision_compat import import_torchvision
 
 ARCHITECTURES = ("resnet18", "resnet34", "resnet50")
 POOLINGS = ("average", "gem")
+BACKGROUND = 0.3  # what a place counts that is surely background, beside 1.3 of one that is surely item
 
 
 class NoSuchNetworkError(MlError):
@@ -87,26 +89,27 @@ class ResNet(nn.Module):
             self.avgpool = GeneralisedMean()
         self.colour_share = shape.colour_share
         if shape.colours:
-            width = self.fc.in_features
-            self.mask = ItemMask((width // 8, width // 4, width // 2, width)).requires_grad_(False)  # see ml.starter
+            self.mask = ItemMask(shape.size).requires_grad_(False)  # see ml.starter
             self.colour = ColourHistogram(shape.colours)
 
     def forward(self, pictures: Tensor) -> Tensor:
         """float32[N, 3, S, S] -> float32[N, dim]; a colour part has its share of the squared length."""
-        maps = self.maps(pictures)
-        form = self.fc(self.avgpool(maps[-1]).flatten(1))
-        if not hasattr(self, "colour"):
+        mask = self.mask(pictures) if hasattr(self, "mask") else None
+        form = self.form(pictures, mask)
+        if mask is None or not hasattr(self, "colour"):
             return form
         form = form.float()
         length = form.norm(dim=1, keepdim=True) * math.sqrt(self.colour_share / (1 - self.colour_share))
-        return torch.cat([form, self.colour(pictures, self.mask(maps)) * length], dim=1)
+        return torch.cat([form, self.colour(pictures, mask) * length], dim=1)
 
-    def maps(self, pictures: Tensor) -> list[Tensor]:
-        """float32[N, 3, S, S] -> features of a quarter of its side to one of 32 parts: four of float[N, C, s, s]."""
-        maps = [self.layer1(self.maxpool(self.relu(self.bn1(self.conv1(pictures)))))]
-        for layer in (self.layer2, self.layer3, self.layer4):
-            maps.append(layer(maps[-1]))
-        return maps
+    def form(self, pictures: Tensor, mask: Tensor | None = None) -> Tensor:
+        """float32[N, 3, S, S], logits float[N, 1, H, W] of where items are -> float[N, dim - colours]."""
+        seen = self.maxpool(self.relu(self.bn1(self.conv1(pictures))))
+        for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
+            seen = layer(seen)
+        if mask is None or not isinstance(self.avgpool, GeneralisedMean):
+            return self.fc(self.avgpool(seen).flatten(1))
+        return self.fc(self.avgpool(seen, mask).flatten(1))
 
 
 class GeneralisedMean(nn.Module):
@@ -117,10 +120,17 @@ class GeneralisedMean(nn.Module):
         self.p = nn.Parameter(torch.tensor(p))
         self.floor = floor
 
-    def forward(self, maps: Tensor) -> Tensor:
-        """float[N, C, H, W] -> float32[N, C, 1, 1]; powers of small numbers need more than bf16."""
+    def forward(self, maps: Tensor, mask: Tensor | None = None) -> Tensor:
+        """float[N, C, H, W] -> float32[N, C, 1, 1], background counting less where a mask, of logits, tells it.
+
+        Powers of small numbers need more than bf16.
+        """
         with torch.autocast(maps.device.type, enabled=False):
-            return maps.float().clamp(min=self.floor).pow(self.p).mean((2, 3), keepdim=True).pow(1 / self.p)
+            powers = maps.float().clamp(min=self.floor).pow(self.p)
+            if mask is None:
+                return powers.mean((2, 3), keepdim=True).pow(1 / self.p)
+            seen = adaptive_avg_pool2d(item_part(mask), (maps.shape[2], maps.shape[3])) + BACKGROUND
+            return ((powers * seen).sum((2, 3), keepdim=True) / seen.sum((2, 3), keepdim=True)).pow(1 / self.p)
 
 
 class UnitLength(nn.Module):

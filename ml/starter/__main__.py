@@ -1,17 +1,19 @@
 """Trains the starter weights from nothing; the same command goes on with a run that was stopped.
 
 First the form of things: a ResNet-18 on tiny-imagenet and photos of clothes, small pictures first. Then where items
-end, from made-up items before walls and pieces of photos. With that, form again, each item before other pictures, so
-that backgrounds count less. Once more, slowly, with forms that are made up as classes of their own, each in all colours
-and before all backgrounds. Last the colours.
+end, from made-up scenes. With that, form again, each item before other pictures, so that backgrounds count less. Once
+more, slowly, with forms that are made up as classes of their own, each in all colours and before all backgrounds: once
+pooling all of a picture and once where its item is, from the same start, and the mean of both. Last the colours.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import dataclasses
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from ml import resnet
@@ -24,22 +26,22 @@ from ml.training.photo_pixels import Photos, decoded
 from ml.training.plan import METRIC, Plan
 from ml.weights import STARTER, write_weights
 
-from .colouring import coloured, masked
+from .colouring import coloured
 from .data import LEFT_OUT, clothing_set, joined, tiny_set
-from .made_up import made_up_set
-from .mask import item_masks
+from .made_up import made_up_masks, made_up_set
+from .mask import Pixels, item_masks, learned_mask
 
 SOURCE_SIDE = 192
 EMPHASIS = 3.0  # on garments: few classes, but the finest distinctions
 SHOWN = 66_000  # pictures in an epoch
-SCENES = 12_000  # made up for the mask
-MADE_UP, COLOURINGS = 1_000, 8  # classes of made-up items, and pictures of each
+SCENES = 48_000  # made up, to learn from where items end; each is seen twice
+MADE_UP, COLOURINGS = 2_000, 8  # classes of made-up items, and pictures of each
 MADE_UP_SIDE = 128
-MADE_UP_EMPHASIS = 0.3  # not quite a quarter of the pictures shown
+MADE_UP_EMPHASIS = 0.15  # not quite a quarter of the pictures shown
 LOOKED_AT = 5_632  # pictures, for what varies between views and which colours are common
 
 FORM = Architecture("resnet18", 1000, "gem", 112)
-COLOURED = dataclasses.replace(FORM, colours=744, colour_share=0.45)
+COLOURED = dataclasses.replace(FORM, colours=744, colour_share=0.43)
 FIRST = dataclasses.replace(
     METRIC, recipe="starter", trunk_lr=1.0, lr=0.2, epochs=15, sizes=((10 / 15, 64), (1.0, 96)), patience=15
 )
@@ -76,10 +78,14 @@ def main() -> None:
     judged = decoded(tiny_set(options.tiny / "val", LEFT_OUT), SOURCE_SIDE, cache)
     torch.manual_seed(FIRST.seed)
     form = _trained(resnet.create(FORM), FIRST, options.out / "first", photos, judged)
-    form = _trained(form, SECOND, options.out / "second", _cut_out(photos, form), judged)
-    photos = _cut_out(_with_made_up(training, photos, options.out), form)
-    form = _trained(form, THIRD, options.out / "third", photos, judged)
-    network = coloured(form, COLOURED, photos, pictures=LOOKED_AT, scenes=SCENES, seed=THIRD.seed)
+    mask = learned_mask(form, photos.pixels, FORM.size, scenes=SCENES, epochs=2, seed=FIRST.seed)
+    masks = item_masks(mask, photos.pixels, FORM.size)
+    form = _trained(form, SECOND, options.out / "second", dataclasses.replace(photos, masks=masks), judged)
+    photos = _with_made_up(training, photos, masks, options.out)
+    plain = _trained(copy.deepcopy(form), THIRD, options.out / "third-plain", photos, judged)
+    form.mask = mask
+    form = mean_of(_trained(form, THIRD, options.out / "third", photos, judged), plain)
+    network = coloured(form, COLOURED, photos, pictures=LOOKED_AT, seed=THIRD.seed)
     write_weights(options.weights, network, COLOURED, start="nothing", licence="research; see LICENSE")
     print(f"{options.weights}: {options.weights.stat().st_size / 1e6:.1f} MB")
 
@@ -94,26 +100,34 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _with_made_up(training: PhotoSet, photos: Photos, out: Path) -> Photos:
-    """`photos`, decoded from `training`, and made-up items; without masks."""
-    made_up = made_up_set(
-        out / "made-up", photos.pixels, MADE_UP_SIDE, classes=MADE_UP, each=COLOURINGS, seed=THIRD.seed
-    )
+def _with_made_up(training: PhotoSet, photos: Photos, masks: Pixels, out: Path) -> Photos:
+    """`photos`, decoded from `training`, with `masks`, and made-up items, whose masks are known."""
+    folder = out / "made-up"
+    made_up = made_up_set(folder, photos.pixels, MADE_UP_SIDE, classes=MADE_UP, each=COLOURINGS, seed=THIRD.seed)
+    masks = np.concatenate([masks, made_up_masks(made_up, masks.shape[1])])
     emphasis = dict(zip(photos.classes, photos.emphasis, strict=True))
     emphasis |= dict.fromkeys(made_up.classes, MADE_UP_EMPHASIS)
-    return decoded(joined(training, made_up), SOURCE_SIDE, out / "cache", emphasis=emphasis, epoch_length=SHOWN)
-
-
-def _cut_out(photos: Photos, form: ResNet) -> Photos:
-    """`photos` with masks that are learned from the layers of `form`."""
-    cutter = masked(form, COLOURED, photos.pixels, scenes=SCENES, seed=FIRST.seed)
-    return dataclasses.replace(photos, masks=item_masks(cutter, photos.pixels, FORM.size))
+    both = decoded(joined(training, made_up), SOURCE_SIDE, out / "cache", emphasis=emphasis, epoch_length=SHOWN)
+    return dataclasses.replace(both, masks=masks)
 
 
 def _trained(network: ResNet, plan: Plan, folder: Path, photos: Photos, judged: Photos) -> ResNet:
     run = Run(folder, plan, network, FORM.dim, photos, judged)
     until_over(run)
     network.load_state_dict(run.result.state_dict())
+    return network
+
+
+def mean_of(network: ResNet, other: ResNet) -> ResNet:
+    """`network` with the mean of both's weights, where both have them: better than either, of runs that began as one.
+
+    Wortsman et al., "Model soups", ICML 2022.
+    """
+    theirs = other.state_dict()
+    with torch.no_grad():
+        for name, tensor in network.state_dict().items():
+            if tensor.is_floating_point() and name in theirs:
+                tensor.lerp_(theirs[name], 0.5)
     return network
 
 

@@ -10,28 +10,19 @@ from ml import resnet
 from ml.resnet import Architecture, ResNet
 from ml.training.extraction import extract
 from ml.training.photo_pixels import Photos
-from ml.training.pixels import PixelCache
 
-from .mask import train_mask
 from .palette import palette, selective_sums
 from .whitening import form_views, whitening
 
 
-def masked(form: ResNet, shape: Architecture, backgrounds: PixelCache, *, scenes: int, seed: int) -> ResNet:
-    """`shape` with the layers of `form` but its last, a network without colours, and a mask learned from `scenes`."""
-    network = resnet.create(shape)
-    layers = {name: tensor for name, tensor in form.state_dict().items() if not name.startswith("fc.")}
-    network.load_state_dict(layers, strict=False)
-    train_mask(network, backgrounds, shape.size, scenes=scenes, epochs=6, seed=seed)
-    return network
-
-
-def coloured(form: ResNet, shape: Architecture, photos: Photos, *, pictures: int, scenes: int, seed: int) -> ResNet:
-    """`masked`, with the last layer of `form`, whitened, and bins learned from `photos`.
+def coloured(form: ResNet, shape: Architecture, photos: Photos, *, pictures: int, seed: int) -> ResNet:
+    """`shape` with the layers and the mask of `form`, its last layer whitened, and bins learned from `photos`.
 
     `pictures` of them are looked at for what varies and which colours are common.
     """
-    network = masked(form, shape, photos.pixels, scenes=scenes, seed=seed)
+    network = resnet.create(shape)
+    layers = {name: tensor for name, tensor in form.state_dict().items() if not name.startswith("fc.")}
+    network.load_state_dict(layers, strict=False)
     turn = whitening(form_views(form, photos, shape.size, pictures=pictures, seed=seed), shape.dim - shape.colours)
     with torch.no_grad():
         network.fc.weight.copy_(turn @ form.fc.weight.double())
@@ -52,4 +43,4 @@ class _Histograms(nn.Module):
 
     def forward(self, pictures: Tensor) -> Tensor:
         """float32[N, 3, S, S] -> float32[N, bins], unit rows."""
-        return self.network.colour.histogram(pictures, self.network.mask(self.network.maps(pictures)))
+        return self.network.colour.histogram(pictures, self.network.mask(pictures))

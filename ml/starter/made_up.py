@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from random import Random
 
+import numpy as np
+import numpy.typing as npt
 from PIL import Image
 from tqdm import trange
 
@@ -12,6 +14,8 @@ from ml.photo_set import PhotoSet
 from ml.training.pixels import PixelCache
 
 from .items import Form, Scene, form, scene
+
+MASK = "-mask"  # after the name of a picture, the name of its mask
 
 
 def made_up_set(folder: Path, photos: PixelCache, size: int, *, classes: int, each: int, seed: int) -> PhotoSet:
@@ -24,9 +28,17 @@ def made_up_set(folder: Path, photos: PixelCache, size: int, *, classes: int, ea
         paths[0].parent.mkdir(parents=True, exist_ok=True)
         if not paths[-1].exists():
             for path in paths:
-                Image.fromarray(made_up(photos, size, rng, kind.posed(rng)).picture).save(path)
+                drawn = made_up(photos, size, rng, kind.posed(rng))
+                Image.fromarray(drawn.mask).save(path.with_stem(path.stem + MASK))
+                Image.fromarray(drawn.picture).save(path)
         images += paths
     return PhotoSet(tuple(images), tuple(f"made up {path.parent.name}" for path in images))
+
+
+def made_up_masks(made_up: PhotoSet, side: int) -> npt.NDArray[np.uint8]:
+    """uint8[N, side, side]: where the item of each picture of `made_up_set` is."""
+    masks = (Image.open(path.with_stem(path.stem + MASK)) for path in made_up.images)
+    return np.stack([np.asarray(mask.resize((side, side), Image.Resampling.BOX)) for mask in masks])
 
 
 def made_up(photos: PixelCache, size: int, rng: Random, item: Form | None = None) -> Scene:

@@ -16,7 +16,7 @@ VIEWS = 3
 BATCH = 128
 BALANCE = 0.6
 LOOKS = Augmentation(area=(0.5, 1.0), aspect=1.2, brightness=0.15, contrast=0.15, saturation=0.1, erase=0.0, move=0.7)
-POWER = 0.25  # of a direction's variance between views, that its values are divided by; 0.5 would make all equal
+POWER = 0.35  # of a direction's variance between views, that its values are divided by; 0.5 would make all equal
 FLOOR = 0.1  # added to each variance, as a part of the mean one
 
 
@@ -34,8 +34,8 @@ def form_views(network: ResNet, photos: Photos, size: int, *, pictures: int, see
         parts = []
         for batch, _ in batches:
             with torch.autocast("cpu", torch.bfloat16):
-                last = network.maps(normalised(batch))[-1]
-            parts.append(network.fc(network.avgpool(last).flatten(1).float()))
+                seen = normalised(batch)
+                parts.append(network.form(seen, network.mask(seen)).float())
         views.append(torch.cat(parts))
     return torch.stack(views, dim=1)
 

@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from ml import resnet
-from ml.colour import ColourHistogram, ItemMask, Lab
-from ml.resnet import Architecture, NoSuchNetworkError, normalised
+from ml.colour import ColourHistogram, Lab
+from ml.item_mask import ItemMask
+from ml.resnet import Architecture, GeneralisedMean, NoSuchNetworkError, normalised
 
 SIDE = 32
 
@@ -81,14 +82,32 @@ def test_colours_decide_their_share_of_the_similarity():
     assert vector[:, 24:].norm().item() ** 2 == pytest.approx(0.3, abs=1e-5)
 
 
-def test_the_mask_has_the_resolution_of_the_finest_map():
-    maps = [torch.rand(2, channels, side, side) for channels, side in ((4, 8), (8, 4), (16, 2), (32, 1))]
-    assert ItemMask((4, 8, 16, 32))(maps).shape == (2, 1, 8, 8)
+@pytest.mark.parametrize(("size", "cells"), [(32, 8), (112, 28), (224, 28)])
+def test_the_mask_has_a_logit_for_every_four_pixels_of_what_it_sees(size, cells):
+    with torch.inference_mode():
+        assert ItemMask(size).eval()(torch.rand(1, 3, size, size)).shape == (1, 1, cells, cells)
 
 
 def test_the_mask_does_not_learn_by_the_way():
     network = resnet.create(Architecture("resnet18", 40, "gem", SIDE, colours=16, colour_share=0.3))
     assert not any(parameter.requires_grad for parameter in network.mask.parameters())
+    statistics = network.mask.bn1.running_mean.clone()
+    network.train()(torch.rand(2, 3, SIDE, SIDE))
+    assert torch.equal(network.mask.bn1.running_mean, statistics)
+    assert not torch.equal(network.bn1.running_mean, torch.zeros(64))
+    network.mask.requires_grad_(True).train()(torch.rand(2, 3, SIDE, SIDE))
+    assert not torch.equal(network.mask.bn1.running_mean, statistics)
+
+
+def test_pooling_counts_the_background_less_the_surer_a_mask_is():
+    maps = torch.zeros(1, 1, 2, 2)
+    maps[0, 0, 0, 0] = 1.0  # the item; all else is background
+    mask = torch.full((1, 1, 4, 4), -30.0)
+    mask[..., :2, :2] = 30.0
+    pool = GeneralisedMean(p=1.0)
+    assert pool(maps).item() == pytest.approx(1 / 4, rel=1e-4)
+    assert pool(maps, torch.zeros_like(mask)).item() == pytest.approx(1 / 4, rel=1e-4)
+    assert pool(maps, mask).item() == pytest.approx(1.3 / (1.3 + 3 * 0.3), rel=1e-4)
 
 
 def test_a_vector_of_colours_alone_is_refused():

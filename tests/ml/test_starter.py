@@ -15,16 +15,18 @@ from listings.demo.drawing import KINDS, draw
 from ml import resnet
 from ml.preprocess import prepare
 from ml.resnet import Architecture, UnitLength, normalised
+from ml.starter.__main__ import mean_of
 from ml.starter.colouring import coloured
 from ml.starter.items import form, scene
-from ml.starter.made_up import made_up, made_up_set
-from ml.starter.mask import item_masks, train_mask
+from ml.starter.made_up import made_up, made_up_masks, made_up_set
+from ml.starter.mask import item_masks, learned_mask
 from ml.starter.palette import selective_sums
 from ml.starter.whitening import whitening
 from ml.training.photo_pixels import Photos
 from ml.training.pixels import cached
 from ml.weights import STARTER, read_weights
 
+FORM = Architecture("resnet18", 600, "gem", 32)
 SHAPE = Architecture("resnet18", 560, "gem", 32, colours=8, colour_share=0.2)
 
 
@@ -86,7 +88,7 @@ def test_the_shipped_mask_covers_an_item_and_leaves_out_its_background(starter):
         views = np.stack([prepare(each, shape.size) for each in pair])
         item = (np.abs(views[0].astype(int) - views[1]).sum(axis=2) <= 12).reshape(28, 4, 28, 4).mean(axis=(1, 3))
         with torch.inference_mode():
-            seen = network.network.mask(network.network.maps(normalised(torch.from_numpy(views)))).sigmoid()[:, 0]
+            seen = network.network.mask(normalised(torch.from_numpy(views))).sigmoid()[:, 0]
         inside += [mask[item > 0.9].mean() for mask in seen.numpy()]
         outside += [mask[item < 0.1].mean() for mask in seen.numpy()]
     assert np.mean(inside) > 0.7
@@ -136,6 +138,9 @@ def test_made_up_pictures_of_a_class_have_only_the_form_in_common(photos, tmp_pa
     pictures = [path.read_bytes() for path in made.images]
     assert len(set(pictures)) == 12
     assert [path.read_bytes() for path in made_up_set(tmp_path / "other", photos, **options).images] == pictures
+    masks = made_up_masks(made, 12)
+    assert (masks.shape, masks.dtype) == ((12, 12, 12), np.uint8)
+    assert len({mask.tobytes() for mask in masks}) == 12
     made.images[0].write_bytes(b"kept")
     assert made_up_set(tmp_path / "one", photos, **options).images[0].read_bytes() == b"kept"
 
@@ -159,18 +164,25 @@ def test_a_scene_of_a_form_shows_it():
         assert np.array_equal(scene(photo, photo, 48, Random(seed), kind).mask, whole)
 
 
-def test_a_mask_learns_where_items_are_and_nothing_else_changes(photos):
+def test_a_mask_learns_where_items_are(photos):
     torch.manual_seed(1)
-    network = resnet.create(SHAPE)
-    before = {name: tensor.clone() for name, tensor in network.state_dict().items() if not name.startswith("mask.")}
-    train_mask(network, photos, 32, scenes=1024, epochs=24, seed=1)
+    mask = learned_mask(resnet.create(FORM), photos, 32, scenes=512, epochs=4, seed=1)
+    assert not any(weight.requires_grad for weight in mask.parameters())
     scenes = [made_up(photos, 32, Random(seed)) for seed in range(1000, 1040)]
     pictures = normalised(torch.from_numpy(np.stack([each.picture for each in scenes])))
     with torch.inference_mode():
-        logits = network.mask(network.maps(pictures))[:, 0].numpy()
+        logits = mask(pictures)[:, 0].numpy()
     items = np.stack([np.asarray(Image.fromarray(each.mask).resize((8, 8), Image.Resampling.BOX)) for each in scenes])
     assert logits[items > 200].mean() > logits[items < 50].mean() + 1
-    assert all(torch.equal(before[name], network.state_dict()[name]) for name in before)
+
+
+def test_the_mean_of_two_networks_keeps_the_mask_of_the_first():
+    one, other = resnet.create(FORM), resnet.create(FORM)
+    one.mask = resnet.create(SHAPE).mask
+    mask, before = one.mask.logit.weight.clone(), one.layer2[0].conv1.weight.clone()
+    mean = mean_of(one, other)
+    assert torch.allclose(mean.layer2[0].conv1.weight, (before + other.layer2[0].conv1.weight) / 2, atol=1e-6)
+    assert torch.equal(mean.mask.logit.weight, mask)
 
 
 def likeness(sums, one, other):
@@ -211,10 +223,12 @@ def test_a_coloured_network_has_its_bins_among_the_colours_of_photos(photos):
     targets = np.arange(len(photos))
     labelled = Photos(photos, targets, list(KINDS), np.ones(len(photos)), len(photos))
     torch.manual_seed(1)
-    form = resnet.create(Architecture("resnet18", 600, "gem", 32))
-    network = coloured(form, SHAPE, labelled, pictures=256, scenes=64, seed=1)
+    form = resnet.create(FORM)
+    form.mask = resnet.create(SHAPE).mask
+    network = coloured(form, SHAPE, labelled, pictures=256, seed=1)
+    assert torch.equal(network.mask.logit.weight, form.mask.logit.weight)
     lightness = network.colour.centres[:, 0]
     assert ((lightness >= 0) & (lightness <= 100)).all()
     assert len(network.colour.centres.unique(dim=0)) == SHAPE.colours
-    masks = item_masks(network, photos, 32)
+    masks = item_masks(network.mask, photos, 32)
     assert (masks.shape, masks.dtype) == ((len(photos), 8, 8), np.uint8)
