@@ -107,9 +107,8 @@ class ResNet(nn.Module):
         seen = self.maxpool(self.relu(self.bn1(self.conv1(pictures))))
         for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
             seen = layer(seen)
-        if mask is None or not isinstance(self.avgpool, GeneralisedMean):
-            return self.fc(self.avgpool(seen).flatten(1))
-        return self.fc(self.avgpool(seen, mask).flatten(1))
+        pooled = self.avgpool(seen, mask) if isinstance(self.avgpool, GeneralisedMean) else self.avgpool(seen)
+        return self.fc(pooled.flatten(1))
 
 
 class GeneralisedMean(nn.Module):

@@ -18,6 +18,7 @@ import torch
 
 from ml import resnet
 from ml.photo_set import PhotoSet
+from ml.preprocess import Pixels
 from ml.resnet import Architecture, ResNet
 from ml.training.augmentation import Augmentation
 from ml.training.job import until_over
@@ -29,7 +30,7 @@ from ml.weights import STARTER, write_weights
 from .colouring import coloured
 from .data import LEFT_OUT, clothing_set, joined, tiny_set
 from .made_up import made_up_masks, made_up_set
-from .mask import Pixels, item_masks, learned_mask
+from .mask import item_masks, learned_mask
 
 SOURCE_SIDE = 192
 EMPHASIS = 3.0  # on garments: few classes, but the finest distinctions

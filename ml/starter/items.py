@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from random import Random
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageOps
+
+from ml.preprocess import Pixels
 
 from .backgrounds import background
 from .surfaces import surface
 
-Pixels = npt.NDArray[np.uint8]
 FINER = 2  # drawn larger by this, then scaled down, for smooth edges
 
 

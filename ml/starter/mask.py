@@ -5,7 +5,6 @@ from __future__ import annotations
 from random import Random
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from PIL import Image
 from torch import nn
@@ -13,12 +12,11 @@ from torch.nn.functional import adaptive_avg_pool2d, binary_cross_entropy_with_l
 from tqdm import trange
 
 from ml.item_mask import ItemMask, item_part
+from ml.preprocess import Pixels
 from ml.resnet import ResNet, normalised
 from ml.training.pixels import PixelCache
 
 from .made_up import made_up
-
-Pixels = npt.NDArray[np.uint8]
 
 BATCH = 64
 LAYERS_RATE, RATE = 1e-3, 2e-3  # of the layers that begin as those of a classifier, and of the others
