@@ -20,9 +20,8 @@ class ItemMask(nn.Module):
     learns only where its weights ask for gradients, and else keeps its statistics too.
     """
 
-    def __init__(self, size: int = SIDE) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.shrink = max(1, size // SIDE)
         layers = import_torchvision().models.resnet18(weights=None)
         self.conv1, self.bn1, self.relu, self.maxpool = layers.conv1, layers.bn1, layers.relu, layers.maxpool
         self.layer1, self.layer2, self.layer3 = layers.layer1, layers.layer2, layers.layer3[:1]
@@ -32,8 +31,8 @@ class ItemMask(nn.Module):
 
     def forward(self, pictures: Tensor) -> Tensor:
         """float32[N, 3, S, S] as the network takes them -> float[N, 1, s, s], s a quarter of what is seen of S."""
-        if self.shrink > 1:
-            pictures = avg_pool2d(pictures, self.shrink)
+        if (shrink := int(pictures.shape[2]) // SIDE) > 1:
+            pictures = avg_pool2d(pictures, shrink)
         maps = [self.layer1(self.maxpool(self.relu(self.bn1(self.conv1(pictures)))))]
         for layer in (self.layer2, self.layer3):
             maps.append(layer(maps[-1]))

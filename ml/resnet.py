@@ -48,7 +48,7 @@ def create(shape: Architecture) -> ResNet:
     """A network float32[N, 3, S, S] -> float32[N, dim], not normalised, its weights drawn from torch's generator.
 
     Raises:
-        NoSuchNetworkError: the network or its pooling is unknown, or it has no dimensions.
+        NoSuchNetworkError: the network or its pooling is unknown, or its vector has no room for a form.
     """
     if shape.arch not in ARCHITECTURES:
         raise NoSuchNetworkError(f"Unknown architecture {shape.arch!r}; known: {', '.join(ARCHITECTURES)}.")
@@ -89,7 +89,7 @@ class ResNet(nn.Module):
             self.avgpool = GeneralisedMean()
         self.colour_share = shape.colour_share
         if shape.colours:
-            self.mask = ItemMask(shape.size).requires_grad_(False)  # see ml.starter
+            self.mask = ItemMask().requires_grad_(False)  # see ml.starter
             self.colour = ColourHistogram(shape.colours)
 
     def forward(self, pictures: Tensor) -> Tensor:

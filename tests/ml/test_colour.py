@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -85,7 +87,44 @@ def test_colours_decide_their_share_of_the_similarity():
 @pytest.mark.parametrize(("size", "cells"), [(32, 8), (112, 28), (224, 28)])
 def test_the_mask_has_a_logit_for_every_four_pixels_of_what_it_sees(size, cells):
     with torch.inference_mode():
-        assert ItemMask(size).eval()(torch.rand(1, 3, size, size)).shape == (1, 1, cells, cells)
+        assert ItemMask().eval()(torch.rand(1, 3, size, size)).shape == (1, 1, cells, cells)
+
+
+@pytest.mark.parametrize("colours", [0, 16])
+def test_the_form_is_pooled_where_the_item_is(colours):
+    torch.manual_seed(1)
+    network = resnet.create(Architecture("resnet18", 40, "gem", SIDE, colours=colours)).eval()
+    pictures = torch.rand(1, 3, SIDE, SIDE)
+    forms = []
+    with torch.inference_mode():
+        for side in ("left", "right"):
+            network.mask = Half(side)
+            forms.append(network(pictures)[:, : 40 - colours])
+            assert torch.equal(forms[-1], network.form(pictures, network.mask(pictures)))
+    assert torch.cosine_similarity(*forms).item() < 1 - 1e-4
+
+
+class Half(torch.nn.Module):
+    """A mask that takes one half of every picture for the item."""
+
+    def __init__(self, side):
+        super().__init__()
+        self.side = side
+
+    def forward(self, pictures):
+        logits = torch.full((len(pictures), 1, 8, 8), 30.0)
+        logits[..., 4:] = -30.0
+        return logits if self.side == "left" else logits.flip(3)
+
+
+def test_a_larger_size_of_pictures_is_seen_the_same_by_exports_and_by_training():
+    shape = Architecture("resnet18", 40, "gem", 112, colours=16, colour_share=0.3)
+    network = resnet.create(shape).eval()
+    larger = resnet.create(dataclasses.replace(shape, size=224)).eval()
+    larger.load_state_dict(network.state_dict())
+    pictures = torch.rand(1, 3, 224, 224)
+    with torch.inference_mode():
+        assert torch.equal(network(pictures), larger(pictures))
 
 
 def test_the_mask_does_not_learn_by_the_way():
