@@ -11,12 +11,16 @@ from __future__ import annotations
 import argparse
 import copy
 import dataclasses
+import sys
 from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import load_file, save
 
 from ml import resnet
+from ml.errors import MlError
+from ml.item_mask import ItemMask
 from ml.photo_set import PhotoSet
 from ml.preprocess import Pixels
 from ml.resnet import Architecture, ResNet
@@ -26,6 +30,7 @@ from ml.training.loop import Run
 from ml.training.photo_pixels import Photos, decoded
 from ml.training.plan import METRIC, Plan
 from ml.weights import STARTER, write_weights
+from ml.whole_file import whole_file
 
 from .colouring import coloured
 from .data import LEFT_OUT, clothing_set, joined, tiny_set
@@ -67,19 +72,29 @@ THIRD = dataclasses.replace(
 )
 
 
-def main() -> None:
-    """Train form thrice, colour, write the weights file."""
+def main() -> int:
+    """As the module says; the exit status is 1 after a refusal, told in one sentence."""
     options = _options()
+    try:
+        _make(options)
+    except (MlError, OSError) as exc:
+        print(f"starter: {exc}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _make(options: argparse.Namespace) -> None:
     torch.set_num_threads(options.threads)
     clothing = clothing_set(options.clothing, "train")
     training = joined(tiny_set(options.tiny / "train", LEFT_OUT), clothing)
+    val = tiny_set(options.tiny / "val", LEFT_OUT)
     cache = options.out / "cache"
     emphasis = dict.fromkeys(clothing.classes, EMPHASIS)
     photos = decoded(training, SOURCE_SIDE, cache, emphasis=emphasis, epoch_length=SHOWN)
-    judged = decoded(tiny_set(options.tiny / "val", LEFT_OUT), SOURCE_SIDE, cache)
+    judged = decoded(val, SOURCE_SIDE, cache)
     torch.manual_seed(FIRST.seed)
     form = _trained(resnet.create(FORM), FIRST, options.out / "first", photos, judged)
-    mask = learned_mask(form, photos.pixels, FORM.size, scenes=SCENES, epochs=2, seed=FIRST.seed)
+    mask = _mask(options.out / "mask.safetensors", form, photos)
     masks = item_masks(mask, photos.pixels, FORM.size)
     form = _trained(form, SECOND, options.out / "second", dataclasses.replace(photos, masks=masks), judged)
     photos = _with_made_up(training, photos, masks, options.out)
@@ -101,6 +116,17 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _mask(path: Path, form: ResNet, photos: Photos) -> ItemMask:
+    """Learned once and kept, so that a run that was stopped goes on with the same."""
+    if not path.exists():
+        learned = learned_mask(form, photos.pixels, FORM.size, scenes=SCENES, epochs=2, seed=FIRST.seed)
+        with whole_file(path) as file:
+            file.write(save(learned.state_dict()))
+    mask = ItemMask().requires_grad_(False).eval()
+    mask.load_state_dict(load_file(path))
+    return mask
+
+
 def _with_made_up(training: PhotoSet, photos: Photos, masks: Pixels, out: Path) -> Photos:
     """`photos`, decoded from `training`, with `masks`, and made-up items, whose masks are known."""
     folder = out / "made-up"
@@ -116,13 +142,13 @@ def _trained(network: ResNet, plan: Plan, folder: Path, photos: Photos, judged: 
     run = Run(folder, plan, network, FORM.dim, photos, judged)
     until_over(run)
     network.load_state_dict(run.result.state_dict())
-    return network
+    return network.cpu()
 
 
 def mean_of(network: ResNet, other: ResNet) -> ResNet:
-    """`network` with the mean of both's weights, where both have them: better than either, of runs that began as one.
+    """`network` with the mean of both's weights, where both have them, statistics of batches among them.
 
-    Wortsman et al., "Model soups", ICML 2022.
+    Of runs that began as one: Wortsman et al., "Model soups", ICML 2022.
     """
     theirs = other.state_dict()
     with torch.no_grad():
@@ -133,4 +159,4 @@ def mean_of(network: ResNet, other: ResNet) -> ResNet:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -10,8 +10,6 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from .surfaces import RGB, colour, piece, shade, surface
 
-Drawing = ImageDraw.ImageDraw
-
 
 def background(photo: Image.Image, side: int, rng: Random) -> Image.Image:
     """A square without an item in it; what it takes from `photo` is too small to show a whole thing."""

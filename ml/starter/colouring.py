@@ -18,7 +18,7 @@ from .whitening import form_views, whitening
 def coloured(form: ResNet, shape: Architecture, photos: Photos, *, pictures: int, seed: int) -> ResNet:
     """`shape` with the layers and the mask of `form`, its last layer whitened, and bins learned from `photos`.
 
-    `pictures` of them are looked at for what varies and which colours are common.
+    `form` must have a mask. `pictures` photos are looked at for what varies and which colours are common.
     """
     network = resnet.create(shape)
     layers = {name: tensor for name, tensor in form.state_dict().items() if not name.startswith("fc.")}

@@ -45,7 +45,7 @@ class Form:
         return Form(whole, tuple(parts))
 
 
-def form(size: int, rng: Random) -> Form:
+def random_form(size: int, rng: Random) -> Form:
     """A random form for scenes of `size`, from a trinket to what fills the picture, often with two like halves."""
     large, reach = size * FINER, rng.uniform(0.14, 0.5)
     masks = [_mask(large, reach * 0.6, rng) for _ in range(rng.choice((0, 0, 1, 1, 2, 3)))]
@@ -60,7 +60,7 @@ def scene(photo: Image.Image, texture: Image.Image, size: int, rng: Random, item
 
     A random form where none is given.
     """
-    item = item or form(size, rng)
+    item = item or random_form(size, rng)
     large, whole = size * FINER, item.whole
     front = _lit(surface(texture, large, rng), whole, rng)
     for part in item.parts:
@@ -92,7 +92,8 @@ def _cast_shadow(behind: Image.Image, mask: Image.Image, rng: Random) -> None:
         return
     shadow, soft = mask.reduce(4), side * rng.uniform(0.002, 0.008)
     if kind == "around":
-        shadow = ImageChops.offset(shadow, *(round(side / 4 * rng.uniform(-0.05, 0.06)) for _ in range(2)))
+        right, down = (round(side / 4 * rng.uniform(-0.05, 0.06)) for _ in range(2))
+        shadow = shadow.transform(shadow.size, Image.Transform.AFFINE, (1, 0, -right, 0, 1, -down))
     else:
         ground, flat, slant = box[3] / 4, rng.uniform(0.1, 0.4), rng.uniform(-1, 1)
         matrix = (1, slant / flat, -slant / flat * ground, 0, 1 / flat, ground - ground / flat)

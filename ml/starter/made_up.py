@@ -6,38 +6,42 @@ from pathlib import Path
 from random import Random
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 from tqdm import trange
 
 from ml.photo_set import PhotoSet
+from ml.preprocess import Pixels
 from ml.training.pixels import PixelCache
+from ml.whole_file import whole_file
 
-from .items import Form, Scene, form, scene
+from .items import Form, Scene, random_form, scene
 
 MASK = "-mask"  # after the name of a picture, the name of its mask
 
 
 def made_up_set(folder: Path, photos: PixelCache, size: int, *, classes: int, each: int, seed: int) -> PhotoSet:
-    """`classes` forms, each in `each` colourings and poses before some of `photos`, drawn where not there."""
+    """`classes` forms, each in `each` colourings and poses before some of `photos`, drawn where not there.
+
+    What is there is taken as it is: draw into another folder after a change of this code or of `size` or `seed`.
+    """
     images: list[Path] = []
     for number in trange(classes, desc="made-up items", disable=None):
         rng = Random(f"{seed} {number}")
-        kind = form(size, rng)
+        kind = random_form(size, rng)
         paths = [folder / str(number) / f"{position}.png" for position in range(each)]
         paths[0].parent.mkdir(parents=True, exist_ok=True)
-        if not paths[-1].exists():
+        if not all(path.exists() and _mask_of(path).exists() for path in paths):
             for path in paths:
                 drawn = made_up(photos, size, rng, kind.posed(rng))
-                Image.fromarray(drawn.mask).save(path.with_stem(path.stem + MASK))
-                Image.fromarray(drawn.picture).save(path)
+                _save(drawn.mask, _mask_of(path))
+                _save(drawn.picture, path)
         images += paths
     return PhotoSet(tuple(images), tuple(f"made up {path.parent.name}" for path in images))
 
 
-def made_up_masks(made_up: PhotoSet, side: int) -> npt.NDArray[np.uint8]:
+def made_up_masks(drawn: PhotoSet, side: int) -> Pixels:
     """uint8[N, side, side]: where the item of each picture of `made_up_set` is."""
-    masks = (Image.open(path.with_stem(path.stem + MASK)) for path in made_up.images)
+    masks = (Image.open(_mask_of(path)) for path in drawn.images)
     return np.stack([np.asarray(mask.resize((side, side), Image.Resampling.BOX)) for mask in masks])
 
 
@@ -45,3 +49,12 @@ def made_up(photos: PixelCache, size: int, rng: Random, item: Form | None = None
     """A scene whose background, and often texture, is of `photos`."""
     background, texture = (photos.picture(rng.randrange(len(photos))) for _ in range(2))
     return scene(background, texture, size, rng, item)
+
+
+def _mask_of(picture: Path) -> Path:
+    return picture.with_stem(picture.stem + MASK)
+
+
+def _save(pixels: Pixels, path: Path) -> None:
+    with whole_file(path) as file:
+        Image.fromarray(pixels).save(file, "PNG")

@@ -22,7 +22,7 @@ FLOOR = 0.1  # added to each variance, as a part of the mean one
 
 @torch.inference_mode()
 def form_views(network: ResNet, photos: Photos, size: int, *, pictures: int, seed: int) -> Tensor:
-    """float32[pictures, VIEWS, dim], but for a last batch: vectors, not normalised, of views of pictures.
+    """float32[pictures, VIEWS, dim], but for a last batch: form vectors, not normalised, of a network with a mask.
 
     Items are put before other pictures where masks say what they are.
     """

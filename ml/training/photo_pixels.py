@@ -48,8 +48,9 @@ class Photos:
 
     @property
     def fingerprint(self) -> str:
-        """Names the pictures' classes, order and sizes, so that a run does not go on with others."""
-        return hashlib.sha256(self.targets.tobytes() + self.pixels.sizes.tobytes()).hexdigest()
+        """Names the pictures' classes, order, sizes and masks, so that a run does not go on with others."""
+        masks = b"" if self.masks is None else self.masks.tobytes()
+        return hashlib.sha256(self.targets.tobytes() + self.pixels.sizes.tobytes() + masks).hexdigest()
 
 
 def decoded(

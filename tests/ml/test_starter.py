@@ -17,7 +17,7 @@ from ml.preprocess import prepare
 from ml.resnet import Architecture, UnitLength, normalised
 from ml.starter.__main__ import mean_of
 from ml.starter.colouring import coloured
-from ml.starter.items import form, scene
+from ml.starter.items import random_form, scene
 from ml.starter.made_up import made_up, made_up_masks, made_up_set
 from ml.starter.mask import item_masks, learned_mask
 from ml.starter.palette import selective_sums
@@ -140,14 +140,21 @@ def test_made_up_pictures_of_a_class_have_only_the_form_in_common(photos, tmp_pa
     assert [path.read_bytes() for path in made_up_set(tmp_path / "other", photos, **options).images] == pictures
     masks = made_up_masks(made, 12)
     assert (masks.shape, masks.dtype) == ((12, 12, 12), np.uint8)
+    rng = Random("1 0")
+    first = made_up(photos, 48, rng, random_form(48, rng).posed(rng))
+    assert np.array_equal(masks[0], np.asarray(Image.fromarray(first.mask).resize((12, 12), Image.Resampling.BOX)))
     assert len({mask.tobytes() for mask in masks}) == 12
+    left_out = made.images[-1].with_stem("3-mask")
+    left_out.unlink()  # as after a kill
+    made_up_set(tmp_path / "one", photos, **options)
+    assert np.array_equal(made_up_masks(made, 12), masks)
     made.images[0].write_bytes(b"kept")
     assert made_up_set(tmp_path / "one", photos, **options).images[0].read_bytes() == b"kept"
 
 
 def test_a_posed_form_is_the_same_elsewhere():
     rng = Random(1)
-    kind = form(48, rng)
+    kind = random_form(48, rng)
     areas = [np.asarray(kind.posed(rng).whole).mean() / np.asarray(kind.whole).mean() for _ in range(40)]
     assert 0.2 < min(areas) < 0.7  # nearly half as far again, and partly outside
     assert 1.4 < max(areas) < 4
@@ -157,7 +164,7 @@ def test_a_posed_form_is_the_same_elsewhere():
 
 
 def test_a_scene_of_a_form_shows_it():
-    kind = form(48, Random(5))
+    kind = random_form(48, Random(5))
     whole = np.asarray(kind.whole.resize((48, 48), Image.Resampling.BOX))
     photo = Image.new("RGB", (64, 64))
     for seed in range(3):
