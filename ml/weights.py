@@ -50,8 +50,8 @@ class Loaded:
 def network_with(source: str, *, arch: str | None = None, dim: int | None = None, size: int | None = None) -> Loaded:
     """A network with weights from `source`: one of `SOURCES` or the path of a weights file.
 
-    `arch`, `dim` and `size` are of the network that is wanted. A file says itself which it holds, so there they are a
-    check; elsewhere None means ResNet-50, 1000 dimensions, 224 px.
+    `arch`, `dim` and `size` are of the network that is wanted. A file says itself which it holds, so there the
+    first two are a check, and any size is taken; elsewhere None means ResNet-50, 1000 dimensions, 224 px.
 
     Raises:
         WeightsError: unknown source, a download that failed, a number outside `RANGES`, or a file that is damaged or of
@@ -115,6 +115,11 @@ def read_weights(path: Path) -> Loaded:
     refuse_nonsense(architecture, str(path))
     try:
         network = resnet.create(architecture)
+        if unlike := sorted(state.keys() ^ network.state_dict().keys()):
+            raise WeightsError(
+                f"{path} does not hold the {architecture} it names: {len(unlike)} tensors are missing or unknown, "
+                f"{unlike[0]} among them. If another version of this project wrote it, train it again."
+            )
         network.load_state_dict({name: _computed(tensor) for name, tensor in state.items()})
     except NoSuchNetworkError as exc:
         raise WeightsError(f"{path} names a network that cannot be made. {exc}") from exc

@@ -84,7 +84,7 @@ def test_a_truncated_file_is_refused(weights, kept):
 def test_a_file_of_another_architecture_is_refused(tmp_path):
     path = tmp_path / "weights.safetensors"
     write_weights(path, resnet.create(TINY), Architecture("resnet34", 8, "gem", 32))
-    with pytest.raises(WeightsError, match=f"{path} does not hold the resnet34 with 8 dimensions it names: Missing"):
+    with pytest.raises(WeightsError, match=f"{path} does not hold the resnet34 with 8 dimensions it names: .* missing"):
         read_weights(path)
 
 
