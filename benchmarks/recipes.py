@@ -23,10 +23,10 @@ AT_LEAST = 10
 RATES = (0.1, 0.3, 1.0, 3.0, 10.0)  # multiples of the recipe's own rate
 FROZEN = (("conv1", "bn1", "layer1", "layer2", "layer3"), ("conv1", "bn1", "layer1"))
 VARIANTS: dict[str, dict[str, Any]] = {
-    "metric without L2-SP": {"l2_sp": 0.0},
-    "metric with L2-SP 0.01": {"l2_sp": 0.01},
-    "metric with L2-SP 0.3": {"l2_sp": 0.3},
-    "metric, half of the start kept": {"keep": 0.5},
+    "metric --keep 0.5": {"keep": 0.5},
+    "metric --keep 0": {"keep": 0.0},
+    "metric --keep 0 --l2-sp 0.01": {"keep": 0.0, "l2_sp": 0.01},
+    "metric --keep 0 --l2-sp 0": {"keep": 0.0, "l2_sp": 0.0},
 }
 
 

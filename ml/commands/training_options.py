@@ -34,7 +34,12 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--l2-sp", type=not_negative, metavar="STRENGTH", help="pull towards the starting weights (metric: 0.1)"
     )
-    parser.add_argument("--keep", type=share, metavar="SHARE", help="share of the starting weights in the result")
+    parser.add_argument(
+        "--keep",
+        type=share,
+        metavar="SHARE",
+        help="share of the starting weights in the result (metric, from weights made for searching: 0.7)",
+    )
     parser.add_argument("--batch", type=above_one, metavar="N", help="pictures a step (default: 128)")
     parser.add_argument(
         "--validation-share",

@@ -35,7 +35,7 @@ def train(options: Namespace) -> None:
     folder = Path(options.out)
     pictures, judged = _pictures(options, begun=has_begun(folder))
     starting = _starting(options)
-    plan = _plan(options, starting.architecture, len(pictures))
+    plan = _plan(options, starting, len(pictures))
     claim(folder, _asked(options, plan, starting.architecture, pictures, judged))
     if path := weights_of(folder):
         print(f"{folder} is a finished run; its weights are {path}. Choose another folder to train again.")
@@ -70,10 +70,16 @@ def _starting(options: Namespace) -> Starting:
     )
 
 
-def _plan(options: Namespace, architecture: Architecture, pictures: int) -> Plan:
-    """The recipe with what the options change, for this network and no larger batches than there are pictures."""
+def _plan(options: Namespace, starting: Starting, pictures: int) -> Plan:
+    """The recipe with what the options change, for this network and no larger batches than there are pictures.
+
+    A head that is new, or was made for naming things, has nothing worth keeping unless that is asked for.
+    """
+    architecture = starting.architecture
     names = ("epochs", "minutes", "lr", "trunk_lr", "l2_sp", "keep", "batch", "patience", "seed")
     chosen: dict[str, Any] = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    if options.keep is None and (starting.note or options.weights == "imagenet"):
+        chosen["keep"] = 0.0
     if options.freeze is not None:
         chosen["frozen"] = tuple(layer.strip() for layer in options.freeze.split(",") if layer.strip())
     plan = dataclasses.replace(

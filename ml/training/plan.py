@@ -69,4 +69,6 @@ CLASSIFY = Plan(
     balance=0,
     warm_up=0,
 )
-RECIPES = {plan.recipe: plan for plan in (replace(METRIC, ema_warm_up=True, l2_sp=0.1), CLASSIFY)}  # fine-tuning
+RECIPES = {
+    plan.recipe: plan for plan in (replace(METRIC, ema_warm_up=True, l2_sp=0.1, keep=0.7), CLASSIFY)
+}  # fine-tuning

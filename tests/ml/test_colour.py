@@ -93,8 +93,8 @@ def test_the_mask_has_a_logit_for_every_four_pixels_of_what_it_sees(size, cells)
 @pytest.mark.parametrize("colours", [0, 16])
 def test_the_form_is_pooled_where_the_item_is(colours):
     torch.manual_seed(1)
-    network = resnet.create(Architecture("resnet18", 40, "gem", SIDE, colours=colours)).eval()
-    pictures = torch.rand(1, 3, SIDE, SIDE)
+    network = resnet.create(Architecture("resnet18", 40, "gem", 2 * SIDE, colours=colours)).eval()
+    pictures = torch.rand(1, 3, 2 * SIDE, 2 * SIDE)  # at SIDE the last maps are of one place
     forms = []
     with torch.inference_mode():
         for side in ("left", "right"):

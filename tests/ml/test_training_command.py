@@ -114,6 +114,13 @@ def assert_every_epoch_is_shown_once(folder: Path, epochs: int) -> None:
         assert [point.step for point in events.Scalars(tag)] == list(range(epochs)), tag
 
 
+@pytest.mark.parametrize(("head", "kept"), [((), 0.7), (("--dim", "12"), 0.0), (("--dim", "12", "--keep", "0.5"), 0.5)])
+def test_most_of_the_start_is_kept_unless_the_head_is_new(table, weights, tmp_path, head, kept):
+    options = [*SMALL, "--epochs", "1", "--weights", str(weights), *head]
+    assert main(["train", str(table), "--out", str(tmp_path / "run"), *options]) == 0
+    assert json.loads((tmp_path / "run" / "plan.json").read_text())["keep"] == kept
+
+
 def test_a_new_head_keeps_the_trunk_and_says_so(table, weights, tmp_path, capsys):
     frozen = "conv1,bn1,layer1,layer2,layer3,layer4"
     options = [*SMALL, "--epochs", "1", "--recipe", "classify", "--freeze", frozen]
