@@ -7,7 +7,6 @@ Nothing here touches the database except `storage_answers`: the rest runs in dec
 from __future__ import annotations
 
 import hashlib
-import io
 import logging
 import uuid
 from collections.abc import Collection, Iterable
@@ -90,8 +89,8 @@ def load(row: Row) -> Picture:
 
 def derive(data: bytes) -> Picture:
     """The clean picture of an original, with its derivatives encoded."""
-    header = images.sniff(io.BytesIO(data))
-    clean = images.clean(images.decode(data, max_side=images.CLEAN_SIDE))
+    header, picture = images.read(data, max_side=images.CLEAN_SIDE)
+    clean = images.clean(picture)
     encoded = Encoded(
         images.encode_jpeg(clean), images.encode_jpeg(images.thumb(clean)), width=header.width, height=header.height
     )

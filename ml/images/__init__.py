@@ -1,6 +1,6 @@
 """The one decoder: bytes from strangers in, upright sRGB pictures and their derivatives out. No Django, no torch."""
 
-from .decoder import decode
+from .decoder import decode, read
 from .derivatives import CLEAN_SIDE, THUMB_SIDE, clean, crop, encode_jpeg, thumb
 from .header import MAX_BYTES, Header, sniff
 from .refusal import Code, PhotoRefused
@@ -16,6 +16,7 @@ __all__ = [
     "crop",
     "decode",
     "encode_jpeg",
+    "read",
     "sniff",
     "thumb",
 ]

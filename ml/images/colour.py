@@ -23,7 +23,7 @@ def to_srgb(image: Image.Image, reduction: int = 1) -> Image.Image:
     if reduction > 1:
         picture = picture.reduce(reduction)
     picture = _flatten(picture)
-    converted = _through_profile(picture, profile) or picture.convert("RGB")
+    converted = _through_profile(picture, profile) or _as(picture, "RGB")
     converted.info = {}
     return converted
 
@@ -36,8 +36,13 @@ def _plain(image: Image.Image) -> Image.Image:
         # Adobe's CMYK is stored inverted, and Pillow takes every CMYK JPEG for Adobe's.
         return image if "adobe" in image.info else ImageChops.invert(image)
     if image.has_transparency_data:
-        return image if image.mode == "LA" else image.convert("RGBA")
-    return image if image.mode == "L" else image.convert("RGB")
+        return _as(image, "LA" if image.mode == "LA" else "RGBA")
+    return _as(image, "L" if image.mode == "L" else "RGB")
+
+
+def _as(image: Image.Image, mode: str) -> Image.Image:
+    """The picture in `mode`; itself where it is, which Pillow would copy."""
+    return image if image.mode == mode else image.convert(mode)
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

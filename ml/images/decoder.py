@@ -7,7 +7,7 @@ import io
 from PIL import Image, ImageFile
 
 from .colour import to_srgb
-from .header import open_picture, orientation
+from .header import Header, header_of, open_picture, orientation
 from .refusal import PhotoRefused, refuse_damaged
 
 MAX_SCANS = 100  # a progressive JPEG has about ten; each costs as much as decoding the whole picture
@@ -24,7 +24,12 @@ _TURNS = {
 
 
 def decode(data: bytes, max_side: int | None = None) -> Image.Image:
-    """The first frame as an upright RGB picture in sRGB, white where it was transparent, without any metadata.
+    """The picture of `read`, for whoever does not need its header."""
+    return read(data, max_side)[1]
+
+
+def read(data: bytes, max_side: int | None = None) -> tuple[Header, Image.Image]:
+    """The header, and the first frame as an upright RGB picture in sRGB, white where it was transparent, without any metadata.
 
     Args:
         max_side: the picture will be scaled down to this longest side, in pixels, so decoding may stop early: what
@@ -36,13 +41,15 @@ def decode(data: bytes, max_side: int | None = None) -> Image.Image:
     image = open_picture(io.BytesIO(data))
     if image.format in ("JPEG", "MPO") and data.count(b"\xff\xda") > MAX_SCANS:
         raise PhotoRefused("The JPEG has too many scans. Save the photo again and send it once more.", "unsupported")
+    header = header_of(image)
+    image.decodermaxblock = len(data)  # by default Pillow takes the interpreter's lock back for every 64 KB
     with refuse_damaged():
         if max_side is not None:
             image.draft(None, _size_for(image, max_side))
         image.load()
         turn = orientation(image)
         picture = to_srgb(image, _reduction(image, max_side))
-    return picture.transpose(_TURNS[turn]) if turn in _TURNS else picture
+    return header, picture.transpose(_TURNS[turn]) if turn in _TURNS else picture
 
 
 def _size_for(image: ImageFile.ImageFile, max_side: int) -> tuple[int, int]:

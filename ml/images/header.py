@@ -38,10 +38,15 @@ def sniff(file: IO[bytes]) -> Header:
         PhotoRefused: the file is no picture that `decode` would take; pixels may still be found damaged later.
         OSError: the file cannot be read.
     """
-    image = open_picture(file)
+    header = header_of(open_picture(file))
+    file.seek(0)
+    return header
+
+
+def header_of(image: ImageFile.ImageFile) -> Header:
+    """The header of a picture that was opened and not yet drafted or decoded."""
     turn = orientation(image)
     width, height = image.size
-    file.seek(0)
     if turn in _SIDEWAYS:
         width, height = height, width
     return Header("JPEG" if image.format == "MPO" else str(image.format), width, height, turn != 1)
