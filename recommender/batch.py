@@ -59,16 +59,23 @@ class Batch:
         self._inference: Future[npt.NDArray] | None = None
 
     @property
+    def is_decoded(self) -> bool:
+        """Whether `infer` would not wait."""
+        return all(job.done() for _, job in self._jobs)
+
+    @property
     def is_retry(self) -> bool:
         """Whether its row was tried before: then nothing else may be in flight with it."""
         return any(row.attempts for row in self.lease.rows)
 
     def infer(self) -> None:
-        """Give what was decoded to the model.
+        """Give what was decoded to the model, once.
 
         Raises:
             StorageTrouble: the storage failed under some photo.
         """
+        if self._inference:
+            return
         for _, job in self._jobs:
             if (error := job.exception()) and not isinstance(error, (PhotoRefused, FileLost, FileDamaged)):
                 raise error

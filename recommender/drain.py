@@ -1,4 +1,4 @@
-"""The embedding loop: lease, decode the next micro-batch while this one is inferred, store, until nothing is pending.
+"""The embedding loop: one micro-batch is stored while the next is inferred and the third decoded, until none is left.
 
 Runs in a worker, a command or a test alike. Trouble that is not a photo's own (storage, model, database) gives the
 rows back untried and ends the slice with one logged sentence; the sweep rings again.
@@ -123,20 +123,30 @@ class _Slice:
         """Whether another slice could do more now; after trouble only the sweep rings."""
         if self._troubled:
             return False
-        return any(entry.model.pk not in self._unready for entry in queue.waiting())
+        models = (entry.model for entry in queue.waiting())
+        return any(model.pk not in self._unready and queue.is_leasable(model) for model in models)
 
     def _drain(self) -> None:
         while self._in_flight or self._lease():
             current = self._in_flight[0]
             self._watch.begin(current.lease.seconds, current.unfinished)
             current.infer()
-            if not current.is_retry:
+            if not current.is_retry and len(self._in_flight) == 1:
                 self._lease(beside=True)
             found = current.results()
-            self._store(current, found)
+            try:
+                self._go_on()
+            finally:
+                self._store(current, found)
             for ahead in self._in_flight:
                 queue.renew(ahead.lease)
             self._judge(found)
+
+    def _go_on(self) -> None:
+        """While results are stored the model has the next micro-batch, where it is decoded, and decoding the third."""
+        if len(self._in_flight) > 1 and self._in_flight[1].is_decoded:
+            self._in_flight[1].infer()
+            self._lease(beside=True)
 
     def _lease(self, *, beside: bool = False) -> bool:
         """Take the next micro-batch of the most urgent model that works here; its decoding starts at once."""

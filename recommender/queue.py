@@ -81,7 +81,7 @@ def lease(
     """Take up to `limit` rows of one lane: the best non-empty one, or the worst when `starving`.
 
     A row that was tried before is leased alone, and never `beside` others in the same process, so that a photo which
-    kills its worker names itself.
+    kills its worker names itself. Rows wait while the model embeds the same bytes for another: a copy is cheaper.
     """
     token = uuid.uuid4()
     with transaction.atomic():
@@ -134,12 +134,23 @@ def embed_again(images: QuerySet[ListingImage]) -> int:
     return settled.update(state=State.PENDING, lane=Lane.RETRY, attempts=0, reason="", updated_at=Now())
 
 
+def is_leasable(model: EmbeddingModel) -> bool:
+    """Whether a lease would find rows now."""
+    return _leasable(model).exists()
+
+
 def is_anything_pending() -> bool:
     return Embedding.objects.filter(state=State.PENDING, model__state__in=EmbeddingModel.LIVE).exists()
 
 
 def _pending() -> QuerySet[Embedding]:
     return Embedding.objects.filter(state=State.PENDING)
+
+
+def _leasable(model: EmbeddingModel) -> QuerySet[Embedding]:
+    leased = Embedding.objects.filter(state=State.LEASED, leased_until__isnull=False)  # the index's few rows
+    held = {sha256 for pk, sha256 in leased.values_list("model_id", "image__sha256") if pk == model.pk}
+    return _pending().filter(model=model).exclude(image__sha256__in=held)
 
 
 def rows_held(held: Lease) -> QuerySet[Embedding]:
@@ -169,12 +180,18 @@ class Claim(NamedTuple):
 
 
 def _claims(model: EmbeddingModel, limit: int, *, starving: bool) -> Iterator[Claim]:
-    """Candidates, best first: in each lane fresh rows, then one that was tried before; all reversed when starving."""
-    lanes = [lane for live in _with_lanes().filter(pk=model.pk) for lane in _lanes(live)]
+    """Candidates, best first: in each lane fresh rows, then one that was tried before; all reversed when starving.
+
+    The model's row is locked, so that two workers do not take copies of the same bytes at the same instant.
+    """
+    locked = _with_lanes().filter(pk=model.pk).select_for_update(of=("self",), no_key=True)
+    lanes = [lane for live in locked for lane in _lanes(live)]
     choices = [(lane, tried) for lane in lanes for tried in (False, True)]
+    leasable = _leasable(model)
     for lane, tried in reversed(choices) if starving else choices:
         attempts = Q(attempts__gt=0) if tried else Q(attempts=0)
-        rows = _pending().filter(attempts, model=model, lane=lane).select_for_update(skip_locked=True).order_by("pk")
+        rows = leasable.filter(attempts, lane=lane).order_by("pk")
+        rows = rows.select_for_update(skip_locked=True, of=("self",))
         if ids := list(rows.values_list("pk", flat=True)[: 1 if tried else limit]):
             yield Claim(ids, tried)
 

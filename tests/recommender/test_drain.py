@@ -77,6 +77,74 @@ def test_the_next_micro_batch_is_decoded_while_one_is_inferred(settings):
     assert events[2:] == ["decoded", "decoded", "decoded", "decoded", "embedded 2", "embedded 2"]
 
 
+def test_the_model_has_the_next_micro_batch_before_results_are_stored(settings, monkeypatch):
+    settings.EMBED_BATCH = 2
+    make_model()
+    make_photos(6)
+    events: list[str] = []
+    store = results.store
+
+    class Recording(FakeEmbedder):
+        def embed(self, batch):
+            time.sleep(0.3)
+            return super().embed(batch)
+
+        def submit(self, batch):
+            events.append("inferred")
+            return super().submit(batch)
+
+    def recorded(lease, found):
+        events.append("stored")
+        return store(lease, found)
+
+    monkeypatch.setattr(results, "store", recorded)
+    assert embed(Recording()).done == 6
+    assert events == ["inferred", "inferred", "stored", "inferred", "stored", "stored"]
+
+
+def test_results_do_not_wait_for_a_slow_decode(settings):
+    settings.EMBED_BATCH = 2
+    make_model()
+    make_photos(4)
+    stored: list[int] = []
+
+    class Slow(FakeEmbedder):
+        prepared = 0
+
+        def prepare(self, image):
+            self.prepared += 1
+            if self.prepared > 4:  # after the test picture, the first batch and one of the second
+                time.sleep(1)
+                stored.append(Embedding.objects.filter(state="done").count())
+                connection.close()
+            return super().prepare(image)
+
+    embed(Slow())
+    assert stored == [2]
+
+
+def test_trouble_with_the_next_micro_batch_loses_no_results(settings):
+    settings.EMBED_BATCH = 2
+    make_model()
+    photos = make_photos(4)
+    broken = original_of(photos[3])
+    broken.unlink()
+    broken.mkdir()  # reading it fails, but it is there
+    assert "cannot be read" in embed(FakeEmbedder(seconds=0.3)).stopped
+    assert states() == {"done": 2, "pending": 2}
+
+
+def test_copies_that_come_one_micro_batch_after_another_are_computed_once(settings):
+    settings.EMBED_BATCH = 2
+    make_model()
+    for number in (1, 2, 1, 3, 2, 1):
+        make_image(make_listing(), data=draw_photo(number))
+    embedder = FakeEmbedder(seconds=0.1)
+    assert embed(embedder).done == 6
+    assert embedder.embedded == 1 + 3
+    assert len(media_files()) == 12
+
+
 def test_photos_of_the_same_bytes_in_one_batch_are_computed_once_and_own_their_files():
     make_model()
     data = draw_photo(1)

@@ -417,6 +417,44 @@ def test_concurrent_workers_never_lease_the_same_row():
     assert states() == {"done": 120}
 
 
+def test_rows_wait_while_the_same_bytes_are_embedded_by_the_same_model():
+    model, other = make_model(), make_model("standby")
+    first, copy, _ = bulk_photos(3)
+    ListingImage.objects.filter(pk=copy.pk).update(sha256=first.sha256)
+    held = queue.lease(model, 1, 30)
+    rest = queue.lease(model, 9, 30)
+    assert [row.image_id for row in held.rows] == [first.pk]
+    assert copy.pk not in [row.image_id for row in rest.rows]
+    assert queue.lease(model, 9, 30) is None
+    assert not queue.is_leasable(model)
+    assert len(queue.lease(other, 9, 30).rows) == 3
+    queue.release(held)
+    assert queue.is_leasable(model)
+    assert len(queue.lease(model, 9, 30).rows) == 2
+
+
+def test_two_workers_never_take_copies_at_the_same_instant():
+    model = make_model()
+    photos = bulk_photos(40)
+    ListingImage.objects.filter(pk__in=[photo.pk for photo in photos[::2]]).update(sha256=photos[0].sha256)
+    ListingImage.objects.filter(pk__in=[photo.pk for photo in photos[1::2]]).update(sha256=photos[1].sha256)
+    start, taken = threading.Barrier(6), []
+
+    def work() -> None:
+        connection.ensure_connection()
+        start.wait()
+        if lease := queue.lease(model, 1, 30):
+            taken.extend(row.sha256 for row in lease.rows)
+        connection.close()
+
+    threads = [threading.Thread(target=work) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(taken) == [photos[0].sha256, photos[1].sha256]
+
+
 @pytest.mark.postgres_only
 def test_rows_that_another_transaction_locks_are_passed_over():
     model = make_model()
