@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, wait
@@ -53,6 +54,7 @@ class Batch:
 
     def __init__(self, lease: Lease, embedder: Embedder, threads: Executor) -> None:
         self.lease = lease
+        self._renewed = time.monotonic()
         self._embedder = embedder
         self._twins = find_twins(lease)
         self._jobs = [(rows, threads.submit(self._prepare, rows)) for rows in group(lease.rows)]
@@ -96,6 +98,12 @@ class Batch:
             vector = next(vectors) if prepared.vector is None else prepared.vector
             found += (Embedded(row, vector, made) for row, made in zip(rows, prepared.derivatives, strict=True))
         return found + self._refusals()
+
+    def keep(self) -> None:
+        """Renew the lease once a quarter of it has passed."""
+        if time.monotonic() - self._renewed > self.lease.seconds / 4:
+            queue.renew(self.lease)
+            self._renewed = time.monotonic()
 
     def abandon(self) -> None:
         """Give the rows back untried and leave no file."""

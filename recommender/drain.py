@@ -139,7 +139,7 @@ class _Slice:
             finally:
                 self._store(current, found)
             for ahead in self._in_flight:
-                queue.renew(ahead.lease)
+                ahead.keep()
             self._judge(found)
 
     def _go_on(self) -> None:

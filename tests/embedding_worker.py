@@ -16,7 +16,7 @@ import time
 
 import django
 
-from ml.images import decode
+from ml.images import read
 
 PATIENCE = 60.0
 IDLE, DONE = 3, 0
@@ -28,13 +28,13 @@ class Fault:
     def __init__(self, kind: str, sha256: str) -> None:
         self.kind, self.sha256 = kind, sha256
 
-    def decode(self, data: bytes, max_side: int | None = None):
+    def read(self, data: bytes, max_side: int | None = None):
         if hashlib.sha256(data).hexdigest() == self.sha256:
             if self.kind == "kill":
                 os._exit(9)
             if self.kind == "hang":
                 time.sleep(PATIENCE)
-        return decode(data, max_side)
+        return read(data, max_side)
 
 
 def live(fault: Fault) -> int:
@@ -52,7 +52,7 @@ def live(fault: Fault) -> int:
                 time.sleep(0.5)  # long enough for the watchdog to look
             return vectors
 
-    photos.images.decode = fault.decode
+    photos.images.read = fault.read
     embedder, watch = StoppingEmbedder(), Watch()
     guard(watch)
     drain.embed_pending(PATIENCE, load=lambda model: embedder, watch=watch)

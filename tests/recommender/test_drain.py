@@ -123,6 +123,19 @@ def test_results_do_not_wait_for_a_slow_decode(settings):
     assert stored == [2]
 
 
+@pytest.mark.parametrize(("lease_seconds", "renewed"), [(1, True), (60, False)])
+def test_leases_that_wait_for_others_are_renewed_in_time(settings, monkeypatch, lease_seconds, renewed):
+    settings.EMBED_BATCH, settings.EMBED_LEASE_SECONDS = 1, lease_seconds
+    make_model()
+    make_photos(4)
+    held: list[int] = []
+    renew = queue.renew
+    monkeypatch.setattr(queue, "renew", lambda lease: held.append(renew(lease)))
+    assert embed(FakeEmbedder(seconds=0.3)).done == 4
+    assert bool(held) is renewed
+    assert all(number == 1 for number in held)
+
+
 def test_trouble_with_the_next_micro_batch_loses_no_results(settings):
     settings.EMBED_BATCH = 2
     make_model()
