@@ -29,7 +29,7 @@ def decode(data: bytes, max_side: int | None = None) -> Image.Image:
 
 
 def read(data: bytes, max_side: int | None = None) -> tuple[Header, Image.Image]:
-    """The header, and the first frame as an upright RGB picture in sRGB, white where it was transparent, without any metadata.
+    """The header, and the first frame: an upright RGB picture in sRGB, white where it was transparent, no metadata.
 
     Args:
         max_side: the picture will be scaled down to this longest side, in pixels, so decoding may stop early: what

@@ -1,0 +1,65 @@
+"""Whether a runtime may stand in for float32: the gate that every lower precision of a model has to pass."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from .embedder import Vectors
+
+NEIGHBOURS = 10
+LEAST_PICTURES = 500
+MIN_COSINE_MEAN, MIN_COSINE, MIN_OVERLAP = 0.99, 0.93, 0.95
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How two runtimes of one model agree on N pictures.
+
+    Attributes:
+        cosine_mean, cosine_min: of the two vectors of a picture.
+        overlap: mean part of a picture's ten nearest others, in float32, that are among its ten nearest here too.
+        pictures: N.
+    """
+
+    cosine_mean: float
+    cosine_min: float
+    overlap: float
+    pictures: int
+
+    @property
+    def holds(self) -> bool:
+        """Whether answers stay what they are: never true with too few pictures to tell."""
+        return (
+            self.pictures >= LEAST_PICTURES
+            and self.cosine_mean >= MIN_COSINE_MEAN
+            and self.cosine_min >= MIN_COSINE
+            and self.overlap >= MIN_OVERLAP
+        )
+
+    def as_dict(self) -> dict[str, float | int]:
+        """As a recipe holds it."""
+        return {name: round(value, 5) for name, value in asdict(self).items()}
+
+
+def agreement(reference: Vectors, found: Vectors) -> Agreement:
+    """Compare float32[N, dim], N > 10, rows of length 1, in float32 with the same pictures' at another precision.
+
+    A vector that is not finite, or zero, agrees with none: its cosine is 0.
+    """
+    found = np.nan_to_num(found, nan=0.0, posinf=0.0, neginf=0.0)
+    cosines = (reference * found).sum(axis=1)
+    expected, nearest = _nearest(reference), _nearest(found)
+    shared = [len(np.intersect1d(one, other)) for one, other in zip(expected, nearest, strict=True)]
+    return Agreement(
+        float(cosines.mean()), float(cosines.min()), float(np.mean(shared)) / NEIGHBOURS, pictures=len(reference)
+    )
+
+
+def _nearest(vectors: Vectors) -> npt.NDArray[np.int64]:
+    """int64[N, 10]: for each row the ten others of the largest inner product, in any order."""
+    products = vectors @ vectors.T
+    np.fill_diagonal(products, -np.inf)
+    return np.argpartition(-products, NEIGHBOURS, axis=1)[:, :NEIGHBOURS]

@@ -1,0 +1,62 @@
+"""What this process may compute with: cores by affinity and container quota, and units for whole numbers of 8 bits."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+INT8_UNITS = frozenset({"amx_int8", "avx512_vnni", "avx_vnni"})  # older processors saturate in 16 bits on the way
+
+
+def usable_cores(root: Path = Path("/")) -> int:
+    """Cores of the process's affinity, or fewer whole ones where a control group sets a quota; at least 1.
+
+    Neither OpenVINO nor torch sees the quota of a container: they start a thread for each core of the machine, and the
+    kernel stops all of them for most of every period. `root` is where `proc` and `sys` are.
+    """
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, int(min((affinity, *_quotas(root)))))
+
+
+def has_int8_units(root: Path = Path("/")) -> bool:
+    """Whether the processor adds products of 8-bit numbers exactly, in one instruction."""
+    for line in _read(root / "proc" / "cpuinfo").splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() == "flags":
+            return not INT8_UNITS.isdisjoint(value.split())
+    return False
+
+
+def _quotas(root: Path) -> Iterator[float]:
+    """Cores that each control group above this process allows it (cgroup v2, else v1)."""
+    for line in _read(root / "proc" / "self" / "cgroup").splitlines():
+        _, controllers, path = line.split(":", 2)
+        if not controllers:
+            for folder in _up(root / "sys" / "fs" / "cgroup", path):
+                quota, _, period = _read(folder / "cpu.max").partition(" ")
+                yield from _cores(quota, period)
+        elif "cpu" in controllers.split(","):
+            for folder in _up(root / "sys" / "fs" / "cgroup" / "cpu", path):
+                yield from _cores(_read(folder / "cpu.cfs_quota_us"), _read(folder / "cpu.cfs_period_us"))
+
+
+def _up(top: Path, path: str) -> Iterator[Path]:
+    """The group's folder and those above it; in a container the path may be of the host and none of them but `top`."""
+    folder = top / path.strip().lstrip("/")
+    while folder != top and top in folder.parents:
+        yield folder
+        folder = folder.parent
+    yield top
+
+
+def _cores(quota: str, period: str) -> Iterator[float]:
+    if quota.strip().isdecimal() and period.strip().isdecimal():  # else "max", "-1" or no such file
+        yield int(quota) / int(period)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError):
+        return ""

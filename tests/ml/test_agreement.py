@@ -1,0 +1,55 @@
+"""The gate of lower precisions: what it measures, and what it lets through."""
+
+import numpy as np
+import pytest
+
+from ml.agreement import Agreement, agreement
+
+
+def unit_rows(number, seed=0, dim=16):
+    rows = np.random.default_rng(seed).standard_normal((number, dim)).astype(np.float32)
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def test_a_runtime_agrees_with_itself():
+    vectors = unit_rows(60)
+    found = agreement(vectors, vectors)
+    assert (found.cosine_mean, found.cosine_min) == (pytest.approx(1), pytest.approx(1))
+    assert (found.overlap, found.pictures) == (1, 60)
+
+
+def test_the_overlap_counts_shared_neighbours():
+    reference, other = unit_rows(40), unit_rows(40, seed=1)
+    found = agreement(reference, other)
+    both = []
+    for row in range(40):
+        nearest = [
+            set(sorted((i for i in range(40) if i != row), key=lambda i, v=v, row=row: -float(v[i] @ v[row]))[:10])
+            for v in (reference, other)
+        ]
+        both.append(len(nearest[0] & nearest[1]) / 10)
+    assert found.overlap == pytest.approx(np.mean(both))
+    assert found.cosine_min == pytest.approx((reference * other).sum(axis=1).min())
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf, 0.0])
+def test_a_vector_that_is_none_agrees_with_none(broken):
+    reference = unit_rows(40)
+    vectors = reference.copy()
+    vectors[7] = broken
+    assert agreement(reference, vectors).cosine_min == 0
+
+
+@pytest.mark.parametrize(
+    ("measured", "holds"),
+    [
+        (Agreement(0.99, 0.93, 0.95, 500), True),
+        (Agreement(0.9899, 0.93, 0.95, 500), False),
+        (Agreement(0.99, 0.9299, 0.95, 500), False),
+        (Agreement(0.99, 0.93, 0.9499, 500), False),
+        (Agreement(1.0, 1.0, 1.0, 499), False),
+        (Agreement(float("nan"), 1.0, 1.0, 500), False),
+    ],
+)
+def test_every_figure_must_hold(measured, holds):
+    assert measured.holds is holds
