@@ -8,6 +8,7 @@ from PIL import Image, ImageFile
 
 from .colour import to_srgb
 from .header import Header, header_of, open_picture, orientation
+from .memory import one_large_at_a_time
 from .refusal import PhotoRefused, refuse_damaged
 
 MAX_SCANS = 100  # a progressive JPEG has about ten; each costs as much as decoding the whole picture
@@ -46,9 +47,10 @@ def read(data: bytes, max_side: int | None = None) -> tuple[Header, Image.Image]
     with refuse_damaged():
         if max_side is not None:
             image.draft(None, _size_for(image, max_side))
-        image.load()
-        turn = orientation(image)
-        picture = to_srgb(image, _reduction(image, max_side))
+        with one_large_at_a_time(header, image):
+            image.load()
+            turn = orientation(image)
+            picture = to_srgb(image, _reduction(image, max_side))
     return header, picture.transpose(_TURNS[turn]) if turn in _TURNS else picture
 
 
