@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from django.db import transaction
-from django.db.models import BinaryField, Case, F, Value, When
+from django.db import connection, transaction
+from django.db.models import Case, F, Model, When
 from django.db.models.functions import Now
 
 from listings.models import ListingImage
@@ -153,12 +153,9 @@ def _write_embeddings(lease: Lease, settled: _Settled) -> None:
     held = rows_held(lease)
     common: dict[str, Any] = {"token": None, "leased_until": None, "updated_at": Now()}
     if settled.embedded:
-        vectors = [
-            When(pk=result.row.pk, then=Value(to_bytes(result.vector), BinaryField())) for result in settled.embedded
-        ]
-        held.filter(pk__in=[result.row.pk for result in settled.embedded]).update(
-            state=State.DONE, attempts=0, reason="", vector=Case(*vectors), **common
-        )
+        vectors = [(result.row.pk, to_bytes(result.vector)) for result in settled.embedded]
+        _update_each(Embedding, ("vector",), vectors)  # rows that are held, and locked since that was found
+        held.filter(pk__in=[pk for pk, _ in vectors]).update(state=State.DONE, attempts=0, reason="", **common)
     for refused in settled.refused:
         held.filter(pk=refused.row.pk).update(state=State.REJECTED, vector=None, reason=refused.reason[:200], **common)
     for failed in settled.failed:
@@ -174,8 +171,7 @@ def _write_photos(settled: _Settled, wanted: Sequence[Embedded], locked: dict[in
             state=PhotoState.REJECTED, reason=refused.reason[:200]
         )
     if wanted:
-        names = ("clean_file", "thumb_file", "width", "height")
-        ListingImage.objects.bulk_update([_named(result) for result in wanted], names)
+        _update_each(ListingImage, ("clean_file", "thumb_file", "width", "height"), [_named(one) for one in wanted])
     unready = [
         result.row.image_id
         for result in settled.embedded
@@ -185,9 +181,17 @@ def _write_photos(settled: _Settled, wanted: Sequence[Embedded], locked: dict[in
         ListingImage.objects.filter(pk__in=unready).update(state=PhotoState.READY, reason="")
 
 
-def _named(result: Embedded) -> ListingImage:
+def _named(result: Embedded) -> tuple[Any, ...]:
     made = result.derivatives
     assert made is not None  # noqa: S101 - `wanted` holds only results with derivatives
-    return ListingImage(
-        pk=result.row.image_id, clean_file=made.clean, thumb_file=made.thumb, width=made.width, height=made.height
-    )
+    return result.row.image_id, made.clean, made.thumb, made.width, made.height
+
+
+def _update_each(table: type[Model], columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+    """Give each row, by primary key, its own values in one statement: the ORM takes longer to write it than it runs."""
+    name = connection.ops.quote_name(table._meta.db_table)  # noqa: SLF001 - documented, whatever its name
+    changes = ", ".join(f"{column} = new.column{number}" for number, column in enumerate(columns, start=2))
+    values = ", ".join([f"({', '.join(['%s'] * (1 + len(columns)))})"] * len(rows))
+    sql = f"UPDATE {name} SET {changes} FROM (VALUES {values}) AS new WHERE {name}.id = new.column1"  # noqa: S608 - ours
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [value for row in rows for value in row])
