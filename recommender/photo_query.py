@@ -16,7 +16,6 @@ from listings.uploads import check
 from ml import images
 from ml.images.derivatives import Box
 from recommender.models import EmbeddingModel
-from recommender.photos import derive
 from recommender.registry import ModelNotReady, load_embedder
 from recommender.results import is_usable
 
@@ -46,7 +45,7 @@ def photo_vector(upload: File, model: EmbeddingModel, box: Box | None = None) ->
 def _picture(data: bytes, box: Box | None) -> Image.Image:
     """The clean picture of a photo, or of a part of it, which is decoded as much larger as the part is small."""
     if box is None:
-        return derive(data).image
+        return images.clean(images.decode(data, images.CLEAN_SIDE))
     side = math.ceil(images.CLEAN_SIDE / min(box[2:]))
     return images.clean(images.crop(images.decode(data, side), box))
 

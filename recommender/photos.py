@@ -19,7 +19,7 @@ from PIL import Image
 
 from listings.models import ListingImage, originals_storage
 from ml import images
-from ml.images import PhotoRefused
+from ml.images import Encoded, PhotoRefused
 
 from .queue import Row
 
@@ -51,16 +51,6 @@ class Derivatives:
 
 
 @dataclass(frozen=True)
-class Encoded:
-    """Derivatives as JPEG bytes, before they are stored."""
-
-    clean: bytes
-    thumb: bytes
-    width: int
-    height: int
-
-
-@dataclass(frozen=True)
 class Picture:
     """The clean picture to embed; `encoded` where the photo's derivatives are still to be stored."""
 
@@ -80,21 +70,11 @@ def load(row: Row) -> Picture:
             return Picture(images.decode(read(default_storage, row.clean)), None)
     data = read(originals_storage(), row.original)
     try:
-        return derive(data)
+        return Picture(*images.derive(data))
     except PhotoRefused as exc:
         if hashlib.sha256(data).hexdigest() != row.sha256:
             raise FileDamaged(row.original) from exc
         raise
-
-
-def derive(data: bytes) -> Picture:
-    """The clean picture of an original, with its derivatives encoded."""
-    header, picture = images.read(data, max_side=images.CLEAN_SIDE)
-    clean = images.clean(picture)
-    encoded = Encoded(
-        images.encode_jpeg(clean), images.encode_jpeg(images.thumb(clean)), width=header.width, height=header.height
-    )
-    return Picture(clean, encoded)
 
 
 def save(encoded: Encoded) -> Derivatives:

@@ -16,7 +16,7 @@ import time
 
 import django
 
-from ml.images import read
+from ml.images import derive
 
 PATIENCE = 60.0
 IDLE, DONE = 3, 0
@@ -28,13 +28,13 @@ class Fault:
     def __init__(self, kind: str, sha256: str) -> None:
         self.kind, self.sha256 = kind, sha256
 
-    def read(self, data: bytes, max_side: int | None = None):
+    def derive(self, data: bytes):
         if hashlib.sha256(data).hexdigest() == self.sha256:
             if self.kind == "kill":
                 os._exit(9)
             if self.kind == "hang":
                 time.sleep(PATIENCE)
-        return read(data, max_side)
+        return derive(data)
 
 
 def live(fault: Fault) -> int:
@@ -52,7 +52,7 @@ def live(fault: Fault) -> int:
                 time.sleep(0.5)  # long enough for the watchdog to look
             return vectors
 
-    photos.images.read = fault.read
+    photos.images.derive = fault.derive
     embedder, watch = StoppingEmbedder(), Watch()
     guard(watch)
     drain.embed_pending(PATIENCE, load=lambda model: embedder, watch=watch)

@@ -1,7 +1,8 @@
 """The one decoder: bytes from strangers in, upright sRGB pictures and their derivatives out. No Django, no torch."""
 
-from .decoder import decode, read
+from .decoder import decode
 from .derivatives import CLEAN_SIDE, THUMB_SIDE, clean, crop, encode_jpeg, thumb
+from .derive import Encoded, derive
 from .header import MAX_BYTES, Header, sniff
 from .refusal import Code, PhotoRefused
 
@@ -10,13 +11,14 @@ __all__ = [
     "MAX_BYTES",
     "THUMB_SIDE",
     "Code",
+    "Encoded",
     "Header",
     "PhotoRefused",
     "clean",
     "crop",
     "decode",
+    "derive",
     "encode_jpeg",
-    "read",
     "sniff",
     "thumb",
 ]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ml.images import CLEAN_SIDE, THUMB_SIDE, clean, crop, decode, encode_jpeg, thumb
+from ml.images import CLEAN_SIDE, THUMB_SIDE, clean, crop, decode, derive, encode_jpeg, thumb
 
 from .pictures import assert_corners, encode, quarters, scene
 
@@ -87,3 +87,14 @@ def test_a_crop_cuts_the_named_quarter():
 def test_a_crop_outside_the_picture_is_refused(box):
     with pytest.raises(ValueError, match="fractions of the picture"):
         crop(quarters(), box)
+
+
+def test_one_decode_gives_all_that_is_kept_and_the_size_of_the_upright_original():
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    data = encode(scene(3, (1200, 900)), "JPEG", exif=turned.tobytes())
+    picture, encoded = derive(data)
+    assert picture.size == (384, 512)
+    assert (encoded.width, encoded.height) == (900, 1200)
+    assert encoded.clean == encode_jpeg(picture)
+    assert decode(encoded.thumb).size == (240, 320)
