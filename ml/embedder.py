@@ -15,27 +15,30 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from .cores import has_int8_units, usable_cores
 from .preprocess import Pixels, prepare
-from .recipe import GRAPH, ModelFilesError, Recipe
-from .runtime import import_openvino
+from .recipe import GRAPH, INT8_GRAPH, ModelFilesError, Recipe
+from .runtime import compile_graph, computes_bf16
 
 __all__ = ["Embedder", "ModelFilesError", "Vectors", "is_valid"]
 
 Vectors = npt.NDArray[np.float32]
 
-MAX_BATCH = 32  # pictures in one inference; activations take about 25 MB each
+MAX_BATCH = 32  # pictures in one call of `embed` at most; callers gather as many
+REQUEST = 8  # pictures in one inference: more are no faster, and activations take about 25 MB each
 
 
 class Embedder:
     """One loaded model. `embed` may be called from several threads at once."""
 
-    def __init__(self, recipe: Recipe, compiled: Any, parallel: int) -> None:
+    def __init__(self, recipe: Recipe, precision: str, compiled: Any, parallel: int) -> None:
         self.version = recipe.version
         self.dim = recipe.dim
         self.size = recipe.size
         self.recipe = recipe.as_dict()
-        self.precision: str = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
-        self._executor = ThreadPoolExecutor(parallel, thread_name_prefix="embedder")
+        self.precision = precision
+        self._parts = ThreadPoolExecutor(parallel, thread_name_prefix="inference")
+        self._batches = ThreadPoolExecutor(2, thread_name_prefix="embedder")  # so that one follows the other at once
         self._requests: SimpleQueue[Any] = SimpleQueue()
         for _ in range(parallel):
             self._requests.put(compiled.create_infer_request())
@@ -54,9 +57,10 @@ class Embedder:
         """Verify and compile the model in `directory`.
 
         Args:
-            threads: CPU threads for all inferences together; all cores when None.
-            parallel: inferences that may run at the same time.
-            precision: `bf16` or `f32`; bf16 where the processor computes it when None.
+            threads: CPU threads for all inferences together; all cores this process may use when None.
+            parallel: inferences that run at the same time, each with its share of the threads: 1 answers one picture
+                soonest, one for each core embeds many fastest.
+            precision: `int8`, `bf16` or `f32`; the recipe's when None, or what this processor computes instead.
             cache_dir: where compiled graphs are kept between processes; nowhere when None.
 
         Raises:
@@ -65,31 +69,18 @@ class Embedder:
         """
         directory = Path(directory)
         recipe = Recipe.read(directory)
-        recipe.verify(directory, GRAPH)
-        core = import_openvino().Core()
+        precision = precision or _best_precision(recipe)
+        graph = INT8_GRAPH if precision == "int8" else GRAPH
+        recipe.verify(directory, graph)
         config = {
-            "INFERENCE_PRECISION_HINT": precision or _best_precision(core),
+            "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",  # of what is not in 8 bits
+            "INFERENCE_NUM_THREADS": threads or usable_cores(),
             "NUM_STREAMS": parallel,
             "ENABLE_CPU_PINNING": False,  # several processes on one machine would be pinned to the same cores
         }
-        if threads is not None:
-            config["INFERENCE_NUM_THREADS"] = threads
-        if cache_dir is not None:
-            config["CACHE_DIR"] = str(cache_dir)
-        xml, weights = (directory / name for name in GRAPH)
-        try:
-            graph = core.read_model(xml, weights)
-        except RuntimeError as exc:
-            raise ModelFilesError(f"{xml} cannot be read by OpenVINO. Export the model again.") from exc
-        _refuse_foreign_graph(graph, recipe, xml)
-        try:
-            compiled = core.compile_model(graph, "CPU", config)
-        except RuntimeError as exc:
-            reason = str(exc).strip().splitlines()[-1]
-            raise ModelFilesError(
-                f"{xml} cannot be compiled; is the cache, {cache_dir}, a folder that can be written? {reason}"
-            ) from exc
-        return cls(recipe, compiled, parallel)
+        compiled = compile_graph(directory / graph[0], directory / graph[1], config, cache_dir)
+        _refuse_foreign_graph(compiled, recipe, directory / graph[0])
+        return cls(recipe, precision, compiled, parallel)
 
     def prepare(self, image: Image.Image) -> Pixels:
         """The network's input for a *clean* picture: uint8[size, size, 3]."""
@@ -110,19 +101,21 @@ class Embedder:
             raise RuntimeError(
                 "This process was forked after the model was loaded; load it in the process that uses it."
             )
-        vectors = np.empty((len(batch), self.dim), np.float32)
-        request = self._requests.get()
-        try:
-            for start in range(0, len(batch), MAX_BATCH):
-                part = np.ascontiguousarray(batch[start : start + MAX_BATCH])
-                vectors[start : start + len(part)] = request.infer({0: part}, share_inputs=True, share_outputs=True)[0]
-        finally:
-            self._requests.put(request)
-        return vectors
+        parts = [np.ascontiguousarray(batch[start : start + REQUEST]) for start in range(0, len(batch), REQUEST)]
+        if len(parts) == 1:
+            return self._infer(parts[0])
+        return np.concatenate([np.empty((0, self.dim), np.float32), *self._parts.map(self._infer, parts)])
 
     def submit(self, batch: Pixels) -> Future[Vectors]:
         """`embed` beside the caller's work: `batch` must stay unchanged until the future is done."""
-        return self._executor.submit(self.embed, batch)
+        return self._batches.submit(self.embed, batch)
+
+    def _infer(self, part: Pixels) -> Vectors:
+        request = self._requests.get()
+        try:
+            return request.infer({0: part}, share_inputs=True, share_outputs=True)[0].copy()
+        finally:
+            self._requests.put(request)
 
 
 def is_valid(vectors: Vectors) -> npt.NDArray[np.bool_]:
@@ -130,13 +123,15 @@ def is_valid(vectors: Vectors) -> npt.NDArray[np.bool_]:
     return np.isfinite(vectors).all(axis=1) & (np.abs(vectors).max(axis=1, initial=0) > 0)
 
 
-def _best_precision(core: Any) -> str:
-    return "bf16" if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "f32"
+def _best_precision(recipe: Recipe) -> str:
+    if recipe.precision == "int8" and has_int8_units():
+        return "int8"
+    return "bf16" if recipe.precision != "f32" and computes_bf16() else "f32"
 
 
-def _refuse_foreign_graph(graph: Any, recipe: Recipe, path: Path) -> None:
+def _refuse_foreign_graph(compiled: Any, recipe: Recipe, path: Path) -> None:
     expected = f"[?,{recipe.size},{recipe.size},3]", f"[?,{recipe.dim}]"
-    found = graph.input(0).partial_shape.to_string(), graph.output(0).partial_shape.to_string()
+    found = compiled.input(0).partial_shape.to_string(), compiled.output(0).partial_shape.to_string()
     if found != expected:
         raise ModelFilesError(
             f"{path} computes {found[0]} -> {found[1]}; its recipe says {expected[0]} -> {expected[1]}."

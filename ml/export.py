@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ from safetensors.torch import save_file
 from torch import nn
 
 from .embedder import Embedder, Vectors
+from .graph import converted, with_preprocessing
+from .precision import sample, with_best_precision
 from .preprocess import Pixels
 from .recipe import GRAPH, WEIGHTS, ModelFilesError, Recipe, file_sha256
 from .resnet import UnitLength
 from .runtime import import_openvino
-from .weights import name_of, network_with
+from .weights import Loaded, described, name_of, network_with
 from .whole_file import fsync
 
 # Cosines between the runtime's vectors of noise and torch's, in float32 and at the precision that will be used: bf16
@@ -35,8 +38,11 @@ def build(
     arch: str | None = None,
     dim: int | None = None,
     size: int | None = None,
+    photos: Sequence[Path] = (),
 ) -> Recipe:
-    """Write the model `version` to `directory`, which must not exist; the last arguments are as for `network_with`.
+    """Write the model `version` to `directory`, which must not exist; `arch`, `dim`, `size` are as for `network_with`.
+
+    With enough `photos`, files of the kind it will see, its precision is the lowest that agrees with float32 on them.
 
     Raises:
         ModelFilesError: `directory` exists, or the graph does not agree with the network.
@@ -50,8 +56,10 @@ def build(
     part = _beside(directory)
     try:
         recipe = Recipe(version, shape.arch, shape.dim, name_of(weights), sha256="", files={}, size=size or shape.size)
-        recipe = _write(part, network, recipe)
+        graph = converted(network, recipe.size)
+        recipe = _write(part, loaded, graph, recipe)
         _check_agreement(part, network, recipe)
+        recipe = with_best_precision(part, graph, recipe, sample(photos, recipe.size))
         _publish(part, directory)
     finally:
         shutil.rmtree(part, ignore_errors=True)
@@ -66,26 +74,14 @@ def _beside(directory: Path) -> Path:
         raise ModelFilesError(f"{directory} cannot be written: {exc.strerror}.") from exc
 
 
-def _write(part: Path, network: nn.Module, recipe: Recipe) -> Recipe:
-    state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
-    save_file(state, part / WEIGHTS)
-    import_openvino().save_model(_graph(network, recipe), part / GRAPH[0], compress_to_fp16=False)
+def _write(part: Path, loaded: Loaded, graph: Any, recipe: Recipe) -> Recipe:
+    state = {name: tensor.contiguous() for name, tensor in loaded.network.state_dict().items()}
+    save_file(state, part / WEIGHTS, described(loaded.architecture))
+    import_openvino().save_model(with_preprocessing(graph.clone(), recipe), part / GRAPH[0], compress_to_fp16=False)
     files = {name: file_sha256(part / name) for name in (WEIGHTS, *GRAPH)}
     recipe = dataclasses.replace(recipe, sha256=files[WEIGHTS], files=files)
     recipe.write(part)
     return recipe
-
-
-def _graph(network: nn.Module, recipe: Recipe) -> Any:
-    """uint8[N, S, S, 3] -> float32[N, dim] of length 1, as an OpenVINO model."""
-    ov = import_openvino()
-    example = torch.zeros(2, 3, recipe.size, recipe.size)
-    graph = ov.convert_model(UnitLength(network).eval(), example_input=example, input=[-1, 3, recipe.size, recipe.size])
-    steps = ov.preprocess.PrePostProcessor(graph)
-    steps.input().tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
-    steps.input().model().set_layout(ov.Layout("NCHW"))
-    steps.input().preprocess().convert_element_type(ov.Type.f32).mean(list(recipe.mean)).scale(list(recipe.std))
-    return steps.build()
 
 
 def _check_agreement(part: Path, network: nn.Module, recipe: Recipe) -> None:

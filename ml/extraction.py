@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from .embedder import MAX_BATCH, Vectors, is_valid
 from .images import CLEAN_SIDE, MAX_BYTES, PhotoRefused, clean, decode
+from .preprocess import prepare
 
 Prepared = npt.NDArray[Any]
 Refusal = tuple[Path, str]
@@ -53,18 +54,57 @@ def vectors_of(paths: Sequence[Path], embedder: PictureEmbedder, *, title: str =
     vectors = np.zeros((len(paths), embedder.dim), np.float32)
     usable = np.zeros(len(paths), bool)
     reasons: dict[int, str] = {}
-    prepared = _prepared(paths, embedder.prepare)
     with tqdm(total=len(paths), desc=title, unit=" pictures", disable=None) as progress:
-        for start in range(0, len(paths), MAX_BATCH):
-            outcomes = dict(enumerate(islice(prepared, MAX_BATCH), start))
-            reasons |= {i: outcome for i, outcome in outcomes.items() if isinstance(outcome, str)}
-            pictures = {i: outcome for i, outcome in outcomes.items() if not isinstance(outcome, str)}
-            if pictures:
-                found = embedder.embed(np.stack(list(pictures.values())))
-                vectors[list(pictures)], usable[list(pictures)] = found, is_valid(found)
-            progress.update(len(outcomes))
+        for batch in _embedded(_batches(_prepared(paths, embedder.prepare)), embedder):
+            reasons |= batch.reasons
+            if batch.positions:
+                vectors[batch.positions], usable[batch.positions] = batch.vectors, is_valid(batch.vectors)
+            progress.update(len(batch.positions) + len(batch.reasons))
     refused = [(paths[i], reasons.get(i, UNUSABLE)) for i in np.flatnonzero(~usable).tolist()]
     return Extraction(vectors if usable.all() else vectors[usable], np.flatnonzero(usable), refused)
+
+
+def pictures_of(paths: Sequence[Path], size: int, at_most: int) -> npt.NDArray[np.uint8]:
+    """uint8[N, size, size, 3]: the first pictures that can be read, as a network of that size takes them."""
+    found = (
+        picture for picture in _prepared(paths, lambda image: prepare(image, size)) if not isinstance(picture, str)
+    )
+    pictures = list(islice(found, at_most))
+    return np.stack(pictures) if pictures else np.empty((0, size, size, 3), np.uint8)
+
+
+@dataclass
+class _Batch:
+    """Up to MAX_BATCH pictures on their way: where each stands, or why there is none."""
+
+    positions: list[int]
+    pictures: Prepared | None
+    reasons: dict[int, str]
+    vectors: Vectors = field(default_factory=lambda: np.empty((0, 0), np.float32))
+
+
+def _batches(prepared: Iterator[Prepared | str]) -> Iterator[_Batch]:
+    numbered = enumerate(prepared)
+    while outcomes := dict(islice(numbered, MAX_BATCH)):
+        reasons = {i: outcome for i, outcome in outcomes.items() if isinstance(outcome, str)}
+        pictures = [outcome for outcome in outcomes.values() if not isinstance(outcome, str)]
+        positions = [i for i in outcomes if i not in reasons]
+        yield _Batch(positions, np.stack(pictures) if pictures else None, reasons)
+
+
+def _embedded(batches: Iterator[_Batch], embedder: PictureEmbedder) -> Iterator[_Batch]:
+    """Each batch with its vectors, in order; the next is decoded and stacked while one is embedded."""
+
+    def embed(batch: _Batch) -> _Batch:
+        if batch.pictures is not None:
+            batch.vectors, batch.pictures = embedder.embed(batch.pictures), None
+        return batch
+
+    with ThreadPoolExecutor(1, thread_name_prefix="embedding") as thread:
+        waiting = deque(thread.submit(embed, batch) for batch in islice(batches, 2))
+        while waiting:
+            yield waiting.popleft().result()
+            waiting.extend(thread.submit(embed, batch) for batch in islice(batches, 1))
 
 
 def _prepared(paths: Sequence[Path], prepare: Callable[[Image.Image], Prepared]) -> Iterator[Prepared | str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,9 @@ from .errors import MlError
 RECIPE = "recipe.json"
 WEIGHTS = "weights.safetensors"
 GRAPH = ("embedder.xml", "embedder.bin")
+INT8_GRAPH = ("embedder-int8.xml", "embedder-int8.bin")
 FORMAT = 1
+PRECISIONS = ("auto", "int8", "bf16", "f32")  # auto: bf16 where the processor computes it, agreement not measured
 SOURCES = ("starter", "imagenet", "untrained")  # weights that have a name of their own
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)  # of values 0 to 255
@@ -26,7 +28,10 @@ class ModelFilesError(MlError):
 
 @dataclass(frozen=True)
 class Recipe:
-    """How pixels become vectors: architecture, dimension, preprocessing, precision, and the sha256 of every file."""
+    """How pixels become vectors: architecture, dimension, preprocessing, precision, and the sha256 of every file.
+
+    `int8` says that there is a second graph beside the one in float32, for processors that can compute it.
+    """
 
     version: str
     arch: str
@@ -41,6 +46,7 @@ class Recipe:
     crop: str = "center"
     filter: str = "bilinear"
     precision: str = "auto"
+    agreement: dict[str, dict[str, float]] = field(default_factory=dict)  # with f32, of each precision that was tried
     format: int = FORMAT
 
     def as_dict(self) -> dict[str, Any]:
@@ -70,10 +76,14 @@ class Recipe:
         return recipe
 
     def _refuse_foreign(self, path: Path) -> None:
-        for name in ("format", "resize", "crop", "filter", "precision"):
+        for name in ("format", "resize", "crop", "filter"):
             known, found = getattr(type(self), name), getattr(self, name)
             if found != known:
                 raise ModelFilesError(f"{path} says {name} = {found!r}; this version of the code knows only {known!r}.")
+        if self.precision not in PRECISIONS:
+            raise ModelFilesError(
+                f"{path} says precision = {self.precision!r}; this version of the code knows {', '.join(PRECISIONS)}."
+            )
         for name in ("dim", "size"):
             number = getattr(self, name)
             if not isinstance(number, int) or number < 1:

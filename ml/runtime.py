@@ -1,4 +1,4 @@
-"""The one place that imports OpenVINO.
+"""The one place that imports OpenVINO, and that compiles its graphs.
 
 Its package starts a thread at import that reports usage to an outside server and writes into the home directory; with
 that module hidden it falls back to its own silent stub.
@@ -6,8 +6,17 @@ that module hidden it falls back to its own silent stub.
 
 from __future__ import annotations
 
+import fcntl
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from types import ModuleType
+from typing import Any
+
+from .recipe import ModelFilesError
+
+Cache = str | Path | None
 
 
 def import_openvino() -> ModuleType:
@@ -16,3 +25,44 @@ def import_openvino() -> ModuleType:
     import openvino
 
     return openvino
+
+
+def computes_bf16() -> bool:
+    """Whether the processor multiplies in bfloat16."""
+    return "BF16" in import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def compile_graph(xml: Path, weights: Path, config: dict[str, Any], cache_dir: Cache = None) -> Any:
+    """The graph compiled for the processor, or taken from `cache_dir`, where it is kept for the next process.
+
+    Raises:
+        ModelFilesError: the graph cannot be read, or `cache_dir` cannot be used.
+    """
+    core = import_openvino().Core()
+    try:
+        graph = core.read_model(xml, weights)
+    except RuntimeError as exc:
+        raise ModelFilesError(f"{xml} cannot be read by OpenVINO. Export the model again.") from exc
+    if cache_dir is not None:
+        config = config | {"CACHE_DIR": str(cache_dir)}
+    try:
+        with _writing_alone(cache_dir):
+            return core.compile_model(graph, "CPU", config)
+    except (RuntimeError, OSError) as exc:
+        reason = str(exc).strip().splitlines()[-1]
+        raise ModelFilesError(
+            f"{xml} cannot be compiled; is the cache, {cache_dir}, a folder that can be written? {reason}"
+        ) from exc
+
+
+@contextmanager
+def _writing_alone(cache_dir: Cache) -> Iterator[None]:
+    """One process at a time: OpenVINO writes over the file that another may have mapped into its memory."""
+    if cache_dir is None:
+        yield
+        return
+    folder = Path(cache_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -85,9 +85,13 @@ def name_of(source: str) -> str:
 def write_weights(path: Path, network: nn.Module, architecture: Architecture, **about: str) -> None:
     """Write a weights file; matrices in float16, vectors in float32, because statistics exceed float16's range."""
     state = {name: _stored(tensor) for name, tensor in network.state_dict().items()}
-    described = json.dumps({"architecture": architecture.as_dict(), **about}, sort_keys=True)
     with whole_file(path) as file:
-        file.write(save(state, {METADATA: described}))  # one key, because the format does not keep their order
+        file.write(save(state, described(architecture, **about)))
+
+
+def described(architecture: Architecture, **about: str) -> dict[str, str]:
+    """The metadata of a weights file: one key, because the format does not keep their order."""
+    return {METADATA: json.dumps({"architecture": architecture.as_dict(), **about}, sort_keys=True)}
 
 
 def _stored(tensor: Tensor) -> Tensor:
@@ -104,14 +108,14 @@ def read_weights(path: Path) -> Loaded:
     """
     try:
         with safe_open(path, "pt") as file:
-            described = (file.metadata() or {}).get(METADATA, "")
+            text = (file.metadata() or {}).get(METADATA, "")
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
     except (SafetensorError, OSError) as exc:
         raise WeightsError(
             f"{path} is no complete safetensors file ({exc}). Checkpoints with pickled code are not taken; "
             "train or export the weights again."
         ) from exc
-    architecture, about = _described(path, described)
+    architecture, about = _read_description(path, text)
     refuse_nonsense(architecture, str(path))
     try:
         network = resnet.create(architecture)
@@ -132,7 +136,7 @@ def _computed(tensor: Tensor) -> Tensor:
     return tensor.float() if tensor.is_floating_point() else tensor
 
 
-def _described(path: Path, text: str) -> tuple[Architecture, dict[str, str]]:
+def _read_description(path: Path, text: str) -> tuple[Architecture, dict[str, str]]:
     try:
         about: dict[str, Any] = json.loads(text)
         return Architecture(**about.pop("architecture")), about

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
+from ml.cores import usable_cores
 from ml.recipe import ModelFilesError, Recipe
 
 from .errors import ModelNotReady, RegistryError
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 UNTRAINED = "untrained"
 EXPORT_SECONDS = 900
+MOST_STREAMS = 4  # inferences at a time in a worker; each holds its activations
 
 _loaded: dict[tuple[int, str], Embedder] = {}
 _loading = threading.Lock()
@@ -44,8 +46,10 @@ def require_allowed(weights: str) -> None:
         )
 
 
-def load_embedder(model: EmbeddingModel) -> Embedder:
+def load_embedder(model: EmbeddingModel, *, streams: int = 1) -> Embedder:
     """The model, verified against its row. While one is being loaded, those loaded before stay within reach.
+
+    `streams` inferences run at a time, of a process's first call: one answers a visitor's photo soonest.
 
     Raises:
         ModelNotReady: its files are missing, damaged or not the row's.
@@ -56,7 +60,7 @@ def load_embedder(model: EmbeddingModel) -> Embedder:
         with _loading:
             embedder = _loaded.get(key)
             if embedder is None:
-                embedder = _load(model)
+                embedder = _load(model, streams)
                 forget_retired()
                 _loaded[key] = embedder
     return embedder
@@ -73,14 +77,14 @@ def forget_retired() -> None:
 
 
 def load_or_build(model: EmbeddingModel) -> Embedder:
-    """As `load_embedder`, for workers: untrained weights that are missing on this host are made again."""
+    """As `load_embedder`, for workers, on all cores: untrained weights that are missing on this host are made again."""
     directory = directory_of(model)
     if is_untrained(model) and not directory.exists():
         try:
             export(directory, model.version, UNTRAINED)
         except RegistryError as exc:
             raise ModelNotReady(str(exc)) from exc
-    return load_embedder(model)
+    return load_embedder(model, streams=min(usable_cores(), MOST_STREAMS))
 
 
 def is_loaded(model_id: int) -> bool:
@@ -88,10 +92,11 @@ def is_loaded(model_id: int) -> bool:
     return any(loaded == model_id for loaded, _ in list(_loaded))
 
 
-def export(directory: Path, version: str, weights: str, size: int | None = None) -> None:
-    """Write a model directory. Raises: RegistryError with the exporter's own sentence."""
+def export(directory: Path, version: str, weights: str, size: int | None = None, photos: Path | None = None) -> None:
+    """Write a model directory, its precision chosen on `photos`. Raises: RegistryError with the exporter's sentence."""
     command = [sys.executable, "-m", "ml", "export", "--weights", weights, "--version", version]
-    command += ["--out", str(directory), *([] if size is None else ["--size", str(size)])]
+    options = {"--out": directory, "--size": size, "--photos": photos and photos.absolute()}
+    command += [str(part) for option, value in options.items() if value is not None for part in (option, value)]
     try:
         done = subprocess.run(  # noqa: S603 - our own module
             command, cwd=settings.BASE_DIR, capture_output=True, text=True, timeout=EXPORT_SECONDS, check=False
@@ -102,7 +107,7 @@ def export(directory: Path, version: str, weights: str, size: int | None = None)
         raise RegistryError(f"Model {version} cannot be exported. {done.stderr.strip()[-500:]}")
 
 
-def _load(model: EmbeddingModel) -> Embedder:
+def _load(model: EmbeddingModel, streams: int) -> Embedder:
     from ml.embedder import Embedder
 
     directory = directory_of(model)
@@ -110,6 +115,6 @@ def _load(model: EmbeddingModel) -> Embedder:
         found = Recipe.read(directory).sha256
         if found != model.sha256:
             raise ModelNotReady(f"{directory} holds other weights than model {model.version} was registered with.")
-        return Embedder.load(directory, cache_dir=settings.EMBEDDER_CACHE)
+        return Embedder.load(directory, parallel=streams, cache_dir=settings.EMBEDDER_CACHE)
     except ModelFilesError as exc:
         raise ModelNotReady(str(exc)) from exc

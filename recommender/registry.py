@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext
 from pathlib import Path
 
 from django.conf import settings
@@ -12,6 +13,7 @@ from ml.recipe import ModelFilesError, Recipe
 from .embedders import directory_of, export, is_untrained, load_embedder, load_or_build, require_allowed
 from .errors import ModelNotReady, RegistryError
 from .models import EmbeddingModel
+from .own_photos import own_photos
 from .progress import Progress, progress
 from .switching import activate, backfill, previous_model, retire, rollback, withdraw
 
@@ -42,12 +44,12 @@ def active_model() -> EmbeddingModel | None:
     return EmbeddingModel.objects.filter(state=EmbeddingModel.State.ACTIVE).first()
 
 
-def register(version: str, weights: str, *, size: int | None = None) -> EmbeddingModel:
+def register(version: str, weights: str, *, size: int | None = None, photos: Path | None = None) -> EmbeddingModel:
     """Export `weights` below MODELS_ROOT and add the candidate.
 
     `weights` is a word `python -m ml export` knows, whose export is taken as it is where there is one already, or the
-    path of a weights file; `size` is the side of the pictures
-    in pixels where it shall differ from the weights' own.
+    path of a weights file; `size` is the side of the pictures in pixels where it shall differ from the weights' own.
+    Its precision is chosen on `photos`, a folder, else on the site's own where there are enough.
     Raises:
         RegistryError: the weights are not allowed or cannot be had, or the version is no name or exists with others.
     """
@@ -65,7 +67,8 @@ def register(version: str, weights: str, *, size: int | None = None) -> Embeddin
     if directory.exists() and weights != Path(weights).name:  # a file's bytes may not be those of that export
         raise RegistryError(f"There is a model {version} already, and models are never replaced; choose another name.")
     if not directory.exists():
-        export(directory, version, weights, size)
+        with own_photos() if photos is None else nullcontext(photos) as folder:
+            export(directory, version, weights, size, folder)
     try:
         recipe = Recipe.read(directory)
     except ModelFilesError as exc:

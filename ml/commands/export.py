@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 HELP = "write a model directory: weights, inference graph, recipe"
 
@@ -15,10 +16,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--arch", help="the network (default: the file's, or resnet50)")
     parser.add_argument("--dim", type=int, help="length of a vector (default: the file's, or 1000)")
     parser.add_argument("--size", type=int, help="side of the pictures in pixels (default: the file's, or 224)")
+    parser.add_argument(
+        "--photos",
+        type=Path,
+        metavar="DIR",
+        help="photos like those it will see, 800 or more: its precision is the lowest that agrees with float32 on them",
+    )
 
 
 def run(options: argparse.Namespace) -> None:
     """Build the directory and say what it holds."""
+    from ml.agreement import how_chosen
     from ml.export import build
     from ml.weights import name_of
 
@@ -29,5 +37,14 @@ def run(options: argparse.Namespace) -> None:
         arch=options.arch,
         dim=options.dim,
         size=options.size,
+        photos=[] if options.photos is None else _files(options.photos),
     )
     print(f"{options.out}: model {recipe.version}, {recipe.arch}, {recipe.dim} dimensions, sha256 {recipe.sha256}")
+    if options.photos is not None:
+        print(how_chosen(recipe))
+
+
+def _files(folder: Path) -> list[Path]:
+    from ml.picture_files import files_below
+
+    return [folder / path for path in files_below(folder)[0]]

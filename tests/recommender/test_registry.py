@@ -7,10 +7,11 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
-from recommender import embedders, registry
+from recommender import embedders, own_photos, registry
 from recommender.models import EmbeddingModel
 from recommender.registry import ModelNotReady, RegistryError
 from tests.built_models import untrained_model_dir
+from tests.factories import make_listing, make_ready_image
 from tests.recommender.embedding import make_model
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -39,6 +40,23 @@ def test_a_registered_model_carries_its_recipe(models_root):
     assert model.recipe["weights"] == "untrained"
     assert registry.directory_of(model) == models_root / "untrained"
     assert registry.register("untrained", "untrained") == model
+
+
+@pytest.mark.parametrize("enough", [True, False])
+def test_a_precision_is_chosen_on_the_sites_own_photos_where_there_are_enough(models_root, monkeypatch, enough):
+    given = []
+
+    def export(directory, version, weights, size, photos):
+        given.append(photos and sorted(path.suffix for path in photos.iterdir()))
+        directory.symlink_to(untrained_model_dir())
+
+    (models_root / "untrained").unlink()
+    monkeypatch.setattr(own_photos, "ENOUGH", 2 if enough else 3)
+    monkeypatch.setattr(registry, "export", export)
+    for seed in (1, 2):
+        make_ready_image(make_listing(), seed)
+    registry.register("untrained", "untrained")
+    assert given == [[".jpg", ".jpg"] if enough else None]
 
 
 def test_untrained_weights_need_leave_to_be_registered(settings, models_root):

@@ -9,8 +9,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from ml.agreement import how_chosen
 from ml.commands.arguments import writable
-from ml.recipe import SOURCES
+from ml.recipe import SOURCES, Recipe
 from recommender import registry
 from recommender.backfill_wait import wait_until_ready
 from recommender.evaluation import EvaluationFailed, evaluate
@@ -33,6 +34,12 @@ class Command(BaseCommand):
         register.add_argument("--weights", required=True, help=f"{', '.join(SOURCES)}, or a weights file")
         register.add_argument("--version", dest="name", help="the model's name in every answer (default: its weights)")
         register.add_argument("--size", type=int, metavar="PIXELS", help="side of the pictures (default: the weights')")
+        register.add_argument(
+            "--photos",
+            type=Path,
+            metavar="DIR",
+            help="choose its precision on these photos, 800 or more (default: the site's own, where there are as many)",
+        )
         register.add_argument("--activate", action="store_true", help="answer with it at once")
         backfill = actions.add_parser("backfill", help="embed every photo with a candidate")
         backfill.add_argument("name", metavar="VERSION")
@@ -81,7 +88,9 @@ class Command(BaseCommand):
         else:
             self.stdout.write("No model is registered: `manage.py models register --weights starter --activate`.")
 
-    def _register(self, *, weights: str, name: str | None, size: int | None, activate: bool, **options: Any) -> None:
+    def _register(
+        self, *, weights: str, name: str | None, size: int | None, photos: Path | None, activate: bool, **options: Any
+    ) -> None:
         path = Path(weights)
         if weights not in SOURCES:
             if not path.is_file():
@@ -89,8 +98,11 @@ class Command(BaseCommand):
             path = path.absolute()
             weights = str(path)
             name = name or (path.parent.name if path.stem in UNTELLING else path.stem)
-        model = registry.register(name or weights, weights, size=size)
+        model = registry.register(name or weights, weights, size=size, photos=photos)
         self.stdout.write(f"{model.version} is registered: {model.arch}, {model.dim} dimensions.")
+        recipe = Recipe(**model.recipe)
+        if recipe.agreement:
+            self.stdout.write(how_chosen(recipe))
         if activate:
             self._activate(name=model.version)
 

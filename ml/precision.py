@@ -1,0 +1,76 @@
+"""Which precision a model runs with: the lowest that agrees with float32 on photos of its own."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .agreement import CALIBRATION, ENOUGH, WANTED, Agreement, agreement
+from .cores import has_int8_units
+from .embedder import Embedder
+from .extraction import pictures_of
+from .graph import with_preprocessing
+from .preprocess import Pixels
+from .quantisation import quantised
+from .recipe import INT8_GRAPH, Recipe, file_sha256
+from .runtime import computes_bf16, import_openvino
+
+
+def sample(paths: Sequence[Path], size: int) -> Pixels:
+    """uint8[N, size, size, 3], N at most 900: pictures to calibrate with and then to judge on, prepared.
+
+    Chosen by the hash of their names, so that the same photos give the same model whatever their order.
+    """
+    order = sorted(paths, key=lambda path: hashlib.sha256(path.name.encode(errors="replace")).digest())
+    return pictures_of(order, size, WANTED)
+
+
+def with_best_precision(directory: Path, graph: Any, recipe: Recipe, pictures: Pixels) -> Recipe:
+    """`recipe` with the lowest precision that holds the gate, having written what it needs to `directory`.
+
+    `directory` is complete in float32, whose `graph` is as `quantised` takes it. What this processor cannot compute is
+    not tried; with fewer than 800 pictures nothing is, and the recipe stays what it is.
+    """
+    if len(pictures) < ENOUGH:
+        return recipe
+    reference = Embedder.load(directory, precision="f32", parallel=1).embed(pictures[CALIBRATION:])
+    tried: dict[str, Agreement] = {}
+    for precision in _candidates():
+        candidate = with_int8(directory, graph, recipe, pictures) if precision == "int8" else recipe
+        found = Embedder.load(directory, precision=precision).embed(pictures[CALIBRATION:])
+        tried[precision] = agreement(reference, found)
+        if tried[precision].holds:
+            return _settled(directory, candidate, precision, tried)
+        _without_int8(directory, recipe)
+    return _settled(directory, recipe, "f32", tried)
+
+
+def _candidates() -> list[str]:
+    possible = {"int8": has_int8_units(), "bf16": computes_bf16()}
+    return [precision for precision, is_possible in possible.items() if is_possible]
+
+
+def with_int8(directory: Path, graph: Any, recipe: Recipe, pictures: Pixels) -> Recipe:
+    """`recipe` with a graph in 8 bits beside the one in float32, calibrated on the first 300 of `pictures`."""
+    small = with_preprocessing(quantised(graph, pictures[:CALIBRATION], recipe), recipe)
+    import_openvino().save_model(small, directory / INT8_GRAPH[0], compress_to_fp16=False)
+    files = recipe.files | {name: file_sha256(directory / name) for name in INT8_GRAPH}
+    recipe = dataclasses.replace(recipe, files=files)
+    recipe.write(directory)
+    return recipe
+
+
+def _without_int8(directory: Path, recipe: Recipe) -> None:
+    for name in INT8_GRAPH:
+        (directory / name).unlink(missing_ok=True)
+    recipe.write(directory)
+
+
+def _settled(directory: Path, recipe: Recipe, precision: str, tried: dict[str, Agreement]) -> Recipe:
+    figures = {name: found.as_dict() for name, found in tried.items()}
+    recipe = dataclasses.replace(recipe, precision=precision, agreement=figures)
+    recipe.write(directory)
+    return recipe
