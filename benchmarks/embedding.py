@@ -1,0 +1,162 @@
+"""Photos a second from JPEG to vector, beside the loop most projects write and beside the bare model.
+
+ResNet-50, 224 px, 1000 dimensions, whatever model is active, in 8 bits where the processor has units for them. Its
+weights are untrained, which changes no speed; such vectors differ so little that the gate refuses their neighbours, so
+here it is not asked. Rounds of the three alternate in one process; ratios are medians over rounds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import wait
+from dataclasses import dataclass
+from itertools import islice, product
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from ml import images
+from ml.cores import usable_cores
+from ml.embedder import Embedder
+from ml.extraction import vectors_of
+from ml.preprocess import Pixels
+from ml.recipe import Recipe
+from ml.runtime import computes_bf16
+
+from .derived import derived
+from .machine import peak_rss_mb, processor, runtime
+from .megapixels import megapixels
+from .plot import lines
+from .speed_model import resnet50
+
+ROUNDS = 5
+NAIVE, BARE, OURS = 16, 64, 256  # pictures in a round
+BIG = 48  # of 12 megapixels
+BATCH = 16
+BATCHES = (1, 2, 4, 8, 16, 32)  # of the plot
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Pictures a second of one round."""
+
+    naive: float
+    bare: float
+    ours: float
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="a folder of JPEG photos")
+    parser.add_argument("--limit", type=int, default=OURS * ROUNDS, help="photos to use (default: %(default)s)")
+    parser.add_argument("--plot", type=Path, metavar="SVG", help="draw throughput against batch size and cores here")
+    parser.add_argument("--big", type=int, default=BIG, help="photos of 12 megapixels (default: %(default)s)")
+
+
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    paths = sorted(arguments.images.glob("*.jpg"))[: arguments.limit]
+    if len(paths) < OURS:
+        raise SystemExit(f"embedding: {arguments.images} holds {len(paths)} JPEG photos; {OURS} are needed.")
+    with tempfile.TemporaryDirectory(prefix="mp-bench-") as folder:
+        directory = resnet50(Path(folder) / "model", paths)
+        embedder = Embedder.load(directory, parallel=usable_cores())
+        figures = _small(directory, embedder, paths) | _big(Path(folder), embedder, paths[: arguments.big])
+        if arguments.plot:
+            figures["curve"] = curve = _curve(directory, embedder.prepare(_clean(paths[0])))
+            arguments.plot.write_text(lines(f"Pictures a second, {processor()}", "pictures in a batch", curve))
+        return figures
+
+
+def _small(directory: Path, embedder: Embedder, paths: Sequence[Path]) -> dict[str, Any]:
+    import torch
+
+    from ml.weights import read_weights
+
+    from . import naive
+
+    torch.set_num_threads(usable_cores())
+    network = read_weights(directory / "weights.safetensors").network
+    resident = np.stack([embedder.prepare(_clean(path)) for path in paths[:BARE]])
+    rates = []
+    for number in tqdm(range(ROUNDS), "rounds", disable=not sys.stderr.isatty()):
+        mine = [paths[i % len(paths)] for i in range(number * OURS, (number + 1) * OURS)]
+        rates.append(
+            Rates(
+                naive=_rate(NAIVE, lambda mine=mine: naive.embed(network, mine[:NAIVE])),
+                bare=_rate(BARE * 4, lambda: wait([embedder.submit(resident) for _ in range(4)])),
+                ours=_rate(OURS, lambda mine=mine: vectors_of(mine, embedder)),
+            )
+        )
+    reference = Embedder.load(directory, precision="f32").embed(resident)
+    cosines = (reference * embedder.embed(resident)).sum(axis=1)
+    return {
+        "naive_ips": _middle(rate.naive for rate in rates),
+        "bare_ips": _middle(rate.bare for rate in rates),
+        "ours_ips": _middle(rate.ours for rate in rates),
+        "ours_over_naive": _middle(rate.ours / rate.naive for rate in rates),
+        "ours_over_bare": _middle(rate.ours / rate.bare for rate in rates),
+        "cosine_mean": round(float(cosines.mean()), 4),
+        "cosine_min": round(float(cosines.min()), 4),
+        "peak_rss_mb": peak_rss_mb(),
+        "runtime": runtime(embedder.precision),
+    }
+
+
+def _big(folder: Path, embedder: Embedder, paths: Sequence[Path]) -> dict[str, Any]:
+    """From JPEG bytes to vector with thumbnail and clean picture, as a worker makes them, and without the model."""
+    pictures = [folder / f"{number}.jpg" for number in range(len(paths))]
+    for path, data in zip(pictures, tqdm(megapixels(paths), "12 MP", len(paths), disable=None), strict=True):
+        path.write_bytes(data)
+    derived = _rate(len(pictures), lambda: list(derived(pictures, lambda image: image)))
+    embedded = _rate(len(pictures), lambda: _embedded(pictures, embedder))
+    return {
+        "big": {
+            "photos": len(pictures),
+            "mean_mb": round(sum(path.stat().st_size for path in pictures) / len(pictures) / 1024**2, 2),
+            "derived_ips": round(derived, 1),
+            "embedded_ips": round(embedded, 1),
+        }
+    }
+
+
+def _embedded(paths: Sequence[Path], embedder: Embedder) -> None:
+    prepared = derived(paths, embedder.prepare)
+    batches = []
+    while batch := list(islice(prepared, BATCH)):
+        batches.append(embedder.submit(np.stack(batch)))
+    wait(batches)
+
+
+def _curve(directory: Path, picture: Pixels) -> dict[str, dict[int, float]]:
+    """Pictures a second of the bare model, by precision, cores and pictures in a batch."""
+    found: dict[str, dict[int, float]] = {}
+    precisions = sorted({"f32", Recipe.read(directory).precision, *(["bf16"] if computes_bf16() else [])} - {"auto"})
+    for precision, cores in product(precisions, range(1, usable_cores() + 1)):
+        embedder = Embedder.load(directory, threads=cores, parallel=cores, precision=precision)
+        points = found[f"{precision}, {cores} core{'s' * (cores > 1)}"] = {}
+        for size in BATCHES:
+            batch = np.stack([picture] * size)
+            embedder.embed(batch)
+            points[size] = _middle(_rate(32, lambda: [embedder.embed(batch) for _ in range(32 // size)]) for _ in "123")  # noqa: B023
+    return found
+
+
+def _clean(path: Path) -> Image.Image:
+    return images.clean(images.decode(path.read_bytes(), images.CLEAN_SIDE))
+
+
+def _rate(pictures: int, work: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    work()
+    return pictures / (time.perf_counter() - start)
+
+
+def _middle(values: Iterable[float]) -> float:
+    return round(median(values), 2)

@@ -1,0 +1,29 @@
+"""What a figure was measured on, and how much memory it took."""
+
+from __future__ import annotations
+
+import re
+from importlib.metadata import version
+from pathlib import Path
+
+from ml.cores import INT8_UNITS, usable_cores
+
+
+def processor() -> str:
+    """The processor's name and which units for 8 bits it has."""
+    text = Path("/proc/cpuinfo").read_text()
+    name = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    flags = re.search(r"^flags\s*:\s*(.+)$", text, re.MULTILINE)
+    units = sorted(INT8_UNITS.intersection(flags[1].split())) if flags else []
+    return f"{name[1] if name else 'unknown'}, {usable_cores()} cores, {', '.join(units) or 'no int8 units'}"
+
+
+def runtime(precision: str) -> str:
+    return f"OpenVINO {version('openvino')}, {precision}; {processor()}"
+
+
+def peak_rss_mb(pid: int | str = "self") -> int:
+    """The most memory a process has held so far."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    found = re.search(r"VmHWM:\s+(\d+) kB", status)
+    return int(found[1]) // 1024 if found else 0

@@ -1,0 +1,35 @@
+"""Photos as a phone takes them: 12 megapixels, 3 MB and more, a third of them progressive."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+SIZE = 4000, 3000
+LEAST_BYTES = 3 * 1024 * 1024
+NOISE = 6.0  # of the sensor, in levels of 255
+QUALITIES = range(85, 101)
+
+
+def megapixels(paths: list[Path]) -> Iterator[bytes]:
+    """Each picture enlarged, with noise that is the same on every run, as a JPEG of at least 3 MB."""
+    random = np.random.default_rng(0)
+    for number, path in enumerate(paths):
+        with Image.open(path) as picture:
+            enlarged = np.asarray(picture.convert("RGB").resize(SIZE, Image.Resampling.BICUBIC))
+        noise = random.standard_normal(enlarged.shape, dtype=np.float32) * NOISE
+        noisy = Image.fromarray(np.clip(enlarged + noise, 0, 255).astype(np.uint8))
+        yield _encoded(noisy, progressive=number % 3 == 2)
+
+
+def _encoded(picture: Image.Image, *, progressive: bool) -> bytes:
+    for quality in QUALITIES:
+        buffer = io.BytesIO()
+        picture.save(buffer, "JPEG", quality=quality, progressive=progressive)
+        if buffer.tell() >= LEAST_BYTES:
+            break
+    return buffer.getvalue()

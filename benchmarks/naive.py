@@ -1,0 +1,32 @@
+"""What most projects write: open, resize, `model(x)`, one picture at a time, in torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+
+from ml.embedder import Vectors
+from ml.recipe import IMAGENET_MEAN, IMAGENET_STD
+from ml.torchvision_compat import import_torchvision
+
+transforms = import_torchvision().transforms
+PREPARE = transforms.Compose(
+    [
+        transforms.Resize(224),
+        transforms.CenterCrop(224),
+        transforms.ToTensor(),
+        transforms.Normalize([value / 255 for value in IMAGENET_MEAN], [value / 255 for value in IMAGENET_STD]),
+    ]
+)
+
+
+@torch.no_grad()
+def embed(network: nn.Module, paths: Sequence[Path]) -> Vectors:
+    """float32[N, dim], rows of length 1."""
+    vectors = [network(PREPARE(Image.open(path).convert("RGB"))[None])[0].numpy() for path in paths]
+    return np.stack([vector / np.linalg.norm(vector) for vector in vectors])
