@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import itertools
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import numpy as np
+import numpy.typing as npt
 from django.conf import settings
 from django.db import connection
+from django.utils import timezone
 
-from listings.models import Listing, ListingImage
-from recommender import drain
+from listings.models import Listing, ListingImage, originals_storage
+from recommender import drain, queue
 from recommender.models import Embedding, EmbeddingModel
+from recommender.queue import State
+from recommender.results import Embedded
 from tests.factories import make_image, make_listing
 from tests.fakes import FakeEmbedder
 
@@ -51,6 +57,29 @@ def embed(embedder: FakeEmbedder | None = None, seconds: float = 30) -> drain.Ta
     """Drain in this process with the fake embedder."""
     embedder = embedder or FakeEmbedder()
     return drain.embed_pending(seconds, load=lambda model: embedder)
+
+
+def vector(dim: int = 48, at: int = 0) -> npt.NDArray[np.float32]:
+    """A unit vector along one axis."""
+    unit = np.zeros(dim, np.float32)
+    unit[at] = 1
+    return unit
+
+
+def embedded(lease: queue.Lease) -> list[Embedded]:
+    """A result for each row of a lease, as a model would give them."""
+    return [Embedded(row, vector()) for row in lease.rows]
+
+
+def expire() -> None:
+    """Let every lease run out, and return what was leased."""
+    Embedding.objects.filter(state=State.LEASED).update(leased_until=timezone.now() - timedelta(seconds=1))
+    queue.return_expired()
+
+
+def original_of(photo: ListingImage) -> Path:
+    """The uploaded file."""
+    return Path(originals_storage().path(photo.original.name))
 
 
 def states() -> dict[str, int]:

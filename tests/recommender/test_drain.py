@@ -2,28 +2,22 @@ from __future__ import annotations
 
 import shutil
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 from django.db import OperationalError, connection
-from django.test.utils import CaptureQueriesContext
 
 from listings.models import ListingImage, originals_storage
 from ml.images import decode
 from recommender import doorbell, drain, embedders, queue, results
 from recommender.batch import DAMAGED, LOST
-from recommender.models import Embedding, IndexChange
+from recommender.models import Embedding
 from recommender.registry import ModelNotReady
-from tests.factories import draw_photo, make_image, make_listing
+from tests.factories import make_image, make_listing
 from tests.fakes import FakeEmbedder
-from tests.recommender.embedding import embed, make_model, make_photos, media_files, named_files, states
+from tests.recommender.embedding import embed, make_model, make_photos, media_files, named_files, original_of, states
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("empty_storage")]
-
-
-def original_of(photo: ListingImage) -> Path:
-    return Path(originals_storage().path(photo.original.name))
 
 
 def bad_photo(number: int = 0) -> ListingImage:
@@ -47,193 +41,12 @@ def test_every_pending_photo_is_embedded_from_its_clean_picture():
     assert len(media_files()) == 10
 
 
-def test_photos_are_embedded_in_micro_batches(settings):
-    settings.EMBED_BATCH = 4
-    make_model()
-    make_photos(10)
-    embedder = FakeEmbedder()
-    assert embed(embedder).batches == 3
-    assert embedder.batches == [1, 4, 4, 2]
-
-
-def test_the_next_micro_batch_is_decoded_while_one_is_inferred(settings):
-    settings.EMBED_BATCH = 2
-    make_model()
-    make_photos(4)
-    events: list[str] = []
-
-    class Recording(FakeEmbedder):
-        def prepare(self, image):
-            events.append("decoded")
-            return super().prepare(image)
-
-        def embed(self, batch):
-            vectors = super().embed(batch)
-            time.sleep(0.3)
-            events.append(f"embedded {len(batch)}")
-            return vectors
-
-    embed(Recording())
-    assert events[2:] == ["decoded", "decoded", "decoded", "decoded", "embedded 2", "embedded 2"]
-
-
-def test_the_model_has_the_next_micro_batch_before_results_are_stored(settings, monkeypatch):
-    settings.EMBED_BATCH = 2
-    make_model()
-    make_photos(6)
-    events: list[str] = []
-    store = results.store
-
-    class Recording(FakeEmbedder):
-        def embed(self, batch):
-            time.sleep(0.3)
-            return super().embed(batch)
-
-        def submit(self, batch):
-            events.append("inferred")
-            return super().submit(batch)
-
-    def recorded(lease, found):
-        events.append("stored")
-        return store(lease, found)
-
-    monkeypatch.setattr(results, "store", recorded)
-    assert embed(Recording()).done == 6
-    assert events == ["inferred", "inferred", "stored", "inferred", "stored", "stored"]
-
-
-def test_results_do_not_wait_for_a_slow_decode(settings):
-    settings.EMBED_BATCH = 2
-    make_model()
-    make_photos(4)
-    stored: list[int] = []
-
-    class Slow(FakeEmbedder):
-        prepared = 0
-
-        def prepare(self, image):
-            self.prepared += 1
-            if self.prepared > 4:  # after the test picture, the first batch and one of the second
-                time.sleep(1)
-                stored.append(Embedding.objects.filter(state="done").count())
-                connection.close()
-            return super().prepare(image)
-
-    embed(Slow())
-    assert stored == [2]
-
-
-@pytest.mark.parametrize(("lease_seconds", "renewed"), [(1, True), (60, False)])
-def test_leases_that_wait_for_others_are_renewed_in_time(settings, monkeypatch, lease_seconds, renewed):
-    settings.EMBED_BATCH, settings.EMBED_LEASE_SECONDS = 1, lease_seconds
-    make_model()
-    make_photos(4)
-    held: list[int] = []
-    renew = queue.renew
-    monkeypatch.setattr(queue, "renew", lambda lease: held.append(renew(lease)))
-    assert embed(FakeEmbedder(seconds=0.3)).done == 4
-    assert bool(held) is renewed
-    assert all(number == 1 for number in held)
-
-
-def test_trouble_with_the_next_micro_batch_loses_no_results(settings):
-    settings.EMBED_BATCH = 2
-    make_model()
-    photos = make_photos(4)
-    broken = original_of(photos[3])
-    broken.unlink()
-    broken.mkdir()  # reading it fails, but it is there
-    assert "cannot be read" in embed(FakeEmbedder(seconds=0.3)).stopped
-    assert states() == {"done": 2, "pending": 2}
-
-
-def test_copies_that_come_one_micro_batch_after_another_are_computed_once(settings):
-    settings.EMBED_BATCH = 2
-    make_model()
-    for number in (1, 2, 1, 3, 2, 1):
-        make_image(make_listing(), data=draw_photo(number))
-    embedder = FakeEmbedder(seconds=0.1)
-    assert embed(embedder).done == 6
-    assert embedder.embedded == 1 + 3
-    assert len(media_files()) == 12
-
-
-def test_photos_of_the_same_bytes_in_one_batch_are_computed_once_and_own_their_files():
-    make_model()
-    data = draw_photo(1)
-    photos = [make_image(make_listing(), data=data) for _ in range(3)]
-    embedder = FakeEmbedder()
-    embed(embedder)
-    assert embedder.batches == [1, 1]
-    assert Embedding.objects.values("vector").distinct().count() == 1
-    assert len(media_files()) == 6
-    photos[0].delete()
-    assert media_files() == named_files()
-    assert len(media_files()) == 4
-
-
 def test_a_worker_frees_the_memory_of_a_retired_model(monkeypatch):
     loaded = {(make_model("retired").pk, ""): object(), (make_model().pk, ""): object()}
     kept = list(loaded)[1:]
     monkeypatch.setattr(embedders, "_loaded", loaded)
     embed()
     assert list(loaded) == kept
-
-
-def test_a_photo_of_embedded_bytes_is_copied_without_inference():
-    model = make_model()
-    data = draw_photo(1)
-    first = make_image(make_listing(), data=data)
-    embed()
-    second = make_image(make_listing(), data=data)
-    embedder = FakeEmbedder()
-    embed(embedder)
-    second.refresh_from_db()
-    assert embedder.batches == [1]
-    assert (second.state, second.width, states()) == ("ready", 96, {"done": 2})
-    assert Embedding.objects.values("vector").distinct().count() == 1
-    assert (second.listing_id, model.pk) in set(IndexChange.objects.values_list("listing_id", "model_id"))
-    first.delete()
-    assert second.clean_file.storage.exists(second.clean_file.name)
-
-
-def test_a_twin_whose_files_are_lost_is_not_copied(settings):
-    make_model()
-    data = draw_photo(1)
-    make_image(make_listing(), data=data)
-    embed()
-    shutil.rmtree(settings.MEDIA_ROOT)
-    second = make_image(make_listing(), data=data)
-    embedder = FakeEmbedder()
-    embed(embedder)
-    second.refresh_from_db()
-    assert (embedder.batches, second.state) == ([1, 1], "ready")
-    assert second.clean_file.storage.exists(second.clean_file.name)
-
-
-def test_embedding_again_computes_even_where_a_twin_could_be_copied():
-    make_model()
-    data = draw_photo(1)
-    first = make_image(make_listing(), data=data)
-    make_image(make_listing(), data=data)
-    embed()
-    queue.embed_again(ListingImage.objects.filter(pk=first.pk))
-    embedder = FakeEmbedder()
-    embed(embedder)
-    assert embedder.batches == [1, 1]
-
-
-def test_a_new_photo_beside_one_that_is_embedded_again_is_computed_with_it():
-    make_model()
-    data = draw_photo(1)
-    again, _ = (make_image(make_listing(), data=data) for _ in range(2))
-    embed()
-    new = make_image(make_listing(), data=data)
-    Embedding.objects.filter(image__in=[again, new]).update(state="pending", lane=queue.Lane.RETRY)
-    ListingImage.objects.filter(pk=again.pk).update(clean_file="", thumb_file="")
-    embedder = FakeEmbedder()
-    embed(embedder)
-    assert (embedder.batches, states()) == ([1, 1], {"done": 3})
 
 
 def test_a_backfill_embeds_stored_clean_pictures_and_writes_no_file():
@@ -257,33 +70,6 @@ def test_lost_derivatives_are_made_again(settings):
     assert embed().done == 1
     photo.refresh_from_db()
     assert media_files() == {photo.clean_file.name, photo.thumb_file.name}
-
-
-def test_two_models_embed_a_new_photo_with_one_set_of_files():
-    make_model()
-    make_model("standby")
-    make_photos(3)
-    assert embed().done == 6
-    assert media_files() == named_files()
-    assert len(media_files()) == 6
-
-
-def test_files_of_whoever_is_second_are_deleted():
-    model = make_model()
-    make_model("standby")
-    photo = make_photos(1)[0]
-    embedder = FakeEmbedder()
-    lease = queue.lease(model, 1, 30)
-    with drain.ThreadPoolExecutor(1) as threads:
-        late = drain.Batch(lease, embedder, threads)
-        late.infer()
-        found = late.results()
-    embed()
-    kept = media_files() & named_files()
-    results.store(lease, found)
-    photo.refresh_from_db()
-    assert media_files() == kept == {photo.clean_file.name, photo.thumb_file.name}
-    assert states() == {"done": 2}
 
 
 def test_a_bad_photo_is_rejected_alone_with_its_reason():
@@ -497,32 +283,6 @@ def test_a_photo_saved_between_the_last_look_and_the_clearing_is_found_by_the_se
     embed()
     assert states() == {"done": 1, "pending": 1}
     assert broker.llen("embedding") == 1
-
-
-def test_the_number_of_queries_does_not_grow_with_the_batch(settings):
-    make_model()
-    settings.EMBED_BATCH = 24
-    counts = []
-    for number in (2, 24):
-        make_photos(number)
-        drain._turns.taken = 0
-        with CaptureQueriesContext(connection) as queries:
-            embed()
-        counts.append(len(queries))
-    assert counts[0] == counts[1]
-
-
-def test_a_micro_batch_costs_a_bounded_number_of_queries(settings):
-    settings.EMBED_BATCH = 4
-    make_model()
-    counts = []
-    for number in (4, 12):
-        make_photos(number)
-        drain._turns.taken = 0
-        with CaptureQueriesContext(connection) as queries:
-            embed()
-        counts.append(len(queries))
-    assert (counts[1] - counts[0]) / 2 <= 18, counts
 
 
 def test_an_upload_is_embedded_first_with_a_hundred_thousand_imports_and_a_backfill_pending(settings):
