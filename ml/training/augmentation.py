@@ -10,10 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
-Pixels = npt.NDArray[np.uint8]
+from ml.preprocess import Pixels
 
 LEAST_ITEM, MOST_ITEM = 0.08, 0.85  # of a view, for its item to be put before another
 
