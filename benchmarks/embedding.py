@@ -114,14 +114,14 @@ def _big(folder: Path, embedder: Embedder, paths: Sequence[Path]) -> dict[str, A
     pictures = [folder / f"{number}.jpg" for number in range(len(paths))]
     for path, data in zip(pictures, tqdm(megapixels(paths), "12 MP", len(paths), disable=None), strict=True):
         path.write_bytes(data)
-    derived = _rate(len(pictures), lambda: list(derived(pictures, lambda image: image)))
-    embedded = _rate(len(pictures), lambda: _embedded(pictures, embedder))
+    without_model = _rate(len(pictures), lambda: list(derived(pictures, lambda image: image)))
+    with_model = _rate(len(pictures), lambda: _embedded(pictures, embedder))
     return {
         "big": {
             "photos": len(pictures),
             "mean_mb": round(sum(path.stat().st_size for path in pictures) / len(pictures) / 1024**2, 2),
-            "derived_ips": round(derived, 1),
-            "embedded_ips": round(embedded, 1),
+            "derived_ips": round(without_model, 1),
+            "embedded_ips": round(with_model, 1),
         }
     }
 
