@@ -1,4 +1,4 @@
-"""What this process may compute with: cores by affinity and container quota, and units for whole numbers of 8 bits."""
+"""What this process may compute with: cores by affinity and container quota, units for numbers of 8 bits, a GPU."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 INT8_UNITS = frozenset({"amx_int8", "avx512_vnni", "avx_vnni"})  # older processors saturate in 16 bits on the way
+GPU_DEVICES = ("nvidiactl", "dxg")  # of Linux, and of Linux below Windows
 
 
 def usable_cores(root: Path = Path("/")) -> int:
@@ -26,6 +27,11 @@ def has_int8_units(root: Path = Path("/")) -> bool:
         if name.strip() == "flags":
             return not INT8_UNITS.isdisjoint(value.split())
     return False
+
+
+def has_gpu(root: Path = Path("/")) -> bool:
+    """Whether there is a driver that torch could reach a GPU through: importing torch to ask it takes 300 MB."""
+    return any((root / "dev" / name).exists() for name in GPU_DEVICES)
 
 
 def _quotas(root: Path) -> Iterator[float]:

@@ -95,8 +95,7 @@ class Embedder:
             ValueError: the batch has another shape or type.
             RuntimeError: the process was forked after the model was loaded.
         """
-        if batch.dtype != np.uint8 or batch.shape[1:] != (self.size, self.size, 3):
-            raise ValueError(f"Expected uint8[N, {self.size}, {self.size}, 3], got {batch.dtype}{list(batch.shape)}.")
+        refuse_other_pixels(batch, self.size)
         if os.getpid() != self._pid:
             raise RuntimeError(
                 "This process was forked after the model was loaded; load it in the process that uses it."
@@ -121,6 +120,12 @@ class Embedder:
 def is_valid(vectors: Vectors) -> npt.NDArray[np.bool_]:
     """bool[N]: whether each row of float32[N, dim] is finite and not zero, so that it may be indexed."""
     return np.isfinite(vectors).all(axis=1) & (np.abs(vectors).max(axis=1, initial=0) > 0)
+
+
+def refuse_other_pixels(batch: Pixels, size: int) -> None:
+    """Raise ValueError unless `batch` is uint8[N, size, size, 3]."""
+    if batch.dtype != np.uint8 or batch.shape[1:] != (size, size, 3):
+        raise ValueError(f"Expected uint8[N, {size}, {size}, 3], got {batch.dtype}{list(batch.shape)}.")
 
 
 def _best_precision(recipe: Recipe) -> str:

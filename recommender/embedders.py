@@ -8,6 +8,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,8 @@ from .models import EmbeddingModel
 
 if TYPE_CHECKING:
     from ml.embedder import Embedder
+
+    Read = Callable[[Path], Embedder]
 
 UNTRAINED = "untrained"
 EXPORT_SECONDS = 900
@@ -46,10 +49,20 @@ def require_allowed(weights: str) -> None:
         )
 
 
-def load_embedder(model: EmbeddingModel, *, streams: int = 1) -> Embedder:
+def read_for_answers(directory: Path) -> Embedder:
+    """One inference at a time, on all cores: a visitor waits for it."""
+    return _read(directory, 1)
+
+
+def read_for_many(directory: Path) -> Embedder:
+    """An inference on each core: most photos a second."""
+    return _read(directory, min(usable_cores(), MOST_STREAMS))
+
+
+def load_embedder(model: EmbeddingModel, *, read: Read = read_for_answers) -> Embedder:
     """The model, verified against its row. While one is being loaded, those loaded before stay within reach.
 
-    `streams` inferences run at a time, of a process's first call: one answers a visitor's photo soonest.
+    `read` loads its directory on a process's first call.
 
     Raises:
         ModelNotReady: its files are missing, damaged or not the row's.
@@ -60,7 +73,7 @@ def load_embedder(model: EmbeddingModel, *, streams: int = 1) -> Embedder:
         with _loading:
             embedder = _loaded.get(key)
             if embedder is None:
-                embedder = _load(model, streams)
+                embedder = _load(model, read)
                 forget_retired()
                 _loaded[key] = embedder
     return embedder
@@ -76,15 +89,15 @@ def forget_retired() -> None:
             _loaded.pop(key, None)
 
 
-def load_or_build(model: EmbeddingModel) -> Embedder:
-    """As `load_embedder`, for workers, on all cores: untrained weights that are missing on this host are made again."""
+def load_or_build(model: EmbeddingModel, *, read: Read = read_for_many) -> Embedder:
+    """As `load_embedder`, for workers: untrained weights that are missing on this host are made again."""
     directory = directory_of(model)
     if is_untrained(model) and not directory.exists():
         try:
             export(directory, model.version, UNTRAINED)
         except RegistryError as exc:
             raise ModelNotReady(str(exc)) from exc
-    return load_embedder(model, streams=min(usable_cores(), MOST_STREAMS))
+    return load_embedder(model, read=read)
 
 
 def is_loaded(model_id: int) -> bool:
@@ -107,14 +120,18 @@ def export(directory: Path, version: str, weights: str, size: int | None = None,
         raise RegistryError(f"Model {version} cannot be exported. {done.stderr.strip()[-500:]}")
 
 
-def _load(model: EmbeddingModel, streams: int) -> Embedder:
-    from ml.embedder import Embedder
-
+def _load(model: EmbeddingModel, read: Read) -> Embedder:
     directory = directory_of(model)
     try:
         found = Recipe.read(directory).sha256
         if found != model.sha256:
             raise ModelNotReady(f"{directory} holds other weights than model {model.version} was registered with.")
-        return Embedder.load(directory, parallel=streams, cache_dir=settings.EMBEDDER_CACHE)
+        return read(directory)
     except ModelFilesError as exc:
         raise ModelNotReady(str(exc)) from exc
+
+
+def _read(directory: Path, streams: int) -> Embedder:
+    from ml.embedder import Embedder
+
+    return Embedder.load(directory, parallel=streams, cache_dir=settings.EMBEDDER_CACHE)

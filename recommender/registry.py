@@ -10,7 +10,15 @@ from django.conf import settings
 
 from ml.recipe import ModelFilesError, Recipe
 
-from .embedders import directory_of, export, is_untrained, load_embedder, load_or_build, require_allowed
+from .embedders import (
+    directory_of,
+    export,
+    is_untrained,
+    load_embedder,
+    load_or_build,
+    read_for_many,
+    require_allowed,
+)
 from .errors import ModelNotReady, RegistryError
 from .models import EmbeddingModel
 from .own_photos import own_photos
@@ -30,6 +38,7 @@ __all__ = [
     "load_or_build",
     "previous_model",
     "progress",
+    "read_for_many",
     "register",
     "retire",
     "rollback",

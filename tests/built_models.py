@@ -11,7 +11,18 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 STARTER = ROOT / "ml" / "starter" / "weights.safetensors"
 CACHE = ROOT / "var" / "test-cache"
-CODE = ("colour", "export", "item_mask", "preprocess", "recipe", "resnet", "runtime", "torchvision_compat", "weights")
+CODE = (
+    "colour",
+    "export",
+    "graph",
+    "item_mask",
+    "preprocess",
+    "recipe",
+    "resnet",
+    "runtime",
+    "torchvision_compat",
+    "weights",
+)
 
 
 def untrained_model_dir() -> Path:

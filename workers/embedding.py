@@ -6,9 +6,10 @@ from celery import shared_task
 
 from recommender import drain
 
+from . import runtime
 from .lifecycle import watch
 
 
 @shared_task(name="workers.embedding.embed_pending", ignore_result=True, soft_time_limit=240, time_limit=300)
 def embed_pending() -> None:
-    drain.embed_pending(watch=watch)
+    drain.embed_pending(load=runtime.load, watch=watch)

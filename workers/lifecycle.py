@@ -9,11 +9,12 @@ from celery.concurrency import get_implementation
 from celery.concurrency.solo import TaskPool as SoloPool
 from celery.signals import worker_init, worker_ready, worker_shutdown
 
-from recommender import registry
 from recommender.heartbeat import Heart
 from recommender.index.line import live_models
 from recommender.registry import ModelNotReady
 from recommender.watchdog import Watch, guard
+
+from . import runtime
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ def preload() -> None:
     """Load every live model, the active one first, so that no upload waits for one that is on standby."""
     for model in live_models():
         try:
-            registry.load_or_build(model)
+            runtime.load(model)
         except ModelNotReady as exc:
             logger.error("Nothing is embedded by %s yet. %s", model.version, exc)
 

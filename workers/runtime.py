@@ -1,0 +1,43 @@
+"""What a worker embeds with: torch where there is a GPU, OpenVINO elsewhere. No other process may load torch."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from django.conf import settings
+
+from ml.cores import has_gpu
+from ml.recipe import ModelFilesError
+from recommender import registry
+from recommender.models import EmbeddingModel
+
+if TYPE_CHECKING:
+    from ml.embedder import Embedder
+
+logger = logging.getLogger(__name__)
+
+
+def load(model: EmbeddingModel) -> Embedder:
+    """As `registry.load_or_build`."""
+    return registry.load_or_build(model, read=read)
+
+
+def read(directory: Path) -> Embedder:
+    """The model in `directory`; on OpenVINO too where torch cannot load it and was not asked for by name."""
+    if settings.EMBED_RUNTIME == "torch":
+        return _with_torch(directory, None)
+    if not settings.EMBED_RUNTIME and has_gpu():
+        try:
+            return _with_torch(directory, "cuda")
+        except (ModelFilesError, RuntimeError) as exc:  # of the driver
+            logger.warning("Photos are embedded on the processor. %s", exc)
+    return registry.read_for_many(directory)
+
+
+def _with_torch(directory: Path, device: str | None) -> Embedder:
+    from ml.torch_embedder import TorchEmbedder
+
+    embedder = TorchEmbedder.load(directory, device=device)
+    return cast("Embedder", embedder)  # the same surface
