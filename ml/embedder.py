@@ -73,7 +73,7 @@ class Embedder:
         graph = INT8_GRAPH if precision == "int8" else GRAPH
         recipe.verify(directory, graph)
         config = {
-            "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",  # of what is not in 8 bits
+            "INFERENCE_PRECISION_HINT": _precision_beside(precision),
             "INFERENCE_NUM_THREADS": threads or usable_cores(),
             "NUM_STREAMS": parallel,
             "ENABLE_CPU_PINNING": False,  # several processes on one machine would be pinned to the same cores
@@ -132,6 +132,11 @@ def _best_precision(recipe: Recipe) -> str:
     if recipe.precision == "int8" and has_int8_units():
         return "int8"
     return "bf16" if recipe.precision != "f32" and computes_bf16() else "f32"
+
+
+def _precision_beside(precision: str) -> str:
+    """Of what is not in 8 bits."""
+    return "bf16" if precision == "bf16" or (precision == "int8" and computes_bf16()) else "f32"
 
 
 def _refuse_foreign_graph(compiled: Any, recipe: Recipe, path: Path) -> None:

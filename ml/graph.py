@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import torch
 from torch import nn
+from torch.jit._trace import TracerWarning
 
 from .recipe import Recipe
 from .resnet import UnitLength
@@ -16,7 +18,9 @@ def converted(network: nn.Module, size: int) -> Any:
     """float32[N, 3, size, size] -> float32[N, dim] of length 1, as an OpenVINO model."""
     example = torch.zeros(2, 3, size, size)
     ov = import_openvino()
-    return ov.convert_model(UnitLength(network).eval(), example_input=example, input=[-1, 3, size, size])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TracerWarning)  # what depends on `size` may be fixed, as `size` is
+        return ov.convert_model(UnitLength(network).eval(), example_input=example, input=[-1, 3, size, size])
 
 
 def with_preprocessing(graph: Any, recipe: Recipe) -> Any:

@@ -14,7 +14,7 @@ from .embedder import Embedder
 from .extraction import pictures_of
 from .graph import with_preprocessing
 from .preprocess import Pixels
-from .quantisation import quantised
+from .quantisation import LAST_STAGE, quantised
 from .recipe import INT8_GRAPH, Recipe, file_sha256
 from .runtime import computes_bf16, import_openvino
 
@@ -38,24 +38,25 @@ def with_best_precision(directory: Path, graph: Any, recipe: Recipe, pictures: P
         return recipe
     reference = Embedder.load(directory, precision="f32", parallel=1).embed(pictures[CALIBRATION:])
     tried: dict[str, Agreement] = {}
-    for precision in _candidates():
-        candidate = with_int8(directory, graph, recipe, pictures) if precision == "int8" else recipe
+    for name, precision, kept in _candidates():
+        candidate = with_int8(directory, graph, recipe, pictures, kept) if precision == "int8" else recipe
         found = Embedder.load(directory, precision=precision).embed(pictures[CALIBRATION:])
-        tried[precision] = agreement(reference, found)
-        if tried[precision].holds:
+        tried[name] = agreement(reference, found)
+        if tried[name].holds:
             return _settled(directory, candidate, precision, tried)
         _without_int8(directory, recipe)
     return _settled(directory, recipe, "f32", tried)
 
 
-def _candidates() -> list[str]:
-    possible = {"int8": has_int8_units(), "bf16": computes_bf16()}
-    return [precision for precision, is_possible in possible.items() if is_possible]
+def _candidates() -> list[tuple[str, str, tuple[str, ...]]]:
+    """Names, precisions, and what does not take part in 8 bits, fastest first."""
+    int8 = [("int8", "int8", ()), ("int8 but layer4", "int8", (LAST_STAGE,))] if has_int8_units() else []
+    return [*int8, *([("bf16", "bf16", ())] if computes_bf16() else [])]
 
 
-def with_int8(directory: Path, graph: Any, recipe: Recipe, pictures: Pixels) -> Recipe:
-    """`recipe` with a graph in 8 bits beside the one in float32, calibrated on the first 300 of `pictures`."""
-    small = with_preprocessing(quantised(graph, pictures[:CALIBRATION], recipe), recipe)
+def with_int8(directory: Path, graph: Any, recipe: Recipe, pictures: Pixels, kept: Sequence[str] = ()) -> Recipe:
+    """`recipe` with a graph in 8 bits, but for `kept`, beside that in float32; 300 of `pictures` set its ranges."""
+    small = with_preprocessing(quantised(graph, pictures[:CALIBRATION], recipe, kept), recipe)
     import_openvino().save_model(small, directory / INT8_GRAPH[0], compress_to_fp16=False)
     files = recipe.files | {name: file_sha256(directory / name) for name in INT8_GRAPH}
     recipe = dataclasses.replace(recipe, files=files)

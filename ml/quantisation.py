@@ -1,12 +1,13 @@
 """Inference in 8 bits: a second graph, made from the one in float32 and photos of the model's own. Needs NNCF.
 
-What decides answers after the last layer of the network stays in float32: powers in pooling, colours, and the division
-by the length, which 8 bits would break (vectors no longer of length 1).
+What decides answers after the last convolution stays as it is: powers in pooling, the last layer, colours, and the
+division by the length, which 8 bits would break (vectors no longer of length 1).
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,20 +19,29 @@ from .runtime import import_openvino
 
 KEPT = (  # operations that stay as they are, by the names torch's modules have in a converted graph
     r"__module\.network\.avgpool.*",
+    r"__module\.network\.fc.*",
     r"__module\.network\.colour.*",
     r"__module\.network/.*",
     r"aten::(linalg_vector_norm|clamp_min|div).*",
 )
 
 
-def quantised(graph: Any, pictures: Pixels, recipe: Recipe) -> Any:
+LAST_STAGE = r"__module\.network\.layer4.*"
+
+
+def quantised(graph: Any, pictures: Pixels, recipe: Recipe, kept: Sequence[str] = ()) -> Any:
     """A copy of `graph`, float32[N, 3, S, S] -> float32[N, dim], with weights and activations of 8 bits.
+
+    Operations whose names match `kept` stay as they are too.
 
     Post-training quantisation (Jacob et al., CVPR 2018) with fast bias correction; `pictures`, uint8[N, S, S, 3],
     should be like those the model will see: the ranges of activations are theirs.
     """
     import_openvino()
     import nncf
+
+    graph = graph.clone()
+    _name_convolutions(graph)
 
     logging.getLogger("nncf").setLevel(logging.ERROR)
     samples = [_as_input(picture, recipe) for picture in pictures]
@@ -41,8 +51,16 @@ def quantised(graph: Any, pictures: Pixels, recipe: Recipe) -> Any:
         subset_size=len(samples),
         preset=nncf.QuantizationPreset.PERFORMANCE,
         target_device=nncf.TargetDevice.CPU,
-        ignored_scope=nncf.IgnoredScope(patterns=list(KEPT), validate=False),
+        ignored_scope=nncf.IgnoredScope(patterns=[*KEPT, *kept], validate=False),
     )
+
+
+def _name_convolutions(graph: Any) -> None:
+    """By the module of the batch norm after each, which was folded into it and took its name away."""
+    for operation in graph.get_ordered_ops():
+        if operation.get_type_name() == "Convolution" and not operation.get_friendly_name().startswith("__module"):
+            after = next(iter(operation.output(0).get_target_inputs())).get_node()
+            operation.set_friendly_name(f"{after.get_friendly_name().split('/')[0]}/Convolution")
 
 
 def _as_input(picture: Pixels, recipe: Recipe) -> npt.NDArray[np.float32]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
@@ -33,7 +34,7 @@ MIN_COSINE = 0.99  # between vectors of noise as it runs and in float32, as for 
 class TorchEmbedder:
     """One loaded model. `embed` may be called from several threads; one of them at a time computes."""
 
-    def __init__(self, recipe: Recipe, precision: str, network: nn.Module, device: str) -> None:
+    def __init__(self, recipe: Recipe, precision: str, network: Callable[[Tensor], Tensor], device: str) -> None:
         self.version = recipe.version
         self.dim = recipe.dim
         self.size = recipe.size
@@ -69,7 +70,7 @@ class TorchEmbedder:
             network = _FromPixels(read_weights(directory / WEIGHTS).network, recipe)
         except WeightsError as exc:
             raise ModelFilesError(f"{directory} cannot be loaded by torch: {exc}") from exc
-        network = network.to(device, memory_format=torch.channels_last)
+        network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         exact = cls(recipe, "f32", network, device)
         precision = precision or ("f32" if device == "cpu" or recipe.precision == "f32" else "bf16")
         if precision == "f32":
@@ -118,6 +119,9 @@ class TorchEmbedder:
 class _FromPixels(nn.Module):
     """uint8[N, S, S, 3] -> float32[N, dim] of length 1, batch norm folded into the convolution before it."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, network: nn.Module, recipe: Recipe) -> None:
         super().__init__()
         self.network = UnitLength(folded(network)).eval()
@@ -126,7 +130,9 @@ class _FromPixels(nn.Module):
 
     def forward(self, pictures: Tensor) -> Tensor:
         # Channels are the last dimension already: no picture is moved in memory.
-        return self.network(((pictures.float() - self.mean) / self.std).permute(0, 3, 1, 2))
+        scaled = (pictures.float() - self.mean) / self.std
+        vectors: Tensor = self.network(scaled.permute(0, 3, 1, 2))
+        return vectors
 
 
 class _InBf16(nn.Module):
@@ -150,7 +156,7 @@ def folded(network: nn.Module) -> nn.Module:
     return network
 
 
-def _compiled(network: nn.Module, recipe: Recipe, device: str) -> nn.Module:
+def _compiled(network: nn.Module, recipe: Recipe, device: str) -> Callable[[Tensor], Tensor]:
     """Compiled for each of `SHAPES` on a GPU; uncompiled where that fails: it takes a C compiler."""
     if device == "cpu":
         return network
