@@ -56,11 +56,12 @@ def quantised(graph: Any, pictures: Pixels, recipe: Recipe, kept: Sequence[str] 
 
 
 def _name_convolutions(graph: Any) -> None:
-    """By the module of the batch norm after each, which was folded into it and took its name away."""
+    """By the module of what follows each: the batch norm that was folded into it took its name away."""
     for operation in graph.get_ordered_ops():
-        if operation.get_type_name() == "Convolution" and not operation.get_friendly_name().startswith("__module"):
+        name = operation.get_friendly_name()
+        if operation.get_type_name() == "Convolution" and not name.startswith("__module"):
             after = next(iter(operation.output(0).get_target_inputs())).get_node()
-            operation.set_friendly_name(f"{after.get_friendly_name().split('/')[0]}/Convolution")
+            operation.set_friendly_name(f"{after.get_friendly_name().split('/')[0]}/{name}")  # names must differ
 
 
 def _as_input(picture: Pixels, recipe: Recipe) -> npt.NDArray[np.float32]:

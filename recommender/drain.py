@@ -1,4 +1,4 @@
-"""The embedding loop: one micro-batch is stored while the next is inferred and the third decoded, until none is left.
+"""The embedding loop: a micro-batch is stored while others are inferred and decoded, until none is left.
 
 Runs in a worker, a command or a test alike. Trouble that is not a photo's own (storage, model, database) gives the
 rows back untried and ends the slice with one logged sentence; the sweep rings again.
@@ -36,6 +36,7 @@ logger = logging.getLogger(__name__)
 Load = Callable[["EmbeddingModel"], "Embedder"]
 
 STARVING_EVERY = 8
+MOST_IN_FLIGHT = 3  # micro-batches: one that the model has, one that it may have next, one that is decoded
 BURST_RUN = 20
 BURST_WINDOW = 40
 
@@ -131,8 +132,8 @@ class _Slice:
             current = self._in_flight[0]
             self._watch.begin(current.lease.seconds, current.unfinished)
             current.infer()
-            if not current.is_retry and len(self._in_flight) == 1:
-                self._lease(beside=True)
+            while not current.is_retry and len(self._in_flight) < MOST_IN_FLIGHT and self._lease(beside=True):
+                pass
             found = current.results()
             try:
                 self._go_on()
@@ -143,10 +144,9 @@ class _Slice:
             self._judge(found)
 
     def _go_on(self) -> None:
-        """While results are stored the model has the next micro-batch, where it is decoded, and decoding the third."""
+        """While results are stored the model has the next micro-batch, where it is decoded already."""
         if len(self._in_flight) > 1 and self._in_flight[1].is_decoded:
             self._in_flight[1].infer()
-            self._lease(beside=True)
 
     def _lease(self, *, beside: bool = False) -> bool:
         """Take the next micro-batch of the most urgent model that works here; its decoding starts at once."""

@@ -171,11 +171,14 @@ def _write_photos(settled: _Settled, wanted: Sequence[Embedded], locked: dict[in
             state=PhotoState.REJECTED, reason=refused.reason[:200]
         )
     if wanted:
-        _update_each(ListingImage, ("clean_file", "thumb_file", "width", "height"), [_named(one) for one in wanted])
+        columns = ("clean_file", "thumb_file", "width", "height", "state", "reason")
+        _update_each(ListingImage, columns, [(*_named(one), PhotoState.READY, "") for one in wanted])
+    named = {result.row.image_id for result in wanted}
     unready = [
         result.row.image_id
         for result in settled.embedded
-        if locked.get(result.row.image_id, (PhotoState.READY,))[0] != PhotoState.READY
+        if result.row.image_id not in named
+        and locked.get(result.row.image_id, (PhotoState.READY,))[0] != PhotoState.READY
     ]
     if unready:
         ListingImage.objects.filter(pk__in=unready).update(state=PhotoState.READY, reason="")

@@ -1,0 +1,126 @@
+"""Photos a second through the whole site, from the first bell to the last vector in the index.
+
+Real processes as `make run` starts them, with `--present` listings that have vectors already. A worker is stopped
+while a listing for every photo is stored, 500 of them with the bytes of others; the clock runs from when it goes on
+until a web process's index holds all of them. Beside it: the same photos decoded, their derivatives made and inferred
+in one process without database and broker.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ml.cores import usable_cores
+from ml.embedder import Embedder
+from tests.stack import Stack, children
+
+from .derived import derived
+from .machine import cpu_seconds, peak_rss_mb, runtime
+from .speed_model import resnet50
+
+COPIES = 500
+BATCH = 32
+UNTRAINED = {"EMBEDDER_WEIGHTS": "untrained", "LOG_LEVEL": "INFO", "EMBED_BATCH": "32"}
+PATIENCE_SECONDS = 1800.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="a folder of JPEG photos")
+    parser.add_argument("--limit", type=int, default=5_000, help="photos to use (default: %(default)s)")
+    parser.add_argument("--present", type=int, default=10_000, help="listings that are there before (default 10000)")
+    parser.add_argument("--processes", type=int, default=1, help="embedding workers (default: %(default)s)")
+    parser.add_argument("--database-url", default="", help="a PostgreSQL to use instead of SQLite")
+
+
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    paths = sorted(arguments.images.glob("*.jpg"))[: arguments.limit]
+    if len(paths) < COPIES:
+        raise SystemExit(f"pipeline: {arguments.images} holds {len(paths)} JPEG photos; {COPIES} are needed.")
+    folder = Path(tempfile.mkdtemp(prefix="mp-bench-"))
+    try:
+        directory = resnet50(folder / "var" / "models" / "untrained", paths)
+        embedder = Embedder.load(directory, parallel=usable_cores())
+        raw = _raw(embedder, paths)
+        precision = embedder.precision
+        del embedder
+        figures = _whole(folder / "var", arguments, len(paths))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return {
+        "pipeline_ips": figures["pipeline_ips"],
+        "raw_ips": round(raw, 1),
+        "pipeline_over_raw": round(figures["pipeline_ips"] / raw, 3),
+        **figures,
+        "database": "postgresql" if arguments.database_url else "sqlite",
+        "runtime": runtime(precision),
+    }
+
+
+def _raw(embedder: Embedder, paths: Sequence[Path]) -> float:
+    """Photos a second in this process."""
+    prepared = derived(paths, embedder.prepare)
+    start = time.perf_counter()
+    waiting = []
+    while batch := list(islice(prepared, BATCH)):
+        waiting.append(embedder.submit(np.stack(batch)))
+        if len(waiting) > 2:
+            waiting.pop(0).result()
+    for future in waiting:
+        future.result()
+    return len(paths) / (time.perf_counter() - start)
+
+
+def _whole(var: Path, arguments: argparse.Namespace, photos: int) -> dict[str, Any]:
+    with Stack(
+        var, web=1, embedding=arguments.processes, database_url=arguments.database_url, environ=UNTRAINED
+    ) as stack:
+        if arguments.present:
+            print(f"storing {arguments.present} listings with vectors …", flush=True)
+            stack.run("-m", "benchmarks.seed", str(arguments.present))
+        workers = [f"embedding-{number}" for number in range(1, arguments.processes + 1)]
+        wanted = arguments.present + photos + COPIES
+        stack.wait_for(lambda: _rows(stack) >= arguments.present, "the listings are in the index", 120)
+        for worker in workers:
+            stack.pause(worker)
+        print(f"storing {photos} photos and {COPIES} copies …", flush=True)
+        stack.run("-m", "benchmarks.stock", str(arguments.images.resolve()), str(photos), str(COPIES))
+        before, start = _cpu_seconds(stack), time.perf_counter()
+        for worker in workers:
+            stack.resume(worker)
+        try:
+            stack.wait_for(lambda: _rows(stack) >= wanted, "every photo is in the index", PATIENCE_SECONDS, every=0.5)
+        finally:
+            seconds, after = time.perf_counter() - start, _cpu_seconds(stack)
+            lost = wanted - _rows(stack)
+        given = sum(int(number) for number in re.findall(r"giving (\d+) photos to the model", stack.log()))
+        return {
+            "pipeline_ips": round(photos / seconds, 1),
+            "lost": lost,
+            "copies_computed": given - photos,
+            "peak_rss_mb": max(peak_rss_mb(stack.pids()[worker]) for worker in workers),
+            "photos": photos,
+            "copies": COPIES,
+            "seconds": round(seconds, 1),
+            "cpu_ms_per_photo": {name: round((after[name] - before[name]) / photos * 1000, 2) for name in before},
+        }
+
+
+def _cpu_seconds(stack: Stack) -> dict[str, float]:
+    """What each process, with its children, has computed for so far; the supervisor's are those of the others."""
+    pids = {name: pid for name, pid in stack.pids().items() if name != "supervisor"}
+    return {name: sum(cpu_seconds(each) for each in (pid, *children(pid))) for name, pid in pids.items()}
+
+
+def _rows(stack: Stack) -> int:
+    health = stack.visitor().get("/health/ready", timeout=30)
+    return int(health.json()["details"]["index"]["rows"]) if health.status == 200 else 0
