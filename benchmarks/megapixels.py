@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ NOISE = 6.0  # of the sensor, in levels of 255
 QUALITIES = range(85, 101)
 
 
-def megapixels(paths: list[Path]) -> Iterator[bytes]:
+def megapixels(paths: Sequence[Path]) -> Iterator[bytes]:
     """Each picture enlarged, with noise that is the same on every run, as a JPEG of at least 3 MB."""
     random = np.random.default_rng(0)
     for number, path in enumerate(paths):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from html import escape
-from math import log2
+from math import floor, log2, log10
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 360, 56, 130, 36, 48
 COLOURS = ("#1f6feb", "#d1242f", "#1a7f37", "#8250df", "#bf8700", "#57606a")
+LEVELS, LABEL_HEIGHT = 4, 15
 INK, GRID = "#57606a", "#d0d7de"  # both are seen on white and on black
 
 Series = Mapping[str, Mapping[int, float]]
@@ -16,7 +17,8 @@ Series = Mapping[str, Mapping[int, float]]
 def lines(title: str, across: str, series: Series) -> str:
     """An SVG picture; `series` is name -> {x: y}, x powers of two or near, y from 0."""
     places = sorted({x for points in series.values() for x in points})
-    top = max(y for points in series.values() for y in points.values()) * 1.08
+    step = _step(max(y for points in series.values() for y in points.values()) / LEVELS)
+    top = step * LEVELS
     span = log2(places[-1]) - log2(places[0]) or 1.0
 
     def at(x: float, y: float) -> tuple[float, float]:
@@ -26,13 +28,14 @@ def lines(title: str, across: str, series: Series) -> str:
         )
 
     parts = [_text(LEFT, 20, title, size=14, anchor="start")]
-    for level in range(5):
-        value = top * level / 4
+    for level in range(LEVELS + 1):
+        value = step * level
         x, y = at(places[0], value)
         parts.append(f'<path d="M{x:.1f} {y:.1f}H{WIDTH - RIGHT}" stroke="{GRID}"/>')
         parts.append(_text(x - 8, y + 4, f"{value:.0f}", anchor="end"))
     parts += [_text(at(x, 0)[0], HEIGHT - BOTTOM + 18, str(x)) for x in places]
     parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 10, across))
+    labels = []
     for (name, points), colour in zip(series.items(), COLOURS, strict=False):
         drawn = [at(x, y) for x, y in sorted(points.items())]
         parts.append(
@@ -40,11 +43,21 @@ def lines(title: str, across: str, series: Series) -> str:
             'stroke-width="2"/>'
         )
         parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in drawn]
-        parts.append(_text(drawn[-1][0] + 8, drawn[-1][1] + 4, name, anchor="start", colour=colour))
+        labels.append((drawn[-1][1], name, colour))
+    lowest = float(HEIGHT)
+    for y, name, colour in sorted(labels, reverse=True):  # from below, each clear of the one before
+        lowest = min(y, lowest - LABEL_HEIGHT)
+        parts.append(_text(WIDTH - RIGHT + 8, lowest + 4, name, anchor="start", colour=colour))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif">'
         f"{''.join(parts)}</svg>\n"
     )
+
+
+def _step(least: float) -> float:
+    """The least of 1, 2, 5, 10, 20, 50 … that is not below `least`."""
+    ten = 10 ** floor(log10(least))
+    return next(factor * ten for factor in (1, 2, 5, 10) if factor * ten >= least)
 
 
 def _text(x: float, y: float, text: str, *, size: int = 12, anchor: str = "middle", colour: str = INK) -> str:
