@@ -80,7 +80,10 @@ class Embedder:
         }
         compiled = compile_graph(directory / graph[0], directory / graph[1], config, cache_dir)
         _refuse_foreign_graph(compiled, recipe, directory / graph[0])
-        return cls(recipe, precision, compiled, parallel)
+        embedder = cls(recipe, precision, compiled, parallel)
+        # Alone: OpenVINO's binding may wait for itself for ever where two threads make a process's first inference.
+        embedder.embed(np.zeros((1, recipe.size, recipe.size, 3), np.uint8))
+        return embedder
 
     def prepare(self, image: Image.Image) -> Pixels:
         """The network's input for a *clean* picture: uint8[size, size, 3]."""

@@ -150,13 +150,20 @@ class _Slice:
 
     def _lease(self, *, beside: bool = False) -> bool:
         """Take the next micro-batch of the most urgent model that works here; its decoding starts at once."""
+        passed: set[int] = set()  # models whose rows all wait for the same bytes elsewhere
         while time.monotonic() < self._deadline:
-            entries = [entry for entry in queue.waiting() if entry.model.pk not in self._unready]
+            entries = [entry for entry in queue.waiting() if entry.model.pk not in passed | self._unready.keys()]
             if not entries:
                 return False
             model = queue.pick(entries, starving=_turns.starving)
-            if embedder := self._ready(model):
-                return self._take(model, embedder, beside=beside)
+            embedder = self._ready(model)
+            if embedder is None:
+                continue
+            if self._take(model, embedder, beside=beside):
+                return True
+            if queue.is_leasable(model):  # by somebody else, or once nothing else is in flight
+                return False
+            passed.add(model.pk)
         return False
 
     def _take(self, model: EmbeddingModel, embedder: Embedder, *, beside: bool) -> bool:

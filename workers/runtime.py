@@ -31,13 +31,16 @@ def read(directory: Path) -> Embedder:
     if not settings.EMBED_RUNTIME and has_gpu():
         try:
             return _with_torch(directory, "cuda")
-        except (ModelFilesError, RuntimeError) as exc:  # of the driver
+        except ModelFilesError as exc:
             logger.warning("Photos are embedded on the processor. %s", exc)
     return registry.read_for_many(directory)
 
 
 def _with_torch(directory: Path, device: str | None) -> Embedder:
-    from ml.torch_embedder import TorchEmbedder
+    try:
+        from ml.torch_embedder import TorchEmbedder
 
-    embedder = TorchEmbedder.load(directory, device=device)
+        embedder = TorchEmbedder.load(directory, device=device)
+    except (ImportError, OSError, RuntimeError) as exc:  # of the installation, or of the driver
+        raise ModelFilesError(f"torch cannot run {directory} here; set EMBED_RUNTIME=openvino. {exc}") from exc
     return cast("Embedder", embedder)  # the same surface

@@ -54,6 +54,15 @@ def test_the_runtime_agrees_with_torch(model_dir, batch, precision):
     assert cosines(found, torch_vectors(network, batch, recipe)).min() >= 0.999
 
 
+def test_the_first_inference_of_a_process_is_made_alone_when_loading(model_dir, monkeypatch):
+    """Two threads that made it together waited for ever in one process of three, in OpenVINO's binding."""
+    seen = []
+    infer = Embedder._infer
+    monkeypatch.setattr(Embedder, "_infer", lambda self, part: seen.append(part.shape) or infer(self, part))
+    Embedder.load(model_dir, parallel=2)
+    assert seen == [(1, 224, 224, 3)]
+
+
 def test_a_batch_gives_what_single_pictures_give(embedder, batch):
     singles = np.concatenate([embedder.embed(batch[i : i + 1]) for i in range(len(batch))])
     assert cosines(embedder.embed(batch), singles).min() > 0.9999

@@ -122,3 +122,16 @@ def test_files_of_whoever_is_second_are_deleted():
     photo.refresh_from_db()
     assert media_files() == kept == {photo.clean_file.name, photo.thumb_file.name}
     assert states() == {"done": 2}
+
+
+def test_copies_that_wait_for_another_worker_do_not_hold_up_another_model(broker):
+    active, other = make_model(), make_model("standby")
+    photo = make_photos(1)[0]
+    make_image(make_listing(), data=photo.original.open().read())
+    lease = queue.lease(active, 1, 30)
+    broker.flushall()
+    assert embed().done == 2
+    assert Embedding.objects.filter(model=other, state="done").count() == 2
+    assert broker.llen("embedding") == 0
+    queue.release(lease)
+    assert embed().done == 2
