@@ -55,7 +55,7 @@ def read_for_answers(directory: Path) -> Embedder:
 
 
 def read_for_many(directory: Path) -> Embedder:
-    """An inference on each core: most photos a second."""
+    """An inference on each core, four at most: most photos a second."""
     return _read(directory, min(usable_cores(), MOST_STREAMS))
 
 

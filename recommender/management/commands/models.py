@@ -101,7 +101,7 @@ class Command(BaseCommand):
         model = registry.register(name or weights, weights, size=size, photos=photos)
         self.stdout.write(f"{model.version} is registered: {model.arch}, {model.dim} dimensions.")
         recipe = Recipe(**model.recipe)
-        if recipe.agreement:
+        if photos or recipe.agreement:
             self.stdout.write(how_chosen(recipe))
         if activate:
             self._activate(name=model.version)
