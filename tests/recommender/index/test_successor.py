@@ -2,6 +2,7 @@
 
 import threading
 import time
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -35,17 +36,29 @@ def web(index, other, settings):
 
 @pytest.fixture
 def gate(monkeypatch):
-    """A head's snapshot that was opened is not handed over until this is set."""
+    """A head's snapshot that was opened is not handed over until this is set; `gate.reached` says that one was."""
     gate, real = threading.Event(), opening.open_head
+    gate.reached = threading.Event()
 
     def waiting(*args, **options):
         opened = real(*args, **options)
+        gate.reached.set()
         gate.wait(30)
         return opened
 
     monkeypatch.setattr(opening, "open_head", waiting)
     yield gate
     gate.set()
+
+
+@contextmanager
+def paused(web):
+    """The refresher does nothing meanwhile, and has finished what it was doing."""
+    idle, refresh = threading.Event(), web.refresh
+    web.refresh = idle.set
+    assert idle.wait(30)
+    yield
+    web.refresh = refresh
 
 
 def wait_for(condition, seconds=30):
@@ -62,7 +75,7 @@ def found(state):
 
 def test_the_old_model_answers_and_follows_the_feed_until_the_new_one_is_open(model, other, web, gate):
     registry.activate(other)
-    wait_for(lambda: web._successor is not None)
+    assert gate.reached.wait(30)
     late = catalogue.add_listing(model)
     catalogue.embed_all(other)
     wait_for(lambda: late.pk in found(web.state()))
@@ -75,6 +88,7 @@ def test_the_old_model_answers_and_follows_the_feed_until_the_new_one_is_open(mo
 
 def test_a_head_that_goes_back_before_the_successor_is_open_changes_nothing(model, other, web, gate):
     registry.activate(other)
+    assert gate.reached.wait(30)
     wait_for(lambda: web._successor is not None)
     opened = web._successor
     registry.rollback()
@@ -89,15 +103,13 @@ def test_a_head_that_goes_back_before_the_successor_is_open_changes_nothing(mode
 def test_a_successor_of_a_head_that_moved_on_meanwhile_is_not_taken(model, other, web, gate):
     """There and back, and the first model has a new snapshot: the second must not answer for a moment."""
     registry.activate(other)
-    wait_for(lambda: web._successor is not None)
-    web.refresh, refresh = lambda: None, web.refresh  # the refresher sees the head only after all of it
-    with web._lock:
+    assert gate.reached.wait(30)
+    with paused(web):  # it sees the head only after all of it
         registry.rollback()
-    catalogue.add_listing(model)
-    snapshot = compact(force=True).snapshot
-    gate.set()
-    assert web._successor.result().base.model_id == other.pk
-    web.refresh = refresh
+        catalogue.add_listing(model)
+        snapshot = compact(force=True).snapshot
+        gate.set()
+        assert web._successor.result().base.model_id == other.pk
     seen = set()
     wait_for(lambda: seen.add(web.state().model_id) or web.state().snapshot_id == snapshot)
     assert seen == {model.pk}
@@ -108,13 +120,11 @@ def test_a_successor_that_was_replaced_itself_before_it_was_open_is_not_taken(mo
     catalogue.embed_all(third)
     compact(force=True)
     registry.activate(other)
-    wait_for(lambda: web._successor is not None)
-    web.refresh, refresh = lambda: None, web.refresh
-    with web._lock:
+    assert gate.reached.wait(30)
+    with paused(web):
         registry.activate(third)
-    gate.set()
-    assert web._successor.result().base.model_id == other.pk
-    web.refresh = refresh
+        gate.set()
+        assert web._successor.result().base.model_id == other.pk
     seen = set()
     wait_for(lambda: seen.add(web.state().model_id) or third.pk in seen)
     assert seen == {model.pk, third.pk}
