@@ -67,7 +67,8 @@ class Embedding(models.Model):
         BACKFILL = 3
 
     image = models.ForeignKey(ListingImage, models.CASCADE, related_name="embeddings")
-    model = models.ForeignKey(EmbeddingModel, models.CASCADE, related_name="embeddings")
+    # No index on the model alone: it tells almost nothing apart, and SQLite would begin every query with it.
+    model = models.ForeignKey(EmbeddingModel, models.CASCADE, related_name="embeddings", db_index=False)
     state = models.CharField(max_length=8, choices=State, default=State.PENDING)
     lane = models.PositiveSmallIntegerField(choices=Lane, default=Lane.UPLOAD)
     token = models.UUIDField(null=True, editable=False)

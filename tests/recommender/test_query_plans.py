@@ -1,0 +1,73 @@
+"""What SQLite does for a query of the loop does not grow with the number of photos that have vectors already.
+
+It plans without statistics: one index that tells little apart, and every micro-batch reads the whole gallery.
+"""
+
+from __future__ import annotations
+
+import pytest
+from django.db import connection
+
+from listings.models import Listing
+from recommender import batch, feed, queue, results, retrieval
+from recommender.index import rows
+from recommender.models import Embedding
+from tests.recommender.embedding import bulk_photos, embedded, make_model
+from tests.recommender.index.catalogue import add_many
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL plans with statistics"),
+]
+
+
+def steps(work) -> int:
+    """Instructions of SQLite's virtual machine that `work` takes."""
+    taken = 0
+
+    def count() -> int:
+        nonlocal taken
+        taken += 1
+        return 0
+
+    connection.connection.set_progress_handler(count, 1)
+    try:
+        work()
+    finally:
+        connection.connection.set_progress_handler(None, 0)
+    return taken
+
+
+def store(model) -> None:
+    lease = queue.lease(model, 2, 30)
+    results.store(lease, embedded(lease))
+
+
+def ids(field: str) -> list[int]:
+    return list(Embedding.objects.order_by("pk").values_list(field, flat=True)[:30])
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda model: queue.waiting(),
+        lambda model: queue.is_anything_pending(),
+        queue.is_leasable,
+        lambda model: queue.return_expired(),
+        lambda model: queue.release(queue.lease(model, 2, 30)),
+        lambda model: batch.find_twins(queue.lease(model, 2, 30)),
+        store,
+        lambda model: feed.read(feed.current_position(), model.pk),
+        lambda model: rows.read_columns(model.pk, ids("image__listing_id")),
+        lambda model: rows.read_vectors(model.pk, ids("image_id"), model.dim),
+        lambda model: retrieval.stored_vectors(Listing.objects.earliest("pk"), model.pk),
+    ],
+)
+def test_it_costs_the_same_among_more_photos(work):
+    model = make_model()
+    costs = []
+    for number in (40, 800):
+        add_many(model, number)
+        bulk_photos(8)
+        costs.append(steps(lambda: work(model)))
+    assert costs[1] < 1.5 * costs[0], costs
