@@ -1,20 +1,37 @@
-"""Decoding as a worker does it: in two threads, clean picture and thumbnail made and encoded."""
+"""Photos as a worker embeds them, without database and broker: decoded in two threads, derivatives made, inferred."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from ml import images
+from ml.embedder import Embedder
 
 DECODERS = 2
+BATCH = 32
+MOST_WAITING = 2  # micro-batches that the model has beside the one that is prepared
 
 
 def derived(paths: Sequence[Path], use: Callable[[Image.Image], Any]) -> Iterator[Any]:
     """What `use` makes of each clean picture, in order."""
     with ThreadPoolExecutor(DECODERS) as threads:
         yield from threads.map(lambda path: use(images.derive(path.read_bytes())[0]), paths)
+
+
+def embed(paths: Sequence[Path], embedder: Embedder) -> None:
+    """Embed each clean picture, in micro-batches as a worker's."""
+    prepared = derived(paths, embedder.prepare)
+    waiting = []
+    while batch := list(islice(prepared, BATCH)):
+        waiting.append(embedder.submit(np.stack(batch)))
+        if len(waiting) > MOST_WAITING:
+            waiting.pop(0).result()
+    for future in waiting:
+        future.result()

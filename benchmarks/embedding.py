@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import wait
 from dataclasses import dataclass
-from itertools import islice, product
+from itertools import product
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -24,14 +24,14 @@ from PIL import Image
 from tqdm import tqdm
 
 from ml import images
-from ml.cores import usable_cores
+from ml.cores import streams, usable_cores
 from ml.embedder import Embedder
 from ml.extraction import vectors_of
 from ml.preprocess import Pixels
 from ml.recipe import Recipe
 from ml.runtime import computes_bf16
 
-from .derived import derived
+from .derived import derived, embed
 from .machine import peak_rss_mb, processor, runtime
 from .megapixels import megapixels
 from .plot import lines
@@ -40,7 +40,6 @@ from .speed_model import resnet50
 ROUNDS = 5
 NAIVE, BARE, OURS = 16, 64, 256  # pictures in a round
 BIG = 48  # of 12 megapixels
-BATCH = 16
 BATCHES = (1, 2, 4, 8, 16, 32)  # of the plot
 
 
@@ -66,7 +65,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         raise SystemExit(f"embedding: {arguments.images} holds {len(paths)} JPEG photos; {OURS} are needed.")
     with tempfile.TemporaryDirectory(prefix="mp-bench-") as folder:
         directory = resnet50(Path(folder) / "model", paths)
-        embedder = Embedder.load(directory, parallel=usable_cores())
+        embedder = Embedder.load(directory, parallel=streams())
         figures = _small(directory, embedder, paths) | _big(Path(folder), embedder, paths[: arguments.big])
         if arguments.plot:
             figures["curve"] = curve = _curve(directory, embedder.prepare(_clean(paths[0])))
@@ -115,7 +114,7 @@ def _big(folder: Path, embedder: Embedder, paths: Sequence[Path]) -> dict[str, A
     for path, data in zip(pictures, tqdm(megapixels(paths), "12 MP", len(paths), disable=None), strict=True):
         path.write_bytes(data)
     without_model = _rate(len(pictures), lambda: list(derived(pictures, lambda image: image)))
-    with_model = _rate(len(pictures), lambda: _embedded(pictures, embedder))
+    with_model = _rate(len(pictures), lambda: embed(pictures, embedder))
     return {
         "big": {
             "photos": len(pictures),
@@ -124,14 +123,6 @@ def _big(folder: Path, embedder: Embedder, paths: Sequence[Path]) -> dict[str, A
             "embedded_ips": round(with_model, 1),
         }
     }
-
-
-def _embedded(paths: Sequence[Path], embedder: Embedder) -> None:
-    prepared = derived(paths, embedder.prepare)
-    batches = []
-    while batch := list(islice(prepared, BATCH)):
-        batches.append(embedder.submit(np.stack(batch)))
-    wait(batches)
 
 
 def _curve(directory: Path, picture: Pixels) -> dict[str, dict[int, float]]:

@@ -7,16 +7,15 @@ import re
 from importlib.metadata import version
 from pathlib import Path
 
-from ml.cores import INT8_UNITS, usable_cores
+from ml.cores import int8_units, usable_cores
 
 
 def processor() -> str:
     """The processor's name and which units for 8 bits it has."""
     text = Path("/proc/cpuinfo").read_text()
     name = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
-    flags = re.search(r"^flags\s*:\s*(.+)$", text, re.MULTILINE)
-    units = sorted(INT8_UNITS.intersection(flags[1].split())) if flags else []
-    return f"{name[1] if name else 'unknown'}, {usable_cores()} cores, {', '.join(units) or 'no int8 units'}"
+    units = ", ".join(sorted(int8_units())) or "no int8 units"
+    return f"{name[1] if name else 'unknown'}, {usable_cores()} cores, {units}"
 
 
 def runtime(precision: str) -> str:

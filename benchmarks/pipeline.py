@@ -14,22 +14,18 @@ import shutil
 import tempfile
 import time
 from collections.abc import Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from ml.cores import usable_cores
+from ml.cores import streams
 from ml.embedder import Embedder
 from tests.stack import Stack, children
 
-from .derived import derived
+from .derived import embed
 from .machine import cpu_seconds, peak_rss_mb, runtime
 from .speed_model import resnet50
 
 COPIES = 500
-BATCH = 32
 UNTRAINED = {"EMBEDDER_WEIGHTS": "untrained", "LOG_LEVEL": "INFO"}
 PATIENCE_SECONDS = 1800.0
 
@@ -49,7 +45,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     folder = Path(tempfile.mkdtemp(prefix="mp-bench-"))
     try:
         directory = resnet50(folder / "var" / "models" / "untrained", paths)
-        embedder = Embedder.load(directory, parallel=usable_cores())
+        embedder = Embedder.load(directory, parallel=streams())
         raw = _raw(embedder, paths)
         precision = embedder.precision
         del embedder
@@ -68,15 +64,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _raw(embedder: Embedder, paths: Sequence[Path]) -> float:
     """Photos a second in this process."""
-    prepared = derived(paths, embedder.prepare)
     start = time.perf_counter()
-    waiting = []
-    while batch := list(islice(prepared, BATCH)):
-        waiting.append(embedder.submit(np.stack(batch)))
-        if len(waiting) > 2:
-            waiting.pop(0).result()
-    for future in waiting:
-        future.result()
+    embed(paths, embedder)
     return len(paths) / (time.perf_counter() - start)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from html import escape
+from itertools import cycle
 from math import floor, log2, log10
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 360, 56, 130, 36, 48
@@ -36,7 +37,7 @@ def lines(title: str, across: str, series: Series) -> str:
     parts += [_text(at(x, 0)[0], HEIGHT - BOTTOM + 18, str(x)) for x in places]
     parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 10, across))
     labels = []
-    for (name, points), colour in zip(series.items(), COLOURS, strict=False):
+    for (name, points), colour in zip(series.items(), cycle(COLOURS), strict=False):
         drawn = [at(x, y) for x, y in sorted(points.items())]
         parts.append(
             f'<polyline points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in drawn)}" fill="none" stroke="{colour}" '

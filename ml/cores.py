@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 INT8_UNITS = frozenset({"amx_int8", "avx512_vnni", "avx_vnni"})  # older processors saturate in 16 bits on the way
+MOST_STREAMS = 4
 GPU_DEVICES = ("nvidiactl", "dxg")  # of Linux, and of Linux below Windows
 
 
@@ -20,13 +21,23 @@ def usable_cores(root: Path = Path("/")) -> int:
     return max(1, int(min((affinity, *_quotas(root)))))
 
 
+def streams() -> int:
+    """Inferences at a time that embed most photos a second: one a core, but four at most; each holds activations."""
+    return min(usable_cores(), MOST_STREAMS)
+
+
 def has_int8_units(root: Path = Path("/")) -> bool:
     """Whether the processor adds products of 8-bit numbers exactly, in one instruction."""
+    return bool(int8_units(root))
+
+
+def int8_units(root: Path = Path("/")) -> frozenset[str]:
+    """Those of `INT8_UNITS` that the processor has."""
     for line in _read(root / "proc" / "cpuinfo").splitlines():
         name, _, value = line.partition(":")
         if name.strip() == "flags":
-            return not INT8_UNITS.isdisjoint(value.split())
-    return False
+            return INT8_UNITS.intersection(value.split())
+    return frozenset()
 
 
 def has_gpu(root: Path = Path("/")) -> bool:

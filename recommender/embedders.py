@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
-from ml.cores import usable_cores
+from ml.cores import streams
 from ml.recipe import ModelFilesError, Recipe
 
 from .errors import ModelNotReady, RegistryError
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 UNTRAINED = "untrained"
 EXPORT_SECONDS = 900
-MOST_STREAMS = 4  # inferences at a time in a worker; each holds its activations
 
 _loaded: dict[tuple[int, str], Embedder] = {}
 _loading = threading.Lock()
@@ -55,8 +54,8 @@ def read_for_answers(directory: Path) -> Embedder:
 
 
 def read_for_many(directory: Path) -> Embedder:
-    """An inference on each core, four at most: most photos a second."""
-    return _read(directory, min(usable_cores(), MOST_STREAMS))
+    """Several inferences at a time: most photos a second."""
+    return _read(directory, streams())
 
 
 def load_embedder(model: EmbeddingModel, *, read: Read = read_for_answers) -> Embedder:
@@ -131,7 +130,7 @@ def _load(model: EmbeddingModel, read: Read) -> Embedder:
         raise ModelNotReady(str(exc)) from exc
 
 
-def _read(directory: Path, streams: int) -> Embedder:
+def _read(directory: Path, parallel: int) -> Embedder:
     from ml.embedder import Embedder
 
-    return Embedder.load(directory, parallel=streams, cache_dir=settings.EMBEDDER_CACHE)
+    return Embedder.load(directory, parallel=parallel, cache_dir=settings.EMBEDDER_CACHE)

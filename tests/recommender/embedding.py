@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import os
+import threading
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -80,6 +82,15 @@ def expire() -> None:
 def original_of(photo: ListingImage) -> Path:
     """The uploaded file."""
     return Path(originals_storage().path(photo.original.name))
+
+
+def at_once(work: Callable[[], None], number: int = 6) -> None:
+    """Run `work` in as many threads, and wait for all of them; each closes its own connection."""
+    threads = [threading.Thread(target=work) for _ in range(number)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 def states() -> dict[str, int]:

@@ -1,5 +1,4 @@
 import io
-import threading
 
 import numpy as np
 import pytest
@@ -11,6 +10,7 @@ from listings.models import Listing
 from recommender import photo_query
 from recommender.models import EmbeddingModel
 from tests.factories import draw_photo, make_listing, make_ready_image, make_user, photo_file
+from tests.recommender.embedding import at_once
 from tests.recommender.shop import embed
 
 SEARCH, EMBED = "/api/v1/search/image/", "/api/v1/embeddings/"
@@ -172,11 +172,7 @@ def test_photos_sent_at_the_same_time_are_answered_or_told_to_come_back(gallery)
         statuses.append(post(SEARCH, image=photo_file(1)).status_code)
         connection.close()
 
-    threads = [threading.Thread(target=search) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once(search)
     assert len(statuses) == 6
     assert set(statuses) <= {200, 503}
     assert 200 in statuses

@@ -12,7 +12,7 @@ from listings.models import ListingImage
 from recommender import queue, results
 from recommender.models import Embedding, EmbeddingModel, IndexChange
 from recommender.queue import CRASHED, EXPIRED, Lane, State, Waiting
-from tests.recommender.embedding import bulk_photos, embedded, expire, make_model, states
+from tests.recommender.embedding import at_once, bulk_photos, embedded, expire, make_model, states
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -262,11 +262,7 @@ def test_concurrent_workers_never_lease_the_same_row():
         finally:
             connection.close()
 
-    threads = [threading.Thread(target=work) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once(work)
     assert errors == []
     assert sorted(stored) == sorted(Embedding.objects.values_list("pk", flat=True))
     assert states() == {"done": 120}
@@ -302,11 +298,7 @@ def test_two_workers_never_take_copies_at_the_same_instant():
             taken.extend(row.sha256 for row in lease.rows)
         connection.close()
 
-    threads = [threading.Thread(target=work) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once(work)
     assert sorted(taken) == [photos[0].sha256, photos[1].sha256]
 
 
