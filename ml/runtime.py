@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from .errors import last_line
 from .recipe import ModelFilesError
 
 Cache = str | Path | None
@@ -49,9 +50,8 @@ def compile_graph(xml: Path, weights: Path, config: dict[str, Any], cache_dir: C
         with _writing_alone(cache_dir):
             return core.compile_model(graph, "CPU", config)
     except (RuntimeError, OSError) as exc:
-        reason = str(exc).strip().splitlines()[-1]
         raise ModelFilesError(
-            f"{xml} cannot be compiled; is the cache, {cache_dir}, a folder that can be written? {reason}"
+            f"{xml} cannot be compiled; is the cache, {cache_dir}, a folder that can be written? {last_line(exc)}"
         ) from exc
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from django.db.models import Min
 
+from ml.errors import last_line
 from ml.images import PhotoRefused
 
 from . import photos, queue
@@ -30,6 +31,10 @@ logger = logging.getLogger(__name__)
 
 LOST = "The uploaded file is missing from the storage; it is looked for again later."
 DAMAGED = "The stored file is not the one that was uploaded; restore it from a backup."
+
+
+class ModelTrouble(Exception):
+    """The model cannot compute now; no photo is at fault."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,11 @@ class Batch:
         return all(job.done() for _, job in self._jobs)
 
     @property
+    def seconds_left(self) -> float:
+        """Of its lease."""
+        return self.lease.seconds - (time.monotonic() - self._renewed)
+
+    @property
     def is_retry(self) -> bool:
         """Whether its row was tried before: then nothing else may be in flight with it."""
         return any(row.attempts for row in self.lease.rows)
@@ -91,8 +101,12 @@ class Batch:
 
         Raises:
             StorageTrouble: files are missing and the storage itself seems to be.
+            ModelTrouble: see there.
         """
-        vectors = iter(self._inference.result() if self._inference else ())
+        try:
+            vectors = iter(self._inference.result() if self._inference else ())
+        except RuntimeError as exc:  # of OpenVINO or torch: memory, a driver
+            raise ModelTrouble(f"The model failed at {len(self.lease.rows)} photos: {last_line(exc)}") from exc
         found: list[Result] = []
         for rows, prepared in self._prepared():
             vector = next(vectors) if prepared.vector is None else prepared.vector
@@ -143,7 +157,7 @@ class Batch:
         if twin and not any(row.has_vector for row in rows):
             with suppress(FileLost):
                 return Prepared(_derivatives_of_twin(rows, twin), vector=twin.vector)
-        picture = photos.load(rows[0])
+        picture = photos.load(next((row for row in rows if not row.clean), rows[0]))
         pixels = self._embedder.prepare(picture.image)
         if picture.encoded is None:
             return Prepared((None,) * len(rows), pixels)
@@ -152,10 +166,10 @@ class Batch:
 
 
 def group(rows: Sequence[Row]) -> list[list[Row]]:
-    """Rows of the same bytes together; those that have derivatives apart from those that need them."""
-    groups: dict[tuple[str, bool], list[Row]] = defaultdict(list)
+    """Rows of the same bytes together."""
+    groups: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
-        groups[row.sha256, bool(row.clean)].append(row)
+        groups[row.sha256].append(row)
     return list(groups.values())
 
 
@@ -186,13 +200,14 @@ def _derivatives_of_twin(rows: Sequence[Row], twin: Twin) -> tuple[Derivatives |
     return _for_each(rows, lambda: photos.copy(source))
 
 
-def _for_each(rows: Sequence[Row], make: Callable[[], Derivatives]) -> tuple[Derivatives, ...]:
-    """Files of its own for every row, or for none."""
-    made: list[Derivatives] = []
+def _for_each(rows: Sequence[Row], make: Callable[[], Derivatives]) -> tuple[Derivatives | None, ...]:
+    """Files of its own for every row that has none (for all, where those they have were of no use), or for none."""
+    lacking = [row for row in rows if not row.clean] or rows
+    made: dict[int, Derivatives] = {}
     try:
-        while len(made) < len(rows):
-            made.append(make())
+        for row in lacking:
+            made[row.pk] = make()
     except (FileLost, StorageTrouble):
-        photos.discard(made)
+        photos.discard(made.values())
         raise
-    return tuple(made)
+    return tuple(made.get(row.pk) for row in rows)

@@ -20,7 +20,7 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError
 
 from . import doorbell, embedders, queue, readiness, registry, results
-from .batch import Batch
+from .batch import Batch, ModelTrouble
 from .photos import StorageTrouble
 from .registry import ModelNotReady
 from .results import Embedded, Result
@@ -109,7 +109,7 @@ class _Slice:
                 self._ready(entry.model)  # loading takes longer than a lease may wait
             self._drain()
             self._say(" ".join(self._unready.values()))
-        except (StorageTrouble, Burst) as exc:
+        except (StorageTrouble, ModelTrouble, Burst) as exc:
             _proven.clear()
             self._stop(str(exc))
         except (OperationalError, InterfaceError) as exc:
@@ -130,7 +130,7 @@ class _Slice:
     def _drain(self) -> None:
         while self._in_flight or self._lease():
             current = self._in_flight[0]
-            self._watch.begin(current.lease.seconds, current.unfinished)
+            self._watch.begin(current.seconds_left, current.unfinished)
             current.infer()
             while not current.is_retry and len(self._in_flight) < MOST_IN_FLIGHT and self._lease(beside=True):
                 pass

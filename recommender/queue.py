@@ -150,7 +150,7 @@ def _pending() -> QuerySet[Embedding]:
 def _leasable(model: EmbeddingModel) -> QuerySet[Embedding]:
     leased = Embedding.objects.filter(state=State.LEASED, leased_until__isnull=False)  # the index's few rows
     held = {sha256 for pk, sha256 in leased.values_list("model_id", "image__sha256") if pk == model.pk}
-    return _pending().filter(model=model).exclude(image__sha256__in=held)
+    return _pending().filter(model=model).exclude(image__sha256__in=held, vector__isnull=True)
 
 
 def rows_held(held: Lease) -> QuerySet[Embedding]:

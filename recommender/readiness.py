@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from ml import images
+from ml.errors import last_line
 from ml.images import PhotoRefused
 
 from .errors import ModelNotReady
@@ -29,7 +30,10 @@ def prove(model: EmbeddingModel, embedder: Embedder) -> None:
         clean = images.clean(images.decode(images.encode_jpeg(drawn_picture())))
     except PhotoRefused as exc:
         raise ModelNotReady(f"This machine cannot decode a picture it drew: {exc.reason}") from exc
-    vector = embedder.embed(np.stack([embedder.prepare(clean)]))[0]
+    try:
+        vector = embedder.embed(np.stack([embedder.prepare(clean)]))[0]
+    except RuntimeError as exc:
+        raise ModelNotReady(f"Model {model.version} cannot embed a drawn picture here: {last_line(exc)}") from exc
     if vector.shape != (model.dim,) or not is_usable(vector):
         raise ModelNotReady(
             f"Model {model.version} gives no usable vector of {model.dim} dimensions for a drawn picture; "

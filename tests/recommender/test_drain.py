@@ -181,6 +181,43 @@ def test_a_model_that_fails_its_test_picture_leases_nothing():
     assert states() == {"pending": 3}
 
 
+class OutOfMemory(FakeEmbedder):
+    """Fails at more pictures than one, as libraries do: in many lines."""
+
+    def embed(self, batch):
+        if len(batch) > 1:
+            raise RuntimeError("Exception from src/inference.cpp:88:\nCould not allocate memory.\n")
+        return super().embed(batch)
+
+
+def test_a_model_that_fails_at_a_micro_batch_costs_no_photo_and_is_asked_to_prove_itself_again(settings, broker):
+    settings.EMBED_BATCH = 4
+    make_model()
+    make_photos(9)
+    broken = OutOfMemory()
+    broker.flushall()
+    assert embed(broken).stopped == "The model failed at 4 photos: Could not allocate memory."
+    assert set(Embedding.objects.values_list("state", "attempts")) == {("pending", 0)}
+    assert media_files() == set()
+    assert broker.llen("embedding") == 0
+    settings.EMBED_BATCH = 1
+    assert embed(broken).done == 9
+    assert broken.batches == [1, 1] + [1] * 9
+
+
+def test_a_model_that_fails_at_its_test_picture_says_so():
+    model = make_model()
+    make_photos(3)
+
+    class Broken(FakeEmbedder):
+        def embed(self, batch):
+            raise RuntimeError("CUDA error: device lost")
+
+    tally = embed(Broken())
+    assert tally.stopped == f"Model {model.version} cannot embed a drawn picture here: CUDA error: device lost"
+    assert set(Embedding.objects.values_list("state", "attempts")) == {("pending", 0)}
+
+
 def test_a_model_that_is_not_ready_does_not_hold_up_another(broker):
     active, other = make_model(), make_model("backfilling")
     make_photos(3)

@@ -97,6 +97,34 @@ def test_a_new_photo_beside_one_that_is_embedded_again_is_computed_with_it():
     assert (embedder.batches, states()) == ([1, 1], {"done": 3})
 
 
+def test_copies_with_files_and_without_are_computed_together():
+    make_model()
+    data = draw_photo(1)
+    old, new = (make_image(make_listing(), data=data) for _ in range(2))
+    embed()
+    old.refresh_from_db()
+    Embedding.objects.update(state="pending", vector=None)
+    ListingImage.objects.filter(pk=new.pk).update(clean_file="", thumb_file="", state="new")
+    embedder = FakeEmbedder()
+    embed(embedder)
+    assert (embedder.batches, states()) == ([1, 1], {"done": 2})
+    assert ListingImage.objects.get(pk=old.pk).clean_file == old.clean_file
+    assert ListingImage.objects.get(pk=new.pk).clean_file.name in media_files()
+    assert len(named_files()) == 4
+
+
+def test_photos_embedded_again_do_not_wait_for_copies_that_they_would_not_take(settings):
+    settings.EMBED_BATCH = 1
+    model = make_model()
+    data = draw_photo(1)
+    for _ in range(2):
+        make_image(make_listing(), data=data)
+    embed()
+    queue.embed_again(ListingImage.objects.all())
+    assert queue.lease(model, 1, 30)
+    assert queue.lease(model, 1, 30)
+
+
 def test_two_models_embed_a_new_photo_with_one_set_of_files():
     make_model()
     make_model("standby")
