@@ -27,6 +27,8 @@ def own_photos() -> Iterator[Path | None]:
 
 def _fill(folder: Path) -> int:
     ready = ListingImage.objects.filter(state=ListingImage.State.READY).order_by("sha256")
+    if ready.values("sha256").distinct()[:ENOUGH].count() < ENOUGH:
+        return 0
     rows = ready.values_list("sha256", "clean_file").iterator(chunk_size=WANTED)
     stored = 0
     for sha256, copies in islice(groupby(rows, itemgetter(0)), 2 * WANTED):  # some files may be lost

@@ -30,6 +30,14 @@ def test_different_photos_are_copied_as_they_were_embedded():
     assert not folder.exists()
 
 
+def test_no_file_is_read_where_there_are_too_few(monkeypatch):
+    for seed in (1, 1, 2):
+        make_ready_image(make_listing(), seed)
+    monkeypatch.delattr(own_photos, "read")
+    with own_photos.own_photos() as folder:
+        assert folder is None
+
+
 def test_no_more_are_copied_than_wanted_and_lost_files_are_passed_over():
     photos = [make_ready_image(make_listing(), seed) for seed in range(7)]
     lost = min(photos, key=lambda photo: photo.sha256)

@@ -59,6 +59,11 @@ def test_a_precision_is_chosen_on_the_sites_own_photos_where_there_are_enough(mo
     assert given == [[".jpg", ".jpg"] if enough else None]
 
 
+def test_photos_for_a_precision_that_was_chosen_before_are_refused(models_root, tmp_path):
+    with pytest.raises(RegistryError, match=r"its precision chosen then; .* another version"):
+        registry.register("untrained", "untrained", photos=tmp_path)
+
+
 def test_untrained_weights_need_leave_to_be_registered(settings, models_root):
     settings.EMBEDDER_WEIGHTS = ""
     with pytest.raises(RegistryError, match="EMBEDDER_WEIGHTS=untrained"):
