@@ -35,10 +35,11 @@ def positive(name: str, default: float) -> float:
     return value
 
 
-def whole(name: str, default: int, least: int = 1) -> int:
+def whole(name: str, default: int, least: int = 1, most: float = math.inf) -> int:
     value = number(name, default)
-    if value < least or value != int(value):
-        raise ImproperlyConfigured(f"{name} is {value:g}; it must be a whole number from {least}.")
+    if not least <= value <= most or value != int(value):
+        limit = "" if most == math.inf else f" to {most}"
+        raise ImproperlyConfigured(f"{name} is {value:g}; it must be a whole number from {least}{limit}.")
     return int(value)
 
 

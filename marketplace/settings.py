@@ -86,12 +86,11 @@ TEMPLATES = [
 DATABASE_URL = env.str("DATABASE_URL", "")
 if DATABASE_URL:
     DATABASES = {"default": database(DATABASE_URL)}
-    DATABASES["default"]["CONN_MAX_AGE"] = 60
-    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
     if DATABASES["default"]["ENGINE"].endswith("postgresql"):
         DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 3)
 else:
     DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": str(VAR_DIR / "db.sqlite3")}}
+DATABASES["default"] |= {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     # Writers queue for the lock instead of failing half-way through a transaction that began as a reader.
     DATABASES["default"]["OPTIONS"] = {
@@ -170,7 +169,7 @@ EMBEDDER_WEIGHTS = choice("EMBEDDER_WEIGHTS", "starter", "imagenet", "untrained"
 MODELS_ROOT = Path(env.str("MODELS_ROOT", str(VAR_DIR / "models")))
 EMBEDDER_CACHE = Path(env.str("EMBEDDER_CACHE", str(VAR_DIR / "cache" / "openvino")))
 EMBED_RUNTIME = choice("EMBED_RUNTIME", "openvino", "torch")  # a worker's; unset: torch where there is a GPU
-EMBED_BATCH = whole("EMBED_BATCH", 32)  # photos per micro-batch
+EMBED_BATCH = whole("EMBED_BATCH", 32, most=1000)  # photos per micro-batch; its results are one statement
 EMBED_SLICE_SECONDS = positive("EMBED_SLICE_SECONDS", 20)  # one task's work before it rings again
 EMBED_LEASE_SECONDS = positive("EMBED_LEASE_SECONDS", 60)
 EMBED_THREADS = whole("EMBED_THREADS", 2)

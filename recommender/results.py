@@ -193,7 +193,8 @@ def _named(result: Embedded) -> tuple[Any, ...]:
 def _update_each(table: type[Model], columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
     """Give each row, by primary key, its own values in one statement: the ORM takes longer to write it than it runs."""
     name = connection.ops.quote_name(table._meta.db_table)  # noqa: SLF001 - documented, whatever its name
-    changes = ", ".join(f"{column} = new.column{number}" for number, column in enumerate(columns, start=2))
+    names = [connection.ops.quote_name(column) for column in columns]
+    changes = ", ".join(f"{column} = new.column{number}" for number, column in enumerate(names, start=2))
     values = ", ".join([f"({', '.join(['%s'] * (1 + len(columns)))})"] * len(rows))
     sql = f"UPDATE {name} SET {changes} FROM (VALUES {values}) AS new WHERE {name}.id = new.column1"  # noqa: S608 - ours
     with connection.cursor() as cursor:

@@ -33,6 +33,13 @@ def test_a_count_is_whole_and_large_enough(monkeypatch, text):
         environment.whole("EMBED_BATCH", 16)
 
 
+def test_a_count_is_not_larger_than_it_may_be(monkeypatch):
+    monkeypatch.setenv("EMBED_BATCH", "1001")
+    with pytest.raises(ImproperlyConfigured, match="EMBED_BATCH is 1001; it must be a whole number from 1 to 1000"):
+        environment.whole("EMBED_BATCH", 32, most=1000)
+    assert environment.whole("EMBED_BATCH", 32) == 1001
+
+
 def test_a_misspelled_flag_is_not_taken_for_off(monkeypatch):
     monkeypatch.setenv("HTTPS", "ture")
     with pytest.raises(ImproperlyConfigured, match="HTTPS is 'ture'"):
