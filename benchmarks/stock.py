@@ -1,4 +1,4 @@
-"""Stores a listing for each photo of a folder, as an import would: `python -m benchmarks.stock DIR LIMIT COPIES`.
+"""Stores a listing for each photo of a folder, then rings: `python -m benchmarks.stock DIR LIMIT COPIES`.
 
 The last COPIES listings have photos of the first ones' bytes.
 """
@@ -20,6 +20,7 @@ def main(folder: Path, limit: int, copies: int) -> None:
     from django.core.files.base import ContentFile
 
     from listings.models import Listing, ListingImage, originals_storage
+    from recommender import doorbell
 
     paths = sorted(folder.glob("*.jpg"))[:limit]
     storage, seller = originals_storage(), User.objects.get_or_create(username="benchmark")[0]
@@ -38,6 +39,7 @@ def main(folder: Path, limit: int, copies: int) -> None:
             )
             for n, (listing, data) in enumerate(zip(listings, files, strict=True))
         )
+    doorbell.ring()
 
 
 if __name__ == "__main__":
