@@ -1,6 +1,7 @@
-"""Stores a listing for each photo of a folder, then rings: `python -m benchmarks.stock DIR LIMIT COPIES`.
+"""Stores a listing for each photo of a folder, then rings: `python -m benchmarks.stock DIR LIMIT COPIES BACKLOG`.
 
-The last COPIES listings have photos of the first ones' bytes.
+COPIES more listings have photos of the first ones' bytes; BACKLOG more behind them name files of the others, each as
+bytes of its own.
 """
 
 from __future__ import annotations
@@ -8,14 +9,23 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import django
+
+T = TypeVar("T")
 
 BATCH = 500
 
 
-def main(folder: Path, limit: int, copies: int) -> None:
+def batched(things: Sequence[T]) -> Iterator[Sequence[T]]:
+    for start in range(0, len(things), BATCH):
+        yield things[start : start + BATCH]
+
+
+def main(folder: Path, limit: int, copies: int, backlog: int = 0) -> None:
     from django.contrib.auth.models import User
     from django.core.files.base import ContentFile
 
@@ -24,25 +34,30 @@ def main(folder: Path, limit: int, copies: int) -> None:
 
     paths = sorted(folder.glob("*.jpg"))[:limit]
     storage, seller = originals_storage(), User.objects.get_or_create(username="benchmark")[0]
-    everything = [*paths, *paths[:copies]]
-    for start in range(0, len(everything), BATCH):
-        files = [path.read_bytes() for path in everything[start : start + BATCH]]
-        listings = Listing.objects.bulk_create(
-            Listing(seller=seller, title=f"Thing {start + n}", price=5) for n in range(len(files))
-        )
+
+    def add(photos: list[tuple[str, str]]) -> None:
+        """A listing for each: the name of its original, and the checksum."""
+        listings = Listing.objects.bulk_create(Listing(seller=seller, title=name, price=5) for name, _ in photos)
         ListingImage.objects.bulk_create(
-            ListingImage(
-                listing=listing,
-                original=storage.save(f"benchmark/{start + n}.jpg", ContentFile(data)),
-                sha256=hashlib.sha256(data).hexdigest(),
-                source=ListingImage.Source.IMPORT,
-            )
-            for n, (listing, data) in enumerate(zip(listings, files, strict=True))
+            ListingImage(listing=listing, original=name, sha256=sha256, source=ListingImage.Source.IMPORT)
+            for listing, (name, sha256) in zip(listings, photos, strict=True)
         )
+
+    def stored(path: Path) -> tuple[str, str]:
+        data = path.read_bytes()
+        return storage.save(f"benchmark/{path.name}", ContentFile(data)), hashlib.sha256(data).hexdigest()
+
+    names: list[str] = []
+    for some in batched([*paths, *paths[:copies]]):
+        photos = [stored(path) for path in some]
+        names += (name for name, _ in photos)
+        add(photos)
+    for numbers in batched(range(backlog)):
+        add([(names[number % len(paths)], f"{number:064x}") for number in numbers])
     doorbell.ring()
 
 
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "marketplace.settings")
     django.setup()
-    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    main(Path(sys.argv[1]), *(int(number) for number in sys.argv[2:]))
