@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from listings.models import ListingImage, originals_storage
 
-from . import doorbell, photos, queue
+from . import doorbell, photos, planner_statistics, queue
 from .models import Embedding, EmbeddingModel, Heartbeat
 from .queue import MAX_FAILURES
 
@@ -30,6 +30,7 @@ LITTER_AGE = timedelta(days=1)  # a file younger than this may belong to a trans
 
 def sweep() -> dict[str, int]:
     """Repair the queue and ring if it holds work."""
+    planner_statistics.gather_first()
     counts = {
         "expired": queue.return_expired(),
         "missing": sum(insert_missing(model) for model in live_models()),

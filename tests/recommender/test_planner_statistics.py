@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import pytest
+from django.db import connection
+
+from recommender import planner_statistics, sweep
+from recommender.planner_statistics import ENOUGH_ROWS, TABLES
+from tests.recommender.embedding import bulk_photos, make_model
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def _never_analysed():
+    with connection.cursor() as cursor:
+        for name in TABLES:
+            cursor.execute("SELECT pg_stat_reset_single_table_counters(%s::regclass)", [name])
+
+
+def fill(photos: int) -> None:
+    make_model()
+    bulk_photos(photos)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_stat_force_next_flush()")
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="only PostgreSQL plans by statistics")
+@pytest.mark.usefixtures("_never_analysed")
+@pytest.mark.parametrize(("photos", "analysed"), [(ENOUGH_ROWS + 100, True), (ENOUGH_ROWS - 100, False)])
+def test_a_sweep_analyses_what_a_first_import_filled_once(photos, analysed):
+    fill(photos)
+    sweep.sweep()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT relname FROM pg_stat_user_tables WHERE relname = ANY(%s) AND last_analyze IS NOT NULL", [TABLES]
+        )
+        names = {name for (name,) in cursor.fetchall()}
+    assert ({"listings_listingimage", "recommender_embedding"} <= names) is analysed
+    assert planner_statistics.gather_first() == []
+
+
+def test_sqlite_is_not_asked():
+    if connection.vendor == "sqlite":
+        assert planner_statistics.gather_first() == []
