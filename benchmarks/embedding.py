@@ -113,14 +113,20 @@ def _big(folder: Path, embedder: Embedder, paths: Sequence[Path]) -> dict[str, A
     pictures = [folder / f"{number}.jpg" for number in range(len(paths))]
     for path, data in zip(pictures, tqdm(megapixels(paths), "12 MP", len(paths), disable=None), strict=True):
         path.write_bytes(data)
-    without_model = _rate(len(pictures), lambda: list(derived(pictures, lambda image: image)))
-    with_model = _rate(len(pictures), lambda: embed(pictures, embedder))
+    number = len(pictures)
+    rates = [
+        (
+            _rate(number, lambda: list(derived(pictures, lambda image: image))),
+            _rate(number, lambda: embed(pictures, embedder)),
+        )
+        for _ in range(ROUNDS)
+    ]
     return {
         "big": {
             "photos": len(pictures),
             "mean_mb": round(sum(path.stat().st_size for path in pictures) / len(pictures) / 1024**2, 2),
-            "derived_ips": round(without_model, 1),
-            "embedded_ips": round(with_model, 1),
+            "derived_ips": _middle(without_model for without_model, _ in rates),
+            "embedded_ips": _middle(with_model for _, with_model in rates),
         }
     }
 
