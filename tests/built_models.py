@@ -1,7 +1,10 @@
 """Models for tests, built once, kept under `var/`, shared by every process until their code changes."""
 
+import errno
 import fcntl
 import hashlib
+import os
+import shutil
 import subprocess
 import sys
 from functools import cache
@@ -65,3 +68,14 @@ def _code_hash() -> str:
     for package in ("torch", "torchvision", "openvino"):
         digest.update(version(package).encode())
     return digest.hexdigest()[:16]
+
+
+def share(source: str, target: str) -> str:
+    """For `copytree`: a hard link, or a copy where `target` is on another file system, as a /tmp in memory is."""
+    try:
+        os.link(source, target)
+    except OSError as exc:
+        if exc.errno != errno.EXDEV:
+            raise
+        shutil.copy2(source, target)
+    return target

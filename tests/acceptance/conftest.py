@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from marketplace.supervisor.home import Home
-from tests.built_models import starter_model_dir
+from tests.built_models import share, starter_model_dir
 from tests.postgres import Postgres
 from tests.postgres import postgres as private_postgres
 from tests.stack import Stack
@@ -54,8 +53,7 @@ def copy(prepared: Path, below: Path) -> Path:
 def link_weights(source: str, target: str) -> str:
     """Copy a file, but share the 50 MB of a model's directory, which nothing rewrites."""
     if "models" in Path(source).parts:
-        os.link(source, target)
-        return target
+        return share(source, target)
     return shutil.copy2(source, target)
 
 

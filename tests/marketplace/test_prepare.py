@@ -17,7 +17,7 @@ from marketplace.preparation.model import IS_UNTRAINED, ensure_model
 from marketplace.preparation.static import collect_static, fingerprint
 from marketplace.preparation.superuser import ensure_superuser
 from recommender.models import EmbeddingModel
-from tests.built_models import untrained_model_dir
+from tests.built_models import share, untrained_model_dir
 from tests.factories import make_listing
 from tests.recommender.embedding import bulk_photos, make_model
 from tests.recommender.registered import embedded_by
@@ -58,7 +58,7 @@ class TestModel:
         """MODELS_ROOT of a host where the starter weights are exported already."""
         settings.MODELS_ROOT = tmp_path / "models"
         directory = settings.MODELS_ROOT / "starter"
-        shutil.copytree(untrained_model_dir(), directory, copy_function=os.link)
+        shutil.copytree(untrained_model_dir(), directory, copy_function=share)
         recipe = json.loads((directory / "recipe.json").read_text())
         (directory / "recipe.json").unlink()
         (directory / "recipe.json").write_text(json.dumps(recipe | {"version": "starter", "weights": "starter"}))
