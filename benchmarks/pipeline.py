@@ -93,12 +93,12 @@ def _whole(var: Path, arguments: argparse.Namespace, photos: int) -> dict[str, A
             stack.wait_for(lambda: _rows(stack) >= wanted, "every photo is in the index", PATIENCE_SECONDS, every=0.5)
         finally:
             seconds, after = time.perf_counter() - start, _cpu_seconds(stack)
-            lost = wanted - _rows(stack)
+            lost = max(0, wanted - _rows(stack))  # some of the backlog may be there
         given = sum(int(number) for number in re.findall(r"giving (\d+) photos to the model", stack.log()))
         return {
             "pipeline_ips": round(photos / seconds, 1),
             "lost": lost,
-            "copies_computed": None if arguments.backlog else given - photos,
+            **({} if arguments.backlog else {"copies_computed": given - photos}),
             "peak_rss_mb": max(peak_rss_mb(stack.pids()[worker]) for worker in workers),
             "photos": photos,
             "copies": COPIES,
