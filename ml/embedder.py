@@ -24,7 +24,7 @@ __all__ = ["Embedder", "ModelFilesError", "Vectors", "is_valid"]
 
 Vectors = npt.NDArray[np.float32]
 
-MAX_BATCH = 32  # pictures in one call of `embed` at most; callers gather as many
+MAX_BATCH = 32  # pictures that callers who have many gather for one call of `embed`
 REQUEST = 4  # pictures in one inference: more are no faster, and the last ones of a batch leave less idle
 
 
@@ -59,7 +59,7 @@ class Embedder:
         Args:
             threads: CPU threads for all inferences together; all cores this process may use when None.
             parallel: inferences that run at the same time, each with its share of the threads: 1 answers one picture
-                soonest, one for each core embeds many fastest.
+                soonest, `cores.streams()` embed many fastest.
             precision: `int8`, `bf16` or `f32`; the recipe's when None, or what this processor computes instead.
             cache_dir: where compiled graphs are kept between processes; nowhere when None.
 

@@ -1,9 +1,10 @@
-"""The base of what can go wrong for reasons that the caller can put right."""
+"""What can go wrong for reasons that the caller can put right, and what a library says of it."""
 
 
-def last_line(exc: Exception) -> str:
-    """What a library says at the end of a message of many lines: the cause."""
-    return (str(exc).strip().splitlines() or [type(exc).__name__])[-1]
+def cause_of(exc: BaseException) -> str:
+    """The line that says what happened: OpenVINO's comes after where it happened, torch's before what to try."""
+    lines = [line.strip() for line in str(exc).splitlines() if line.strip()]
+    return next((line for line in lines if not line.startswith(("Exception from", "Check '"))), type(exc).__name__)
 
 
 class MlError(Exception):

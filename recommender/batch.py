@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from django.db.models import Min
 
-from ml.errors import last_line
+from ml.errors import cause_of
 from ml.images import PhotoRefused
 
 from . import photos, queue
@@ -60,9 +60,10 @@ class Batch:
     def __init__(self, lease: Lease, embedder: Embedder, threads: Executor) -> None:
         self.lease = lease
         self._renewed = time.monotonic()
-        self._embedder = embedder
+        self.embedder = embedder
         self._twins = find_twins(lease)
         self._jobs = [(rows, threads.submit(self._prepare, rows)) for rows in group(lease.rows)]
+        self._given: list[str] = []  # checksums of what the model has, in its order
         self._inference: Future[npt.NDArray] | None = None
 
     @property
@@ -91,10 +92,11 @@ class Batch:
         for _, job in self._jobs:
             if (error := job.exception()) and not isinstance(error, (PhotoRefused, FileLost, FileDamaged)):
                 raise error
-        pixels = [prepared.pixels for _, prepared in self._prepared() if prepared.pixels is not None]
+        pixels = {rows[0].sha256: prepared.pixels for rows, prepared in self._prepared() if prepared.pixels is not None}
         if pixels:
             logger.info("giving %d photos to the model", len(pixels))
-            self._inference = self._embedder.submit(np.stack(pixels))
+            self._given = list(pixels)
+            self._inference = self.embedder.submit(np.stack(list(pixels.values())))
 
     def results(self) -> list[Result]:
         """One result a row, in no particular order.
@@ -104,12 +106,12 @@ class Batch:
             ModelTrouble: see there.
         """
         try:
-            vectors = iter(self._inference.result() if self._inference else ())
-        except RuntimeError as exc:  # of OpenVINO or torch: memory, a driver
-            raise ModelTrouble(f"The model failed at {len(self.lease.rows)} photos: {last_line(exc)}") from exc
+            vectors = dict(zip(self._given, self._inference.result() if self._inference else (), strict=True))
+        except (RuntimeError, MemoryError) as exc:  # of OpenVINO or torch: memory, a driver
+            raise ModelTrouble(f"The model failed at {len(self._given)} photos: {cause_of(exc)}") from exc
         found: list[Result] = []
         for rows, prepared in self._prepared():
-            vector = next(vectors) if prepared.vector is None else prepared.vector
+            vector = vectors[rows[0].sha256] if prepared.vector is None else prepared.vector
             found += (Embedded(row, vector, made) for row, made in zip(rows, prepared.derivatives, strict=True))
         return found + self._refusals()
 
@@ -157,8 +159,8 @@ class Batch:
         if twin and not any(row.has_vector for row in rows):
             with suppress(FileLost):
                 return Prepared(_derivatives_of_twin(rows, twin), vector=twin.vector)
-        picture = photos.load(next((row for row in rows if not row.clean), rows[0]))
-        pixels = self._embedder.prepare(picture.image)
+        picture = photos.load(rows[0])
+        pixels = self.embedder.prepare(picture.image)
         if picture.encoded is None:
             return Prepared((None,) * len(rows), pixels)
         encoded = picture.encoded
@@ -166,10 +168,10 @@ class Batch:
 
 
 def group(rows: Sequence[Row]) -> list[list[Row]]:
-    """Rows of the same bytes together."""
-    groups: dict[str, list[Row]] = defaultdict(list)
+    """Rows of the same bytes together; those that have derivatives apart from those that need them."""
+    groups: dict[tuple[str, bool], list[Row]] = defaultdict(list)
     for row in rows:
-        groups[row.sha256].append(row)
+        groups[row.sha256, bool(row.clean)].append(row)
     return list(groups.values())
 
 
@@ -200,14 +202,13 @@ def _derivatives_of_twin(rows: Sequence[Row], twin: Twin) -> tuple[Derivatives |
     return _for_each(rows, lambda: photos.copy(source))
 
 
-def _for_each(rows: Sequence[Row], make: Callable[[], Derivatives]) -> tuple[Derivatives | None, ...]:
-    """Files of its own for every row that has none (for all, where those they have were of no use), or for none."""
-    lacking = [row for row in rows if not row.clean] or rows
-    made: dict[int, Derivatives] = {}
+def _for_each(rows: Sequence[Row], make: Callable[[], Derivatives]) -> tuple[Derivatives, ...]:
+    """Files of its own for every row, or for none."""
+    made: list[Derivatives] = []
     try:
-        for row in lacking:
-            made[row.pk] = make()
+        while len(made) < len(rows):
+            made.append(make())
     except (FileLost, StorageTrouble):
-        photos.discard(made.values())
+        photos.discard(made)
         raise
-    return tuple(made.get(row.pk) for row in rows)
+    return tuple(made)

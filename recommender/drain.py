@@ -1,7 +1,8 @@
 """The embedding loop: a micro-batch is stored while others are inferred and decoded, until none is left.
 
-Runs in a worker, a command or a test alike. Trouble that is not a photo's own (storage, model, database) gives the
-rows back untried and ends the slice with one logged sentence; the sweep rings again.
+Runs in a worker, a command or a test alike. Trouble that is not a photo's own gives the rows back untried, with one
+logged sentence: a model's ends the work with that model, the storage's or the database's ends the slice. The sweep
+rings again.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError
@@ -54,6 +55,7 @@ class _Turns:
 
 _turns = _Turns()
 _proven: WeakSet[Embedder] = WeakSet()  # embedders that passed the test picture in this process
+_most: WeakKeyDictionary[Embedder, int] = WeakKeyDictionary()  # photos at a time, of those that failed at twice as many
 
 
 class Burst(Exception):
@@ -109,7 +111,7 @@ class _Slice:
                 self._ready(entry.model)  # loading takes longer than a lease may wait
             self._drain()
             self._say(" ".join(self._unready.values()))
-        except (StorageTrouble, ModelTrouble, Burst) as exc:
+        except (StorageTrouble, Burst) as exc:
             _proven.clear()
             self._stop(str(exc))
         except (OperationalError, InterfaceError) as exc:
@@ -134,7 +136,11 @@ class _Slice:
             current.infer()
             while not current.is_retry and len(self._in_flight) < MOST_IN_FLIGHT and self._lease(beside=True):
                 pass
-            found = current.results()
+            try:
+                found = current.results()
+            except ModelTrouble as exc:
+                self._set_aside(current, exc)
+                continue
             try:
                 self._go_on()
             finally:
@@ -142,6 +148,16 @@ class _Slice:
             for ahead in self._in_flight:
                 ahead.keep()
             self._judge(found)
+
+    def _set_aside(self, failed: Batch, trouble: ModelTrouble) -> None:
+        """No more with this model in this slice; in the next one it is proven again and given half as many photos."""
+        model_id = failed.lease.model_id
+        self._unready[model_id] = str(trouble)
+        _proven.discard(failed.embedder)
+        _most[failed.embedder] = max(1, len(failed.lease.rows) // 2)
+        for batch in [batch for batch in self._in_flight if batch.lease.model_id == model_id]:
+            self._in_flight.remove(batch)
+            batch.abandon()
 
     def _go_on(self) -> None:
         """While results are stored the model has the next micro-batch, where it is decoded already."""
@@ -167,9 +183,8 @@ class _Slice:
         return False
 
     def _take(self, model: EmbeddingModel, embedder: Embedder, *, beside: bool) -> bool:
-        lease = queue.lease(
-            model, settings.EMBED_BATCH, settings.EMBED_LEASE_SECONDS, starving=_turns.starving, beside=beside
-        )
+        limit = min(settings.EMBED_BATCH, _most.get(embedder, settings.EMBED_BATCH))
+        lease = queue.lease(model, limit, settings.EMBED_LEASE_SECONDS, starving=_turns.starving, beside=beside)
         if lease is None:
             return False
         _turns.taken += 1

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from ml import images
-from ml.errors import last_line
+from ml.errors import cause_of
 from ml.images import PhotoRefused
 
 from .errors import ModelNotReady
@@ -33,7 +33,10 @@ def prove(model: EmbeddingModel, embedder: Embedder) -> None:
     try:
         vector = embedder.embed(np.stack([embedder.prepare(clean)]))[0]
     except RuntimeError as exc:
-        raise ModelNotReady(f"Model {model.version} cannot embed a drawn picture here: {last_line(exc)}") from exc
+        raise ModelNotReady(
+            f"Model {model.version} cannot embed a drawn picture in this process; if that lasts, start the worker "
+            f"again. {cause_of(exc)}"
+        ) from exc
     if vector.shape != (model.dim,) or not is_usable(vector):
         raise ModelNotReady(
             f"Model {model.version} gives no usable vector of {model.dim} dimensions for a drawn picture; "

@@ -60,7 +60,8 @@ def register(version: str, weights: str, *, size: int | None = None, photos: Pat
     path of a weights file; `size` is the side of the pictures in pixels where it shall differ from the weights' own.
     Its precision is chosen on `photos`, a folder, else on the site's own where there are enough.
     Raises:
-        RegistryError: the weights are not allowed or cannot be had, or the version is no name or exists with others.
+        RegistryError: the weights are not allowed or cannot be had, the version is no name or exists with others, or
+            `photos` come too late, because the version's precision was chosen before.
     """
     require_allowed(weights)
     if not VERSION.fullmatch(version):

@@ -30,7 +30,6 @@ LITTER_AGE = timedelta(days=1)  # a file younger than this may belong to a trans
 
 def sweep() -> dict[str, int]:
     """Repair the queue and ring if it holds work."""
-    planner_statistics.gather_first()
     counts = {
         "expired": queue.return_expired(),
         "missing": sum(insert_missing(model) for model in live_models()),
@@ -38,6 +37,7 @@ def sweep() -> dict[str, int]:
     }
     if queue.is_anything_pending():
         doorbell.ring()
+    planner_statistics.gather_first()
     return counts
 
 
@@ -91,10 +91,17 @@ def collect() -> dict[str, int]:
 
 
 def delete_rows_of_retired() -> int:
-    """Delete queue rows and vectors of retired models, some at a time; rows in use now are left to the next call."""
-    total = 0
-    while deleted := _delete_some_of_retired():
-        total += deleted
+    """Delete queue rows and vectors of retired models, page by page; rows in use now are left to the next call."""
+    retired = list(EmbeddingModel.objects.filter(state=EmbeddingModel.State.RETIRED).values_list("pk", flat=True))
+    total = last = 0
+    while retired:
+        with transaction.atomic():
+            rows = Embedding.objects.filter(model__in=retired, pk__gt=last).order_by("pk")
+            ids = list(rows.select_for_update(skip_locked=True, of=("self",)).values_list("pk", flat=True)[:BATCH])
+            total += Embedding.objects.filter(pk__in=ids).delete()[0]
+        if not ids:
+            break
+        last = ids[-1]
     return total
 
 
@@ -130,13 +137,6 @@ def _delete_old_rejected() -> int:
     while ids := list(old.order_by("pk").values_list("pk", flat=True)[:BATCH]):
         total += ListingImage.objects.filter(pk__in=ids).delete()[1].get("listings.ListingImage", 0)
     return total
-
-
-def _delete_some_of_retired() -> int:
-    with transaction.atomic():
-        rows = Embedding.objects.filter(model__state=EmbeddingModel.State.RETIRED)
-        ids = rows.select_for_update(skip_locked=True, of=("self",)).values_list("pk", flat=True)[:BATCH]
-        return Embedding.objects.filter(pk__in=list(ids)).delete()[0]
 
 
 def _folders(storage: Storage, root: str) -> Iterator[str]:

@@ -182,27 +182,42 @@ def test_a_model_that_fails_its_test_picture_leases_nothing():
 
 
 class OutOfMemory(FakeEmbedder):
-    """Fails at more pictures than one, as libraries do: in many lines."""
+    """Fails at more than a few pictures, as libraries do: in many lines."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most = most
 
     def embed(self, batch):
-        if len(batch) > 1:
-            raise RuntimeError("Exception from src/inference.cpp:88:\nCould not allocate memory.\n")
+        if len(batch) > self.most:
+            raise RuntimeError("Exception from src/infer.cpp:88:\nCould not allocate memory.\nTry another device.\n")
         return super().embed(batch)
 
 
-def test_a_model_that_fails_at_a_micro_batch_costs_no_photo_and_is_asked_to_prove_itself_again(settings, broker):
-    settings.EMBED_BATCH = 4
+def test_a_model_that_fails_at_a_micro_batch_costs_no_photo_and_is_given_fewer(settings, broker):
+    settings.EMBED_BATCH = 8
     make_model()
     make_photos(9)
-    broken = OutOfMemory()
+    broken = OutOfMemory(most=2)
     broker.flushall()
-    assert embed(broken).stopped == "The model failed at 4 photos: Could not allocate memory."
-    assert set(Embedding.objects.values_list("state", "attempts")) == {("pending", 0)}
-    assert media_files() == set()
+    for photos in (8, 4):
+        assert embed(broken).stopped == f"The model failed at {photos} photos: Could not allocate memory."
+        assert set(Embedding.objects.values_list("state", "attempts")) == {("pending", 0)}
+        assert media_files() == set()
     assert broker.llen("embedding") == 0
-    settings.EMBED_BATCH = 1
     assert embed(broken).done == 9
-    assert broken.batches == [1, 1] + [1] * 9
+    assert broken.batches == [1, 1, 1, 2, 2, 2, 2, 1]  # proven again each time
+
+
+def test_a_model_that_fails_does_not_hold_up_another(settings):
+    settings.EMBED_BATCH = 4
+    active, other = make_model(), make_model("backfilling")
+    make_photos(20)
+    embedders = {active.pk: FakeEmbedder(), other.pk: OutOfMemory(most=1)}
+    tally = drain.embed_pending(30, load=lambda model: embedders[model.pk])
+    assert "The model failed at 4 photos" in tally.stopped
+    assert set(Embedding.objects.filter(model=active).values_list("state", flat=True)) == {"done"}
+    assert set(Embedding.objects.filter(model=other).values_list("state", "attempts")) == {("pending", 0)}
 
 
 def test_a_model_that_fails_at_its_test_picture_says_so():
@@ -211,10 +226,11 @@ def test_a_model_that_fails_at_its_test_picture_says_so():
 
     class Broken(FakeEmbedder):
         def embed(self, batch):
-            raise RuntimeError("CUDA error: device lost")
+            raise RuntimeError("CUDA error: device lost\nCompile with TORCH_USE_CUDA_DSA to see where.")
 
     tally = embed(Broken())
-    assert tally.stopped == f"Model {model.version} cannot embed a drawn picture here: CUDA error: device lost"
+    assert tally.stopped.startswith(f"Model {model.version} cannot embed a drawn picture in this process")
+    assert tally.stopped.endswith("CUDA error: device lost")
     assert set(Embedding.objects.values_list("state", "attempts")) == {("pending", 0)}
 
 

@@ -11,7 +11,7 @@ from recommender import drain, queue, results
 from recommender.models import Embedding, IndexChange
 from tests.factories import draw_photo, make_image, make_listing
 from tests.fakes import FakeEmbedder
-from tests.recommender.embedding import embed, make_model, make_photos, media_files, named_files, states
+from tests.recommender.embedding import embed, make_model, make_photos, media_files, named_files, original_of, states
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("empty_storage")]
 
@@ -97,7 +97,21 @@ def test_a_new_photo_beside_one_that_is_embedded_again_is_computed_with_it():
     assert (embedder.batches, states()) == ([1, 1], {"done": 3})
 
 
-def test_copies_with_files_and_without_are_computed_together():
+def test_a_lost_original_fails_its_row_and_not_its_copys():
+    make_model()
+    data = draw_photo(1)
+    old, new = (make_image(make_listing(), data=data) for _ in range(2))
+    make_photos(1)  # tells a lost file from a lost volume
+    embed()
+    Embedding.objects.update(state="pending", vector=None)
+    ListingImage.objects.filter(pk=new.pk).update(clean_file="", thumb_file="", state="new")
+    original_of(new).unlink()
+    embed()
+    assert Embedding.objects.get(image=old).state == "done"
+    assert Embedding.objects.get(image=new).state == "failed"
+
+
+def test_copies_with_files_and_without_are_computed_once():
     make_model()
     data = draw_photo(1)
     old, new = (make_image(make_listing(), data=data) for _ in range(2))

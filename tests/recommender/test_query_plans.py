@@ -9,7 +9,7 @@ import pytest
 from django.db import connection
 
 from listings.models import Listing
-from recommender import batch, feed, queue, results, retrieval
+from recommender import batch, feed, queue, results, retrieval, sweep
 from recommender.index import rows
 from recommender.models import Embedding
 from tests.recommender.embedding import bulk_photos, embedded, make_model
@@ -43,8 +43,8 @@ def store(model) -> None:
     results.store(lease, embedded(lease))
 
 
-def ids(field: str) -> list[int]:
-    return list(Embedding.objects.order_by("pk").values_list(field, flat=True)[:30])
+def ids(field: str, number: int = 30) -> list[int]:
+    return list(Embedding.objects.order_by("pk").values_list(field, flat=True)[:number])
 
 
 @pytest.mark.parametrize(
@@ -71,3 +71,18 @@ def test_it_costs_the_same_among_more_photos(work):
         bulk_photos(8)
         costs.append(steps(lambda: work(model)))
     assert costs[1] < 1.5 * costs[0], costs
+
+
+def test_deleting_what_a_retired_model_left_reads_the_table_once(monkeypatch):
+    costs = []
+    for page in (200, 10):
+        live, retired = make_model("standby"), make_model("retired")
+        add_many(live, 200)
+        Embedding.objects.bulk_create(Embedding(image_id=pk, model=retired) for pk in ids("image_id", 200))
+        monkeypatch.setattr(sweep, "BATCH", page)
+        costs.append(steps(lambda: assert_deleted(200)))
+    assert costs[1] < 3 * costs[0], costs
+
+
+def assert_deleted(number: int) -> None:
+    assert sweep.delete_rows_of_retired() == number
