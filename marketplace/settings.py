@@ -169,7 +169,7 @@ EMBEDDER_WEIGHTS = choice("EMBEDDER_WEIGHTS", "starter", "imagenet", "untrained"
 MODELS_ROOT = Path(env.str("MODELS_ROOT", str(VAR_DIR / "models")))
 EMBEDDER_CACHE = Path(env.str("EMBEDDER_CACHE", str(VAR_DIR / "cache" / "openvino")))
 EMBED_RUNTIME = choice("EMBED_RUNTIME", "openvino", "torch")  # a worker's; unset: torch where there is a GPU
-EMBED_BATCH = whole("EMBED_BATCH", 64, most=1000)  # photos per micro-batch; its results are one statement
+EMBED_BATCH = whole("EMBED_BATCH", 64, most=1000)  # photos per micro-batch, bounded by what one statement holds
 EMBED_SLICE_SECONDS = positive("EMBED_SLICE_SECONDS", 20)  # one task's work before it rings again
 EMBED_LEASE_SECONDS = positive("EMBED_LEASE_SECONDS", 60)
 EMBED_THREADS = whole("EMBED_THREADS", 2)
