@@ -51,12 +51,23 @@ def test_the_model_has_the_next_micro_batch_before_results_are_stored(settings, 
     make_model()
     make_photos(6)
     events: list[str] = []
+    leased: list[drain.Batch] = []
     store = results.store
+
+    class Known(drain.Batch):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            leased.append(self)
 
     class Recording(FakeEmbedder):
         def embed(self, batch):
-            time.sleep(0.3)
-            return super().embed(batch)
+            vectors = super().embed(batch)
+            following = len(self.batches) - 1  # the test picture was the first
+            deadline = time.monotonic() + 30
+            while 0 < following < 3 and not (len(leased) > following and leased[following].is_decoded):
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            return vectors
 
         def submit(self, batch):
             events.append("inferred")
@@ -66,6 +77,7 @@ def test_the_model_has_the_next_micro_batch_before_results_are_stored(settings, 
         events.append("stored")
         return store(lease, found)
 
+    monkeypatch.setattr(drain, "Batch", Known)
     monkeypatch.setattr(results, "store", recorded)
     assert embed(Recording()).done == 6
     assert events == ["inferred", "inferred", "stored", "inferred", "stored", "stored"]
