@@ -16,7 +16,7 @@ from ml.embedder import Embedder
 
 DECODERS = 2
 BATCH = 32
-MOST_WAITING = 2  # micro-batches that the model has beside the one that is prepared
+MOST_WAITING = 2  # batches that the model has beside the one that is prepared
 
 
 def derived(paths: Sequence[Path], use: Callable[[Image.Image], Any]) -> Iterator[Any]:
@@ -26,7 +26,7 @@ def derived(paths: Sequence[Path], use: Callable[[Image.Image], Any]) -> Iterato
 
 
 def embed(paths: Sequence[Path], embedder: Embedder) -> None:
-    """Embed each clean picture, in micro-batches as a worker's."""
+    """Embed each clean picture, in batches that follow one another in the model without a gap."""
     prepared = derived(paths, embedder.prepare)
     waiting = []
     while batch := list(islice(prepared, BATCH)):

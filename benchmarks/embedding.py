@@ -123,8 +123,8 @@ def _big(folder: Path, embedder: Embedder, paths: Sequence[Path]) -> dict[str, A
     ]
     return {
         "big": {
-            "photos": len(pictures),
-            "mean_mb": round(sum(path.stat().st_size for path in pictures) / len(pictures) / 1024**2, 2),
+            "photos": number,
+            "mean_mb": round(sum(path.stat().st_size for path in pictures) / number / 1024**2, 2),
             "derived_ips": _middle(without_model for without_model, _ in rates),
             "embedded_ips": _middle(with_model for _, with_model in rates),
         }

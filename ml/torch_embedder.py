@@ -20,6 +20,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from .cores import usable_cores
 from .embedder import Vectors, refuse_other_pixels
+from .errors import cause_of
 from .preprocess import Pixels, prepare
 from .recipe import WEIGHTS, ModelFilesError, Recipe
 from .resnet import UnitLength
@@ -166,7 +167,7 @@ def _compiled(network: nn.Module, recipe: Recipe, device: str) -> Callable[[Tens
             for pictures in SHAPES:
                 compiled(torch.zeros((pictures, recipe.size, recipe.size, 3), dtype=torch.uint8, device=device))
     except RuntimeError as exc:
-        logger.warning("torch cannot compile %s here, it runs uncompiled: %s", recipe.version, str(exc).split("\n")[0])
+        logger.warning("torch cannot compile %s here, it runs uncompiled: %s", recipe.version, cause_of(exc))
         return network
     return compiled
 

@@ -117,7 +117,7 @@ class _Slice:
         except (OperationalError, InterfaceError) as exc:
             self._stop(f"The database does not answer: {exc}")
         except (KeyboardInterrupt, SystemExit):
-            self._abandon()
+            _abandon(self._in_flight)
             raise
         finally:
             self._watch.end()
@@ -155,9 +155,9 @@ class _Slice:
         self._unready[model_id] = str(trouble)
         _proven.discard(failed.embedder)
         _most[failed.embedder] = max(1, len(failed.lease.rows) // 2)
-        for batch in [batch for batch in self._in_flight if batch.lease.model_id == model_id]:
-            self._in_flight.remove(batch)
-            batch.abandon()
+        its = [batch for batch in self._in_flight if batch.lease.model_id == model_id]
+        self._in_flight = [batch for batch in self._in_flight if batch not in its]
+        _abandon(its)
 
     def _go_on(self) -> None:
         """While results are stored the model has the next micro-batch, where it is decoded already."""
@@ -224,15 +224,16 @@ class _Slice:
     def _stop(self, sentence: str) -> None:
         self._troubled = True
         self._say(sentence)
-        self._abandon()
+        _abandon(self._in_flight)
 
     def _say(self, sentence: str) -> None:
         self.tally.stopped = self._watch.note = sentence
         if sentence:
             logger.error("Embedding stops for now. %s", sentence)
 
-    def _abandon(self) -> None:
-        """What is still in flight goes back untried; without a database its lease expires."""
-        for batch in self._in_flight:
-            with suppress(DatabaseError, InterfaceError):
-                batch.abandon()
+
+def _abandon(batches: Iterable[Batch]) -> None:
+    """Give rows that are still in flight back untried; without a database their leases expire."""
+    for batch in batches:
+        with suppress(DatabaseError, InterfaceError):
+            batch.abandon()

@@ -81,8 +81,8 @@ def lease(
     """Take up to `limit` rows of one lane: the best non-empty one, or the worst when `starving`.
 
     A row that was tried before is leased alone, and never `beside` others in the same process, so that a photo which
-    kills its worker names itself. Rows without a vector wait while the model embeds the same bytes for
-    another: a copy is cheaper.
+    kills its worker names itself. Rows without a vector wait while the model embeds the same bytes for another: a
+    copy is cheaper.
     """
     token = uuid.uuid4()
     with transaction.atomic():

@@ -74,14 +74,17 @@ def register(version: str, weights: str, *, size: int | None = None, photos: Pat
             "choose another name."
         )
     directory = settings.MODELS_ROOT / version
-    if directory.exists() and weights != Path(weights).name:  # a file's bytes may not be those of that export
-        raise RegistryError(f"There is a model {version} already, and models are never replaced; choose another name.")
-    if directory.exists() and photos is not None:
-        raise RegistryError(
-            f"{directory} was exported before, and its precision chosen then; to choose it on {photos}, register the "
-            "weights under another version."
-        )
-    if not directory.exists():
+    if directory.exists():
+        if weights != Path(weights).name:  # a file's bytes may not be those of that export
+            raise RegistryError(
+                f"There is a model {version} already, and models are never replaced; choose another name."
+            )
+        if photos is not None:
+            raise RegistryError(
+                f"{directory} was exported before, and its precision chosen then; to choose it on {photos}, register "
+                "the weights under another version."
+            )
+    else:
         with own_photos() if photos is None else nullcontext(photos) as folder:
             export(directory, version, weights, size, folder)
     try:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 from django.conf import settings
 
 from ml.cores import has_gpu
+from ml.errors import cause_of
 from ml.recipe import ModelFilesError
 from recommender import registry
 from recommender.models import EmbeddingModel
@@ -42,5 +43,7 @@ def _with_torch(directory: Path, device: str | None) -> Embedder:
 
         embedder = TorchEmbedder.load(directory, device=device)
     except (ImportError, OSError, RuntimeError) as exc:  # of the installation, or of the driver
-        raise ModelFilesError(f"torch cannot run {directory} here; set EMBED_RUNTIME=openvino. {exc}") from exc
+        raise ModelFilesError(
+            f"torch cannot run {directory} here; set EMBED_RUNTIME=openvino. {cause_of(exc)}"
+        ) from exc
     return cast("Embedder", embedder)  # the same surface
