@@ -35,6 +35,13 @@ def positive(name: str, default: float) -> float:
     return value
 
 
+def fraction(name: str, default: float) -> float:
+    value = number(name, default)
+    if not 0 <= value <= 1:
+        raise ImproperlyConfigured(f"{name} is {value:g}; it must be a number from 0 to 1.")
+    return value
+
+
 def whole(name: str, default: int, least: int = 1, most: float = math.inf) -> int:
     value = number(name, default)
     if not least <= value <= most or value != int(value):

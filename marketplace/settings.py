@@ -8,7 +8,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from marketplace import logs
 
-from .environment import cache_beside, choice, database, env, flag, number, positive, rate, whole
+from .environment import cache_beside, choice, database, env, flag, fraction, number, positive, rate, whole
 from .paths import broker_socket
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -180,6 +180,10 @@ INDEX_ROOT = Path(env.str("INDEX_ROOT", str(VAR_DIR / "index")))
 INDEX_REFRESH_MS = positive("INDEX_REFRESH_MS", 100)
 INDEX_DELTA_ROWS = whole("INDEX_DELTA_ROWS", 20_000)  # hard cap of changed rows a reader holds in memory
 INDEX_FLUSH_ROWS = whole("INDEX_FLUSH_ROWS", 2_000)  # changed listings that make the compactor flush
+INDEX_EXACT_ROWS = whole("INDEX_EXACT_ROWS", 10_000)  # a segment of fewer rows is searched by comparing all of them
+INDEX_MEMORY_MB = whole("INDEX_MEMORY_MB", 2048)  # what building a segment may take beside its codes and columns
+INDEX_RECALL_TARGET = fraction("INDEX_RECALL_TARGET", 0.98)  # of the exact top k that a search should find
+INDEX_MONITOR_SHARE = fraction("INDEX_MONITOR_SHARE", 0.01)  # of live queries, repeated exactly to measure it
 PURGE_DAYS = number("PURGE_DAYS", 7)  # a deleted photo's vector has left every index file by then
 
 # Web

@@ -4,7 +4,7 @@ Nothing outside this package may know which engine runs behind it. Importing it 
 """
 
 from .errors import ForeignVector, IndexNotReady
-from .process import get_index, start
+from .process import get_index, health, lag, start, watch_recall
 from .reader import Index
 from .state import State
 from .where import STATUSES, Candidates, Where
@@ -18,5 +18,8 @@ __all__ = [
     "State",
     "Where",
     "get_index",
+    "health",
+    "lag",
     "start",
+    "watch_recall",
 ]

@@ -13,6 +13,7 @@ from recommender.models import EmbeddingModel
 from . import rows
 from .columns import Columns
 from .delta import Delta
+from .selection import Standing
 from .snapshot import Snapshot
 from .state import State
 
@@ -23,7 +24,7 @@ def empty_snapshot(model: EmbeddingModel, epoch: uuid.UUID, position: str) -> Sn
 
 
 def fresh_state(base: Snapshot) -> State:
-    return State(base, tuple(part.live for part in base.parts), Delta.empty(base.dim), base.position)
+    return State(base, tuple(Standing(part.live) for part in base.parts), Delta.empty(base.dim), base.position)
 
 
 def absorb(state: State, listing_ids: Collection[int], revectored: Collection[int]) -> State:
@@ -42,16 +43,16 @@ def absorb(state: State, listing_ids: Collection[int], revectored: Collection[in
     slot[fresh] = chunks.append(np.array([vectors[image] for image in columns.image[fresh].tolist()]))
     present = fresh | ~unknown
     new = Delta(columns.take(present), slot[present], part[present], row[present], chunks)
-    return replace(state, alive=_without(state, ids), delta=state.delta.replace(ids, new))
+    return replace(state, standing=_without(state, ids), delta=state.delta.replace(ids, new))
 
 
 def _known_places(state: State, ids: np.ndarray, columns: Columns) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(slot, part, row) int64[n] each of the vectors the state has for these rows; -1 where it has none."""
     known: dict[tuple[int, int], tuple[int, int, int]] = {}
-    for number, (part, alive) in enumerate(zip(state.base.parts, state.alive, strict=True)):
+    for number, (part, standing) in enumerate(zip(state.base.parts, state.standing, strict=True)):
         held = part.segment.columns
         at = held.rows_of(ids)
-        at = at[alive[at]]  # of a listing that changed before, only what the delta still points to is known
+        at = at[standing.mask[at]]  # of a listing that changed before, only what the delta still points to is known
         for listing, image, row in zip(held.listing[at].tolist(), held.image[at].tolist(), at.tolist(), strict=True):
             known[listing, image] = (-1, number, row)
     delta = state.delta
@@ -63,13 +64,7 @@ def _known_places(state: State, ids: np.ndarray, columns: Columns) -> tuple[np.n
     return places[:, 0].copy(), places[:, 1].copy(), places[:, 2].copy()
 
 
-def _without(state: State, ids: np.ndarray) -> tuple[np.ndarray, ...]:
-    """`alive` without these listings; masks that do not change are shared."""
-    alive = []
-    for part, before in zip(state.base.parts, state.alive, strict=True):
-        at = part.segment.columns.rows_of(ids)
-        mask = before.copy() if before[at].any() else before
-        if mask is not before:
-            mask[at] = False
-        alive.append(mask)
-    return tuple(alive)
+def _without(state: State, ids: np.ndarray) -> tuple[Standing, ...]:
+    """What stands without these listings; what does not change is shared."""
+    pairs = zip(state.base.parts, state.standing, strict=True)
+    return tuple(standing.without(part.segment.columns.rows_of(ids)) for part, standing in pairs)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -22,41 +21,50 @@ from .errors import LeaseLost
 from .gate import Refused, examine
 from .lease import Lease
 from .merge_policy import Size, plan_merge
+from .merging import Merge
 from .publish import RETAINED, publish
 from .snapshot import Part, Snapshot, segment_directory
 from .state import State
 
-REBUILD_ROWS = 100_000
-
 
 def flush(held: Lease, state: State) -> Snapshot:
-    """A snapshot that includes the delta: one new exact segment, and the old ones without the changed listings."""
-    parts = [_part(part, alive) for part, alive in zip(state.base.parts, state.alive, strict=True) if alive.any()]
+    """A snapshot that includes the delta: one new segment, and the old ones without the changed listings."""
+    pairs = zip(state.base.parts, state.standing, strict=True)
+    parts = [_part(part, standing.mask) for part, standing in pairs if standing.count]
     if len(state.delta):
-        parts.append(_write(held, state.delta.columns, _delta_vectors(state), state.model_version))
+        page = (state.delta.columns, _delta_vectors(state))
+        parts.append(_write(held, [page], len(state.delta), state.dim, state.model_version))
     return publish(held, replace(state.base, position=state.position, parts=tuple(parts)), parent=state.base.id)
 
 
-def merge_plan(base: Snapshot) -> list[int]:
-    sizes = [Size(len(part.segment), int(np.count_nonzero(part.live)), _dead_seconds(part)) for part in base.parts]
-    return plan_merge(sizes, purge_seconds())
+def merge_plan(base: Snapshot, busy: Collection[str] = ()) -> list[int]:
+    """Numbers of the segments to make one; none of those named in `busy`, which are being merged already."""
+    free = [number for number, part in enumerate(base.parts) if part.segment.name not in busy]
+    sizes = [_size(base.parts[number]) for number in free]
+    return [free[place] for place in plan_merge(sizes, purge_seconds())]
 
 
-def merge(held: Lease, base: Snapshot, merging: Sequence[int]) -> Snapshot:
-    """A snapshot in which these segments are one, without dead rows; vectors are copied from the segments.
+def begin_merge(held: Lease, base: Snapshot, merging: Sequence[int]) -> Merge:
+    return Merge(base, merging, _new_name(held))
+
+
+def publish_merge(held: Lease, base: Snapshot, merge: Merge) -> Snapshot | None:
+    """The snapshot in which a finished merge stands for its sources; None, its files removed, where it came too late.
 
     Where dead rows were due to leave the disk, the earlier snapshots that still name the old files are retired too.
+    Raises: LeaseLost, OSError.
     """
-    merged = [base.parts[number] for number in merging]
-    kept = [part for number, part in enumerate(base.parts) if number not in merging]
-    columns = Columns.concatenate([part.segment.columns.take(part.live) for part in merged])
-    if len(columns):
-        vectors = np.concatenate([part.segment.vectors[part.live] for part in merged])
-        order = columns.order()
-        kept.append(_write(held, columns.take(order), vectors[order], base.model_version))
-    purging = any(part.dead_since is not None and _dead_seconds(part) >= purge_seconds() for part in merged)
-    snapshot = replace(base, parts=tuple(kept))
-    return publish(held, snapshot, parent=base.id, retained=1 if purging else RETAINED)
+    merged = merge.onto(base)
+    if merged is None:
+        merge.discard()
+        return None
+    replaced = [part for part in base.parts if part.segment.name in merge.sources]
+    purging = any(part.dead_since is not None and _dead_seconds(part) >= purge_seconds() for part in replaced)
+    try:
+        return publish(held, merged, parent=base.id, retained=1 if purging else RETAINED)
+    except LeaseLost:
+        merge.discard()
+        raise
 
 
 def build(held: Lease, model: EmbeddingModel, epoch: uuid.UUID, parent: int | None) -> Snapshot:
@@ -65,36 +73,25 @@ def build(held: Lease, model: EmbeddingModel, epoch: uuid.UUID, parent: int | No
     Raises: Refused, LeaseLost; nothing is left of it then.
     """
     base = empty_snapshot(model, epoch, feed.current_position())
-    with _parts() as parts:
-        pending: list[tuple[Columns, np.ndarray]] = []
-        for page in rows.read_all(model.pk, model.dim):
-            held.renew()
-            pending.append(page)
-            if sum(len(columns) for columns, _ in pending) >= REBUILD_ROWS:
-                parts.append(_write_pages(held, pending, model.version))
-                pending = []
-        if pending:
-            parts.append(_write_pages(held, pending, model.version))
-        base = replace(base, parts=tuple(parts))
+    expected = rows.searchable(model.pk).count()
+    pages = rows.read_all(model.pk, model.dim)
+    part = _write(held, pages, expected, model.dim, model.version)
+    try:
+        base = replace(base, parts=(part,) if len(part.segment) else ())
         if model.state != EmbeddingModel.State.ACTIVE:
             examine(base)
         return publish(held, base, parent=parent)
+    except (Refused, LeaseLost):
+        shutil.rmtree(part.segment.directory, ignore_errors=True)
+        raise
 
 
 def purge_seconds() -> float:
     return settings.PURGE_DAYS * 86_400
 
 
-@contextmanager
-def _parts() -> Iterator[list[Part]]:
-    """Collects what is written; where it turns out to be of no use, its files are deleted."""
-    parts: list[Part] = []
-    try:
-        yield parts
-    except (Refused, LeaseLost):
-        for part in parts:
-            shutil.rmtree(part.segment.directory, ignore_errors=True)
-        raise
+def _size(part: Part) -> Size:
+    return Size(len(part.segment), int(np.count_nonzero(part.live)), _dead_seconds(part))
 
 
 def _part(part: Part, alive: np.ndarray) -> Part:
@@ -120,15 +117,14 @@ def _dead_seconds(part: Part) -> float:
     return 0.0 if part.dead_since is None else time.time() - part.dead_since
 
 
-def _write_pages(held: Lease, pages: Sequence[tuple[Columns, np.ndarray]], model: str) -> Part:
-    columns = Columns.concatenate([columns for columns, _ in pages])
-    return _write(held, columns, np.concatenate([vectors for _, vectors in pages]), model)
+def _new_name(held: Lease) -> str:
+    """A directory's name that carries the lease's token."""
+    return f"{held.token.hex[:12]}-{uuid.uuid4().hex[:8]}"
 
 
-def _write(held: Lease, columns: Columns, vectors: np.ndarray, model: str) -> Part:
-    """Write a segment whose directory's name carries the lease's token."""
+def _write(held: Lease, pages: Iterable[tuple[Columns, np.ndarray]], expected: int, dim: int, model: str) -> Part:
     held.renew()
-    name = f"{held.token.hex[:12]}-{uuid.uuid4().hex[:8]}"
-    segment.write(segment_directory(name), columns, vectors, model)
-    written = segment.load(segment_directory(name), model)
+    directory = segment_directory(_new_name(held))
+    segment.write(directory, pages, expected=expected, dim=dim, model=model, tick=held.keep)
+    written = segment.load(directory, model)
     return Part(written, np.ones(len(written), bool))

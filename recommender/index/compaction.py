@@ -23,15 +23,16 @@ from recommender import feed, progress
 from recommender.models import EmbeddingModel, IndexHead, IndexSnapshot
 
 from . import line
-from .build import build, flush, merge, merge_plan, purge_seconds
+from .build import begin_merge, build, flush, merge_plan, publish_merge, purge_seconds
 from .collect import collect
 from .errors import IndexNotReady, LeaseLost, SnapshotDamaged
 from .gate import Refused
 from .lease import Lease, lease
 from .merge_policy import advance_due, flush_due
+from .merging import Merge
 from .publish import retire_fallbacks
 from .reader import Index
-from .snapshot import missing_files
+from .snapshot import Snapshot, missing_files
 from .state import State
 
 logger = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ logger = logging.getLogger(__name__)
 FLUSH_CAPACITY = 50_000
 LATECOMERS = 20  # one photo in so many may still wait when a model's first snapshot is built; the feed brings them
 REFUSED_SECONDS = 600
+AT_ONCE_ROWS = 20_000  # a merge of so many takes a second or two
 
 
 @dataclass(frozen=True)
@@ -108,10 +110,37 @@ def _compact(held: Lease, model: EmbeddingModel, *, force: bool) -> list[str]:
     if due or (force and changed):
         base = flush(held, state)
         actions.append("flushed")
-    while merging := merge_plan(base):
-        base = merge(held, base, merging)
-        actions.append("merged")
+    actions += _merge(held, base, force=force)
     retire_fallbacks(model, purge_seconds())
+    return actions
+
+
+_merges: dict[tuple[int, int], Merge] = {}
+
+
+def _merge(held: Lease, base: Snapshot, *, force: bool) -> list[str]:
+    """Make few segments of many. What takes long is done on a thread, so that changes are flushed meanwhile, and
+    published by a later call; with `force` everything is done here."""
+    actions: list[str] = []
+    key = (os.getpid(), base.model_id)
+    running = _merges.get(key)
+    if running is not None and (running.is_done or force):
+        running.wait()
+        del _merges[key]
+        if (published := publish_merge(held, base, running)) is not None:
+            base, running = published, None
+            actions.append("merged")
+    while merging := merge_plan(base, busy=running.sources if running else ()):
+        merge = begin_merge(held, base, merging)
+        if len(merge) > AT_ONCE_ROWS and not force:
+            if running is None:
+                running = _merges[key] = merge
+                merge.start()
+                continue
+            break
+        merge.run(held.keep)
+        base = publish_merge(held, base, merge) or base
+        actions.append("merged")
     return actions
 
 
@@ -192,5 +221,6 @@ def _served() -> int | None:
 
 def _died(state: State) -> int:
     return sum(
-        int(np.count_nonzero(part.live & ~alive)) for part, alive in zip(state.base.parts, state.alive, strict=True)
+        int(np.count_nonzero(part.live & ~standing.mask))
+        for part, standing in zip(state.base.parts, state.standing, strict=True)
     )

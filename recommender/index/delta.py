@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from . import halves
 from .columns import Columns
 
 CHUNK_ROWS = 1024
@@ -17,7 +18,7 @@ CHUNK_ROWS = 1024
 
 @dataclass(frozen=True)
 class VectorChunks:
-    """An append-only store of float32[dim] vectors by slot. One writer; readers hold slots they were given."""
+    """An append-only store of float16[dim] vectors by slot. One writer; readers hold slots they were given."""
 
     dim: int
     chunks: list[np.ndarray] = field(default_factory=list)
@@ -27,27 +28,28 @@ class VectorChunks:
         return self.used[0]
 
     def append(self, vectors: np.ndarray) -> np.ndarray:
-        """Store float[n, dim]; returns their slots, int64[n]."""
+        """Store float16[n, dim]; returns their slots, int64[n]."""
         first = self.used[0]
         for offset, vector in enumerate(vectors):
             slot = first + offset
             if slot == len(self.chunks) * CHUNK_ROWS:
-                self.chunks.append(np.zeros((CHUNK_ROWS, self.dim), np.float32))
+                self.chunks.append(np.zeros((CHUNK_ROWS, self.dim), np.float16))
             self.chunks[slot // CHUNK_ROWS][slot % CHUNK_ROWS] = vector
         self.used[0] = first + len(vectors)
         return np.arange(first, first + len(vectors))
 
     def scores(self, queries: np.ndarray, slots: np.ndarray) -> np.ndarray:
-        """float32[m, n]: inner products of float32[m, dim] with the vectors in these slots."""
+        """float32[m, n]: inner products of float16[m, dim] with the vectors in these slots."""
         if len(slots) == 0:
             return np.empty((len(queries), 0), np.float32)
         needed = range(int(slots.max()) // CHUNK_ROWS + 1)
-        return np.concatenate([queries @ self.chunks[number].T for number in needed], axis=1)[:, slots]
+        products = [halves.inner_products(queries, self.chunks[number]) for number in needed]
+        return np.concatenate(products, axis=1)[:, slots]
 
     def take(self, slots: np.ndarray) -> np.ndarray:
-        """float32[n, dim], copied."""
+        """float16[n, dim], copied."""
         if len(slots) == 0:
-            return np.empty((0, self.dim), np.float32)
+            return np.empty((0, self.dim), np.float16)
         return np.stack([self.chunks[slot // CHUNK_ROWS][slot % CHUNK_ROWS] for slot in slots.tolist()])
 
 

@@ -9,6 +9,7 @@ from recommender import feed
 
 from . import rows
 from .absorb import absorb, fresh_state
+from .selection import Selection
 from .snapshot import Snapshot
 from .state import State
 
@@ -47,7 +48,8 @@ def self_recall(state: State) -> float:
     found = []
     for part in state.base.parts:
         sample = np.linspace(0, len(part.segment) - 1, min(PROBES, len(part.segment))).astype(np.int64)
-        vectors = part.segment.vectors[sample].astype(np.float32)
-        similarity, _ = part.segment.search(vectors, 1, np.ones(len(part.segment), bool))
-        found.append(similarity[:, 0] >= (vectors * vectors).sum(axis=1) - 1e-3)
-    return float(np.concatenate(found).mean()) if found else 1.0
+        everything = Selection(np.ones(len(part.segment), bool))
+        for vector in part.segment.vectors[sample]:
+            similarity, _, _ = part.segment.search(vector, 1, everything, exact=True)
+            found.append(float(similarity[0]) >= float(np.square(vector.astype(np.float32)).sum()) - 1e-3)
+    return float(np.mean(found)) if found else 1.0

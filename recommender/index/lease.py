@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,9 +21,16 @@ LEASE_SECONDS = 60
 class Lease:
     def __init__(self, token: uuid.UUID) -> None:
         self.token = token
+        self._renewed_at = time.monotonic()
+
+    def keep(self) -> None:
+        """Renew it if that is due: between steps of long work. Raises: LeaseLost."""
+        if time.monotonic() - self._renewed_at > LEASE_SECONDS / 6:
+            self.renew()
 
     def renew(self) -> None:
         """Raises: LeaseLost when another compactor took over."""
+        self._renewed_at = time.monotonic()
         until = Now() + timedelta(seconds=LEASE_SECONDS)
         if not IndexHead.objects.filter(pk=1, token=self.token).update(token_until=until):
             raise LeaseLost("another compactor has taken over")

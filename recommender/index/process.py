@@ -3,10 +3,27 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
+from dataclasses import asdict
+from typing import Any
 
+import numpy as np
+from django.conf import settings
+from django.utils import timezone
+
+from recommender import feed
+from recommender.models import IndexSnapshot
+
+from .errors import IndexNotReady
+from .monitor import Monitor, by_kind
 from .reader import Index
+from .state import State
+from .where import Candidates, Where
+
+LAG_LIMIT = 10_000
 
 _indexes: dict[int, Index] = {}
+_monitors: dict[int, Monitor] = {}
 
 
 def get_index() -> Index:
@@ -19,5 +36,63 @@ def get_index() -> Index:
 
 
 def start() -> None:
-    """Load the index and keep it fresh on a thread; the web server calls it in each worker after the fork."""
+    """Load the index, keep it fresh and judge its answers on threads; each web process calls it after the fork."""
     get_index().start()
+    pid = os.getpid()
+    if settings.INDEX_MONITOR_SHARE and pid not in _monitors:
+        _monitors.clear()
+        _monitors[pid] = Monitor(settings.INDEX_MONITOR_SHARE, settings.INDEX_RECALL_TARGET)
+        _monitors[pid].start()
+
+
+def watch_recall(
+    state: State, vectors: np.ndarray, k: int, where: Where, exclude: Collection[int], found: Candidates
+) -> None:
+    """Perhaps compare this answer with an exact one, later and elsewhere; never waits.
+
+    The arguments are those of State.search, and its answer. Only web processes, which call `start`, have a monitor.
+    """
+    if monitor := _monitors.get(os.getpid()):
+        monitor.offer(state, vectors, k, where, exclude, found)
+
+
+def health() -> dict[str, Any]:
+    """What Index.health() says, and delta_rows, segments and recall (figures of monitor.Recall by kind of query)."""
+    index, monitor = get_index(), _monitors.get(os.getpid())
+    state = _state()
+    known = index.health()
+    recall = monitor.figures() if monitor else by_kind([])
+    problems = [known["problem"], monitor.problem() if monitor else None]
+    return {
+        **known,
+        "delta_rows": len(state.delta) if state else 0,
+        "segments": len(state.base.parts) if state else 0,
+        "recall": {kind: asdict(figures) for kind, figures in recall.items()},
+        "problem": "; ".join(problem for problem in problems if problem) or None,
+    }
+
+
+def lag() -> dict[str, Any]:
+    """What two queries tell: snapshot_age_s in seconds, and position_lag, changes not yet seen, LAG_LIMIT at most.
+
+    Each is None where it does not exist: without a state, and the age of the empty snapshot. Raises: django.db.Error.
+    """
+    state = _state()
+    if state is None:
+        return {"snapshot_age_s": None, "position_lag": None}
+    unseen = feed.read(state.position, state.model_id, LAG_LIMIT).behind
+    return {"snapshot_age_s": _age(state.snapshot_id), "position_lag": min(unseen, LAG_LIMIT)}
+
+
+def _age(snapshot_id: int | None) -> float | None:
+    if snapshot_id is None:
+        return None
+    created = IndexSnapshot.objects.filter(pk=snapshot_id).values_list("created_at", flat=True).first()
+    return round((timezone.now() - created).total_seconds(), 1) if created else None  # rows outlive no retirement
+
+
+def _state() -> State | None:
+    try:
+        return get_index().state()
+    except IndexNotReady:
+        return None

@@ -23,7 +23,6 @@ from .lease import Lease
 from .snapshot import Snapshot
 
 RETAINED = 2
-EXACT_RECALL = 1.0  # exact structures return what a full scan returns
 
 
 def publish(held: Lease, snapshot: Snapshot, parent: int | None, *, retained: int = RETAINED) -> Snapshot:
@@ -35,7 +34,7 @@ def publish(held: Lease, snapshot: Snapshot, parent: int | None, *, retained: in
     """
     held.renew()
     name = f"{held.token.hex[:12]}-{uuid.uuid4().hex[:8]}"
-    listed = snapshots.write(name, snapshot, EXACT_RECALL)
+    listed = snapshots.write(name, snapshot)
     try:
         row = _append(held, snapshot, parent, name, listed, retained)
     except LeaseLost:
@@ -59,7 +58,7 @@ def _append(
         position=snapshot.position,
         rows=snapshot.rows,
         segments=listed,
-        recall=EXACT_RECALL,
+        recall=snapshot.recall,
         state=IndexSnapshot.State.PUBLISHED,
     )
     renewed = head.epoch != snapshot.epoch

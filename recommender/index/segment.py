@@ -1,15 +1,16 @@
-"""A segment: an immutable directory of rows. An exact FAISS structure over float16 vectors, and their columns.
+"""A segment: an immutable directory of rows. Their vectors, their columns, and what they are searched through.
 
-The vectors are stored once, as the codes of a flat FAISS index with float16 codes, and mapped into memory by FAISS and
-by numpy alike, so every process on a host shares one copy in the page cache. `segment.json` is written last and holds
-the row count and checksums; a directory without it is not a segment.
+Everything is mapped into memory, so every process on a host shares one copy in the page cache. `segment.json` is
+written last and holds the row count, checksums, the structure with its measured recall, and what was measured to tune
+it; a directory without it is not a segment.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,112 +18,136 @@ import numpy as np
 
 from ml.whole_file import fsync
 
+from . import factory, halves, ivf, vector_file
 from .columns import Columns
 from .errors import SnapshotDamaged
 from .files import born_whole, checksum, read_json, write_file
+from .ivf import Ivf
+from .probing import EXACT, Probe, Step, Tuning
+from .selection import Selection
+from .vector_file import VectorFile, VectorWriter
 
 MANIFEST = "segment.json"
-VECTORS = "vectors.faiss"
+VECTORS = vector_file.NAME
+READ_WHOLE = 64 * 1024 * 1024  # larger files are checked at places when they are opened, and whole by `index verify`
+PLACES, PLACE_BYTES = 64, 4096
 
 
 @dataclass(frozen=True)
 class Segment:
-    """An open segment: `columns` of n rows, `vectors` float16[n, dim], both read-only maps."""
+    """An open segment: `columns` of n rows, `vectors` float16[n, dim], both read-only maps; `ivf` where it has one."""
 
     name: str
     directory: Path
     dim: int
     columns: Columns
     vectors: np.ndarray
+    recall: float = 1.0
+    listings: int = 0
+    ivf: Ivf | None = None
+    tuning: Tuning | None = None
 
     def __len__(self) -> int:
         return len(self.columns)
 
-    @cached_property
-    def _faiss(self) -> Any:
-        import faiss
+    def search(
+        self, query: np.ndarray, k: int, selection: Selection, *, exact: bool = False
+    ) -> tuple[np.ndarray, np.ndarray, Step]:
+        """(similarities float32[k'], rows int64[k'], what was done): the k' = min(k, selected) most similar rows.
 
-        return faiss.read_index(str(self.directory / VECTORS), faiss.IO_FLAG_MMAP_IFC)
-
-    def open_index(self) -> None:
-        """Map the FAISS structure now, so that deleting the files later cannot fail a search."""
-        if self._faiss.ntotal != len(self) or self._faiss.d != self.dim:
-            raise SnapshotDamaged(f"{self.directory / VECTORS} does not hold {len(self)} vectors of {self.dim}")
-
-    def search(self, queries: np.ndarray, k: int, passing: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(similarities float32[m, k'], rows int64[m, k']) of the k' = min(k, rows that pass) most similar rows.
-
-        queries: float32[m, dim], L2-normalised · passing: bool[n]
+        query: float16[dim], L2-normalised · selection: of this segment's rows · exact: compare all that is selected
         """
-        import faiss
-
-        faiss.omp_set_num_threads(1)
-        count = int(np.count_nonzero(passing))
-        k = min(k, count)
-        if k == 0:
-            return np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
-        if count == len(self):
-            return self._faiss.search(queries, k)
-        bits = np.packbits(passing, bitorder="little")
-        selected = faiss.SearchParameters(sel=faiss.IDSelectorBitmap(bits))
-        return self._faiss.search(queries, k, params=selected)
+        k = min(k, selection.count)
+        if self.ivf is None or self.tuning is None or exact or k == 0:
+            similarity = halves.inner_products(
+                query[None, :], self.vectors, selection.rows if k else selection.rows[:0]
+            )
+            top = halves.best(similarity[0], k)
+            return similarity[0][top], selection.rows[top], Step(EXACT, selection.count, selection.count)
+        return Probe(self.ivf, self.vectors, self.tuning, query, selection).run(k)
 
 
-def write(directory: Path, columns: Columns, vectors: np.ndarray, model: str) -> dict[str, Any]:
-    """Write rows (sorted by listing and image) as a segment; returns its manifest.
+def write(
+    directory: Path,
+    pages: Iterable[tuple[Columns, np.ndarray]],
+    *,
+    expected: int,
+    dim: int,
+    model: str,
+    tick: Callable[[], None] = lambda: None,
+) -> dict[str, Any]:
+    """Write rows as a segment, taken as a stream; returns its manifest.
 
-    vectors: float16[n, dim]. Born whole: written beside, fsynced, renamed, its manifest last.
+    pages: (columns of b rows, float16[b, dim]) each, all sorted by listing and image · expected: how many rows they
+    hold, about · tick: called between steps of a long build
+    Born whole: written beside, fsynced, renamed, its manifest last.
     Raises: OSError (disk full among them); nothing is left behind then.
     """
-    import faiss
-
-    rows, dim = vectors.shape
-    index = faiss.IndexScalarQuantizer(dim, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
-    index.is_trained = True
-    for start in range(0, rows, 10_000):
-        index.add(vectors[start : start + 10_000].astype(np.float32))
     with born_whole(directory) as part:
-        try:
-            faiss.write_index(index, str(part / VECTORS))
-        except RuntimeError as exc:  # FAISS's own words are about lines of its source
-            raise OSError(f"{part / VECTORS} cannot be written; is the disk full?") from exc
-        fsync(part / VECTORS)
-        for name, content in columns.files().items():
-            write_file(part / name, content)
+        tables = []
+        with VectorWriter(part / VECTORS, expected, dim) as vectors:
+            for table, block in pages:
+                vectors.add(block)
+                tables.append(table)
+                tick()
+        columns = Columns.concatenate(tables)
+        del tables
+        columns.save(part)
+        structure = factory.build(part, VectorFile(part / VECTORS, vectors.rows, dim), tick)
+        others = sorted(path for path in part.iterdir() if path.name != VECTORS)
+        for path in others:
+            fsync(path)
         manifest = {
-            "rows": rows,
+            "rows": len(columns),
+            "listings": len(np.unique(columns.listing)),
             "dim": dim,
             "model": model,
-            "structure": "exact",
-            "files": {path.name: checksum(path) for path in sorted(part.iterdir())},
+            "recall": structure.recall,
+            "structure": {"kind": structure.kind, **(structure.details or {})},
+            "files": {VECTORS: vectors.sha256} | {path.name: checksum(path) for path in others},
+            "places": {path.name: _places(path) for path in part.iterdir() if path.stat().st_size > READ_WHOLE},
         }
         write_file(part / MANIFEST, json.dumps(manifest, indent=1).encode())
     return manifest
 
 
 def load(directory: Path, model: str) -> Segment:
-    """Open a segment, check it against its manifest's checksums, and map its files.
+    """Open a segment, check it against its manifest, and map its files.
 
+    Large files are checked by size and at places only: reading 20 GB again in every process would push out what
+    searches need. `damaged_files` reads all.
     Raises: SnapshotDamaged naming the file.
     """
     manifest = read_manifest(directory)
     if manifest["model"] != model:
         raise SnapshotDamaged(f"{directory} holds vectors of {manifest['model']}, not of {model}")
-    for name in damaged_files(directory, manifest):
-        raise SnapshotDamaged(f"{directory / name} is missing or altered")
-    rows, dim = manifest["rows"], manifest["dim"]
+    for name in manifest["files"]:
+        if _is_altered(directory / name, manifest):
+            raise SnapshotDamaged(f"{directory / name} is missing or altered")
+    rows, dim, structure = manifest["rows"], manifest["dim"], manifest["structure"]
     try:
-        offset = (directory / VECTORS).stat().st_size - rows * dim * 2
-        vectors = np.memmap(directory / VECTORS, np.float16, "r", offset, (rows, dim))
-        segment = Segment(directory.name, directory, dim, Columns.load(directory), vectors)
-        segment.open_index()
-    except (OSError, ValueError, RuntimeError) as exc:
+        return Segment(
+            directory.name,
+            directory,
+            dim,
+            Columns.load(directory),
+            VectorFile(directory / VECTORS, rows, dim).map(scattered=structure["kind"] == factory.IVF),
+            manifest["recall"],
+            manifest["listings"],
+            *(
+                (ivf.load(directory, rows, dim), factory.tuning_of(structure))
+                if structure["kind"] == factory.IVF
+                else ()
+            ),
+        )
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as exc:
         raise SnapshotDamaged(f"{directory} cannot be opened: {exc}") from exc
-    return segment
 
 
 def read_manifest(directory: Path) -> dict[str, Any]:
-    return read_json(directory / MANIFEST, {"rows", "dim", "model", "files"})
+    return read_json(
+        directory / MANIFEST, {"rows", "listings", "dim", "model", "recall", "structure", "files", "places"}
+    )
 
 
 def damaged_files(directory: Path, manifest: dict[str, Any]) -> list[str]:
@@ -135,3 +160,22 @@ def damaged_files(directory: Path, manifest: dict[str, Any]) -> list[str]:
         except OSError:
             damaged.append(name)
     return damaged
+
+
+def _is_altered(path: Path, manifest: dict[str, Any]) -> bool:
+    try:
+        expected = manifest["places"].get(path.name)
+        return _places(path) != expected if expected else checksum(path) != manifest["files"][path.name]
+    except OSError:
+        return True
+
+
+def _places(path: Path) -> str:
+    """A checksum of the file's size and of the bytes at its beginning, its end, and between them at even distances."""
+    size = path.stat().st_size
+    digest = hashlib.sha256(str(size).encode())
+    with path.open("rb") as file:
+        for place in np.linspace(0, max(0, size - PLACE_BYTES), PLACES).astype(np.int64).tolist():
+            file.seek(place)
+            digest.update(file.read(PLACE_BYTES))
+    return digest.hexdigest()

@@ -51,6 +51,13 @@ class Snapshot:
     def rows(self) -> int:
         return sum(int(np.count_nonzero(part.live)) for part in self.parts)
 
+    @property
+    def recall(self) -> float:
+        """At 10, measured when each segment was built, by its live rows; exact ones return what a full scan returns."""
+        live = [int(np.count_nonzero(part.live)) for part in self.parts]
+        found = sum(rows * part.segment.recall for rows, part in zip(live, self.parts, strict=True))
+        return found / sum(live) if sum(live) else 1.0
+
 
 def segment_directory(name: str) -> Path:
     return Path(settings.INDEX_ROOT) / "segments" / name
@@ -60,7 +67,7 @@ def snapshot_directory(name: str) -> Path:
     return Path(settings.INDEX_ROOT) / "snapshots" / name
 
 
-def write(name: str, snapshot: Snapshot, recall: float) -> list[dict[str, Any]]:
+def write(name: str, snapshot: Snapshot) -> list[dict[str, Any]]:
     """Write a snapshot of segments already on disk; returns the manifest's list of segments."""
     listed = []
     with born_whole(snapshot_directory(name)) as beside:
@@ -84,7 +91,7 @@ def write(name: str, snapshot: Snapshot, recall: float) -> list[dict[str, Any]]:
             "normalised": True,
             "position": snapshot.position,
             "rows": snapshot.rows,
-            "recall": recall,
+            "recall": snapshot.recall,
             "segments": listed,
         }
         write_file(beside / MANIFEST, json.dumps(manifest, indent=1).encode())

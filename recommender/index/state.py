@@ -2,39 +2,62 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
+from . import halves
 from .columns import DTYPES, Columns
 from .delta import Delta
 from .errors import ForeignVector
+from .probing import EXACT, Step
+from .selection import Selection, Standing
 from .snapshot import Snapshot
 from .where import Candidates, Where
 
-FIRST_FETCH = 64
+SPARE = 8  # rows fetched beyond what k listings have on average
+WIDER = 4
+DELTA = -1
 
 
 @dataclass(frozen=True)
 class Found:
-    """Rows found in one place: similarity float32[r] and int64[r] each of part (-1: the delta) and row."""
+    """Rows found: similarity float32[r] and int64[r] each of part (-1: the delta) and row."""
 
     similarity: np.ndarray
     part: np.ndarray
     row: np.ndarray
 
 
+@dataclass
+class Gathering:
+    """What the places gave so far: rows, how each was searched, whether that was all, and the similarity below which
+    more may hide."""
+
+    found: list[Found]
+    plan: list[tuple[int, Step]]
+    exhausted: bool = True
+    floor: float = -math.inf
+
+    def add(self, part: int, similarity: np.ndarray, rows: np.ndarray, *, more: bool) -> None:
+        """Rows of one place, best first; `more`: there are others, none of them more similar."""
+        self.found.append(Found(similarity, np.full(len(rows), part), rows))
+        if more:
+            self.exhausted, self.floor = False, max(self.floor, float(similarity[-1]))
+
+
 @dataclass(frozen=True)
 class State:
-    """`alive[i]` bool[n_i] marks the base rows still standing: live in the snapshot and not of a changed listing.
+    """`standing[i]` are the rows of part i that still stand: live in the snapshot and not of a changed listing.
 
     A listing lives in exactly one place: in the delta if it changed since the snapshot, else in one segment.
     """
 
     base: Snapshot
-    alive: tuple[np.ndarray, ...]
+    standing: tuple[Standing, ...]
     delta: Delta
     position: str
     behind: int = 0
@@ -57,19 +80,34 @@ class State:
 
     @cached_property
     def rows(self) -> int:
-        return len(self.delta) + sum(int(np.count_nonzero(alive)) for alive in self.alive)
+        return len(self.delta) + sum(standing.count for standing in self.standing)
+
+    @cached_property
+    def rows_per_listing(self) -> float:
+        """In the base, dead rows included."""
+        listings = sum(part.segment.listings for part in self.base.parts)
+        return sum(len(part.segment) for part in self.base.parts) / listings if listings else 1.0
 
     def search(
-        self, vectors: np.ndarray, k: int, where: Where, exclude: Collection[int] = (), *, model_id: int | None = None
+        self,
+        vectors: np.ndarray,
+        k: int,
+        where: Where,
+        exclude: Collection[int] = (),
+        *,
+        model_id: int | None = None,
+        exact: bool = False,
     ) -> Candidates:
         """The k listings most similar to any of the vectors, among those that pass; k whenever k exist.
 
-        vectors: float32[m, dim], L2-normalised, made by the model `model_id` (None: certainly this state's)
+        vectors: float[m, dim], L2-normalised, made by the model `model_id` (None: certainly this state's); compared
+        at the precision that vectors are stored in
         exclude: listing ids left out
+        exact: compare every row that passes, whatever it takes
         A listing's similarity is the best cosine between any vector and any of its photos.
         Raises: ForeignVector where the model or the dimension is not this state's.
         """
-        queries = np.ascontiguousarray(np.atleast_2d(vectors), np.float32)
+        queries = halves.to_halves(vectors)
         if model_id not in (None, self.model_id):
             raise ForeignVector(f"a vector of model {model_id} cannot be compared under {self.model_version}")
         if queries.shape[1] != self.dim:
@@ -77,48 +115,53 @@ class State:
                 f"a vector of {queries.shape[1]} dimensions cannot be compared under {self.model_version}"
             )
         passing, own = self._passing(where, exclude)
-        fetch = max(FIRST_FETCH, 2 * k)
+        fetch = math.ceil(k * self.rows_per_listing) + SPARE
         while True:
-            found, exhausted, floor = self._fetch(queries, fetch, passing, own)
-            best = self._group(found, floor)
-            if exhausted or len(best.row) >= k:
-                return self._describe(best, k)
-            fetch *= 4
+            gathered = self._fetch(queries, fetch, passing, own, exact=exact)
+            best = self._group(_concatenate(gathered.found), gathered.floor)
+            if gathered.exhausted or len(best.row) >= k:
+                return replace(self._describe(best, k), plan=self._explained(gathered.plan))
+            fetch *= WIDER
 
-    def _passing(self, where: Where, exclude: Collection[int]) -> tuple[list[np.ndarray], np.ndarray]:
-        """Per part a bool mask over its rows, and the delta rows that hold their own vector and pass."""
+    def _passing(self, where: Where, exclude: Collection[int]) -> tuple[list[Selection], np.ndarray]:
+        """The rows of each part that pass, and the delta rows that hold their own vector and pass."""
         excluded = np.fromiter(exclude, np.int64, len(exclude))
-        delta_passes = where.mask(self.delta.columns)
-        delta_passes[self.delta.columns.rows_of(excluded)] = False
-        masks: list[np.ndarray] = []
-        for number, (part, alive) in enumerate(zip(self.base.parts, self.alive, strict=True)):
-            mask = alive & where.mask(part.segment.columns)
-            mask[part.segment.columns.rows_of(excluded)] = False
-            mask[self.delta.row[delta_passes & (self.delta.part == number)]] = True
-            masks.append(mask)
-        return masks, np.flatnonzero(delta_passes & (self.delta.slot >= 0))
+        columns = self.delta.columns
+        delta_passes = where.mask(columns)
+        delta_passes[columns.rows_of(excluded)] = False
+        pointing = np.flatnonzero(delta_passes & (self.delta.slot < 0))
+        selections = []
+        for number, (part, standing) in enumerate(zip(self.base.parts, self.standing, strict=True)):
+            held = part.segment.columns
+            selection = where.narrow(held, standing.of_status(where.status_numbers, held))
+            kept = pointing[self.delta.part[pointing] == number]
+            selections.append(selection.changed(add=self.delta.row[kept], remove=held.rows_of(excluded)))
+        return selections, np.flatnonzero(delta_passes & (self.delta.slot >= 0))
 
     def _fetch(
-        self, queries: np.ndarray, count: int, passing: list[np.ndarray], own: np.ndarray
-    ) -> tuple[Found, bool, float]:
-        """The best `count` rows of each place, whether that was all, and the similarity below which more may hide."""
-        found: list[Found] = []
-        floor, exhausted = -np.inf, True
-        for number, (part, mask) in enumerate(zip(self.base.parts, passing, strict=True)):
-            similarity, rows = part.segment.search(queries, count, mask)
-            real = rows >= 0  # FAISS fills up with -1 where a vector is not a number
-            found.append(Found(similarity[real], np.full(np.count_nonzero(real), number), rows[real]))
-            if similarity.shape[1] == count and np.count_nonzero(mask) > count:
-                exhausted, floor = False, max(floor, float(similarity[:, -1].max()))
-        scores = self.delta.chunks.scores(queries, self.delta.slot[own])
-        if len(own) > count:
-            top = np.argpartition(-scores, count - 1, axis=1)[:, :count]
-            scores, rows = np.take_along_axis(scores, top, axis=1), own[top]
-            exhausted, floor = False, max(floor, float(scores.min(axis=1).max()))
-        else:
-            rows = np.broadcast_to(own, scores.shape)
-        found.append(Found(scores.ravel(), np.full(scores.size, -1), rows.ravel()))
-        return _concatenate(found), exhausted, floor
+        self, queries: np.ndarray, count: int, passing: list[Selection], own: np.ndarray, *, exact: bool
+    ) -> Gathering:
+        """About the best `count` rows of each place for each query (float16[m, dim])."""
+        gathered = Gathering([], [])
+        for number, (part, selection) in enumerate(zip(self.base.parts, passing, strict=True)):
+            if not selection.count:
+                continue
+            for query in queries:
+                similarity, rows, step = part.segment.search(query, count, selection, exact=exact)
+                gathered.add(number, similarity, rows, more=selection.count > count)
+                gathered.plan.append((number, step))
+        for scores in self.delta.chunks.scores(queries, self.delta.slot[own]):
+            top = halves.best(scores, count)
+            gathered.add(DELTA, scores[top], own[top], more=len(own) > count)
+        if len(own):
+            gathered.plan.append((DELTA, Step(EXACT, len(own), len(own))))
+        return gathered
+
+    def _explained(self, plan: list[tuple[int, Step]]) -> tuple[dict[str, object], ...]:
+        return tuple(
+            {"place": "delta" if part == DELTA else self.base.parts[part].segment.name, **step.as_dict()}
+            for part, step in plan
+        )
 
     def _group(self, found: Found, floor: float) -> Found:
         """The best row of each listing, best first, down to the floor: below it an unseen row could be better."""
@@ -182,10 +225,10 @@ class State:
         """int64[n]: how many searchable photos each listing has."""
         first, last = self.delta.columns.ranges(listing)
         photos = last - first
-        for part, alive in zip(self.base.parts, self.alive, strict=True):
+        for part, standing in zip(self.base.parts, self.standing, strict=True):
             first, last = part.segment.columns.ranges(listing)
-            standing = [int(np.count_nonzero(alive[a:b])) for a, b in zip(first, last, strict=True)]
-            photos = photos + np.array(standing, np.int64)
+            for number in np.flatnonzero(first < last).tolist():
+                photos[number] += np.count_nonzero(standing.mask[first[number] : last[number]])
         return photos
 
 

@@ -162,8 +162,8 @@ class _Held:
 
 def _held_rows(state: State) -> _Held:
     tables, parts, places = [], [], []
-    for number, (part, alive) in enumerate(zip(state.base.parts, state.alive, strict=True)):
-        at = np.flatnonzero(alive)
+    for number, (part, standing) in enumerate(zip(state.base.parts, state.standing, strict=True)):
+        at = np.flatnonzero(standing.mask)
         tables.append(part.segment.columns.take(at))
         parts.append(np.full(len(at), number))
         places.append(at)
@@ -205,7 +205,7 @@ def _compare(
 def _vector(state: State, held: _Held, place: int) -> bytes:
     part, row = int(held.part[place]), int(held.row[place])
     if part < 0:
-        return state.delta.chunks.take(np.array([row]))[0].astype(np.float16).tobytes()
+        return state.delta.chunks.take(np.array([row]))[0].tobytes()
     return state.base.parts[part].segment.vectors[row].tobytes()
 
 

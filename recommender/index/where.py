@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from listings.geo import EARTH_RADIUS_KM
 
+from .selection import Selection
+
 if TYPE_CHECKING:
     from .columns import Columns
 
 STATUSES = ("draft", "active", "sold", "removed")
+
+FEW = 16  # one row in so many: from there on it is faster to look at rows one by one
+
+Condition = Callable[[Any], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -35,20 +43,79 @@ class Where:
 
     def mask(self, columns: Columns) -> np.ndarray:
         """bool[n]: which rows of `columns` pass."""
-        passing = np.isin(columns.status, [STATUSES.index(status) for status in self.statuses])
-        if self.category_ids is not None:
-            passing &= np.isin(columns.category, list(self.category_ids))
-        if self.min_price is not None:
-            passing &= columns.price >= max(0, cents(self.min_price))
-        if self.max_price is not None:
-            passing &= (columns.price >= 0) & (columns.price <= cents(self.max_price))
+        of_status = np.isin(columns.status, self.status_numbers)
+        return self.narrow(columns, Selection(of_status)).mask
+
+    @property
+    def status_numbers(self) -> tuple[int, ...]:
+        return tuple(STATUSES.index(status) for status in self.statuses)
+
+    def narrow(self, columns: Columns, selection: Selection) -> Selection:
+        """Those of the selected rows that pass every condition but the one on the status.
+
+        Whole columns are compared while many rows pass; then only the rows that are left.
+        """
+        mask, rows = selection.mask, None
+        for condition in self._conditions(columns):
+            if rows is not None:
+                rows = rows[condition(rows)]
+                continue
+            mask = mask & condition(slice(None))
+            if np.count_nonzero(mask) * FEW < len(mask):
+                rows = np.flatnonzero(mask)
+        if rows is not None:
+            return Selection.of_rows(rows, len(columns))
+        return selection if mask is selection.mask else Selection(mask)
+
+    def _conditions(self, columns: Columns) -> Iterator[Condition]:
+        """Each takes rows (indices, or a slice) and says which of them pass."""
         if self.seller_id is not None:
-            passing &= columns.seller == self.seller_id
-        if self.created_after is not None:
-            passing &= columns.created > self.created_after
+            yield lambda rows: columns.seller[rows] == self.seller_id
         if self.near is not None and self.radius_km is not None:
-            passing &= haversine_km(self.near, columns.latitude, columns.longitude) <= self.radius_km
-        return passing
+            yield from self._place_conditions(columns, self.near, self.radius_km)
+        if self.category_ids is not None:
+            known = _table(self.category_ids)
+            yield lambda rows: known.take(columns.category[rows], mode="clip")
+        if self.min_price is not None:
+            least = max(0, cents(self.min_price))
+            yield lambda rows: columns.price[rows] >= least
+        if self.max_price is not None:
+            most = cents(self.max_price)
+            if self.min_price is None:  # else it was asked before
+                yield lambda rows: columns.price[rows] >= 0
+            yield lambda rows: columns.price[rows] <= most
+        if self.created_after is not None:
+            yield lambda rows: columns.created[rows] > self.created_after
+
+    def _place_conditions(self, columns: Columns, near: tuple[float, float], radius_km: float) -> Iterator[Condition]:
+        """A box first: the distance itself takes sixty times as long."""
+        south, north, west, east = box_around(near, radius_km)
+        yield lambda rows: (columns.latitude[rows] >= south) & (columns.latitude[rows] <= north)
+        if west > -180 and east < 180:
+            yield lambda rows: (columns.longitude[rows] >= west) & (columns.longitude[rows] <= east)
+        yield lambda rows: haversine_km(near, columns.latitude[rows], columns.longitude[rows]) <= radius_km
+
+
+def _table(category_ids: frozenset[int]) -> np.ndarray:
+    """bool[m + 2]: whether an id belongs. Ids begin at 1: the first says no for -1, which is none, and the last for
+    ids above the largest, as places outside are clipped to these."""
+    known = np.zeros(max(category_ids, default=0) + 2, bool)
+    known[list(category_ids)] = True
+    return known
+
+
+def box_around(point: tuple[float, float], radius_km: float) -> tuple[float, float, float, float]:
+    """(south, north, west, east) in degrees that a circle lies in; west and east are open where it reaches a pole or
+    the date line."""
+    latitude, longitude = point
+    reach = math.degrees(radius_km / EARTH_RADIUS_KM) + 1e-6
+    south, north = latitude - reach, latitude + reach
+    if south <= -90 or north >= 90:
+        return south, north, -math.inf, math.inf
+    # The meridians that touch a circle, from the right-angled spherical triangle at its centre.
+    ratio = math.sin(math.radians(reach)) / math.cos(math.radians(latitude))
+    aside = math.degrees(math.asin(ratio)) if ratio < 1 else math.inf
+    return south, north, longitude - aside, longitude + aside
 
 
 @dataclass(frozen=True)
@@ -58,6 +125,7 @@ class Candidates:
     listing, image, category, seller: int64 ids (category -1: none; image: the listing's best photo) · similarity:
     float32 cosine · price: float64 (nan: not stated) · latitude, longitude: float64 degrees on the 1 km grid (nan:
     unknown) · created: float64 epoch seconds · status: int8 index into STATUSES · photos: int64 searchable photos.
+    `plan` says how each place was searched.
     """
 
     listing: np.ndarray
@@ -71,13 +139,15 @@ class Candidates:
     seller: np.ndarray
     status: np.ndarray
     photos: np.ndarray
+    plan: tuple[dict[str, Any], ...] = field(default=(), compare=False)
 
     def __len__(self) -> int:
         return len(self.listing)
 
     def take(self, order: np.ndarray) -> Candidates:
         """The same entries in another order, or fewer of them."""
-        return Candidates(**{field.name: getattr(self, field.name)[order] for field in fields(self)})
+        arrays = [one.name for one in fields(self) if one.name != "plan"]
+        return Candidates(**{name: getattr(self, name)[order] for name in arrays}, plan=self.plan)
 
 
 def cents(amount: float) -> int:

@@ -26,6 +26,19 @@ def test_a_number_is_read_and_an_empty_one_is_the_default(monkeypatch, text, val
     assert environment.number("PURGE_DAYS", 7) == value
 
 
+@pytest.mark.parametrize("text", ["-0.1", "1.01", "2"])
+def test_a_share_is_between_nothing_and_all(monkeypatch, text):
+    monkeypatch.setenv("INDEX_MONITOR_SHARE", text)
+    with pytest.raises(ImproperlyConfigured, match=f"INDEX_MONITOR_SHARE is {text}; it must be a number from 0 to 1"):
+        environment.fraction("INDEX_MONITOR_SHARE", 0.01)
+
+
+@pytest.mark.parametrize(("text", "value"), [("", 0.01), ("0", 0.0), ("1", 1.0)])
+def test_a_share_may_be_nothing_or_all(monkeypatch, text, value):
+    monkeypatch.setenv("INDEX_MONITOR_SHARE", text)
+    assert environment.fraction("INDEX_MONITOR_SHARE", 0.01) == value
+
+
 @pytest.mark.parametrize("text", ["0", "-1", "1.5", "x"])
 def test_a_count_is_whole_and_large_enough(monkeypatch, text):
     monkeypatch.setenv("EMBED_BATCH", text)

@@ -7,12 +7,10 @@ import uuid
 import numpy as np
 import pytest
 from django.db import OperationalError
-from django.utils import timezone
 
 from listings.models import Listing
 from recommender.index import Where, build
 from recommender.index import publish as publishing
-from recommender.index.columns import Columns
 from recommender.index.compaction import compact, rebuild
 from recommender.index.errors import LeaseLost
 from recommender.index.lease import lease
@@ -186,15 +184,6 @@ def test_a_rebuild_equals_what_it_replaces(model, index):
     rebuild()
     assert found(index) == before
     assert verify() == []
-
-
-def test_vectors_that_faiss_cannot_write_are_told_in_a_sentence(model, index, settings, monkeypatch):
-    from recommender.index import segment
-
-    columns = Columns.from_rows([(1, 1, None, None, None, None, timezone.now(), 1, "active")])
-    monkeypatch.setattr(segment, "VECTORS", "nowhere/vectors.faiss")
-    with pytest.raises(OSError, match="cannot be written; is the disk full"):
-        segment.write(settings.INDEX_ROOT / "segments" / "x", columns, catalogue.unit(1)[None], "m1")
 
 
 def test_a_full_disk_leaves_no_half_segment_and_the_worker_alive(model, index, settings, monkeypatch, caplog):

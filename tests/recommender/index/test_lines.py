@@ -227,13 +227,13 @@ def test_a_deleted_photo_leaves_the_files_of_every_line(model, other, settings, 
     victim = Listing.objects.order_by("pk")[7]
     image = victim.images.get().pk
     vectors = [catalogue.unit(image, live.dim).tobytes() for live in (model, other)]
-    files = list(index_root.rglob("*.faiss"))
+    files = list(index_root.rglob("*.f16"))
     assert all(any(vector in path.read_bytes() for path in files) for vector in vectors)
     victim.delete()
     compact(force=True)
     settings.PURGE_DAYS = 0
     compact(force=True)
-    left = b"".join(path.read_bytes() for path in index_root.rglob("*.faiss"))
+    left = b"".join(path.read_bytes() for path in index_root.rglob("*.f16"))
     assert not any(vector in left for vector in vectors)
 
 

@@ -1,0 +1,93 @@
+"""What a segment is searched through: all of its vectors while they are few, an inverted file where that is faster."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from django.conf import settings
+from threadpoolctl import threadpool_limits
+
+from ml.cores import usable_cores
+
+from . import ivf
+from .calibration import QUERIES, calibrate
+from .probing import Tuning
+from .vector_file import VectorFile
+
+logger = logging.getLogger(__name__)
+
+EXACT, IVF = "exact", "ivf"
+SAMPLE_PER_LIST = 100
+LEAST_PER_LIST = 20
+SEED = 7
+
+
+@dataclass(frozen=True)
+class Structure:
+    """`recall` at 10 on unseen queries, measured; `details` is what the manifest says of it."""
+
+    kind: str
+    recall: float = 1.0
+    details: dict[str, Any] | None = None
+
+
+def lists_for(rows: int) -> int:
+    """Half the square root: few enough that looking into every list takes no longer than a filter may."""
+    return max(16, min(1 << 15, round(rows**0.5 / 2)))
+
+
+def build(directory: Path, vectors: VectorFile, tick: Callable[[], None]) -> Structure:
+    """Build what suits so many rows, beside the vectors. One that misses the recall target is removed: exact then."""
+    if vectors.rows < settings.INDEX_EXACT_ROWS:
+        return Structure(EXACT)
+    cores = usable_cores()
+    with threadpool_limits(cores):
+        built = _inverted_file(directory, vectors, cores, tick)
+    if built.recall >= settings.INDEX_RECALL_TARGET:
+        return built
+    logger.error(
+        "an inverted file of %s rows has a recall of %.4f, wanted is %.4f: they are searched exactly",
+        vectors.rows,
+        built.recall,
+        settings.INDEX_RECALL_TARGET,
+    )
+    for name in ivf.FILES:
+        (directory / name).unlink()
+    return Structure(EXACT)
+
+
+def _inverted_file(directory: Path, vectors: VectorFile, cores: int, tick: Callable[[], None]) -> Structure:
+    random = np.random.default_rng(SEED)
+    lists = lists_for(vectors.rows)
+    left_out = np.sort(random.choice(vectors.rows, min(QUERIES, vectors.rows // 10), replace=False))
+    sample = _sample(vectors, lists, left_out, random)
+    ivf.build(directory, vectors, lists, sample, cores, tick)
+    opened = ivf.load(directory, vectors.rows, vectors.dim)
+    mapped = vectors.map(scattered=True)
+    judged = calibrate(opened, vectors, mapped, left_out, settings.INDEX_RECALL_TARGET, tick)
+    details = {
+        "lists": lists,
+        "trained_on": len(sample),
+        "filtered_recall": judged.filtered_recall,
+        "tuning": judged.tuning.as_dict(),
+        "curve": judged.curve,
+    }
+    return Structure(IVF, judged.recall, details)
+
+
+def tuning_of(structure: dict[str, Any]) -> Tuning:
+    """Raises: KeyError, TypeError where the manifest says too little."""
+    return Tuning.from_dict(structure["tuning"])
+
+
+def _sample(vectors: VectorFile, lists: int, left_out: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """int64[s], ascending: rows to train on, within a quarter of the memory budget."""
+    affordable = settings.INDEX_MEMORY_MB * 1024 * 1024 // 4 // (vectors.dim * 4 * 2)
+    size = min(lists * SAMPLE_PER_LIST, max(lists * LEAST_PER_LIST, affordable), vectors.rows - len(left_out))
+    chosen = random.choice(vectors.rows, min(vectors.rows, size + len(left_out)), replace=False)
+    return np.sort(chosen[~np.isin(chosen, left_out)][:size])

@@ -1,0 +1,128 @@
+"""Making several segments one, without their dead rows, while searches, and flushes, go on.
+
+Segments are immutable, so a merge reads them without a lease and at its own pace; what died meanwhile is marked when
+it is published. Vectors are copied from file to file, in order, through a few megabytes of memory.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from . import segment
+from .columns import Columns
+from .segment import VECTORS, Segment
+from .snapshot import Part, Snapshot, segment_directory
+from .vector_file import BLOCK, VectorFile
+
+NICENESS = 10  # a merge of millions computes for minutes; searches on the same cores come first
+SPARSE = 8  # rows are read one by one where fewer than one in so many of a stretch are wanted
+
+
+class Merge:
+    """Segments of a snapshot that become the one in `directory`. `sources` are their names."""
+
+    def __init__(self, base: Snapshot, numbers: Sequence[int], name: str) -> None:
+        self._parts = [base.parts[number] for number in numbers]
+        self._model, self._dim = base.model_version, base.dim
+        self.sources = [part.segment.name for part in self._parts]
+        self.directory = segment_directory(name)
+        self._rows = [np.flatnonzero(part.live) for part in self._parts]
+        self._order = self._in_order()
+        self._thread: threading.Thread | None = None
+        self._error: Exception | None = None
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def start(self) -> None:
+        """Work on a thread; `is_done` says when it has ended."""
+        self._thread = threading.Thread(target=self._work_politely, name="index-merge", daemon=True)
+        self._thread.start()
+
+    def wait(self) -> None:
+        if self._thread is not None:
+            self._thread.join()
+
+    @property
+    def is_done(self) -> bool:
+        return self._thread is not None and not self._thread.is_alive()
+
+    def run(self, tick: Callable[[], None]) -> None:
+        """Write the segment. Raises: OSError; whatever `tick` raises."""
+        if len(self):
+            segment.write(
+                self.directory, self._pages(), expected=len(self), dim=self._dim, model=self._model, tick=tick
+            )
+
+    def onto(self, base: Snapshot) -> Snapshot | None:
+        """The snapshot in which this segment stands for its sources; None where one of them is gone already.
+
+        Raises: OSError where the merge failed; SnapshotDamaged.
+        """
+        if self._error is not None:
+            raise OSError(f"segments could not be merged: {self._error}") from self._error
+        by_name = {part.segment.name: part for part in base.parts}
+        if not by_name.keys() >= set(self.sources):
+            return None
+        kept = [part for part in base.parts if part.segment.name not in self.sources]
+        if len(self):
+            now = [by_name[name] for name in self.sources]
+            live = np.concatenate([part.live[rows] for part, rows in zip(now, self._rows, strict=True)])[self._order]
+            written = segment.load(self.directory, self._model)
+            kept.append(Part(written, live, None if live.all() else time.time()))
+        return replace(base, parts=tuple(kept))
+
+    def discard(self) -> None:
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _work_politely(self) -> None:
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+        try:
+            self.run(lambda: None)
+        except (OSError, RuntimeError, MemoryError) as exc:
+            self._error = exc
+
+    def _in_order(self) -> np.ndarray:
+        """int64[n]: the sources' live rows, one source after another, as they follow by listing and image."""
+        keys = [
+            np.concatenate(
+                [getattr(part.segment.columns, name)[rows] for part, rows in zip(self._parts, self._rows, strict=True)]
+            )
+            if self._parts
+            else np.empty(0, np.int64)
+            for name in ("image", "listing")
+        ]
+        return np.lexsort(keys)
+
+    def _pages(self) -> Iterator[tuple[Columns, np.ndarray]]:
+        """Blocks of the result. Each source's rows come in their own order, so each is read front to back once."""
+        source_of = np.repeat(np.arange(len(self._rows)), [len(rows) for rows in self._rows])[self._order]
+        taken = [0] * len(self._rows)
+        for first in range(0, len(self._order), BLOCK):
+            sources = source_of[first : first + BLOCK]
+            vectors = np.empty((len(sources), self._dim), np.float16)
+            tables, places = [], []
+            for number in np.unique(sources).tolist():
+                at = np.flatnonzero(sources == number)
+                rows = self._rows[number][taken[number] : taken[number] + len(at)]
+                taken[number] += len(at)
+                held = self._parts[number].segment
+                vectors[at] = _read(held, rows)
+                tables.append(held.columns.take(rows))
+                places.append(at)
+            yield Columns.concatenate(tables).take(np.argsort(np.concatenate(places))), vectors
+
+
+def _read(held: Segment, rows: np.ndarray) -> np.ndarray:
+    """float16[r, dim] of ascending rows."""
+    first, last = int(rows[0]), int(rows[-1]) + 1
+    if last - first > SPARSE * len(rows):
+        return held.vectors.take(rows, 0)
+    return VectorFile(held.directory / VECTORS, len(held), held.dim).read(first, last)[rows - first]

@@ -1,0 +1,92 @@
+"""A segment's vectors on disk: float16 rows, nothing else, written once from a stream and mapped by every reader."""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+NAME = "vectors.f16"
+BLOCK = 8_192  # rows read at once: 16 MB at 1000 dimensions
+
+
+@dataclass(frozen=True)
+class VectorFile:
+    """`rows` vectors of `dim` dimensions."""
+
+    path: Path
+    rows: int
+    dim: int
+
+    def map(self, *, scattered: bool) -> np.ndarray:
+        """float16[rows, dim], a read-only map shared through the page cache.
+
+        `scattered`: a few rows here and there will be read, so that reading ahead would only push out other pages.
+        Raises: OSError, ValueError where the file is missing or has another size.
+        """
+        if self.path.stat().st_size != self.rows * self.dim * 2:
+            raise ValueError(f"{self.path} does not hold {self.rows} vectors of {self.dim}")
+        if self.rows == 0:
+            return np.empty((0, self.dim), np.float16)
+        with self.path.open("rb") as file:
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        if scattered:
+            mapped.madvise(mmap.MADV_RANDOM)
+        return np.frombuffer(mapped, np.float16).reshape(self.rows, self.dim)
+
+    def read(self, first: int, last: int) -> np.ndarray:
+        """float16[last - first, dim], copied: memory of this process, not pages that stay mapped."""
+        return np.fromfile(self.path, np.float16, (last - first) * self.dim, offset=first * self.dim * 2).reshape(
+            -1, self.dim
+        )
+
+    def blocks(self, size: int = BLOCK) -> Iterator[tuple[int, np.ndarray]]:
+        """(first row, float16[b, dim]) of every block, in order."""
+        for first in range(0, self.rows, size):
+            yield first, self.read(first, min(first + size, self.rows))
+
+
+class VectorWriter:
+    """Writes a vector file front to back; `sha256` and `rows` are known at the end.
+
+    Space for the expected rows is taken first, so that a full disk is an error here and never a fault in a map.
+    """
+
+    def __init__(self, path: Path, expected: int, dim: int) -> None:
+        self._file = path.open("wb")
+        self._digest = hashlib.sha256()
+        self._dim = dim
+        self.rows = 0
+        try:
+            if expected:
+                os.posix_fallocate(self._file.fileno(), 0, expected * dim * 2)
+        except OSError:
+            self._file.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def add(self, vectors: np.ndarray) -> None:
+        """float16[b, dim]"""
+        data = np.ascontiguousarray(vectors, np.float16).reshape(-1, self._dim)
+        self._file.write(data.data)
+        self._digest.update(data.data)
+        self.rows += len(data)
+
+    @property
+    def sha256(self) -> str:
+        return self._digest.hexdigest()
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        with self._file:
+            if kind is None:
+                self._file.truncate(self.rows * self._dim * 2)
+                self._file.flush()
+                os.fsync(self._file.fileno())
