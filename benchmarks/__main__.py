@@ -8,11 +8,14 @@ import os
 import sys
 from pathlib import Path
 
-from . import embedding, freshness, pipeline, quality, recipes
+from . import api, churn, embedding, freshness, index, pipeline, quality, recipes
 
 BENCHMARKS = {
+    "api": api,
+    "churn": churn,
     "embedding": embedding,
     "freshness": freshness,
+    "index": index,
     "pipeline": pipeline,
     "quality": quality,
     "recipes": recipes,

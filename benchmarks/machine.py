@@ -33,3 +33,15 @@ def cpu_seconds(pid: int) -> float:
     """What a process has computed for, in all its threads."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def memory_mb(pid: int | str = "self") -> dict[str, int]:
+    """What a process holds now: memory of its own, pages of files that it mapped, and the most of both together."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    kilobytes = {name: int(number) for name, number in re.findall(r"^(\w+):\s+(\d+) kB$", status, re.MULTILINE)}
+    names = {"anonymous": "RssAnon", "file": "RssFile", "peak": "VmHWM"}
+    return {name: kilobytes.get(field, 0) // 1024 for name, field in names.items()}
+
+
+def disk_mb(folder: Path) -> int:
+    return round(sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1024**2)

@@ -7,14 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ml.cores import has_int8_units
-from ml.export import build
-from ml.graph import converted
-from ml.precision import sample, with_int8
-from ml.weights import read_weights
 
 
 def resnet50(directory: Path, photos: Sequence[Path]) -> Path:
     """A model directory, in 8 bits where the processor has units for them: the gate is not asked."""
+    from ml.export import build
+    from ml.graph import converted
+    from ml.precision import sample, with_int8
+    from ml.weights import read_weights
+
     recipe = build(directory, "untrained", weights="untrained")
     if has_int8_units():
         network = read_weights(directory / "weights.safetensors").network

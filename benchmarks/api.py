@@ -1,0 +1,93 @@
+"""What `similar` takes over HTTP with N listings: from the request's first byte to the answer's last.
+
+`--rows` listings with photos and vectors are stored, the index is built from rows, and gunicorn serves it as `make run`
+starts it. Closed-loop clients ask about listings drawn at random: one client, then four, with one web process and with
+four. The clients compute on the same cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlencode
+
+from marketplace.supervisor.site import ONE_THREAD
+
+from .catalogue import BRANCHES, category_name, is_asked
+from .clients import drive
+from .filled import Site, filled
+
+LIMIT = 20
+WARM_UP = 50
+PRICES = ((5, 40), (20, 80), (50, 500))
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--rows", type=int, default=20_000, help="listings (default: %(default)s)")
+    parser.add_argument("--requests", type=int, default=500, help="of each kind (default: %(default)s)")
+    parser.add_argument("--profile", action="store_true", help="print where the server's time goes, too")
+    parser.add_argument("--database-url", default="", help="an empty PostgreSQL to use instead of SQLite")
+
+
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    with filled(arguments.rows, arguments.database_url) as site:
+        site.serve(web=1)
+        figures = _measure(site, arguments.requests)
+        if arguments.profile:
+            site.stack.spawn("-m", "benchmarks.request_profile", str(arguments.rows), **ONE_THREAD).wait()
+        return {**figures, **site.figures}
+
+
+def _measure(site: Site, requests: int) -> dict[str, Any]:
+    ask = Questions(site.rows)
+    port = site.stack.port
+
+    def one(query: Callable[[], str]) -> dict[str, Any]:
+        return drive(port, [ask.paths(requests, query)]).figures()
+
+    def four(*, keep: bool) -> dict[str, Any]:
+        return drive(port, [ask.paths(requests // 2, ask.plain) for _ in range(4)], keep=keep).figures()
+
+    drive(port, [ask.paths(WARM_UP, ask.plain)])
+    plain = one(ask.plain)
+    figures = {**plain, "filtered": one(ask.filtered), "explained": one(ask.explained), "clients_4": four(keep=True)}
+    memory = {"1": site.web_memory_mb()}
+    site.serve(web=4)
+    # Over new connections: four that are kept may all be one process's.
+    drive(port, [ask.paths(WARM_UP, ask.plain) for _ in range(4)], keep=False)
+    return {
+        **figures,
+        "clients_4_processes_4": four(keep=False),
+        "web_memory_mb": {**memory, "4": site.web_memory_mb()},
+    }
+
+
+class Questions:
+    """Paths that ask about listings drawn without repetition while there are any left."""
+
+    def __init__(self, rows: int) -> None:
+        self._random = random.Random(3)
+        self._listings = [listing for listing in range(1, rows + 1) if is_asked(listing)]
+        self._left: list[int] = []
+
+    def paths(self, count: int, query: Callable[[], str]) -> list[str]:
+        return [f"/api/v1/listings/{self._next()}/similar/?{query()}" for _ in range(count)]
+
+    def plain(self) -> str:
+        return f"limit={LIMIT}"
+
+    def explained(self) -> str:
+        return f"limit={LIMIT}&explain=1"
+
+    def filtered(self) -> str:
+        """A category with six below it, and a price range."""
+        place = [self._random.randrange(width) for width in BRANCHES[:2]]
+        low, high = self._random.choice(PRICES)
+        return urlencode({"limit": LIMIT, "category": category_name(place), "min_price": low, "max_price": high})
+
+    def _next(self) -> int:
+        if not self._left:
+            self._left = self._random.sample(self._listings, len(self._listings))
+        return self._left.pop()

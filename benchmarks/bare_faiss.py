@@ -1,0 +1,116 @@
+"""The floor under a search's time: FAISS alone over the same rows, at its fastest that reaches the recall.
+
+A random rotation, an inverted file with 1-bit codes (RaBitQ, fast scan) of as many lists, its candidates compared in
+numpy by their float16 vectors: no filters, no columns, no listings. Where that cannot reach the recall, all rows are
+compared.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from . import index_search, index_state
+from .exact import recall
+from .index_data import K, Questions, first_rows
+from .latency import all_cores, figures, in_turns, least, one_thread, timed
+
+DEPTHS = (50, 100, 150, 200, 400, 800)
+TRAINED_ON = 64  # rows for each list
+TRIED = 200  # queries, where all rows are compared
+
+
+def measure(state: Any, lists: int, questions: Questions, wanted: float) -> dict[str, Any]:
+    """Milliseconds and recall, at the depth and number of lists that are fastest; beside them `ours` in turns."""
+    queries, truth = questions.queries, questions.truth
+    start = time.perf_counter()
+    search = _Search(index_state.vectors(state), lists)
+    build_s = time.perf_counter() - start
+    with one_thread():
+        tried = [_tried(search, depth, lists, questions, wanted) for depth in DEPTHS]
+        reached = [one for one in tried if one is not None]
+        ask: Callable[[np.ndarray], np.ndarray] = search.ask if reached else _flat(index_state.vectors(state))
+        count = len(queries) if reached else TRIED
+        used: dict[str, Any] = {"lists": 0}
+        if reached:
+            _, depth, probes = min(reached)
+            search.set(depth, probes)
+            used = {"lists": lists, "nprobe": probes, "depth": depth, "build_s": round(build_s, 1)}
+        asks = (index_search.asker(state, queries), lambda number: ask(queries[number]))
+        (_, ours), (answers, milliseconds) = in_turns(asks, count)
+    found = recall(answers[: len(truth)], truth[:count])
+    return {"recall_at_10": round(found, 4), **figures(milliseconds), **used, "ours": figures(ours)}
+
+
+def _tried(
+    search: _Search, depth: int, lists: int, questions: Questions, wanted: float
+) -> tuple[float, int, int] | None:
+    """(milliseconds, depth, lists looked into) with the fewest lists that reach the recall."""
+    queries = questions.queries[: len(questions.truth)]
+
+    def reaches(probes: int) -> bool:
+        search.set(depth, probes)
+        return recall([search.ask(query) for query in queries], questions.truth) >= wanted
+
+    probes = least(reaches, 1, lists)
+    if probes is None:
+        return None
+    search.set(depth, probes)
+    return float(np.median(timed(search.ask, queries)[1])), depth, probes
+
+
+class _Search:
+    def __init__(self, vectors: np.ndarray, lists: int) -> None:
+        import faiss
+
+        self._index, self._kept = _build(vectors, lists)
+        self._vectors, self._depth = vectors, DEPTHS[0]
+        self._lists = faiss.extract_index_ivf(self._index)
+
+    def set(self, depth: int, lists: int) -> None:
+        """`depth`: candidates that are compared by their vectors."""
+        self._depth, self._lists.nprobe = depth, lists
+
+    def ask(self, query: np.ndarray) -> np.ndarray:
+        """int64[k] of float32[dim]."""
+        rows = self._index.search(query[None, :], self._depth)[1][0]
+        rows = np.sort(rows[rows >= 0])
+        similarity = self._vectors[rows].astype(np.float32) @ query
+        return rows[np.argsort(-similarity)[:K]]
+
+
+def _flat(vectors: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    import faiss
+
+    index = faiss.IndexScalarQuantizer(vectors.shape[1], faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
+    index.is_trained = True
+    for block in first_rows(vectors):
+        index.add(block.astype(np.float32))
+    return lambda query: index.search(query[None, :], K)[1][0]
+
+
+def _build(vectors: np.ndarray, lists: int) -> tuple[Any, Any]:
+    """The index, and what it points to."""
+    import faiss
+
+    all_cores()
+    rows, dim = vectors.shape
+    turn = faiss.RandomRotationMatrix(dim, dim)
+    turn.init(5)
+    nearest = faiss.IndexFlatL2(dim)
+    inverted = faiss.IndexIVFRaBitQFastScan(nearest, dim, lists, faiss.METRIC_INNER_PRODUCT)
+    inverted.cp.spherical = False
+    index = faiss.IndexPreTransform(turn, inverted)
+    sample = np.sort(np.random.default_rng(0).choice(rows, min(rows, lists * TRAINED_ON), replace=False))
+    index.train(vectors[sample].astype(np.float32))
+    for block in first_rows(vectors):
+        index.add(block.astype(np.float32))
+    # FAISS would cluster and look into lists by one measure. It needs half as many lists for the same recall with rows
+    # in the list of the nearest centroid, and the lists chosen whose centroids have the largest inner product.
+    most_similar = faiss.IndexFlatIP(dim)
+    most_similar.add(nearest.reconstruct_n(0, lists))
+    inverted.quantizer = most_similar
+    return index, (nearest, most_similar)

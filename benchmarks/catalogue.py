@@ -1,0 +1,198 @@
+"""Stores N listings with a photo and a vector each, quickly: `python -m benchmarks.catalogue N`.
+
+Rows go in by statements of many, past the ORM, with ids from 1 in an empty database, and no feed row: build the index
+from rows afterwards. A photo's queue row, which the trigger of a new photo would write, is stored before the photo.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import django
+import numpy as np
+
+from .rows import source
+
+YEAR_SECONDS = 365 * 86_400
+ASKED_EVERY = 10  # listings with these ids are active, for clients to ask about
+BRANCHES = (8, 6, 6)  # categories below each other: 8 roots, 48 and 288 below
+SELLERS = 500
+CITIES = 40
+DIMENSIONS_OF_A_PHOTO = 512, 384
+WORDS = (
+    *("oak", "pine", "steel", "linen", "cotton", "leather", "wool", "blue", "red", "green", "grey", "black", "white"),
+    *("small", "large", "round", "folding", "vintage", "modern", "used once", "nearly new", "in its box", "scratched"),
+    *("collected only", "from a smoke-free home", "with instructions", "chair", "lamp", "table", "jacket", "boots"),
+    *("shelf", "mirror", "bicycle", "guitar", "camera", "kettle", "rug", "sofa", "desk", "picture frame"),
+)
+
+LISTING = (
+    *("id", "seller_id", "title", "description", "price", "category_id", "location", "latitude", "longitude"),
+    *("status", "created_at", "updated_at"),
+)
+PHOTO = (
+    *("id", "listing_id", "original", "position", "sha256", "width", "height", "clean_file", "thumb_file"),
+    *("state", "reason", "source", "created_at"),
+)
+EMBEDDING = "id", "image_id", "model_id", "state", "lane", "attempts", "reason", "vector", "created_at", "updated_at"
+
+
+def category_name(place: Sequence[int]) -> str:
+    """The path of the category at these numbers below each other."""
+    return " / ".join(f"{level} {number + 1}" for level, number in zip(("Goods", "Group", "Kind"), place, strict=False))
+
+
+def is_asked(listing: int) -> bool:
+    return listing % ASKED_EVERY == 0
+
+
+def status_of(listing: int) -> str:
+    return "sold" if listing % 20 == 3 else "draft" if listing % 100 == 7 else "active"
+
+
+def main(count: int) -> None:
+    from django.db import connection
+
+    from recommender.models import EmbeddingModel
+
+    model = EmbeddingModel.objects.get(state=EmbeddingModel.State.ACTIVE)
+    random = np.random.default_rng(1)
+    rows = source(model.dim)
+    print(f"rows made from {rows.name}", flush=True)
+    start = time.monotonic()
+    leaves, sellers = _categories(), _sellers()
+    if connection.vendor == "sqlite":
+        with connection.cursor() as cursor:  # nobody else is there, and a run that is cut off is worth nothing
+            cursor.execute("PRAGMA synchronous=OFF")
+            cursor.execute("PRAGMA cache_size=-512000")
+    first, kinds = 1, None
+    for block in rows.blocks(count):
+        kinds = block[: len(leaves)].astype(np.float32) if kinds is None else kinds
+        # What looks alike is mostly of one category, as in a real catalogue: filters and neighbourhoods go together.
+        kind = (block.astype(np.float32) @ kinds.T).argmax(axis=1)
+        stray = random.random(len(block)) < 0.1
+        kind[stray] = random.integers(0, len(kinds), int(stray.sum()))
+        _store(first, block, [leaves[number] for number in kind.tolist()], sellers, model.pk, random)
+        first += len(block)
+    _finish(connection)
+    print(f"{time.monotonic() - start:.1f}")  # without making the rows' source, which happens once
+
+
+def _store(
+    first: int, block: np.ndarray, categories: list[int], sellers: list[int], model: int, random: np.random.Generator
+) -> None:
+    """One transaction: listings, queue rows with vectors, photos."""
+    from django.db import transaction
+
+    ids = range(first, first + len(block))
+    listings = _listings(ids, categories, sellers, random)
+    created = [row[-1] for row in listings]
+    width, height = DIMENSIONS_OF_A_PHOTO
+    photos = [
+        (n, n, f"{n % 256:02x}/{n:032x}.jpg", 0, f"{n:064x}", width, height, f"clean/{n % 256:02x}/{n:032x}.jpg",
+         f"thumb/{n % 256:02x}/{n:032x}.jpg", "ready", "", "import", at)
+        for n, at in zip(ids, created, strict=True)
+    ]  # fmt: skip
+    embeddings = [
+        (n, n, model, "done", 2, 0, "", vector.tobytes(), at, at)
+        for n, vector, at in zip(ids, block, created, strict=True)
+    ]
+    with transaction.atomic():
+        _insert("listings_listing", LISTING, listings)
+        _insert("recommender_embedding", EMBEDDING, embeddings)
+        _insert("listings_listingimage", PHOTO, photos)
+
+
+def _listings(
+    ids: range, categories: list[int], sellers: list[int], random: np.random.Generator
+) -> list[tuple[Any, ...]]:
+    count = len(ids)
+    seller = [sellers[number] for number in (len(sellers) * random.random(count) ** 2).astype(int).tolist()]
+    price = np.round(np.exp(random.normal(math.log(40), 1.0, count)), 2).tolist()
+    city = random.integers(0, CITIES, count)
+    centres = np.random.default_rng(2).uniform((50.5, -4.5), (56.0, 0.5), (CITIES, 2))
+    points = (centres[city] + random.normal(0, 0.05, (count, 2))).round(6).tolist()
+    word = random.integers(0, len(WORDS), (count, 40)).tolist()
+    age = random.random(count) * YEAR_SECONDS
+    now = datetime.now(UTC).timestamp()
+    created = np.char.replace(np.datetime_as_string(((now - age) * 1e6).astype("datetime64[us]")), "T", " ").tolist()
+    rows = []
+    for at, n in enumerate(ids):
+        words = [WORDS[number] for number in word[at]]
+        placed = n % 33 != 5
+        rows.append(
+            (
+                n,
+                seller[at],
+                " ".join(words[:4]),
+                " ".join(words[4:]),
+                None if n % 50 == 9 else price[at],
+                categories[at],
+                f"City {city[at]}" if placed else "",
+                points[at][0] if placed else None,
+                points[at][1] if placed else None,
+                status_of(n),
+                created[at],
+                created[at],
+            )
+        )
+    return rows
+
+
+def _insert(table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+    from django.db import connection
+
+    names = ", ".join(columns)
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            with cursor.copy(f"COPY {table} ({names}) FROM STDIN") as copy:
+                for row in rows:
+                    copy.write_row(row)
+        else:
+            values = ", ".join(["%s"] * len(columns))
+            cursor.executemany(f"INSERT INTO {table} ({names}) VALUES ({values})", rows)  # noqa: S608 - ours
+
+
+def _categories() -> list[int]:
+    """Make the tree; the ids of its leaves."""
+    from listings.models import Category
+
+    above: list[tuple[tuple[int, ...], Category | None]] = [((), None)]
+    for width in BRANCHES:
+        places = [((*place, number), parent) for place, parent in above for number in range(width)]
+        made = [
+            Category(name=category_name(place).rpartition(" / ")[2], parent=parent, path=category_name(place))
+            for place, parent in places
+        ]
+        Category.objects.bulk_create(made)
+        above = [(place, row) for (place, _), row in zip(places, made, strict=True)]
+    return [row.pk for _, row in above if row]
+
+
+def _sellers() -> list[int]:
+    from django.contrib.auth.models import User
+
+    users = [User(username=f"seller{n}", first_name=f"Seller {n}", last_name="Example") for n in range(SELLERS)]
+    return [user.pk for user in User.objects.bulk_create(users)]
+
+
+def _finish(connection: Any) -> None:
+    """What a database that grew to this size by itself would have: sequences past the ids, statistics."""
+    if connection.vendor != "postgresql":
+        return
+    with connection.cursor() as cursor:
+        for table in ("listings_listing", "listings_listingimage", "recommender_embedding"):
+            cursor.execute(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), MAX(id)) FROM {table}")  # noqa: S608
+        cursor.execute("VACUUM ANALYZE")
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "marketplace.settings")
+    django.setup()
+    main(int(sys.argv[1]))

@@ -1,0 +1,189 @@
+"""The writer of the churn: edits, removals and new listings at a steady pace, from one process.
+
+`python -m benchmarks.changes JSON` says "ready", begins when the clients begin, prints a line for each change that is
+watched, after its commit, and a last one of what it did. Half of the changes edit price and title, a quarter removes, a
+quarter adds a listing with its vector, as the embedding worker stores it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import django
+import numpy as np
+
+from .catalogue import is_asked, status_of
+from .clients import STARTING_SECONDS
+from .rows import OTHERS, source
+
+if TYPE_CHECKING:
+    from recommender.models import EmbeddingModel
+
+KINDS = ("edit", "remove", "edit", "add")
+ADDED_TOGETHER = 5  # new listings a transaction: a small micro-batch
+UNIQUE_PRICE = 1_000_000  # watched listings have prices from here on, each its own
+SEEN_SECONDS = 3.0  # a removal is watched for a listing that was findable for so long
+
+
+class Writer:
+    def __init__(self, model: EmbeddingModel, task: dict[str, Any]) -> None:
+        from django.contrib.auth.models import User
+
+        from listings.models import Category
+
+        self._model = model
+        self._watch_every = task["watch_every"]
+        self._random = np.random.default_rng(4)
+        pool = [n for n in range(1, task["rows"] + 1) if status_of(n) == "active" and not is_asked(n)]
+        self._pool = deque(self._random.permutation(pool).tolist())
+        added = int(task["rate"] * task["seconds"] / len(KINDS)) + ADDED_TOGETHER
+        self._vectors = iter(source(model.dim).block(OTHERS, 0, added))
+        self._seller = User.objects.get_or_create(username="churn")[0]
+        self._categories = list(Category.objects.filter(children=None).values_list("pk", flat=True))
+        self._shown: deque[tuple[float, int, int]] = deque()  # since when, listing, price
+        self._prices = iter(range(UNIQUE_PRICE, 10 * UNIQUE_PRICE))
+        self._done = dict.fromkeys(KINDS, 0)
+        self._due = 0  # new listings that wait for others
+
+    def change(self, kind: str) -> None:
+        """One change; every so many of a kind are watched."""
+        self._done[kind] += 1
+        watched = self._done[kind] % self._watch_every == 0
+        if kind == "edit":
+            self._edit(watched=watched)
+        elif kind == "remove":
+            self._remove(watched=watched)
+        else:
+            self._due += 1
+            if self._due == ADDED_TOGETHER:
+                self._add(self._due, watched=self._done[kind] % self._watch_every < ADDED_TOGETHER)
+                self._due = 0
+
+    @property
+    def made(self) -> int:
+        return sum(self._done.values()) - self._due
+
+    def _edit(self, *, watched: bool) -> None:
+        from listings.models import Listing
+
+        listing = self._pool.popleft()
+        price = next(self._prices) if watched else round(float(self._random.lognormal(3.7, 1.0)), 2)
+        Listing.objects.filter(pk=listing).update(price=price, title=f"edited {self.made}")
+        if watched:
+            _report("edit", listing, price)
+            self._shown.append((time.monotonic(), listing, price))
+        else:
+            self._pool.append(listing)
+
+    def _remove(self, *, watched: bool) -> None:
+        from listings.models import Listing
+
+        price = None
+        if watched and self._shown and time.monotonic() - self._shown[0][0] > SEEN_SECONDS:
+            _, listing, price = self._shown.popleft()
+        else:
+            listing = self._pool.popleft()
+        Listing.objects.filter(pk=listing).update(status=Listing.Status.REMOVED)
+        if price is not None:
+            _report("remove", listing, price)
+
+    def _add(self, count: int, *, watched: bool) -> None:
+        """As the embedding worker stores them: vectors and feed rows in one transaction, photos ready."""
+        from django.db import transaction
+
+        from listings.models import Listing, ListingImage
+        from recommender import feed
+        from recommender.models import Embedding
+
+        price = next(self._prices) if watched else 25
+        with transaction.atomic():
+            listings = Listing.objects.bulk_create(
+                Listing(
+                    seller=self._seller,
+                    title="new",
+                    price=price,
+                    category_id=int(self._random.choice(self._categories)),
+                )
+                for _ in range(count)
+            )
+            photos = ListingImage.objects.bulk_create(
+                ListingImage(
+                    listing=listing, sha256=f"new{listing.pk:061d}", state="ready", thumb_file=f"thumb/{listing.pk}.jpg"
+                )
+                for listing in listings
+            )
+            for photo in photos:
+                Embedding.objects.filter(image=photo, model=self._model).update(
+                    state=Embedding.State.DONE, vector=next(self._vectors).tobytes()
+                )
+            feed.append_vectors([listing.pk for listing in listings], self._model.pk)
+        if watched:
+            _report("add", listings[-1].pk, price)
+
+
+def _report(kind: str, listing: int, price: int) -> None:
+    print(json.dumps({"kind": kind, "listing": listing, "price": price, "at": time.monotonic()}), flush=True)
+
+
+def _ring(every: float, stop: threading.Event) -> None:
+    """Ring the indexing worker more often than beat does."""
+    from workers.indexing import compact
+
+    while not stop.wait(every):
+        compact.apply_async(expires=every)
+
+
+def _snapshots(after: int) -> dict[str, int]:
+    """What was published since: a merge stands where the snapshot before it stands in the feed."""
+    from recommender.models import IndexSnapshot
+
+    rows = list(IndexSnapshot.objects.filter(pk__gte=after).order_by("pk").values_list("position", "segments"))
+    counted = {"flushes": 0, "merges": 0, "rebuilds": 0}
+    for (position, before), (next_position, segments) in pairwise(rows):
+        shared = {segment["name"] for segment in before} & {segment["name"] for segment in segments}
+        kind = "merges" if position == next_position else "flushes" if shared else "rebuilds"
+        counted[kind] += 1
+    return counted
+
+
+def _paced(seconds: float, rate: float) -> Iterator[int]:
+    """Numbers at this rate; late ones at once."""
+    start, number = time.monotonic(), 0
+    while time.monotonic() < start + seconds:
+        time.sleep(max(0.0, start + number / rate - time.monotonic()))
+        yield number
+        number += 1
+
+
+def main() -> None:
+    from recommender.models import EmbeddingModel, IndexSnapshot
+
+    task = json.loads(sys.argv[1])
+    writer = Writer(EmbeddingModel.objects.get(state=EmbeddingModel.State.ACTIVE), task)
+    newest = IndexSnapshot.objects.latest("pk").pk
+    print("ready", flush=True)
+    time.sleep(STARTING_SECONDS)
+    stop = threading.Event()
+    if task["ring_seconds"]:
+        threading.Thread(target=_ring, args=(task["ring_seconds"], stop), daemon=True).start()
+    start = time.monotonic()
+    for number in _paced(task["seconds"], task["rate"]):
+        writer.change(KINDS[number % len(KINDS)])
+    seconds = time.monotonic() - start
+    stop.set()
+    figures = {"changes": writer.made, "changes_per_s": round(writer.made / seconds, 1), **_snapshots(newest)}
+    print(json.dumps(figures), flush=True)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "marketplace.settings")
+    django.setup()
+    main()

@@ -1,0 +1,131 @@
+"""Clients that ask one after another, each a process of its own, and what their answers took.
+
+Closed loops over kept connections: a client asks again when it was answered. `python -m benchmarks.clients` is one of
+them; it loads nothing but the standard library, because it computes on the cores that the servers answer with.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+STARTING_SECONDS = 1.0  # from the start of the processes until all of them ask
+PATIENCE_SECONDS = 60.0
+BEHIND = re.compile(rb'"behind":(\d+)')
+
+
+@dataclass(frozen=True)
+class Load:
+    """Each answer of all clients: (end in monotonic seconds, milliseconds, status, results, changes behind).
+
+    The status is 0 where no answer came.
+    """
+
+    answers: list[tuple[float, float, int, int, int]]
+
+    def figures(self) -> dict[str, Any]:
+        """Milliseconds of the answers that came, and how many were none."""
+        good = [answer for answer in self.answers if answer[2] == 200]
+        times = sorted(milliseconds for _, milliseconds, *_ in good)
+        ends = sorted(end for end, *_ in self.answers)
+        first = min((end - milliseconds / 1000 for end, milliseconds, *_ in self.answers), default=0.0)
+        return {
+            "p50_ms": percentile(times, 50),
+            "p99_ms": percentile(times, 99),
+            "rps": round(len(good) / (ends[-1] - first), 1) if good else 0.0,
+            "errors": len(self.answers) - len(good),
+            "requests": len(self.answers),
+            "results_mean": round(sum(results for *_, results, _ in good) / len(good), 1) if good else 0.0,
+        }
+
+    @property
+    def behind_most(self) -> int:
+        return max((behind for *_, behind in self.answers), default=0)
+
+
+def percentile(ordered: Sequence[float], percent: float) -> float:
+    """The smallest value that so many percent do not exceed, to a tenth; nan where there is none."""
+    if not ordered:
+        return float("nan")
+    return round(ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))], 1)
+
+
+class Clients:
+    """Started clients; `answers()` waits for their end.
+
+    `paths` holds one list for each client, asked from its start to its end, for `seconds` over and over.
+    """
+
+    def __init__(self, port: int, paths: Sequence[Sequence[str]], *, seconds: float = 0, keep: bool = True) -> None:
+        start = time.monotonic() + STARTING_SECONDS
+        self._processes = []
+        for own in paths:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "benchmarks.clients"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            )
+            assert process.stdin  # noqa: S101 - it is a pipe
+            task = {"port": port, "paths": list(own), "start": start, "seconds": seconds, "keep": keep}
+            process.stdin.write(json.dumps(task) + "\n")
+            process.stdin.flush()
+            self._processes.append(process)
+
+    def answers(self) -> Load:
+        every: list[tuple[float, float, int, int, int]] = []
+        for process in self._processes:
+            output = process.communicate()[0]
+            if process.returncode:
+                raise RuntimeError(f"a client ended with status {process.returncode}")
+            every += (tuple(answer) for answer in json.loads(output))
+        return Load(every)
+
+
+def drive(port: int, paths: Sequence[Sequence[str]], *, seconds: float = 0, keep: bool = True) -> Load:
+    return Clients(port, paths, seconds=seconds, keep=keep).answers()
+
+
+class Asker:
+    """One connection that is kept, and made again when it breaks."""
+
+    def __init__(self, port: int, *, keep: bool = True) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
+        self._keep = keep
+
+    def ask(self, path: str) -> tuple[int, bytes]:
+        """Status and body; 0 and nothing where none came."""
+        status, body = 0, b""
+        with suppress(OSError, http.client.HTTPException):
+            self._connection.request("GET", path)
+            answer = self._connection.getresponse()
+            status, body = answer.status, answer.read()
+        if not status or not self._keep:
+            self._connection.close()
+        return status, body
+
+
+def main() -> None:
+    task = json.loads(sys.stdin.readline())
+    asker, paths = Asker(task["port"], keep=task["keep"]), task["paths"]
+    time.sleep(max(0.0, task["start"] - time.monotonic()))
+    end = time.monotonic() + task["seconds"]
+    answers = []
+    number = 0
+    while time.monotonic() < end if task["seconds"] else number < len(paths):
+        began = time.monotonic()
+        status, body = asker.ask(paths[number % len(paths)])
+        ended = time.monotonic()
+        behind = BEHIND.search(body)
+        answers.append((ended, (ended - began) * 1000, status, body.count(b'"rank":'), int(behind[1]) if behind else 0))
+        number += 1
+    json.dump(answers, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""Embeddings of real photos, which the rows of the index benchmark are made from; made once and kept in `var/`.
+
+65,000 pictures of things and animals and 5,398 photos of clothes where the shared data is at hand; else the demo
+catalogue's drawings. `python -m benchmarks.embeddings` makes them: a process of its own, so that neither torch nor
+OpenVINO weighs on the one that measures.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from zipfile import ZipFile
+
+import numpy as np
+
+from ml.recipe import file_sha256
+from ml.vector_folder import Halves, Picture, VectorFolder, VectorFolderError
+
+from .photos import photos
+
+ROOT = Path(__file__).resolve().parents[1]
+KEPT = ROOT / "var" / "benchmarks"
+DATA = ROOT.parent / "shared" / "data"
+PHOTOS = DATA / "clothing" / "images"
+ZIPS = tuple(DATA / f"tiny-imagenet-64px-{number}.zip" for number in (1, 2))
+WEIGHTS = ROOT / "ml" / "starter" / "weights.safetensors"
+DRAWINGS = 6_000
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """`vectors` float16[n, dim] of length 1, and in words what they are of."""
+
+    source: str
+    vectors: Halves
+
+    @cached_property
+    def fingerprint(self) -> str:
+        return hashlib.sha256(self.vectors.tobytes()).hexdigest()[:16]
+
+
+def load() -> Embeddings:
+    """The embeddings, made first where they are not there yet (minutes)."""
+    expected = _expected()
+    if any(_vectors(name, count) is None for name, count in expected.items()):
+        print(f"embedding {sum(expected.values()):,} pictures …", flush=True)
+        subprocess.run([sys.executable, "-m", "benchmarks.embeddings"], cwd=ROOT, check=True)
+    found = {name: vectors for name, count in expected.items() if (vectors := _vectors(name, count)) is not None}
+    if missing := expected.keys() - found.keys():
+        raise SystemExit(f"index: {', '.join(missing)} could not be embedded.")
+    words = {"clothing": "photos of clothes", "tiny": "pictures of things", "drawings": "drawings, no real photos"}
+    source = ", ".join(f"{len(vectors):,} {words[name]}" for name, vectors in found.items())
+    return Embeddings(source, np.concatenate(list(found.values())))
+
+
+def _expected() -> dict[str, int]:
+    """How many pictures each set at hand has."""
+    expected = {}
+    if PHOTOS.is_dir():
+        expected["clothing"] = sum(1 for _ in PHOTOS.glob("*.jpg"))
+    if all(path.is_file() for path in ZIPS):
+        expected["tiny"] = len(_members())
+    return expected or {"drawings": DRAWINGS}
+
+
+def _vectors(name: str, count: int) -> Halves | None:
+    """Those of a set that was embedded completely by the weights of today."""
+    try:
+        folder = VectorFolder.open(_folder(name))
+    except VectorFolderError:
+        return None
+    return folder.vectors if folder.manifest.n + folder.manifest.refused == count else None
+
+
+def _folder(name: str) -> Path:
+    return KEPT / "embeddings" / file_sha256(WEIGHTS)[:16] / name
+
+
+def _members() -> list[tuple[str, Path]]:
+    """Every picture of the zips, by name, with the zip that has it."""
+    found = []
+    for path in ZIPS:
+        with ZipFile(path) as archive:
+            found += [(name, path) for name in archive.namelist() if name.endswith(".webp")]
+    return sorted(found)
+
+
+def _unpack(folder: Path) -> list[str]:
+    """Every picture of the zips as a file below `folder`; those that are there stay, so that a killed run goes on."""
+    members = _members()
+    for path in ZIPS:
+        with ZipFile(path) as archive:
+            for name, holder in members:
+                if holder == path and not (folder / name).exists():
+                    archive.extract(name, folder)
+    return [name for name, _ in members]
+
+
+def _draw(folder: Path) -> list[str]:
+    names = [f"{number:05d}.jpg" for number in range(DRAWINGS)]
+    for name, data in zip(names, photos(DRAWINGS), strict=True):
+        (folder / name).write_bytes(data)
+    return names
+
+
+def main() -> None:
+    from ml.cores import streams
+    from ml.folder_extraction import extract
+    from ml.model_source import load as load_model
+
+    embedder = load_model("starter", parallel=streams())
+
+    def embed(name: str, folder: Path, files: Sequence[str]) -> None:
+        extract(folder, [Picture(Path(file).stem, file) for file in files], _folder(name), embedder)
+
+    for name, count in _expected().items():
+        if _vectors(name, count) is not None:
+            continue
+        if name == "clothing":
+            embed(name, PHOTOS, sorted(path.name for path in PHOTOS.glob("*.jpg")))
+        elif name == "tiny":
+            pictures = KEPT / "tiny-imagenet"
+            embed(name, pictures, _unpack(pictures))
+            shutil.rmtree(pictures)
+        else:
+            with tempfile.TemporaryDirectory(prefix="mp-bench-") as folder:
+                embed(name, Path(folder), _draw(Path(folder)))
+
+
+if __name__ == "__main__":
+    main()

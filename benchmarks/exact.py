@@ -1,0 +1,54 @@
+"""The true nearest rows of queries, from a full scan in float32, and how many of them a search found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from ml.vector_folder import Halves
+
+NOTHING = -1  # where fewer than k rows pass
+
+
+class Nearest:
+    """The k most similar rows of each of m queries, of rows that come block by block."""
+
+    def __init__(self, queries: int, k: int) -> None:
+        self._similarity = np.full((queries, k), -np.inf, np.float32)
+        self._rows = np.full((queries, k), NOTHING, np.int64)
+        self.passing = np.zeros(queries, np.int64)
+
+    def add(self, first: int, similarity: np.ndarray, passing: np.ndarray | None = None) -> None:
+        """Rows from `first` on: float32[m, b], and bool[m, b] where only some of them count."""
+        counted = similarity.shape[1] if passing is None else np.count_nonzero(passing, axis=1)
+        self.passing += counted
+        better = similarity > self._similarity[:, -1:]
+        if passing is not None:
+            better &= passing
+        for query in np.flatnonzero(better.any(axis=1)):
+            rows = np.flatnonzero(better[query])
+            values = np.concatenate([self._similarity[query], similarity[query, rows]])
+            top = np.argsort(-values, kind="stable")[: self._rows.shape[1]]
+            self._rows[query] = np.concatenate([self._rows[query], rows + first])[top]
+            self._similarity[query] = values[top]
+
+    @property
+    def rows(self) -> np.ndarray:
+        """int64[m, k], most similar first; NOTHING where there are fewer."""
+        return np.where(np.isfinite(self._similarity), self._rows, NOTHING)
+
+
+def nearest_rows(queries: np.ndarray, blocks: Iterable[Halves], k: int) -> np.ndarray:
+    """int64[m, k] of float32[m, dim]."""
+    nearest, first = Nearest(len(queries), k), 0
+    for block in blocks:
+        nearest.add(first, queries @ block.astype(np.float32).T)
+        first += len(block)
+    return nearest.rows
+
+
+def recall(found: Sequence[np.ndarray], truth: np.ndarray) -> float:
+    """The share of the true rows, int64[m, k], that are among those found for each of the first m queries."""
+    hits = sum(int(np.isin(true, rows).sum()) for rows, true in zip(found, truth, strict=False))
+    return hits / max(1, int(np.count_nonzero(truth != NOTHING)))

@@ -1,0 +1,107 @@
+"""A whole site with N listings and its index, as real processes: what the benchmarks over HTTP ask.
+
+The listings are stored while the site is stopped, so that no worker waits for the seeding's transactions, and the index
+is built from rows.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.stack import Stack
+
+from .machine import disk_mb, peak_rss_mb
+
+UNTHROTTLED = {f"THROTTLE_{scope}": "none" for scope in ("ANON", "USER", "TOKEN", "SEARCH", "UPLOAD")}
+ENVIRON = {**UNTHROTTLED, "LOG_LEVEL": "WARNING"}
+PATIENCE_SECONDS = 3600.0
+SURE = 40  # health answers in a row, each over a new connection, after which every web process has answered
+MEMORY = {"rss": "Rss", "pss": "Pss", "private_clean": "Private_Clean", "private_dirty": "Private_Dirty"}
+
+
+@dataclass
+class Site:
+    """A started stack, and what filling it took."""
+
+    stack: Stack
+    rows: int
+    figures: dict[str, Any] = field(default_factory=dict)
+
+    def serve(self, web: int) -> None:
+        """Start, or start again with so many web processes; back when each of them has every row."""
+        self.stack.stop()
+        self.stack.environ["WEB_PROCESSES"] = str(web)
+        start = time.monotonic()
+        self.stack.start(timeout=PATIENCE_SECONDS)
+        self.stack.wait_for(self._is_served, f"every web process has {self.rows} rows", PATIENCE_SECONDS, every=0.5)
+        self.figures.setdefault("start_s", round(time.monotonic() - start, 1))
+
+    def _is_served(self) -> bool:
+        return all(self._served_rows() == self.rows for _ in range(SURE))
+
+    def _served_rows(self) -> int:
+        health = self.stack.visitor().get("/health/ready", timeout=60)
+        return int(health.json()["details"]["index"]["rows"]) if health.status == 200 else 0
+
+    def web_memory_mb(self) -> list[dict[str, int]]:
+        """Of each web process."""
+        return [shared_memory_mb(pid) for pid in self.stack.web_workers()]
+
+
+@contextmanager
+def filled(rows: int, database_url: str, environ: Mapping[str, str] | None = None) -> Iterator[Site]:
+    """A stopped site with so many listings; `serve` starts it."""
+    folder = Path(tempfile.mkdtemp(prefix="mp-bench-"))
+    stack = Stack(folder / "var", web=1, database_url=database_url, environ={**ENVIRON, **(environ or {})})
+    try:
+        stack.start()  # schema, model, secret key
+        stack.stop()
+        yield _fill(stack, rows)
+    finally:
+        stack.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _fill(stack: Stack, rows: int) -> Site:
+    print(f"storing {rows} listings with photos and vectors …", flush=True)
+    printed = stack.run("-m", "benchmarks.catalogue", str(rows), timeout=PATIENCE_SECONDS).split()
+    print("building the index …", flush=True)
+    start = time.monotonic()
+    peak = _run_watched(stack.spawn("manage.py", "index", "rebuild", stdout=subprocess.DEVNULL))
+    figures = {
+        "rows": rows,
+        "database": stack.environ.get("DATABASE_URL", "sqlite").partition(":")[0].replace("postgres", "postgresql"),
+        "seed_s": float(printed[-1]),
+        "rebuild_s": round(time.monotonic() - start, 1),
+        "rebuild_peak_rss_mb": peak,
+        "index_mb": disk_mb(stack.var / "index"),
+    }
+    return Site(stack, rows, figures)
+
+
+def _run_watched(process: subprocess.Popen[str]) -> int:
+    """Wait for the end; the most memory it held, as of a moment before."""
+    peak = 0
+    while process.poll() is None:
+        peak = max(peak, peak_rss_mb(process.pid))
+        time.sleep(0.1)
+    if process.returncode:
+        raise SystemExit(f"`{' '.join(map(str, process.args))}` ended with status {process.returncode}")
+    return peak
+
+
+def shared_memory_mb(pid: int) -> dict[str, int]:
+    """Rss; Pss, which gives each process its share of what several map; private: nobody else's."""
+    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    kilobytes = {name: int(re.search(rf"^{key}:\s+(\d+)", text, re.MULTILINE)[1]) for name, key in MEMORY.items()}
+    private = kilobytes.pop("private_clean") + kilobytes.pop("private_dirty")
+    return {name: kb // 1024 for name, kb in {**kilobytes, "private": private}.items()}

@@ -1,0 +1,160 @@
+"""What keeping the index in step takes: flushes, the largest merge, and a reader's refreshes while listings change.
+
+`python -m benchmarks.index_churn DIM LISTINGS` measures it on a database of its own below VAR_DIR and prints JSON;
+`… edit DIM SECONDS` is the seller who edits meanwhile, a process of its own as in a real site.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .embeddings import ROOT
+
+if TYPE_CHECKING:
+    from recommender.models import EmbeddingModel
+
+LISTINGS, FLUSHED, STORED = 40_000, 2_000, 1_000  # in all, for each flush, in a transaction
+EDIT_SECONDS, EDITS_EVERY = 30, 0.1
+PRICES, VECTORS = 20, 10  # of so many listings at a time: 300 a second
+SEED = 17
+
+
+def churn(dim: int, listings: int = LISTINGS) -> dict[str, Any]:
+    """The figures, of a child process with a database of its own."""
+    print(f"keeping an index of {listings:,} listings in step …", flush=True)
+    with tempfile.TemporaryDirectory(prefix="mp-bench-") as var:
+        arguments = [sys.executable, "-m", "benchmarks.index_churn", str(dim), str(listings)]
+        kept = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "INDEX_ROOT")}
+        environ = kept | {"VAR_DIR": var, "SECRET_KEY": "unused", "LOG_LEVEL": "WARNING"}
+        done = subprocess.run(arguments, cwd=ROOT, env=environ, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def measure(dim: int, listings: int) -> dict[str, Any]:
+    from marketplace.preparation.database import prepare_database
+    from recommender.models import EmbeddingModel
+
+    prepare_database()
+    model = EmbeddingModel.objects.create(
+        version="bench", arch="none", dim=dim, checkpoint="none", sha256="0" * 64, state=EmbeddingModel.State.ACTIVE
+    )
+    return {**_compactions(model, listings), **_refreshes(dim)}
+
+
+def _compactions(model: EmbeddingModel, listings: int) -> dict[str, Any]:
+    """Store listings and compact, again and again; what flushes took, and the call with the longest merge."""
+    from .rows import source
+    from .seed import store
+
+    random, stored = np.random.default_rng(SEED), 0
+    flushes: list[float] = []
+    merges: list[float] = []
+    for block in source(model.dim).blocks(listings):
+        for start in range(0, len(block), STORED):
+            some = block[start : start + STORED]
+            store(model, some, [f"Thing {stored + n}" for n in range(len(some))], random)
+            stored += len(some)
+            if stored % FLUSHED == 0:
+                seconds, actions = _compacted()
+                (merges if "merged" in actions else flushes).append(seconds)
+    flush_s = float(np.median(flushes))
+    return {
+        "flush_s": round(flush_s, 3),
+        "flushed_rows": FLUSHED,
+        "merge_s": round(max(merges) - flush_s, 2) if merges else None,
+        "merges": len(merges),
+        "churn_rows": stored,
+    }
+
+
+def _compacted() -> tuple[float, tuple[str, ...]]:
+    from recommender.index.compaction import compact
+
+    start = time.perf_counter()
+    actions = compact(force=True).actions
+    return time.perf_counter() - start, actions
+
+
+def _refreshes(dim: int) -> dict[str, Any]:
+    """Milliseconds of a reader's refreshes while prices and vectors change, with a compaction in the middle."""
+    from django.conf import settings
+
+    from recommender.index import Index
+
+    reader = Index()
+    reader.refresh()
+    arguments = [sys.executable, "-m", "benchmarks.index_churn", "edit", str(dim), str(EDIT_SECONDS)]
+    editor = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    compactor: subprocess.Popen | None = None
+    milliseconds, behind, began = [], 0, time.perf_counter()
+    while editor.poll() is None:
+        if compactor is None and time.perf_counter() - began > EDIT_SECONDS / 2:
+            compactor = subprocess.Popen([sys.executable, "manage.py", "index", "compact"], cwd=ROOT, stdout=sys.stderr)
+        start = time.perf_counter()
+        reader.refresh()
+        took = time.perf_counter() - start
+        milliseconds.append(took * 1000)
+        behind = max(behind, reader.state().behind)
+        time.sleep(max(0.0, settings.INDEX_REFRESH_MS / 1000 - took))
+    if compactor is not None:
+        compactor.wait()
+    edits = int(editor.communicate()[0] or 0)
+    p50, p99 = np.percentile(milliseconds, [50, 99])
+    return {
+        "refresh_p50_ms": round(float(p50), 1),
+        "refresh_p99_ms": round(float(p99), 1),
+        "refresh_max_ms": round(max(milliseconds), 1),
+        "refreshes": len(milliseconds),
+        "edits_per_s": round(edits / EDIT_SECONDS),
+        "refresh_most_behind": behind,
+    }
+
+
+def edit(dim: int, seconds: float) -> int:
+    """Change prices and vectors of random listings, steadily; how many changes that were."""
+    from django.db import transaction
+
+    from listings.models import Listing
+    from recommender import feed
+    from recommender.models import Embedding, EmbeddingModel
+
+    random, edits = np.random.default_rng(SEED), 0
+    model = EmbeddingModel.objects.get(state=EmbeddingModel.State.ACTIVE)
+    listings = np.array(Listing.objects.values_list("pk", flat=True))
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        start = time.monotonic()
+        priced, shown = random.choice(listings, PRICES).tolist(), random.choice(listings, VECTORS).tolist()
+        Listing.objects.filter(pk__in=priced).update(price=int(random.integers(1, 500)))
+        rows = list(Embedding.objects.filter(model=model, image__listing__in=shown))
+        for row in rows:
+            vector = random.standard_normal(dim)
+            row.vector = (vector / np.linalg.norm(vector)).astype(np.float16).tobytes()
+        with transaction.atomic():
+            Embedding.objects.bulk_update(rows, ["vector"])
+            feed.append_vectors(shown, model.pk)
+        edits += PRICES + VECTORS
+        time.sleep(max(0.0, EDITS_EVERY - (time.monotonic() - start)))
+    return edits
+
+
+def main(arguments: list[str]) -> None:
+    from .index_state import set_up
+
+    set_up()
+    if arguments[0] == "edit":
+        print(edit(int(arguments[1]), float(arguments[2])))
+    else:
+        print(json.dumps(measure(int(arguments[0]), int(arguments[1]))))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,127 @@
+"""What one run of the index benchmark works on: rows on disk, their values, unseen queries and the truth about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from .embeddings import KEPT
+from .exact import Nearest
+from .index_filters import PRICES, Level, levels
+from .rows import BLOCK_ROWS, OTHERS, SAMPLE, Pieces, Source
+
+K = 10
+ASKED, TRUTHS, FILTERED = 1_000, 300, 200  # queries timed; of them with a known truth; asked with each filter
+WARM, WARM_FROM = 100, 10_000_000  # others asked before; so many rows want their pages touched by BLOCK_ROWS others
+CATEGORIES, CATEGORY_SAMPLE, ITERATIONS = 1_000, 40_000, 6
+ROWS_OF_A_SELLER = 50
+BEGINNING, YEAR_SECONDS = 1_735_689_600, 365 * 86_400  # of 2025
+SOUTH, NORTH, WEST, EAST = 50.0, 58.0, -5.0, 1.5
+
+Values = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Questions:
+    """queries float32[q, dim]; warming float32[w, dim]; truth int64[t, k], rows of the first t queries.
+
+    `filters` has for each level the truth int64[f, k] and how many rows pass, int64[f].
+    """
+
+    queries: np.ndarray
+    warming: np.ndarray
+    truth: np.ndarray
+    filters: list[tuple[Level, np.ndarray, np.ndarray]]
+
+    def save(self, path: Path) -> None:
+        arrays = {"queries": self.queries, "warming": self.warming, "truth": self.truth}
+        for level, truth, passing in self.filters:
+            arrays |= {
+                f"{level.name}/level": level.allowed,
+                f"{level.name}/truth": truth,
+                f"{level.name}/passing": passing,
+            }
+        np.savez(path, **arrays)
+
+    @classmethod
+    def load(cls, path: Path) -> Questions:
+        with np.load(path) as arrays:
+            names = [name.removesuffix("/level") for name in arrays if name.endswith("/level")]
+            filters = [
+                (Level(name, arrays[f"{name}/level"]), arrays[f"{name}/truth"], arrays[f"{name}/passing"])
+                for name in names
+            ]
+            return cls(arrays["queries"], arrays["warming"], arrays["truth"], filters)
+
+
+def make(source: Source, pieces: Pieces) -> tuple[Values, Questions]:
+    """Write the rows, and find the truth while each block is in memory."""
+    rows = pieces.rows
+    values = _values(rows)
+    queries = source.held[:ASKED]
+    centroids, shares = _categories(source)
+    plain, few = queries[:TRUTHS], queries[:FILTERED]
+    truth, first = Nearest(len(plain), K), 0
+    filters = [(level, Nearest(len(few), K)) for level in levels(few, centroids, shares)]
+    for block in tqdm(pieces.write(source.blocks(rows)), "rows", -(-rows // BLOCK_ROWS), disable=None):
+        wide, here = block.astype(np.float32), slice(first, first + len(block))
+        category = values["category"][here] = (wide @ centroids.T).argmax(axis=1) + 1
+        similarity = plain @ wide.T
+        truth.add(first, similarity)
+        for level, nearest in filters:
+            nearest.add(first, similarity[: len(few)], level.passing(values["price"][here], category))
+        first += len(block)
+    found = [(level, nearest.rows, nearest.passing) for level, nearest in filters]
+    return values, Questions(queries, _warming(source, rows), truth.rows, found)
+
+
+def _warming(source: Source, rows: int) -> np.ndarray:
+    if rows < WARM_FROM:
+        return source.held[-WARM:]
+    return source.block(OTHERS, 0).astype(np.float32)
+
+
+def _values(rows: int) -> Values:
+    """Every column but the categories, which follow the vectors."""
+    random = np.random.default_rng(0)
+    numbers = np.arange(1, rows + 1)
+    return {
+        "listing": numbers,
+        "image": numbers,
+        "category": np.zeros(rows, np.int64),
+        "price": random.integers(0, PRICES, rows),
+        "latitude": random.uniform(SOUTH, NORTH, rows).round(2),
+        "longitude": random.uniform(WEST, EAST, rows).round(2),
+        "created": BEGINNING + random.uniform(0, YEAR_SECONDS, rows),
+        "seller": random.integers(1, max(2, rows // ROWS_OF_A_SELLER), rows),
+    }
+
+
+def _categories(source: Source) -> tuple[np.ndarray, np.ndarray]:
+    """Neighbourhoods of rows as centroids float32[c, dim], and the share of rows in each, float64[c]."""
+    path = KEPT / "rows" / source.fingerprint / "categories.npz"
+    if not path.exists():
+        import faiss
+
+        from ml.cores import usable_cores
+
+        print(f"{CATEGORIES} categories …", flush=True)
+        faiss.omp_set_num_threads(usable_cores())
+        sample = np.concatenate(list(source.blocks(CATEGORY_SAMPLE, SAMPLE))).astype(np.float32)
+        kmeans = faiss.Kmeans(source.dim, CATEGORIES, niter=ITERATIONS, spherical=True, seed=1)
+        kmeans.train(sample)
+        nearest = (sample @ kmeans.centroids.T).argmax(axis=1)
+        shares = np.bincount(nearest, minlength=CATEGORIES) / len(sample)
+        np.savez(path, centroids=kmeans.centroids, shares=shares)
+    with np.load(path) as arrays:
+        return arrays["centroids"], arrays["shares"]
+
+
+def first_rows(vectors: np.ndarray) -> Iterator[np.ndarray]:
+    """float16[b, dim] blocks of a mapped array."""
+    for start in range(0, len(vectors), BLOCK_ROWS):
+        yield np.array(vectors[start : start + BLOCK_ROWS])

@@ -1,0 +1,63 @@
+"""Filters of the index benchmark: conditions that a known share of rows passes, near a query, far from it, anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+SHARES = {"50%": 0.5, "10%": 0.1, "1%": 0.01, "0.1%": 0.001}
+PRICES = 1_000_000  # rows' prices are evenly spread below it, in hundredths
+
+
+@dataclass(frozen=True)
+class Level:
+    """One condition for each of m queries.
+
+    `allowed` is int64[m, 2], the lowest and the highest price in hundredths, or bool[m, c] by category id.
+    """
+
+    name: str
+    allowed: np.ndarray
+
+    def passing(self, price: np.ndarray, category: np.ndarray) -> np.ndarray:
+        """bool[m, n] of rows with these values."""
+        if self.is_of_categories:
+            return self.allowed[:, category]
+        return (price >= self.allowed[:, :1]) & (price <= self.allowed[:, 1:])
+
+    def conditions(self, query: int) -> dict[str, Any]:
+        """The same as arguments of `Where`."""
+        if self.is_of_categories:
+            return {"category_ids": frozenset(np.flatnonzero(self.allowed[query]).tolist())}
+        low, high = self.allowed[query].tolist()
+        return {"min_price": low / 100, "max_price": high / 100}
+
+    @property
+    def is_of_categories(self) -> bool:
+        return self.allowed.dtype == bool
+
+
+def levels(queries: np.ndarray, centroids: np.ndarray, shares: np.ndarray) -> Iterator[Level]:
+    """Every level for queries float32[m, dim].
+
+    centroids: float32[c, dim] of the categories with ids from 1 · shares: float64[c], of the rows in each
+    """
+    random = np.random.default_rng(0)
+    closest = np.argsort(-(queries @ centroids.T), axis=1)
+    for words, share in SHARES.items():
+        width = round(share * PRICES)
+        low = random.integers(0, PRICES - width + 1, len(queries))
+        yield Level(f"{words} random", np.stack([low, low + width - 1], axis=1))
+        for where, order in (("near", closest), ("far", closest[:, ::-1])):
+            yield Level(f"{words} {where}", _first(order, shares, share))
+
+
+def _first(order: np.ndarray, shares: np.ndarray, wanted: float) -> np.ndarray:
+    """bool[m, c + 1] by category id: those first in each query's order that hold the wanted share of rows together."""
+    before = np.cumsum(shares[order], axis=1) - shares[order]
+    chosen = np.zeros((len(order), order.shape[1] + 1), bool)
+    np.put_along_axis(chosen, order + 1, before < wanted, axis=1)
+    return chosen

@@ -1,0 +1,128 @@
+"""All that the index benchmark knows of `recommender.index`: writing a segment, opening a state over it, asking it."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ml.vector_folder import Halves
+
+from .index_data import Values
+
+MODEL = "bench"
+
+
+def set_up() -> None:
+    """Load the settings; no database is asked."""
+    import django
+
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "marketplace.settings")
+    os.environ.setdefault("SECRET_KEY", "unused")
+    django.setup()
+
+
+def build(directory: Path, values: Values, blocks: Iterable[Halves], dim: int) -> None:
+    """Write one segment of all rows."""
+    from recommender.index import segment
+
+    rows = len(values["listing"])
+    segment.write(directory, _pages(values, blocks), expected=rows, dim=dim, model=MODEL)
+
+
+def _pages(values: Values, blocks: Iterable[Halves]) -> Iterator[tuple[Any, Halves]]:
+    """(columns, vectors) of each block; every listing is on sale."""
+    from recommender.index import STATUSES
+    from recommender.index.columns import DTYPES, Columns
+
+    first = 0
+    for block in blocks:
+        here = slice(first, first + len(block))
+        own = {name: array[here] for name, array in values.items()}
+        own["status"] = np.full(len(block), STATUSES.index("active"))
+        yield Columns(**{name: own[name].astype(dtype) for name, dtype in DTYPES.items()}), block
+        first += len(block)
+
+
+def open_state(directory: Path) -> Any:
+    """A state over this one segment, all of its rows live."""
+    from recommender.index import segment
+    from recommender.index.absorb import fresh_state
+    from recommender.index.snapshot import Part, Snapshot
+
+    opened = segment.load(directory, MODEL)
+    base = Snapshot(
+        id=None,
+        directory=None,
+        epoch=uuid.uuid4(),
+        model_id=1,
+        model_version=MODEL,
+        dim=opened.dim,
+        position="0",
+        parts=(Part(opened, np.ones(len(opened), bool)),),
+    )
+    return fresh_state(base)
+
+
+def where(conditions: dict[str, Any]) -> Any:
+    from recommender.index import Where
+
+    return Where(statuses=("active",), **conditions)
+
+
+def vectors(state: Any) -> Halves:
+    """float16[n, dim], mapped."""
+    return state.base.parts[0].segment.vectors
+
+
+def values(state: Any, rows: int) -> Values:
+    """The columns of the first rows, copied."""
+    from recommender.index.columns import DTYPES
+
+    columns = state.base.parts[0].segment.columns
+    return {name: np.array(getattr(columns, name)[:rows]) for name in DTYPES if name != "status"}
+
+
+def structure(directory: Path) -> dict[str, Any]:
+    """What the manifest says of the structure, without its long tables: its kind, and how it was tuned."""
+    from recommender.index import segment
+
+    return _short(segment.read_manifest(directory)["structure"])
+
+
+def _short(values: dict[str, Any]) -> dict[str, Any]:
+    found = {name: _short(value) if isinstance(value, dict) else value for name, value in values.items()}
+    return {name: value for name, value in found.items() if value not in ({}, None) and not isinstance(value, list)}
+
+
+def structure_bytes(directory: Path) -> int:
+    """What a segment takes on disk beside its vectors and columns."""
+    from recommender.index import segment
+    from recommender.index.columns import DTYPES
+
+    others = {segment.MANIFEST, segment.VECTORS, *(f"{name}.npy" for name in DTYPES)}
+    return sum(path.stat().st_size for path in directory.iterdir() if path.name not in others)
+
+
+def found_rows(candidates: Any) -> np.ndarray:
+    """int64[r], most similar first; a listing's id is its row's number plus one."""
+    return candidates.listing - 1
+
+
+def plan(candidates: Sequence[Any]) -> str:
+    """What most of these searches did, with the medians of what they counted."""
+    plans = [one.plan for one in candidates]
+    if not all(isinstance(one, tuple) and one and isinstance(one[0], dict) for one in plans):
+        return Counter(map(str, plans)).most_common(1)[0][0]
+    steps = [one[0] for one in plans]
+    words = [tuple((name, value) for name, value in step.items() if isinstance(value, str)) for step in steps]
+    usual = Counter(words).most_common(1)[0][0]
+    same = [step for step, its in zip(steps, words, strict=True) if its == usual]
+    counted = [name for name, value in same[0].items() if isinstance(value, int | float)]
+    medians = [f"{name} {np.median([step.get(name, 0) for step in same]):g}" for name in counted]
+    return ", ".join([*(value for _, value in usual), *medians, f"in {len(same)} of {len(steps)}"])

@@ -1,0 +1,89 @@
+"""Times searches one at a time on one thread, and finds the least effort that reaches a recall.
+
+What is compared is asked in turns, so that a busy minute of the machine is one for all.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import numpy as np
+
+Question = TypeVar("Question")
+Answer = TypeVar("Answer")
+
+IN_A_TURN = 50
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """FAISS and numpy compute on the calling thread alone."""
+    import faiss
+    from threadpoolctl import threadpool_limits
+
+    before = faiss.omp_get_max_threads()
+    with threadpool_limits(1):
+        faiss.omp_set_num_threads(1)
+        yield
+    faiss.omp_set_num_threads(before)
+
+
+def all_cores() -> None:
+    """FAISS computes on every core from now on; a search of the index leaves it at one."""
+    import faiss
+
+    from ml.cores import usable_cores
+
+    faiss.omp_set_num_threads(usable_cores())
+
+
+def timed(ask: Callable[[Question], Answer], questions: Iterable[Question]) -> tuple[list[Answer], np.ndarray]:
+    """The answers, and the milliseconds that each took."""
+    answers, milliseconds = [], []
+    for question in questions:
+        start = time.perf_counter()
+        answers.append(ask(question))
+        milliseconds.append((time.perf_counter() - start) * 1000)
+    return answers, np.array(milliseconds)
+
+
+def in_turns(asks: Sequence[Callable[[int], Any]], count: int) -> list[tuple[list[Any], np.ndarray]]:
+    """For each of `asks` its answers and milliseconds; each is asked questions 0 to `count`, some at a time."""
+    answers: list[list[Any]] = [[] for _ in asks]
+    milliseconds: list[list[np.ndarray]] = [[] for _ in asks]
+    for start in range(0, count, IN_A_TURN):
+        for number, ask in enumerate(asks):
+            some, took = timed(ask, range(start, min(start + IN_A_TURN, count)))
+            answers[number] += some
+            milliseconds[number].append(took)
+    return [(some, np.concatenate(took)) for some, took in zip(answers, milliseconds, strict=True)]
+
+
+def figures(milliseconds: np.ndarray) -> dict[str, Any]:
+    p50, p99 = np.percentile(milliseconds, [50, 99])
+    return {
+        "p50_ms": round(float(p50), 3),
+        "p99_ms": round(float(p99), 3),
+        "qps_1thread": round(1000 / float(milliseconds.mean()), 1),
+    }
+
+
+def least(reaches: Callable[[int], bool], low: int, high: int) -> int | None:
+    """The least whole number from `low` to `high` that reaches, where every larger one does too; None if none does.
+
+    Doubles before it halves, as large numbers take long to try. It is exact to a thirtieth.
+    """
+    if reaches(low):
+        return low
+    under, over = low, min(2 * low, high)
+    while not reaches(over):
+        if over == high:
+            return None
+        under, over = over, min(2 * over, high)
+    while over - under > max(1, over // 30):
+        middle = (under + over) // 2
+        under, over = (under, middle) if reaches(middle) else (middle, over)
+    return over

@@ -1,0 +1,95 @@
+"""Other indexes over the same vectors at the index's recall: FAISS HNSW over float16, and pgvector's over `halfvec`."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import index_search, index_state, pgvector
+from .exact import nearest_rows, recall
+from .index_data import K, Questions, first_rows
+from .latency import all_cores, figures, in_turns, least, one_thread
+
+LINKS, EF_CONSTRUCTION, MOST_EF = 32, 80, 4_000
+
+
+def measure(state: Any, questions: Questions, rows: int, known: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Each peer at the first `rows` rows, with `ours` at as many, asked in turns with it.
+
+    `known`: recall and seconds of building of the whole index
+    """
+    with ExitStack() as stack:
+        if rows < len(index_state.vectors(state)):
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="mp-bench-"))
+            state, questions, known = _smaller(state, questions, rows, Path(folder))
+        vectors, wanted = index_state.vectors(state), known["recall_at_10"]
+        ask = index_search.asker(state, questions.queries)
+        found = {
+            "faiss_hnsw": _hnsw(vectors, questions, wanted, ask),
+            "pgvector": pgvector.measure(vectors, _fingerprint(vectors), questions, wanted, ask),
+        }
+    ours = {name: known[name] for name in ("build_s", "recall_at_10")}
+    return {name: {"rows": len(vectors), **one, "ours": ours | one["ours"]} for name, one in found.items()}
+
+
+def _smaller(state: Any, questions: Questions, rows: int, folder: Path) -> tuple[Any, Questions, dict[str, Any]]:
+    """An index of the first rows, what is true of them, and what is known of it."""
+    print(f"the index at {rows:,} rows …", flush=True)
+    vectors = index_state.vectors(state)[:rows]
+    truth = nearest_rows(questions.queries[: len(questions.truth)], first_rows(vectors), K)
+    questions = replace(questions, truth=truth, filters=[])
+    all_cores()
+    start = time.perf_counter()
+    index_state.build(folder / "segment", index_state.values(state, rows), first_rows(vectors), vectors.shape[1])
+    build_s = time.perf_counter() - start
+    state = index_state.open_state(folder / "segment")
+    return state, questions, {"build_s": round(build_s, 1), **index_search.plain(state, questions)}
+
+
+def _hnsw(vectors: np.ndarray, questions: Questions, wanted: float, ours: Callable[[int], Any]) -> dict[str, Any]:
+    import faiss
+
+    print(f"FAISS HNSW, {len(vectors):,} rows …", flush=True)
+    all_cores()
+    start = time.perf_counter()
+    kind = faiss.ScalarQuantizer.QT_fp16
+    index = faiss.IndexHNSWSQ(vectors.shape[1], kind, LINKS, faiss.METRIC_INNER_PRODUCT)
+    index.hnsw.efConstruction = EF_CONSTRUCTION
+    index.train(vectors[:1].astype(np.float32))
+    for block in first_rows(vectors):
+        index.add(block.astype(np.float32))
+    build_s = time.perf_counter() - start
+
+    def ask(number: int) -> np.ndarray:
+        return index.search(questions.queries[number : number + 1], K)[1][0]
+
+    def reaches(effort: int) -> bool:
+        index.hnsw.efSearch = effort
+        return recall([ask(number) for number in range(len(questions.truth))], questions.truth) >= wanted
+
+    with one_thread():
+        effort = index.hnsw.efSearch = least(reaches, K, MOST_EF) or MOST_EF
+        (_, beside), (answers, milliseconds) = in_turns((ours, ask), len(questions.queries))
+    return {
+        "build_s": round(build_s, 1),
+        "recall_at_10": round(recall(answers[: len(questions.truth)], questions.truth), 4),
+        **figures(milliseconds),
+        "ef_search": effort,
+        "bytes_per_row": round(len(faiss.serialize_index(index)) / len(vectors)),
+        "ours": figures(beside),
+    }
+
+
+def _fingerprint(vectors: np.ndarray) -> str:
+    digest = hashlib.sha256()
+    for block in first_rows(vectors):
+        digest.update(block.tobytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,170 @@
+"""Where the time of `similar` goes, in one process without a server: `python -m benchmarks.request_profile N`.
+
+N is how many listings the catalogue has. The same requests are made as they are, with their queries noted, and under a
+profiler, which makes Python look slower than it is: take its shares, not its seconds.
+"""
+
+from __future__ import annotations
+
+import cProfile
+import gc
+import io
+import os
+import pstats
+import re
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import django
+
+from .clients import percentile
+
+if TYPE_CHECKING:
+    from recommender.index import Index
+
+REQUESTS = 200
+COUNTED = 50
+WARM_UP = 20
+HEAVIEST = 25
+ROOT = Path(__file__).resolve().parents[1]
+SQL = re.compile(r"sqlite3\.Cursor|SQLiteCursorWrapper|psycopg/cursor\.py execute$")
+PARTS = {  # the function that is the whole of a part: the end of its file's name, and its own
+    "the view": ("api/similar.py", "get"),
+    "  index search": ("index/state.py", "search"),
+    "  stored vectors of the listing": ("recommender/retrieval.py", "stored_vectors"),
+    "  hydrate: listings, sellers, categories, photos": ("recommender/retrieval.py", "hydrate"),
+    "  features": ("ranking/features.py", "features"),
+    "  rank": ("ranking/linear.py", "rank"),
+    "  explain": ("ranking/explanation.py", "explain"),
+    "  answer as data": ("api/answers.py", "answer_json"),
+    "    photos of a listing as data": ("api/serializers.py", "get_images"),
+    "rendering": ("rest_framework/renderers.py", "render"),
+}
+
+
+def main(rows: int) -> None:
+    from django.db import connection
+    from django.test import Client
+    from django.test.utils import CaptureQueriesContext
+
+    from recommender import index
+
+    from .api import Questions
+
+    index.start()
+    _wait(index.get_index())
+    client, ask = Client(headers={"host": "127.0.0.1"}), Questions(rows)
+
+    def answer(path: str) -> float:
+        """Milliseconds."""
+        start = time.perf_counter()
+        response = client.get(path)
+        if response.status_code != 200:
+            raise SystemExit(f"{path} answered {response.status_code}: {response.content[:500]!r}")
+        return (time.perf_counter() - start) * 1000
+
+    for path in ask.paths(WARM_UP, ask.plain):
+        answer(path)
+    paths = ask.paths(REQUESTS, ask.plain)
+    with _collections() as collections:
+        times = [answer(path) for path in paths]
+    with CaptureQueriesContext(connection) as context:
+        for path in paths[:COUNTED]:
+            answer(path)
+        queries = context.captured_queries  # the next request would forget them
+    profile = cProfile.Profile()
+    profiled = profile.runcall(lambda: [answer(path) for path in paths])
+    _print_times(times, profiled, collections)
+    _print_queries(queries)
+    _print_parts(profile, scale=sum(times) / sum(profiled))
+    _print_heaviest(profile)
+
+
+def _wait(index: Index) -> None:
+    from recommender.index import IndexNotReady
+
+    while True:
+        try:
+            index.state()
+        except IndexNotReady:
+            time.sleep(0.5)
+        else:
+            return
+
+
+@contextmanager
+def _collections() -> Iterator[list[float]]:
+    """Milliseconds of each of Python's garbage collections, which stop every thread."""
+    took: list[float] = []
+    began = 0.0
+
+    def note(phase: str, info: dict[str, int]) -> None:
+        nonlocal began
+        if phase == "start":
+            began = time.perf_counter()
+        else:
+            took.append((time.perf_counter() - began) * 1000)
+
+    gc.callbacks.append(note)
+    try:
+        yield took
+    finally:
+        gc.callbacks.remove(note)
+
+
+def _print_times(times: list[float], profiled: list[float], collections: list[float]) -> None:
+    ordered = sorted(times)
+    print(
+        f"in process: p50 {percentile(ordered, 50)} ms, p99 {percentile(ordered, 99)} ms, "
+        f"mean {sum(times) / len(times):.1f} ms, profiled {sum(profiled) / len(profiled):.1f} ms"
+    )
+    print(
+        f"garbage collection: {sum(collections) / len(times):.2f} ms a request, "
+        f"the longest {max(collections, default=0):.0f} ms"
+    )
+
+
+def _print_queries(queries: list[dict[str, Any]]) -> None:
+    """The dearest first; lists of values are made alike."""
+    count: Counter[str] = Counter()
+    took: Counter[str] = Counter()
+    for query in queries:
+        sql = re.sub(r"\b\d+\b(, \b\d+\b)*", "…", query["sql"])
+        sql = re.sub(r"SELECT .*? FROM", "SELECT … FROM", sql, count=1)
+        count[sql] += 1
+        took[sql] += round(float(query["time"]) * 1000)
+    print(f"{len(queries) / COUNTED:.1f} queries a request; milliseconds without fetching:")
+    for sql, milliseconds in took.most_common():
+        print(f"  {count[sql] / COUNTED:4.1f} times, {milliseconds / COUNTED:6.2f} ms: {sql[:200]}")
+
+
+def _print_parts(profile: cProfile.Profile, scale: float) -> None:
+    """Cumulative milliseconds a request of each part, as many as they would be without the profiler."""
+    stats = pstats.Stats(profile).stats  # type: ignore[attr-defined]
+
+    def show(part: str, is_of_part: Callable[[str, str], bool]) -> None:
+        seconds = sum(values[3] for (path, _, name), values in stats.items() if is_of_part(path, name))
+        print(f"  {seconds * 1000 / REQUESTS * scale:6.2f} ms  {part}")
+
+    print("parts, scaled to the time without the profiler:")
+    for part, (file, function) in PARTS.items():
+        show(part, lambda path, name, file=file, function=function: path.endswith(file) and name == function)
+    show("SQL, executing and fetching, within the others", lambda path, name: bool(SQL.search(f"{path} {name}")))
+
+
+def _print_heaviest(profile: cProfile.Profile) -> None:
+    for order in ("tottime", "cumtime"):
+        text = io.StringIO()
+        pstats.Stats(profile, stream=text).sort_stats(order).print_stats(HEAVIEST)
+        print(re.sub(r"\S*/(site-packages|lib/python[0-9.]+)/", "", text.getvalue().replace(f"{ROOT}/", "")))
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "marketplace.settings")
+    django.setup()
+    main(int(sys.argv[1]))

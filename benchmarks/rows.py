@@ -1,0 +1,169 @@
+"""Any number of rows that lie as real embeddings do, made in pieces, because a big index does not fit into memory.
+
+A row is a mixture of a real embedding and seven of its sixteen nearest, plus a little noise in every direction: the
+mixture keeps clusters and their gaps, the noise keeps rows as far apart as real photos are. Block n of a stream is
+always the same, whoever makes it and whatever was made before.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from ml.cores import usable_cores
+from ml.vector_folder import Halves
+
+from .embeddings import KEPT, load
+from .two_nn import two_nn
+
+HELD = 4_000  # real embeddings that no row is made of: the unseen queries
+NEIGHBOURS = 16
+MIXED = 8
+NOISE = 0.7  # length of the noise beside a mixture of length 1: the two-NN dimension is then that of real photos
+MOST_NOISE = 2.0
+TOLERANCE = 0.2  # how far the rows' dimension may be from the real one, as a share of it
+BLOCK_ROWS = 10_000
+PIECE_ROWS = 250_000
+ROWS, OTHERS, SAMPLE = range(3)  # streams: the rows, more unseen queries, and what is only looked at
+
+
+@dataclass(frozen=True)
+class Source:
+    """What rows are made from: `anchors` float32[n, dim], `neighbours` int32[n, 16], `held` float32[h, dim]."""
+
+    name: str
+    fingerprint: str
+    anchors: np.ndarray
+    neighbours: np.ndarray
+    held: np.ndarray
+    noise: float = NOISE
+    dimensions: tuple[float, float] = (np.nan, np.nan)  # two-NN of the anchors, and of as many rows
+
+    @property
+    def dim(self) -> int:
+        return self.anchors.shape[1]
+
+    def block(self, stream: int, number: int, count: int = BLOCK_ROWS) -> Halves:
+        """float16[count, dim] of length 1."""
+        from scipy.sparse import csr_array
+
+        random = np.random.default_rng([stream, number])
+        anchor = random.integers(0, len(self.anchors), count)
+        chosen = np.argpartition(random.random((count, NEIGHBOURS)), MIXED - 1, axis=1)[:, : MIXED - 1]
+        mixed = np.concatenate([anchor[:, None], self.neighbours[anchor[:, None], chosen]], axis=1)
+        weights = -np.sort(-random.dirichlet(np.ones(MIXED), count).astype(np.float32), axis=1)
+        starts = np.arange(0, count * MIXED + 1, MIXED)
+        vectors = csr_array((weights.ravel(), mixed.ravel(), starts), (count, len(self.anchors))) @ self.anchors
+        _shorten(vectors)
+        noise = random.standard_normal(vectors.shape, np.float32)
+        noise *= self.noise / np.sqrt(self.dim)
+        vectors += noise
+        _shorten(vectors)
+        return vectors.astype(np.float16)
+
+    def blocks(self, rows: int, stream: int = ROWS) -> Iterator[Halves]:
+        """Blocks of together `rows` rows, in order, made ahead by a thread for each core."""
+        ahead: deque[Future[Halves]] = deque()
+        with ThreadPoolExecutor(usable_cores()) as threads:
+            for number, start in enumerate(range(0, rows, BLOCK_ROWS)):
+                ahead.append(threads.submit(self.block, stream, number, min(BLOCK_ROWS, rows - start)))
+                if len(ahead) > usable_cores():
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+
+
+def source(dim: int) -> Source:
+    """The source of rows of `dim` dimensions; what takes minutes is kept for the next time."""
+    embeddings = load()
+    vectors = _projected(embeddings.vectors.astype(np.float32), dim)
+    vectors = vectors[np.random.default_rng(0).permutation(len(vectors))]
+    held = min(HELD, len(vectors) // 4)
+    folder = KEPT / "rows" / f"{embeddings.fingerprint}-{dim}"
+    folder.mkdir(parents=True, exist_ok=True)
+    anchors = vectors[held:]
+    made = Source(embeddings.source, folder.name, anchors, _neighbours(anchors, folder), vectors[:held])
+    return _tuned(made, folder / "noise.json")
+
+
+def _projected(vectors: np.ndarray, dim: int) -> np.ndarray:
+    """float32[n, dim] of length 1: turned by a random orthonormal map where that is not their dimension."""
+    own = vectors.shape[1]
+    if dim != own:
+        random = np.random.default_rng(0).standard_normal((max(own, dim), min(own, dim)))
+        turn = np.linalg.qr(random)[0].astype(np.float32)
+        vectors = vectors @ (turn if dim < own else turn.T)
+    _shorten(vectors)
+    return vectors
+
+
+def _neighbours(anchors: np.ndarray, folder: Path) -> np.ndarray:
+    """int32[n, 16]: the nearest of each anchor, itself left out."""
+    path = folder / "neighbours.npy"
+    if not path.exists():
+        import faiss
+
+        print(f"nearest neighbours of {len(anchors):,} real embeddings …", flush=True)
+        faiss.omp_set_num_threads(usable_cores())
+        nearest = faiss.knn(anchors, anchors, NEIGHBOURS + 1, metric=faiss.METRIC_INNER_PRODUCT)[1]
+        np.save(path, nearest[:, 1:].astype(np.int32))
+    return np.load(path)
+
+
+def _tuned(made: Source, path: Path) -> Source:
+    """With the usual noise if rows then have the dimension of real embeddings, else with as much as that takes."""
+    if not path.exists():
+        print("intrinsic dimension of real embeddings and of rows …", flush=True)
+        real = two_nn(made.anchors)
+        noise, low, high = made.noise, 0.0, MOST_NOISE
+        while True:
+            rows = two_nn(np.concatenate(list(replace(made, noise=noise).blocks(len(made.anchors), SAMPLE))))
+            if abs(rows / real - 1) <= TOLERANCE or high - low < MOST_NOISE / 64:
+                break
+            low, high = (noise, high) if rows < real else (low, noise)
+            noise = (low + high) / 2
+        path.write_text(json.dumps({"noise": noise, "real": real, "rows": rows}))
+    kept = json.loads(path.read_text())
+    return replace(made, noise=kept["noise"], dimensions=(kept["real"], kept["rows"]))
+
+
+def _shorten(vectors: np.ndarray) -> None:
+    """Bring each row to length 1, in place."""
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """Rows on disk, in files of `PIECE_ROWS`, which can leave one by one while they are read."""
+
+    folder: Path
+    rows: int
+    dim: int
+
+    def write(self, blocks: Iterator[Halves]) -> Iterator[Halves]:
+        """Store the blocks and hand each on; none may lie across two files."""
+        start = 0
+        for block in blocks:
+            with self._path(start).open("ab" if start % PIECE_ROWS else "wb") as file:
+                block.tofile(file)
+            start += len(block)
+            yield block
+
+    def blocks(self, *, delete: bool = False) -> Iterator[Halves]:
+        """float16[b, dim] in the order of rows; with `delete` a file goes once all of it has been handed out."""
+        for start in range(0, self.rows, PIECE_ROWS):
+            path = self._path(start)
+            with path.open("rb") as file:
+                while len(block := np.fromfile(file, np.float16, BLOCK_ROWS * self.dim)):
+                    yield block.reshape(-1, self.dim)
+            if delete:
+                path.unlink()
+
+    def _path(self, row: int) -> Path:
+        return self.folder / f"{row // PIECE_ROWS:05d}.f16"

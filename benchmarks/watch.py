@@ -1,0 +1,75 @@
+"""How long after its commit a change shows in the answers of a web process, asked over HTTP every 20 ms.
+
+An edited or a new listing has a price of its own, and shows when a search for that price finds it. A removed one shows
+when it does not any more: answers are checked against the database, so that is no measure of the index.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from .clients import Asker, percentile
+
+POLL_SECONDS = 0.02
+LOST_SECONDS = 30.0
+TOGETHER = 16
+
+
+class Watch:
+    """`anchor` is a listing that never changes; what looks like it is asked for."""
+
+    def __init__(self, port: int, anchor: int) -> None:
+        self._port, self._anchor = port, anchor
+        self._local = threading.local()
+        self._took: dict[str, list[float]] = defaultdict(list)
+        self.lost = 0
+
+    def follow(self, lines: Iterable[str]) -> dict[str, Any]:
+        """Watch each change a line names; the last line, which names none, once all have shown or are lost."""
+        last: dict[str, Any] = {}
+        with ThreadPoolExecutor(TOGETHER) as threads:
+            for line in lines:
+                last = json.loads(line)
+                if "listing" in last:
+                    threads.submit(self._until_shown, last).add_done_callback(lambda done: done.result())
+        return last
+
+    def _until_shown(self, change: Mapping[str, Any]) -> None:
+        price = change["price"]
+        path = f"/api/v1/listings/{self._anchor}/similar/?limit=5&min_price={price}&max_price={price}"
+        while (asked := time.monotonic()) < change["at"] + LOST_SECONDS:
+            status, body = self._asker.ask(path)
+            if status == 200:
+                found = any(result["listing"]["id"] == change["listing"] for result in json.loads(body)["results"])
+                if found != (change["kind"] == "remove"):
+                    self._took[change["kind"]].append((time.monotonic() - change["at"]) * 1000)
+                    return
+            time.sleep(max(0.0, asked + POLL_SECONDS - time.monotonic()))
+        self.lost += 1
+
+    @property
+    def _asker(self) -> Asker:
+        if not hasattr(self._local, "asker"):
+            self._local.asker = Asker(self._port)
+        return self._local.asker
+
+    def figures(self) -> dict[str, Any]:
+        """Milliseconds; all together are of edits and new listings."""
+        found = [*self._took["edit"], *self._took["add"]]
+        return {**_spread(found), **{kind: _spread(took) for kind, took in sorted(self._took.items())}}
+
+
+def _spread(milliseconds: Iterable[float]) -> dict[str, Any]:
+    ordered = sorted(milliseconds)
+    return {
+        "p50": percentile(ordered, 50),
+        "p95": percentile(ordered, 95),
+        "max": round(ordered[-1], 1) if ordered else float("nan"),
+        "watched": len(ordered),
+    }
