@@ -33,10 +33,10 @@ def ready(request: HttpRequest) -> JsonResponse:
     database = database_answers()
     index = index_health() if database else {"usable": False, "problem": None}
     answer: dict[str, Any] = {"status": "ok" if index["usable"] else "unavailable"}
-    if is_trusted(request) or (database and request.user.is_staff):
+    if may_see_details(request, database=database):
         answer["problem"] = index["problem"] if database else "The database does not answer."
         if database:
-            answer["details"] = {"index": index, **details()}
+            answer["details"] = {"index": index | index_lag(), **details()}
     return JsonResponse(answer, status=200 if index["usable"] else 503)
 
 
@@ -49,9 +49,20 @@ def database_answers() -> bool:
 
 
 def index_health() -> dict[str, Any]:
-    from recommender.index import get_index
+    from recommender.index import health
 
-    return get_index().health()
+    return health()
+
+
+def index_lag() -> dict[str, Any]:
+    from recommender.index import lag
+
+    return lag()
+
+
+def may_see_details(request: HttpRequest, *, database: bool) -> bool:
+    """Whoever is trusted, and staff; without a database nobody can be recognised."""
+    return is_trusted(request) or (database and request.user.is_staff)
 
 
 def is_trusted(request: HttpRequest) -> bool:

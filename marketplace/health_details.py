@@ -7,6 +7,7 @@ from typing import Any
 
 import redis
 from django.conf import settings
+from django.db.models import Max
 from django.utils import timezone
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -20,14 +21,18 @@ FORGOTTEN = timedelta(days=1)  # a process silent for longer was taken away on p
 
 def details() -> dict[str, Any]:
     now = timezone.now()
-    models = list(EmbeddingModel.objects.filter(state__in=EmbeddingModel.LIVE).values("pk", "version", "state"))
+    models = live_models()
     return {
-        "models": [{"version": model["version"], "state": model["state"]} for model in models],
+        "models": [{"version": model.version, "state": model.state} for model in models],
         "queue": queue_counts(),
-        "upload_lag_seconds": upload_lag([model["pk"] for model in models], now),
+        "upload_lag_seconds": upload_lag([model.pk for model in models], now),
         "heartbeats": heartbeats(now),
         "broker_reachable": broker_answers(),
     }
+
+
+def live_models() -> list[EmbeddingModel]:
+    return list(EmbeddingModel.objects.filter(state__in=EmbeddingModel.LIVE).only("version", "state"))
 
 
 def queue_counts() -> dict[str, Any]:
@@ -63,6 +68,12 @@ def heartbeats(now: datetime) -> list[dict[str, Any]]:
         {"name": beat.name, "kind": beat.kind, "age_seconds": round((now - beat.seen_at).total_seconds(), 1)}
         for beat in seen[:HEARTBEAT_LIMIT]
     ]
+
+
+def heartbeat_ages(now: datetime) -> dict[str, float]:
+    """Seconds since any worker of a kind beat last, by kind."""
+    latest = Heartbeat.objects.filter(seen_at__gte=now - FORGOTTEN).values("kind").annotate(latest=Max("seen_at"))
+    return {row["kind"]: max(0.0, (now - row["latest"]).total_seconds()) for row in latest.order_by("kind")}
 
 
 def broker_answers() -> bool:

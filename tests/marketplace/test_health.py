@@ -1,5 +1,7 @@
 """Alive, ready, and what else is said to whom."""
 
+import os
+import time
 from datetime import timedelta
 
 import pytest
@@ -130,6 +132,59 @@ def test_details_tell_how_long_uploads_wait_and_what_the_queue_holds(model):
     assert details["models"] == [{"version": model.version, "state": "active"}]
     assert details["broker_reachable"] is True
     assert details["index"]["usable"] is True
+
+
+def test_details_of_the_index_say_how_fresh_it_is_and_what_searches_find(model):
+    index = ready().json()["details"]["index"]
+    assert index | {"refreshed_s": 0, "model": ""} == {
+        "usable": True,
+        "snapshot": None,
+        "model": "",
+        "rows": 0,
+        "delta_rows": 0,
+        "segments": 0,
+        "behind": 0,
+        "position_lag": 0,
+        "refreshed_s": 0,
+        "snapshot_age_s": None,
+        "recall": {
+            kind: {"judged": 0, "mean": None, "worst": None, "last_s": None}
+            for kind in ("all", "filtered", "unfiltered")
+        },
+        "problem": None,
+    }
+
+
+def test_strangers_make_health_ask_nothing_more_than_whether_it_is_ready(model, django_assert_max_num_queries):
+    ready(REMOTE_ADDR=OUTSIDE)
+    with django_assert_max_num_queries(2) as asked:  # the head, and the feed when the index looks again
+        ready(REMOTE_ADDR=OUTSIDE)
+    assert not any("embedding" in query["sql"] for query in asked.captured_queries)
+
+
+def test_searches_that_find_too_little_are_a_problem_for_those_who_may_know(model):
+    from recommender.index import process
+    from recommender.index.monitor import Judged, Monitor
+
+    process._monitors[os.getpid()] = monitor = Monitor(share=1.0, target=0.98)
+    monitor._window.extend([Judged(0.9, model.pk, filtered=True, at=time.monotonic())] * 100)
+    try:
+        seen, outside = ready(), ready(REMOTE_ADDR=OUTSIDE)
+    finally:
+        process._monitors.clear()
+    assert seen.status_code == 200
+    assert seen.json()["problem"] == seen.json()["details"]["index"]["problem"]
+    assert seen.json()["problem"].startswith("searches find 90.0% of what an exact search finds")
+    recall = seen.json()["details"]["index"]["recall"]
+    assert (recall["all"]["judged"], recall["filtered"]["judged"], recall["unfiltered"]["judged"]) == (100, 100, 0)
+    assert outside.json() == {"status": "ok"}
+
+
+def test_the_age_of_heartbeats_is_that_of_the_freshest_of_a_kind(db):
+    now = timezone.now()
+    for name, kind, age in (("a", "web", 60), ("b", "web", 5), ("c", "indexing", 7), ("gone", "default", 90_000)):
+        Heartbeat.objects.create(name=name, kind=kind, seen_at=now - timedelta(seconds=age))
+    assert health_details.heartbeat_ages(now) == pytest.approx({"web": 5, "indexing": 7})
 
 
 def test_nothing_waiting_is_no_lag(model):

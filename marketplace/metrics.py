@@ -1,0 +1,116 @@
+"""The figures of health for Prometheus: what the database and this process's index say now, read at each scrape.
+
+Nothing is kept between scrapes and nothing registers itself at import. Each web process has its own view of the index;
+a scrape shows the one that happened to answer, and names it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import Any
+
+from django.conf import settings
+from django.db import Error, connection
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+from prometheus_client.core import CollectorRegistry, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from prometheus_client.registry import Collector
+
+from .health import database_answers, index_health, index_lag, may_see_details
+from .health_details import broker_answers, heartbeat_ages, live_models, queue_counts, upload_lag
+
+REFUSAL = "Metrics are for staff, this machine, or a monitor with the header X-Health-Token.\n"
+
+
+@require_safe
+@never_cache
+def metrics(request: HttpRequest) -> HttpResponse:
+    database = database_answers()
+    if not may_see_details(request, database=database):
+        return HttpResponse(REFUSAL, status=403, content_type="text/plain; charset=utf-8")
+    registry = CollectorRegistry()
+    registry.register(Figures(database=database))
+    return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_PLAIN_0_0_4)
+
+
+class Figures(Collector):
+    """One scrape. A database that does not answer leaves its own figures out, and says so."""
+
+    def __init__(self, *, database: bool) -> None:
+        self._database = database
+
+    def collect(self) -> Iterator[Metric]:
+        yield InfoMetricFamily(
+            "marketplace_process",
+            "The web process that answered; figures of the index are as it sees it.",
+            {"pid": str(os.getpid())},
+        )
+        yield gauge("broker_up", "Whether the broker answers.", broker_answers())
+        with suppress(Error):  # a process that does not refresh on a thread refreshes here
+            yield from index_figures(index_health())
+        stored = self._stored()
+        yield gauge("database_up", "Whether the database answers.", self._database)
+        yield from stored
+
+    def _stored(self) -> list[Metric]:
+        if not self._database:
+            return []
+        try:
+            return [*lag_figures(index_lag()), *queue_figures()]
+        except Error:
+            connection.close()
+            self._database = False
+            return []
+
+
+def index_figures(index: dict[str, Any]) -> Iterator[Metric]:
+    yield gauge("index_usable", "Whether the index can be searched.", index["usable"])
+    yield gauge("index_rows", "Photos that are searched.", index["rows"])
+    yield gauge("index_delta_rows", "Photos of listings changed since the snapshot.", index["delta_rows"])
+    yield gauge("index_segments", "Segments of the snapshot.", index["segments"])
+    yield gauge("index_behind", "Changes that the last refresh left for later.", index["behind"])
+    yield gauge("index_refresh_age_seconds", "Since the last look at the change feed.", index.get("refreshed_s"))
+    yield gauge("index_recall_target", "INDEX_RECALL_TARGET.", settings.INDEX_RECALL_TARGET)
+    recall = index["recall"]
+    for name, field, text in (
+        ("index_recall_mean", "mean", "Share of the exact answer that sampled live searches gave."),
+        ("index_recall_worst", "worst", "The smallest such share of one search."),
+        ("index_recall_judged", "judged", "Sampled searches behind these figures."),
+        ("index_recall_age_seconds", "last_s", "Since the last search was judged."),
+    ):
+        yield gauges(name, text, "queries", {kind: figures[field] for kind, figures in recall.items()})
+
+
+def lag_figures(lag: dict[str, Any]) -> Iterator[Metric]:
+    yield gauge("index_snapshot_age_seconds", "Since the served snapshot was written.", lag["snapshot_age_s"])
+    yield gauge("index_position_lag", "Changes in the feed that the index has not seen.", lag["position_lag"])
+
+
+def queue_figures() -> Iterator[Metric]:
+    now, queue = timezone.now(), queue_counts()
+    bound = f"counted up to {queue['counted_up_to']}"
+    yield gauges("queue_pending", f"Photos that wait to be embedded, {bound} a lane.", "lane", queue["pending"])
+    yield gauge("queue_leased", f"Photos that a worker holds, {bound}.", queue["leased"])
+    yield gauge("queue_failed", f"Photos that failed and are tried again later, {bound}.", queue["failed"])
+    lag = upload_lag([model.pk for model in live_models()], now)
+    yield gauge("upload_lag_seconds", "How long the oldest uploaded photo has waited.", lag)
+    yield gauges("heartbeat_age_seconds", "Since any worker of the kind was heard of.", "kind", heartbeat_ages(now))
+
+
+def gauge(name: str, text: str, value: float | None) -> Metric:
+    """One figure; without a sample where there is none."""
+    return GaugeMetricFamily(f"marketplace_{name}", text, value)
+
+
+def gauges(name: str, text: str, label: str, values: Mapping[str, float | None]) -> Metric:
+    """One figure for each value of a label that has one."""
+    family = GaugeMetricFamily(f"marketplace_{name}", text, labels=[label])
+    for key, value in values.items():
+        if value is not None:
+            family.add_metric([key], value)
+    return family
