@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from itertools import cycle
-from math import floor, log2, log10
+from math import ceil, floor, log2, log10
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 360, 56, 130, 36, 48
 COLOURS = ("#1f6feb", "#d1242f", "#1a7f37", "#8250df", "#bf8700", "#57606a")
@@ -15,26 +15,30 @@ INK, GRID = "#57606a", "#d0d7de"  # both are seen on white and on black
 Series = Mapping[str, Mapping[int, float]]
 
 
-def lines(title: str, across: str, series: Series) -> str:
-    """An SVG picture; `series` is name -> {x: y}, x powers of two or near, y from 0."""
+def lines(title: str, across: str, series: Series, *, logarithmic: bool = False) -> str:
+    """An SVG picture; `series` is name -> {x: y}, x on a logarithmic axis, y from 0, or on one too."""
     places = sorted({x for points in series.values() for x in points})
-    step = _step(max(y for points in series.values() for y in points.values()) / LEVELS)
-    top = step * LEVELS
+    values = [y for points in series.values() for y in points.values()]
+    levels = _tens(values) if logarithmic else _even(values)
     span = log2(places[-1]) - log2(places[0]) or 1.0
+
+    def share(y: float) -> float:
+        if logarithmic:
+            return (log10(y) - log10(levels[0])) / (log10(levels[-1]) - log10(levels[0]))
+        return y / levels[-1]
 
     def at(x: float, y: float) -> tuple[float, float]:
         return (
             LEFT + (log2(x) - log2(places[0])) / span * (WIDTH - LEFT - RIGHT),
-            HEIGHT - BOTTOM - y / top * (HEIGHT - TOP - BOTTOM),
+            HEIGHT - BOTTOM - share(y) * (HEIGHT - TOP - BOTTOM),
         )
 
     parts = [_text(LEFT, 20, title, size=14, anchor="start")]
-    for level in range(LEVELS + 1):
-        value = step * level
+    for value in levels:
         x, y = at(places[0], value)
         parts.append(f'<path d="M{x:.1f} {y:.1f}H{WIDTH - RIGHT}" stroke="{GRID}"/>')
-        parts.append(_text(x - 8, y + 4, f"{value:.0f}", anchor="end"))
-    parts += [_text(at(x, 0)[0], HEIGHT - BOTTOM + 18, str(x)) for x in places]
+        parts.append(_text(x - 8, y + 4, f"{value:g}" if logarithmic else f"{value:.0f}", anchor="end"))
+    parts += [_text(at(x, levels[0])[0], HEIGHT - BOTTOM + 18, f"{x:,}") for x in places]
     parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 10, across))
     labels = []
     for (name, points), colour in zip(series.items(), cycle(COLOURS), strict=False):
@@ -53,6 +57,17 @@ def lines(title: str, across: str, series: Series) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif">'
         f"{''.join(parts)}</svg>\n"
     )
+
+
+def _even(values: Sequence[float]) -> list[float]:
+    step = _step(max(values) / LEVELS)
+    return [step * level for level in range(LEVELS + 1)]
+
+
+def _tens(values: Sequence[float]) -> list[float]:
+    """Powers of ten that the values lie between."""
+    first, last = floor(log10(min(values))), ceil(log10(max(values)))
+    return [10.0**power for power in range(first, max(last, first + 1) + 1)]
 
 
 def _step(least: float) -> float:

@@ -131,13 +131,14 @@ def _merge(held: Lease, base: Snapshot, *, force: bool) -> list[str]:
             base, running = published, None
             actions.append("merged")
     while merging := merge_plan(base, busy=running.sources if running else ()):
-        merge = begin_merge(held, base, merging)
-        if len(merge) > AT_ONCE_ROWS and not force:
-            if running is None:
-                running = _merges[key] = merge
-                merge.start()
-                continue
+        is_long = not force and sum(np.count_nonzero(base.parts[number].live) for number in merging) > AT_ONCE_ROWS
+        if is_long and running is not None:
             break
+        merge = begin_merge(held, base, merging)
+        if is_long:
+            running = _merges[key] = merge
+            merge.start()
+            continue
         merge.run(held.keep)
         base = publish_merge(held, base, merge) or base
         actions.append("merged")

@@ -33,6 +33,12 @@ class Part:
     live: np.ndarray
     dead_since: float | None = None
 
+    def summary(self) -> dict[str, Any]:
+        """What `index status` says of it."""
+        live, segment = int(np.count_nonzero(self.live)), self.segment
+        lists = segment.ivf.lists if segment.ivf else None
+        return {"name": segment.name, "rows": len(segment), "live": live, "lists": lists, "recall": segment.recall}
+
 
 @dataclass(frozen=True)
 class Snapshot:

@@ -36,7 +36,10 @@ class Command(BaseCommand):
         getattr(self, action)(**options)
 
     def status(self, **options: Any) -> None:
-        self.stdout.write(json.dumps(Index().health(), indent=2))
+        index = Index()
+        health = index.health()
+        segments = [part.summary() for part in index.state().base.parts] if health["usable"] else []
+        self.stdout.write(json.dumps({**health, "segments": segments}, indent=2))
 
     def compact(self, **options: Any) -> None:
         self.report(_in_turn(lambda: compaction.compact(force=True)))

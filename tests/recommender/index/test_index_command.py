@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import threading
 
 import pytest
@@ -35,3 +36,22 @@ def test_it_does_not_wait_for_ever(model, index, monkeypatch):
     monkeypatch.setattr(index_command, "PATIENCE_SECONDS", 0.1)
     with lease(), pytest.raises(CommandError, match="another compactor is still at work; try again in a minute"):
         call_command("index", "compact")
+
+
+def test_status_says_what_is_served_and_of_which_segments(model, index, settings, capsys):
+    settings.INDEX_EXACT_ROWS = 100
+    settings.INDEX_RECALL_TARGET = 0.5
+    catalogue.add_many(model, 120)
+    call_command("index", "compact")
+    catalogue.add_many(model, 3, start=120)
+    call_command("index", "compact")
+    capsys.readouterr()
+    call_command("index", "status")
+    told = json.loads(capsys.readouterr().out)
+    assert (told["usable"], told["rows"], told["problem"]) == (True, 123, None)
+    assert [(one["rows"], one["live"], one["lists"] is None) for one in told["segments"]] == [
+        (120, 120, False),
+        (3, 3, True),
+    ]
+    assert told["segments"][0]["recall"] >= 0.5
+    assert told["segments"][1]["recall"] == 1

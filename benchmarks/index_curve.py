@@ -1,0 +1,29 @@
+"""Draws what `benchmarks index --json` wrote for several sizes: `python -m benchmarks.index_curve F … SVG`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from .plot import lines
+
+CURVES = {
+    "build, s": "build_s",
+    "p50, ms": "p50_ms",
+    "p99, ms": "p99_ms",
+    "codes, B a row": "code_bytes_per_row",
+}
+
+
+def main(sources: list[Path], target: Path) -> None:
+    figures = [json.loads(path.read_text()) for path in sources]
+    series = {name: {one["rows"]: float(one[key]) for one in figures if one.get(key)} for name, key in CURVES.items()}
+    target.write_text(
+        lines("One segment, one thread, 2 cores to build", "rows of 1,000 dimensions", series, logarithmic=True)
+    )
+
+
+if __name__ == "__main__":
+    *files, picture = map(Path, sys.argv[1:])
+    main(files, picture)
