@@ -180,7 +180,7 @@ INDEX_ROOT = Path(env.str("INDEX_ROOT", str(VAR_DIR / "index")))
 INDEX_REFRESH_MS = positive("INDEX_REFRESH_MS", 100)
 INDEX_DELTA_ROWS = whole("INDEX_DELTA_ROWS", 20_000)  # hard cap of changed rows a reader holds in memory
 INDEX_FLUSH_ROWS = whole("INDEX_FLUSH_ROWS", 2_000)  # changed listings that make the compactor flush
-INDEX_EXACT_ROWS = whole("INDEX_EXACT_ROWS", 10_000)  # a segment of fewer rows is searched by comparing all of them
+INDEX_EXACT_ROWS = whole("INDEX_EXACT_ROWS", 10_000, least=1_000)  # segments of fewer are compared whole
 INDEX_MEMORY_MB = whole("INDEX_MEMORY_MB", 2048)  # what building a segment may take beside its codes and columns
 INDEX_RECALL_TARGET = fraction("INDEX_RECALL_TARGET", 0.98)  # of the exact top k that a search should find
 INDEX_MONITOR_SHARE = fraction("INDEX_MONITOR_SHARE", 0.01)  # of live queries, repeated exactly to measure it

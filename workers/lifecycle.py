@@ -10,6 +10,7 @@ from celery.concurrency.solo import TaskPool as SoloPool
 from celery.signals import worker_init, worker_ready, worker_shutdown
 
 from recommender.heartbeat import Heart
+from recommender.index import compaction
 from recommender.index.line import live_models
 from recommender.registry import ModelNotReady
 from recommender.watchdog import Watch, guard
@@ -45,6 +46,7 @@ def begin(sender: Any, **kwargs: Any) -> None:
 
 @worker_shutdown.connect
 def end(**kwargs: Any) -> None:
+    compaction.stop_merges()
     while _hearts:
         _hearts.pop().stop()
 

@@ -14,7 +14,7 @@ from . import rows
 from .columns import Columns
 from .delta import Delta
 from .selection import Standing
-from .snapshot import Snapshot
+from .snapshot import Part, Snapshot
 from .state import State
 
 
@@ -23,8 +23,15 @@ def empty_snapshot(model: EmbeddingModel, epoch: uuid.UUID, position: str) -> Sn
     return Snapshot(None, None, epoch, model.pk, model.version, model.dim, position, ())
 
 
-def fresh_state(base: Snapshot) -> State:
-    return State(base, tuple(Standing(part.live) for part in base.parts), Delta.empty(base.dim), base.position)
+def fresh_state(base: Snapshot, before: State | None = None) -> State:
+    """A state without changes; what the one before knows of rows that stand as they stood is taken over."""
+    known = dict(zip((part.segment.name for part in before.base.parts), before.standing, strict=True)) if before else {}
+    standing = tuple(_standing(part, known.get(part.segment.name)) for part in base.parts)
+    return State(base, standing, Delta.empty(base.dim), base.position)
+
+
+def _standing(part: Part, before: Standing | None) -> Standing:
+    return before if before is not None and np.array_equal(before.mask, part.live) else Standing(part.live)
 
 
 def absorb(state: State, listing_ids: Collection[int], revectored: Collection[int]) -> State:

@@ -26,6 +26,8 @@ from .publish import RETAINED, publish
 from .snapshot import Part, Snapshot, segment_directory
 from .state import State
 
+EARLY = 0.9  # of the purge deadline: rewriting a large segment takes its time
+
 
 def flush(held: Lease, state: State) -> Snapshot:
     """A snapshot that includes the delta: one new segment, and the old ones without the changed listings."""
@@ -41,7 +43,7 @@ def merge_plan(base: Snapshot, busy: Collection[str] = ()) -> list[int]:
     """Numbers of the segments to make one; none of those named in `busy`, which are being merged already."""
     free = [number for number, part in enumerate(base.parts) if part.segment.name not in busy]
     sizes = [_size(base.parts[number]) for number in free]
-    return [free[place] for place in plan_merge(sizes, purge_seconds())]
+    return [free[place] for place in plan_merge(sizes, EARLY * purge_seconds())]
 
 
 def begin_merge(held: Lease, base: Snapshot, merging: Sequence[int]) -> Merge:
@@ -59,12 +61,8 @@ def publish_merge(held: Lease, base: Snapshot, merge: Merge) -> Snapshot | None:
         merge.discard()
         return None
     replaced = [part for part in base.parts if part.segment.name in merge.sources]
-    purging = any(part.dead_since is not None and _dead_seconds(part) >= purge_seconds() for part in replaced)
-    try:
-        return publish(held, merged, parent=base.id, retained=1 if purging else RETAINED)
-    except LeaseLost:
-        merge.discard()
-        raise
+    purging = any(part.dead_since is not None and _dead_seconds(part) >= EARLY * purge_seconds() for part in replaced)
+    return publish(held, merged, parent=base.id, retained=1 if purging else RETAINED)
 
 
 def build(held: Lease, model: EmbeddingModel, epoch: uuid.UUID, parent: int | None) -> Snapshot:

@@ -72,7 +72,6 @@ def _leased(work: Callable[[Lease], list[str]]) -> Outcome:
             return Outcome(("busy",))
         try:
             actions = work(held)
-            collect()
             return Outcome(tuple(actions) or ("nothing",), _served())
         except LeaseLost as exc:
             logger.warning("compaction not published: %s", exc)
@@ -80,6 +79,8 @@ def _leased(work: Callable[[Lease], list[str]]) -> Outcome:
         except OSError as exc:
             logger.error("the index cannot be written, readers go on with what they have: %s", exc)
             return Outcome(("failed",))
+        finally:
+            collect()  # also, and above all, when the disk is full
 
 
 def _rebuild_all(held: Lease, *, new_epoch: bool) -> list[str]:
@@ -118,31 +119,67 @@ def _compact(held: Lease, model: EmbeddingModel, *, force: bool) -> list[str]:
 _merges: dict[tuple[int, int], Merge] = {}
 
 
+def stop_merges() -> None:
+    """Give up what is being merged in this process, before it ends."""
+    for merge in list(_merges.values()):
+        merge.stop()
+
+
 def _merge(held: Lease, base: Snapshot, *, force: bool) -> list[str]:
     """Make few segments of many. What takes long is done on a thread, so that changes are flushed meanwhile, and
-    published by a later call; with `force` everything is done here."""
-    actions: list[str] = []
+    published by a later call; with `force` everything is done here. A failure is tried again much later."""
     key = (os.getpid(), base.model_id)
-    running = _merges.get(key)
-    if running is not None and (running.is_done or force):
-        running.wait()
-        del _merges[key]
-        if (published := publish_merge(held, base, running)) is not None:
-            base, running = published, None
-            actions.append("merged")
-    while merging := merge_plan(base, busy=running.sources if running else ()):
-        is_long = not force and sum(np.count_nonzero(base.parts[number].live) for number in merging) > AT_ONCE_ROWS
-        if is_long and running is not None:
-            break
-        merge = begin_merge(held, base, merging)
-        if is_long:
-            running = _merges[key] = merge
-            merge.start()
-            continue
-        merge.run(held.keep)
-        base = publish_merge(held, base, merge) or base
-        actions.append("merged")
+    if not force and time.monotonic() < _failed.get(key, 0):
+        return []
+    actions: list[str] = []
+    try:
+        base = _finish(held, base, key, actions, force=force)
+        _merge_due(held, base, key, actions, force=force)
+    except OSError as exc:
+        logger.error("segments cannot be merged, they are searched one by one: %s", exc)
+        _failed[key] = time.monotonic() + REFUSED_SECONDS
+        actions.append("failed")
     return actions
+
+
+_failed: dict[tuple[int, int], float] = {}
+
+
+def _finish(held: Lease, base: Snapshot, key: tuple[int, int], actions: list[str], *, force: bool) -> Snapshot:
+    """Publish the merge that has ended; it stays until it is published, came too late, or failed. Raises: OSError."""
+    running = _merges.get(key)
+    if running is None or not (running.is_done or force):
+        return base
+    running.wait()
+    if running.has_failed:
+        del _merges[key]
+    published = publish_merge(held, base, running)
+    _merges.pop(key, None)
+    if published is None:
+        return base
+    actions.append("merged")
+    return published
+
+
+def _merge_due(held: Lease, base: Snapshot, key: tuple[int, int], actions: list[str], *, force: bool) -> None:
+    busy = set(_merges[key].sources) if key in _merges else set()
+    while merging := merge_plan(base, busy):
+        names = {base.parts[number].segment.name for number in merging}
+        is_long = not force and sum(np.count_nonzero(base.parts[number].live) for number in merging) > AT_ONCE_ROWS
+        if is_long:
+            busy |= names  # the small ones are merged all the same
+            if key not in _merges:
+                _merges[key] = begin_merge(held, base, merging)
+                _merges[key].start()
+            continue
+        merge = begin_merge(held, base, merging)
+        try:
+            merge.run(held.keep)
+            base = publish_merge(held, base, merge) or base
+        except LeaseLost:
+            merge.discard()
+            raise
+        actions.append("merged")
 
 
 def _begin(held: Lease, model: EmbeddingModel) -> list[str]:
@@ -203,6 +240,8 @@ def _reader(model: EmbeddingModel) -> Index:
     live = {(os.getpid(), live.pk) for live in line.live_models()}
     for key in set(_readers) - live:
         del _readers[key]
+    for key in set(_merges) - live:
+        _merges.pop(key).stop()
     return _readers.setdefault((os.getpid(), model.pk), Index(FLUSH_CAPACITY, line=model.pk))
 
 

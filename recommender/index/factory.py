@@ -16,6 +16,7 @@ from ml.cores import usable_cores
 
 from . import ivf
 from .calibration import QUERIES, calibrate
+from .errors import LeaseLost
 from .probing import Tuning
 from .vector_file import VectorFile
 
@@ -24,40 +25,53 @@ logger = logging.getLogger(__name__)
 EXACT, IVF = "exact", "ivf"
 SAMPLE_PER_LIST = 100
 LEAST_PER_LIST = 20
+LEAST_ROWS = 100  # fewer cannot be judged
 SEED = 7
+# What FAISS and numpy raise over vectors that cannot be clustered, such as ones that are not numbers.
+UNBUILDABLE = (RuntimeError, ValueError, AssertionError, MemoryError)
 
 
 @dataclass(frozen=True)
 class Structure:
-    """`recall` at 10 on unseen queries, measured; `details` is what the manifest says of it."""
+    """`recall` at 10 on unseen queries, measured, and with the hardest filter; `details` is what the manifest adds."""
 
     kind: str
     recall: float = 1.0
+    filtered_recall: float = 1.0
     details: dict[str, Any] | None = None
 
 
 def lists_for(rows: int) -> int:
     """Half the square root: few enough that looking into every list takes no longer than a filter may."""
-    return max(16, min(1 << 15, round(rows**0.5 / 2)))
+    return max(1, min(max(16, round(rows**0.5 / 2)), rows // LEAST_PER_LIST, 1 << 15))
 
 
 def build(directory: Path, vectors: VectorFile, tick: Callable[[], None]) -> Structure:
     """Build what suits so many rows, beside the vectors. One that misses the recall target is removed: exact then."""
-    if vectors.rows < settings.INDEX_EXACT_ROWS:
+    if vectors.rows < max(LEAST_ROWS, settings.INDEX_EXACT_ROWS):
         return Structure(EXACT)
-    cores = usable_cores()
-    with threadpool_limits(cores):
-        built = _inverted_file(directory, vectors, cores, tick)
-    if built.recall >= settings.INDEX_RECALL_TARGET:
-        return built
-    logger.error(
-        "an inverted file of %s rows has a recall of %.4f, wanted is %.4f: they are searched exactly",
-        vectors.rows,
-        built.recall,
-        settings.INDEX_RECALL_TARGET,
-    )
+    cores, target = usable_cores(), settings.INDEX_RECALL_TARGET
+    try:
+        with threadpool_limits(cores):
+            built = _inverted_file(directory, vectors, cores, tick)
+    except LeaseLost:
+        raise
+    except UNBUILDABLE as exc:
+        logger.error("no inverted file could be built of %s rows, they are searched exactly: %s", vectors.rows, exc)
+        return _without(directory)
+    if built.recall < target:
+        words = "an inverted file of %s rows has a recall of %.4f, wanted is %.4f: they are searched exactly"
+        logger.error(words, vectors.rows, built.recall, target)
+        return _without(directory)
+    if built.filtered_recall < target:
+        words = "an inverted file of %s rows has a recall of %.4f where a filter leaves nothing near, wanted is %.4f"
+        logger.warning(words, vectors.rows, built.filtered_recall, target)
+    return built
+
+
+def _without(directory: Path) -> Structure:
     for name in ivf.FILES:
-        (directory / name).unlink()
+        (directory / name).unlink(missing_ok=True)
     return Structure(EXACT)
 
 
@@ -73,11 +87,10 @@ def _inverted_file(directory: Path, vectors: VectorFile, cores: int, tick: Calla
     details = {
         "lists": lists,
         "trained_on": len(sample),
-        "filtered_recall": judged.filtered_recall,
         "tuning": judged.tuning.as_dict(),
         "curve": judged.curve,
     }
-    return Structure(IVF, judged.recall, details)
+    return Structure(IVF, judged.recall, judged.filtered_recall, details)
 
 
 def tuning_of(structure: dict[str, Any]) -> Tuning:

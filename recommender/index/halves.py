@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from .selection import NO_ROWS, Selection
+
 GATHERED = 512  # rows copied together at once: 1 MB at 1000 dimensions, which stays in the processor's cache
 CONTIGUOUS = 4  # where one row in so many is wanted, reading all of them in order is no slower than gathering
 
@@ -37,6 +39,25 @@ def _products(queries: np.ndarray, vectors: np.ndarray) -> np.ndarray:
         for number in range(len(queries)):  # one at a time: its kernel for several is slower than this
             result[number] = np.asarray(numkong.cdist(queries[number : number + 1], vectors, "dot"))[0]
     return result
+
+
+def nearest(query: np.ndarray, vectors: np.ndarray, selection: Selection, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """(similarities float32[k'], rows int64[k']) of the k' = min(k, selected) most similar selected rows, best first.
+
+    query: float16[dim] · vectors: float16[n, dim] · selection: of these n rows
+    """
+    k = min(k, selection.count)
+    if selection.count * CONTIGUOUS <= len(vectors) or k == 0:
+        rows = selection.rows if k else NO_ROWS
+        similarity = inner_products(query[None, :], vectors, rows)[0]
+        top = best(similarity, k)
+        return similarity[top], rows[top]
+    similarity = _products(query[None, :], vectors)[0]
+    if not selection.is_all:
+        similarity[~selection.mask] = -np.inf
+    top = best(similarity, k)
+    top = top[similarity[top] > -np.inf]  # where a stored vector is not a number, other rows would take its place
+    return similarity[top], top
 
 
 def best(similarity: np.ndarray, k: int) -> np.ndarray:

@@ -1,12 +1,11 @@
 """Making several segments one, without their dead rows, while searches, and flushes, go on.
 
 Segments are immutable, so a merge reads them without a lease and at its own pace; what died meanwhile is marked when
-it is published. Vectors are copied from file to file, in order, through a few megabytes of memory.
+it is published. Vectors are copied from file to file, in order, a block at a time.
 """
 
 from __future__ import annotations
 
-import os
 import shutil
 import threading
 import time
@@ -17,11 +16,13 @@ import numpy as np
 
 from . import segment
 from .columns import Columns
+from .priority import give_way
 from .segment import VECTORS, Segment
 from .snapshot import Part, Snapshot, segment_directory
 from .vector_file import BLOCK, VectorFile
 
-NICENESS = 10  # a merge of millions computes for minutes; searches on the same cores come first
+STOP_SECONDS = 10.0
+FAULTS = (OSError, RuntimeError, ValueError, IndexError, AssertionError, MemoryError)
 SPARSE = 8  # rows are read one by one where fewer than one in so many of a stretch are wanted
 
 
@@ -35,7 +36,9 @@ class Merge:
         self.directory = segment_directory(name)
         self._rows = [np.flatnonzero(part.live) for part in self._parts]
         self._order = self._in_order()
+        self._began = time.time()
         self._thread: threading.Thread | None = None
+        self._stopped = threading.Event()
         self._error: Exception | None = None
 
     def __len__(self) -> int:
@@ -45,6 +48,16 @@ class Merge:
         """Work on a thread; `is_done` says when it has ended."""
         self._thread = threading.Thread(target=self._work_politely, name="index-merge", daemon=True)
         self._thread.start()
+
+    def stop(self) -> None:
+        """Give it up at its next step; what it wrote is removed then."""
+        self._stopped.set()
+        if self._thread is not None:
+            self._thread.join(STOP_SECONDS)
+
+    @property
+    def has_failed(self) -> bool:
+        return self._error is not None
 
     def wait(self) -> None:
         if self._thread is not None:
@@ -62,32 +75,43 @@ class Merge:
             )
 
     def onto(self, base: Snapshot) -> Snapshot | None:
-        """The snapshot in which this segment stands for its sources; None where one of them is gone already.
+        """The snapshot in which this segment stands for its sources; None where that is too late: all of them are
+        gone, or rows live again that it left out.
 
+        A source of which nothing stands any more has left the snapshot already: its rows are dead here too.
         Raises: OSError where the merge failed; SnapshotDamaged.
         """
+        by_name = {part.segment.name: part for part in base.parts}
+        now = [by_name[name].live if name in by_name else None for name in self.sources]
+        if all(live is None for live in now):
+            return None
         if self._error is not None:
             raise OSError(f"segments could not be merged: {self._error}") from self._error
-        by_name = {part.segment.name: part for part in base.parts}
-        if not by_name.keys() >= set(self.sources):
-            return None
+        held = []
+        for live, rows in zip(now, self._rows, strict=True):
+            held.append(np.zeros(len(rows), bool) if live is None else live[rows])
+            if live is not None and np.count_nonzero(live) > np.count_nonzero(held[-1]):
+                return None
         kept = [part for part in base.parts if part.segment.name not in self.sources]
         if len(self):
-            now = [by_name[name] for name in self.sources]
-            live = np.concatenate([part.live[rows] for part, rows in zip(now, self._rows, strict=True)])[self._order]
+            live = np.concatenate(held)[self._order]
             written = segment.load(self.directory, self._model)
-            kept.append(Part(written, live, None if live.all() else time.time()))
+            kept.append(Part(written, live, None if live.all() else self._began))
         return replace(base, parts=tuple(kept))
 
     def discard(self) -> None:
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def _work_politely(self) -> None:
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
         try:
-            self.run(lambda: None)
-        except (OSError, RuntimeError, MemoryError) as exc:
+            give_way()
+            self.run(self._go_on)
+        except FAULTS as exc:
             self._error = exc
+
+    def _go_on(self) -> None:
+        if self._stopped.is_set():
+            raise InterruptedError("the worker stops")
 
     def _in_order(self) -> np.ndarray:
         """int64[n]: the sources' live rows, one source after another, as they follow by listing and image."""

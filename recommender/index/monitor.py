@@ -7,10 +7,8 @@ The thread is of low priority, computes on one core, and rests longer than it wo
 from __future__ import annotations
 
 import logging
-import os
 import queue
 import random
-import sys
 import threading
 import time
 from collections import deque
@@ -20,6 +18,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .errors import SnapshotDamaged
+from .priority import give_way
 from .state import State
 from .where import Candidates, Where
 
@@ -30,10 +29,10 @@ WINDOW_SECONDS = 86_400.0  # older ones say nothing about the index of today
 REST_SECONDS = 3.0
 REST_TIMES = 20  # after a long repetition the rest is this many times as long: at most 5 % of one core
 REST_AFTER_FAULT = 60.0
+BYTES, MOST_BYTES = 2, 4 * 1024**3  # of vectors: reading more of them would push out what searches need
 TIE = 1e-6  # cosines closer than this differ by rounding only
 ENOUGH = 100  # judged queries before their mean is worth an alarm
 TOLERANCE = 0.02  # what a mean of that many may lie below the target by chance
-NICENESS = 10
 # What FAISS, numpy and mapped files raise over one query; the next one is none the worse for it.
 FAULTS = (SnapshotDamaged, RuntimeError, ValueError, IndexError, MemoryError, OSError)
 
@@ -93,6 +92,8 @@ class Monitor:
     ) -> None:
         """Perhaps judge this answer later; never waits. The arguments are those of State.search, and its answer."""
         if random.random() >= self._share or self._stopped.is_set():  # noqa: S311 - a sample, not a secret
+            return
+        if state.rows * state.dim * BYTES > MOST_BYTES:
             return
         if self._free.acquire(blocking=False):
             self._handed.put(Query(state, vectors, k, where, frozenset(exclude), found))
@@ -197,9 +198,8 @@ def summary(judged: Sequence[Judged]) -> Recall:
 
 
 def lower_priority() -> None:
-    """This thread, and what it starts, gives way to requests and computes on one core."""
-    if sys.platform == "linux":  # elsewhere it would be the whole process
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+    """This thread gives way to requests and computes on one core."""
+    give_way()
     import faiss
 
     faiss.omp_set_num_threads(1)  # of this thread only

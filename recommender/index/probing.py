@@ -31,7 +31,7 @@ EXACT, CODES = "exact", "codes"
 
 @dataclass(frozen=True)
 class Tail:
-    """P(z > grid[i]) of z = (similarity - closeness to the centroid) / spread; beyond the grid log-linear."""
+    """P(z >= grid[i]) of z = (similarity - closeness to the centroid) / spread; beyond the grid log-linear."""
 
     grid: tuple[float, ...]
     share: tuple[float, ...]
@@ -46,8 +46,8 @@ class Tail:
 
 
 def _last_slope(grid: np.ndarray, logs: np.ndarray) -> float:
-    before = max(0, len(grid) - 1 - len(grid) // 10)
-    return float((logs[-1] - logs[before]) / (grid[-1] - grid[before])) if before < len(grid) - 1 else 0.0
+    before = len(grid) - 1 - max(1, len(grid) // 10)
+    return float((logs[-1] - logs[before]) / (grid[-1] - grid[before])) if before >= 0 else 0.0
 
 
 @dataclass(frozen=True)
@@ -111,8 +111,19 @@ class Step:
 class Probe:
     """One query in one inverted file. Immutable inputs; `run` looks at most twice."""
 
-    def __init__(self, ivf: Ivf, vectors: np.ndarray, tuning: Tuning, query: np.ndarray, selection: Selection) -> None:
-        """query: float16[dim] · vectors: float16[n, dim]"""
+    def __init__(
+        self,
+        ivf: Ivf,
+        vectors: np.ndarray,
+        tuning: Tuning,
+        query: np.ndarray,
+        selection: Selection,
+        *,
+        codes_only: bool = False,
+    ) -> None:
+        """query: float16[dim] · vectors: float16[n, dim] · codes_only: take no short cut by comparing rows, so that
+        what is measured is the effort"""
+        self._codes_only = codes_only
         self._ivf, self._vectors, self._tuning, self._selection = ivf, vectors, tuning, selection
         self._query = query[None, :]
         self._turned = ivf.turn(query)
@@ -124,7 +135,9 @@ class Probe:
         """(similarities float32[k], rows int64[k], what was done) of about the k best selected rows, k <= selected."""
         effort = self._tuning.effort(self._selection.count / len(self._vectors))
         everything = self._tuning.costs.per_row * self._selection.count
-        if effort is not self._tuning.plain and everything <= EXACT_MICROSECONDS:
+        if self._codes_only:
+            everything = np.inf
+        elif effort is not self._tuning.plain and everything <= EXACT_MICROSECONDS:
             return self._scan_all(k)
         depth = effort.depth + DEPTH_PER_RESULT * max(0, k - MEASURED_K)
         first = self._nearest_lists(effort.lists, min(self._selection.count, FIRST_LOOK_PER_RESULT * k))
@@ -165,7 +178,7 @@ class Probe:
         costs, ivf = self._tuning.costs, self._ivf
         codes = costs.per_list * len(lists) + costs.per_code * int(ivf.sizes[lists].sum()) + costs.per_row * depth
         exact = costs.per_selected * self._selection.count + costs.per_row * int(self._selected[lists].sum())
-        return (EXACT, exact) if exact < codes else (CODES, codes)
+        return (EXACT, exact) if exact < codes and not self._codes_only else (CODES, codes)
 
     def _look(self, lists: np.ndarray, depth: int, k: int) -> tuple[np.ndarray, np.ndarray]:
         if self._cheapest(lists, depth)[0] == EXACT:
@@ -179,8 +192,8 @@ class Probe:
         return self._score(rows, k)
 
     def _scan_all(self, k: int) -> tuple[np.ndarray, np.ndarray, Step]:
-        similarity, rows = self._score(self._selection.rows, k)
-        return similarity, rows, Step(EXACT, self._selection.count, self._compared)
+        similarity, rows = halves.nearest(self._query[0], self._vectors, self._selection, k)
+        return similarity, rows, Step(EXACT, self._selection.count, self._compared + self._selection.count)
 
     def _score(self, rows: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         self._compared += len(rows)

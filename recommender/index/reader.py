@@ -231,7 +231,7 @@ class Index:
             self._tried, self._retry_at = IndexHead.objects.get(pk=1).snapshot_id, time.monotonic() + REOPEN_SECONDS
         page = feed.read(base.position, base.model_id, self._feed_limit)
         if page.epoch == base.epoch and feed.covers(base.position, page.horizon):
-            self._advance(fresh_state(base), page, publish=False)
+            self._advance(fresh_state(base, self._state), page, publish=False)
         embedders.forget_retired()
 
     def _advance(self, state: State, page: feed.Page, *, publish: bool) -> None:

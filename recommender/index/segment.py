@@ -44,6 +44,7 @@ class Segment:
     vectors: np.ndarray
     recall: float = 1.0
     listings: int = 0
+    files: tuple[str, ...] = ()
     ivf: Ivf | None = None
     tuning: Tuning | None = None
 
@@ -59,11 +60,8 @@ class Segment:
         """
         k = min(k, selection.count)
         if self.ivf is None or self.tuning is None or exact or k == 0:
-            similarity = halves.inner_products(
-                query[None, :], self.vectors, selection.rows if k else selection.rows[:0]
-            )
-            top = halves.best(similarity[0], k)
-            return similarity[0][top], selection.rows[top], Step(EXACT, selection.count, selection.count)
+            similarity, rows = halves.nearest(query, self.vectors, selection, k)
+            return similarity, rows, Step(EXACT, selection.count, selection.count)
         return Probe(self.ivf, self.vectors, self.tuning, query, selection).run(k)
 
 
@@ -97,12 +95,14 @@ def write(
         others = sorted(path for path in part.iterdir() if path.name != VECTORS)
         for path in others:
             fsync(path)
+            tick()
         manifest = {
             "rows": len(columns),
             "listings": len(np.unique(columns.listing)),
             "dim": dim,
             "model": model,
             "recall": structure.recall,
+            "filtered_recall": structure.filtered_recall,
             "structure": {"kind": structure.kind, **(structure.details or {})},
             "files": {VECTORS: vectors.sha256} | {path.name: checksum(path) for path in others},
             "places": {path.name: _places(path) for path in part.iterdir() if path.stat().st_size > READ_WHOLE},
@@ -134,6 +134,7 @@ def load(directory: Path, model: str) -> Segment:
             VectorFile(directory / VECTORS, rows, dim).map(scattered=structure["kind"] == factory.IVF),
             manifest["recall"],
             manifest["listings"],
+            tuple(manifest["files"]),
             *(
                 (ivf.load(directory, rows, dim), factory.tuning_of(structure))
                 if structure["kind"] == factory.IVF

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .columns import Columns
 
 NO_ROWS = np.empty(0, np.int64)
+FEW = 1_000  # changed bits are set one by one; more are packed anew
 
 
 class Selection:
@@ -50,7 +51,9 @@ class Selection:
     def per_list(self, list_of: np.ndarray, lists: int) -> np.ndarray:
         """int64[lists]: how many selected rows each inverted list holds; `list_of` says which one each row is in."""
         if self._per_list is None:
-            self._per_list = (list_of, np.bincount(list_of if self.is_all else list_of[self.rows], minlength=lists))
+            # Not through `rows`: they take eight bytes each, and this selection may be kept.
+            held = list_of if self.is_all else list_of[np.flatnonzero(self.mask)]
+            self._per_list = (list_of, np.bincount(held, minlength=lists))
         return self._per_list[1]
 
     def changed(self, *, add: np.ndarray = NO_ROWS, remove: np.ndarray = NO_ROWS) -> Selection:
@@ -65,7 +68,13 @@ class Selection:
             list_of, before = counts
             more, fewer = (np.bincount(list_of[rows], minlength=len(before)) for rows in (add, remove))
             counts = list_of, before + more - fewer
-        return Selection(mask, count=self.count + len(add) - len(remove), per_list=counts)
+        selection = Selection(mask, count=self.count + len(add) - len(remove), per_list=counts)
+        if "bits" in self.__dict__ and len(add) + len(remove) < FEW:
+            bits = self.bits.copy()
+            rows = np.concatenate([add, remove])
+            np.bitwise_xor.at(bits, rows >> 3, np.left_shift(1, rows & 7).astype(np.uint8))
+            selection.__dict__["bits"] = bits
+        return selection
 
 
 class Standing:
@@ -94,4 +103,4 @@ class Standing:
             return self
         mask = self.mask.copy()
         mask[rows] = False
-        return Standing(mask, {key: one.changed(remove=rows) for key, one in self._by_status.items()})
+        return Standing(mask, {key: one.changed(remove=rows) for key, one in list(self._by_status.items())})

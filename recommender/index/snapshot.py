@@ -138,7 +138,7 @@ def missing_files(snapshot: Snapshot) -> list[Path]:
     expected = [snapshot_directory(snapshot.directory) / MANIFEST] if snapshot.directory else []
     for part in snapshot.parts:
         directory = segment_directory(part.segment.name)
-        expected += [directory / segments.MANIFEST, directory / segments.VECTORS]
+        expected += [directory / segments.MANIFEST, *(directory / name for name in part.segment.files)]
     return [path for path in expected if not path.exists()]
 
 

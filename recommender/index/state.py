@@ -125,7 +125,7 @@ class State:
 
     def _passing(self, where: Where, exclude: Collection[int]) -> tuple[list[Selection], np.ndarray]:
         """The rows of each part that pass, and the delta rows that hold their own vector and pass."""
-        excluded = np.fromiter(exclude, np.int64, len(exclude))
+        excluded = np.unique(np.fromiter(exclude, np.int64, len(exclude)))
         columns = self.delta.columns
         delta_passes = where.mask(columns)
         delta_passes[columns.rows_of(excluded)] = False

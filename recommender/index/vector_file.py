@@ -13,6 +13,7 @@ from typing import Self
 import numpy as np
 
 NAME = "vectors.f16"
+SYNCED_BYTES = 256 * 1024 * 1024  # at a time, so that no lease runs out while gigabytes reach a slow disk
 BLOCK = 8_192  # rows read at once: 16 MB at 1000 dimensions
 
 
@@ -63,6 +64,7 @@ class VectorWriter:
         self._digest = hashlib.sha256()
         self._dim = dim
         self.rows = 0
+        self._unsynced = 0
         try:
             if expected:
                 os.posix_fallocate(self._file.fileno(), 0, expected * dim * 2)
@@ -79,6 +81,11 @@ class VectorWriter:
         self._file.write(data.data)
         self._digest.update(data.data)
         self.rows += len(data)
+        self._unsynced += data.nbytes
+        if self._unsynced > SYNCED_BYTES:
+            self._file.flush()
+            os.fdatasync(self._file.fileno())
+            self._unsynced = 0
 
     @property
     def sha256(self) -> str:

@@ -61,3 +61,16 @@ def test_a_vector_of_no_numbers_in_a_file_never_lets_another_row_past_the_filter
     assert draft.pk not in found.listing.tolist()
     assert np.isfinite(found.similarity).all()
     assert (found.similarity >= -1.01).all()
+
+
+def test_a_new_snapshot_takes_over_what_was_known_of_rows_that_stand_as_they_stood(model, index):
+    catalogue.add_many(model, 20)
+    compact(force=True)
+    index.refresh()
+    Listing.objects.filter(pk=Listing.objects.first().pk).update(price=77)
+    index.refresh()
+    before = index.state().standing[0]
+    compact(force=True)
+    index.refresh()
+    assert len(index.state().standing) == 2
+    assert index.state().standing[0] is before

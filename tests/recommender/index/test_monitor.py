@@ -14,7 +14,7 @@ import pytest
 from recommender import index as index_package
 from recommender.index import Where, monitor, process
 from recommender.index.compaction import compact
-from recommender.index.monitor import Judged, Monitor, is_filtered, recall_of
+from recommender.index.monitor import BYTES, MOST_BYTES, Judged, Monitor, is_filtered, recall_of
 from recommender.retrieval import Ask, by_vectors
 from tests.recommender.candidates import candidates
 from tests.recommender.index import catalogue
@@ -32,6 +32,8 @@ def answer(similarity: dict[int, float]):
 
 class ScriptedState:
     """Answers every search with the same; can be made to wait or to fail. Only exact searches are expected."""
+
+    rows, dim = 1_000, 16
 
     def __init__(self, exact=RIGHT, *, model_id=1, fault=None, gate=None):
         self.exact, self.model_id, self.fault, self.gate = answer(exact), model_id, fault, gate
@@ -432,3 +434,14 @@ def test_low_recall_is_said_beside_what_else_is_wrong(own_monitor, model, fresh_
     assert index_package.health()["problem"].startswith("searches find 25.0%")
     fresh_index._problem = "serving snapshot 1"
     assert index_package.health()["problem"].startswith("serving snapshot 1; searches find 25.0%")
+
+
+def test_an_index_larger_than_memory_should_hold_is_not_read_whole_to_judge_it():
+    asked = []
+    for rows in (MOST_BYTES // BYTES // ScriptedState.dim, MOST_BYTES // BYTES // ScriptedState.dim + 1):
+        one, state = Monitor(1.0, 0.98, rest=0), ScriptedState()
+        state.rows = rows
+        one.offer(state, VECTORS, 4, Where(), (), answer(RIGHT))
+        one.stop()
+        asked.append(len(state.asked))
+    assert asked == [1, 0]

@@ -1,0 +1,201 @@
+"""An inverted file is measured against the exact truth on unseen queries, and tuned to what the target needs."""
+
+from collections import Counter
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recommender.index import calibration, ivf
+from recommender.index.calibration import (
+    DEPTHS,
+    LISTS,
+    TOLERANCES,
+    _far_lists,
+    _first,
+    _midpoints,
+    _truth,
+    calibrate,
+    recall_of,
+)
+from recommender.index.probing import MEASURED_K, Probe
+from recommender.index.vector_file import VectorFile
+from tests.recommender.index.test_segment import clustered
+from tests.recommender.index.test_vector_file import put
+
+ROWS, DIM, QUERIES, LISTS_BUILT = 5_000, 32, 60, 40
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """An inverted file, its vectors, rows that it was not trained on, their pairs and the midpoints of these."""
+    directory = tmp_path_factory.mktemp("calibration")
+    vectors = clustered(ROWS, DIM)
+    put(directory, vectors)
+    file = VectorFile(directory / "v", ROWS, DIM)
+    left_out = np.sort(np.random.default_rng(0).choice(ROWS, QUERIES, replace=False))
+    ivf.build(directory, file, LISTS_BUILT, np.setdiff1d(np.arange(ROWS), left_out), 1, lambda: None)
+    pairs = np.stack([left_out, np.roll(left_out, 1)], axis=1)
+    return SimpleNamespace(
+        ivf=ivf.load(directory, ROWS, DIM),
+        file=file,
+        vectors=vectors,
+        left_out=left_out,
+        pairs=pairs,
+        asked=_midpoints(vectors, pairs),
+    )
+
+
+def judge(made, target, told=None):
+    tick = (lambda: None) if told is None else (lambda: told.append(1))
+    return calibrate(made.ivf, made.file, made.file.map(scattered=True), made.left_out, target, tick)
+
+
+@pytest.mark.parametrize(
+    ("found", "truth", "recall"),
+    [
+        ([0.9, 0.8, 0.7], [0.9, 0.8, 0.7], 1),
+        ([0.9, 0.7, 0.6], [0.9, 0.8, 0.7], 2 / 3),
+        ([0.9, 0.9, 0.9], [0.9, 0.9, 0.9], 1),
+        ([0.9, 0.5, 0.5], [0.9, 0.5, 0.5], 1),  # which of many equal ones was found does not matter
+        ([0.5, 0.5, 0.4], [0.9, 0.5, 0.5], 2 / 3),
+        ([0.9, 0.8, 0.7, 0.6], [0.9, 0.8], 1),
+        ([0.9], [0.9, 0.8], 1 / 2),
+        ([], [0.9, 0.8], 0),
+        ([0.9], [], 1),
+        ([0.3, 0.2], [0.9, 0.8], 0),
+        ([0.8999997], [0.9], 1),  # by rounding
+    ],
+)
+def test_recall_is_the_share_that_is_as_similar_as_the_last_of_the_truth(found, truth, recall):
+    assert recall_of(np.array(found, np.float32), np.array(truth, np.float32)) == pytest.approx(recall)
+
+
+@given(st.lists(st.integers(0, 6) | st.integers(0, 10_000), min_size=1, max_size=40), st.integers(1, 15), st.randoms())
+def test_recall_is_the_overlap_with_the_truth_and_more_only_where_rows_tie_with_its_last(values, k, random):
+    order = sorted(values, reverse=True)
+    truth = order[:k]
+    found = sorted(random.sample(order, min(k, len(order))), reverse=True)
+    overlap = sum((Counter(found) & Counter(truth)).values()) / len(truth)
+    recall = recall_of(np.array(found, np.float32), np.array(truth, np.float32))
+    assert overlap - 1e-9 <= recall <= 1
+    if truth[-1] not in order[k:]:
+        assert recall == pytest.approx(overlap)
+
+
+@given(st.lists(st.integers(), min_size=1, max_size=40, unique=True), st.integers(0, 40))
+def test_the_first_that_suffices_is_the_one_that_asking_each_would_give(values, threshold):
+    asked = []
+
+    def suffices(value):
+        asked.append(value)
+        return values.index(value) >= threshold
+
+    expected = next((value for place, value in enumerate(values) if place >= threshold), values[-1])
+    assert _first(values, suffices) == expected
+    assert len(asked) <= len(values).bit_length()
+
+
+def test_midpoints_are_as_near_to_one_row_as_to_the_other(made):
+    wide, vectors = made.asked.astype(float), made.vectors.astype(float)
+    assert np.allclose(np.linalg.norm(wide, axis=1), 1, atol=2e-3)
+    first, second = ((wide * vectors[made.pairs[:, side]]).sum(axis=1) for side in (0, 1))
+    assert np.allclose(first, second, atol=5e-3)
+    assert (first > (vectors[made.pairs[:, 0]] * vectors[made.pairs[:, 1]]).sum(axis=1) - 1e-3).all()
+
+
+def test_rows_that_point_away_from_each_other_have_a_midpoint_that_is_a_number():
+    row = clustered(1)[0]
+    assert np.isfinite(_midpoints(np.stack([row, -row]), np.array([[0, 1]]))).all()
+
+
+def test_the_far_lists_hold_half_of_the_rows_and_none_is_nearer_than_one_that_is_left(made):
+    far = _far_lists(made.ivf, made.asked)
+    for query, chosen in zip(made.asked, far, strict=True):
+        closeness = made.ivf.centroids @ made.ivf.turn(query)[0]
+        assert closeness[chosen].max() <= closeness[~chosen].min()
+        held = made.ivf.sizes[chosen].sum()
+        assert ROWS / 2 <= held <= ROWS / 2 + made.ivf.sizes.max()
+
+
+@pytest.mark.parametrize("block", [700, 32_768])
+def test_the_truth_is_what_brute_force_finds_among_all_rows_but_the_own_pair(made, monkeypatch, block):
+    blocks = VectorFile.blocks
+    monkeypatch.setattr(VectorFile, "blocks", lambda file, _: blocks(file, block))
+    far = _far_lists(made.ivf, made.asked[:20])
+    told = []
+    plain, filtered = _truth(made.ivf, made.file, made.pairs, made.asked, far, lambda: told.append(1))
+    assert (len(plain), len(filtered), len(told)) == (QUERIES, 20, -(-ROWS // block))
+    exact = made.asked.astype(float) @ made.vectors.astype(float).T
+    for number, products in enumerate(exact):
+        others = np.setdiff1d(np.arange(ROWS), made.pairs[number])
+        assert np.allclose(plain[number], np.sort(products[others])[::-1][:MEASURED_K], atol=1e-5)
+        if number < len(far):
+            others = others[far[number][made.ivf.list_of[others]]]
+            assert np.allclose(filtered[number], np.sort(products[others])[::-1][:MEASURED_K], atol=1e-5)
+
+
+def test_a_query_is_searched_among_all_rows_but_its_own_pair_and_among_the_far_half_of_them(made, monkeypatch):
+    searched = []
+
+    class Watched(Probe):
+        def __init__(self, opened, vectors, tuning, query, selection, *, codes_only):
+            assert codes_only, "comparing rows would find all, whatever the effort"
+            searched.append((query, selection.mask))
+            super().__init__(opened, vectors, tuning, query, selection, codes_only=True)
+
+    monkeypatch.setattr(calibration, "Probe", Watched)
+    judge(made, 0.9)
+    far = _far_lists(made.ivf, made.asked)
+    numbers = {query.tobytes(): number for number, query in enumerate(made.asked)}
+    kinds = set()
+    for query, mask in searched:
+        number = numbers[query.tobytes()]
+        expected = np.ones(ROWS, bool) if mask.sum() == ROWS - 2 else far[number][made.ivf.list_of]
+        expected[made.pairs[number]] = False
+        assert np.array_equal(mask, expected)
+        kinds.add(mask.sum() == ROWS - 2)
+    assert kinds == {True, False}
+
+
+def tried(judged, rows, **values):
+    return [one for one in judged.curve if one["rows"] == rows and values.items() <= one.items()]
+
+
+def test_the_effort_is_the_least_that_reaches_the_target_with_its_margin(made):
+    target, told = 0.95, []
+    judged = judge(made, target, told)
+    plain, counts = judged.tuning.plain, [count for count in LISTS if count < LISTS_BUILT]
+    enough = target + calibration.PLAIN_MARGIN * (1 - target)
+    assert judged.recall >= enough
+    assert judged.filtered_recall >= target + calibration.FILTERED_MARGIN * (1 - target)
+    assert plain.lists in counts
+    for lists in counts[: counts.index(plain.lists)][-1:]:
+        (before,) = tried(judged, "all", lists=lists, depth=DEPTHS[-1])
+        assert before["recall"] < enough
+    assert judged.tuning.filtered.lists == plain.lists
+    chosen = tried(judged, "all", lists=plain.lists, depth=plain.depth)
+    assert chosen[-1]["recall"] == pytest.approx(judged.recall, abs=1e-4)
+    assert len(told) > len(judged.curve)
+
+
+def test_a_target_that_is_out_of_reach_takes_the_greatest_effort(made):
+    judged = judge(made, 1.5)
+    counts = [count for count in LISTS if count < LISTS_BUILT]
+    assert (judged.tuning.plain.lists, judged.tuning.plain.depth) == (counts[-1], DEPTHS[-1])
+    filtered = judged.tuning.filtered
+    assert (filtered.lists, filtered.tolerance, filtered.depth) == (counts[-1], TOLERANCES[-1], DEPTHS[-1])
+    assert judged.recall <= 1
+
+
+def test_a_target_that_is_always_reached_takes_the_least_effort(made):
+    judged = judge(made, -20.0)
+    assert (judged.tuning.plain.lists, judged.tuning.plain.depth) == (LISTS[0], DEPTHS[0])
+    assert (judged.tuning.filtered.tolerance, judged.tuning.filtered.depth) == (TOLERANCES[0], DEPTHS[0])
+
+
+def test_costs_are_measured_and_positive(made):
+    costs = judge(made, 0.9).tuning.costs
+    assert all(0 < cost < 1e5 for cost in (costs.per_list, costs.per_code, costs.per_row, costs.per_selected))

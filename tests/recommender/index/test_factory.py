@@ -1,0 +1,163 @@
+"""Few rows are compared whole; many get an inverted file, unless it misses the recall target."""
+
+import logging
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from recommender.index import factory, ivf
+from recommender.index.errors import LeaseLost
+from recommender.index.probing import Tuning
+from recommender.index.vector_file import VectorFile
+from tests.recommender.index.test_segment import clustered
+from tests.recommender.index.test_vector_file import put
+
+ROWS, DIM = 3_000, 32
+
+
+@pytest.fixture
+def file(tmp_path):
+    put(tmp_path, clustered(ROWS, DIM))
+    return VectorFile(tmp_path / "v", ROWS, DIM)
+
+
+@pytest.fixture(autouse=True)
+def thousands_are_many(settings):
+    settings.INDEX_EXACT_ROWS = ROWS
+
+
+def build(file, tick=lambda: None):
+    return factory.build(file.path.parent, file, tick)
+
+
+def names(file):
+    return sorted(path.name for path in file.path.parent.iterdir())
+
+
+def test_fewer_rows_than_the_setting_are_compared_whole(file, settings):
+    settings.INDEX_EXACT_ROWS = ROWS + 1
+    structure = build(file)
+    assert (structure.kind, structure.recall, structure.details) == ("exact", 1, None)
+    assert names(file) == ["v"]
+
+
+def test_as_many_rows_as_the_setting_get_an_inverted_file(file, settings):
+    told = []
+    structure = build(file, lambda: told.append(1))
+    assert structure.kind == "ivf"
+    assert settings.INDEX_RECALL_TARGET <= structure.recall <= 1
+    assert structure.details["lists"] == factory.lists_for(ROWS)
+    assert names(file) == sorted(["v", *ivf.FILES])
+    assert ivf.load(file.path.parent, ROWS, DIM).lists == factory.lists_for(ROWS)
+    assert isinstance(factory.tuning_of(structure.details), Tuning)
+    assert len(told) > ivf.ITERATIONS
+
+
+def test_an_inverted_file_that_misses_the_recall_target_is_removed_and_the_log_says_so(file, settings, caplog):
+    settings.INDEX_RECALL_TARGET = 1.01
+    structure = build(file)
+    assert (structure.kind, structure.recall, structure.details) == ("exact", 1, None)
+    assert names(file) == ["v"]
+    (record,) = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert f"an inverted file of {ROWS} rows has a recall of" in record.getMessage()
+    assert "wanted is 1.0100: they are searched exactly" in record.getMessage()
+
+
+def test_the_queries_that_measure_it_are_not_in_the_training_sample(file, monkeypatch):
+    seen = {}
+    real_build, real_calibrate = ivf.build, factory.calibrate
+
+    def spy_build(directory, vectors, lists, sample, *rest):
+        seen["sample"] = sample
+        real_build(directory, vectors, lists, sample, *rest)
+
+    def spy_calibrate(opened, vectors, mapped, queries, *rest):
+        seen["queries"] = queries
+        return real_calibrate(opened, vectors, mapped, queries, *rest)
+
+    monkeypatch.setattr(ivf, "build", spy_build)
+    monkeypatch.setattr(factory, "calibrate", spy_calibrate)
+    structure = build(file)
+    assert structure.details["trained_on"] == len(seen["sample"])
+    assert len(np.unique(seen["queries"])) == factory.QUERIES
+    assert not np.isin(seen["sample"], seen["queries"]).any()
+
+
+def sample_of(rows, dim, lists, left_out=()):
+    unread = VectorFile(None, rows, dim)
+    return factory._sample(unread, lists, np.array(left_out, np.int64), np.random.default_rng(0))
+
+
+@pytest.mark.parametrize(
+    ("megabytes", "rows", "lists", "size"),
+    [
+        (2_048, 100_000, 158, 15_800),  # a hundred a list are enough
+        (8, 100_000, 158, 8_192),  # a quarter of the memory, for single precision twice
+        (1, 100_000, 158, 3_160),  # but twenty a list at least
+        (2_048, 3_000, 40, 3_000),  # and never more than there are
+    ],
+)
+def test_the_training_sample_fits_into_a_quarter_of_the_memory(settings, megabytes, rows, lists, size):
+    settings.INDEX_MEMORY_MB = megabytes
+    sample = sample_of(rows, DIM, lists)
+    assert len(sample) == size
+    assert (np.diff(sample) > 0).all()
+    assert sample[0] >= 0
+    assert sample[-1] < rows
+    if 3_160 < size < 15_800:
+        assert sample.size * DIM * 4 * 2 <= megabytes * 1024 * 1024 / 4
+
+
+@pytest.mark.parametrize("rows", [400, 100_000])
+def test_the_training_sample_keeps_its_size_without_the_rows_left_out(rows):
+    left_out = np.arange(0, rows, rows // 200)[:200]
+    sample = sample_of(rows, DIM, 30, left_out)
+    assert not np.isin(sample, left_out).any()
+    assert len(np.unique(sample)) == len(sample) == min(3_000, rows - 200)
+
+
+def test_little_memory_makes_the_build_train_on_fewer_rows(file, settings):
+    settings.INDEX_MEMORY_MB = 1
+    structure = build(file)
+    assert (structure.kind, structure.details["trained_on"]) == ("ivf", 1_024)
+
+
+def test_lists_grow_with_the_square_root_of_the_rows_within_bounds():
+    assert [factory.lists_for(rows) for rows in (0, 100, 10_000, 1_000_000, 10**10)] == [1, 5, 50, 500, 1 << 15]
+    assert factory.lists_for(10**12) == 1 << 15
+
+
+@pytest.mark.parametrize("structure", [{}, {"tuning": {}}, {"tuning": None}])
+def test_a_structure_that_says_too_little_has_no_tuning(structure):
+    with pytest.raises((KeyError, TypeError)):
+        factory.tuning_of(structure)
+
+
+def test_a_lost_lease_ends_the_build_and_is_no_reason_to_compare_rows_whole(file, caplog):
+    steps = iter(range(20))
+
+    def taken_over():
+        if next(steps, None) is None:
+            raise LeaseLost("another compactor has taken over")
+
+    with pytest.raises(LeaseLost):
+        build(file, taken_over)
+    assert not caplog.records
+
+
+def test_rows_that_cannot_be_clustered_are_compared_whole_and_the_log_says_why(file, caplog):
+    vectors = clustered(ROWS, DIM)
+    vectors[::7] = np.nan
+    put(file.path.parent, vectors)
+    assert build(file) == factory.Structure("exact")
+    assert names(file) == ["v"]
+    assert "no inverted file could be built of 3000 rows" in caplog.text
+
+
+def test_a_recall_that_only_filters_miss_is_published_with_a_warning(file, monkeypatch, caplog):
+    real = factory.calibrate
+    monkeypatch.setattr(factory, "calibrate", lambda *given: replace(real(*given), filtered_recall=0.9))
+    structure = build(file)
+    assert (structure.kind, structure.filtered_recall) == ("ivf", 0.9)
+    assert "has a recall of 0.9000 where a filter leaves nothing near" in caplog.text

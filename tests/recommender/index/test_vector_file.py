@@ -1,0 +1,142 @@
+"""Vectors come back from disk as they were added; inner products of halves are those of exact arithmetic."""
+
+import hashlib
+import os
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recommender.index import halves
+from recommender.index.vector_file import VectorFile, VectorWriter
+from tests.recommender.index.test_segment import clustered, small_disk
+
+ROWS = 3_000
+SOME = {
+    "all": None,
+    "none": [],
+    "one": [17],
+    "few, in one piece": range(0, ROWS, 30),
+    "few, in several pieces": range(5, 5 + 4 * 700, 4),
+    "many": range(0, ROWS, 2),
+    "few, out of order": [2_999, 0, 5, 5, 1_000],
+    "many, out of order": range(ROWS - 1, 0, -2),
+}
+
+
+def open_file(path, rows, dim=32):
+    return VectorFile(path / "v", rows, dim)
+
+
+def put(path, vectors, expected=None):
+    with VectorWriter(path / "v", len(vectors) if expected is None else expected, vectors.shape[1]) as writer:
+        for block in np.array_split(vectors, 5):
+            writer.add(block)
+    return writer
+
+
+@pytest.mark.parametrize("dim", [33, 64])
+@pytest.mark.parametrize("queries", [1, 3])
+@pytest.mark.parametrize("rows", SOME)
+def test_inner_products_are_those_of_exact_arithmetic(rows, queries, dim):
+    vectors, asked = clustered(ROWS, dim), clustered(queries, dim, seed=1)
+    wanted = None if SOME[rows] is None else np.array(SOME[rows], np.int64)
+    exact = asked.astype(float) @ vectors[slice(None) if wanted is None else wanted].astype(float).T
+    products = halves.inner_products(asked, vectors, wanted)
+    assert products.dtype == np.float32
+    assert products.shape == exact.shape
+    assert np.allclose(products, exact, rtol=0, atol=1e-6)
+
+
+def test_the_rows_asked_for_may_be_few_or_many_without_a_difference():
+    vectors, asked = clustered(ROWS), clustered(2, seed=1)
+    whole = halves.inner_products(asked, vectors)
+    for count in (halves.GATHERED, halves.GATHERED + 1, ROWS // halves.CONTIGUOUS, ROWS // halves.CONTIGUOUS + 1):
+        rows = np.sort(np.random.default_rng(count).choice(ROWS, count, replace=False))
+        assert np.array_equal(halves.inner_products(asked, vectors, rows), whole[:, rows])
+
+
+def test_no_vectors_have_no_products():
+    assert halves.inner_products(clustered(2), np.empty((0, 32), np.float16)).shape == (2, 0)
+    assert halves.inner_products(np.empty((0, 32), np.float16), clustered(5)).shape == (0, 5)
+
+
+def test_one_vector_becomes_one_row_of_halves():
+    assert halves.to_halves(np.ones(4)).shape == (1, 4)
+    turned = halves.to_halves(np.arange(6.0).reshape(2, 3).T)
+    assert (turned.dtype, turned.flags.c_contiguous) == (np.float16, True)
+
+
+@given(st.lists(st.integers(-9, 9), max_size=40), st.integers(0, 45))
+def test_the_best_are_the_largest_in_order(values, k):
+    similarity = np.array(values, np.float32)
+    top = halves.best(similarity, k)
+    assert len(set(top.tolist())) == len(top)
+    assert similarity[top].tolist() == sorted(values, reverse=True)[:k]
+
+
+def test_what_was_added_is_read_back(tmp_path):
+    vectors = clustered(1_000)
+    writer = put(tmp_path, vectors)
+    file = open_file(tmp_path, 1_000)
+    assert (writer.rows, writer.sha256) == (1_000, hashlib.sha256(vectors.tobytes()).hexdigest())
+    for scattered in (False, True):
+        mapped = file.map(scattered=scattered)
+        assert np.array_equal(mapped, vectors)
+        assert not mapped.flags.writeable
+    assert np.array_equal(file.read(3, 700), vectors[3:700])
+    blocks = list(file.blocks(300))
+    assert [first for first, _ in blocks] == [0, 300, 600, 900]
+    assert np.array_equal(np.concatenate([block for _, block in blocks]), vectors)
+
+
+def test_single_precision_is_stored_as_halves(tmp_path):
+    wide = clustered(50).astype(np.float32) + np.float32(1e-6)
+    put(tmp_path, wide)
+    assert np.array_equal(open_file(tmp_path, 50).map(scattered=False), wide.astype(np.float16))
+
+
+@pytest.mark.parametrize("expected", [0, 1, 60, 1_000])
+def test_the_file_has_as_many_rows_as_were_added_whatever_was_expected(tmp_path, expected):
+    vectors = clustered(60)
+    put(tmp_path, vectors, expected)
+    assert (tmp_path / "v").stat().st_size == vectors.nbytes
+    assert np.array_equal(open_file(tmp_path, 60).map(scattered=False), vectors)
+
+
+def test_no_rows_are_an_empty_file(tmp_path):
+    assert put(tmp_path, np.empty((0, 32), np.float16), expected=10).rows == 0
+    file = open_file(tmp_path, 0)
+    assert file.map(scattered=True).shape == (0, 32)
+    assert list(file.blocks()) == []
+
+
+@pytest.mark.parametrize("change", [-64, -1, 1, 64])
+def test_a_file_of_another_size_is_refused(tmp_path, change):
+    put(tmp_path, clustered(60))
+    os.truncate(tmp_path / "v", 60 * 64 + change)
+    with pytest.raises(ValueError, match="does not hold 60 vectors of 32"):
+        open_file(tmp_path, 60).map(scattered=False)
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        open_file(tmp_path, 0).map(scattered=False)
+
+
+def test_space_for_the_expected_rows_is_taken_before_the_first_is_added(tmp_path):
+    with VectorWriter(tmp_path / "v", 10_000, 32):
+        assert (tmp_path / "v").stat().st_size == 10_000 * 64
+        assert (tmp_path / "v").stat().st_blocks * 512 >= 10_000 * 64
+
+
+def test_a_full_disk_is_an_error_before_the_first_row(tmp_path):
+    with small_disk(tmp_path / "disk", 1_024) as disk, pytest.raises(OSError, match="No space left on device"):
+        VectorWriter(disk / "v", 20_000, 32)
+
+
+def test_a_disk_that_more_rows_than_expected_fill_is_an_error(tmp_path):
+    vectors = clustered(20_000)
+    with small_disk(tmp_path / "disk", 1_024) as disk, pytest.raises(OSError, match="No space left on device"):
+        put(disk, vectors, expected=10)
