@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 import time
 import uuid
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -33,10 +34,13 @@ def flush(held: Lease, state: State) -> Snapshot:
     """A snapshot that includes the delta: one new segment, and the old ones without the changed listings."""
     pairs = zip(state.base.parts, state.standing, strict=True)
     parts = [_part(part, standing.mask) for part, standing in pairs if standing.count]
+    written = []
     if len(state.delta):
         page = (state.delta.columns, _delta_vectors(state))
-        parts.append(_write(held, [page], len(state.delta), state.dim, state.model_version))
-    return publish(held, replace(state.base, position=state.position, parts=tuple(parts)), parent=state.base.id)
+        written.append(_write(held, [page], len(state.delta), state.dim, state.model_version))
+    with _of_use(written):
+        snapshot = replace(state.base, position=state.position, parts=(*parts, *written))
+        return publish(held, snapshot, parent=state.base.id)
 
 
 def merge_plan(base: Snapshot, busy: Collection[str] = ()) -> list[int]:
@@ -74,18 +78,27 @@ def build(held: Lease, model: EmbeddingModel, epoch: uuid.UUID, parent: int | No
     expected = rows.searchable(model.pk).count()
     pages = rows.read_all(model.pk, model.dim)
     part = _write(held, pages, expected, model.dim, model.version)
-    try:
+    with _of_use([part]):
         base = replace(base, parts=(part,) if len(part.segment) else ())
         if model.state != EmbeddingModel.State.ACTIVE:
             examine(base)
         return publish(held, base, parent=parent)
-    except (Refused, LeaseLost):
-        shutil.rmtree(part.segment.directory, ignore_errors=True)
-        raise
 
 
 def purge_seconds() -> float:
     return settings.PURGE_DAYS * 86_400
+
+
+@contextmanager
+def _of_use(written: Sequence[Part]) -> Iterator[None]:
+    """Where nothing comes to name what was written, its files are deleted; not when the database fails: the commit may
+    have happened."""
+    try:
+        yield
+    except (Refused, LeaseLost, OSError):
+        for part in written:
+            shutil.rmtree(part.segment.directory, ignore_errors=True)
+        raise
 
 
 def _size(part: Part) -> Size:

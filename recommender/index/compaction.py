@@ -176,7 +176,7 @@ def _merge_due(held: Lease, base: Snapshot, key: tuple[int, int], actions: list[
         try:
             merge.run(held.keep)
             base = publish_merge(held, base, merge) or base
-        except LeaseLost:
+        except (LeaseLost, OSError):
             merge.discard()
             raise
         actions.append("merged")

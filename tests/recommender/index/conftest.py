@@ -10,6 +10,8 @@ def index_root(settings, tmp_path):
     settings.INDEX_ROOT = tmp_path / "index"
     compaction._readers.clear()
     compaction._refused.clear()
+    compaction._failed.clear()
+    compaction._merges.clear()
     return settings.INDEX_ROOT
 
 

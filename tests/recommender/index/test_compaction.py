@@ -9,7 +9,7 @@ import pytest
 from django.db import OperationalError
 
 from listings.models import Listing
-from recommender.index import Where, build
+from recommender.index import Where, build, snapshot
 from recommender.index import publish as publishing
 from recommender.index.compaction import compact, rebuild
 from recommender.index.errors import LeaseLost
@@ -200,6 +200,17 @@ def test_a_full_disk_leaves_no_half_segment_and_the_worker_alive(model, index, s
     monkeypatch.undo()
     settings.INDEX_ROOT.mkdir(exist_ok=True)
     assert compact(force=True).actions == ("flushed",)
+
+
+def test_a_snapshot_that_cannot_be_written_leaves_no_segment_behind(model, index_root, monkeypatch):
+    def full(path, content):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(snapshot, "write_file", full)
+    for number in range(3):
+        catalogue.add_many(model, 5, start=number * 5)
+        assert compact(force=True).actions == ("failed",)
+    assert list((index_root / "segments").iterdir()) == []
 
 
 @pytest.mark.parametrize(

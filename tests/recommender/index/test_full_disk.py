@@ -1,0 +1,219 @@
+"""A disk of one megabyte that really fills up: the compactor says so and lives, readers answer, it goes on later."""
+
+import os
+import subprocess
+import threading
+
+import numpy as np
+import pytest
+
+from listings.models import Listing
+from recommender.index import Index, Where, compaction, factory, segment
+from recommender.index.compaction import compact, rebuild
+from recommender.index.verify import verify
+from recommender.models import IndexSnapshot
+from tests.recommender.index import catalogue
+
+PAGE = 4096
+FLUSH_PAGES = 40  # more than the files of a small segment and of a snapshot take
+
+
+class Disk:
+    """A file system of its own."""
+
+    def __init__(self, root):
+        self._root, self._filler = root, root / "something-else"
+
+    def fill(self, pages_left=0):
+        self.free()
+        with self._filler.open("wb", buffering=0) as file:
+            try:
+                while file.write(b"\0" * PAGE):
+                    pass
+            except OSError:
+                file.truncate(max(0, file.tell() // PAGE - pages_left) * PAGE)
+
+    def free(self):
+        self._filler.unlink(missing_ok=True)
+
+    def directories(self):
+        return {path.name for folder in ("segments", "snapshots") for path in (self._root / folder).glob("*")}
+
+
+@pytest.fixture
+def disk(index_root):
+    index_root.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", index_root], capture_output=True, text=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"a small file system cannot be mounted here: {mounted.stderr.strip()}")
+    yield Disk(index_root)
+    subprocess.run(["umount", "--lazy", index_root], check=True)
+
+
+@pytest.fixture(autouse=True)
+def no_merge_is_left():
+    yield
+    for merge in compaction._merges.values():
+        merge.wait()
+    compaction._merges.clear()
+    compaction._failed.clear()
+
+
+def found(index):
+    index.refresh()
+    assert index.health()["problem"] is None
+    query = catalogue.unit(0).astype(np.float32)
+    return set(index.state().search(query, 10_000, Where()).listing.tolist())
+
+
+def everything():
+    return set(Listing.objects.values_list("pk", flat=True))
+
+
+def position():
+    return IndexSnapshot.objects.last().position
+
+
+def needed():
+    rows = IndexSnapshot.objects.filter(state="published").values_list("directory", "segments")
+    return {directory for directory, _ in rows} | {entry["name"] for _, listed in rows for entry in listed}
+
+
+def test_on_a_full_disk_a_flush_fails_and_readers_old_and_new_go_on(model, index, disk, caplog):
+    catalogue.add_many(model, 20)
+    assert compact(force=True).actions == ("flushed",)
+    served = IndexSnapshot.objects.get()
+    disk.fill()
+    for number in range(3):
+        catalogue.add_many(model, 20, start=100 * number)
+        Listing.objects.order_by("pk").first().delete()
+        assert compact(force=True).actions == ("failed",)
+        assert "No space left on device" in caplog.text
+        assert found(index) == found(Index()) == everything()
+    assert IndexSnapshot.objects.get() == served
+    assert disk.directories() == needed()
+    disk.free()
+    assert compact(force=True).actions == ("flushed",)
+    assert found(index) == found(Index()) == everything()
+    assert len(index.state().delta) == 0
+    assert verify() == []
+
+
+def test_a_disk_that_fills_at_any_point_of_a_flush_leaves_the_index_whole(model, index, disk):
+    """With no page left, with one, with two: until it succeeds."""
+    catalogue.add_many(model, 20)
+    compact(force=True)
+    outcomes = []
+    for pages in range(FLUSH_PAGES):
+        catalogue.add_many(model, 1, start=pages)
+        disk.fill(pages)
+        outcomes += compact(force=True).actions[:1]
+        assert found(index) == found(Index()) == everything()
+        if outcomes[-1] == "flushed":
+            break
+    assert outcomes[-1] == "flushed"
+    assert set(outcomes[:-1]) == {"failed"}
+    assert len(outcomes) > 10
+    disk.free()
+    assert compact(force=True).actions == ("nothing",)
+    assert verify() == []
+
+
+def test_a_segment_larger_than_what_is_left_is_an_error_and_no_fault_in_a_map(model, index, disk):
+    catalogue.add_many(model, 20)
+    compact(force=True)
+    served = IndexSnapshot.objects.get()
+    catalogue.add_many(model, 3_000, start=100)
+    disk.fill(20)
+    assert compact(force=True).actions == ("failed",)
+    assert rebuild().actions == ("failed",)
+    assert IndexSnapshot.objects.get() == served
+    assert disk.directories() == needed()
+    assert len(found(index)) == 3_020
+
+
+def fills_up(monkeypatch, disk, module, name, *, while_merging):
+    """The disk is full as soon as the merge comes to this function."""
+    real = getattr(module, name)
+
+    def full(*args, **options):
+        if while_merging():
+            disk.fill(3)
+        return real(*args, **options)
+
+    monkeypatch.setattr(module, name, full)
+
+
+POINTS = {"as it begins": (segment, "write"), "when its vectors are written": (factory, "build")}
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_disk_that_fills_during_a_merge_stops_no_flush(model, index, disk, monkeypatch, settings, point):
+    """The flush before the merge is published, time after time, and the merge is made when there is space."""
+    settings.INDEX_EXACT_ROWS, settings.INDEX_RECALL_TARGET = 200, 0.0
+    is_merging = []
+    begin = compaction.begin_merge
+    monkeypatch.setattr(compaction, "begin_merge", lambda *args: is_merging.append(1) or begin(*args))
+    fills_up(monkeypatch, disk, *POINTS[point], while_merging=lambda: is_merging)
+    for number in range(3):
+        catalogue.add_many(model, 60, start=100 * number)
+        assert compact(force=True).actions == ("flushed",)
+    positions = [position()]
+    for number in range(3, 6):
+        catalogue.add_many(model, 60, start=100 * number)
+        assert compact(force=True).actions == ("flushed", "failed")
+        assert is_merging
+        positions.append(position())
+        is_merging.clear()
+        disk.free()
+        assert found(index) == found(Index()) == everything()
+        assert len(index.state().delta) == 0
+        assert disk.directories() == needed()
+    assert len(set(positions)) == 4
+    monkeypatch.setattr(compaction, "begin_merge", begin)
+    assert compact(force=True).actions == ("merged",)
+    assert found(index) == everything()
+    assert verify() == []
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_disk_that_fills_during_a_merge_on_its_thread_stops_no_flush(
+    model, index, disk, monkeypatch, settings, point
+):
+    settings.INDEX_EXACT_ROWS, settings.INDEX_RECALL_TARGET, settings.INDEX_FLUSH_ROWS = 200, 0.0, 1
+    monkeypatch.setattr(compaction, "AT_ONCE_ROWS", 0)
+    is_full = []
+    fills_up(
+        monkeypatch,
+        disk,
+        *POINTS[point],
+        while_merging=lambda: (
+            not is_full and threading.current_thread().name == "index-merge" and not is_full.append(1)
+        ),
+    )
+    for number in range(4):
+        catalogue.add_many(model, 60, start=100 * number)
+        assert compact().actions == ("flushed",)
+    (merge,) = compaction._merges.values()
+    merge.wait()
+    assert is_full
+    disk.free()
+    assert disk.directories() == needed()
+    catalogue.add_many(model, 60, start=900)
+    before = position()
+    assert compact().actions == ("flushed", "failed")
+    assert position() != before
+    assert disk.directories() == needed()
+    compaction._failed.clear()  # a while later
+    assert compact().actions == ("nothing",)
+    (merge,) = compaction._merges.values()
+    merge.wait()
+    assert compact().actions == ("merged",)
+    assert found(index) == everything()
+    assert verify() == []
+
+
+def test_the_disk_of_these_tests_is_small(disk, index_root):
+    assert os.statvfs(index_root).f_blocks * os.statvfs(index_root).f_frsize == 1 << 20

@@ -1,0 +1,369 @@
+"""A long merge runs on a thread: flushes go on meanwhile, and what changed meanwhile is right once it is published."""
+
+import threading
+
+import numpy as np
+import pytest
+from django.db import connection
+
+from listings.models import Listing, ListingImage
+from recommender.index import Index, Where, compaction, factory, segment
+from recommender.index.compaction import compact, rebuild
+from recommender.index.snapshot import segment_directory
+from recommender.index.verify import verify
+from recommender.models import EmbeddingModel, IndexSnapshot
+from tests.recommender.index import catalogue
+
+EVERYTHING = Where(statuses=("draft", "active", "sold"))
+BATCH = 50
+
+
+@pytest.fixture(autouse=True)
+def long_merges(settings, monkeypatch):
+    """Every merge is a long one, every merged segment an inverted file, every change a reason to flush."""
+    settings.INDEX_FLUSH_ROWS = 1
+    settings.INDEX_EXACT_ROWS = 3 * BATCH
+    settings.INDEX_RECALL_TARGET = 0.0
+    monkeypatch.setattr(compaction, "AT_ONCE_ROWS", 0)
+    yield
+    for merge in compaction._merges.values():
+        merge.wait()
+    compaction._merges.clear()
+    compaction._failed.clear()
+
+
+class Stop:
+    """Makes the thread of a merge wait, or fail, when it comes to this function."""
+
+    def __init__(self, monkeypatch, module, name):
+        self.reached, self.go, self.error = threading.Event(), threading.Event(), None
+        real = getattr(module, name)
+
+        def stopped(*args, **options):
+            if threading.current_thread().name == "index-merge" and not self.go.is_set():
+                self.reached.set()
+                assert self.go.wait(30)
+                if self.error:
+                    raise self.error
+            return real(*args, **options)
+
+        monkeypatch.setattr(module, name, stopped)
+
+    def release(self, error=None):
+        self.error = error
+        self.go.set()
+        the_merge().wait()
+
+
+PLACES = {"before anything is read": (segment, "write"), "after every row is read": (factory, "build")}
+
+
+@pytest.fixture(params=PLACES)
+def stop(request, monkeypatch):
+    stop = Stop(monkeypatch, *PLACES[request.param])
+    yield stop
+    stop.go.set()
+
+
+@pytest.fixture
+def early_stop(monkeypatch):
+    stop = Stop(monkeypatch, segment, "write")
+    yield stop
+    stop.go.set()
+
+
+def the_merge():
+    (merge,) = compaction._merges.values()
+    return merge
+
+
+def begin_a_merge(model, stop):
+    """Four flushes make four segments of a tier; their merge is under way now."""
+    for number in range(4):
+        catalogue.add_many(model, BATCH, start=number * BATCH)
+        assert compact().actions == ("flushed",)
+    assert stop.reached.wait(30)
+
+
+def sources():
+    return [entry["name"] for entry in IndexSnapshot.objects.last().segments]
+
+
+def kinds():
+    return [segment.read_manifest(segment_directory(name))["structure"]["kind"] for name in sources()]
+
+
+def directories(index_root):
+    return sorted(path.name for path in (index_root / "segments").iterdir())
+
+
+def found(index, where=EVERYTHING):
+    index.refresh()
+    query = catalogue.unit(0).astype(np.float32)
+    return set(index.state().search(query, 10_000, where, exact=True).listing.tolist())
+
+
+def best(index, vector):
+    """(the most similar listing, its similarity)"""
+    index.refresh()
+    answer = index.state().search(vector.astype(np.float32), 1, EVERYTHING)
+    return int(answer.listing[0]), float(answer.similarity[0])
+
+
+def everything():
+    return set(Listing.objects.exclude(status="removed").values_list("pk", flat=True))
+
+
+def test_changes_are_flushed_and_visible_while_a_merge_runs_and_right_once_it_is_published(model, index, stop):
+    begin_a_merge(model, stop)
+    merging = sources()
+    deleted, removed, edited, embedded, moved, kept, *_ = Listing.objects.order_by("pk")[7::30]
+    gone = [deleted.pk, removed.pk]
+    deleted.delete()
+    Listing.objects.filter(pk=removed.pk).update(status="removed")
+    Listing.objects.filter(pk=edited.pk).update(price=7_777)
+    catalogue.store_vector(embedded.images.get(), model, catalogue.unit(987_654))
+    ListingImage.objects.filter(listing=moved).update(listing=kept)
+    late = catalogue.add_listing(model, seed=4_321)
+    before = IndexSnapshot.objects.last()
+    assert compact().actions == ("flushed",)
+    assert IndexSnapshot.objects.last().position != before.position
+    assert set(sources()) > set(merging)
+    ends_right(index, gone, edited, embedded, moved, late)
+    Listing.objects.filter(pk=kept.pk).update(price=8_888)  # a second flush, over the first
+    assert compact().actions == ("flushed",)
+    stop.release()
+    assert compact().actions == ("merged",)
+    assert set(sources()).isdisjoint(merging)
+    assert "ivf" in kinds()
+    ends_right(index, gone, edited, embedded, moved, late)
+    ends_right(Index(), gone, edited, embedded, moved, late)
+    assert found(index, Where(min_price=8_888)) == {kept.pk}
+    assert verify() == []
+    assert compact(force=True).actions == ("nothing",)
+
+
+def ends_right(index, gone, edited, embedded, moved, late):
+    assert found(index) == everything() - {moved.pk}
+    assert found(index).isdisjoint(gone)
+    assert edited.pk in found(index, Where(min_price=7_777, max_price=7_777))
+    assert best(index, catalogue.unit(987_654)) == (embedded.pk, pytest.approx(1, abs=1e-2))
+    assert best(index, catalogue.unit(432_100)) == (late.pk, pytest.approx(1, abs=1e-2))
+
+
+def test_a_segment_being_merged_is_merged_nowhere_else(model, index, early_stop):
+    """Neither on another thread nor at once, however many flushes come meanwhile."""
+    begin_a_merge(model, early_stop)
+    first = set(the_merge().sources)
+    for number in range(4, 9):
+        catalogue.add_many(model, 5, start=number * BATCH)
+        assert compact().actions == ("flushed",)
+        assert first <= set(sources())
+    assert len(compaction._merges) == 1
+    early_stop.release()
+    assert compact().actions == ("merged",)
+    assert first.isdisjoint(sources())
+    assert compact(force=True).actions == ("merged",)  # the five flushes that waited
+    assert len(sources()) <= 2
+    assert found(index) == everything()
+    assert verify() == []
+
+
+def test_short_merges_go_on_beside_a_long_one(model, index, early_stop, monkeypatch):
+    monkeypatch.setattr(compaction, "AT_ONCE_ROWS", BATCH)
+    begin_a_merge(model, early_stop)
+    for number in range(4, 8):
+        catalogue.add_many(model, 5, start=number * BATCH)
+        actions = compact().actions
+    assert actions == ("flushed", "merged")
+    assert len(sources()) == 5
+    early_stop.release()
+    assert compact().actions == ("merged",)
+    assert len(sources()) == 2
+    assert found(index) == everything()
+    assert verify() == []
+
+
+def test_forcing_waits_for_the_merge_that_runs_and_publishes_it(model, index, early_stop):
+    begin_a_merge(model, early_stop)
+    merging = the_merge()
+    threading.Timer(0.3, early_stop.go.set).start()
+    assert compact(force=True).actions == ("merged",)
+    assert merging.is_done
+    assert sources() == [merging.directory.name]
+    assert compaction._merges == {}
+
+
+def test_rows_that_all_died_during_a_merge_stay_dead(model, index, early_stop):
+    """One source is left without a live row, so that the snapshot no longer names it."""
+    begin_a_merge(model, early_stop)
+    for listing in Listing.objects.order_by("pk")[:BATCH]:
+        listing.delete()
+    assert compact().actions == ("flushed",)
+    early_stop.release()
+    compact(force=True)
+    assert found(index) == everything()
+    assert len(everything()) == 3 * BATCH
+    assert verify() == []
+
+
+def compact_as_another():
+    """Another process has its own merges and readers."""
+    own, compaction._merges = compaction._merges, {}
+    readers, compaction._readers = compaction._readers, {}
+    try:
+        assert compact(force=True).actions == ("merged",)
+    finally:
+        compaction._merges, compaction._readers = own, readers
+
+
+GONE = {"rebuilt": rebuild, "merged by another": compact_as_another}
+
+
+@pytest.mark.parametrize("how", GONE)
+def test_a_merge_whose_sources_are_gone_meanwhile_is_discarded_with_its_files(
+    model, index, early_stop, index_root, how
+):
+    begin_a_merge(model, early_stop)
+    late = the_merge()
+    GONE[how]()
+    tip = IndexSnapshot.objects.last()
+    early_stop.release()
+    assert late.directory.exists()
+    assert compact().actions == ("nothing",)
+    assert not late.directory.exists()
+    assert IndexSnapshot.objects.last() == tip
+    assert compaction._merges == {}
+    catalogue.add_many(model, 3, start=9_000)
+    assert compact().actions == ("flushed",)
+    assert found(index) == everything()
+    assert verify() == []
+    retained = {entry["name"] for row in IndexSnapshot.objects.filter(state="published") for entry in row.segments}
+    assert set(directories(index_root)) == retained
+
+
+def test_a_merge_whose_sources_files_are_deleted_under_it_reads_on_or_fails_and_the_index_is_whole(
+    model, index, early_stop, index_root
+):
+    """Two rebuilds: what the first one superseded is collected at the second."""
+    begin_a_merge(model, early_stop)
+    merging = set(the_merge().sources)
+    rebuild()
+    rebuild()
+    assert merging.isdisjoint(directories(index_root))
+    early_stop.release()
+    assert compact().actions == ("nothing",)
+    assert compact().actions == ("nothing",)
+    assert found(index) == everything()
+    assert verify() == []
+
+
+FAILURES = [OSError(28, "No space left on device"), RuntimeError("a fault"), ValueError("a fault"), MemoryError()]
+
+
+@pytest.mark.parametrize("error", FAILURES, ids=lambda error: type(error).__name__)
+def test_a_merge_that_fails_on_its_thread_costs_nothing_but_itself(model, index, stop, index_root, error, caplog):
+    begin_a_merge(model, stop)
+    merging = set(the_merge().sources)
+    failed = the_merge().directory
+    stop.release(error)
+    assert not failed.exists()
+    assert not failed.with_name(f"{failed.name}.part").exists()
+    catalogue.add_many(model, 3, start=9_000)
+    before = IndexSnapshot.objects.last().position
+    assert compact().actions == ("flushed", "failed")
+    assert "could not be merged" in caplog.text
+    assert IndexSnapshot.objects.last().position != before  # what changed was flushed before
+    assert merging < set(sources())
+    assert found(index) == everything()
+    assert index.health()["problem"] is None
+    assert verify() == []
+    assert compact().actions == ("nothing",)
+    assert compaction._merges == {}  # it rests first
+    compaction._failed.clear()
+    assert compact().actions == ("nothing",)
+    the_merge().wait()
+    assert compact().actions == ("merged",)
+    assert merging.isdisjoint(sources())
+    assert found(index) == everything()
+    assert verify() == []
+
+
+def test_a_merge_that_always_fails_never_stops_the_flushes(model, index, monkeypatch):
+    def fail(*args, **options):
+        raise RuntimeError("it fails every time")
+
+    monkeypatch.setattr(factory, "build", lambda *args: fail() if is_merging() else factory.Structure(factory.EXACT))
+    outcomes, positions = [], []
+    for number in range(12):
+        catalogue.add_many(model, 5, start=number * 5)
+        compaction._failed.clear()
+        outcomes.append(compact().actions)
+        for merge in compaction._merges.values():
+            merge.wait()
+        positions.append(IndexSnapshot.objects.last().position)
+        assert found(index) == everything()
+    assert outcomes.count(("flushed", "failed")) > 2
+    assert len(set(positions)) == len(positions)
+    assert index.state().rows == 60
+    assert len(index.state().delta) == 0
+    assert verify() == []
+
+
+def is_merging():
+    return threading.current_thread().name == "index-merge"
+
+
+def test_searches_beside_a_merge_and_its_publication_always_find_everything(model, index, stop):
+    begin_a_merge(model, stop)
+    expected, faults, end = everything(), [], threading.Event()
+    index.start()
+
+    def keep_searching():
+        query = catalogue.unit(0).astype(np.float32)
+        while not end.is_set():
+            answer = index.state().search(query, 10_000, EVERYTHING, exact=True).listing.tolist()
+            if len(answer) != len(expected) or set(answer) != expected:
+                faults.append(len(answer))
+        connection.close()
+
+    index.refresh()
+    searchers = [threading.Thread(target=keep_searching) for _ in range(2)]
+    for searcher in searchers:
+        searcher.start()
+    for price in (5, 6):
+        Listing.objects.filter(pk__in=sorted(expected)[price::7]).update(price=price)
+        compact()
+    stop.release()
+    assert compact().actions == ("merged",)
+    snapshot = IndexSnapshot.objects.last().pk
+    for _ in range(200):
+        if index.state().snapshot_id == snapshot:
+            break
+        end.wait(0.02)
+    end.set()
+    for searcher in searchers:
+        searcher.join()
+    index.stop()
+    assert index.state().snapshot_id == snapshot
+    assert faults == []
+
+
+def test_each_line_has_a_merge_of_its_own(model, early_stop):
+    other = EmbeddingModel.objects.create(
+        version="m2", arch="fake", dim=8, checkpoint="m2", sha256="1" * 64, state="standby"
+    )
+    for number in range(4):
+        catalogue.add_many(model, 20, start=number * 20)
+        catalogue.embed_all(other)
+        compact()
+    for _ in range(3):
+        catalogue.add_many(model, 20, start=900)
+        catalogue.embed_all(other)
+        compact()
+    assert sorted(model for _, model in compaction._merges) == [model.pk, other.pk]
+    early_stop.go.set()
+    for merge in list(compaction._merges.values()):
+        merge.wait()
+    assert compact().actions.count("merged") == 2
+    assert verify() == []
