@@ -18,6 +18,7 @@ from rest_framework import serializers
 from listings.api import filters as lists
 from listings.geo import to_grid
 from listings.models import Listing
+from listings.querysets import of_status
 from recommender.index import Where
 
 if TYPE_CHECKING:
@@ -119,8 +120,8 @@ def _number(price: Decimal | None) -> float | None:
 
 
 def matching(listings: ListingQuerySet, where: Where) -> ListingQuerySet:
-    """The rows that pass."""
-    listings = listings.filter(status__in=where.statuses)
+    """The rows that pass, among some found by id."""
+    listings = listings.filter(of_status(*where.statuses))
     if where.category_ids is not None:
         listings = listings.filter(category_id__in=where.category_ids)
     if where.min_price is not None:

@@ -7,9 +7,10 @@ and replaced by the next candidate.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from django.contrib.auth.models import AnonymousUser, User
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from listings.models import Category, Listing, ListingImage
 from recommender.filters import matching
-from recommender.index import Candidates, Where
+from recommender.index import Candidates, Where, watch_recall
 from recommender.models import Embedding
 from recommender.ranking.explanation import Reason, explain
 from recommender.ranking.features import Query, features, vector_distance
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
 
 CANDIDATES = 300
 CANDIDATES_PER_RESULT = 5
-SPARE = 10  # hydrated beyond the limit, so that a few stale candidates cost no second query
+SPARE = 5  # hydrated beyond the limit, so that a few stale candidates cost no second query
+WIDER = 4  # times as many are hydrated where these were too few
 
 
 class NoPhoto(Exception):
@@ -51,13 +53,18 @@ class Ask:
     min_similarity: float = -1.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Result:
     listing: Listing
     image_id: int
     score: float
     similarity: float
-    reasons: dict[str, Reason]
+    why: Callable[[], dict[str, Reason]] = field(repr=False, compare=False)
+
+    @cached_property
+    def reasons(self) -> dict[str, Reason]:
+        """Put into words when somebody reads them: most answers leave without."""
+        return self.why()
 
     @property
     def photo(self) -> ListingImage | None:
@@ -68,11 +75,12 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Results best first, and the versions that made them."""
+    """Results best first, the versions that made them, and how the index was searched (`Candidates.plan`)."""
 
     results: list[Result]
     ranker: str
     state: State
+    plan: tuple[dict[str, Any], ...] = ()
 
 
 def similar(state: State, listing: Listing, ask: Ask) -> Answer:
@@ -127,25 +135,30 @@ def _answer(
     ranker = active_ranker()
     width = max(CANDIDATES, CANDIDATES_PER_RESULT * ask.limit)
     results: list[Result] = []
+    plan: tuple[dict[str, Any], ...] = ()
     seen = set(exclude)
     while len(results) < ask.limit:
         found = state.search(vectors, width, ask.where, seen, model_id=model_id)
-        if len(seen) == len(exclude) and len(found):
-            query = replace(query, farthest=float(vector_distance(found.similarity[-1:])[0]))
+        plan += found.plan
+        if len(seen) == len(exclude):
+            watch_recall(state, vectors, width, ask.where, exclude, found)
+            if len(found):
+                query = replace(query, farthest=float(vector_distance(found.similarity[-1:])[0]))
         close = found.take(np.flatnonzero(found.similarity >= ask.min_similarity))
         results.extend(_ranked(close, ask, query, ranker, ask.limit - len(results)))
         if len(close) < width:
             break
         seen.update(found.listing.tolist())
     results.sort(key=lambda result: (-result.score, result.listing.pk))
-    return Answer(results, ranker.name, state)
+    return Answer(results, ranker.name, state, plan)
 
 
 def _ranked(candidates: Candidates, ask: Ask, query: Query, ranker: Ranker, limit: int) -> list[Result]:
     """The best `limit` candidates that the database confirms, best first."""
     if not len(candidates):
         return []
-    paths = dict(Category.objects.filter(pk__in=np.unique(candidates.category).tolist()).values_list("pk", "path"))
+    categories = Category.objects.filter(pk__in=np.unique(candidates.category).tolist()).order_by()
+    paths = dict(categories.values_list("pk", "path"))
     values = features(candidates, query, paths)
     ranking = rank(values, ranker.weights, candidates.listing)
     results = []
@@ -156,7 +169,7 @@ def _ranked(candidates: Candidates, ask: Ask, query: Query, ranker: Ranker, limi
                 image_id=int(candidates.image[at]),
                 score=float(ranking.score[at]),
                 similarity=float(candidates.similarity[at]),
-                reasons=explain(at, candidates, query, paths, values, ranking),
+                why=partial(explain, at, candidates, query, paths, values, ranking),
             )
         )
     return results
@@ -166,14 +179,15 @@ def _confirmed(
     listing_ids: NDArray[np.int64], order: NDArray[np.int64], ask: Ask, limit: int
 ) -> Iterator[tuple[int, Listing]]:
     """(place, listing) of the first `limit` candidates in `order` that may be shown."""
-    for places in (order[: limit + SPARE], order[limit + SPARE :]):
+    width = limit + SPARE
+    while limit and len(order):
+        places, order = order[:width], order[width:]
+        width *= WIDER
         rows = hydrate(listing_ids[places].tolist(), ask)
         for at in places.tolist():
             if limit and (listing := rows.get(int(listing_ids[at]))):
                 limit -= 1
                 yield at, listing
-        if not limit:
-            return
 
 
 def hydrate(listing_ids: list[int], ask: Ask) -> dict[int, Listing]:

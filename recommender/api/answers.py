@@ -29,10 +29,35 @@ class ResultSerializer(serializers.Serializer):
     reasons = serializers.DictField(child=ReasonSerializer(), required=False, help_text="With `explain=1`, by feature.")
 
 
+class PlanSerializer(serializers.Serializer):
+    """How one part of the index was searched for one photo of the query."""
+
+    place = serializers.CharField(
+        help_text="`delta`: the photos whose vectors are newer than the snapshot. Else the name of one of the "
+        "snapshot's segments; every photo is in one place only."
+    )
+    how = serializers.ChoiceField(
+        choices=["exact", "codes"],
+        help_text="`exact`: the query was compared with every selected photo. `codes`: a large segment keeps similar "
+        "photos in lists, and a short code of each; only lists near the query were looked into, and only what the "
+        "codes put first there was compared, so a few of the most similar photos may be missing.",
+    )
+    selected = serializers.IntegerField(help_text="Photos here that pass the filters.")
+    compared = serializers.IntegerField(help_text="Photos here whose whole vector was compared with the query's.")
+    lists = serializers.IntegerField(help_text="Lists looked into; 0 with `exact`.")
+
+
 class IndexSerializer(serializers.Serializer):
     snapshot = serializers.IntegerField(allow_null=True)
     rows = serializers.IntegerField(help_text="Photos searched.")
     behind = serializers.IntegerField(help_text="Changes the index has not seen yet.")
+    plan = PlanSerializer(
+        many=True,
+        required=False,
+        help_text="With `explain=1`: how the index was searched. One entry for each segment and photo of the query, "
+        "and one for the delta; none for a place where no photo passes the filters. A search that was repeated, "
+        "because too many of its results had just been withdrawn, adds its entries.",
+    )
 
 
 @extend_schema_serializer(
@@ -43,7 +68,21 @@ class IndexSerializer(serializers.Serializer):
                 "request_id": "4f0c3d0e-3c58-4a8e-a6a0-0f4f6a6f2d11",
                 "model": "untrained",
                 "ranker": "linear-1",
-                "index": {"snapshot": 12, "rows": 5398, "behind": 0},
+                "index": {
+                    "snapshot": 12,
+                    "rows": 1_004_210,
+                    "behind": 0,
+                    "plan": [
+                        {
+                            "place": "9f2c41d07ab3-5e8d1c22",
+                            "how": "codes",
+                            "selected": 701_544,
+                            "compared": 1340,
+                            "lists": 31,
+                        },
+                        {"place": "delta", "how": "exact", "selected": 87, "compared": 87, "lists": 0},
+                    ],
+                },
                 "results": [
                     {
                         "rank": 1,
@@ -106,12 +145,13 @@ def refusal(description: str) -> OpenApiResponse:
 def answer_json(answer: Answer, request: Request, *, explain: bool) -> dict[str, Any]:
     state = answer.state
     listings = ListingSerializer([one.listing for one in answer.results], many=True, context={"request": request}).data
+    index = {"snapshot": state.snapshot_id, "rows": state.rows, "behind": state.behind}
     ranked = enumerate(zip(answer.results, listings, strict=True), 1)
     return {
         "request_id": request_id(),
         "model": state.model_version,
         "ranker": answer.ranker,
-        "index": {"snapshot": state.snapshot_id, "rows": state.rows, "behind": state.behind},
+        "index": index | {"plan": answer.plan} if explain else index,
         "results": [_result_json(rank, one, listing, explain=explain) for rank, (one, listing) in ranked],
     }
 

@@ -42,7 +42,9 @@ class RankedSerializer(FilterSerializer):
         required=False, min_value=-1, max_value=1, default=-1.0, help_text="Lowest cosine between photos."
     )
     explain = serializers.BooleanField(
-        required=False, default=False, help_text="Add `reasons`, whose contributions sum to the score."
+        required=False,
+        default=False,
+        help_text="Add `reasons`, whose contributions sum to the score, and `index.plan`, how the index was searched.",
     )
 
     def ask(self) -> Ask:

@@ -6,12 +6,11 @@ import math
 from collections.abc import Mapping
 from typing import TypedDict
 
-import numpy as np
-
 from listings.models import SEPARATOR
 from recommender.index import Candidates
+from recommender.index.where import haversine_km
 
-from .features import SECONDS_PER_DAY, Floats, Query, distances_km, shared_levels
+from .features import SECONDS_PER_DAY, Floats, Query, shared_levels
 from .linear import Ranking
 
 
@@ -44,15 +43,20 @@ def explain(
 
 
 def _texts(at: int, candidates: Candidates, query: Query, paths: Mapping[int, str]) -> dict[str, str]:
-    one = candidates.take(np.array([at]))
     return {
-        "similarity": similarity_text(float(one.similarity[0])),
-        "category": category_text(query.category, paths.get(int(one.category[0]))),
-        "price": price_text(query.price, float(one.price[0])),
-        "distance": distance_text(float(distances_km(one, query.point)[0])),
-        "age": age_text(query.now - float(one.created[0])),
-        "photos": count(int(one.photos[0]), "photo"),
+        "similarity": similarity_text(float(candidates.similarity[at])),
+        "category": category_text(query.category, paths.get(int(candidates.category[at]))),
+        "price": price_text(query.price, float(candidates.price[at])),
+        "distance": distance_text(_km(at, candidates, query)),
+        "age": age_text(query.now - float(candidates.created[at])),
+        "photos": count(int(candidates.photos[at]), "photo"),
     }
+
+
+def _km(at: int, candidates: Candidates, query: Query) -> float:
+    if query.point is None:
+        return math.nan
+    return float(haversine_km(query.point, candidates.latitude[at], candidates.longitude[at]))
 
 
 def similarity_text(cosine: float) -> str:

@@ -80,6 +80,15 @@ def test_filters_may_stand_in_the_form_or_in_the_address_and_the_form_wins(galle
     assert prices(query="?min_price=15&limit=1", min_price="5", limit="3") == [10, 20, 30]
 
 
+def test_explain_adds_reasons_and_how_the_index_was_searched(gallery):
+    assert "plan" not in post(SEARCH, image=photo_file(1)).json()["index"]
+    answer = post(SEARCH, image=photo_file(1), explain="1", min_price="5").json()
+    assert answer["index"]["plan"] == [
+        {"place": "delta", "how": "exact", "selected": 3, "compared": 3, "lists": 0},
+    ]
+    assert all("reasons" in result for result in answer["results"])
+
+
 def test_nothing_of_the_photo_is_kept(gallery):
     post(SEARCH, image=photo_file(9))
     assert Listing.objects.count() == 4

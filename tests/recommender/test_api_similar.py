@@ -3,6 +3,8 @@ import uuid
 import pytest
 from rest_framework.test import APIClient
 
+from listings.models import Listing
+from recommender.index.compaction import compact
 from recommender.models import EmbeddingModel
 from tests.factories import make_category, make_image, make_listing, make_user
 from tests.recommender.shop import sell
@@ -61,6 +63,54 @@ def test_explain_adds_reasons_that_sum_to_the_score(chair):
         assert set(reasons) == WORDS
         assert sum(reason["contribution"] for reason in reasons.values()) == pytest.approx(result["score"])
         assert all(list(reason) == ["value", "weight", "contribution", "text"] for reason in reasons.values())
+
+
+def test_explain_says_what_was_searched_and_how(chair):
+    assert "plan" not in get(chair).json()["index"]
+    assert "plan" not in get(chair, explain="0").json()["index"]
+    index = get(chair, explain="1").json()["index"]
+    assert list(index) == ["snapshot", "rows", "behind", "plan"]
+    assert index["plan"] == [{"place": "delta", "how": "exact", "selected": 3, "compared": 3, "lists": 0}]
+    assert get(chair, explain="1", category="Plants").json()["index"]["plan"][0]["selected"] == 1
+    make_category("Empty")
+    assert get(chair, explain="1", category="Empty").json()["index"]["plan"] == []
+
+
+def test_the_plan_has_each_segment_and_photo_of_the_query_and_the_delta(chair, model, fresh_index):
+    asked = sell(model, 1.0, 0.5)
+    compact(force=True)
+    sell(model, 0.3)
+    fresh_index.refresh()
+    plan = get(asked, explain="1").json()["index"]["plan"]
+    segment = {"place": plan[0]["place"], "how": "exact", "selected": 4, "compared": 4, "lists": 0}
+    assert plan == [segment, segment, {"place": "delta", "how": "exact", "selected": 1, "compared": 1, "lists": 0}]
+
+
+def test_a_search_that_was_repeated_adds_to_the_plan(chair, fresh_index, monkeypatch):
+    monkeypatch.setattr("recommender.retrieval.CANDIDATES", 1)
+    monkeypatch.setattr("recommender.retrieval.CANDIDATES_PER_RESULT", 1)
+    Listing.objects.filter(title="stool").update(status="sold")
+    answer = get(chair, explain="1", limit=1).json()
+    assert len(answer["results"]) == 1
+    assert [step["selected"] for step in answer["index"]["plan"]] == [3, 2]
+
+
+def test_nobody_puts_reasons_into_words_that_were_not_asked_for(chair, monkeypatch):
+    def explain(*args):
+        raise AssertionError
+
+    monkeypatch.setattr("recommender.retrieval.explain", explain)
+    assert len(get(chair).json()["results"]) == 3
+    with pytest.raises(AssertionError):
+        get(chair, explain="1")
+
+
+def test_an_answer_costs_six_queries_however_long_it_is(chair, django_assert_num_queries):
+    url = f"/api/v1/listings/{chair.pk}/similar/"
+    for limit in (1, 3):
+        with django_assert_num_queries(6):  # the listing, vectors, ranker, paths, listings with theirs, photos
+            answer = APIClient().get(url, {"limit": limit, "explain": "1"}).json()
+        assert len(answer["results"]) == limit
 
 
 @pytest.mark.parametrize(

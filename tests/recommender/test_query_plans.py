@@ -10,8 +10,9 @@ from django.db import connection
 
 from listings.models import Listing
 from recommender import batch, feed, queue, results, retrieval, sweep
-from recommender.index import rows
+from recommender.index import Where, rows
 from recommender.models import Embedding
+from tests.factories import make_user
 from tests.recommender.embedding import bulk_photos, embedded, make_model
 from tests.recommender.index.catalogue import add_many
 
@@ -61,6 +62,10 @@ def ids(field: str, number: int = 30) -> list[int]:
         lambda model: rows.read_columns(model.pk, ids("image__listing_id")),
         lambda model: rows.read_vectors(model.pk, ids("image_id"), model.dim),
         lambda model: retrieval.stored_vectors(Listing.objects.earliest("pk"), model.pk),
+        lambda model: retrieval.hydrate(ids("image__listing_id"), retrieval.Ask()),
+        lambda model: retrieval.hydrate(
+            ids("image__listing_id"), retrieval.Ask(Where(min_price=1.0), make_user(), limit=9)
+        ),
     ],
 )
 def test_it_costs_the_same_among_more_photos(work):
