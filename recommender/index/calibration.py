@@ -21,7 +21,7 @@ from . import halves
 from .ivf import Ivf
 from .probing import MEASURED_K, Costs, Effort, Probe, Tail, Tuning
 from .selection import Selection
-from .vector_file import VectorFile
+from .vector_file import VectorFile, let_go
 
 T = TypeVar("T")
 
@@ -36,6 +36,7 @@ TAIL_POINTS = 200
 ROWS = {"plain": "all", "filtered": "far half"}
 OPPOSITE = 1e-3  # two rows that point away from each other have no midpoint of length 1
 TIE = 1e-6  # similarities closer than this differ by rounding only
+LET_GO = 16  # searches, after which the rows they read need no longer count as this process's memory
 TIMED = 9  # queries
 RAREST = 20  # pairs, at least, that a point of the tail rests on
 PLAIN_MARGIN, FILTERED_MARGIN = 0.9, 0.5  # of what may be missed is kept in hand, as these queries are a sample
@@ -125,7 +126,9 @@ class _Bench:
     def _measure(self, name: str, cases: list[_Case], **values: Any) -> float:
         tuning = self._with(name, values)
         found, seconds = [], 0.0
-        for case in cases:
+        for number, case in enumerate(cases):
+            if number % LET_GO == 0:
+                let_go(self._mapped)
             selection = case.among().changed(remove=case.pair)
             began = time.perf_counter()
             probe = Probe(self._ivf, self._mapped, tuning, case.query, selection, codes_only=True)

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -51,6 +51,16 @@ class VectorFile:
         """(first row, float16[b, dim]) of every block, in order."""
         for first in range(0, self.rows, size):
             yield first, self.read(first, min(first + size, self.rows))
+
+
+def let_go(mapped: np.ndarray) -> None:
+    """Take the pages of a map (`VectorFile.map`) out of this process's memory: the kernel maps sixteen where one row is
+    read. They stay in the page cache, and are mapped again when they are read."""
+    base: Any = mapped
+    while isinstance(base, np.ndarray):
+        base = base.base
+    if isinstance(base, memoryview) and isinstance(base.obj, mmap.mmap):
+        base.obj.madvise(mmap.MADV_DONTNEED)
 
 
 class VectorWriter:

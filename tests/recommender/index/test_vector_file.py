@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recommender.index import halves
-from recommender.index.vector_file import VectorFile, VectorWriter
+from recommender.index.vector_file import VectorFile, VectorWriter, let_go
 from tests.recommender.index.test_segment import clustered, small_disk
 
 ROWS = 3_000
@@ -140,3 +142,21 @@ def test_a_disk_that_more_rows_than_expected_fill_is_an_error(tmp_path):
     vectors = clustered(20_000)
     with small_disk(tmp_path / "disk", 1_024) as disk, pytest.raises(OSError, match="No space left on device"):
         put(disk, vectors, expected=10)
+
+
+def test_pages_that_are_let_go_leave_the_memory_of_the_process_and_can_be_read_again(tmp_path):
+    rows, dim = 4_096, 512
+    vectors = np.random.default_rng(0).standard_normal((rows, dim)).astype(np.float16)
+    put(tmp_path, vectors)
+    mapped = VectorFile(tmp_path / "v", rows, dim).map(scattered=True)
+    assert float(mapped.sum(dtype=np.float64)) == float(vectors.sum(dtype=np.float64))
+    before = file_pages_mb()
+    let_go(mapped)
+    assert before - file_pages_mb() > 3  # of 4 MB
+    assert np.array_equal(mapped, vectors)
+    let_go(vectors)  # no map: nothing to do
+
+
+def file_pages_mb():
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(r"RssFile:\s+(\d+) kB", status).group(1)) / 1024
