@@ -186,7 +186,8 @@ def test_a_directory_hidden_from_one_of_two_readers_concerns_that_one_only(model
 
 
 @pytest.mark.parametrize("how", ["removed", "collected"])
-def test_a_reader_whose_mapped_inverted_files_are_deleted_answers_as_before(model, inverted, how):
+def test_a_reader_whose_mapped_inverted_files_are_deleted_answers_as_before(model, inverted, settings, how):
+    settings.INDEX_REFRESH_MS = 3_600_000  # it looks at the feed only when it is told to
     index = Index()
     found(index)
     before = answers(index)
