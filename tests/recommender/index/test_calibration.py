@@ -22,8 +22,7 @@ from recommender.index.calibration import (
 )
 from recommender.index.probing import MEASURED_K, Probe
 from recommender.index.vector_file import VectorFile
-from tests.recommender.index.test_segment import clustered
-from tests.recommender.index.test_vector_file import put
+from tests.recommender.index.segments import clustered, put
 
 ROWS, DIM, QUERIES, LISTS_BUILT = 5_000, 32, 60, 40
 

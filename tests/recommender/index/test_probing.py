@@ -16,7 +16,7 @@ from recommender.index.ivf import Ivf
 from recommender.index.probing import EXACT_MICROSECONDS, Costs, Effort, Tail, Tuning
 from recommender.index.segment import load
 from recommender.index.selection import Selection
-from tests.recommender.index.test_segment import clustered, everything, write
+from tests.recommender.index.segments import clustered, everything, write
 
 ROWS, DIM, K = 12_000, 64, 10
 # Of a machine so slow at comparing rows that codes are worth it for few of them.

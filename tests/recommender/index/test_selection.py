@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from recommender.index.selection import Selection, Standing
 from recommender.index.where import STATUSES
-from tests.recommender.index.test_segment import plain_columns
+from tests.recommender.index.segments import plain_columns
 
 ACTIVE, SOLD = (STATUSES.index("active"),), (STATUSES.index("active"), STATUSES.index("sold"))
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from recommender.index import halves
 from recommender.index.vector_file import VectorFile, VectorWriter, let_go
-from tests.recommender.index.test_segment import clustered, small_disk
+from tests.recommender.index.segments import clustered, put, small_disk
 
 ROWS = 3_000
 SOME = {
@@ -29,13 +29,6 @@ SOME = {
 
 def open_file(path, rows, dim=32):
     return VectorFile(path / "v", rows, dim)
-
-
-def put(path, vectors, expected=None):
-    with VectorWriter(path / "v", len(vectors) if expected is None else expected, vectors.shape[1]) as writer:
-        for block in np.array_split(vectors, 5):
-            writer.add(block)
-    return writer
 
 
 @pytest.mark.parametrize("dim", [33, 64])

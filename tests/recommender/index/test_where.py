@@ -14,7 +14,7 @@ from recommender.index import where as module
 from recommender.index.columns import Columns
 from recommender.index.selection import Selection
 from recommender.index.where import STATUSES, Where, box_around, haversine_km
-from tests.recommender.index.test_segment import plain_columns
+from tests.recommender.index.segments import plain_columns
 
 PLACES = [(51.5, -0.12), (51.52, -0.1), (52.2, 0.12), (-36.8, 174.8), (0.0, 179.99), (0.0, -179.99), (89.99, 10.0)]
 PLACES += [(89.99, -170.0), (-90.0, 0.0), (-89.95, 100.0)]

@@ -1,0 +1,69 @@
+"""Vectors, columns, segments and small disks that the tests of segments are made of."""
+
+import os
+import shutil
+import subprocess
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+
+from recommender.index import segment
+from recommender.index.columns import DTYPES, Columns
+from recommender.index.selection import Selection
+from recommender.index.vector_file import VectorWriter
+
+DIM = 32
+
+
+def clustered(rows, dim=DIM, seed=0, noise=0.6):
+    """float16[rows, dim], L2-normalised, around a few hundred points."""
+    random = np.random.default_rng(seed)
+    centres = random.standard_normal((300, dim))
+    vectors = centres[random.integers(len(centres), size=rows)] + noise * random.standard_normal((rows, dim))
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float16)
+
+
+def plain_columns(rows):
+    """One photo a listing, and nothing else said of it."""
+    numbers = {"listing": np.arange(rows), "image": np.arange(rows)}
+    return Columns(**{name: numbers.get(name, np.zeros(rows)).astype(dtype) for name, dtype in DTYPES.items()})
+
+
+def write(directory, vectors, model="m1", **options):
+    pages = [(plain_columns(len(vectors)), vectors)] if len(vectors) else []
+    return segment.write(directory, pages, expected=len(vectors), dim=vectors.shape[1], model=model, **options)
+
+
+def everything(rows):
+    return Selection(np.ones(rows, bool))
+
+
+@contextmanager
+def small_disk(path, kilobytes):
+    """A file system of its own at `path`, which is soon full."""
+    mount = shutil.which("mount")
+    if mount is None or os.geteuid() != 0:
+        pytest.skip("only root can mount a small disk")
+    path.mkdir()
+    options = ["-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs"]
+    if subprocess.run([mount, *options, str(path)], capture_output=True, check=False).returncode:
+        pytest.skip("a small disk cannot be mounted here")
+    try:
+        yield path
+    finally:
+        subprocess.run(["umount", "--lazy", str(path)], check=True)
+
+
+def flip(path, place):
+    """Alter one byte; a negative place counts from the end."""
+    content = bytearray(path.read_bytes())
+    content[place] ^= 0xFF
+    path.write_bytes(content)
+
+
+def put(path, vectors, expected=None):
+    with VectorWriter(path / "v", len(vectors) if expected is None else expected, vectors.shape[1]) as writer:
+        for block in np.array_split(vectors, 5):
+            writer.add(block)
+    return writer
