@@ -7,6 +7,7 @@ host shares them through the page cache. Codes only choose candidates; similarit
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -80,8 +81,9 @@ class Ivf:
         if shares == 1:
             return self._scan(turned, lists, closeness, depth, selection)
         parts = [slice(first, None, shares) for first in range(shares)]
+        helpers = _helpers(os.getpid())
         others = [
-            _helpers().submit(self._scan, turned, lists[part], closeness[part], depth, selection) for part in parts[1:]
+            helpers.submit(self._scan, turned, lists[part], closeness[part], depth, selection) for part in parts[1:]
         ]
         own = self._scan(turned, lists[parts[0]], closeness[parts[0]], depth, selection)
         return np.concatenate([own, *(other.result() for other in others)])
@@ -117,8 +119,8 @@ def _cores() -> int:
 
 
 @cache
-def _helpers() -> ThreadPoolExecutor:
-    """Threads of this process; made at the first wide scan, so after any fork."""
+def _helpers(pid: int) -> ThreadPoolExecutor:
+    """Threads of this process: a forked child has none of its parent's."""
     return ThreadPoolExecutor(max(1, _cores() - 1), thread_name_prefix="index-scan")
 
 

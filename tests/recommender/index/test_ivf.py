@@ -1,5 +1,6 @@
 """Every row is in one list, a scan finds what is selected in the lists it is given, and foreign files are refused."""
 
+import os
 import shutil
 from types import SimpleNamespace
 
@@ -13,8 +14,7 @@ from hypothesis import strategies as st
 from recommender.index import ivf
 from recommender.index.selection import Selection
 from recommender.index.vector_file import VectorFile
-from tests.recommender.index.test_segment import clustered, everything
-from tests.recommender.index.test_vector_file import put
+from tests.recommender.index.segments import clustered, everything, put
 
 ROWS, DIM, LISTS = 4_000, 32, 24
 
@@ -44,7 +44,7 @@ def three_cores(monkeypatch):
     monkeypatch.setattr(ivf, "_cores", lambda: 3)
     ivf._helpers.cache_clear()
     yield
-    ivf._helpers().shutdown()
+    ivf._helpers(os.getpid()).shutdown()
     ivf._helpers.cache_clear()
 
 
