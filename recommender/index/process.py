@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Collection
 from dataclasses import asdict
 from typing import Any
@@ -14,6 +15,7 @@ from django.utils import timezone
 from recommender import feed
 from recommender.models import IndexSnapshot
 
+from .build import purge_seconds
 from .errors import IndexNotReady
 from .monitor import Monitor, by_kind
 from .reader import Index
@@ -21,6 +23,7 @@ from .state import State
 from .where import Candidates, Where
 
 LAG_LIMIT = 10_000
+LATE_SECONDS = 3_600  # a rewrite of a large segment begins before its deadline and may end a little after it
 
 _indexes: dict[int, Index] = {}
 _monitors: dict[int, Monitor] = {}
@@ -62,7 +65,7 @@ def health() -> dict[str, Any]:
     state = _state()
     known = index.health()
     recall = monitor.figures() if monitor else by_kind([])
-    problems = [known["problem"], monitor.problem() if monitor else None]
+    problems = [known["problem"], monitor.problem() if monitor else None, _unpurged(state) if state else None]
     return {
         **known,
         "delta_rows": len(state.delta) if state else 0,
@@ -70,6 +73,17 @@ def health() -> dict[str, Any]:
         "recall": {kind: asdict(figures) for kind, figures in recall.items()},
         "problem": "; ".join(problem for problem in problems if problem) or None,
     }
+
+
+def _unpurged(state: State) -> str | None:
+    """That deleted photos' vectors are still on disk after the time that was promised."""
+    longest = max((time.time() - part.dead_since for part in state.base.parts if part.dead_since), default=0.0)
+    if longest <= purge_seconds() + LATE_SECONDS:
+        return None
+    return (
+        f"vectors of deleted photos have been in the index files for {longest / 86_400:.1f} days, PURGE_DAYS is "
+        f"{settings.PURGE_DAYS:g}: look into the compactor's log, then run `manage.py index compact`"
+    )
 
 
 def lag() -> dict[str, Any]:

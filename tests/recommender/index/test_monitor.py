@@ -394,40 +394,6 @@ def test_an_empty_answer_is_offered_too(model, fresh_index, monkeypatch):
     assert [len(found) for *_, found in offered] == [0]
 
 
-def test_health_says_what_is_held_and_how_far_the_database_has_gone(model, fresh_index):
-    catalogue.add_many(model, 5)
-    compact(force=True)
-    fresh_index.refresh()
-    catalogue.add_many(model, 3)
-    fresh_index.refresh()
-    health, lag = index_package.health(), index_package.lag()
-    assert {name: health[name] for name in ("usable", "rows", "delta_rows", "segments", "behind", "problem")} == {
-        "usable": True,
-        "rows": 8,
-        "delta_rows": 3,
-        "segments": 1,
-        "behind": 0,
-        "problem": None,
-    }
-    assert lag["position_lag"] == 0
-    assert 0 <= lag["snapshot_age_s"] < 60
-    catalogue.add_many(model, 2)
-    assert index_package.lag()["position_lag"] >= 2  # nothing refreshed since
-
-
-def test_without_a_state_health_says_why_and_there_is_no_lag(fresh_index, settings):
-    settings.INDEX_REFRESH_MS = 20
-    health = index_package.health()
-    assert (health["usable"], health["delta_rows"], health["segments"]) == (False, 0, 0)
-    assert "no embedding model is active" in health["problem"]
-    assert index_package.lag() == {"snapshot_age_s": None, "position_lag": None}
-
-
-def test_the_empty_snapshot_has_no_age(model, fresh_index):
-    fresh_index.refresh()
-    assert index_package.lag() == {"snapshot_age_s": None, "position_lag": 0}
-
-
 def test_low_recall_is_said_beside_what_else_is_wrong(own_monitor, model, fresh_index, monkeypatch):
     process._monitors[os.getpid()] = one = Monitor(1.0, 0.98)
     judge(one, ScriptedState(), {1: 0.9}, times=100)

@@ -1,0 +1,65 @@
+"""What a process tells of its index: what it holds, how far it is behind, what is wrong."""
+
+import time
+
+import pytest
+
+from listings.models import Listing
+from recommender.index import health, lag, process
+from recommender.index.compaction import compact
+from tests.recommender.index import catalogue
+
+
+def test_health_says_what_is_held_and_how_far_the_database_has_gone(model, fresh_index):
+    catalogue.add_many(model, 5)
+    compact(force=True)
+    fresh_index.refresh()
+    catalogue.add_many(model, 3)
+    fresh_index.refresh()
+    told, behind = health(), lag()
+    assert {name: told[name] for name in ("usable", "rows", "delta_rows", "segments", "behind", "problem")} == {
+        "usable": True,
+        "rows": 8,
+        "delta_rows": 3,
+        "segments": 1,
+        "behind": 0,
+        "problem": None,
+    }
+    assert behind["position_lag"] == 0
+    assert 0 <= behind["snapshot_age_s"] < 60
+    catalogue.add_many(model, 2)
+    assert lag()["position_lag"] >= 2  # nothing refreshed since
+
+
+def test_without_a_state_health_says_why_and_there_is_no_lag(fresh_index, settings):
+    settings.INDEX_REFRESH_MS = 20
+    told = health()
+    assert (told["usable"], told["delta_rows"], told["segments"]) == (False, 0, 0)
+    assert "no embedding model is active" in told["problem"]
+    assert lag() == {"snapshot_age_s": None, "position_lag": None}
+
+
+def test_the_empty_snapshot_has_no_age(model, fresh_index):
+    fresh_index.refresh()
+    assert lag() == {"snapshot_age_s": None, "position_lag": 0}
+
+
+@pytest.mark.parametrize(
+    ("days", "hours", "late"), [(7, 7 * 24, False), (7, 7 * 24 + 2, True), (0, 0.5, False), (0, 2, True)]
+)
+def test_vectors_of_deleted_photos_that_outstay_their_time_are_a_problem(
+    model, fresh_index, settings, monkeypatch, days, hours, late
+):
+    catalogue.add_many(model, 5)
+    compact(force=True)
+    Listing.objects.first().delete()
+    compact(force=True)
+    settings.PURGE_DAYS = days
+    fresh_index.refresh()
+    assert health()["problem"] is None
+    now = time.time()
+    monkeypatch.setattr(process.time, "time", lambda: now + hours * 3_600)
+    problem = health()["problem"]
+    assert bool(problem) is late
+    if late:
+        assert f"in the index files for {hours / 24:.1f} days, PURGE_DAYS is {days}" in problem
