@@ -31,13 +31,16 @@ EARLY = 0.9  # of the purge deadline: rewriting a large segment takes its time
 
 
 def flush(held: Lease, state: State) -> Snapshot:
-    """A snapshot that includes the delta: one new segment, and the old ones without the changed listings."""
+    """A snapshot that includes the delta: one new segment, and the old ones without the changed listings.
+
+    Nothing is trained for it: what it takes depends on what changed alone, and nothing but the disk can refuse it.
+    """
     pairs = zip(state.base.parts, state.standing, strict=True)
     parts = [_part(part, standing.mask) for part, standing in pairs if standing.count]
     written = []
     if len(state.delta):
         page = (state.delta.columns, _delta_vectors(state))
-        written.append(_write(held, [page], len(state.delta), state.dim, state.model_version))
+        written.append(_write(held, [page], len(state.delta), state.dim, state.model_version, train=False))
     with _of_use(written):
         snapshot = replace(state.base, position=state.position, parts=(*parts, *written))
         return publish(held, snapshot, parent=state.base.id)
@@ -102,7 +105,8 @@ def _of_use(written: Sequence[Part]) -> Iterator[None]:
 
 
 def _size(part: Part) -> Size:
-    return Size(len(part.segment), int(np.count_nonzero(part.live)), _dead_seconds(part))
+    live = int(np.count_nonzero(part.live))
+    return Size(len(part.segment), live, _dead_seconds(part), untrained=part.segment.untrained)
 
 
 def _part(part: Part, alive: np.ndarray) -> Part:
@@ -133,9 +137,11 @@ def _new_name(held: Lease) -> str:
     return f"{held.token.hex[:12]}-{uuid.uuid4().hex[:8]}"
 
 
-def _write(held: Lease, pages: Iterable[tuple[Columns, np.ndarray]], expected: int, dim: int, model: str) -> Part:
+def _write(
+    held: Lease, pages: Iterable[tuple[Columns, np.ndarray]], expected: int, dim: int, model: str, *, train: bool = True
+) -> Part:
     held.renew()
     directory = segment_directory(_new_name(held))
-    segment.write(directory, pages, expected=expected, dim=dim, model=model, tick=held.keep)
+    segment.write(directory, pages, expected=expected, dim=dim, model=model, tick=held.keep, train=train)
     written = segment.load(directory, model)
     return Part(written, np.ones(len(written), bool))

@@ -17,7 +17,6 @@ from ml.cores import usable_cores
 from . import ivf
 from .calibration import QUERIES, calibrate
 from .errors import LeaseLost
-from .probing import Tuning
 from .vector_file import VectorFile
 
 logger = logging.getLogger(__name__)
@@ -46,9 +45,19 @@ def lists_for(rows: int) -> int:
     return max(1, min(max(16, round(rows**0.5 / 2)), rows // LEAST_PER_LIST, 1 << 15))
 
 
+def suits(rows: int) -> bool:
+    """Whether so many rows are worth an inverted file."""
+    return rows >= max(LEAST_ROWS, settings.INDEX_EXACT_ROWS)
+
+
+def untrained(rows: int) -> Structure:
+    """All rows compared, for now: what is written in a hurry, or must not fail. A merge builds what suits it."""
+    return Structure(EXACT, details={"untrained": True} if suits(rows) else None)
+
+
 def build(directory: Path, vectors: VectorFile, tick: Callable[[], None]) -> Structure:
     """Build what suits so many rows, beside the vectors. One that misses the recall target is removed: exact then."""
-    if vectors.rows < max(LEAST_ROWS, settings.INDEX_EXACT_ROWS):
+    if not suits(vectors.rows):
         return Structure(EXACT)
     cores, target = usable_cores(), settings.INDEX_RECALL_TARGET
     try:
@@ -91,11 +100,6 @@ def _inverted_file(directory: Path, vectors: VectorFile, cores: int, tick: Calla
         "curve": judged.curve,
     }
     return Structure(IVF, judged.recall, judged.filtered_recall, details)
-
-
-def tuning_of(structure: dict[str, Any]) -> Tuning:
-    """Raises: KeyError, TypeError where the manifest says too little."""
-    return Tuning.from_dict(structure["tuning"])
 
 
 def _sample(vectors: VectorFile, lists: int, left_out: np.ndarray, random: np.random.Generator) -> np.ndarray:

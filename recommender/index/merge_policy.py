@@ -15,11 +15,13 @@ LONG_FEED = 20_000
 
 @dataclass(frozen=True)
 class Size:
-    """A segment's rows, how many of them are live, and for how many seconds it has held dead ones."""
+    """A segment's rows, how many of them are live, for how many seconds it has held dead ones, and whether it is
+    searched whole until it is rewritten."""
 
     rows: int
     live: int
     dead_seconds: float = 0.0
+    untrained: bool = False
 
 
 def flush_due(changed: int, age_seconds: float, flush_rows: int) -> bool:
@@ -39,7 +41,8 @@ def plan_merge(sizes: Sequence[Size], purge_seconds: float) -> list[int]:
     """Which segments to rewrite as one; empty when all may stay.
 
     Tiers grow by TIER_FACTOR: a full tier is merged into the next, so each row is rewritten O(log N) times. A segment
-    more than half dead, or with dead rows older than `purge_seconds`, is rewritten (deleted photos leave the files).
+    more than half dead, or with dead rows older than `purge_seconds`, is rewritten (deleted photos leave the files);
+    last comes what a large flush left untrained.
     """
     overdue = [
         number
@@ -52,7 +55,7 @@ def plan_merge(sizes: Sequence[Size], purge_seconds: float) -> list[int]:
     for number, size in enumerate(sizes):
         tiers.setdefault(tier(size.live), []).append(number)
     full = [members for _, members in sorted(tiers.items()) if len(members) >= SEGMENTS_PER_TIER]
-    return full[0] if full else []
+    return full[0] if full else [number for number, size in enumerate(sizes) if size.untrained]
 
 
 def tier(live: int) -> int:

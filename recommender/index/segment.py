@@ -35,7 +35,8 @@ PLACES, PLACE_BYTES = 64, 4096
 
 @dataclass(frozen=True)
 class Segment:
-    """An open segment: `columns` of n rows, `vectors` float16[n, dim], both read-only maps; `ivf` where it has one."""
+    """An open segment: `columns` of n rows, `vectors` float16[n, dim], both read-only maps; `ivf` where it has one;
+    `untrained` where it is yet to get one."""
 
     name: str
     directory: Path
@@ -47,6 +48,7 @@ class Segment:
     files: tuple[str, ...] = ()
     ivf: Ivf | None = None
     tuning: Tuning | None = None
+    untrained: bool = False
 
     def __len__(self) -> int:
         return len(self.columns)
@@ -73,11 +75,13 @@ def write(
     dim: int,
     model: str,
     tick: Callable[[], None] = lambda: None,
+    train: bool = True,
 ) -> dict[str, Any]:
     """Write rows as a segment, taken as a stream; returns its manifest.
 
     pages: (columns of b rows, float16[b, dim]) each, all sorted by listing and image · expected: how many rows they
-    hold, about · tick: called between steps of a long build
+    hold, about · tick: called between steps of a long build · train: build what so many rows are searched through; else
+    they are compared whole until a merge does
     Born whole: written beside, fsynced, renamed, its manifest last.
     Raises: OSError (disk full among them); nothing is left behind then.
     """
@@ -91,7 +95,8 @@ def write(
         columns = Columns.concatenate(tables)
         del tables
         columns.save(part)
-        structure = factory.build(part, VectorFile(part / VECTORS, vectors.rows, dim), tick)
+        stored = VectorFile(part / VECTORS, vectors.rows, dim)
+        structure = factory.build(part, stored, tick) if train else factory.untrained(stored.rows)
         others = sorted(path for path in part.iterdir() if path.name != VECTORS)
         for path in others:
             fsync(path)
@@ -126,20 +131,19 @@ def load(directory: Path, model: str) -> Segment:
             raise SnapshotDamaged(f"{directory / name} is missing or altered")
     rows, dim, structure = manifest["rows"], manifest["dim"], manifest["structure"]
     try:
+        is_ivf = structure["kind"] == factory.IVF
         return Segment(
             directory.name,
             directory,
             dim,
             Columns.load(directory),
-            VectorFile(directory / VECTORS, rows, dim).map(scattered=structure["kind"] == factory.IVF),
+            VectorFile(directory / VECTORS, rows, dim).map(scattered=is_ivf),
             manifest["recall"],
             manifest["listings"],
             tuple(manifest["files"]),
-            *(
-                (ivf.load(directory, rows, dim), factory.tuning_of(structure))
-                if structure["kind"] == factory.IVF
-                else ()
-            ),
+            ivf=ivf.load(directory, rows, dim) if is_ivf else None,
+            tuning=Tuning.from_dict(structure["tuning"]) if is_ivf else None,
+            untrained=structure.get("untrained", False),
         )
     except (OSError, ValueError, RuntimeError, KeyError, TypeError) as exc:
         raise SnapshotDamaged(f"{directory} cannot be opened: {exc}") from exc

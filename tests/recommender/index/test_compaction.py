@@ -9,7 +9,8 @@ import pytest
 from django.db import OperationalError
 
 from listings.models import Listing
-from recommender.index import Where, build, snapshot
+from recommender import feed
+from recommender.index import Where, build, compaction, factory, snapshot
 from recommender.index import publish as publishing
 from recommender.index.compaction import compact, rebuild
 from recommender.index.errors import LeaseLost
@@ -233,10 +234,47 @@ def test_a_flush_is_due_when_much_changed_or_something_waited_long(changed, age,
         ([Size(10_000, 9_999, dead_seconds=100)], [0]),
         ([Size(4_000, 4_000)] * 4, [0, 1, 2, 3]),
         ([Size(4_001, 4_001), *[Size(4_000, 4_000)] * 3], []),
+        ([Size(9_000, 9_000), Size(20_000, 20_000, untrained=True)], [1]),
+        ([Size(20_000, 20_000, untrained=True)] * 2, [0, 1]),
+        ([Size(20_000, 20_000, untrained=True), *[Size(900, 900)] * 4], [1, 2, 3, 4]),
+        ([Size(20_000, 20_000, untrained=True), Size(900, 400)], [1]),
     ],
 )
 def test_full_tiers_and_half_dead_or_overdue_segments_are_merged(sizes, merged):
     assert plan_merge(sizes, purge_seconds=100) == merged
+
+
+def test_a_large_flush_trains_nothing_and_is_trained_by_the_merge_after_it(model, index, settings, monkeypatch):
+    settings.INDEX_EXACT_ROWS, settings.INDEX_RECALL_TARGET = 150, 0.0
+    catalogue.add_many(model, 200)
+    with monkeypatch.context() as faults:
+        faults.setattr(factory, "build", fails)
+        assert compact().actions == ("flushed", "failed")
+        assert IndexHead.objects.get().snapshot.position == feed.current_position()
+        assert found(index) == sorted(Listing.objects.values_list("pk", flat=True))
+        assert compact().actions == ("nothing",)  # it rests first
+    compaction._failed.clear()
+    assert compact().actions == ("merged",)
+    assert index_segments(index)[0].ivf is not None
+    assert found(index) == sorted(Listing.objects.values_list("pk", flat=True))
+    assert compact().actions == ("nothing",)
+    assert verify() == []
+
+
+def fails(*args):
+    raise OSError(28, "No space left on device")
+
+
+def index_segments(index):
+    index.refresh()
+    return [part.segment for part in index.state().base.parts]
+
+
+def test_what_is_refused_an_inverted_file_is_not_merged_again_and_again(model, settings):
+    settings.INDEX_EXACT_ROWS, settings.INDEX_RECALL_TARGET = 150, 1.01
+    catalogue.add_many(model, 200)
+    assert compact().actions == ("flushed", "merged")
+    assert compact(force=True).actions == ("nothing",)
 
 
 def test_each_row_is_rewritten_a_logarithmic_number_of_times():

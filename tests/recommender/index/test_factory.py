@@ -10,8 +10,7 @@ from recommender.index import factory, ivf
 from recommender.index.errors import LeaseLost
 from recommender.index.probing import Tuning
 from recommender.index.vector_file import VectorFile
-from tests.recommender.index.test_segment import clustered
-from tests.recommender.index.test_vector_file import put
+from tests.recommender.index.segments import clustered, put
 
 ROWS, DIM = 3_000, 32
 
@@ -50,7 +49,7 @@ def test_as_many_rows_as_the_setting_get_an_inverted_file(file, settings):
     assert structure.details["lists"] == factory.lists_for(ROWS)
     assert names(file) == sorted(["v", *ivf.FILES])
     assert ivf.load(file.path.parent, ROWS, DIM).lists == factory.lists_for(ROWS)
-    assert isinstance(factory.tuning_of(structure.details), Tuning)
+    assert isinstance(Tuning.from_dict(structure.details["tuning"]), Tuning)
     assert len(told) > ivf.ITERATIONS
 
 
@@ -126,12 +125,6 @@ def test_little_memory_makes_the_build_train_on_fewer_rows(file, settings):
 def test_lists_grow_with_the_square_root_of_the_rows_within_bounds():
     assert [factory.lists_for(rows) for rows in (0, 100, 10_000, 1_000_000, 10**10)] == [1, 5, 50, 500, 1 << 15]
     assert factory.lists_for(10**12) == 1 << 15
-
-
-@pytest.mark.parametrize("structure", [{}, {"tuning": {}}, {"tuning": None}])
-def test_a_structure_that_says_too_little_has_no_tuning(structure):
-    with pytest.raises((KeyError, TypeError)):
-        factory.tuning_of(structure)
 
 
 def test_a_lost_lease_ends_the_build_and_is_no_reason_to_compare_rows_whole(file, caplog):

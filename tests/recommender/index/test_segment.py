@@ -1,13 +1,8 @@
-"""A segment is born whole, says how it was tuned, and is refused where a byte looked at is not what was written.
-
-The vectors, columns and disks here serve the other tests of segments too.
-"""
+"""A segment is born whole, says how it was tuned, and is refused where a byte looked at is not what was written."""
 
 import json
 import os
 import shutil
-import subprocess
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -16,62 +11,15 @@ from hypothesis import settings as profile
 from hypothesis import strategies as st
 
 from recommender.index import segment
-from recommender.index.columns import DTYPES, Columns
 from recommender.index.errors import SnapshotDamaged
 from recommender.index.ivf import FILES
 from recommender.index.probing import Tuning
 from recommender.index.segment import MANIFEST, VECTORS, damaged_files, load, read_manifest
 from recommender.index.selection import Selection
+from tests.recommender.index.segments import DIM, clustered, everything, flip, plain_columns, small_disk, write
 
-DIM = 32
 ROWS = 10_500  # a few more than are searched without an inverted file
 PLACES, PLACE_BYTES = 4, 64
-
-
-def clustered(rows, dim=DIM, seed=0, noise=0.6):
-    """float16[rows, dim], L2-normalised, around a few hundred points."""
-    random = np.random.default_rng(seed)
-    centres = random.standard_normal((300, dim))
-    vectors = centres[random.integers(len(centres), size=rows)] + noise * random.standard_normal((rows, dim))
-    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float16)
-
-
-def plain_columns(rows):
-    """One photo a listing, and nothing else said of it."""
-    numbers = {"listing": np.arange(rows), "image": np.arange(rows)}
-    return Columns(**{name: numbers.get(name, np.zeros(rows)).astype(dtype) for name, dtype in DTYPES.items()})
-
-
-def write(directory, vectors, model="m1"):
-    pages = [(plain_columns(len(vectors)), vectors)] if len(vectors) else []
-    return segment.write(directory, pages, expected=len(vectors), dim=vectors.shape[1], model=model)
-
-
-def everything(rows):
-    return Selection(np.ones(rows, bool))
-
-
-@contextmanager
-def small_disk(path, kilobytes):
-    """A file system of its own at `path`, which is soon full."""
-    mount = shutil.which("mount")
-    if mount is None or os.geteuid() != 0:
-        pytest.skip("only root can mount a small disk")
-    path.mkdir()
-    options = ["-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs"]
-    if subprocess.run([mount, *options, str(path)], capture_output=True, check=False).returncode:
-        pytest.skip("a small disk cannot be mounted here")
-    try:
-        yield path
-    finally:
-        subprocess.run(["umount", "--lazy", str(path)], check=True)
-
-
-def flip(path, place):
-    """Alter one byte; a negative place counts from the end."""
-    content = bytearray(path.read_bytes())
-    content[place] ^= 0xFF
-    path.write_bytes(content)
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +76,18 @@ def test_a_small_segment_has_no_inverted_file_and_is_compared_whole(tmp_path):
     assert np.array_equal(rows, np.argsort(-(vectors.astype(float) @ vectors[7].astype(float)))[:10])
     assert similarity[0] == pytest.approx(1, abs=1e-3)
     assert step.as_dict() == {"how": "exact", "selected": 500, "compared": 500, "lists": 0}
+
+
+def test_an_untrained_segment_is_compared_whole_and_says_that_this_is_not_for_good(tmp_path):
+    vectors = clustered(ROWS)
+    manifest = write(tmp_path / "s", vectors, train=False)
+    assert manifest["structure"] == {"kind": "exact", "untrained": True}
+    opened = load(tmp_path / "s", "m1")
+    assert (opened.ivf, opened.untrained) == (None, True)
+    assert opened.search(vectors[7], 3, everything(ROWS))[1][0] == 7
+    few = write(tmp_path / "few", vectors[:50], train=False)
+    assert few["structure"] == {"kind": "exact"}
+    assert not load(tmp_path / "few", "m1").untrained
 
 
 def test_a_segment_of_no_rows_finds_nothing(tmp_path):
