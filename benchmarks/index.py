@@ -20,7 +20,7 @@ from typing import Any
 
 from .machine import disk_mb, memory_mb, processor
 
-PARTS = ("plain", "filtered", "bare", "churn")
+PARTS = ("plain", "filtered", "bare", "churn", "replaced")
 BARE_ROWS = 1_000_000  # FAISS alone is measured up to so many
 BARE_RECALL = 0.98
 PEER_ROWS = 100_000
@@ -47,6 +47,10 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         from .index_churn import churn
 
         figures |= churn(arguments.dim)
+    if "replaced" in arguments.only:
+        from .index_replaced import replaced
+
+        figures |= replaced(arguments.dim)
     return {**figures, "processor": processor()}
 
 

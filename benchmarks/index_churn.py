@@ -7,16 +7,15 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-import tempfile
 import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .embeddings import ROOT
+from .own_database import measured, prepared
 
 if TYPE_CHECKING:
     from recommender.models import EmbeddingModel
@@ -30,22 +29,11 @@ SEED = 17
 def churn(dim: int, listings: int = LISTINGS) -> dict[str, Any]:
     """The figures, of a child process with a database of its own."""
     print(f"keeping an index of {listings:,} listings in step …", flush=True)
-    with tempfile.TemporaryDirectory(prefix="mp-bench-") as var:
-        arguments = [sys.executable, "-m", "benchmarks.index_churn", str(dim), str(listings)]
-        kept = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "INDEX_ROOT")}
-        environ = kept | {"VAR_DIR": var, "SECRET_KEY": "unused", "LOG_LEVEL": "WARNING"}
-        done = subprocess.run(arguments, cwd=ROOT, env=environ, stdout=subprocess.PIPE, text=True, check=True)
-    return json.loads(done.stdout.splitlines()[-1])
+    return measured("benchmarks.index_churn", dim, listings)
 
 
 def measure(dim: int, listings: int) -> dict[str, Any]:
-    from marketplace.preparation.database import prepare_database
-    from recommender.models import EmbeddingModel
-
-    prepare_database()
-    model = EmbeddingModel.objects.create(
-        version="bench", arch="none", dim=dim, checkpoint="none", sha256="0" * 64, state=EmbeddingModel.State.ACTIVE
-    )
+    model = prepared(dim)
     return {**_compactions(model, listings), **_refreshes(dim)}
 
 

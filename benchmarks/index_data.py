@@ -63,7 +63,7 @@ def make(source: Source, pieces: Pieces) -> tuple[Values, Questions]:
     rows = pieces.rows
     values = _values(rows)
     queries = source.held[:ASKED]
-    centroids, shares = _categories(source)
+    centroids, shares = categories(source)
     plain, few = queries[:TRUTHS], queries[:FILTERED]
     truth, first = Nearest(len(plain), K), 0
     filters = [(level, Nearest(len(few), K)) for level in levels(few, centroids, shares)]
@@ -101,7 +101,7 @@ def _values(rows: int) -> Values:
     }
 
 
-def _categories(source: Source) -> tuple[np.ndarray, np.ndarray]:
+def categories(source: Source) -> tuple[np.ndarray, np.ndarray]:
     """Neighbourhoods of rows as centroids float32[c, dim], and the share of rows in each, float64[c]."""
     path = KEPT / "rows" / source.fingerprint / "categories.npz"
     if not path.exists():

@@ -1,0 +1,120 @@
+"""Half of the listings give way to listings of classes that the index was never trained on; what recall is left.
+
+`python -m benchmarks.index_replaced DIM LISTINGS` does it on a database of its own below VAR_DIR, through the compactor
+as it runs in a site, and prints JSON: recall at 10 before, after, and of an index built anew from the same rows, each
+against the same index's own full scan, for unseen queries.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .index_data import K, categories
+from .own_database import measured, prepared
+from .rows import ROWS, Source, source
+from .seed import store
+
+if TYPE_CHECKING:
+    from recommender.models import EmbeddingModel
+
+LISTINGS, STORED, FLUSHED = 100_000, 1_000, 5_000  # in all, in a transaction, for each flush
+QUERIES = 1_000
+SEED = 23
+
+
+def replaced(dim: int, listings: int = LISTINGS) -> dict[str, Any]:
+    """The figures, of a child process with a database of its own."""
+    print(f"replacing half of {listings:,} listings by others of new classes …", flush=True)
+    return {"replaced": measured("benchmarks.index_replaced", dim, listings)}
+
+
+def measure(dim: int, listings: int) -> dict[str, Any]:
+    from recommender.index.compaction import rebuild
+
+    model = prepared(dim)
+    made_from = source(dim)
+    queries = made_from.held[:QUERIES]
+    old, new = _classes(made_from)
+    _add(model, old, listings)
+    rebuild()
+    figures: dict[str, Any] = {"rows": listings, "recall_before": _recall(queries)}
+    _replace(model, new, listings // 2)
+    figures |= {"recall_at_10": _recall(queries), "segments": _segments()}
+    rebuild()
+    figures["recall_of_rebuilt"] = _recall(queries)
+    figures["difference"] = round(figures["recall_of_rebuilt"] - figures["recall_at_10"], 4)
+    return figures
+
+
+def _classes(made_from: Source) -> tuple[Iterator[np.ndarray], Iterator[np.ndarray]]:
+    """Endless rows float16[dim] of one half of the classes, and of the other."""
+    centroids, _ = categories(made_from)
+    is_old = np.random.default_rng(SEED).permutation(len(centroids)) < len(centroids) // 2
+
+    def rows(*, old: bool) -> Iterator[np.ndarray]:
+        number = 0
+        while True:
+            block = made_from.block(ROWS, number)
+            nearest = (block.astype(np.float32) @ centroids.T).argmax(axis=1)
+            yield from block[is_old[nearest] == old]
+            number += 1
+
+    return rows(old=True), rows(old=False)
+
+
+def _add(model: EmbeddingModel, rows: Iterator[np.ndarray], count: int) -> None:
+    random = np.random.default_rng(SEED)
+    for start in range(0, count, STORED):
+        size = min(STORED, count - start)
+        store(model, np.stack([next(rows) for _ in range(size)]), [f"Thing {start + n}" for n in range(size)], random)
+
+
+def _replace(model: EmbeddingModel, rows: Iterator[np.ndarray], count: int) -> None:
+    """In steps, each followed by a compaction."""
+    from listings.models import Listing
+    from recommender.index.compaction import compact
+
+    going = np.random.default_rng(SEED).permutation(np.array(Listing.objects.values_list("pk", flat=True)))[:count]
+    for start in range(0, count, FLUSHED):
+        for some in np.array_split(going[start : start + FLUSHED], 10):
+            Listing.objects.filter(pk__in=some.tolist()).update(status=Listing.Status.REMOVED)
+        _add(model, rows, min(FLUSHED, count - start))
+        compact(force=True)
+
+
+def _recall(queries: np.ndarray) -> float:
+    from recommender.index import Index, Where
+    from recommender.index.monitor import recall_of
+
+    index = Index(capacity=10**9)
+    index.refresh()
+    state = index.state()
+    pairs = [[state.search(query[None, :], K, Where(), exact=exact) for exact in (False, True)] for query in queries]
+    return round(float(np.mean([recall_of(*pair) for pair in pairs])), 4)
+
+
+def _segments() -> list[dict[str, Any]]:
+    from recommender.index import Index
+
+    index = Index(capacity=10**9)
+    index.refresh()
+    return [
+        {"rows": len(part.segment), "live": int(np.count_nonzero(part.live)), "exact": part.segment.ivf is None}
+        for part in index.state().base.parts
+    ]
+
+
+def main(arguments: list[str]) -> None:
+    from .index_state import set_up
+
+    set_up()
+    print(json.dumps(measure(*map(int, arguments))))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

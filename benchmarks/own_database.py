@@ -1,0 +1,36 @@
+"""Runs what a benchmark measures on a database of its own: a child process with an empty VAR_DIR that prints JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from typing import TYPE_CHECKING, Any
+
+from .embeddings import ROOT
+
+if TYPE_CHECKING:
+    from recommender.models import EmbeddingModel
+
+
+def measured(module: str, *arguments: object) -> dict[str, Any]:
+    """What `python -m module arguments` prints as its last line."""
+    with tempfile.TemporaryDirectory(prefix="mp-bench-") as var:
+        kept = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "INDEX_ROOT")}
+        environ = kept | {"VAR_DIR": var, "SECRET_KEY": "unused", "LOG_LEVEL": "WARNING"}
+        command = [sys.executable, "-m", module, *map(str, arguments)]
+        done = subprocess.run(command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def prepared(dim: int) -> EmbeddingModel:
+    """The schema, and an active model of so many dimensions. Only in such a child."""
+    from marketplace.preparation.database import prepare_database
+    from recommender.models import EmbeddingModel
+
+    prepare_database()
+    return EmbeddingModel.objects.create(
+        version="bench", arch="none", dim=dim, checkpoint="none", sha256="0" * 64, state=EmbeddingModel.State.ACTIVE
+    )
