@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import random
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -29,10 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--requests", type=int, default=500, help="of each kind (default: %(default)s)")
     parser.add_argument("--profile", action="store_true", help="print where the server's time goes, too")
     parser.add_argument("--database-url", default="", help="an empty PostgreSQL to use instead of SQLite")
+    parser.add_argument("--folder", type=Path, help="keep the site here, and measure the one that is here already")
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
-    with filled(arguments.rows, arguments.database_url) as site:
+    with filled(arguments.rows, arguments.database_url, kept=arguments.folder) as site:
         site.serve(web=1)
         figures = _measure(site, arguments.requests)
         if arguments.profile:

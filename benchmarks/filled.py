@@ -6,6 +6,7 @@ is built from rows.
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -58,26 +59,34 @@ class Site:
 
 
 @contextmanager
-def filled(rows: int, database_url: str, environ: Mapping[str, str] | None = None) -> Iterator[Site]:
-    """A stopped site with so many listings; `serve` starts it."""
-    folder = Path(tempfile.mkdtemp(prefix="mp-bench-"))
+def filled(
+    rows: int, database_url: str, environ: Mapping[str, str] | None = None, kept: Path | None = None
+) -> Iterator[Site]:
+    """A stopped site with so many listings; `serve` starts it. In `kept` it stays, and is taken as it was left."""
+    folder = kept or Path(tempfile.mkdtemp(prefix="mp-bench-"))
+    folder.mkdir(parents=True, exist_ok=True)
     stack = Stack(folder / "var", web=1, database_url=database_url, environ={**ENVIRON, **(environ or {})})
+    made = folder / "made.json"
     try:
-        stack.start()  # schema, model, secret key
-        stack.stop()
-        yield _fill(stack, rows)
+        if not made.exists() or json.loads(made.read_text())["rows"] != rows:
+            stack.start()  # schema, model, secret key
+            stack.stop()
+            made.write_text(json.dumps(_fill(stack, rows)))
+        yield Site(stack, rows, json.loads(made.read_text()))
     finally:
         stack.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+        if not kept:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
-def _fill(stack: Stack, rows: int) -> Site:
+def _fill(stack: Stack, rows: int) -> dict[str, Any]:
+    """What it took."""
     print(f"storing {rows} listings with photos and vectors …", flush=True)
     printed = stack.run("-m", "benchmarks.catalogue", str(rows), timeout=PATIENCE_SECONDS).split()
     print("building the index …", flush=True)
     start = time.monotonic()
     peak = _run_watched(stack.spawn("manage.py", "index", "rebuild", stdout=subprocess.DEVNULL))
-    figures = {
+    return {
         "rows": rows,
         "database": stack.environ.get("DATABASE_URL", "sqlite").partition(":")[0].replace("postgres", "postgresql"),
         "seed_s": float(printed[-1]),
@@ -85,7 +94,6 @@ def _fill(stack: Stack, rows: int) -> Site:
         "rebuild_peak_rss_mb": peak,
         "index_mb": disk_mb(stack.var / "index"),
     }
-    return Site(stack, rows, figures)
 
 
 def _run_watched(process: subprocess.Popen[str]) -> int:
