@@ -181,7 +181,7 @@ INDEX_REFRESH_MS = positive("INDEX_REFRESH_MS", 100)
 INDEX_DELTA_ROWS = whole("INDEX_DELTA_ROWS", 20_000)  # hard cap of changed rows a reader holds in memory
 INDEX_FLUSH_ROWS = whole("INDEX_FLUSH_ROWS", 2_000)  # changed listings that make the compactor flush
 INDEX_EXACT_ROWS = whole("INDEX_EXACT_ROWS", 10_000, least=1_000)  # segments of fewer are compared whole
-INDEX_MEMORY_MB = whole("INDEX_MEMORY_MB", 2048)  # what building a segment may take beside its codes and columns
+INDEX_MEMORY_MB = whole("INDEX_MEMORY_MB", 2048)  # of a build, beside codes and columns; of vectors read ahead
 INDEX_RECALL_TARGET = fraction("INDEX_RECALL_TARGET", 0.98)  # of the exact top k that a search should find
 INDEX_MONITOR_SHARE = fraction("INDEX_MONITOR_SHARE", 0.01)  # of live queries, repeated exactly to measure it
 PURGE_DAYS = number("PURGE_DAYS", 7)  # a deleted photo's vector has left every index file by then

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from django.conf import settings
 
 from ml.whole_file import fsync
 
@@ -65,6 +66,12 @@ class Segment:
             similarity, rows = halves.nearest(query, self.vectors, selection, k)
             return similarity, rows, Step(EXACT, selection.count, selection.count)
         return Probe(self.ivf, self.vectors, self.tuning, query, selection).run(k)
+
+    def count(self, selection: Selection) -> None:
+        """Count it by list, and pack it, for many searches."""
+        if self.ivf is not None:
+            selection.per_list(self.ivf.list_of, self.ivf.lists)
+            selection.bits  # noqa: B018 - cached
 
 
 def write(
@@ -131,13 +138,14 @@ def load(directory: Path, model: str) -> Segment:
             raise SnapshotDamaged(f"{directory / name} is missing or altered")
     rows, dim, structure = manifest["rows"], manifest["dim"], manifest["structure"]
     try:
-        is_ivf = structure["kind"] == factory.IVF
+        is_ivf, stored = structure["kind"] == factory.IVF, VectorFile(directory / VECTORS, rows, dim)
+        stored.read_ahead(settings.INDEX_MEMORY_MB << 20)
         return Segment(
             directory.name,
             directory,
             dim,
             Columns.load(directory),
-            VectorFile(directory / VECTORS, rows, dim).map(scattered=is_ivf),
+            stored.map(scattered=is_ivf),
             manifest["recall"],
             manifest["listings"],
             tuple(manifest["files"]),

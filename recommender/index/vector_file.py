@@ -41,6 +41,13 @@ class VectorFile:
             mapped.madvise(mmap.MADV_RANDOM)
         return np.frombuffer(mapped, np.float16).reshape(self.rows, self.dim)
 
+    def read_ahead(self, most: int) -> None:
+        """Have the kernel read up to `most` bytes into its cache, so that the first searches do not wait for the disk a
+        row at a time. Raises: OSError.
+        """
+        with self.path.open("rb") as file:
+            os.posix_fadvise(file.fileno(), 0, most, os.POSIX_FADV_WILLNEED)
+
     def read(self, first: int, last: int) -> np.ndarray:
         """float16[last - first, dim], copied: memory of this process, not pages that stay mapped."""
         return np.fromfile(self.path, np.float16, (last - first) * self.dim, offset=first * self.dim * 2).reshape(

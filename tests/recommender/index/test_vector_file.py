@@ -1,8 +1,11 @@
 """Vectors come back from disk as they were added; inner products of halves are those of exact arithmetic."""
 
+import ctypes
 import hashlib
+import mmap
 import os
 import re
+import time
 from pathlib import Path
 
 import numpy as np
@@ -153,3 +156,30 @@ def test_pages_that_are_let_go_leave_the_memory_of_the_process_and_can_be_read_a
 def file_pages_mb():
     status = Path("/proc/self/status").read_text()
     return int(re.search(r"RssFile:\s+(\d+) kB", status).group(1)) / 1024
+
+
+def test_no_more_than_was_asked_for_is_read_ahead_into_the_page_cache(tmp_path):
+    put(tmp_path, clustered(20_000, dim=64))
+    size = (tmp_path / "v").stat().st_size
+    with (tmp_path / "v").open("rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    if cached_bytes(tmp_path / "v"):
+        pytest.skip("this file system keeps its files in memory")
+    open_file(tmp_path, 20_000, 64).read_ahead(size // 2)
+    for _ in range(100):
+        if cached_bytes(tmp_path / "v") >= size // 2 - mmap.PAGESIZE:
+            break
+        time.sleep(0.05)
+    assert size // 2 - mmap.PAGESIZE <= cached_bytes(tmp_path / "v") <= size * 0.75
+
+
+def cached_bytes(path):
+    """How much of a file is in the page cache, as the kernel tells it of a map."""
+    size, access = path.stat().st_size, mmap.PROT_READ | mmap.PROT_WRITE  # ctypes takes no address in a read-only map
+    with path.open("rb") as file, mmap.mmap(file.fileno(), size, flags=mmap.MAP_PRIVATE, prot=access) as mapped:
+        pages = (ctypes.c_ubyte * -(-size // mmap.PAGESIZE))()
+        address = ctypes.addressof(ctypes.c_char.from_buffer(mapped))
+        libc = ctypes.CDLL(None, use_errno=True)
+        assert libc.mincore(ctypes.c_void_p(address), ctypes.c_size_t(size), pages) == 0
+        return mmap.PAGESIZE * sum(page & 1 for page in pages)
