@@ -51,13 +51,20 @@ class Columns:
         """(first, last + 1) int64[m] each: where each listing's rows are."""
         return np.searchsorted(self.listing, listing_ids, "left"), np.searchsorted(self.listing, listing_ids, "right")
 
+    def spans_around(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(first, last + 1) int64[m] each: where the listings of these rows have theirs. For many rows much faster than
+        `ranges`, which looks all over the column."""
+        first, last, listing = rows.copy(), rows + 1, self.listing[rows]
+        while (more := (first > 0) & (self.listing[first - 1] == listing)).any():
+            first -= more
+        end = len(self) - 1
+        while (more := (last <= end) & (self.listing[np.minimum(last, end)] == listing)).any():
+            last += more
+        return first, last
+
     def rows_of(self, listing_ids: np.ndarray) -> np.ndarray:
         """int64[r]: indices of every row of these listings."""
-        first, last = self.ranges(listing_ids)
-        found = first < last
-        first, counts = first[found], (last - first)[found]
-        before = np.cumsum(counts) - counts
-        return np.repeat(first - before, counts) + np.arange(counts.sum())
+        return spans(*self.ranges(listing_ids))
 
     def in_order(self) -> Columns:
         return self.take(self.order())
@@ -103,6 +110,13 @@ class Columns:
             column = getattr(columns, name)
             np.count_nonzero(column[:: PAGE_BYTES // column.itemsize])
         return columns
+
+
+def spans(first: np.ndarray, last: np.ndarray) -> np.ndarray:
+    """int64[r]: the numbers from each first to before its last, one span after another."""
+    counts = last - first
+    before = np.cumsum(counts) - counts
+    return np.repeat(first - before, counts) + np.arange(counts.sum())
 
 
 def encode(row: tuple) -> tuple:

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from . import halves
-from .columns import DTYPES, Columns
+from .columns import DTYPES, Columns, spans
 from .delta import Delta
 from .errors import ForeignVector
 from .probing import EXACT, Step
@@ -88,6 +88,18 @@ class State:
         listings = sum(part.segment.listings for part in self.base.parts)
         return sum(len(part.segment) for part in self.base.parts) / listings if listings else 1.0
 
+    def vectors_of(self, listing_id: int) -> np.ndarray:
+        """float16[m, dim]: those of one listing's searchable photos; m = 0 where there are none."""
+        ids, delta = np.array([listing_id]), self.delta
+        at = delta.columns.rows_of(ids)
+        own, pointing = at[delta.slot[at] >= 0], at[delta.slot[at] < 0]
+        found = [delta.chunks.take(delta.slot[own])]
+        for number, (part, standing) in enumerate(zip(self.base.parts, self.standing, strict=True)):
+            rows = part.segment.columns.rows_of(ids)
+            kept = delta.row[pointing[delta.part[pointing] == number]]
+            found.append(part.segment.vectors[np.concatenate([rows[standing.mask[rows]], kept])])
+        return np.concatenate(found)
+
     def search(
         self,
         vectors: np.ndarray,
@@ -133,7 +145,9 @@ class State:
         selections = []
         for number, (part, standing) in enumerate(zip(self.base.parts, self.standing, strict=True)):
             held = part.segment.columns
-            selection = where.narrow(held, standing.of_status(where.status_numbers, held))
+            of_status = standing.of_status(where.status_numbers, held)
+            part.segment.count(of_status)  # once: what leaves out a few rows is counted from it
+            selection = where.narrow(held, of_status)
             kept = pointing[self.delta.part[pointing] == number]
             selections.append(selection.changed(add=self.delta.row[kept], remove=held.rows_of(excluded)))
         return selections, np.flatnonzero(delta_passes & (self.delta.slot >= 0))
@@ -193,7 +207,7 @@ class State:
             created=values["created"],
             seller=values["seller"],
             status=values["status"],
-            photos=self._photos(listing),
+            photos=self._photos(listing, part, row),
         )
 
     def _column(self, name: str, part: np.ndarray, row: np.ndarray) -> np.ndarray:
@@ -221,14 +235,16 @@ class State:
         order = np.argsort(keys)
         return keys[order], at[order]
 
-    def _photos(self, listing: np.ndarray) -> np.ndarray:
-        """int64[n]: how many searchable photos each listing has."""
+    def _photos(self, listing: np.ndarray, part: np.ndarray, row: np.ndarray) -> np.ndarray:
+        """int64[n]: how many searchable photos each listing has, of which one is in this place: in the delta, or
+        standing beside it."""
         first, last = self.delta.columns.ranges(listing)
         photos = last - first
-        for part, standing in zip(self.base.parts, self.standing, strict=True):
-            first, last = part.segment.columns.ranges(listing)
-            for number in np.flatnonzero(first < last).tolist():
-                photos[number] += np.count_nonzero(standing.mask[first[number] : last[number]])
+        for number in np.unique(part[part != DELTA]).tolist():
+            at = np.flatnonzero(part == number)
+            first, last = self.base.parts[number].segment.columns.spans_around(row[at])
+            standing = self.standing[number].mask[spans(first, last)]
+            photos += np.bincount(np.repeat(at, last - first)[standing], minlength=len(listing))
         return photos
 
 
