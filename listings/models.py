@@ -121,6 +121,12 @@ class Listing(models.Model):
             raise ValidationError({"price": "A price cannot be negative."})
 
     @property
+    def photos(self) -> list[ListingImage]:
+        """By position; without a query where the listing was read with `detailed()`."""
+        loaded: list[ListingImage] | None = self.__dict__.get("loaded_photos")
+        return list(self.images.all()) if loaded is None else loaded
+
+    @property
     def point(self) -> tuple[float, float] | None:
         """The public place: a point of the 1 km grid."""
         if self.latitude is None or self.longitude is None:

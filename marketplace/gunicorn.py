@@ -34,6 +34,8 @@ accesslog = None  # django-structlog writes one structured line a request
 errorlog = "-"
 loglevel = os.environ.get("GUNICORN_LOG_LEVEL") or "warning"
 
+YOUNG = 20_000  # new objects before the collector looks at them: an answer makes some thousands, and lets go of them
+
 
 def post_fork(arbiter: Arbiter, worker: ThreadWorker) -> None:
     die_with(worker.ppid)
@@ -45,6 +47,7 @@ def post_worker_init(worker: ThreadWorker) -> None:
     from recommender import index
 
     get_resolver().url_patterns  # noqa: B018 - loads the views
+    gc.set_threshold(YOUNG)
     freeze()
     index.start()
 

@@ -29,9 +29,9 @@ from recommender.ranking.versions import Ranker, active_ranker
 if TYPE_CHECKING:
     from recommender.index import State
 
-CANDIDATES = 300
+CANDIDATES = 200
 CANDIDATES_PER_RESULT = 5
-SPARE = 5  # hydrated beyond the limit, so that a few stale candidates cost no second query
+SPARE = 2  # hydrated beyond the limit, so that a few stale candidates cost no second query
 WIDER = 4  # times as many are hydrated where these were too few
 
 
@@ -69,7 +69,7 @@ class Result:
     @property
     def photo(self) -> ListingImage | None:
         """The photo that looks most alike, while it can be shown; else the listing's first one that can."""
-        shown = [image for image in self.listing.images.all() if image.thumb_file]
+        shown = [image for image in self.listing.photos if image.thumb_file]
         return next((image for image in shown if image.pk == self.image_id), next(iter(shown), None))
 
 
@@ -91,7 +91,9 @@ def similar(state: State, listing: Listing, ask: Ask) -> Answer:
         price=None if listing.price is None else float(listing.price),
         point=ask.where.near or listing.point,
     )
-    vectors = stored_vectors(listing, state.model_id)
+    vectors = state.vectors_of(listing.pk).astype(np.float32)
+    if not len(vectors):
+        vectors = stored_vectors(listing, state.model_id)
     return _answer(state, vectors, state.model_id, ask, query, {listing.pk})
 
 

@@ -22,9 +22,10 @@ from listings.uploads import REQUEST_MAX_BYTES, CheckedPhoto, PhotoUploadHandler
 from ml.images import PhotoRefused
 
 from . import schema
+from .links import Links
 from .parsers import BodyTooLarge
 from .permissions import IsSellerOrStaff
-from .serializers import UploadedPhotoSerializer, UploadSerializer, public_url
+from .serializers import UploadedPhotoSerializer, UploadSerializer
 
 TOO_LARGE = frozenset({"too_large", "too_many_pixels"})
 
@@ -143,7 +144,7 @@ def _refused(refusal: PhotoRefused) -> dict[str, Any]:
 
 
 def _stored(request: Request, image: ListingImage) -> dict[str, Any]:
-    thumb = public_url(request, image.thumb_file)
+    thumb = Links(request).of_file(image.thumb_file)
     return {
         "id": image.pk,
         "state": image.state,

@@ -13,12 +13,12 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
-from rest_framework.request import Request
 
 from listings.models import Listing, ListingImage
 from listings.services import change, publish
 
 from .fields import CategoryPathField, CoordinateField, CurrencyField
+from .links import Links
 
 MOMENT = serializers.DateTimeField()
 
@@ -50,10 +50,14 @@ class ImageSerializer(serializers.ModelSerializer):
         read_only_fields = fields
 
     def get_thumb(self, image: ListingImage) -> str | None:
-        return public_url(self.context["request"], image.thumb_file)
+        return self._links.of_file(image.thumb_file)
 
     def get_clean(self, image: ListingImage) -> str | None:
-        return public_url(self.context["request"], image.clean_file)
+        return self._links.of_file(image.clean_file)
+
+    @cached_property
+    def _links(self) -> Links:
+        return Links(self.context["request"])
 
     def to_representation(self, instance: ListingImage) -> dict[str, Any]:
         return {
@@ -66,10 +70,6 @@ class ImageSerializer(serializers.ModelSerializer):
             "height": instance.height,
             "position": instance.position,
         }
-
-
-def public_url(request: Request, file: Any) -> str | None:
-    return request.build_absolute_uri(file.url) if file else None
 
 
 @extend_schema_serializer(
@@ -145,12 +145,12 @@ class ListingSerializer(serializers.ModelSerializer):
         read_only_fields = ["id", "created_at"]
 
     def get_url(self, listing: Listing) -> str:
-        return self.context["request"].build_absolute_uri(listing.get_absolute_url())
+        return self._links.to(listing.get_absolute_url())
 
     @extend_schema_field(ImageSerializer(many=True))
     def get_images(self, listing: Listing) -> list[dict[str, Any]]:
         own = self._is_own(listing)
-        shown = [image for image in listing.images.all() if own or image.state == ListingImage.State.READY]
+        shown = [image for image in listing.photos if own or image.state == ListingImage.State.READY]
         return [self._photo.to_representation(image) for image in shown]
 
     def to_representation(self, instance: Listing) -> dict[str, Any]:
@@ -173,6 +173,10 @@ class ListingSerializer(serializers.ModelSerializer):
             "created_at": MOMENT.to_representation(instance.created_at),
             "images": self.get_images(instance),
         }
+
+    @cached_property
+    def _links(self) -> Links:
+        return Links(self.context["request"])
 
     @cached_property
     def _seller(self) -> SellerSerializer:

@@ -52,7 +52,7 @@ def site_name() -> str:
 @register.filter
 def lead_photo(listing: Listing) -> ListingImage | None:
     """The first photo that can be shown; costs no query where `images` are prefetched."""
-    return next((image for image in listing.images.all() if image.thumb_file), None)
+    return next((image for image in listing.photos if image.thumb_file), None)
 
 
 @register.filter
@@ -72,7 +72,7 @@ def photo_alt(image: ListingImage, title: str) -> str:
 @register.filter
 def photo_summary(listing: Listing) -> str:
     """ "3 photos, 1 being prepared, 1 not usable"."""
-    images = listing.images.all()
+    images = listing.photos
     waiting = sum(image.state == ListingImage.State.NEW for image in images)
     rejected = sum(image.state == ListingImage.State.REJECTED for image in images)
     total = f"{len(images)} photo{'' if len(images) == 1 else 's'}" if images else "No photos"

@@ -104,7 +104,7 @@ def _query(asked: QueryDict, **changes: str | None) -> str:
 @require_safe
 def listing_page(request: HttpRequest, listing_id: int) -> HttpResponse:
     listing = visible_or_404(request, listing_id)
-    images = list(listing.images.all())
+    images = listing.photos
     photos = [image for image in images if image.clean_file and image.thumb_file]
     context = {
         "listing": listing,

@@ -54,8 +54,8 @@ def my_listing(request: HttpRequest, listing_id: int) -> HttpResponse:
         "listing": listing,
         "title": title,
         "form": form,
-        "photos": [(image, LABELS[Photo(image.state)]) for image in listing.images.all()],
-        "waiting": any(image.state == Photo.NEW for image in listing.images.all()),
+        "photos": [(image, LABELS[Photo(image.state)]) for image in listing.photos],
+        "waiting": any(image.state == Photo.NEW for image in listing.photos),
         "room": room_for_photos(listing.pk),
         "photo_types": PHOTO_TYPES,
     }

@@ -51,7 +51,7 @@ def delete_photo(request: HttpRequest, listing_id: int, image_id: int) -> HttpRe
 @never_cache
 @login_required
 def photo_states(request: HttpRequest, listing_id: int) -> JsonResponse:
-    images = own_or_403(request, listing_id).images.all()
+    images = own_or_403(request, listing_id).photos
     settled = all(image.state != ListingImage.State.NEW for image in images)
     return JsonResponse({"settled": settled, "photos": [_state(image) for image in images]})
 

@@ -105,10 +105,10 @@ def test_nobody_puts_reasons_into_words_that_were_not_asked_for(chair, monkeypat
         get(chair, explain="1")
 
 
-def test_an_answer_costs_six_queries_however_long_it_is(chair, django_assert_num_queries):
+def test_an_answer_costs_five_queries_however_long_it_is(chair, django_assert_num_queries):
     url = f"/api/v1/listings/{chair.pk}/similar/"
     for limit in (1, 3):
-        with django_assert_num_queries(6):  # the listing, vectors, ranker, paths, listings with theirs, photos
+        with django_assert_num_queries(5):  # the listing, ranker, paths, listings with theirs, photos
             answer = APIClient().get(url, {"limit": limit, "explain": "1"}).json()
         assert len(answer["results"]) == limit
 

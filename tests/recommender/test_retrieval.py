@@ -142,8 +142,8 @@ def test_the_number_of_queries_does_not_grow_with_the_results(fresh_index, model
             assert all(result.listing.category and result.listing.seller and result.photo for result in answer.results)
         assert len(answer.results) == limit
         counts.append(len(queries))
-    # vectors, ranker, category paths, listings with category and seller, photos
-    assert counts == [5, 5, 5]
+    # ranker, category paths, listings with category and seller, photos
+    assert counts == [4, 4, 4]
 
 
 def test_distances_are_measured_from_the_listing_unless_a_point_is_given(fresh_index, model):

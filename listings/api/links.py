@@ -1,0 +1,28 @@
+"""Whole addresses for an answer. A list has sixty, and what is the same in all of them is asked for once."""
+
+from __future__ import annotations
+
+from django.core.files.storage import FileSystemStorage
+from django.db.models.fields.files import FieldFile
+from django.http import HttpRequest
+from django.utils.encoding import filepath_to_uri
+from rest_framework.request import Request
+
+
+class Links:
+    def __init__(self, request: Request | HttpRequest) -> None:
+        self._request = request
+        self._site = request.build_absolute_uri("/").removesuffix("/")
+
+    def to(self, url: str) -> str:
+        """`url` is quoted, and begins with a slash or is whole already."""
+        is_path = url.startswith("/") and not url.startswith("//")
+        return self._site + url if is_path else self._request.build_absolute_uri(url)
+
+    def of_file(self, file: FieldFile) -> str | None:
+        if not file:
+            return None
+        storage = file.storage
+        if isinstance(storage, FileSystemStorage) and storage.base_url:
+            return self.to(storage.base_url + filepath_to_uri(file.name).lstrip("/"))  # as its `url`, at half the time
+        return self.to(file.url)
