@@ -121,3 +121,9 @@ def broker_down(valkey):
     valkey.stop()
     yield
     valkey.start()
+
+
+@pytest.fixture(autouse=True)
+def ranker_read_at_once(monkeypatch):
+    """A test that changes the ranker asks right after it."""
+    monkeypatch.setattr("recommender.ranking.versions.REREAD_SECONDS", 1e-9)

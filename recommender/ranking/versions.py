@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from django.db import transaction
 
@@ -15,6 +17,7 @@ from .linear import DEFAULT_WEIGHTS, WeightsInvalid, check_weights
 logger = logging.getLogger(__name__)
 
 BUILT_IN = "built-in"
+REREAD_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +27,15 @@ class Ranker:
 
 
 def active_ranker() -> Ranker:
-    """The active row's ranker; the built-in weights where there is none, or none that can order anything."""
+    """The active row's ranker, read every REREAD_SECONDS at most: answers need not wait for it.
+
+    The built-in weights where there is no such row, or none that can order anything.
+    """
+    return _read(period=time.monotonic() // REREAD_SECONDS)
+
+
+@lru_cache(maxsize=1)
+def _read(period: float) -> Ranker:
     row = RankerVersion.objects.filter(state=RankerVersion.State.ACTIVE).values_list("name", "weights").first()
     if row is None:
         return Ranker(BUILT_IN, DEFAULT_WEIGHTS)
@@ -37,7 +48,7 @@ def active_ranker() -> Ranker:
 
 
 def activate(ranker: RankerVersion) -> None:
-    """Order every answer from now on by this ranker. Raises WeightsInvalid."""
+    """Order every answer from a moment on by this ranker. Raises WeightsInvalid."""
     check_weights(ranker.weights)
     state = RankerVersion.State
     with transaction.atomic():

@@ -10,6 +10,7 @@ from django.utils import timezone
 from listings.models import Listing, ListingImage
 from recommender.index import Where
 from recommender.models import Embedding, RankerVersion
+from recommender.ranking import versions
 from recommender.retrieval import Ask, NoPhoto, PhotoWaiting, by_vectors, similar, stored_vectors
 from tests.factories import make_image, make_listing, make_ready_image, make_user
 from tests.recommender.shop import sell, vector
@@ -170,6 +171,19 @@ def test_without_a_usable_ranker_the_built_in_weights_order_and_the_answer_says_
     assert "weight of similarity must be a number" in caplog.text
     RankerVersion.objects.update(state="retired")
     assert look(fresh_index).ranker == "built-in"
+
+
+def test_the_ranker_is_read_again_after_a_moment(db, monkeypatch, django_assert_num_queries):
+    now = 1_000.0
+    monkeypatch.setattr(versions, "REREAD_SECONDS", 0.2)
+    versions._read.cache_clear()
+    monkeypatch.setattr(versions.time, "monotonic", lambda: now)
+    with django_assert_num_queries(1):
+        assert versions.active_ranker() == versions.active_ranker()
+    RankerVersion.objects.update(name="another")
+    assert versions.active_ranker().name == "linear-1"
+    now += 0.2
+    assert versions.active_ranker().name == "another"
 
 
 def test_a_vector_that_is_being_made_again_still_answers(model):
