@@ -21,7 +21,7 @@ from .clients import drive
 from .filled import Site, filled
 
 LIMIT = 20
-WARM_UP = 50
+WARM_UP = 500  # requests, after which the pages of tables and vectors that are asked for are in memory
 PRICES = ((5, 40), (20, 80), (50, 500))
 
 
@@ -58,7 +58,7 @@ def _measure(site: Site, requests: int) -> dict[str, Any]:
     memory = {"1": site.web_memory_mb()}
     site.serve(web=4)
     # Over new connections: four that are kept may all be one process's.
-    drive(port, [ask.paths(WARM_UP, ask.plain) for _ in range(4)], keep=False)
+    drive(port, [ask.paths(WARM_UP // 4, ask.plain) for _ in range(4)], keep=False)
     return {
         **figures,
         "clients_4_processes_4": four(keep=False),

@@ -22,7 +22,7 @@ class Links:
     def of_file(self, file: FieldFile) -> str | None:
         if not file:
             return None
-        storage = file.storage
-        if isinstance(storage, FileSystemStorage) and storage.base_url:
-            return self.to(storage.base_url + filepath_to_uri(file.name).lstrip("/"))  # as its `url`, at half the time
+        storage, path = file.storage, filepath_to_uri(file.name)
+        if isinstance(storage, FileSystemStorage) and storage.base_url and path:
+            return self.to(storage.base_url + path.lstrip("/"))  # as its `url`, in half the time
         return self.to(file.url)
