@@ -25,6 +25,7 @@ from .machine import disk_mb, peak_rss_mb
 UNTHROTTLED = {f"THROTTLE_{scope}": "none" for scope in ("ANON", "USER", "TOKEN", "SEARCH", "UPLOAD")}
 ENVIRON = {**UNTHROTTLED, "LOG_LEVEL": "WARNING"}
 PATIENCE_SECONDS = 3600.0
+MADE = "made.json"
 SURE = 40  # health answers in a row, each over a new connection, after which every web process has answered
 MEMORY = {"rss": "Rss", "pss": "Pss", "private_clean": "Private_Clean", "private_dirty": "Private_Dirty"}
 
@@ -66,13 +67,17 @@ def filled(
     folder = kept or Path(tempfile.mkdtemp(prefix="mp-bench-"))
     folder.mkdir(parents=True, exist_ok=True)
     stack = Stack(folder / "var", web=1, database_url=database_url, environ={**ENVIRON, **(environ or {})})
-    made = folder / "made.json"
     try:
-        if not made.exists() or json.loads(made.read_text())["rows"] != rows:
+        if not (folder / MADE).exists():
+            if (folder / "var").exists():
+                raise SystemExit(f"{folder} holds a site that was never finished: delete it.")
             stack.start()  # schema, model, secret key
             stack.stop()
-            made.write_text(json.dumps(_fill(stack, rows)))
-        yield Site(stack, rows, json.loads(made.read_text()))
+            (folder / MADE).write_text(json.dumps(_fill(stack, rows)))
+        figures = json.loads((folder / MADE).read_text())
+        if (figures["rows"], figures["database"]) != (rows, _database(stack)):
+            raise SystemExit(f"{folder} holds a site of {figures['rows']} rows in {figures['database']}.")
+        yield Site(stack, rows, figures)
     finally:
         stack.stop()
         if not kept:
@@ -88,12 +93,16 @@ def _fill(stack: Stack, rows: int) -> dict[str, Any]:
     peak = _run_watched(stack.spawn("manage.py", "index", "rebuild", stdout=subprocess.DEVNULL))
     return {
         "rows": rows,
-        "database": stack.environ.get("DATABASE_URL", "sqlite").partition(":")[0].replace("postgres", "postgresql"),
+        "database": _database(stack),
         "seed_s": float(printed[-1]),
         "rebuild_s": round(time.monotonic() - start, 1),
         "rebuild_peak_rss_mb": peak,
         "index_mb": disk_mb(stack.var / "index"),
     }
+
+
+def _database(stack: Stack) -> str:
+    return stack.environ.get("DATABASE_URL", "sqlite").partition(":")[0].replace("postgres", "postgresql")
 
 
 def _run_watched(process: subprocess.Popen[str]) -> int:

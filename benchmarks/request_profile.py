@@ -36,7 +36,7 @@ SQL = re.compile(r"sqlite3\.Cursor|SQLiteCursorWrapper|psycopg/cursor\.py execut
 PARTS = {  # the function that is the whole of a part: the end of its file's name, and its own
     "the view": ("api/similar.py", "get"),
     "  index search": ("index/state.py", "search"),
-    "  stored vectors of the listing": ("recommender/retrieval.py", "stored_vectors"),
+    "  stored vectors of the listing": ("index/state.py", "vectors_of"),
     "  hydrate: listings, sellers, categories, photos": ("recommender/retrieval.py", "hydrate"),
     "  features": ("ranking/features.py", "features"),
     "  rank": ("ranking/linear.py", "rank"),

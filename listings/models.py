@@ -122,7 +122,7 @@ class Listing(models.Model):
 
     @property
     def photos(self) -> list[ListingImage]:
-        """By position; without a query where the listing was read with `detailed()`."""
+        """By position; without a query, and as they were then, where the listing was read with `detailed()`."""
         loaded: list[ListingImage] | None = self.__dict__.get("loaded_photos")
         return list(self.images.all()) if loaded is None else loaded
 

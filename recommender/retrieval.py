@@ -84,7 +84,9 @@ class Answer:
 
 
 def similar(state: State, listing: Listing, ask: Ask) -> Answer:
-    """Listings like this one, by all of its photos. Raises NoPhoto, PhotoWaiting."""
+    """Listings like this one, by all of its photos that this state has; where it has none, or knows that it is behind,
+    by those in the database. Raises NoPhoto, PhotoWaiting.
+    """
     query = Query(
         now=time.time(),
         category=listing.category.path if listing.category else None,
@@ -92,7 +94,7 @@ def similar(state: State, listing: Listing, ask: Ask) -> Answer:
         point=ask.where.near or listing.point,
     )
     vectors = state.vectors_of(listing.pk).astype(np.float32)
-    if not len(vectors):
+    if state.behind or not len(vectors):
         vectors = stored_vectors(listing, state.model_id)
     return _answer(state, vectors, state.model_id, ask, query, {listing.pk})
 

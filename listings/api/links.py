@@ -23,6 +23,6 @@ class Links:
         if not file:
             return None
         storage, path = file.storage, filepath_to_uri(file.name)
-        if isinstance(storage, FileSystemStorage) and storage.base_url and path:
-            return self.to(storage.base_url + path.lstrip("/"))  # as its `url`, in half the time
+        if isinstance(storage, FileSystemStorage) and storage.__class__.url is FileSystemStorage.url and path:
+            return self.to(f"{storage.base_url}{path.lstrip('/')}")  # as its `url`, in half the time
         return self.to(file.url)

@@ -8,6 +8,7 @@ rows, which is the hardest filter there is: nothing near, and too many rows to c
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -36,7 +37,7 @@ TAIL_POINTS = 200
 ROWS = {"plain": "all", "filtered": "far half"}
 OPPOSITE = 1e-3  # two rows that point away from each other have no midpoint of length 1
 TIE = 1e-6  # similarities closer than this differ by rounding only
-LET_GO = 16  # searches, after which the rows they read need no longer count as this process's memory
+MAPPED_AROUND = 512 * 1024  # bytes that Linux 6.18 maps where one row is read
 TIMED = 9  # queries
 RAREST = 20  # pairs, at least, that a point of the tail rests on
 PLAIN_MARGIN, FILTERED_MARGIN = 0.9, 0.5  # of what may be missed is kept in hand, as these queries are a sample
@@ -70,28 +71,31 @@ def _of_lists(ivf: Ivf, chosen: np.ndarray) -> Selection:
 
 
 def calibrate(
-    ivf: Ivf, vectors: VectorFile, mapped: np.ndarray, queries: np.ndarray, target: float, tick: Callable[[], None]
+    ivf: Ivf, vectors: VectorFile, queries: np.ndarray, *, target: float, memory: int, tick: Callable[[], None]
 ) -> Judged:
-    """`queries`: int64[q], rows that training left out · `mapped`: the vectors, float16[n, dim]."""
+    """`queries`: int64[q], rows that training left out · memory: bytes of vectors that may be mapped, about."""
     pairs = np.stack([queries, np.roll(queries, 1)], axis=1)
-    asked = _midpoints(mapped, pairs)
+    asked = _midpoints(vectors, pairs)
     far = _far_lists(ivf, asked[:FILTERED_QUERIES])
     plain_truth, far_truth = _truth(ivf, vectors, pairs, asked, far, tick)
     everything = _of_lists(ivf, np.ones(ivf.lists, bool))
     plain = [_Case(query, pairs[n], plain_truth[n], lambda: everything) for n, query in enumerate(asked)]
     filtered = [_Case(asked[n], pairs[n], far_truth[n], partial(_of_lists, ivf, far[n])) for n in range(len(far))]
-    tail = _tail(ivf, mapped, asked, pairs)
+    tail = _tail(ivf, vectors, asked, pairs)
+    mapped = vectors.map(scattered=True)
     with threadpool_limits(1):  # as where searches are answered
         start = Effort(min(LISTS[-1], ivf.lists), PLAIN_TOLERANCE, DEPTHS[-1])
-        bench = _Bench(ivf, mapped, Tuning(tail, _costs(ivf, mapped, asked), start, start), tick)
+        bench = _Bench(ivf, mapped, memory, Tuning(tail, _costs(ivf, mapped, asked), start, start), tick)
         return bench.tune(plain, filtered, target)
 
 
 class _Bench:
     """Tries efforts on cases, and keeps what came out."""
 
-    def __init__(self, ivf: Ivf, mapped: np.ndarray, tuning: Tuning, tick: Callable[[], None]) -> None:
+    def __init__(self, ivf: Ivf, mapped: np.ndarray, memory: int, tuning: Tuning, tick: Callable[[], None]) -> None:
         self._ivf, self._mapped, self._tuning, self._tick = ivf, mapped, tuning, tick
+        self._room = math.inf if mapped.nbytes <= memory else memory // MAPPED_AROUND  # rows
+        self._compared = 0
         self._curve: list[dict[str, Any]] = []
 
     def tune(self, plain: list[_Case], filtered: list[_Case], target: float) -> Judged:
@@ -126,14 +130,13 @@ class _Bench:
     def _measure(self, name: str, cases: list[_Case], **values: Any) -> float:
         tuning = self._with(name, values)
         found, seconds = [], 0.0
-        for number, case in enumerate(cases):
-            if number % LET_GO == 0:
-                let_go(self._mapped)
+        for case in cases:
             selection = case.among().changed(remove=case.pair)
             began = time.perf_counter()
             probe = Probe(self._ivf, self._mapped, tuning, case.query, selection, codes_only=True)
-            similarity, _, _ = probe.run(MEASURED_K)
+            similarity, _, step = probe.run(MEASURED_K)
             seconds += time.perf_counter() - began
+            self._make_room(step.compared)
             found.append(recall_of(similarity, case.truth))
             self._tick()
         milliseconds = seconds / len(cases) * 1000
@@ -141,6 +144,13 @@ class _Bench:
         effort = asdict(getattr(tuning, name))
         self._curve.append({"rows": ROWS[name], **effort, "recall": round(recall, 4), "ms": round(milliseconds, 3)})
         return recall
+
+    def _make_room(self, compared: int) -> None:
+        """Let go of the pages around the rows that were compared before they outgrow the memory they may take."""
+        self._compared += compared
+        if self._compared > self._room:
+            let_go(self._mapped)
+            self._compared = 0
 
 
 def _first(values: Sequence[T], suffices: Callable[[T], bool]) -> T:
@@ -163,9 +173,9 @@ def recall_of(similarity: np.ndarray, truth: np.ndarray) -> float:
     return float(found + min(ties, places - better)) / places
 
 
-def _midpoints(mapped: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+def _midpoints(vectors: VectorFile, pairs: np.ndarray) -> np.ndarray:
     """float16[q, dim], L2-normalised, of int64[q, 2] rows."""
-    total = mapped.take(pairs, 0).astype(np.float32).sum(axis=1)
+    total = vectors.take(pairs.ravel()).reshape(*pairs.shape, -1).astype(np.float32).sum(axis=1)
     return (total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), OPPOSITE)).astype(np.float16)
 
 
@@ -206,14 +216,14 @@ def _merged(best: np.ndarray, similarity: np.ndarray) -> np.ndarray:
     return both[halves.best(both, MEASURED_K)]
 
 
-def _tail(ivf: Ivf, mapped: np.ndarray, asked: np.ndarray, pairs: np.ndarray) -> Tail:
+def _tail(ivf: Ivf, vectors: VectorFile, asked: np.ndarray, pairs: np.ndarray) -> Tail:
     """From the queries and evenly spaced rows."""
-    rows = np.unique(np.linspace(0, len(mapped) - 1, min(PAIRED_ROWS, len(mapped))).astype(np.int64))
+    rows = np.unique(np.linspace(0, vectors.rows - 1, min(PAIRED_ROWS, vectors.rows)).astype(np.int64))
     turned = np.concatenate([ivf.turn(query) for query in asked])
     closeness = turned @ ivf.centroids.T
     parts = []
     for some in np.array_split(rows, max(1, len(rows) // 10_000)):
-        similarity = asked.astype(np.float32) @ mapped.take(some, 0).astype(np.float32).T
+        similarity = asked.astype(np.float32) @ vectors.take(some).astype(np.float32).T
         lists = ivf.list_of[some]
         z = (similarity - closeness[:, lists]) / ivf.spreads[lists]
         parts.append(z[(some != pairs[:, :1]) & (some != pairs[:, 1:])])

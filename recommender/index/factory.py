@@ -91,8 +91,8 @@ def _inverted_file(directory: Path, vectors: VectorFile, cores: int, tick: Calla
     sample = _sample(vectors, lists, left_out, random)
     ivf.build(directory, vectors, lists, sample, cores, tick)
     opened = ivf.load(directory, vectors.rows, vectors.dim)
-    mapped = vectors.map(scattered=True)
-    judged = calibrate(opened, vectors, mapped, left_out, settings.INDEX_RECALL_TARGET, tick)
+    target, memory = settings.INDEX_RECALL_TARGET, settings.INDEX_MEMORY_MB << 20
+    judged = calibrate(opened, vectors, left_out, target=target, memory=memory, tick=tick)
     details = {
         "lists": lists,
         "trained_on": len(sample),

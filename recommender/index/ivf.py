@@ -74,33 +74,35 @@ class Ivf:
     def scan(
         self, turned: np.ndarray, lists: np.ndarray, closeness: np.ndarray, depth: int, selection: Selection
     ) -> np.ndarray:
-        """int64[r]: the `depth` selected rows of some lists, or some more, whose codes promise the highest similarity.
+        """int64[r], r <= depth * cores: the selected rows of some lists whose codes promise the highest similarity.
 
         turned: float32[1, dim] · lists: int64[p] · closeness: float32[p], inner products with their centroids
         A scan of very many codes, as a filter that leaves nothing near makes necessary, is shared between the cores.
-        Where nearly all rows are selected, others are sorted out afterwards: asking for each costs a fifth of the scan.
         """
-        share = selection.count / len(selection.mask)
-        if NEARLY_ALL <= share < 1:
-            rows = self._shared(turned, lists, closeness, int(depth / share * SPARE), EVERYTHING)
-            rows = rows[selection.mask[rows]]
-            if len(rows) >= depth:
-                return rows
-        return self._shared(turned, lists, closeness, depth, selection)
-
-    def _shared(
-        self, turned: np.ndarray, lists: np.ndarray, closeness: np.ndarray, depth: int, selection: Selection
-    ) -> np.ndarray:
         shares = min(_cores(), int(self.sizes[lists].sum()) // WIDE + 1)
         if shares == 1:
-            return self._scan(turned, lists, closeness, depth, selection)
+            return self._chosen(turned, lists, closeness, depth, selection)
         parts = [slice(first, None, shares) for first in range(shares)]
         helpers = _helpers(os.getpid())
         others = [
-            helpers.submit(self._scan, turned, lists[part], closeness[part], depth, selection) for part in parts[1:]
+            helpers.submit(self._chosen, turned, lists[part], closeness[part], depth, selection) for part in parts[1:]
         ]
-        own = self._scan(turned, lists[parts[0]], closeness[parts[0]], depth, selection)
+        own = self._chosen(turned, lists[parts[0]], closeness[parts[0]], depth, selection)
         return np.concatenate([own, *(other.result() for other in others)])
+
+    def _chosen(
+        self, turned: np.ndarray, lists: np.ndarray, closeness: np.ndarray, depth: int, selection: Selection
+    ) -> np.ndarray:
+        """int64[r], r <= depth, most promising first. Where nearly all rows are selected, the others are sorted out
+        afterwards: asking for each whether it is selected costs a fifth of the scan."""
+        share = selection.count / len(selection.mask)
+        if NEARLY_ALL <= share < 1:
+            wanted = int(depth / share * SPARE)
+            rows = self._scan(turned, lists, closeness, wanted, EVERYTHING)
+            selected = rows[selection.mask[rows]][:depth]
+            if len(selected) == depth or len(rows) < wanted:  # less than that was all there is
+                return selected
+        return self._scan(turned, lists, closeness, depth, selection)
 
     def _scan(
         self, turned: np.ndarray, lists: np.ndarray, closeness: np.ndarray, depth: int, selection: Selection
@@ -151,7 +153,7 @@ def build(
     faiss.omp_set_num_threads(threads)
     random = np.random.default_rng(SEED)
     rotation = np.linalg.qr(random.standard_normal((vectors.dim, vectors.dim)))[0].astype(np.float32)
-    learnt = vectors.map(scattered=True).take(sample, 0).astype(np.float32) @ rotation
+    learnt = vectors.take(sample).astype(np.float32) @ rotation
     centroids = _centroids(learnt, lists, tick)
     quantizer, index = _empty_index(centroids)
     _, nearest = quantizer.search(learnt, 1)

@@ -147,6 +147,7 @@ class Merge:
 def _read(held: Segment, rows: np.ndarray) -> np.ndarray:
     """float16[r, dim] of ascending rows."""
     first, last = int(rows[0]), int(rows[-1]) + 1
+    stored = VectorFile(held.directory / VECTORS, len(held), held.dim)
     if last - first > SPARSE * len(rows):
-        return held.vectors.take(rows, 0)
-    return VectorFile(held.directory / VECTORS, len(held), held.dim).read(first, last)[rows - first]
+        return stored.take(rows)
+    return stored.read(first, last)[rows - first]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import mmap
 import os
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -14,6 +16,7 @@ import numpy as np
 
 NAME = "vectors.f16"
 SYNCED_BYTES = 256 * 1024 * 1024  # at a time, so that no lease runs out while gigabytes reach a slow disk
+WINDOW = 128 * 1024  # what Linux reads ahead at a time, unless it is told otherwise
 BLOCK = 8_192  # rows read at once: 16 MB at 1000 dimensions
 
 
@@ -41,18 +44,36 @@ class VectorFile:
             mapped.madvise(mmap.MADV_RANDOM)
         return np.frombuffer(mapped, np.float16).reshape(self.rows, self.dim)
 
-    def read_ahead(self, most: int) -> None:
-        """Have the kernel read up to `most` bytes into its cache, so that the first searches do not wait for the disk a
-        row at a time. Raises: OSError.
+    def read_ahead(self, most: int) -> threading.Thread:
+        """Have up to `most` bytes read into the kernel's cache, beside everything else, so that the first searches do
+        not wait for the disk a row at a time. Whatever hinders it is no fault.
         """
-        with self.path.open("rb") as file:
-            os.posix_fadvise(file.fileno(), 0, most, os.POSIX_FADV_WILLNEED)
+        reader = threading.Thread(target=self._advise, args=(most,), name="index-read-ahead", daemon=True)
+        reader.start()
+        return reader
+
+    def _advise(self, most: int) -> None:
+        with suppress(OSError), self.path.open("rb") as file:
+            # The kernel reads no more than its window at a time, however much it is asked for.
+            for place in range(0, min(most, self.rows * self.dim * 2), WINDOW):
+                os.posix_fadvise(file.fileno(), place, WINDOW, os.POSIX_FADV_WILLNEED)
 
     def read(self, first: int, last: int) -> np.ndarray:
         """float16[last - first, dim], copied: memory of this process, not pages that stay mapped."""
         return np.fromfile(self.path, np.float16, (last - first) * self.dim, offset=first * self.dim * 2).reshape(
             -1, self.dim
         )
+
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        """float16[r, dim] of int64[r], read one by one. Through a map each could make the kernel count half a megabyte
+        around it as this process's memory. Raises: OSError.
+        """
+        found = np.empty((len(rows), self.dim), np.float16)
+        with self.path.open("rb") as file:
+            for row, into in zip(rows.tolist(), found, strict=True):
+                if os.preadv(file.fileno(), [into.data], row * self.dim * 2) != into.nbytes:
+                    raise OSError(f"{self.path} ends before row {row}")
+        return found
 
     def blocks(self, size: int = BLOCK) -> Iterator[tuple[int, np.ndarray]]:
         """(first row, float16[b, dim]) of every block, in order."""
@@ -61,8 +82,8 @@ class VectorFile:
 
 
 def let_go(mapped: np.ndarray) -> None:
-    """Take the pages of a map (`VectorFile.map`) out of this process's memory: the kernel maps sixteen where one row is
-    read. They stay in the page cache, and are mapped again when they are read."""
+    """Take the pages of a map (`VectorFile.map`) out of this process's memory: the kernel maps half a megabyte where
+    one row is read. They stay in the page cache, and are mapped again when they are read."""
     base: Any = mapped
     while isinstance(base, np.ndarray):
         base = base.base

@@ -43,13 +43,13 @@ def made(tmp_path_factory):
         vectors=vectors,
         left_out=left_out,
         pairs=pairs,
-        asked=_midpoints(vectors, pairs),
+        asked=_midpoints(file, pairs),
     )
 
 
-def judge(made, target, told=None):
+def judge(made, target, told=None, memory=1 << 30):
     tick = (lambda: None) if told is None else (lambda: told.append(1))
-    return calibrate(made.ivf, made.file, made.file.map(scattered=True), made.left_out, target, tick)
+    return calibrate(made.ivf, made.file, made.left_out, target=target, memory=memory, tick=tick)
 
 
 @pytest.mark.parametrize(
@@ -105,9 +105,10 @@ def test_midpoints_are_as_near_to_one_row_as_to_the_other(made):
     assert (first > (vectors[made.pairs[:, 0]] * vectors[made.pairs[:, 1]]).sum(axis=1) - 1e-3).all()
 
 
-def test_rows_that_point_away_from_each_other_have_a_midpoint_that_is_a_number():
+def test_rows_that_point_away_from_each_other_have_a_midpoint_that_is_a_number(tmp_path):
     row = clustered(1)[0]
-    assert np.isfinite(_midpoints(np.stack([row, -row]), np.array([[0, 1]]))).all()
+    put(tmp_path, np.stack([row, -row]))
+    assert np.isfinite(_midpoints(VectorFile(tmp_path / "v", 2, len(row)), np.array([[0, 1]]))).all()
 
 
 def test_the_far_lists_hold_half_of_the_rows_and_none_is_nearer_than_one_that_is_left(made):
@@ -198,3 +199,20 @@ def test_a_target_that_is_always_reached_takes_the_least_effort(made):
 def test_costs_are_measured_and_positive(made):
     costs = judge(made, 0.9).tuning.costs
     assert all(0 < cost < 1e5 for cost in (costs.per_list, costs.per_code, costs.per_row, costs.per_selected))
+
+
+def test_pages_of_compared_rows_are_let_go_before_they_outgrow_the_memory(made, monkeypatch):
+    let_go, compared = [], []
+    monkeypatch.setattr(calibration, "let_go", lambda mapped: let_go.append(sum(compared)) or compared.clear())
+    run = Probe.run
+    monkeypatch.setattr(
+        Probe, "run", lambda probe, k: (found := run(probe, k)) and (compared.append(found[2].compared) or found)
+    )
+    roomy = judge(made, 0.95)
+    assert let_go == []
+    monkeypatch.setattr(calibration, "MAPPED_AROUND", 10)
+    compared.clear()
+    assert judge(made, 0.95, memory=made.file.rows * made.file.dim).recall == roomy.recall
+    room = made.file.rows * made.file.dim // 10
+    assert let_go
+    assert all(room < rows <= room + ROWS for rows in let_go)

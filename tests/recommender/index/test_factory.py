@@ -71,9 +71,9 @@ def test_the_queries_that_measure_it_are_not_in_the_training_sample(file, monkey
         seen["sample"] = sample
         real_build(directory, vectors, lists, sample, *rest)
 
-    def spy_calibrate(opened, vectors, mapped, queries, *rest):
+    def spy_calibrate(opened, vectors, queries, **rest):
         seen["queries"] = queries
-        return real_calibrate(opened, vectors, mapped, queries, *rest)
+        return real_calibrate(opened, vectors, queries, **rest)
 
     monkeypatch.setattr(ivf, "build", spy_build)
     monkeypatch.setattr(factory, "calibrate", spy_calibrate)
@@ -150,7 +150,7 @@ def test_rows_that_cannot_be_clustered_are_compared_whole_and_the_log_says_why(f
 
 def test_a_recall_that_only_filters_miss_is_published_with_a_warning(file, monkeypatch, caplog):
     real = factory.calibrate
-    monkeypatch.setattr(factory, "calibrate", lambda *given: replace(real(*given), filtered_recall=0.9))
+    monkeypatch.setattr(factory, "calibrate", lambda *given, **more: replace(real(*given, **more), filtered_recall=0.9))
     structure = build(file)
     assert (structure.kind, structure.filtered_recall) == ("ivf", 0.9)
     assert "has a recall of 0.9000 where a filter leaves nothing near" in caplog.text

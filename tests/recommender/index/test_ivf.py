@@ -92,7 +92,7 @@ def test_a_long_build_tells_of_its_steps(built):
 def test_a_scan_returns_selected_rows_of_the_lists_it_was_given_and_all_of_them_where_it_is_deep(built, data):
     opened = built.opened
     lists = np.array(data.draw(st.lists(st.integers(0, LISTS - 1), min_size=1, unique=True)))
-    share = data.draw(st.sampled_from([0, 0.01, 0.3, 1]))
+    share = data.draw(st.sampled_from([0, 0.01, 0.3, 0.85, 0.99, 1]))
     mask = np.random.default_rng(data.draw(st.integers(0, 100))).random(ROWS) < share
     depth = data.draw(st.sampled_from([1, 50, ROWS]))
     found = scan(opened, built.vectors[0], lists, depth, Selection(mask))
@@ -117,7 +117,7 @@ def test_codes_put_rows_into_nearly_the_right_order(built):
     assert np.mean(recall) > 0.9
 
 
-@pytest.mark.parametrize("share", [1, 0.3])
+@pytest.mark.parametrize("share", [1, 0.97, 0.3])
 def test_a_wide_scan_shared_by_threads_finds_the_same_rows(built, three_cores, monkeypatch, share):
     selection = Selection(np.random.default_rng(0).random(ROWS) < share)
     lists = np.random.default_rng(1).permutation(LISTS)[:17]
@@ -129,6 +129,20 @@ def test_a_wide_scan_shared_by_threads_finds_the_same_rows(built, three_cores, m
         assert np.array_equal(np.sort(shared[ROWS]), np.sort(alone[ROWS]))
         assert len(set(shared[100].tolist())) == len(shared[100]) == 300  # each of the three looked as deep
         assert len(set(alone[100].tolist()) - set(shared[100].tolist())) <= 1  # equal promises may swap
+
+
+def test_where_what_is_not_selected_lies_together_each_share_of_a_scan_finds_its_best(built, three_cores):
+    """All but the rows nearest to the query are selected: nearly all, and none of those that codes put first."""
+    query = built.vectors[3]
+    order = np.argsort(-(built.vectors.astype(float) @ query.astype(float)))
+    mask = np.ones(ROWS, bool)
+    mask[order[: ROWS // 8]] = False
+    found = scan(built.opened, query, np.arange(LISTS), 100, Selection(mask))
+    turned = built.opened.turn(query)
+    near = (built.opened.centroids @ turned[0]).astype(np.float32)
+    asked_for_each = built.opened._scan(turned, np.arange(LISTS), near, 100, Selection(mask))
+    assert len(set(asked_for_each.tolist()) - set(found.tolist())) <= 1  # equal promises may swap
+    assert mask[found].all()
 
 
 def test_a_wide_scan_of_fewer_lists_than_threads_finds_all_rows_of_them(built, three_cores):

@@ -6,6 +6,7 @@ import pytest
 from listings.models import Category, Listing
 from recommender.index import ForeignVector, Where
 from recommender.index.compaction import compact
+from recommender.models import Embedding
 from tests.recommender.index import catalogue
 
 
@@ -89,6 +90,17 @@ def test_photos_are_counted_wherever_the_listing_lives(mixed):
     photos = dict(zip(found.listing.tolist(), found.photos.tolist(), strict=True))
     for listing in Listing.objects.filter(pk__in=photos):
         assert photos[listing.pk] == listing.images.count()
+
+
+def test_the_vectors_of_a_listing_are_those_of_its_photos_wherever_it_lives(mixed, model):
+    state, kinds = mixed.state(), set()
+    for listing in Listing.objects.all():
+        stored = Embedding.objects.filter(image__listing=listing, model=model).values_list("vector", flat=True)
+        expected = [] if listing.status == "removed" else [vector for vector in stored if vector]
+        assert sorted(vector.tobytes() for vector in state.vectors_of(listing.pk)) == sorted(map(bytes, expected))
+        kinds.update((state.delta.slot[state.delta.columns.rows_of(np.array([listing.pk]))] >= 0).tolist())
+    assert kinds == {True, False}
+    assert state.vectors_of(10**9).shape == (0, model.dim)
 
 
 def test_every_column_filters(model, index):
