@@ -16,6 +16,7 @@ from recommender.index.ivf import Ivf
 from recommender.index.probing import EXACT_MICROSECONDS, Costs, Effort, Tail, Tuning
 from recommender.index.segment import load
 from recommender.index.selection import Selection
+from recommender.index.vector_file import VectorFile
 from tests.recommender.index.segments import clustered, everything, write
 
 ROWS, DIM, K = 12_000, 64, 10
@@ -184,7 +185,8 @@ def test_all_is_compared_where_codes_give_fewer_than_were_asked_for(made, monkey
 def test_the_tail_is_the_share_of_rows_that_are_so_much_nearer_than_their_centroid(made):
     segment, tail = made.measured, made.measured.tuning.tail
     pairs = np.stack([np.arange(40), np.arange(40, 80)], axis=1)
-    learnt = calibration._tail(segment.ivf, segment.vectors, made.queries, pairs)
+    stored = VectorFile(segment.directory / "vectors.f16", len(segment), segment.dim)
+    learnt = calibration._tail(segment.ivf, stored, made.queries, pairs)
     closeness = made.queries.astype(np.float32) @ segment.ivf.rotation @ segment.ivf.centroids.T
     z = (made.products - closeness[:, segment.ivf.list_of]) / segment.ivf.spreads[segment.ivf.list_of]
     for query, pair in enumerate(pairs):
