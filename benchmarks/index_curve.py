@@ -10,6 +10,7 @@ from .plot import lines
 
 CURVES = {
     "build, s": "build_s",
+    "build, MB at most": "peak_build_rss_mb",
     "p50, ms": "p50_ms",
     "p99, ms": "p99_ms",
     "codes, B a row": "code_bytes_per_row",
