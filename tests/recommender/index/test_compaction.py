@@ -277,15 +277,17 @@ def test_what_is_refused_an_inverted_file_is_not_merged_again_and_again(model, s
     assert compact(force=True).actions == ("nothing",)
 
 
-def test_each_row_is_rewritten_a_logarithmic_number_of_times():
+@pytest.mark.parametrize("flushed", [2_000, 10_000, 20_000])
+def test_each_row_is_rewritten_a_logarithmic_number_of_times(flushed):
+    """What large flushes leave untrained is written once more."""
     sizes, written = [], 0
-    for _ in range(500):
-        sizes.append(2_000)
-        written += 2_000
-        while merging := plan_merge([Size(size, size) for size in sizes], 1e9):
-            total = sum(sizes[number] for number in merging)
-            sizes = [size for number, size in enumerate(sizes) if number not in merging] + [total]
+    for _ in range(1_000_000 // flushed):
+        sizes.append(Size(flushed, flushed, untrained=flushed >= 10_000))
+        written += flushed
+        while merging := plan_merge(sizes, 1e9):
+            total = sum(sizes[number].rows for number in merging)
+            sizes = [size for number, size in enumerate(sizes) if number not in merging] + [Size(total, total)]
             written += total
-    assert sum(sizes) == 1_000_000
+    assert sum(size.rows for size in sizes) == 1_000_000
     assert written <= 6 * 1_000_000
     assert len(sizes) <= 20
