@@ -381,3 +381,6 @@ def many_pending(model, number: int) -> None:
         cursor.execute(
             "DELETE FROM recommender_embedding WHERE image_id > %s AND model_id <> %s", [first + 1_000_000, model.pk]
         )
+        if connection.vendor == "postgresql":
+            # In a site autovacuum has done so by then; before, these rows may be joined by nested loops.
+            cursor.execute("ANALYZE listings_listingimage, recommender_embedding")
