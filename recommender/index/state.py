@@ -212,12 +212,16 @@ class State:
 
     def _column(self, name: str, part: np.ndarray, row: np.ndarray) -> np.ndarray:
         """Values of one column at (part, row), part -1 being the delta."""
+        if len(part) and (part == part[0]).all():  # as in most searches
+            return getattr(self._columns(int(part[0])), name)[row]
         values = np.empty(len(row), DTYPES[name])
-        for number in np.unique(part):
+        for number in np.unique(part).tolist():
             at = part == number
-            columns: Columns = self.delta.columns if number < 0 else self.base.parts[number].segment.columns
-            values[at] = getattr(columns, name)[row[at]]
+            values[at] = getattr(self._columns(number), name)[row[at]]
         return values
+
+    def _columns(self, part: int) -> Columns:
+        return self.delta.columns if part == DELTA else self.base.parts[part].segment.columns
 
     def _changed(self, part: np.ndarray, row: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Indices of results whose vector is in the base but whose values are in the delta, and where there."""
