@@ -20,6 +20,7 @@ from .rows import ROWS, Source, source
 from .seed import store
 
 if TYPE_CHECKING:
+    from recommender.index import State
     from recommender.models import EmbeddingModel
 
 LISTINGS, STORED, FLUSHED = 100_000, 1_000, 5_000  # in all, in a transaction, for each flush
@@ -88,25 +89,28 @@ def _replace(model: EmbeddingModel, rows: Iterator[np.ndarray], count: int) -> N
 
 
 def _recall(queries: np.ndarray) -> float:
-    from recommender.index import Index, Where
+    from recommender.index import Where
     from recommender.index.monitor import recall_of
 
-    index = Index(capacity=10**9)
-    index.refresh()
-    state = index.state()
+    state = _state()
     pairs = [[state.search(query[None, :], K, Where(), exact=exact) for exact in (False, True)] for query in queries]
     return round(float(np.mean([recall_of(*pair) for pair in pairs])), 4)
 
 
 def _segments() -> list[dict[str, Any]]:
+    return [
+        {"rows": len(part.segment), "live": int(np.count_nonzero(part.live)), "exact": part.segment.ivf is None}
+        for part in _state().base.parts
+    ]
+
+
+def _state() -> State:
+    """As a process sees it that starts now."""
     from recommender.index import Index
 
     index = Index(capacity=10**9)
     index.refresh()
-    return [
-        {"rows": len(part.segment), "live": int(np.count_nonzero(part.live)), "exact": part.segment.ivf is None}
-        for part in index.state().base.parts
-    ]
+    return index.state()
 
 
 def main(arguments: list[str]) -> None:

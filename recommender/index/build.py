@@ -68,7 +68,7 @@ def publish_merge(held: Lease, base: Snapshot, merge: Merge) -> Snapshot | None:
         merge.discard()
         return None
     replaced = [part for part in base.parts if part.segment.name in merge.sources]
-    purging = any(part.dead_since is not None and _dead_seconds(part) >= EARLY * purge_seconds() for part in replaced)
+    purging = any(part.dead_since is not None and dead_seconds(part) >= EARLY * purge_seconds() for part in replaced)
     return publish(held, merged, parent=base.id, retained=1 if purging else RETAINED)
 
 
@@ -106,7 +106,7 @@ def _of_use(written: Sequence[Part]) -> Iterator[None]:
 
 def _size(part: Part) -> Size:
     live = int(np.count_nonzero(part.live))
-    return Size(len(part.segment), live, _dead_seconds(part), untrained=part.segment.untrained)
+    return Size(len(part.segment), live, dead_seconds(part), untrained=part.segment.untrained)
 
 
 def _part(part: Part, alive: np.ndarray) -> Part:
@@ -128,7 +128,8 @@ def _delta_vectors(state: State) -> np.ndarray:
     return vectors
 
 
-def _dead_seconds(part: Part) -> float:
+def dead_seconds(part: Part) -> float:
+    """For how long it has held dead rows."""
     return 0.0 if part.dead_since is None else time.time() - part.dead_since
 
 

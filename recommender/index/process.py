@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Collection
 from dataclasses import asdict
 from typing import Any
@@ -15,7 +14,7 @@ from django.utils import timezone
 from recommender import feed
 from recommender.models import IndexSnapshot
 
-from .build import purge_seconds
+from .build import dead_seconds, purge_seconds
 from .errors import IndexNotReady
 from .monitor import Monitor, by_kind
 from .reader import Index
@@ -77,7 +76,7 @@ def health() -> dict[str, Any]:
 
 def _unpurged(state: State) -> str | None:
     """That deleted photos' vectors are still on disk after the time that was promised."""
-    longest = max((time.time() - part.dead_since for part in state.base.parts if part.dead_since), default=0.0)
+    longest = max(map(dead_seconds, state.base.parts), default=0.0)
     if longest <= purge_seconds() + LATE_SECONDS:
         return None
     return (

@@ -139,7 +139,7 @@ def load(directory: Path, model: str) -> Segment:
     rows, dim, structure = manifest["rows"], manifest["dim"], manifest["structure"]
     try:
         is_ivf, stored = structure["kind"] == factory.IVF, VectorFile(directory / VECTORS, rows, dim)
-        if (directory / VECTORS).stat().st_size > READ_WHOLE:  # smaller ones were read just now
+        if VECTORS in manifest["places"]:  # others were read just now
             stored.read_ahead(settings.INDEX_MEMORY_MB << 20)
         return Segment(
             directory.name,

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from listings.models import Listing
-from recommender.index import health, lag, process
+from recommender.index import health, lag
 from recommender.index.compaction import compact
 from tests.recommender.index import catalogue
 
@@ -58,7 +58,7 @@ def test_vectors_of_deleted_photos_that_outstay_their_time_are_a_problem(
     fresh_index.refresh()
     assert health()["problem"] is None
     now = time.time()
-    monkeypatch.setattr(process.time, "time", lambda: now + hours * 3_600)
+    monkeypatch.setattr(time, "time", lambda: now + hours * 3_600)
     problem = health()["problem"]
     assert bool(problem) is late
     if late:
