@@ -25,7 +25,7 @@ from .index_data import K, Questions, first_rows
 from .latency import figures, in_turns, least, one_thread
 
 MOST_EF = 1_000  # pgvector takes no larger hnsw.ef_search
-MEMORY = {"shared_buffers": "2GB", "maintenance_work_mem": "2GB"}
+MEMORY = {"shared_buffers": "4GB", "maintenance_work_mem": "4GB"}
 SESSION = ("jit = off", "enable_seqscan = off", "max_parallel_maintenance_workers = 1")
 COPY_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 COPY_END = b"\xff\xff"

@@ -1,4 +1,5 @@
-"""Removes index files that nobody needs: of retired snapshots at once, of unknown origin after a day."""
+"""Removes index files that nobody needs: of retired snapshots at once, halves whose writer was killed after
+ten minutes, others of unknown origin after a day."""
 
 from __future__ import annotations
 
@@ -12,7 +13,9 @@ from django.conf import settings
 
 from recommender.models import IndexHead, IndexSnapshot
 
-ORPHAN_SECONDS = 86_400
+from .files import is_abandoned
+
+ORPHAN_SECONDS, ABANDONED_SECONDS = 86_400, 600
 KEPT_ROWS = 50
 
 
@@ -56,8 +59,9 @@ def _clear(folder: Path, needed: set[str], superseded: set[str], token: uuid.UUI
 def _is_orphan(directory: Path, token: uuid.UUID | None) -> bool:
     if token is not None and directory.name.startswith(token.hex[:12]):
         return False
-    with suppress(FileNotFoundError):  # renamed or removed by another process since it was listed
-        return time.time() - directory.stat().st_mtime > ORPHAN_SECONDS
+    with suppress(OSError):  # renamed or removed by another process since it was listed, or not ours to open
+        age = time.time() - directory.stat().st_mtime
+        return age > ORPHAN_SECONDS or (age > ABANDONED_SECONDS and is_abandoned(directory))
     return False
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -16,13 +17,19 @@ from ml.whole_file import fsync
 from .errors import SnapshotDamaged
 
 
+HALF = ".part"
+
+
 @contextmanager
 def born_whole(directory: Path) -> Iterator[Path]:
-    """A place beside `directory` to write its files to; it becomes `directory` at the end, or nothing is left."""
-    part = directory.with_name(directory.name + ".part")
+    """A place beside `directory` to write its files to; it becomes `directory` at the end, or nothing is left. It is
+    locked meanwhile: only a writer that was killed leaves a half that `is_abandoned`."""
+    part = directory.with_name(directory.name + HALF)
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
+    lock = os.open(part, os.O_RDONLY)
     try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         yield part
         fsync(part)
         part.rename(directory)
@@ -30,6 +37,22 @@ def born_whole(directory: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
+    finally:
+        os.close(lock)
+
+
+def is_abandoned(directory: Path) -> bool:
+    """Whether it is half of one, and nobody writes the rest. Raises: FileNotFoundError."""
+    if not directory.name.endswith(HALF):
+        return False
+    lock = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(lock)
+    return True
 
 
 def read_json(path: Path, keys: set[str]) -> dict[str, Any]:

@@ -1,11 +1,15 @@
 """What is deleted from the disk and from the table of snapshots, and what must stay."""
 
+import os
+import time
+
 import pytest
 from django.db import connection
 
 from recommender.index import collect as collecting
 from recommender.index.collect import collect
 from recommender.index.compaction import compact
+from recommender.index.files import born_whole
 from recommender.models import IndexHead, IndexSnapshot
 from tests.recommender.index import catalogue
 
@@ -26,6 +30,22 @@ def another(snapshot, **fields):
 def test_a_directory_that_goes_while_it_is_looked_at_stops_no_collection(served, index_root):
     (index_root / "segments" / "going.part").symlink_to(index_root / "gone")
     assert collect() == 0
+
+
+def test_half_a_segment_stays_while_its_writer_lives_however_slow(served, index_root):
+    with born_whole(index_root / "segments" / "slow") as half:
+        os.utime(half, (time.time() - collecting.ABANDONED_SECONDS - 60,) * 2)
+        assert collect() == 0
+        assert half.exists()
+
+
+def test_half_a_segment_whose_writer_was_killed_goes_after_minutes(served, index_root):
+    half = index_root / "segments" / "killed.part"
+    half.mkdir()
+    assert collect() == 0
+    os.utime(half, (time.time() - collecting.ABANDONED_SECONDS - 60,) * 2)
+    assert collect() == 1
+    assert not half.exists()
 
 
 def test_a_segment_that_is_shared_by_a_snapshot_published_meanwhile_stays(served, index_root):
