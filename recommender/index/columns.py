@@ -64,7 +64,13 @@ class Columns:
 
     def rows_of(self, listing_ids: np.ndarray) -> np.ndarray:
         """int64[r]: indices of every row of these listings."""
-        return spans(*self.ranges(listing_ids))
+        return spans(*self.ranges(listing_ids)) if len(listing_ids) else np.empty(0, np.int64)
+
+    def of_status(self, statuses: Sequence[int]) -> np.ndarray:
+        """bool[n]: which rows are of listings with one of these statuses."""
+        wanted = np.zeros(len(STATUSES), bool)
+        wanted[list(statuses)] = True
+        return wanted[self.status]
 
     def in_order(self) -> Columns:
         return self.take(self.order())

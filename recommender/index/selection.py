@@ -92,9 +92,7 @@ class Standing:
     def of_status(self, statuses: tuple[int, ...], columns: Columns) -> Selection:
         """Those whose listing has one of these statuses."""
         if statuses not in self._by_status:
-            wanted = np.zeros(128, bool)
-            wanted[list(statuses)] = True
-            self._by_status[statuses] = Selection(self.mask & wanted[columns.status])
+            self._by_status[statuses] = Selection(self.mask & columns.of_status(statuses))
         return self._by_status[statuses]
 
     def without(self, rows: np.ndarray) -> Standing:

@@ -14,7 +14,7 @@ from .columns import DTYPES, Columns, spans
 from .delta import Delta
 from .errors import ForeignVector
 from .probing import EXACT, Step
-from .selection import Selection, Standing
+from .selection import NO_ROWS, Selection, Standing
 from .snapshot import Snapshot
 from .where import Candidates, Where
 
@@ -181,20 +181,22 @@ class State:
         """The best row of each listing, best first, down to the floor: below it an unseen row could be better."""
         order = np.argsort(-found.similarity, kind="stable")
         order = order[found.similarity[order] >= floor]
-        listing = self._column("listing", found.part[order], found.row[order])
+        listing = self._column("listing", self._places(found.part[order]), found.row[order])
         _, first = np.unique(listing, return_index=True)
         order = order[np.sort(first)]
         return Found(found.similarity[order], found.part[order], found.row[order])
 
     def _describe(self, found: Found, k: int) -> Candidates:
         """Columns of the found rows; rows whose listing changed take the delta's values, not the base's."""
-        listing = self._column("listing", found.part, found.row)
+        listing = self._column("listing", self._places(found.part), found.row)
         order = np.lexsort((listing, -found.similarity))[:k]
         listing, part, row = listing[order], found.part[order], found.row[order]
+        places = self._places(part)
+        values = {name: self._column(name, places, row) for name in DTYPES}
         changed, at = self._changed(part, row)
-        values = {name: self._column(name, part, row) for name in DTYPES}
-        for name in DTYPES:
-            values[name][changed] = getattr(self.delta.columns, name)[at]
+        if len(changed):
+            for name in DTYPES:
+                values[name][changed] = getattr(self.delta.columns, name)[at]
         price = values["price"]
         return Candidates(
             listing=listing,
@@ -207,16 +209,20 @@ class State:
             created=values["created"],
             seller=values["seller"],
             status=values["status"],
-            photos=self._photos(listing, part, row),
+            photos=self._photos(listing, places, row),
         )
 
-    def _column(self, name: str, part: np.ndarray, row: np.ndarray) -> np.ndarray:
-        """Values of one column at (part, row), part -1 being the delta."""
-        if len(part) and (part == part[0]).all():  # as in most searches
-            return getattr(self._columns(int(part[0])), name)[row]
+    def _places(self, part: np.ndarray) -> list[tuple[int, np.ndarray]]:
+        """Each part among these, the delta first, and int64[n]: where in `part` it is."""
+        numbers = range(DELTA, len(self.base.parts))
+        return [(number, at) for number in numbers if len(at := np.flatnonzero(part == number))]
+
+    def _column(self, name: str, places: list[tuple[int, np.ndarray]], row: np.ndarray) -> np.ndarray:
+        """Values of one column at these places."""
+        if len(places) == 1:  # as in most searches
+            return getattr(self._columns(places[0][0]), name)[row]
         values = np.empty(len(row), DTYPES[name])
-        for number in np.unique(part).tolist():
-            at = part == number
+        for number, at in places:
             values[at] = getattr(self._columns(number), name)[row[at]]
         return values
 
@@ -226,9 +232,11 @@ class State:
     def _changed(self, part: np.ndarray, row: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Indices of results whose vector is in the base but whose values are in the delta, and where there."""
         keys, at = self._pointers
+        if not len(keys):
+            return NO_ROWS, NO_ROWS
         wanted = _key(part, row)
-        place = np.minimum(np.searchsorted(keys, wanted), max(0, len(keys) - 1))
-        hits = np.flatnonzero(keys[place] == wanted) if len(keys) else np.empty(0, np.int64)
+        place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+        hits = np.flatnonzero(keys[place] == wanted)
         return hits, at[place[hits]]
 
     @cached_property
@@ -239,13 +247,14 @@ class State:
         order = np.argsort(keys)
         return keys[order], at[order]
 
-    def _photos(self, listing: np.ndarray, part: np.ndarray, row: np.ndarray) -> np.ndarray:
+    def _photos(self, listing: np.ndarray, places: list[tuple[int, np.ndarray]], row: np.ndarray) -> np.ndarray:
         """int64[n]: how many searchable photos each listing has, of which one is in this place: in the delta, or
         standing beside it."""
         first, last = self.delta.columns.ranges(listing)
         photos = last - first
-        for number in np.unique(part[part != DELTA]).tolist():
-            at = np.flatnonzero(part == number)
+        for number, at in places:
+            if number == DELTA:
+                continue
             first, last = self.base.parts[number].segment.columns.spans_around(row[at])
             standing = self.standing[number].mask[spans(first, last)]
             photos += np.bincount(np.repeat(at, last - first)[standing], minlength=len(listing))

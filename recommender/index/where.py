@@ -43,8 +43,7 @@ class Where:
 
     def mask(self, columns: Columns) -> np.ndarray:
         """bool[n]: which rows of `columns` pass."""
-        of_status = np.isin(columns.status, self.status_numbers)
-        return self.narrow(columns, Selection(of_status)).mask
+        return self.narrow(columns, Selection(columns.of_status(self.status_numbers))).mask
 
     @property
     def status_numbers(self) -> tuple[int, ...]:
