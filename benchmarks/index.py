@@ -21,7 +21,6 @@ from typing import Any
 from .machine import disk_mb, memory_mb, processor
 
 PARTS = ("plain", "filtered", "bare", "churn", "replaced")
-BARE_ROWS = 1_000_000  # FAISS alone is measured up to so many
 BARE_RECALL = 0.98
 PEER_ROWS = 100_000
 SEGMENT, MADE, QUESTIONS, VALUES = "segment", "made.json", "questions.npz", "values.npz"
@@ -143,7 +142,7 @@ def _searches(folder: Path, arguments: argparse.Namespace, made: dict[str, Any])
         figures["filtered"] = index_search.filtered(state, questions)
     held = memory_mb()
     figures |= {"rss_mb": held["anonymous"] + held["file"], "rss": held, "rss_without_index": before}
-    if "bare" in arguments.only and arguments.rows <= BARE_ROWS:
+    if "bare" in arguments.only:
         from . import bare_faiss
 
         print("FAISS alone …", flush=True)
