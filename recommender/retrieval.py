@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 CANDIDATES = 200
 CANDIDATES_PER_RESULT = 5
 SPARE = 2  # hydrated beyond the limit, so that a few stale candidates cost no second query
-WIDER = 4  # times as many are hydrated where these were too few
+WIDER = 4  # times as many are searched for, or hydrated, where too few of these could be shown
+MOST_HYDRATED = 2_000  # at once
 
 
 class NoPhoto(Exception):
@@ -153,6 +154,7 @@ def _answer(
         if len(close) < width:
             break
         seen.update(found.listing.tolist())
+        width *= WIDER
     results.sort(key=lambda result: (-result.score, result.listing.pk))
     return Answer(results, ranker.name, state, plan)
 
@@ -186,7 +188,7 @@ def _confirmed(
     width = limit + SPARE
     while limit and len(order):
         places, order = order[:width], order[width:]
-        width *= WIDER
+        width = min(width * WIDER, MOST_HYDRATED)
         rows = hydrate(listing_ids[places].tolist(), ask)
         for at in places.tolist():
             if limit and (listing := rows.get(int(listing_ids[at]))):

@@ -115,6 +115,21 @@ def test_as_many_results_as_asked_come_whenever_they_exist_however_many_candidat
     ]
 
 
+def test_stale_candidates_however_many_are_passed_in_a_few_ever_wider_searches(
+    fresh_index, model, monkeypatch, only_similarity
+):
+    monkeypatch.setattr("recommender.retrieval.CANDIDATES", 2)
+    monkeypatch.setattr("recommender.retrieval.CANDIDATES_PER_RESULT", 1)
+    monkeypatch.setattr("recommender.retrieval.MOST_HYDRATED", 16)
+    listings = [sell(model, 0.99 - number / 100) for number in range(60)]
+    fresh_index.refresh()
+    state = fresh_index.state()
+    Listing.objects.filter(pk__in=[listing.pk for listing in listings[:50]]).update(status="sold")
+    answer = by_vectors(state, vector(1)[np.newaxis], state.model_id, Ask(limit=2))
+    assert ids(answer) == [one.pk for one in listings[50:52]]
+    assert len(answer.plan) <= 4  # one step each, of 2, 8, 32 and 128 candidates
+
+
 def test_results_below_the_lowest_similarity_are_left_out(fresh_index, model):
     alike = sell(model, 0.8)
     sell(model, 0.4)
