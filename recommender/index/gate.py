@@ -51,5 +51,6 @@ def self_recall(state: State) -> float:
         everything = Selection(np.ones(len(part.segment), bool))
         for vector in part.segment.vectors[sample]:
             similarity, _, _ = part.segment.search(vector, 1, everything, exact=True)
-            found.append(float(similarity[0]) >= float(np.square(vector.astype(np.float32)).sum()) - 1e-3)
+            own = float(np.square(vector.astype(np.float32)).sum())
+            found.append(len(similarity) > 0 and float(similarity[0]) >= own - 1e-3)
     return float(np.mean(found)) if found else 1.0

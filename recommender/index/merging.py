@@ -148,6 +148,9 @@ def _read(held: Segment, rows: np.ndarray) -> np.ndarray:
     """float16[r, dim] of ascending rows."""
     first, last = int(rows[0]), int(rows[-1]) + 1
     stored = VectorFile(held.directory / VECTORS, len(held), held.dim)
-    if last - first > SPARSE * len(rows):
-        return stored.take(rows)
-    return stored.read(first, last)[rows - first]
+    try:
+        if last - first > SPARSE * len(rows):
+            return stored.take(rows)
+        return stored.read(first, last)[rows - first]
+    except FileNotFoundError:  # all its rows died meanwhile, so it was collected; its map outlives it
+        return held.vectors[rows]

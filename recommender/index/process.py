@@ -31,10 +31,11 @@ _monitors: dict[int, Monitor] = {}
 def get_index() -> Index:
     """This process's index; a forked child gets its own."""
     pid = os.getpid()
-    if pid not in _indexes:
+    index = _indexes.get(pid)
+    if index is None:
         _indexes.clear()
-        _indexes[pid] = Index()
-    return _indexes[pid]
+        index = _indexes.setdefault(pid, Index())
+    return index
 
 
 def start() -> None:

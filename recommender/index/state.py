@@ -45,7 +45,7 @@ class Gathering:
     def add(self, part: int, similarity: np.ndarray, rows: np.ndarray, *, more: bool) -> None:
         """Rows of one place, best first; `more`: there are others, none of them more similar."""
         self.found.append(Found(similarity, np.full(len(rows), part), rows))
-        if more:
+        if more and len(rows):  # none: nothing here is a number
             self.exhausted, self.floor = False, max(self.floor, float(similarity[-1]))
 
 

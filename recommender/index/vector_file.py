@@ -49,7 +49,8 @@ class VectorFile:
         not wait for the disk a row at a time. Whatever hinders it is no fault.
         """
         reader = threading.Thread(target=self._advise, args=(most,), name="index-read-ahead", daemon=True)
-        reader.start()
+        with suppress(RuntimeError):  # no thread to be had
+            reader.start()
         return reader
 
     def _advise(self, most: int) -> None:

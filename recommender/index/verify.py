@@ -8,7 +8,7 @@ clean while people edit. `repair` is a separate step fed by the findings.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,10 +18,11 @@ from django.db.models import Exists, OuterRef
 from listings.models import ListingImage
 from recommender import feed
 from recommender.models import Embedding, EmbeddingModel
+from recommender.results import is_usable
 
 from . import line, rows, segment
 from .columns import DTYPES, Columns
-from .compaction import rebuild
+from .compaction import Outcome, rebuild
 from .errors import IndexNotReady, SnapshotDamaged
 from .reader import Index
 from .snapshot import segment_directory
@@ -64,8 +65,8 @@ def verify() -> list[Difference]:
     return sorted(found, key=str)
 
 
-def repair(differences: list[Difference]) -> str:
-    """Mend what `verify` found; says what it did."""
+def repair(differences: list[Difference], rebuild: Callable[[], Outcome] = rebuild) -> str:
+    """Mend what `verify` found, with this `rebuild`; says what it did."""
     if not differences:
         return "nothing to repair"
     if any(difference.kind in {"snapshot", "file"} for difference in differences):
@@ -216,6 +217,5 @@ def unusable_vectors() -> Iterator[Difference]:
         return
     stored = Embedding.objects.filter(model=model, vector__isnull=False).order_by("pk")
     for listing, image, vector in stored.values_list("image__listing_id", "image_id", "vector").iterator(1000):
-        values = np.frombuffer(vector or b"", np.float16).astype(np.float32)
-        if len(values) != model.dim or not abs(float(np.linalg.norm(values)) - 1) < 0.01:
+        if len(vector) != model.dim * 2 or not is_usable(np.frombuffer(vector, np.float16)):
             yield Difference("unusable", listing, image, f"not a unit vector of {model.dim} dimensions")

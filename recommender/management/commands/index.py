@@ -50,7 +50,7 @@ class Command(BaseCommand):
     def verify(self, repair: bool, **options: Any) -> None:
         differences = self.compare()
         if differences and repair:
-            self.stdout.write(mend(differences))
+            self.stdout.write(mend(differences, lambda: _in_turn(compaction.rebuild)))
             differences = self.compare()
         if differences:
             raise CommandError(f"{len(differences)} differences", returncode=1)
@@ -68,7 +68,8 @@ class Command(BaseCommand):
         if "busy" in outcome.actions:
             raise CommandError("another compactor is still at work; try again in a minute")
         if "failed" in outcome.actions:
-            raise CommandError("the index could not be written; the log says why")
+            done = ", ".join(action for action in outcome.actions if action != "failed") or "nothing"
+            raise CommandError(f"not all could be done; the log says why. Done: {done}")
         self.stdout.write(f"{', '.join(outcome.actions)}; snapshot {outcome.snapshot}")
 
 

@@ -258,6 +258,25 @@ def test_a_merge_whose_sources_files_are_deleted_under_it_reads_on_or_fails_and_
     assert verify() == []
 
 
+def test_a_merge_reads_on_where_one_of_its_sources_died_whole_and_was_collected(model, index, early_stop, index_root):
+    """Two flushes: what the first one left out is collected at the second."""
+    begin_a_merge(model, early_stop)
+    merging = the_merge().sources
+    Listing.objects.filter(pk__in=Listing.objects.order_by("pk")[:BATCH].values("pk")).update(status="removed")
+    for number in range(2):
+        assert "flushed" in compact().actions
+        catalogue.add_many(model, 3, start=8_000 + 10 * number)
+    compact()
+    gone = set(merging) - set(directories(index_root))
+    assert len(gone) == 1
+    early_stop.release()
+    assert "merged" in compact().actions
+    assert gone.isdisjoint(sources())
+    assert set(merging).isdisjoint(sources())
+    assert found(index) == everything()
+    assert verify() == []
+
+
 FAILURES = [OSError(28, "No space left on device"), RuntimeError("a fault"), ValueError("a fault"), MemoryError()]
 
 

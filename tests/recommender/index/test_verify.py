@@ -93,7 +93,15 @@ def test_a_photo_without_a_queue_row_is_named(healthy):
     assert "unqueued" in kinds()
 
 
-@pytest.mark.parametrize("vector", [np.zeros(16, np.float16), np.full(16, np.nan, np.float16), np.ones(3, np.float16)])
+UNUSABLE = [
+    np.zeros(16, np.float16),
+    np.full(16, np.nan, np.float16),
+    np.ones(3, np.float16),
+    np.ones(31, np.int8),  # no whole number of values
+]
+
+
+@pytest.mark.parametrize("vector", UNUSABLE)
 def test_an_unusable_vector_is_named_and_sent_back_to_the_queue(healthy, vector):
     row = Embedding.objects.last()
     Embedding.objects.filter(pk=row.pk).update(vector=vector.tobytes())
@@ -101,6 +109,12 @@ def test_an_unusable_vector_is_named_and_sent_back_to_the_queue(healthy, vector)
     repair([*verify(), *unusable_vectors()])
     row.refresh_from_db()
     assert (row.state, row.vector) == ("pending", None)
+    assert kinds() == []
+
+
+def test_a_vector_that_a_low_precision_runtime_made_and_the_queue_took_is_left_alone(healthy, model):
+    long = catalogue.unit(5).astype(np.float32) * 1.05
+    catalogue.store_vector(Embedding.objects.last().image, model, long)
     assert kinds() == []
 
 
