@@ -84,22 +84,26 @@ def read(position: str, model_id: int, limit: int = 100_000) -> Page:
             READ_POSTGRESQL if postgresql else READ_SQLITE,
             {"position": asked, "model": model_id, "limit": limit + 1},
         )
-        rows = cursor.fetchall()
-    if not rows:
+        head, attributes, vectors = None, set(), set()
+        for row in cursor:  # there may be a million, which are not held as rows
+            *head, listing, model = row
+            if listing is not None:
+                (attributes if model is None else vectors).add(listing)
+    if head is None:
         IndexHead.objects.get_or_create(pk=1)
         return read(position, model_id, limit)
-    current, epoch, horizon, snapshot_id, newest_id = rows[0][:5]
-    changes = [row[5:] for row in rows if row[5] is not None]
-    complete = len(changes) <= limit
+    current, epoch, horizon, snapshot_id, newest_id = head
+    changes = len(attributes) + len(vectors)
+    complete = changes <= limit
     return Page(
         position=str(current) if complete else position,
         epoch=epoch if isinstance(epoch, uuid.UUID) else uuid.UUID(epoch),
         horizon=horizon,
         snapshot_id=snapshot_id,
         newest_id=newest_id,
-        attributes=frozenset(listing for listing, model in changes if model is None),
-        vectors=frozenset(listing for listing, model in changes if model is not None),
-        behind=len(changes),
+        attributes=frozenset(attributes),
+        vectors=frozenset(vectors),
+        behind=changes,
         complete=complete,
     )
 

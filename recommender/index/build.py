@@ -18,7 +18,7 @@ from recommender.models import EmbeddingModel
 from . import rows, segment
 from .absorb import empty_snapshot
 from .columns import Columns
-from .errors import LeaseLost
+from .errors import LeaseLost, SnapshotDamaged
 from .gate import Refused, examine
 from .lease import Lease
 from .merge_policy import Size, plan_merge
@@ -26,6 +26,7 @@ from .merging import Merge
 from .publish import RETAINED, publish
 from .snapshot import Part, Snapshot, segment_directory
 from .state import State
+from .vector_file import BLOCK
 
 EARLY = 0.9  # of the purge deadline: rewriting a large segment takes its time
 
@@ -39,8 +40,8 @@ def flush(held: Lease, state: State) -> Snapshot:
     parts = [_part(part, standing.mask) for part, standing in pairs if standing.count]
     written = []
     if len(state.delta):
-        page = (state.delta.columns, _delta_vectors(state))
-        written.append(_write(held, [page], len(state.delta), state.dim, state.model_version, train=False))
+        pages = _delta_pages(state)
+        written.append(_write(held, pages, len(state.delta), state.dim, state.model_version, train=False))
     with _of_use(written):
         snapshot = replace(state.base, position=state.position, parts=(*parts, *written))
         return publish(held, snapshot, parent=state.base.id)
@@ -116,16 +117,19 @@ def _part(part: Part, alive: np.ndarray) -> Part:
     return Part(part.segment, alive, dead_since)
 
 
-def _delta_vectors(state: State) -> np.ndarray:
-    """float16[n, dim]: each delta row's vector, from the chunks or copied from the segment that has it."""
+def _delta_pages(state: State) -> Iterator[tuple[Columns, np.ndarray]]:
+    """The delta's rows, a block at a time: (columns, float16[b, dim]), each vector from the chunks or copied from the
+    segment that has it."""
     delta = state.delta
-    vectors = np.empty((len(delta), state.dim), np.float16)
-    own = delta.slot >= 0
-    vectors[own] = delta.chunks.take(delta.slot[own])
-    for number, part in enumerate(state.base.parts):
-        at = delta.part == number
-        vectors[at] = part.segment.vectors[delta.row[at]]
-    return vectors
+    for first in range(0, len(delta), BLOCK):
+        block = np.arange(first, min(first + BLOCK, len(delta)))
+        slot, part, row = delta.slot[block], delta.part[block], delta.row[block]
+        vectors = np.empty((len(slot), state.dim), np.float16)
+        vectors[slot >= 0] = delta.chunks.take(slot[slot >= 0])
+        for number, held in enumerate(state.base.parts):
+            at = part == number
+            vectors[at] = held.segment.vectors[row[at]]
+        yield delta.columns.take(block), vectors
 
 
 def dead_seconds(part: Part) -> float:
@@ -144,5 +148,9 @@ def _write(
     held.renew()
     directory = segment_directory(_new_name(held))
     segment.write(directory, pages, expected=expected, dim=dim, model=model, tick=held.keep, train=train)
-    written = segment.load(directory, model)
+    try:
+        written = segment.load(directory, model)
+    except SnapshotDamaged:
+        shutil.rmtree(directory, ignore_errors=True)
+        raise
     return Part(written, np.ones(len(written), bool))

@@ -25,11 +25,11 @@ from recommender.models import EmbeddingModel, IndexHead, IndexSnapshot
 from . import line
 from .build import begin_merge, build, flush, merge_plan, publish_merge, purge_seconds
 from .collect import collect
-from .errors import IndexNotReady, LeaseLost, SnapshotDamaged
+from .errors import IndexNotReady, LeaseLost, SnapshotDamaged, SnapshotUnreadable
 from .gate import Refused
 from .lease import Lease, lease
 from .merge_policy import advance_due, flush_due
-from .merging import Merge
+from .merging import FAULTS, Merge
 from .publish import retire_fallbacks
 from .reader import Index
 from .snapshot import Snapshot, missing_files
@@ -37,7 +37,7 @@ from .state import State
 
 logger = logging.getLogger(__name__)
 
-FLUSH_CAPACITY = 50_000
+LEAST_CAPACITY = 50_000
 LATECOMERS = 20  # one photo in so many may still wait when a model's first snapshot is built; the feed brings them
 REFUSED_SECONDS = 600
 AT_ONCE_ROWS = 20_000  # a merge of so many takes a second or two
@@ -56,9 +56,7 @@ class Outcome:
 
 def compact(*, force: bool = False) -> Outcome:
     """Flush and merge what is due (everything, with `force`) for every live model; rebuild where files are unusable."""
-    return _leased(
-        lambda held: [action for model in line.live_models() for action in _compact(held, model, force=force)]
-    )
+    return _leased(lambda held: [action for model in line.live_models() for action in _tried(held, model, force=force)])
 
 
 def rebuild(*, new_epoch: bool = False) -> Outcome:
@@ -92,6 +90,15 @@ def _rebuild_all(held: Lease, *, new_epoch: bool) -> list[str]:
     ]
 
 
+def _tried(held: Lease, model: EmbeddingModel, *, force: bool) -> list[str]:
+    """What ails one model's line stops no other's."""
+    try:
+        return _compact(held, model, force=force)
+    except SnapshotDamaged as exc:
+        logger.error("the index of %s is left as it is: %s", model.version, exc)
+        return ["failed"]
+
+
 def _compact(held: Lease, model: EmbeddingModel, *, force: bool) -> list[str]:
     if not _is_live(model):
         return []
@@ -99,7 +106,10 @@ def _compact(held: Lease, model: EmbeddingModel, *, force: bool) -> list[str]:
     tip = line.tip(head, model)
     if tip is None and not _is_active(model):
         return _begin(held, model)
-    state = _usable_state(head, model, tip)
+    state = _usable_state(held, head, model, tip)
+    if state is not None and state.behind:
+        words = "more changed than a flush may hold (%s rows, by INDEX_MEMORY_MB): rebuilding the index of %s from rows"
+        logger.warning(words, f"{_capacity(model.dim):,}", model.version)
     if state is None or state.behind:
         ahead = tip is not None and feed.is_ahead_of_database(tip.position)
         return _rebuild(held, model, uuid.uuid4() if ahead else None)
@@ -135,7 +145,9 @@ def _merge(held: Lease, base: Snapshot, *, force: bool) -> list[str]:
     try:
         base = _finish(held, base, key, actions, force=force)
         _merge_due(held, base, key, actions, force=force)
-    except OSError as exc:
+    except LeaseLost:
+        raise
+    except FAULTS as exc:
         logger.error("segments cannot be merged, they are searched one by one: %s", exc)
         _failed[key] = time.monotonic() + REFUSED_SECONDS
         actions.append("failed")
@@ -146,14 +158,20 @@ _failed: dict[tuple[int, int], float] = {}
 
 
 def _finish(held: Lease, base: Snapshot, key: tuple[int, int], actions: list[str], *, force: bool) -> Snapshot:
-    """Publish the merge that has ended; it stays until it is published, came too late, or failed. Raises: OSError."""
+    """Publish the merge that has ended; it stays until it is published, came too late, or failed.
+    Raises: OSError, SnapshotDamaged."""
     running = _merges.get(key)
     if running is None or not (running.is_done or force):
         return base
     running.wait()
     if running.has_failed:
         del _merges[key]
-    published = publish_merge(held, base, running)
+    try:
+        published = publish_merge(held, base, running)
+    except SnapshotDamaged:
+        _merges.pop(key, None)
+        running.discard()
+        raise
     _merges.pop(key, None)
     if published is None:
         return base
@@ -176,7 +194,7 @@ def _merge_due(held: Lease, base: Snapshot, key: tuple[int, int], actions: list[
         try:
             merge.run(held.keep)
             base = publish_merge(held, base, merge) or base
-        except (LeaseLost, OSError):
+        except (LeaseLost, OSError, SnapshotDamaged):
             merge.discard()
             raise
         actions.append("merged")
@@ -206,9 +224,10 @@ def _rebuild(held: Lease, model: EmbeddingModel, epoch: uuid.UUID | None = None)
     return ["rebuilt"]
 
 
-def _usable_state(head: IndexHead, model: EmbeddingModel, tip: IndexSnapshot | None) -> State | None:
+def _usable_state(held: Lease, head: IndexHead, model: EmbeddingModel, tip: IndexSnapshot | None) -> State | None:
     """The state over the line's tip, caught up; None, with the reason logged, where it must be rebuilt.
 
+    Raises: SnapshotUnreadable where the fault is this process's.
     Only the compactor marks a snapshot damaged, after looking at the files itself.
     """
     if tip is not None and tip.model_id != model.pk:
@@ -217,12 +236,14 @@ def _usable_state(head: IndexHead, model: EmbeddingModel, tip: IndexSnapshot | N
     tip_id = tip.pk if tip else None
     reader = _reader(model)
     try:
-        reader.refresh()
+        reader.refresh(held.keep)
         state = reader.state()
         if state.base.id != tip_id:
             raise SnapshotDamaged(f"snapshot {tip_id} cannot be opened: {reader.health()['problem']}")
         for path in missing_files(state.base):
             raise SnapshotDamaged(f"{path} is missing")
+    except SnapshotUnreadable:
+        raise
     except (SnapshotDamaged, IndexNotReady) as exc:
         logger.warning("rebuilding the index of %s: %s", model.version, exc)
         now = line.tip(IndexHead.objects.select_related("snapshot").get(pk=1), model)
@@ -242,7 +263,12 @@ def _reader(model: EmbeddingModel) -> Index:
         del _readers[key]
     for key in set(_merges) - live:
         _merges.pop(key).stop()
-    return _readers.setdefault((os.getpid(), model.pk), Index(FLUSH_CAPACITY, line=model.pk))
+    return _readers.setdefault((os.getpid(), model.pk), Index(_capacity(model.dim), line=model.pk))
+
+
+def _capacity(dim: int) -> int:
+    """Rows that a flush may hold: as many as have room for their vectors in half of the memory for building."""
+    return max(LEAST_CAPACITY, (settings.INDEX_MEMORY_MB << 20) // 2 // (dim * 2))
 
 
 def _is_live(model: EmbeddingModel) -> bool:

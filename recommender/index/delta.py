@@ -73,9 +73,10 @@ class Delta:
 
     def replace(self, listing_ids: np.ndarray, new: Delta) -> Delta:
         """The delta in which these listings' rows are exactly those of `new`."""
-        kept = ~np.isin(self.columns.listing, listing_ids)
+        kept = np.ones(len(self), bool)
+        kept[self.columns.rows_of(listing_ids)] = False
         columns = Columns.concatenate([self.columns.take(kept), new.columns])
-        order = columns.order()
+        order = np.argsort(columns.listing, kind="stable")  # both are in order, and no listing is in both
         return Delta(
             columns.take(order),
             np.concatenate([self.slot[kept], new.slot])[order],
@@ -86,8 +87,10 @@ class Delta:
 
     def repacked(self) -> Delta:
         """The same rows over fresh chunks that hold no vector nobody points to."""
-        own = self.slot >= 0
+        own = np.flatnonzero(self.slot >= 0)
         chunks = VectorChunks(self.chunks.dim)
         slot = self.slot.copy()
-        slot[own] = chunks.append(self.chunks.take(self.slot[own]))
+        for first in range(0, len(own), CHUNK_ROWS):
+            some = own[first : first + CHUNK_ROWS]
+            slot[some] = chunks.append(self.chunks.take(self.slot[some]))
         return Delta(self.columns, slot, self.part, self.row, chunks)

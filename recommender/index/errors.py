@@ -13,6 +13,10 @@ class SnapshotDamaged(RuntimeError):
     """A snapshot's files are missing, incomplete, altered, or of another model or history."""
 
 
+class SnapshotUnreadable(SnapshotDamaged):
+    """Files that this process cannot open now: for want of memory, descriptors or rights. They may be whole."""
+
+
 class RefreshInTransaction(RuntimeError):
     """refresh() was called inside a transaction, where it could see rows that never commit."""
 

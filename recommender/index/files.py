@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -14,7 +15,9 @@ from typing import Any
 
 from ml.whole_file import fsync
 
-from .errors import SnapshotDamaged
+from .errors import SnapshotDamaged, SnapshotUnreadable
+
+OF_PROCESS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EACCES, errno.EPERM}
 
 
 HALF = ".part"
@@ -60,10 +63,16 @@ def read_json(path: Path, keys: set[str]) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text())
     except (OSError, ValueError) as exc:
-        raise SnapshotDamaged(f"{path} cannot be read: {exc}") from exc
+        raise fault(f"{path} cannot be read: {exc}", exc) from exc
     if not isinstance(content, dict) or not keys <= content.keys():
         raise SnapshotDamaged(f"{path} cannot be read: it is no manifest")
     return content
+
+
+def fault(message: str, exc: Exception) -> SnapshotDamaged:
+    """What it means that a file could not be opened: it is damaged, or this process can open none like it now."""
+    of_process = isinstance(exc, MemoryError) or (isinstance(exc, OSError) and exc.errno in OF_PROCESS)
+    return SnapshotUnreadable(message) if of_process else SnapshotDamaged(message)
 
 
 def checksum(path: Path) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
@@ -56,6 +57,7 @@ class Index:
         self._successor: Future[Opened] | None = None
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
+        self._tick: Callable[[], None] = lambda: None
 
     def state(self) -> State:
         """The newest state. Without a refresher thread it is brought up to date here first, but in no transaction.
@@ -74,8 +76,8 @@ class Index:
             raise IndexNotReady(self._problem or "the index is being loaded")
         return self._state
 
-    def refresh(self) -> None:
-        """Catch up with the feed; single-flight.
+    def refresh(self, tick: Callable[[], None] = lambda: None) -> None:
+        """Catch up with the feed; single-flight. `tick` is called between steps, of which there may be many.
 
         Raises: RefreshInTransaction; SnapshotDamaged, IndexNotReady where nothing usable can be opened (the state
         stays what it was); django.db.Error.
@@ -84,6 +86,7 @@ class Index:
             raise RefreshInTransaction("refresh() inside a transaction could keep rows that never commit")
         with self._lock:
             close_old_connections()
+            self._tick = tick
             try:
                 self._refresh()
             except (SnapshotDamaged, IndexNotReady) as exc:
@@ -168,7 +171,7 @@ class Index:
         try:
             opened = self._open_next(state, page, serves=serves)
         except (SnapshotDamaged, ModelNotReady) as exc:
-            if not serves:
+            if not serves or self._line is not None:
                 raise
             self._fault = str(exc)
             opened = None
@@ -197,6 +200,8 @@ class Index:
 
     def _is_due(self, page: feed.Page) -> bool:
         """Whether to open the wanted snapshot now: at once when it is new, then when it is open or now and then."""
+        if self._line is not None:
+            return True
         if self._successor is not None:
             return self._successor.done()
         if self._wanted(page) == self._tried and time.monotonic() < self._retry_at:
@@ -245,4 +250,5 @@ class Index:
                 state = replace(state, delta=state.delta.repacked())
             if publish:
                 self._state = replace(state, behind=page.behind)
+            self._tick()
         self._state = replace(state, position=page.position, behind=0 if page.complete else page.behind)

@@ -22,7 +22,7 @@ from ml.whole_file import fsync
 from . import factory, halves, ivf, vector_file
 from .columns import Columns
 from .errors import SnapshotDamaged
-from .files import born_whole, checksum, read_json, write_file
+from .files import born_whole, checksum, fault, read_json, write_file
 from .ivf import Ivf
 from .probing import EXACT, Probe, Step, Tuning
 from .selection import Selection
@@ -128,7 +128,7 @@ def load(directory: Path, model: str) -> Segment:
 
     Large files are checked by size and at places only: reading 20 GB again in every process would push out what
     searches need. `damaged_files` reads all.
-    Raises: SnapshotDamaged naming the file.
+    Raises: SnapshotDamaged naming the file; SnapshotUnreadable where it is this process that cannot open it.
     """
     manifest = read_manifest(directory)
     if manifest["model"] != model:
@@ -154,8 +154,8 @@ def load(directory: Path, model: str) -> Segment:
             tuning=Tuning.from_dict(structure["tuning"]) if is_ivf else None,
             untrained=structure.get("untrained", False),
         )
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as exc:
-        raise SnapshotDamaged(f"{directory} cannot be opened: {exc}") from exc
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError, MemoryError) as exc:
+        raise fault(f"{directory} cannot be opened: {exc}", exc) from exc
 
 
 def read_manifest(directory: Path) -> dict[str, Any]:
@@ -180,8 +180,10 @@ def _is_altered(path: Path, manifest: dict[str, Any]) -> bool:
     try:
         expected = manifest["places"].get(path.name)
         return _places(path) != expected if expected else checksum(path) != manifest["files"][path.name]
-    except OSError:
+    except FileNotFoundError:
         return True
+    except OSError as exc:
+        raise fault(f"{path} cannot be read: {exc}", exc) from exc
 
 
 def _places(path: Path) -> str:

@@ -19,7 +19,7 @@ from django.conf import settings
 
 from . import segment as segments
 from .errors import SnapshotDamaged
-from .files import born_whole, checksum, read_json, write_file
+from .files import born_whole, checksum, fault, read_json, write_file
 from .segment import Segment
 
 MANIFEST = "manifest.json"
@@ -150,7 +150,7 @@ def _load_part(row: Any, entry: dict[str, Any], already: dict[str, Segment]) -> 
         intact = checksum(path) == entry["checksum"]
         bits = np.frombuffer(path.read_bytes(), np.uint8)
     except OSError as exc:
-        raise SnapshotDamaged(f"{path} cannot be read: {exc}") from exc
+        raise fault(f"{path} cannot be read: {exc}", exc) from exc
     if not intact or len(segment) != entry["rows"] or segment.dim != row.model.dim:
         raise SnapshotDamaged(f"{path} or segment {name} is not what the manifest says")
     live = np.unpackbits(bits, count=len(segment), bitorder="little").astype(bool)

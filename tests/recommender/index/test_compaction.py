@@ -1,6 +1,8 @@
 """Flush, merge, publish: nothing lost, one pointer, no half-written files, deleted vectors leave the disk."""
 
+import errno
 import math
+import os
 import shutil
 import uuid
 
@@ -10,16 +12,16 @@ from django.db import OperationalError
 
 from listings.models import Listing
 from recommender import feed
-from recommender.index import Where, build, compaction, factory, snapshot
+from recommender.index import Index, Where, build, compaction, factory, merging, segment, snapshot
 from recommender.index import publish as publishing
 from recommender.index.compaction import compact, rebuild
-from recommender.index.errors import LeaseLost
-from recommender.index.lease import lease
+from recommender.index.errors import LeaseLost, SnapshotDamaged
+from recommender.index.lease import Lease, lease
 from recommender.index.merge_policy import Size, flush_due, plan_merge
 from recommender.index.publish import publish
 from recommender.index.snapshot import segment_directory, snapshot_directory
 from recommender.index.verify import verify
-from recommender.models import IndexHead, IndexSnapshot
+from recommender.models import EmbeddingModel, IndexHead, IndexSnapshot
 from tests.recommender.index import catalogue
 
 QUERY = catalogue.unit(0).astype(np.float32)
@@ -189,7 +191,6 @@ def test_a_rebuild_equals_what_it_replaces(model, index):
 
 def test_a_full_disk_leaves_no_half_segment_and_the_worker_alive(model, index, settings, monkeypatch, caplog):
     catalogue.add_many(model, 5)
-    from recommender.index import segment
 
     def full(path, content):
         raise OSError(28, "No space left on device")
@@ -268,6 +269,125 @@ def fails(*args):
 def index_segments(index):
     index.refresh()
     return [part.segment for part in index.state().base.parts]
+
+
+MORE_THAN_A_PAGE = 600  # listings: whether there is room is asked before each page
+
+
+def test_more_than_readers_hold_is_flushed_and_rebuilds_nothing(model, settings, monkeypatch):
+    settings.INDEX_FLUSH_ROWS, settings.INDEX_MEMORY_MB = 500, 1  # room for 16,384 vectors
+    monkeypatch.setattr(compaction, "LEAST_CAPACITY", 50)
+    index = Index(50)
+    catalogue.add_many(model, 700)
+    compact()
+    Listing.objects.update(price=55)
+    added = catalogue.add_many(model, MORE_THAN_A_PAGE, start=1_000)
+    index.refresh()
+    assert index.state().behind
+    assert compact().actions == ("flushed", "merged")
+    assert not feed.read(IndexHead.objects.get().snapshot.position, model.pk, 10).listings
+    index.refresh()
+    assert index.state().behind == 0
+    assert {listing.pk for listing in added} <= set(found(index))
+    assert verify() == []
+
+
+def test_more_than_memory_holds_is_rebuilt_and_the_log_says_so(model, index, settings, monkeypatch, caplog):
+    settings.INDEX_MEMORY_MB = 0
+    monkeypatch.setattr(compaction, "LEAST_CAPACITY", 50)
+    catalogue.add_many(model, 5)
+    compact()
+    catalogue.add_many(model, MORE_THAN_A_PAGE, start=1_000)
+    assert compact().actions == ("rebuilt",)
+    assert "more changed than a flush may hold (50 rows, by INDEX_MEMORY_MB)" in caplog.text
+    assert found(index) == sorted(Listing.objects.values_list("pk", flat=True))
+    assert verify() == []
+
+
+def test_a_compactor_keeps_its_lease_while_it_reads_what_changed(model, monkeypatch):
+    catalogue.add_many(model, MORE_THAN_A_PAGE)
+    kept = []
+    monkeypatch.setattr(Lease, "keep", lambda held: kept.append("kept"))
+    monkeypatch.setattr(compaction, "flush", lambda held, state: kept.append("flush") or state.base)
+    compact()
+    assert kept[: kept.index("flush")] == ["kept", "kept"]
+
+
+@pytest.mark.parametrize("has_begun", [False, True])
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENOMEM, errno.EACCES])
+def test_files_that_this_process_cannot_open_now_are_neither_damaged_nor_deleted(
+    model, index, index_root, monkeypatch, caplog, number, has_begun
+):
+    catalogue.add_many(model, 20)
+    compact(force=True)
+    before = sorted(path for path in index_root.rglob("*"))
+    if not has_begun:
+        compaction._readers.clear()
+
+    def refuse(*args, **options):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(segment.VectorFile, "map", refuse)
+    for _ in range(2):
+        assert compact(force=True).actions == ("failed",)
+    assert os.strerror(number) in caplog.text
+    assert IndexSnapshot.objects.get().state == "published"
+    assert sorted(path for path in index_root.rglob("*")) == before
+    monkeypatch.undo()
+    assert compact(force=True).actions == ("nothing",)
+    assert len(found(index)) == 20
+
+
+def test_a_flush_that_cannot_be_opened_again_leaves_nothing_behind(model, index_root, monkeypatch):
+    def damaged(directory, version):
+        raise SnapshotDamaged(f"{directory} is missing or altered")
+
+    monkeypatch.setattr(segment, "load", damaged)
+    catalogue.add_many(model, 5)
+    for _ in range(2):
+        assert compact(force=True).actions == ("failed",)
+        assert list((index_root / "segments").iterdir()) == []
+    monkeypatch.undo()
+    assert compact(force=True).actions == ("flushed",)
+
+
+def test_what_ails_one_models_line_stops_no_others(model, monkeypatch, caplog):
+    EmbeddingModel.objects.create(version="m2", arch="fake", dim=16, checkpoint="m2", sha256="1" * 64, state="standby")
+    asked = []
+
+    def ails(held, one, *, force):
+        asked.append(one.version)
+        raise SnapshotDamaged(f"the files of {one.version}")
+
+    monkeypatch.setattr(compaction, "_compact", ails)
+    assert compact().actions == ("failed", "failed")
+    assert sorted(asked) == ["m1", "m2"]
+    assert "the files of m2" in caplog.text
+
+
+@pytest.mark.parametrize("error", [SnapshotDamaged("bad bytes"), ValueError("a fault"), MemoryError()])
+def test_a_merge_that_fails_costs_nothing_but_itself(model, index, index_root, monkeypatch, error):
+    for number in range(3):
+        catalogue.add_many(model, 10, start=number * 10)
+        compact(force=True)
+    catalogue.add_many(model, 10, start=100)
+
+    def fail(*args):
+        raise error
+
+    place = (segment, "load") if isinstance(error, SnapshotDamaged) else (merging.Merge, "_pages")
+    real = segment.load
+
+    def load(directory, version):
+        return fail() if segment.read_manifest(directory)["rows"] == 40 else real(directory, version)
+
+    monkeypatch.setattr(*place, load if place[0] is segment else fail)
+    assert compact(force=True).actions == ("flushed", "failed")
+    assert len(list((index_root / "segments").iterdir())) == 4
+    monkeypatch.undo()
+    assert compact(force=True).actions == ("merged",)
+    assert found(index) == sorted(Listing.objects.values_list("pk", flat=True))
+    assert verify() == []
 
 
 def test_what_is_refused_an_inverted_file_is_not_merged_again_and_again(model, settings):
