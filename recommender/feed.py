@@ -84,7 +84,9 @@ def read(position: str, model_id: int, limit: int = 100_000) -> Page:
             READ_POSTGRESQL if postgresql else READ_SQLITE,
             {"position": asked, "model": model_id, "limit": limit + 1},
         )
-        head, attributes, vectors = None, set(), set()
+        head: list | None = None
+        attributes: set[int] = set()
+        vectors: set[int] = set()
         for row in cursor:  # there may be a million, which are not held as rows
             *head, listing, model = row
             if listing is not None:

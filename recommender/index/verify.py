@@ -217,5 +217,6 @@ def unusable_vectors() -> Iterator[Difference]:
         return
     stored = Embedding.objects.filter(model=model, vector__isnull=False).order_by("pk")
     for listing, image, vector in stored.values_list("image__listing_id", "image_id", "vector").iterator(1000):
-        if len(vector) != model.dim * 2 or not is_usable(np.frombuffer(vector, np.float16)):
+        content = vector or b""
+        if len(content) != model.dim * 2 or not is_usable(np.frombuffer(content, np.float16)):
             yield Difference("unusable", listing, image, f"not a unit vector of {model.dim} dimensions")
