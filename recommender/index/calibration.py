@@ -8,7 +8,6 @@ rows, which is the hardest filter there is: nothing near, and too many rows to c
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -22,7 +21,7 @@ from . import halves
 from .ivf import Ivf
 from .probing import MEASURED_K, Costs, Effort, Probe, Tail, Tuning
 from .selection import Selection
-from .vector_file import VectorFile, let_go
+from .vector_file import VectorFile, let_go, mapped_bytes
 
 T = TypeVar("T")
 
@@ -37,7 +36,6 @@ TAIL_POINTS = 200
 ROWS = {"plain": "all", "filtered": "far half"}
 OPPOSITE = 1e-3  # two rows that point away from each other have no midpoint of length 1
 TIE = 1e-6  # similarities closer than this differ by rounding only
-MAPPED_AROUND = 512 * 1024  # bytes that Linux 6.18 maps where one row is read
 TIMED = 9  # queries
 RAREST = 20  # pairs, at least, that a point of the tail rests on
 PLAIN_MARGIN, FILTERED_MARGIN = 0.9, 0.5  # of what may be missed is kept in hand, as these queries are a sample
@@ -94,8 +92,7 @@ class _Bench:
 
     def __init__(self, ivf: Ivf, mapped: np.ndarray, memory: int, tuning: Tuning, tick: Callable[[], None]) -> None:
         self._ivf, self._mapped, self._tuning, self._tick = ivf, mapped, tuning, tick
-        self._room = math.inf if mapped.nbytes <= memory else memory // MAPPED_AROUND  # rows
-        self._compared = 0
+        self._most_mapped = mapped_bytes() + memory
         self._curve: list[dict[str, Any]] = []
 
     def tune(self, plain: list[_Case], filtered: list[_Case], target: float) -> Judged:
@@ -134,9 +131,9 @@ class _Bench:
             selection = case.among().changed(remove=case.pair)
             began = time.perf_counter()
             probe = Probe(self._ivf, self._mapped, tuning, case.query, selection, codes_only=True)
-            similarity, _, step = probe.run(MEASURED_K)
+            similarity, _, _ = probe.run(MEASURED_K)
             seconds += time.perf_counter() - began
-            self._make_room(step.compared)
+            self._make_room()
             found.append(recall_of(similarity, case.truth))
             self._tick()
         milliseconds = seconds / len(cases) * 1000
@@ -145,12 +142,10 @@ class _Bench:
         self._curve.append({"rows": ROWS[name], **effort, "recall": round(recall, 4), "ms": round(milliseconds, 3)})
         return recall
 
-    def _make_room(self, compared: int) -> None:
-        """Let go of the pages around the rows that were compared before they outgrow the memory they may take."""
-        self._compared += compared
-        if self._compared > self._room:
+    def _make_room(self) -> None:
+        """Let go of the pages around the rows that were compared once they outgrow the memory they may take."""
+        if mapped_bytes() > self._most_mapped:
             let_go(self._mapped)
-            self._compared = 0
 
 
 def _first(values: Sequence[T], suffices: Callable[[T], bool]) -> T:

@@ -82,9 +82,15 @@ class VectorFile:
             yield first, self.read(first, min(first + size, self.rows))
 
 
+def mapped_bytes() -> int:
+    """Bytes of mapped files that count as this process's memory."""
+    return int(Path("/proc/self/statm").read_text().split()[2]) * mmap.PAGESIZE
+
+
 def let_go(mapped: np.ndarray) -> None:
-    """Take the pages of a map (`VectorFile.map`) out of this process's memory: the kernel maps half a megabyte where
-    one row is read. They stay in the page cache, and are mapped again when they are read."""
+    """Take the pages of a map (`VectorFile.map`) out of this process's memory: where one row is read the kernel maps
+    half a megabyte or more, as large as the pages are that its cache made of the file. They stay in the page cache, and
+    are mapped again when they are read."""
     base: Any = mapped
     while isinstance(base, np.ndarray):
         base = base.base

@@ -201,18 +201,25 @@ def test_costs_are_measured_and_positive(made):
     assert all(0 < cost < 1e5 for cost in (costs.per_list, costs.per_code, costs.per_row, costs.per_selected))
 
 
-def test_pages_of_compared_rows_are_let_go_before_they_outgrow_the_memory(made, monkeypatch):
-    let_go, compared = [], []
-    monkeypatch.setattr(calibration, "let_go", lambda mapped: let_go.append(sum(compared)) or compared.clear())
-    run = Probe.run
-    monkeypatch.setattr(
-        Probe, "run", lambda probe, k: (found := run(probe, k)) and (compared.append(found[2].compared) or found)
-    )
+def test_pages_of_compared_rows_are_let_go_when_they_outgrow_the_memory(made, monkeypatch):
+    mapped, let_go, run = [0], [], Probe.run
+
+    def map_around(probe, k):
+        found = run(probe, k)
+        mapped[0] += 1_000 * found[2].compared
+        return found
+
+    def forget(vectors):
+        let_go.append(mapped[0])
+        mapped[0] = 0
+
+    monkeypatch.setattr(Probe, "run", map_around)
+    monkeypatch.setattr(calibration, "mapped_bytes", lambda: mapped[0])
+    monkeypatch.setattr(calibration, "let_go", forget)
     roomy = judge(made, 0.95)
     assert let_go == []
-    monkeypatch.setattr(calibration, "MAPPED_AROUND", 10)
-    compared.clear()
-    assert judge(made, 0.95, memory=made.file.rows * made.file.dim).recall == roomy.recall
-    room = made.file.rows * made.file.dim // 10
+    mapped[0] = 0
+    memory = ROWS * 1_000
+    assert judge(made, 0.95, memory=memory).recall == roomy.recall
     assert let_go
-    assert all(room < rows <= room + ROWS for rows in let_go)
+    assert all(memory < held <= 2 * memory for held in let_go)

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recommender.index import halves
-from recommender.index.vector_file import VectorFile, VectorWriter, let_go
+from recommender.index.vector_file import VectorFile, VectorWriter, let_go, mapped_bytes
 from tests.recommender.index.segments import clustered, put, small_disk
 
 ROWS = 3_000
@@ -156,9 +156,10 @@ def test_pages_that_are_let_go_leave_the_memory_of_the_process_and_can_be_read_a
     put(tmp_path, vectors)
     mapped = VectorFile(tmp_path / "v", rows, dim).map(scattered=True)
     assert float(mapped.sum(dtype=np.float64)) == float(vectors.sum(dtype=np.float64))
-    before = file_pages_mb()
+    before, told = file_pages_mb(), mapped_bytes()
     let_go(mapped)
     assert before - file_pages_mb() > 3  # of 4 MB
+    assert told - mapped_bytes() > 3 << 20
     assert np.array_equal(mapped, vectors)
     let_go(vectors)  # no map: nothing to do
 
