@@ -83,7 +83,9 @@ def calibrate(
     mapped = vectors.map(scattered=True)
     with threadpool_limits(1):  # as where searches are answered
         start = Effort(min(LISTS[-1], ivf.lists), PLAIN_TOLERANCE, DEPTHS[-1])
-        bench = _Bench(ivf, mapped, memory, Tuning(tail, _costs(ivf, mapped, asked), start, start), tick)
+        costs = _costs(ivf, mapped, asked)
+        let_go(mapped)
+        bench = _Bench(ivf, mapped, memory, Tuning(tail, costs, start, start), tick)
         return bench.tune(plain, filtered, target)
 
 

@@ -217,9 +217,10 @@ def test_pages_of_compared_rows_are_let_go_when_they_outgrow_the_memory(made, mo
     monkeypatch.setattr(calibration, "mapped_bytes", lambda: mapped[0])
     monkeypatch.setattr(calibration, "let_go", forget)
     roomy = judge(made, 0.95)
-    assert let_go == []
+    assert let_go == [0]  # once costs were measured
     mapped[0] = 0
+    let_go.clear()
     memory = ROWS * 1_000
     assert judge(made, 0.95, memory=memory).recall == roomy.recall
-    assert let_go
-    assert all(memory < held <= 2 * memory for held in let_go)
+    assert len(let_go) > 1
+    assert all(memory < held <= 2 * memory for held in let_go[1:])
