@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import io
 import shutil
+import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -29,12 +31,20 @@ PROJECTED, COMPONENTS, SPRITE = 1000, 64, 40  # pictures, dimensions and pixels 
 QUALITY = 80  # of photos in event files, which hold a sheet for every epoch that was the best so far
 
 
+def wait_for_a_later_name(folder: Path) -> None:
+    """TensorBoard reads event files by name, which begins with the second they were made in: within one, a resumed
+    run's could come before what it crosses out."""
+    while any(folder.glob(f"events.out.tfevents.{int(time.time())}.*")):
+        time.sleep(0.05)
+
+
 class Board:
     """The event files of one run, below its folder; `after_epoch` belongs before the epoch's checkpoint."""
 
     def __init__(self, run: Run) -> None:
         """`run` has taken up its checkpoint: what an earlier process wrote of later epochs is crossed out."""
         self.folder = run.folder / TENSORBOARD
+        wait_for_a_later_name(self.folder)
         self._writer = SummaryWriter(str(self.folder), purge_step=len(run.epochs))
 
     def __enter__(self) -> Self:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import time
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from ml.training.loop import Run
 from ml.training.photo_pixels import decoded
 from ml.training.plan import METRIC
 from ml.training.sheets import RIGHT, WRONG, confusion_picture, neighbour_sheet
-from ml.training.tensorboard import Board, principal
+from ml.training.tensorboard import Board, principal, wait_for_a_later_name
 from ml.training.validation import judgement
 from tests.ml.shapes import draw_shapes, tiny_network
 
@@ -32,6 +33,13 @@ def events(folder) -> EventAccumulator:
 
 def picture_of(event) -> Image.Image:
     return Image.open(io.BytesIO(event.encoded_image_string))
+
+
+def test_a_resumed_runs_file_comes_after_one_made_in_the_same_second(tmp_path):
+    second = int(time.time())
+    (tmp_path / f"events.out.tfevents.{second}.host.99.0").touch()
+    wait_for_a_later_name(tmp_path)
+    assert second < int(time.time()) <= second + 2
 
 
 class Killed(Exception):
