@@ -98,18 +98,15 @@ def test_levels_let_their_share_of_rows_pass():
 
 def test_conditions_of_a_level_pass_what_it_says():
     from recommender.index import Where
+    from recommender.index.columns import DTYPES, Columns
 
-    class Rows:
-        price = np.random.default_rng(0).integers(0, PRICES, 2000)
-        category = np.random.default_rng(1).integers(1, 41, 2000)
-        status = np.ones(2000, np.int8)
-
-        def __len__(self) -> int:
-            return 2000
-
+    price = np.random.default_rng(0).integers(0, PRICES, 2000)
+    category = np.random.default_rng(1).integers(1, 41, 2000)
+    others = {name: np.ones(2000, dtype) for name, dtype in DTYPES.items()}
+    columns = Columns(**(others | {"price": price, "category": category}))
     for level in levels(unit(3), unit(40, 3), np.full(40, 1 / 40)):
-        for query, passing in enumerate(level.passing(Rows.price, Rows.category)):
-            assert (Where(**level.conditions(query)).mask(Rows()) == passing).all()
+        for query, passing in enumerate(level.passing(price, category)):
+            assert (Where(**level.conditions(query)).mask(columns) == passing).all()
 
 
 def test_the_least_effort_is_found_to_a_thirtieth():
