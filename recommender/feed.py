@@ -87,7 +87,7 @@ def read(position: str, model_id: int, limit: int = 100_000) -> Page:
         head: list | None = None
         attributes: set[int] = set()
         vectors: set[int] = set()
-        for row in cursor:  # there may be a million, which are not held as rows
+        for row in cursor:  # there may be millions, which are not held as rows
             *head, listing, model = row
             if listing is not None:
                 (attributes if model is None else vectors).add(listing)

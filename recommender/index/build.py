@@ -62,7 +62,7 @@ def publish_merge(held: Lease, base: Snapshot, merge: Merge) -> Snapshot | None:
     """The snapshot in which a finished merge stands for its sources; None, its files removed, where it came too late.
 
     Where dead rows were due to leave the disk, the earlier snapshots that still name the old files are retired too.
-    Raises: LeaseLost, OSError.
+    Raises: LeaseLost, OSError, SnapshotDamaged.
     """
     merged = merge.onto(base)
     if merged is None:

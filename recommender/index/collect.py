@@ -1,5 +1,5 @@
-"""Removes index files that nobody needs: of retired snapshots at once, halves whose writer was killed after
-ten minutes, others of unknown origin after a day."""
+"""Removes index files that nobody needs: of retired snapshots at once; after ten minutes what a writer that was killed
+left half done; what else is of unknown origin after a day."""
 
 from __future__ import annotations
 

@@ -74,8 +74,8 @@ def _leased(work: Callable[[Lease], list[str]]) -> Outcome:
         except LeaseLost as exc:
             logger.warning("compaction not published: %s", exc)
             return Outcome(("superseded",))
-        except OSError as exc:
-            logger.error("the index cannot be written, readers go on with what they have: %s", exc)
+        except (OSError, SnapshotDamaged) as exc:
+            logger.error("the index is left as it is, readers go on with what they have: %s", exc)
             return Outcome(("failed",))
         finally:
             collect()  # also, and above all, when the disk is full
@@ -110,7 +110,9 @@ def _compact(held: Lease, model: EmbeddingModel, *, force: bool) -> list[str]:
     if state is not None and state.behind:
         words = "more changed than a flush may hold (%s rows, by INDEX_MEMORY_MB): rebuilding the index of %s from rows"
         logger.warning(words, f"{_capacity(model.dim):,}", model.version)
-    if state is None or state.behind:
+        del _readers[os.getpid(), model.pk]  # what it holds is of no use to what comes
+        state = None
+    if state is None:
         ahead = tip is not None and feed.is_ahead_of_database(tip.position)
         return _rebuild(held, model, uuid.uuid4() if ahead else None)
     actions: list[str] = []
@@ -168,6 +170,8 @@ def _finish(held: Lease, base: Snapshot, key: tuple[int, int], actions: list[str
         del _merges[key]
     try:
         published = publish_merge(held, base, running)
+    except SnapshotUnreadable:
+        raise
     except SnapshotDamaged:
         _merges.pop(key, None)
         running.discard()
@@ -187,14 +191,15 @@ def _merge_due(held: Lease, base: Snapshot, key: tuple[int, int], actions: list[
         if is_long:
             busy |= names  # the small ones are merged all the same
             if key not in _merges:
-                _merges[key] = begin_merge(held, base, merging)
-                _merges[key].start()
+                merge = begin_merge(held, base, merging)
+                merge.start()
+                _merges[key] = merge
             continue
         merge = begin_merge(held, base, merging)
         try:
             merge.run(held.keep)
             base = publish_merge(held, base, merge) or base
-        except (LeaseLost, OSError, SnapshotDamaged):
+        except (LeaseLost, *FAULTS):
             merge.discard()
             raise
         actions.append("merged")

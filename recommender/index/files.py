@@ -30,32 +30,37 @@ def born_whole(directory: Path) -> Iterator[Path]:
     part = directory.with_name(directory.name + HALF)
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    lock = os.open(part, os.O_RDONLY)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield part
-        fsync(part)
-        part.rename(directory)
-        fsync(directory.parent)
+        with _locked(part, fcntl.LOCK_EX):
+            yield part
+            fsync(part)
+            part.rename(directory)
+            fsync(directory.parent)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
-    finally:
-        os.close(lock)
 
 
 def is_abandoned(directory: Path) -> bool:
-    """Whether it is half of one, and nobody writes the rest. Raises: FileNotFoundError."""
+    """Whether it is half of one, and nobody writes the rest. Raises: OSError where it cannot be opened."""
     if not directory.name.endswith(HALF):
         return False
-    lock = os.open(directory, os.O_RDONLY)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with _locked(directory, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            return True
     except BlockingIOError:
         return False
+
+
+@contextmanager
+def _locked(directory: Path, how: int) -> Iterator[None]:
+    """Until the end, or that of the process. Raises: OSError, BlockingIOError where somebody else holds the lock."""
+    lock = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, how)
+        yield
     finally:
         os.close(lock)
-    return True
 
 
 def read_json(path: Path, keys: set[str]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ host shares them through the page cache. Codes only choose candidates; similarit
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -263,7 +264,10 @@ def _map_codes(path: Path, sizes: np.ndarray, code: int) -> Any:
     if path.stat().st_size != offset:
         raise ValueError(f"{path} has {path.stat().st_size} bytes, not {offset}")
     stored.filename, stored.totsize, stored.read_only = str(path), offset, True
-    stored.do_mmap()
+    try:
+        stored.do_mmap()
+    except RuntimeError as exc:  # the file is there and has the right size
+        raise OSError(errno.ENOMEM, f"FAISS cannot map {path}: {exc}") from exc
     return stored
 
 

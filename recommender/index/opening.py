@@ -14,7 +14,7 @@ from recommender.models import EmbeddingModel, IndexHead, IndexSnapshot
 
 from . import line, snapshot
 from .absorb import empty_snapshot
-from .errors import IndexNotReady, SnapshotDamaged
+from .errors import IndexNotReady, SnapshotDamaged, SnapshotUnreadable
 from .segment import Segment
 from .snapshot import Snapshot
 
@@ -45,6 +45,8 @@ def open_head(known: Sequence[Segment], *, or_earlier: bool) -> Opened:
         for row in line.published(head.snapshot.model_id).exclude(pk=head.snapshot.pk)[:FALLBACKS]:
             with suppress(SnapshotDamaged):
                 return Opened(_load(row, head, known), f"serving snapshot {row.pk}, because {damage}")
+        if isinstance(damage, SnapshotUnreadable):
+            raise IndexNotReady(str(damage)) from damage
         raise IndexNotReady(f"{damage}; waiting for the indexing worker to rebuild") from damage
 
 

@@ -33,7 +33,8 @@ def get_index() -> Index:
     pid = os.getpid()
     index = _indexes.get(pid)
     if index is None:
-        _indexes.clear()
+        for other in set(_indexes) - {pid}:
+            _indexes.pop(other, None)
         index = _indexes.setdefault(pid, Index())
     return index
 

@@ -21,7 +21,7 @@ from ml.whole_file import fsync
 
 from . import factory, halves, ivf, vector_file
 from .columns import Columns
-from .errors import SnapshotDamaged
+from .errors import SnapshotDamaged, SnapshotUnreadable
 from .files import born_whole, checksum, fault, read_json, write_file
 from .ivf import Ivf
 from .probing import EXACT, Probe, Step, Tuning
@@ -165,13 +165,16 @@ def read_manifest(directory: Path) -> dict[str, Any]:
 
 
 def damaged_files(directory: Path, manifest: dict[str, Any]) -> list[str]:
-    """Names of files that are missing or whose bytes are not what was written."""
+    """Names of files that are missing or whose bytes are not what was written. Raises: SnapshotUnreadable."""
     damaged = []
     for name, expected in manifest["files"].items():
         try:
             if checksum(directory / name) != expected:
                 damaged.append(name)
-        except OSError:
+        except OSError as exc:
+            found = fault(f"{directory / name} cannot be read: {exc}", exc)
+            if isinstance(found, SnapshotUnreadable):
+                raise found from exc
             damaged.append(name)
     return damaged
 

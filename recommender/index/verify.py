@@ -23,7 +23,7 @@ from recommender.results import is_usable
 from . import line, rows, segment
 from .columns import DTYPES, Columns
 from .compaction import Outcome, rebuild
-from .errors import IndexNotReady, SnapshotDamaged
+from .errors import IndexNotReady, SnapshotDamaged, SnapshotUnreadable
 from .reader import Index
 from .snapshot import segment_directory
 from .state import State
@@ -51,7 +51,7 @@ def verify() -> list[Difference]:
     try:
         index.refresh()
     except (SnapshotDamaged, IndexNotReady) as exc:
-        return [Difference("snapshot", None, None, str(exc)), *_queue_differences()]
+        return [_fault("snapshot", exc), *_queue_differences()]
     found = [*_checked_files(index), *_other_lines(index.state().model_id), *_queue_differences()]
     suspects = {difference.listing for difference in _row_differences(index.state())}
     for _ in range(TRIES):
@@ -69,7 +69,10 @@ def repair(differences: list[Difference], rebuild: Callable[[], Outcome] = rebui
     """Mend what `verify` found, with this `rebuild`; says what it did."""
     if not differences:
         return "nothing to repair"
-    if any(difference.kind in {"snapshot", "file"} for difference in differences):
+    kinds = {difference.kind for difference in differences}
+    if kinds == {"unreadable"}:
+        return "nothing is repaired while files cannot be opened: let this user read them, or allow it more open files"
+    if kinds & {"snapshot", "file"}:
         actions = rebuild().actions
         return f"rebuilding the index from the database: {', '.join(actions)}"
     listings = sorted({difference.listing for difference in differences if difference.listing is not None})
@@ -84,7 +87,10 @@ def repair(differences: list[Difference], rebuild: Callable[[], Outcome] = rebui
 def _checked_files(index: Index) -> list[Difference]:
     files = list(_file_differences(index))
     if files:  # a compaction may have replaced the snapshot while it was read
-        index.refresh()
+        try:
+            index.refresh()
+        except (SnapshotDamaged, IndexNotReady) as exc:
+            return [*files, _fault("snapshot", exc)]
         files = list(_file_differences(index))
     return files
 
@@ -97,7 +103,7 @@ def _other_lines(served: int) -> Iterator[Difference]:
             try:
                 index.refresh()
             except (SnapshotDamaged, IndexNotReady) as exc:
-                yield Difference("snapshot", None, None, f"{model.version}: {exc}")
+                yield _fault("snapshot", exc)
             else:
                 yield from _checked_files(index)
 
@@ -111,10 +117,16 @@ def _file_differences(index: Index) -> Iterator[Difference]:
         try:
             damaged = segment.damaged_files(directory, segment.read_manifest(directory))
         except SnapshotDamaged as exc:
-            yield Difference("file", None, None, str(exc))
+            yield _fault("file", exc)
             continue
         for name in damaged:
             yield Difference("file", None, None, f"{directory / name} is missing or altered")
+
+
+def _fault(kind: str, exc: Exception) -> Difference:
+    """Of this kind, unless the files may be whole and it is this process that cannot open them."""
+    unreadable = any(isinstance(one, SnapshotUnreadable) for one in (exc, exc.__cause__))
+    return Difference("unreadable" if unreadable else kind, None, None, str(exc))
 
 
 def _queue_differences() -> Iterator[Difference]:

@@ -206,3 +206,12 @@ def test_an_array_that_ends_too_early_is_refused(copied, name):
     (copied / name).write_bytes((copied / name).read_bytes()[:-5])
     with pytest.raises(ValueError, match=r"mmap length|could not|cannot"):
         ivf.load(copied, ROWS, DIM)
+
+
+def test_codes_that_cannot_be_mapped_for_want_of_memory_are_not_called_foreign(built, monkeypatch):
+    def refuse(stored):
+        raise RuntimeError("could not mmap: Cannot allocate memory")
+
+    monkeypatch.setattr(faiss.OnDiskInvertedLists, "do_mmap", refuse)
+    with pytest.raises(OSError, match=r"FAISS cannot map .*codes\.ivf: could not mmap"):
+        ivf.load(built.directory, ROWS, DIM)

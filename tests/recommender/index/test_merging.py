@@ -9,6 +9,7 @@ from django.db import connection
 from listings.models import Listing, ListingImage
 from recommender.index import Index, Where, compaction, factory, segment
 from recommender.index.compaction import compact, rebuild
+from recommender.index.errors import SnapshotUnreadable
 from recommender.index.snapshot import segment_directory
 from recommender.index.verify import verify
 from recommender.models import EmbeddingModel, IndexSnapshot
@@ -275,6 +276,48 @@ def test_a_merge_reads_on_where_one_of_its_sources_died_whole_and_was_collected(
     assert set(merging).isdisjoint(sources())
     assert found(index) == everything()
     assert verify() == []
+
+
+def test_a_merge_that_cannot_be_opened_now_is_published_when_it_can(model, index, early_stop, monkeypatch):
+    begin_a_merge(model, early_stop)
+    merging, merged, real = set(the_merge().sources), the_merge().directory, segment.load
+    early_stop.release()
+
+    def refuse(directory, version):
+        if directory == merged:
+            raise SnapshotUnreadable("Too many open files")
+        return real(directory, version)
+
+    with monkeypatch.context() as faults:
+        faults.setattr(segment, "load", refuse)
+        assert compact().actions == ("failed",)
+        assert merging <= set(sources())
+    assert the_merge().directory == merged
+    compaction._failed.clear()
+    assert compact().actions == ("merged",)
+    assert merging.isdisjoint(sources())
+    assert verify() == []
+
+
+def test_a_merge_for_which_there_is_no_thread_is_begun_again_later(model, index, monkeypatch):
+    real = threading.Thread.start
+
+    def start(thread):
+        if thread.name == "index-merge":
+            raise RuntimeError("can't start new thread")
+        real(thread)
+
+    with monkeypatch.context() as faults:
+        faults.setattr(threading.Thread, "start", start)
+        for number in range(4):
+            catalogue.add_many(model, BATCH, start=number * BATCH)
+            assert compact().actions == ("flushed", "failed")[: 1 + number // 3]
+    compaction.stop_merges()
+    compaction._failed.clear()
+    compact()
+    the_merge().wait()
+    assert compact().actions == ("merged",)
+    assert found(index) == everything()
 
 
 FAILURES = [OSError(28, "No space left on device"), RuntimeError("a fault"), ValueError("a fault"), MemoryError()]

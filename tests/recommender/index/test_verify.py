@@ -1,5 +1,6 @@
 """Verify is clean on a healthy index, names each kind of fault, and repair mends it."""
 
+import errno
 import re
 
 import numpy as np
@@ -8,9 +9,11 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from listings.models import Category, Listing, ListingImage
+from recommender.index import segment
 from recommender.index.compaction import compact
 from recommender.index.segment import VECTORS
 from recommender.index.snapshot import segment_directory, snapshot_directory
+from recommender.index.vector_file import VectorFile
 from recommender.index.verify import repair, unusable_vectors, verify
 from recommender.models import Embedding, IndexChange, IndexSnapshot
 from tests.recommender.index import catalogue
@@ -110,6 +113,32 @@ def test_an_unusable_vector_is_named_and_sent_back_to_the_queue(healthy, vector)
     row.refresh_from_db()
     assert (row.state, row.vector) == ("pending", None)
     assert kinds() == []
+
+
+@pytest.mark.parametrize("place", [(VectorFile, "map"), (segment, "checksum"), (segment, "damaged_files")])
+def test_files_that_this_user_may_not_read_are_told_apart_and_nothing_is_rebuilt(
+    healthy, index_root, monkeypatch, place
+):
+    compact(force=True)
+    before = sorted(index_root.rglob("*"))
+
+    def refuse(*args, **options):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    if place == (segment, "damaged_files"):  # only once it was opened
+        real = segment.damaged_files
+
+        def check(*args):
+            with monkeypatch.context() as faults:
+                faults.setattr(segment, "checksum", refuse)
+                return real(*args)
+
+        monkeypatch.setattr(segment, "damaged_files", check)
+    else:
+        monkeypatch.setattr(*place, refuse)
+    assert kinds() == ["unreadable"]
+    assert "nothing is repaired" in repair([*verify(), *unusable_vectors()])
+    assert sorted(index_root.rglob("*")) == before
 
 
 def test_a_vector_that_a_low_precision_runtime_made_and_the_queue_took_is_left_alone(healthy, model):
