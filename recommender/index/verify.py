@@ -51,7 +51,7 @@ def verify() -> list[Difference]:
     try:
         index.refresh()
     except (SnapshotDamaged, IndexNotReady) as exc:
-        return [_fault("snapshot", exc), *_queue_differences()]
+        return [_fault("snapshot", exc, str(exc)), *_queue_differences()]
     found = [*_checked_files(index), *_other_lines(index.state().model_id), *_queue_differences()]
     suspects = {difference.listing for difference in _row_differences(index.state())}
     for _ in range(TRIES):
@@ -90,7 +90,7 @@ def _checked_files(index: Index) -> list[Difference]:
         try:
             index.refresh()
         except (SnapshotDamaged, IndexNotReady) as exc:
-            return [*files, _fault("snapshot", exc)]
+            return [*files, _fault("snapshot", exc, str(exc))]
         files = list(_file_differences(index))
     return files
 
@@ -103,7 +103,7 @@ def _other_lines(served: int) -> Iterator[Difference]:
             try:
                 index.refresh()
             except (SnapshotDamaged, IndexNotReady) as exc:
-                yield _fault("snapshot", exc)
+                yield _fault("snapshot", exc, f"{model.version}: {exc}")
             else:
                 yield from _checked_files(index)
 
@@ -117,16 +117,16 @@ def _file_differences(index: Index) -> Iterator[Difference]:
         try:
             damaged = segment.damaged_files(directory, segment.read_manifest(directory))
         except SnapshotDamaged as exc:
-            yield _fault("file", exc)
+            yield _fault("file", exc, str(exc))
             continue
         for name in damaged:
             yield Difference("file", None, None, f"{directory / name} is missing or altered")
 
 
-def _fault(kind: str, exc: Exception) -> Difference:
+def _fault(kind: str, exc: Exception, detail: str) -> Difference:
     """Of this kind, unless the files may be whole and it is this process that cannot open them."""
     unreadable = any(isinstance(one, SnapshotUnreadable) for one in (exc, exc.__cause__))
-    return Difference("unreadable" if unreadable else kind, None, None, str(exc))
+    return Difference("unreadable" if unreadable else kind, None, None, detail)
 
 
 def _queue_differences() -> Iterator[Difference]:
