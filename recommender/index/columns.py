@@ -10,6 +10,7 @@ import numpy as np
 
 from listings.geo import to_grid
 
+from .selection import NO_ROWS
 from .where import STATUSES
 
 DTYPES = {
@@ -64,7 +65,7 @@ class Columns:
 
     def rows_of(self, listing_ids: np.ndarray) -> np.ndarray:
         """int64[r]: indices of every row of these listings."""
-        return spans(*self.ranges(listing_ids)) if len(listing_ids) else np.empty(0, np.int64)
+        return spans(*self.ranges(listing_ids)) if len(listing_ids) else NO_ROWS
 
     def of_status(self, statuses: Sequence[int]) -> np.ndarray:
         """bool[n]: which rows are of listings with one of these statuses."""

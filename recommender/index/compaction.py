@@ -55,7 +55,8 @@ class Outcome:
 
 
 def compact(*, force: bool = False) -> Outcome:
-    """Flush and merge what is due (everything, with `force`) for every live model; rebuild where files are unusable."""
+    """Flush and merge what is due (everything, with `force`) for every live model; rebuild where files are damaged, or
+    more changed than a flush may hold."""
     return _leased(lambda held: [action for model in line.live_models() for action in _tried(held, model, force=force)])
 
 

@@ -17,10 +17,8 @@ from ml.whole_file import fsync
 
 from .errors import SnapshotDamaged, SnapshotUnreadable
 
-OF_PROCESS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EACCES, errno.EPERM}
-
-
 HALF = ".part"
+OF_PROCESS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EACCES, errno.EPERM}
 
 
 @contextmanager
