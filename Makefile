@@ -17,8 +17,8 @@ setup: $(DEVELOPMENT) ## the environment in .venv, for running and testing; afte
 run: $(RUNTIME) ## the whole site on http://127.0.0.1:8000 (PORT, VAR_DIR, DATABASE_URL, REDIS_URL, DEMO=0 change it)
 	@$(PY) -m marketplace.supervisor
 
-test: $(DEVELOPMENT) ## every test: SQLite, then PostgreSQL, then the whole stack
-	@$(PY) -m tests.run
+test: $(DEVELOPMENT) ## every test: SQLite, then PostgreSQL, then the whole stack (ARGS="…": pytest's, on SQLite only)
+	@$(PY) -m tests.run $(ARGS)
 
 lint: $(DEVELOPMENT) ## ruff, mypy, import rules
 	$(VENV)/bin/ruff check .

@@ -2,6 +2,8 @@
 
 1. everything but acceptance, on SQLite; 2. what touches the database again, on a private PostgreSQL;
 3. the acceptance tests, two files at a time: each starts whole sites and waits for them half of the time.
+
+With arguments (`make test ARGS="…"`) it is one run of pytest on SQLite with these arguments instead.
 """
 
 from __future__ import annotations
@@ -59,22 +61,33 @@ def count(report: Path) -> Count:
     return total
 
 
-def execute(run: Run, report: Path, extra: list[str]) -> tuple[Count, int]:
+def clean_environment() -> dict[str, str]:
+    """Without what would point the tests at the database or the settings of a real site."""
     ours = ("DATABASE_URL", "DJANGO_SETTINGS_MODULE")
-    environ = {name: value for name, value in os.environ.items() if name not in ours}
-    pytest = [sys.executable, "-m", "pytest", "-rs", f"--junitxml={report}", *run.arguments, *extra]
+    return {name: value for name, value in os.environ.items() if name not in ours}
+
+
+def execute(run: Run, report: Path) -> tuple[Count, int]:
+    pytest = [sys.executable, "-m", "pytest", "-rs", f"--junitxml={report}", *run.arguments]
     wrapped = [sys.executable, "-m", "tests.postgres", "--", *pytest] if run.postgres else pytest
-    status = subprocess.run(wrapped, env=environ, stdin=subprocess.DEVNULL, check=False).returncode
+    status = subprocess.run(wrapped, env=clean_environment(), stdin=subprocess.DEVNULL, check=False).returncode
     return count(report), 0 if status in PYTEST_OK else status
 
 
-def main(extra: list[str]) -> int:
+def run_chosen(arguments: list[str]) -> int:
+    """Run pytest once, as a person at a terminal wants it: in one process, so that `--pdb` and `-s` work, and failing
+    where nothing was selected, because an expression that selects nothing is a slip of the hand."""
+    command = [sys.executable, "-m", "pytest", "-rs", *arguments]
+    return subprocess.run(command, env=clean_environment(), check=False).returncode
+
+
+def run_all() -> int:
     lines, total, worst = [], Count(), 0
     with tempfile.TemporaryDirectory(prefix="mp-report-") as reports:
         for number, run in enumerate(RUNS):
             print(f"\n== {run.name}", flush=True)
             began = time.monotonic()
-            counted, status = execute(run, Path(reports) / f"{number}.xml", extra)
+            counted, status = execute(run, Path(reports) / f"{number}.xml")
             lines.append(f"{run.name:<12} {counted}  ({time.monotonic() - began:.0f} s)")
             total, worst = total + counted, worst or status
     print("", *lines, "", total, sep="\n")
@@ -82,4 +95,4 @@ def main(extra: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run_chosen(sys.argv[1:]) if sys.argv[1:] else run_all())

@@ -111,6 +111,29 @@ def test_every_test_is_in_exactly_one_run_of_sqlite_and_stack():
     assert chosen == ["not acceptance", "acceptance"]
 
 
+class TestChosenTests:
+    def test_make_hands_arguments_on_as_they_were_quoted(self):
+        printed = run("make", "--dry-run", "test", "ARGS=tests/listings -k 'near or price'").stdout
+        assert printed.splitlines()[-1].endswith(" -m tests.run tests/listings -k 'near or price'")
+
+    def test_one_expression_is_one_run_without_the_database_of_a_site(self, tmp_path):
+        module = tmp_path / "test_sample.py"
+        module.write_text(
+            "import os\n"
+            "def test_wanted(): assert 'DATABASE_URL' not in os.environ\n"
+            "def test_other(): raise AssertionError\n"
+        )
+        environ = ("env", "DATABASE_URL=postgres://nobody@/nowhere")
+        chosen = run(*environ, sys.executable, "-m", "tests.run", str(module), "-k", "wanted")
+        assert chosen.returncode == 0, chosen.stdout
+        assert "1 passed, 1 deselected" in chosen.stdout
+        assert "== SQLite" not in chosen.stdout
+
+    def test_an_expression_that_selects_nothing_fails(self, tmp_path):
+        (tmp_path / "test_sample.py").write_text("def test_one(): pass\n")
+        assert run(sys.executable, "-m", "tests.run", str(tmp_path), "-k", "no_such_name").returncode == 5
+
+
 def test_what_touches_the_database_is_chosen_for_postgresql(tmp_path):
     module = tmp_path / "test_sample.py"
     module.write_text(
