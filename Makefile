@@ -7,7 +7,7 @@ RUNTIME := $(VENV)/.runtime
 DEVELOPMENT := $(VENV)/.development
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint format bench clean
+.PHONY: help setup run test lint shape format bench clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -25,6 +25,9 @@ lint: $(DEVELOPMENT) ## ruff, mypy, import rules
 	$(VENV)/bin/ruff format --check .
 	SECRET_KEY=unused $(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+
+shape: $(DEVELOPMENT) ## how the code is laid out, against its limits (ARGS="--worst recommender" lists the places)
+	@$(PY) -m scripts.shape $(ARGS)
 
 format: $(DEVELOPMENT) ## rewrite the code as `make lint` wants it
 	$(VENV)/bin/ruff check --fix .
