@@ -90,7 +90,7 @@ def _replace(model: EmbeddingModel, rows: Iterator[np.ndarray], count: int) -> N
 
 def _recall(queries: np.ndarray) -> float:
     from recommender.index import Where
-    from recommender.index.monitor import recall_of
+    from recommender.index.view.recall_monitor import recall_of
 
     state = _state()
     pairs = [[state.search(query[None, :], K, Where(), exact=exact) for exact in (False, True)] for query in queries]

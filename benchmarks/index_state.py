@@ -52,8 +52,8 @@ def _pages(values: Values, blocks: Iterable[Halves]) -> Iterator[tuple[Any, Halv
 def open_state(directory: Path) -> Any:
     """A state over this one segment, all of its rows live."""
     from recommender.index import segment
-    from recommender.index.absorb import fresh_state
     from recommender.index.snapshot import Part, Snapshot
+    from recommender.index.view.apply_changes import fresh_state
 
     opened = segment.load(directory, MODEL)
     base = Snapshot(

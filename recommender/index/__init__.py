@@ -4,9 +4,9 @@ Nothing outside this package may know which engine runs behind it. Importing it 
 """
 
 from .errors import ForeignVector, IndexNotReady
-from .process import get_index, health, lag, start, watch_recall
-from .reader import Index
-from .state import State
+from .view.process import get_index, health, lag, start, watch_recall
+from .view.reader import Index
+from .view.state import State
 from .where import STATUSES, Candidates, Where
 
 __all__ = [

@@ -15,8 +15,7 @@ from django.conf import settings
 from recommender import feed
 from recommender.models import EmbeddingModel
 
-from . import rows, segment
-from .absorb import empty_snapshot
+from . import segment
 from .columns import Columns
 from .errors import LeaseLost, SnapshotDamaged
 from .gate import Refused, examine
@@ -25,8 +24,10 @@ from .merge_policy import Size, plan_merge
 from .merging import Merge
 from .publish import RETAINED, publish
 from .snapshot import Part, Snapshot, segment_directory
-from .state import State
 from .vector_file import BLOCK
+from .view import database_rows
+from .view.apply_changes import empty_snapshot
+from .view.state import State
 
 EARLY = 0.9  # of the purge deadline: rewriting a large segment takes its time
 
@@ -79,8 +80,8 @@ def build(held: Lease, model: EmbeddingModel, epoch: uuid.UUID, parent: int | No
     Raises: Refused, LeaseLost; nothing is left of it then.
     """
     base = empty_snapshot(model, epoch, feed.current_position())
-    expected = rows.searchable(model.pk).count()
-    pages = rows.read_all(model.pk, model.dim)
+    expected = database_rows.searchable(model.pk).count()
+    pages = database_rows.read_all(model.pk, model.dim)
     part = _write(held, pages, expected, model.dim, model.version)
     with _of_use([part]):
         base = replace(base, parts=(part,) if len(part.segment) else ())

@@ -31,9 +31,9 @@ from .lease import Lease, lease
 from .merge_policy import advance_due, flush_due
 from .merging import FAULTS, Merge
 from .publish import retire_fallbacks
-from .reader import Index
 from .snapshot import Snapshot, missing_files
-from .state import State
+from .view.reader import Index
+from .view.state import State
 
 logger = logging.getLogger(__name__)
 

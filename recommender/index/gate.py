@@ -7,11 +7,11 @@ from django.conf import settings
 
 from recommender import feed
 
-from . import rows
-from .absorb import absorb, fresh_state
 from .selection import Selection
 from .snapshot import Snapshot
-from .state import State
+from .view import database_rows
+from .view.apply_changes import absorb, fresh_state
+from .view.state import State
 
 PROBES = 16
 CATCH_UP = 100_000
@@ -29,9 +29,9 @@ def examine(base: Snapshot) -> None:
     """
     page = feed.read(base.position, base.model_id, CATCH_UP)
     state = fresh_state(base)
-    for ids in rows.pages(page.listings):
+    for ids in database_rows.pages(page.listings):
         state = absorb(state, ids, page.vectors.intersection(ids))
-    searchable = rows.searchable(base.model_id).count()
+    searchable = database_rows.searchable(base.model_id).count()
     edited = feed.read(page.position, base.model_id, CATCH_UP)
     if abs(state.rows - searchable) > settings.PHOTOS_PER_LISTING * len(edited.listings):
         raise Refused(

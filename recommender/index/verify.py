@@ -20,13 +20,14 @@ from recommender import feed
 from recommender.models import Embedding, EmbeddingModel
 from recommender.results import is_usable
 
-from . import line, rows, segment
+from . import line, segment
 from .columns import DTYPES, Columns
 from .compaction import Outcome, rebuild
 from .errors import IndexNotReady, SnapshotDamaged, SnapshotUnreadable
-from .reader import Index
 from .snapshot import segment_directory
-from .state import State
+from .view import database_rows
+from .view.reader import Index
+from .view.state import State
 
 TRIES = 3
 
@@ -155,12 +156,12 @@ def _row_differences(state: State, only: set[int | None] | None = None) -> Itera
 
 def _expected(state: State, only: set[int | None] | None) -> Iterator[tuple[Columns, list[bytes]]]:
     if only is None:
-        for columns, vectors in rows.read_all(state.model_id, state.dim):
+        for columns, vectors in database_rows.read_all(state.model_id, state.dim):
             yield columns, [vector.tobytes() for vector in vectors]
         return
-    for page in rows.pages([pk for pk in only if pk is not None]):
-        columns = rows.read_columns(state.model_id, page)
-        stored = rows.read_vectors(state.model_id, columns.image.tolist(), state.dim)
+    for page in database_rows.pages([pk for pk in only if pk is not None]):
+        columns = database_rows.read_columns(state.model_id, page)
+        stored = database_rows.read_vectors(state.model_id, columns.image.tolist(), state.dim)
         yield columns, [stored[image].tobytes() if image in stored else b"" for image in columns.image.tolist()]
 
 

@@ -21,7 +21,7 @@ OUTSIDE = "203.0.113.9"
 @pytest.fixture
 def fresh_index(transactional_db, settings, tmp_path):
     """This process's index, as if the process had just started."""
-    from recommender.index import process
+    from recommender.index.view import process
 
     settings.INDEX_ROOT = tmp_path / "index"
     process._indexes.clear()
@@ -163,8 +163,8 @@ def test_strangers_make_health_ask_nothing_more_than_whether_it_is_ready(model, 
 
 
 def test_searches_that_find_too_little_are_a_problem_for_those_who_may_know(model):
-    from recommender.index import process
-    from recommender.index.monitor import Judged, Monitor
+    from recommender.index.view import process
+    from recommender.index.view.recall_monitor import Judged, Monitor
 
     process._monitors[os.getpid()] = monitor = Monitor(share=1.0, target=0.98)
     monitor._window.extend([Judged(0.9, model.pk, filtered=True, at=time.monotonic())] * 100)

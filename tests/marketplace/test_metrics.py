@@ -11,7 +11,7 @@ from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
 from marketplace import metrics as page
-from recommender.index.monitor import Judged, Monitor
+from recommender.index.view.recall_monitor import Judged, Monitor
 from recommender.models import Embedding, Heartbeat
 from tests.factories import make_image, make_listing, make_user
 
@@ -23,7 +23,7 @@ DATABASE_FIGURES = {"queue_pending", "queue_leased", "queue_failed", "upload_lag
 @pytest.fixture
 def model(transactional_db, settings, tmp_path):
     """An active model, and this process's index and monitor as if the process had just started."""
-    from recommender.index import process
+    from recommender.index.view import process
     from tests.recommender.index.catalogue import active_model
 
     settings.INDEX_ROOT = tmp_path / "index"
@@ -118,7 +118,7 @@ def test_a_scrape_says_what_the_index_holds_and_how_fresh_it_is(model):
 
 
 def test_a_scrape_says_what_searches_find_once_some_were_judged(model, settings):
-    from recommender.index import process
+    from recommender.index.view import process
 
     settings.INDEX_RECALL_TARGET = 0.9
     figures = scrape()
@@ -146,7 +146,7 @@ def test_a_scrape_says_what_searches_find_once_some_were_judged(model, settings)
 
 
 def test_without_a_model_the_scrape_says_that_nothing_is_usable(transactional_db):
-    from recommender.index import process
+    from recommender.index.view import process
 
     process._indexes.clear()
     figures = scrape()

@@ -6,7 +6,8 @@ import pytest
 @pytest.fixture
 def fresh_index(transactional_db, settings, tmp_path):
     """This process's index, as if the process had just started; nothing is refreshed behind the test's back."""
-    from recommender.index import get_index, process
+    from recommender.index import get_index
+    from recommender.index.view import process
 
     settings.INDEX_ROOT = tmp_path / "index"
     settings.INDEX_REFRESH_MS = 3_600_000

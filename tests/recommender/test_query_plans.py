@@ -10,7 +10,8 @@ from django.db import connection
 
 from listings.models import Listing
 from recommender import batch, feed, queue, results, retrieval, sweep
-from recommender.index import Where, rows
+from recommender.index import Where
+from recommender.index.view import database_rows
 from recommender.models import Embedding
 from tests.factories import make_user
 from tests.recommender.embedding import bulk_photos, embedded, make_model
@@ -59,8 +60,8 @@ def ids(field: str, number: int = 30) -> list[int]:
         lambda model: batch.find_twins(queue.lease(model, 2, 30)),
         store,
         lambda model: feed.read(feed.current_position(), model.pk),
-        lambda model: rows.read_columns(model.pk, ids("image__listing_id")),
-        lambda model: rows.read_vectors(model.pk, ids("image_id"), model.dim),
+        lambda model: database_rows.read_columns(model.pk, ids("image__listing_id")),
+        lambda model: database_rows.read_vectors(model.pk, ids("image_id"), model.dim),
         lambda model: retrieval.stored_vectors(Listing.objects.earliest("pk"), model.pk),
         lambda model: retrieval.hydrate(ids("image__listing_id"), retrieval.Ask()),
         lambda model: retrieval.hydrate(

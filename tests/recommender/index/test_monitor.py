@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from recommender import index as index_package
-from recommender.index import Where, monitor, process
+from recommender.index import Where
 from recommender.index.compaction import compact
-from recommender.index.monitor import BYTES, MOST_BYTES, Judged, Monitor, is_filtered, recall_of
+from recommender.index.view import process, recall_monitor
+from recommender.index.view.recall_monitor import BYTES, MOST_BYTES, Judged, Monitor, is_filtered, recall_of
 from recommender.retrieval import Ask, by_vectors
 from tests.recommender.candidates import candidates
 from tests.recommender.index import catalogue
@@ -95,7 +96,7 @@ def wait_for(condition, seconds=5):
 def judge(one: Monitor, state, found, *, times=1, where=Where()):  # noqa: B008 - frozen
     """As the thread does, at once."""
     for _ in range(times):
-        one._judge(monitor.Query(state, VECTORS, 4, where, frozenset(), answer(found)))
+        one._judge(recall_monitor.Query(state, VECTORS, 4, where, frozenset(), answer(found)))
 
 
 def slow_recall(catalogue: dict[int, float], found: set[int], k: int) -> float:
@@ -186,7 +187,7 @@ def test_only_a_share_is_sampled(watch, monkeypatch):
     taken = []
     monkeypatch.setattr(one, "_handed", type("Handed", (), {"put": lambda self, query: taken.append(query)})())
     monkeypatch.setattr(one, "start", one._free.release)
-    monkeypatch.setattr(monitor.random, "random", iter(np.arange(1000) / 1000).__next__)
+    monkeypatch.setattr(recall_monitor.random, "random", iter(np.arange(1000) / 1000).__next__)
     for _ in range(1000):
         offer(one, ScriptedState())
     assert len(taken) == 250
@@ -242,7 +243,7 @@ def test_a_search_that_fails_is_logged_and_the_next_one_judged_on_the_same_threa
     offer(one, state)
     wait_for(lambda: rests)
     assert caplog.messages == [f"a sampled search could not be repeated exactly: {fault}"]
-    assert rests[0] == monitor.REST_AFTER_FAULT
+    assert rests[0] == recall_monitor.REST_AFTER_FAULT
     thread, state.fault = one._thread, None
     offer_until(one, state, judged=1)
     assert one._thread is thread
@@ -289,7 +290,7 @@ def test_figures_are_of_all_and_of_each_kind_of_query(watch):
         "unfiltered": (2, 1.0, 1.0),
     }
     assert 0 <= figures["all"].last_s < 5
-    assert watch().figures()["all"] == monitor.Recall(judged=0, mean=None, worst=None, last_s=None)
+    assert watch().figures()["all"] == recall_monitor.Recall(judged=0, mean=None, worst=None, last_s=None)
 
 
 def test_the_window_is_bounded_and_old_queries_and_other_models_leave_it(watch):

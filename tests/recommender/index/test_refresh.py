@@ -10,10 +10,11 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from listings.models import Listing
-from recommender.index import Index, IndexNotReady, Where, reader
-from recommender.index.absorb import absorb
+from recommender.index import Index, IndexNotReady, Where
 from recommender.index.compaction import compact, rebuild
 from recommender.index.errors import RefreshInTransaction
+from recommender.index.view import reader
+from recommender.index.view.apply_changes import absorb
 from recommender.models import EmbeddingModel, IndexHead
 from tests.recommender.index import catalogue
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from recommender import embedders, registry
-from recommender.index import Where, opening
+from recommender.index import Where
 from recommender.index.compaction import compact
+from recommender.index.view import opening
 from tests.recommender.embedding import make_model
 from tests.recommender.index import catalogue
 

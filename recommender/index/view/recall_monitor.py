@@ -17,10 +17,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .errors import SnapshotDamaged
-from .priority import give_way
+from recommender.index.errors import SnapshotDamaged
+from recommender.index.priority import give_way
+from recommender.index.where import Candidates, Where
+
 from .state import State
-from .where import Candidates, Where
 
 logger = logging.getLogger(__name__)
 

@@ -8,13 +8,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from recommender.index.columns import Columns
+from recommender.index.selection import Standing
+from recommender.index.snapshot import Part, Snapshot
 from recommender.models import EmbeddingModel
 
-from . import rows
-from .columns import Columns
+from . import database_rows
 from .delta import Delta
-from .selection import Standing
-from .snapshot import Part, Snapshot
 from .state import State
 
 
@@ -40,12 +40,14 @@ def absorb(state: State, listing_ids: Collection[int], revectored: Collection[in
     `revectored` are those whose vectors changed; for the others a vector that is known already is not read again.
     """
     ids = np.array(sorted(listing_ids), np.int64)
-    columns = rows.read_columns(state.model_id, listing_ids)
+    columns = database_rows.read_columns(state.model_id, listing_ids)
     slot, part, row = _known_places(state, ids, columns)
     unknown = ((slot < 0) & (part < 0)) | np.isin(columns.listing, list(revectored))
     slot[unknown], part[unknown], row[unknown] = -1, -1, -1
     chunks = state.delta.chunks
-    vectors = rows.read_vectors(state.model_id, columns.image[unknown].tolist(), state.dim) if unknown.any() else {}
+    vectors = (
+        database_rows.read_vectors(state.model_id, columns.image[unknown].tolist(), state.dim) if unknown.any() else {}
+    )
     fresh = np.array([image in vectors for image in columns.image.tolist()], bool) & unknown
     slot[fresh] = chunks.append(np.array([vectors[image] for image in columns.image[fresh].tolist()]))
     present = fresh | ~unknown

@@ -21,12 +21,12 @@ from django.db import close_old_connections, connection
 
 from recommender import embedders, feed
 from recommender.errors import ModelNotReady
+from recommender.index.errors import IndexNotReady, RefreshInTransaction, SnapshotDamaged
+from recommender.index.line import is_active, is_of_another_model
 from recommender.models import IndexHead
 
-from . import rows
-from .absorb import absorb, fresh_state
-from .errors import IndexNotReady, RefreshInTransaction, SnapshotDamaged
-from .line import is_active, is_of_another_model
+from . import database_rows
+from .apply_changes import absorb, fresh_state
 from .opening import Opened, beside, open_head, open_newest, open_successor
 from .state import State
 
@@ -241,7 +241,7 @@ class Index:
 
     def _advance(self, state: State, page: feed.Page, *, publish: bool) -> None:
         """Absorb the page's listings, a bounded number at a time; swap after each, or once at the end."""
-        for ids in rows.pages(page.listings):
+        for ids in database_rows.pages(page.listings):
             if len(state.delta) >= self._capacity:
                 self._state = replace(state, behind=page.behind)
                 return

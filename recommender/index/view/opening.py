@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from django.db import connection
 
 from recommender import embedders, feed, readiness
+from recommender.index import line, snapshot
+from recommender.index.errors import IndexNotReady, SnapshotDamaged, SnapshotUnreadable
+from recommender.index.segment import Segment
+from recommender.index.snapshot import Snapshot
 from recommender.models import EmbeddingModel, IndexHead, IndexSnapshot
 
-from . import line, snapshot
-from .absorb import empty_snapshot
-from .errors import IndexNotReady, SnapshotDamaged, SnapshotUnreadable
-from .segment import Segment
-from .snapshot import Snapshot
+from .apply_changes import empty_snapshot
 
 FALLBACKS = 2
 

@@ -9,14 +9,15 @@ from functools import cached_property
 
 import numpy as np
 
-from . import halves
-from .columns import DTYPES, Columns, spans
+from recommender.index import halves
+from recommender.index.columns import DTYPES, Columns, spans
+from recommender.index.errors import ForeignVector
+from recommender.index.probing import EXACT, Step
+from recommender.index.selection import NO_ROWS, Selection, Standing
+from recommender.index.snapshot import Snapshot
+from recommender.index.where import Candidates, Where
+
 from .delta import Delta
-from .errors import ForeignVector
-from .probing import EXACT, Step
-from .selection import NO_ROWS, Selection, Standing
-from .snapshot import Snapshot
-from .where import Candidates, Where
 
 SPARE = 8  # rows fetched beyond what k listings have on average
 WIDER = 4

@@ -12,14 +12,14 @@ from django.conf import settings
 from django.utils import timezone
 
 from recommender import feed
+from recommender.index.build import dead_seconds, purge_seconds
+from recommender.index.errors import IndexNotReady
+from recommender.index.where import Candidates, Where
 from recommender.models import IndexSnapshot
 
-from .build import dead_seconds, purge_seconds
-from .errors import IndexNotReady
-from .monitor import Monitor, by_kind
 from .reader import Index
+from .recall_monitor import Monitor, by_kind
 from .state import State
-from .where import Candidates, Where
 
 LAG_LIMIT = 10_000
 LATE_SECONDS = 3_600  # a rewrite of a large segment begins before its deadline and may end a little after it

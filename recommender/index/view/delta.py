@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from . import halves
-from .columns import Columns
+from recommender.index import halves
+from recommender.index.columns import Columns
 
 CHUNK_ROWS = 1024
 

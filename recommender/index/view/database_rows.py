@@ -9,10 +9,9 @@ from django.db.models import QuerySet, Value
 from django.db.models.functions import Concat
 
 from listings.models import Listing
+from recommender.index.columns import Columns
+from recommender.index.where import STATUSES
 from recommender.models import Embedding
-
-from .columns import Columns
-from .where import STATUSES
 
 LISTINGS_PER_QUERY = 500
 SEARCHABLE = tuple(status for status in STATUSES if status != "removed")
