@@ -38,7 +38,7 @@ def build(directory: Path, values: Values, blocks: Iterable[Halves], dim: int) -
 def _pages(values: Values, blocks: Iterable[Halves]) -> Iterator[tuple[Any, Halves]]:
     """(columns, vectors) of each block; every listing is on sale."""
     from recommender.index import STATUSES
-    from recommender.index.columns import DTYPES, Columns
+    from recommender.index.rows.columns import DTYPES, Columns
 
     first = 0
     for block in blocks:
@@ -82,7 +82,7 @@ def vectors(state: Any) -> Halves:
 
 def values(state: Any, rows: int) -> Values:
     """The columns of the first rows, copied."""
-    from recommender.index.columns import DTYPES
+    from recommender.index.rows.columns import DTYPES
 
     columns = state.base.parts[0].segment.columns
     return {name: np.array(getattr(columns, name)[:rows]) for name in DTYPES if name != "status"}
@@ -103,7 +103,7 @@ def _short(values: dict[str, Any]) -> dict[str, Any]:
 def structure_bytes(directory: Path) -> int:
     """What a segment takes on disk beside its vectors and columns."""
     from recommender.index import segment
-    from recommender.index.columns import DTYPES
+    from recommender.index.rows.columns import DTYPES
 
     others = {segment.MANIFEST, segment.VECTORS, *(f"{name}.npy" for name in DTYPES)}
     return sum(path.stat().st_size for path in directory.iterdir() if path.name not in others)

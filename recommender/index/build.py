@@ -16,15 +16,15 @@ from recommender import feed
 from recommender.models import EmbeddingModel
 
 from . import segment
-from .columns import Columns
 from .errors import LeaseLost, SnapshotDamaged
 from .gate import Refused, examine
 from .lease import Lease
 from .merge_policy import Size, plan_merge
 from .merging import Merge
 from .publish import RETAINED, publish
+from .rows.columns import Columns
+from .rows.vector_file import BLOCK
 from .snapshot import Part, Snapshot, segment_directory
-from .vector_file import BLOCK
 from .view import database_rows
 from .view.apply_changes import empty_snapshot
 from .view.state import State

@@ -20,8 +20,8 @@ from threadpoolctl import threadpool_limits
 from . import halves
 from .ivf import Ivf
 from .probing import MEASURED_K, Costs, Effort, Probe, Tail, Tuning
-from .selection import Selection
-from .vector_file import VectorFile, let_go, mapped_bytes
+from .rows.selection import Selection
+from .rows.vector_file import VectorFile, let_go, mapped_bytes
 
 T = TypeVar("T")
 

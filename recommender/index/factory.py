@@ -17,7 +17,7 @@ from ml.cores import usable_cores
 from . import ivf
 from .calibration import QUERIES, calibrate
 from .errors import LeaseLost
-from .vector_file import VectorFile
+from .rows.vector_file import VectorFile
 
 logger = logging.getLogger(__name__)
 

@@ -20,8 +20,8 @@ import numpy as np
 
 from ml.cores import usable_cores as count_cores
 
-from .selection import Selection
-from .vector_file import VectorFile
+from .rows.selection import Selection
+from .rows.vector_file import VectorFile
 
 ROTATION, CENTROIDS, SPREADS, LISTS, CODES = FILES = (
     "rotation.npy",

@@ -15,11 +15,11 @@ from dataclasses import replace
 import numpy as np
 
 from . import segment
-from .columns import Columns
 from .priority import give_way
+from .rows.columns import Columns
+from .rows.vector_file import BLOCK, VectorFile
 from .segment import VECTORS, Segment
 from .snapshot import Part, Snapshot, segment_directory
-from .vector_file import BLOCK, VectorFile
 
 STOP_SECONDS = 10.0
 FAULTS = (OSError, RuntimeError, ValueError, IndexError, AssertionError, MemoryError)

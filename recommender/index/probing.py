@@ -18,7 +18,7 @@ import numpy as np
 
 from . import halves
 from .ivf import Ivf
-from .selection import Selection
+from .rows.selection import Selection
 
 FIRST_LOOK_PER_RESULT = 20  # selected rows, at least, before it is judged how many more lists are needed
 DEPTH_PER_RESULT = 4  # candidates re-scored for each result beyond the ten that depths were measured for

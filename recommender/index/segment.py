@@ -19,14 +19,15 @@ from django.conf import settings
 
 from ml.whole_file import fsync
 
-from . import factory, halves, ivf, vector_file
-from .columns import Columns
+from . import factory, halves, ivf
 from .errors import SnapshotDamaged, SnapshotUnreadable
 from .files import born_whole, checksum, fault, read_json, write_file
 from .ivf import Ivf
 from .probing import EXACT, Probe, Step, Tuning
-from .selection import Selection
-from .vector_file import VectorFile, VectorWriter
+from .rows import vector_file
+from .rows.columns import Columns
+from .rows.selection import Selection
+from .rows.vector_file import VectorFile, VectorWriter
 
 MANIFEST = "segment.json"
 VECTORS = vector_file.NAME

@@ -21,9 +21,9 @@ from recommender.models import Embedding, EmbeddingModel
 from recommender.results import is_usable
 
 from . import line, segment
-from .columns import DTYPES, Columns
 from .compaction import Outcome, rebuild
 from .errors import IndexNotReady, SnapshotDamaged, SnapshotUnreadable
+from .rows.columns import DTYPES, Columns
 from .snapshot import segment_directory
 from .view import database_rows
 from .view.reader import Index

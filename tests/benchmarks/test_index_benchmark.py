@@ -98,7 +98,7 @@ def test_levels_let_their_share_of_rows_pass():
 
 def test_conditions_of_a_level_pass_what_it_says():
     from recommender.index import Where
-    from recommender.index.columns import DTYPES, Columns
+    from recommender.index.rows.columns import DTYPES, Columns
 
     price = np.random.default_rng(0).integers(0, PRICES, 2000)
     category = np.random.default_rng(1).integers(1, 41, 2000)

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from recommender.index.columns import Columns
-from recommender.index.selection import Standing
+from recommender.index.rows.columns import Columns
+from recommender.index.rows.selection import Standing
 from recommender.index.snapshot import Part, Snapshot
 from recommender.models import EmbeddingModel
 

@@ -9,8 +9,8 @@ from django.db.models import QuerySet, Value
 from django.db.models.functions import Concat
 
 from listings.models import Listing
-from recommender.index.columns import Columns
-from recommender.index.where import STATUSES
+from recommender.index.rows.columns import Columns
+from recommender.index.rows.filter import STATUSES
 from recommender.models import Embedding
 
 LISTINGS_PER_QUERY = 500

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from recommender.index import halves
-from recommender.index.columns import Columns
+from recommender.index.rows.columns import Columns
 
 CHUNK_ROWS = 1024
 

@@ -14,7 +14,7 @@ from django.utils import timezone
 from recommender import feed
 from recommender.index.build import dead_seconds, purge_seconds
 from recommender.index.errors import IndexNotReady
-from recommender.index.where import Candidates, Where
+from recommender.index.rows.filter import Candidates, Where
 from recommender.models import IndexSnapshot
 
 from .reader import Index

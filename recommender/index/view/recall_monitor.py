@@ -19,7 +19,7 @@ import numpy as np
 
 from recommender.index.errors import SnapshotDamaged
 from recommender.index.priority import give_way
-from recommender.index.where import Candidates, Where
+from recommender.index.rows.filter import Candidates, Where
 
 from .state import State
 

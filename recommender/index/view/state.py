@@ -10,12 +10,12 @@ from functools import cached_property
 import numpy as np
 
 from recommender.index import halves
-from recommender.index.columns import DTYPES, Columns, spans
 from recommender.index.errors import ForeignVector
 from recommender.index.probing import EXACT, Step
-from recommender.index.selection import NO_ROWS, Selection, Standing
+from recommender.index.rows.columns import DTYPES, Columns, spans
+from recommender.index.rows.filter import Candidates, Where
+from recommender.index.rows.selection import NO_ROWS, Selection, Standing
 from recommender.index.snapshot import Snapshot
-from recommender.index.where import Candidates, Where
 
 from .delta import Delta
 

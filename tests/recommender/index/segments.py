@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from recommender.index import segment
-from recommender.index.columns import DTYPES, Columns
-from recommender.index.selection import Selection
-from recommender.index.vector_file import VectorWriter
+from recommender.index.rows.columns import DTYPES, Columns
+from recommender.index.rows.selection import Selection
+from recommender.index.rows.vector_file import VectorWriter
 
 DIM = 32
 

@@ -21,7 +21,7 @@ from recommender.index.calibration import (
     recall_of,
 )
 from recommender.index.probing import MEASURED_K, Probe
-from recommender.index.vector_file import VectorFile
+from recommender.index.rows.vector_file import VectorFile
 from tests.recommender.index.segments import clustered, put
 
 ROWS, DIM, QUERIES, LISTS_BUILT = 5_000, 32, 60, 40

@@ -9,7 +9,7 @@ import pytest
 from recommender.index import factory, ivf
 from recommender.index.errors import LeaseLost
 from recommender.index.probing import Tuning
-from recommender.index.vector_file import VectorFile
+from recommender.index.rows.vector_file import VectorFile
 from tests.recommender.index.segments import clustered, put
 
 ROWS, DIM = 3_000, 32

@@ -12,8 +12,8 @@ from hypothesis import settings as profile
 from hypothesis import strategies as st
 
 from recommender.index import ivf
-from recommender.index.selection import Selection
-from recommender.index.vector_file import VectorFile
+from recommender.index.rows.selection import Selection
+from recommender.index.rows.vector_file import VectorFile
 from tests.recommender.index.segments import clustered, everything, put
 
 ROWS, DIM, LISTS = 4_000, 32, 24

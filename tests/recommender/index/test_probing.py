@@ -14,9 +14,9 @@ from recommender.index import calibration, halves
 from recommender.index.calibration import recall_of
 from recommender.index.ivf import Ivf
 from recommender.index.probing import EXACT_MICROSECONDS, Costs, Effort, Tail, Tuning
+from recommender.index.rows.selection import Selection
+from recommender.index.rows.vector_file import VectorFile
 from recommender.index.segment import load
-from recommender.index.selection import Selection
-from recommender.index.vector_file import VectorFile
 from tests.recommender.index.segments import clustered, everything, write
 
 ROWS, DIM, K = 12_000, 64, 10

@@ -14,8 +14,8 @@ from recommender.index import segment
 from recommender.index.errors import SnapshotDamaged
 from recommender.index.ivf import FILES
 from recommender.index.probing import Tuning
+from recommender.index.rows.selection import Selection
 from recommender.index.segment import MANIFEST, VECTORS, damaged_files, load, read_manifest
-from recommender.index.selection import Selection
 from tests.recommender.index.segments import DIM, clustered, everything, flip, plain_columns, small_disk, write
 
 ROWS = 10_500  # a few more than are searched without an inverted file

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
 
-from recommender.index.selection import Selection, Standing
-from recommender.index.where import STATUSES
+from recommender.index.rows.filter import STATUSES
+from recommender.index.rows.selection import Selection, Standing
 from tests.recommender.index.segments import plain_columns
 
 ACTIVE, SOLD = (STATUSES.index("active"),), (STATUSES.index("active"), STATUSES.index("sold"))

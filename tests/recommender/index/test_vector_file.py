@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recommender.index import halves
-from recommender.index.vector_file import VectorFile, VectorWriter, let_go, mapped_bytes
+from recommender.index.rows.vector_file import VectorFile, VectorWriter, let_go, mapped_bytes
 from tests.recommender.index.segments import clustered, put, small_disk
 
 ROWS = 3_000

@@ -10,10 +10,10 @@ from hypothesis import settings as profile
 from hypothesis import strategies as st
 
 from listings.geo import EARTH_RADIUS_KM, distance_km
-from recommender.index import where as module
-from recommender.index.columns import Columns
-from recommender.index.selection import Selection
-from recommender.index.where import STATUSES, Where, box_around, haversine_km
+from recommender.index.rows import filter as module
+from recommender.index.rows.columns import Columns
+from recommender.index.rows.filter import STATUSES, Where, box_around, haversine_km
+from recommender.index.rows.selection import Selection
 from tests.recommender.index.segments import plain_columns
 
 PLACES = [(51.5, -0.12), (51.52, -0.1), (52.2, 0.12), (-36.8, 174.8), (0.0, 179.99), (0.0, -179.99), (89.99, 10.0)]

@@ -10,8 +10,8 @@ import numpy as np
 
 from listings.geo import to_grid
 
+from .filter import STATUSES
 from .selection import NO_ROWS
-from .where import STATUSES
 
 DTYPES = {
     "listing": np.int64,
