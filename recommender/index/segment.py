@@ -19,11 +19,11 @@ from django.conf import settings
 
 from ml.whole_file import fsync
 
-from . import factory, halves, ivf
+from .ann import choose_structure, dot_products, ivf
+from .ann.ivf import Ivf
+from .ann.probing import EXACT, Probe, Step, Tuning
 from .errors import SnapshotDamaged, SnapshotUnreadable
 from .files import born_whole, checksum, fault, read_json, write_file
-from .ivf import Ivf
-from .probing import EXACT, Probe, Step, Tuning
 from .rows import vector_file
 from .rows.columns import Columns
 from .rows.selection import Selection
@@ -64,7 +64,7 @@ class Segment:
         """
         k = min(k, selection.count)
         if self.ivf is None or self.tuning is None or exact or k == 0:
-            similarity, rows = halves.nearest(query, self.vectors, selection, k)
+            similarity, rows = dot_products.nearest(query, self.vectors, selection, k)
             return similarity, rows, Step(EXACT, selection.count, selection.count)
         return Probe(self.ivf, self.vectors, self.tuning, query, selection).run(k)
 
@@ -104,7 +104,7 @@ def write(
         del tables
         columns.save(part)
         stored = VectorFile(part / VECTORS, vectors.rows, dim)
-        structure = factory.build(part, stored, tick) if train else factory.untrained(stored.rows)
+        structure = choose_structure.build(part, stored, tick) if train else choose_structure.untrained(stored.rows)
         others = sorted(path for path in part.iterdir() if path.name != VECTORS)
         for path in others:
             fsync(path)
@@ -139,7 +139,7 @@ def load(directory: Path, model: str) -> Segment:
             raise SnapshotDamaged(f"{directory / name} is missing or altered")
     rows, dim, structure = manifest["rows"], manifest["dim"], manifest["structure"]
     try:
-        is_ivf, stored = structure["kind"] == factory.IVF, VectorFile(directory / VECTORS, rows, dim)
+        is_ivf, stored = structure["kind"] == choose_structure.IVF, VectorFile(directory / VECTORS, rows, dim)
         if VECTORS in manifest["places"]:  # others were read just now
             stored.read_ahead(settings.INDEX_MEMORY_MB << 20)
         return Segment(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from recommender.index import halves
+from recommender.index.ann import dot_products
 from recommender.index.rows.columns import Columns
 
 CHUNK_ROWS = 1024
@@ -43,7 +43,7 @@ class VectorChunks:
         if len(slots) == 0:
             return np.empty((len(queries), 0), np.float32)
         needed = range(int(slots.max()) // CHUNK_ROWS + 1)
-        products = [halves.inner_products(queries, self.chunks[number]) for number in needed]
+        products = [dot_products.inner_products(queries, self.chunks[number]) for number in needed]
         return np.concatenate(products, axis=1)[:, slots]
 
     def take(self, slots: np.ndarray) -> np.ndarray:

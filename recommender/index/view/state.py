@@ -9,9 +9,9 @@ from functools import cached_property
 
 import numpy as np
 
-from recommender.index import halves
+from recommender.index.ann import dot_products
+from recommender.index.ann.probing import EXACT, Step
 from recommender.index.errors import ForeignVector
-from recommender.index.probing import EXACT, Step
 from recommender.index.rows.columns import DTYPES, Columns, spans
 from recommender.index.rows.filter import Candidates, Where
 from recommender.index.rows.selection import NO_ROWS, Selection, Standing
@@ -120,7 +120,7 @@ class State:
         A listing's similarity is the best cosine between any vector and any of its photos.
         Raises: ForeignVector where the model or the dimension is not this state's.
         """
-        queries = halves.to_halves(vectors)
+        queries = dot_products.to_halves(vectors)
         if model_id not in (None, self.model_id):
             raise ForeignVector(f"a vector of model {model_id} cannot be compared under {self.model_version}")
         if queries.shape[1] != self.dim:
@@ -166,7 +166,7 @@ class State:
                 gathered.add(number, similarity, rows, more=selection.count > count)
                 gathered.plan.append((number, step))
         for scores in self.delta.chunks.scores(queries, self.delta.slot[own]):
-            top = halves.best(scores, count)
+            top = dot_products.best(scores, count)
             gathered.add(DELTA, scores[top], own[top], more=len(own) > count)
         if len(own):
             gathered.plan.append((DELTA, Step(EXACT, len(own), len(own))))

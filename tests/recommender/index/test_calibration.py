@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recommender.index import calibration, ivf
-from recommender.index.calibration import (
+from recommender.index.ann import calibration, ivf
+from recommender.index.ann.calibration import (
     DEPTHS,
     LISTS,
     TOLERANCES,
@@ -20,7 +20,7 @@ from recommender.index.calibration import (
     calibrate,
     recall_of,
 )
-from recommender.index.probing import MEASURED_K, Probe
+from recommender.index.ann.probing import MEASURED_K, Probe
 from recommender.index.rows.vector_file import VectorFile
 from tests.recommender.index.segments import clustered, put
 

@@ -12,8 +12,9 @@ from django.db import OperationalError
 
 from listings.models import Listing
 from recommender import feed
-from recommender.index import Index, Where, build, compaction, factory, merging, segment, snapshot
+from recommender.index import Index, Where, build, compaction, merging, segment, snapshot
 from recommender.index import publish as publishing
+from recommender.index.ann import choose_structure
 from recommender.index.compaction import compact, rebuild
 from recommender.index.errors import LeaseLost, SnapshotDamaged
 from recommender.index.lease import Lease, lease
@@ -249,7 +250,7 @@ def test_a_large_flush_trains_nothing_and_is_trained_by_the_merge_after_it(model
     settings.INDEX_EXACT_ROWS, settings.INDEX_RECALL_TARGET = 150, 0.0
     catalogue.add_many(model, 200)
     with monkeypatch.context() as faults:
-        faults.setattr(factory, "build", fails)
+        faults.setattr(choose_structure, "build", fails)
         assert compact().actions == ("flushed", "failed")
         assert not feed.read(IndexHead.objects.get().snapshot.position, model.pk, 10).listings
         assert found(index) == sorted(Listing.objects.values_list("pk", flat=True))

@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from recommender.index import factory, ivf
+from recommender.index.ann import choose_structure, ivf
+from recommender.index.ann.probing import Tuning
 from recommender.index.errors import LeaseLost
-from recommender.index.probing import Tuning
 from recommender.index.rows.vector_file import VectorFile
 from tests.recommender.index.segments import clustered, put
 
@@ -27,7 +27,7 @@ def thousands_are_many(settings):
 
 
 def build(file, tick=lambda: None):
-    return factory.build(file.path.parent, file, tick)
+    return choose_structure.build(file.path.parent, file, tick)
 
 
 def names(file):
@@ -46,9 +46,9 @@ def test_as_many_rows_as_the_setting_get_an_inverted_file(file, settings):
     structure = build(file, lambda: told.append(1))
     assert structure.kind == "ivf"
     assert settings.INDEX_RECALL_TARGET <= structure.recall <= 1
-    assert structure.details["lists"] == factory.lists_for(ROWS)
+    assert structure.details["lists"] == choose_structure.lists_for(ROWS)
     assert names(file) == sorted(["v", *ivf.FILES])
-    assert ivf.load(file.path.parent, ROWS, DIM).lists == factory.lists_for(ROWS)
+    assert ivf.load(file.path.parent, ROWS, DIM).lists == choose_structure.lists_for(ROWS)
     assert isinstance(Tuning.from_dict(structure.details["tuning"]), Tuning)
     assert len(told) > ivf.ITERATIONS
 
@@ -65,7 +65,7 @@ def test_an_inverted_file_that_misses_the_recall_target_is_removed_and_the_log_s
 
 def test_the_queries_that_measure_it_are_not_in_the_training_sample(file, monkeypatch):
     seen = {}
-    real_build, real_calibrate = ivf.build, factory.calibrate
+    real_build, real_calibrate = ivf.build, choose_structure.calibrate
 
     def spy_build(directory, vectors, lists, sample, *rest):
         seen["sample"] = sample
@@ -76,16 +76,16 @@ def test_the_queries_that_measure_it_are_not_in_the_training_sample(file, monkey
         return real_calibrate(opened, vectors, queries, **rest)
 
     monkeypatch.setattr(ivf, "build", spy_build)
-    monkeypatch.setattr(factory, "calibrate", spy_calibrate)
+    monkeypatch.setattr(choose_structure, "calibrate", spy_calibrate)
     structure = build(file)
     assert structure.details["trained_on"] == len(seen["sample"])
-    assert len(np.unique(seen["queries"])) == factory.QUERIES
+    assert len(np.unique(seen["queries"])) == choose_structure.QUERIES
     assert not np.isin(seen["sample"], seen["queries"]).any()
 
 
 def sample_of(rows, dim, lists, left_out=()):
     unread = VectorFile(None, rows, dim)
-    return factory._sample(unread, lists, np.array(left_out, np.int64), np.random.default_rng(0))
+    return choose_structure._sample(unread, lists, np.array(left_out, np.int64), np.random.default_rng(0))
 
 
 @pytest.mark.parametrize(
@@ -123,8 +123,14 @@ def test_little_memory_makes_the_build_train_on_fewer_rows(file, settings):
 
 
 def test_lists_grow_with_the_square_root_of_the_rows_within_bounds():
-    assert [factory.lists_for(rows) for rows in (0, 100, 10_000, 1_000_000, 10**10)] == [1, 5, 50, 500, 1 << 15]
-    assert factory.lists_for(10**12) == 1 << 15
+    assert [choose_structure.lists_for(rows) for rows in (0, 100, 10_000, 1_000_000, 10**10)] == [
+        1,
+        5,
+        50,
+        500,
+        1 << 15,
+    ]
+    assert choose_structure.lists_for(10**12) == 1 << 15
 
 
 def test_a_lost_lease_ends_the_build_and_is_no_reason_to_compare_rows_whole(file, caplog):
@@ -143,14 +149,16 @@ def test_rows_that_cannot_be_clustered_are_compared_whole_and_the_log_says_why(f
     vectors = clustered(ROWS, DIM)
     vectors[::7] = np.nan
     put(file.path.parent, vectors)
-    assert build(file) == factory.Structure("exact")
+    assert build(file) == choose_structure.Structure("exact")
     assert names(file) == ["v"]
     assert "no inverted file could be built of 3000 rows" in caplog.text
 
 
 def test_a_recall_that_only_filters_miss_is_published_with_a_warning(file, monkeypatch, caplog):
-    real = factory.calibrate
-    monkeypatch.setattr(factory, "calibrate", lambda *given, **more: replace(real(*given, **more), filtered_recall=0.9))
+    real = choose_structure.calibrate
+    monkeypatch.setattr(
+        choose_structure, "calibrate", lambda *given, **more: replace(real(*given, **more), filtered_recall=0.9)
+    )
     structure = build(file)
     assert (structure.kind, structure.filtered_recall) == ("ivf", 0.9)
     assert "has a recall of 0.9000 where a filter leaves nothing near" in caplog.text

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from listings.models import Listing
-from recommender.index import Index, Where, compaction, factory, segment
+from recommender.index import Index, Where, compaction, segment
+from recommender.index.ann import choose_structure
 from recommender.index.compaction import compact, rebuild
 from recommender.index.verify import verify
 from recommender.models import IndexSnapshot
@@ -146,7 +147,7 @@ def fills_up(monkeypatch, disk, module, name, *, while_merging):
     monkeypatch.setattr(module, name, full)
 
 
-POINTS = {"as it begins": (segment, "write"), "when its vectors are written": (factory, "build")}
+POINTS = {"as it begins": (segment, "write"), "when its vectors are written": (choose_structure, "build")}
 
 
 @pytest.mark.parametrize("point", POINTS)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
 
-from recommender.index import ivf
+from recommender.index.ann import ivf
 from recommender.index.rows.selection import Selection
 from recommender.index.rows.vector_file import VectorFile
 from tests.recommender.index.segments import clustered, everything, put

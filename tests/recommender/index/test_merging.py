@@ -7,7 +7,8 @@ import pytest
 from django.db import connection
 
 from listings.models import Listing, ListingImage
-from recommender.index import Index, Where, compaction, factory, segment
+from recommender.index import Index, Where, compaction, segment
+from recommender.index.ann import choose_structure
 from recommender.index.compaction import compact, rebuild
 from recommender.index.errors import SnapshotUnreadable
 from recommender.index.snapshot import segment_directory
@@ -56,7 +57,7 @@ class Stop:
         the_merge().wait()
 
 
-PLACES = {"before anything is read": (segment, "write"), "after every row is read": (factory, "build")}
+PLACES = {"before anything is read": (segment, "write"), "after every row is read": (choose_structure, "build")}
 
 
 @pytest.fixture(params=PLACES)
@@ -355,7 +356,11 @@ def test_a_merge_that_always_fails_never_stops_the_flushes(model, index, monkeyp
     def fail(*args, **options):
         raise RuntimeError("it fails every time")
 
-    monkeypatch.setattr(factory, "build", lambda *args: fail() if is_merging() else factory.Structure(factory.EXACT))
+    monkeypatch.setattr(
+        choose_structure,
+        "build",
+        lambda *args: fail() if is_merging() else choose_structure.Structure(choose_structure.EXACT),
+    )
     outcomes, positions = [], []
     for number in range(12):
         catalogue.add_many(model, 5, start=number * 5)

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
 
-from recommender.index import calibration, halves
-from recommender.index.calibration import recall_of
-from recommender.index.ivf import Ivf
-from recommender.index.probing import EXACT_MICROSECONDS, Costs, Effort, Tail, Tuning
+from recommender.index.ann import calibration, dot_products
+from recommender.index.ann.calibration import recall_of
+from recommender.index.ann.ivf import Ivf
+from recommender.index.ann.probing import EXACT_MICROSECONDS, Costs, Effort, Tail, Tuning
 from recommender.index.rows.selection import Selection
 from recommender.index.rows.vector_file import VectorFile
 from recommender.index.segment import load
@@ -237,4 +237,4 @@ def test_a_search_of_nearly_all_rows_is_tuned_as_one_of_all():
 
 def test_similarities_are_those_of_the_vectors_and_not_of_their_codes(made):
     similarity, rows, _ = made.slow.search(made.queries[0], K, everything(ROWS))
-    assert np.array_equal(similarity, halves.inner_products(made.queries[:1], made.slow.vectors, rows)[0])
+    assert np.array_equal(similarity, dot_products.inner_products(made.queries[:1], made.slow.vectors, rows)[0])

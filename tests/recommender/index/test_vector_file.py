@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recommender.index import halves
+from recommender.index.ann import dot_products
 from recommender.index.rows.vector_file import VectorFile, VectorWriter, let_go, mapped_bytes
 from tests.recommender.index.segments import clustered, put, small_disk
 
@@ -39,7 +39,7 @@ def test_inner_products_are_those_of_exact_arithmetic(rows, queries, dim):
     vectors, asked = clustered(ROWS, dim), clustered(queries, dim, seed=1)
     wanted = None if SOME[rows] is None else np.array(SOME[rows], np.int64)
     exact = asked.astype(float) @ vectors[slice(None) if wanted is None else wanted].astype(float).T
-    products = halves.inner_products(asked, vectors, wanted)
+    products = dot_products.inner_products(asked, vectors, wanted)
     assert products.dtype == np.float32
     assert products.shape == exact.shape
     assert np.allclose(products, exact, rtol=0, atol=1e-6)
@@ -47,27 +47,32 @@ def test_inner_products_are_those_of_exact_arithmetic(rows, queries, dim):
 
 def test_the_rows_asked_for_may_be_few_or_many_without_a_difference():
     vectors, asked = clustered(ROWS), clustered(2, seed=1)
-    whole = halves.inner_products(asked, vectors)
-    for count in (halves.GATHERED, halves.GATHERED + 1, ROWS // halves.CONTIGUOUS, ROWS // halves.CONTIGUOUS + 1):
+    whole = dot_products.inner_products(asked, vectors)
+    for count in (
+        dot_products.GATHERED,
+        dot_products.GATHERED + 1,
+        ROWS // dot_products.CONTIGUOUS,
+        ROWS // dot_products.CONTIGUOUS + 1,
+    ):
         rows = np.sort(np.random.default_rng(count).choice(ROWS, count, replace=False))
-        assert np.array_equal(halves.inner_products(asked, vectors, rows), whole[:, rows])
+        assert np.array_equal(dot_products.inner_products(asked, vectors, rows), whole[:, rows])
 
 
 def test_no_vectors_have_no_products():
-    assert halves.inner_products(clustered(2), np.empty((0, 32), np.float16)).shape == (2, 0)
-    assert halves.inner_products(np.empty((0, 32), np.float16), clustered(5)).shape == (0, 5)
+    assert dot_products.inner_products(clustered(2), np.empty((0, 32), np.float16)).shape == (2, 0)
+    assert dot_products.inner_products(np.empty((0, 32), np.float16), clustered(5)).shape == (0, 5)
 
 
 def test_one_vector_becomes_one_row_of_halves():
-    assert halves.to_halves(np.ones(4)).shape == (1, 4)
-    turned = halves.to_halves(np.arange(6.0).reshape(2, 3).T)
+    assert dot_products.to_halves(np.ones(4)).shape == (1, 4)
+    turned = dot_products.to_halves(np.arange(6.0).reshape(2, 3).T)
     assert (turned.dtype, turned.flags.c_contiguous) == (np.float16, True)
 
 
 @given(st.lists(st.integers(-9, 9), max_size=40), st.integers(0, 45))
 def test_the_best_are_the_largest_in_order(values, k):
     similarity = np.array(values, np.float32)
-    top = halves.best(similarity, k)
+    top = dot_products.best(similarity, k)
     assert len(set(top.tolist())) == len(top)
     assert similarity[top].tolist() == sorted(values, reverse=True)[:k]
 

@@ -13,11 +13,11 @@ from django.conf import settings
 from threadpoolctl import threadpool_limits
 
 from ml.cores import usable_cores
+from recommender.index.errors import LeaseLost
+from recommender.index.rows.vector_file import VectorFile
 
 from . import ivf
 from .calibration import QUERIES, calibrate
-from .errors import LeaseLost
-from .rows.vector_file import VectorFile
 
 logger = logging.getLogger(__name__)
 

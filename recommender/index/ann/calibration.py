@@ -17,11 +17,12 @@ from typing import Any, TypeVar
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from . import halves
+from recommender.index.rows.selection import Selection
+from recommender.index.rows.vector_file import VectorFile, let_go, mapped_bytes
+
+from . import dot_products
 from .ivf import Ivf
 from .probing import MEASURED_K, Costs, Effort, Probe, Tail, Tuning
-from .rows.selection import Selection
-from .rows.vector_file import VectorFile, let_go, mapped_bytes
 
 T = TypeVar("T")
 
@@ -210,7 +211,7 @@ def _merged(best: np.ndarray, similarity: np.ndarray) -> np.ndarray:
     if len(best) == MEASURED_K:
         similarity = similarity[similarity > best[-1]]
     both = np.concatenate([best, similarity])
-    return both[halves.best(both, MEASURED_K)]
+    return both[dot_products.best(both, MEASURED_K)]
 
 
 def _tail(ivf: Ivf, vectors: VectorFile, asked: np.ndarray, pairs: np.ndarray) -> Tail:
@@ -251,7 +252,8 @@ def _costs(ivf: Ivf, mapped: np.ndarray, asked: np.ndarray) -> Costs:
     return Costs(
         per_list=max(float(per_list), ASSUMED.per_list / 10),
         per_code=max(float(per_code), ASSUMED.per_code / 10),
-        per_row=_microseconds(lambda query: halves.inner_products(query[None, :], mapped, rows), asked) / len(rows),
+        per_row=_microseconds(lambda query: dot_products.inner_products(query[None, :], mapped, rows), asked)
+        / len(rows),
         per_selected=_microseconds(lambda _: everything.rows[member[ivf.list_of[everything.rows]]], asked)
         / len(mapped),
     )

@@ -19,9 +19,8 @@ from typing import Any
 import numpy as np
 
 from ml.cores import usable_cores as count_cores
-
-from .rows.selection import Selection
-from .rows.vector_file import VectorFile
+from recommender.index.rows.selection import Selection
+from recommender.index.rows.vector_file import VectorFile
 
 ROTATION, CENTROIDS, SPREADS, LISTS, CODES = FILES = (
     "rotation.npy",

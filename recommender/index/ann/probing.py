@@ -16,9 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from . import halves
+from recommender.index.rows.selection import Selection
+
+from . import dot_products
 from .ivf import Ivf
-from .rows.selection import Selection
 
 FIRST_LOOK_PER_RESULT = 20  # selected rows, at least, before it is judged how many more lists are needed
 DEPTH_PER_RESULT = 4  # candidates re-scored for each result beyond the ten that depths were measured for
@@ -156,7 +157,7 @@ class Probe:
                 return self._scan_all(k)
             also = self._look(more, depth, k)
             similarity, rows = np.concatenate([similarity, also[0]]), np.concatenate([rows, also[1]])
-            top = halves.best(similarity, k)
+            top = dot_products.best(similarity, k)
             similarity, rows = similarity[top], rows[top]
         if len(rows) < k:  # codes gave fewer than were asked for
             return self._scan_all(k)
@@ -197,11 +198,11 @@ class Probe:
         return self._score(rows, k)
 
     def _scan_all(self, k: int) -> tuple[np.ndarray, np.ndarray, Step]:
-        similarity, rows = halves.nearest(self._query[0], self._vectors, self._selection, k)
+        similarity, rows = dot_products.nearest(self._query[0], self._vectors, self._selection, k)
         return similarity, rows, Step(EXACT, self._selection.count, self._compared + self._selection.count)
 
     def _score(self, rows: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         self._compared += len(rows)
-        similarity = halves.inner_products(self._query, self._vectors, rows)[0]
-        top = halves.best(similarity, k)
+        similarity = dot_products.inner_products(self._query, self._vectors, rows)[0]
+        top = dot_products.best(similarity, k)
         return similarity[top], rows[top]
