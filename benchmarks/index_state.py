@@ -29,7 +29,7 @@ def set_up() -> None:
 
 def build(directory: Path, values: Values, blocks: Iterable[Halves], dim: int) -> None:
     """Write one segment of all rows."""
-    from recommender.index import segment
+    from recommender.index.storage import segment
 
     rows = len(values["listing"])
     segment.write(directory, _pages(values, blocks), expected=rows, dim=dim, model=MODEL)
@@ -51,8 +51,8 @@ def _pages(values: Values, blocks: Iterable[Halves]) -> Iterator[tuple[Any, Halv
 
 def open_state(directory: Path) -> Any:
     """A state over this one segment, all of its rows live."""
-    from recommender.index import segment
-    from recommender.index.snapshot import Part, Snapshot
+    from recommender.index.storage import segment
+    from recommender.index.storage.snapshot import Part, Snapshot
     from recommender.index.view.apply_changes import fresh_state
 
     opened = segment.load(directory, MODEL)
@@ -90,7 +90,7 @@ def values(state: Any, rows: int) -> Values:
 
 def structure(directory: Path) -> dict[str, Any]:
     """What the manifest says of the structure, without its long tables: its kind, and how it was tuned."""
-    from recommender.index import segment
+    from recommender.index.storage import segment
 
     return _short(segment.read_manifest(directory)["structure"])
 
@@ -102,8 +102,8 @@ def _short(values: dict[str, Any]) -> dict[str, Any]:
 
 def structure_bytes(directory: Path) -> int:
     """What a segment takes on disk beside its vectors and columns."""
-    from recommender.index import segment
     from recommender.index.rows.columns import DTYPES
+    from recommender.index.storage import segment
 
     others = {segment.MANIFEST, segment.VECTORS, *(f"{name}.npy" for name in DTYPES)}
     return sum(path.stat().st_size for path in directory.iterdir() if path.name not in others)

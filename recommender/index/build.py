@@ -15,7 +15,6 @@ from django.conf import settings
 from recommender import feed
 from recommender.models import EmbeddingModel
 
-from . import segment
 from .errors import LeaseLost, SnapshotDamaged
 from .gate import Refused, examine
 from .lease import Lease
@@ -24,7 +23,8 @@ from .merging import Merge
 from .publish import RETAINED, publish
 from .rows.columns import Columns
 from .rows.vector_file import BLOCK
-from .snapshot import Part, Snapshot, segment_directory
+from .storage import segment
+from .storage.snapshot import Part, Snapshot, segment_directory
 from .view import database_rows
 from .view.apply_changes import empty_snapshot
 from .view.state import State

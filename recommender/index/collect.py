@@ -13,7 +13,7 @@ from django.conf import settings
 
 from recommender.models import IndexHead, IndexSnapshot
 
-from .files import is_abandoned
+from .storage.atomic_directory import is_abandoned
 
 ORPHAN_SECONDS, ABANDONED_SECONDS = 86_400, 600
 KEPT_ROWS = 50

@@ -31,7 +31,7 @@ from .lease import Lease, lease
 from .merge_policy import advance_due, flush_due
 from .merging import FAULTS, Merge
 from .publish import retire_fallbacks
-from .snapshot import Snapshot, missing_files
+from .storage.snapshot import Snapshot, missing_files
 from .view.reader import Index
 from .view.state import State
 

@@ -8,7 +8,7 @@ from django.conf import settings
 from recommender import feed
 
 from .rows.selection import Selection
-from .snapshot import Snapshot
+from .storage.snapshot import Snapshot
 from .view import database_rows
 from .view.apply_changes import absorb, fresh_state
 from .view.state import State

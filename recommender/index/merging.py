@@ -14,12 +14,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from . import segment
 from .priority import give_way
 from .rows.columns import Columns
 from .rows.vector_file import BLOCK, VectorFile
-from .segment import VECTORS, Segment
-from .snapshot import Part, Snapshot, segment_directory
+from .storage import segment
+from .storage.segment import VECTORS, Segment
+from .storage.snapshot import Part, Snapshot, segment_directory
 
 STOP_SECONDS = 10.0
 FAULTS = (OSError, RuntimeError, ValueError, IndexError, AssertionError, MemoryError)

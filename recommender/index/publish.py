@@ -17,10 +17,10 @@ from recommender import feed
 from recommender.models import EmbeddingModel, IndexHead, IndexSnapshot
 
 from . import line
-from . import snapshot as snapshots
 from .errors import LeaseLost
 from .lease import Lease
-from .snapshot import Snapshot
+from .storage import snapshot as snapshots
+from .storage.snapshot import Snapshot
 
 RETAINED = 2
 

@@ -20,11 +20,12 @@ from recommender import feed
 from recommender.models import Embedding, EmbeddingModel
 from recommender.results import is_usable
 
-from . import line, segment
+from . import line
 from .compaction import Outcome, rebuild
 from .errors import IndexNotReady, SnapshotDamaged, SnapshotUnreadable
 from .rows.columns import DTYPES, Columns
-from .snapshot import segment_directory
+from .storage import segment
+from .storage.snapshot import segment_directory
 from .view import database_rows
 from .view.reader import Index
 from .view.state import State

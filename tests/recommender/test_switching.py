@@ -10,7 +10,7 @@ from recommender import feed, registry, sweep
 from recommender.admin_model_steps import BY_NAME
 from recommender.index import Where, compaction, get_index
 from recommender.index.compaction import compact
-from recommender.index.segment import VECTORS
+from recommender.index.storage.segment import VECTORS
 from recommender.models import Embedding, EmbeddingModel, IndexHead, IndexSnapshot
 from recommender.queue import MAX_FAILURES
 from recommender.registry import RegistryError

@@ -10,7 +10,7 @@ import numpy as np
 
 from recommender.index.rows.columns import Columns
 from recommender.index.rows.selection import Standing
-from recommender.index.snapshot import Part, Snapshot
+from recommender.index.storage.snapshot import Part, Snapshot
 from recommender.models import EmbeddingModel
 
 from . import database_rows

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from django.db import connection
 
 from recommender import embedders, feed, readiness
-from recommender.index import line, snapshot
+from recommender.index import line
 from recommender.index.errors import IndexNotReady, SnapshotDamaged, SnapshotUnreadable
-from recommender.index.segment import Segment
-from recommender.index.snapshot import Snapshot
+from recommender.index.storage import snapshot
+from recommender.index.storage.segment import Segment
+from recommender.index.storage.snapshot import Snapshot
 from recommender.models import EmbeddingModel, IndexHead, IndexSnapshot
 
 from .apply_changes import empty_snapshot

@@ -15,7 +15,7 @@ from recommender.index.errors import ForeignVector
 from recommender.index.rows.columns import DTYPES, Columns, spans
 from recommender.index.rows.filter import Candidates, Where
 from recommender.index.rows.selection import NO_ROWS, Selection, Standing
-from recommender.index.snapshot import Snapshot
+from recommender.index.storage.snapshot import Snapshot
 
 from .delta import Delta
 

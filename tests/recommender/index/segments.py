@@ -8,10 +8,10 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from recommender.index import segment
 from recommender.index.rows.columns import DTYPES, Columns
 from recommender.index.rows.selection import Selection
 from recommender.index.rows.vector_file import VectorWriter
+from recommender.index.storage import segment
 
 DIM = 32
 

@@ -9,7 +9,7 @@ from django.db import connection
 from recommender.index import collect as collecting
 from recommender.index.collect import collect
 from recommender.index.compaction import compact
-from recommender.index.files import born_whole
+from recommender.index.storage.atomic_directory import born_whole
 from recommender.models import IndexHead, IndexSnapshot
 from tests.recommender.index import catalogue
 

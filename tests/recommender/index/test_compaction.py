@@ -12,7 +12,7 @@ from django.db import OperationalError
 
 from listings.models import Listing
 from recommender import feed
-from recommender.index import Index, Where, build, compaction, merging, segment, snapshot
+from recommender.index import Index, Where, build, compaction, merging
 from recommender.index import publish as publishing
 from recommender.index.ann import choose_structure
 from recommender.index.compaction import compact, rebuild
@@ -20,7 +20,8 @@ from recommender.index.errors import LeaseLost, SnapshotDamaged
 from recommender.index.lease import Lease, lease
 from recommender.index.merge_policy import Size, flush_due, plan_merge
 from recommender.index.publish import publish
-from recommender.index.snapshot import segment_directory, snapshot_directory
+from recommender.index.storage import segment, snapshot
+from recommender.index.storage.snapshot import segment_directory, snapshot_directory
 from recommender.index.verify import verify
 from recommender.models import EmbeddingModel, IndexHead, IndexSnapshot
 from tests.recommender.index import catalogue

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from listings.models import Listing
-from recommender.index import Index, Where, compaction, segment
+from recommender.index import Index, Where, compaction
 from recommender.index.ann import choose_structure
 from recommender.index.compaction import compact, rebuild
+from recommender.index.storage import segment
 from recommender.index.verify import verify
 from recommender.models import IndexSnapshot
 from tests.recommender.index import catalogue

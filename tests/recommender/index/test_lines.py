@@ -14,7 +14,7 @@ from recommender.index.errors import LeaseLost
 from recommender.index.lease import lease
 from recommender.index.merge_policy import LONG_FEED, advance_due
 from recommender.index.publish import publish
-from recommender.index.snapshot import segment_directory, snapshot_directory
+from recommender.index.storage.snapshot import segment_directory, snapshot_directory
 from recommender.index.verify import repair, verify
 from recommender.models import Embedding, IndexChange, IndexHead, IndexSnapshot
 from tests.recommender.embedding import make_model

@@ -7,11 +7,12 @@ import pytest
 from django.db import connection
 
 from listings.models import Listing, ListingImage
-from recommender.index import Index, Where, compaction, segment
+from recommender.index import Index, Where, compaction
 from recommender.index.ann import choose_structure
 from recommender.index.compaction import compact, rebuild
 from recommender.index.errors import SnapshotUnreadable
-from recommender.index.snapshot import segment_directory
+from recommender.index.storage import segment
+from recommender.index.storage.snapshot import segment_directory
 from recommender.index.verify import verify
 from recommender.models import EmbeddingModel, IndexSnapshot
 from tests.recommender.index import catalogue

@@ -16,7 +16,7 @@ from recommender.index.ann.ivf import Ivf
 from recommender.index.ann.probing import EXACT_MICROSECONDS, Costs, Effort, Tail, Tuning
 from recommender.index.rows.selection import Selection
 from recommender.index.rows.vector_file import VectorFile
-from recommender.index.segment import load
+from recommender.index.storage.segment import load
 from tests.recommender.index.segments import clustered, everything, write
 
 ROWS, DIM, K = 12_000, 64, 10

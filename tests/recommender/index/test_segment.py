@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
 
-from recommender.index import segment
 from recommender.index.ann.ivf import FILES
 from recommender.index.ann.probing import Tuning
 from recommender.index.errors import SnapshotDamaged
 from recommender.index.rows.selection import Selection
-from recommender.index.segment import MANIFEST, VECTORS, damaged_files, load, read_manifest
+from recommender.index.storage import segment
+from recommender.index.storage.segment import MANIFEST, VECTORS, damaged_files, load, read_manifest
 from tests.recommender.index.segments import DIM, clustered, everything, flip, plain_columns, small_disk, write
 
 ROWS = 10_500  # a few more than are searched without an inverted file

@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 from django.conf import settings
 
+from recommender.index.errors import SnapshotDamaged
+
 from . import segment as segments
-from .errors import SnapshotDamaged
-from .files import born_whole, checksum, fault, read_json, write_file
+from .atomic_directory import born_whole, checksum, fault, read_json, write_file
 from .segment import Segment
 
 MANIFEST = "manifest.json"

@@ -18,16 +18,16 @@ import numpy as np
 from django.conf import settings
 
 from ml.whole_file import fsync
+from recommender.index.ann import choose_structure, dot_products, ivf
+from recommender.index.ann.ivf import Ivf
+from recommender.index.ann.probing import EXACT, Probe, Step, Tuning
+from recommender.index.errors import SnapshotDamaged, SnapshotUnreadable
+from recommender.index.rows import vector_file
+from recommender.index.rows.columns import Columns
+from recommender.index.rows.selection import Selection
+from recommender.index.rows.vector_file import VectorFile, VectorWriter
 
-from .ann import choose_structure, dot_products, ivf
-from .ann.ivf import Ivf
-from .ann.probing import EXACT, Probe, Step, Tuning
-from .errors import SnapshotDamaged, SnapshotUnreadable
-from .files import born_whole, checksum, fault, read_json, write_file
-from .rows import vector_file
-from .rows.columns import Columns
-from .rows.selection import Selection
-from .rows.vector_file import VectorFile, VectorWriter
+from .atomic_directory import born_whole, checksum, fault, read_json, write_file
 
 MANIFEST = "segment.json"
 VECTORS = vector_file.NAME

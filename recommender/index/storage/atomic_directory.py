@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ml.whole_file import fsync
-
-from .errors import SnapshotDamaged, SnapshotUnreadable
+from recommender.index.errors import SnapshotDamaged, SnapshotUnreadable
 
 HALF = ".part"
 OF_PROCESS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EACCES, errno.EPERM}
