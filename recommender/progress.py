@@ -8,8 +8,7 @@ from django.db.models import Count, Q
 
 from listings.models import ListingImage
 
-from . import feed, sweep
-from .index import line
+from . import feed, lineage, sweep
 from .models import Embedding, EmbeddingModel, IndexHead, IndexSnapshot
 from .queue import MAX_FAILURES
 
@@ -53,7 +52,7 @@ class Progress(Counts):
 def progress(model: EmbeddingModel) -> Progress:
     """Read-only, and a moment's truth: photos that are uploaded meanwhile count from the next call on."""
     counted = count(model)
-    newest = line.published(model.pk).first()
+    newest = lineage.published(model.pk).first()
     blockers = blockers_of(model, counted, newest, IndexHead.objects.get(pk=1))
     return Progress(
         **vars(counted), snapshot_rows=newest.rows if newest else None, ready=not blockers, blockers=blockers

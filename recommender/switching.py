@@ -10,9 +10,9 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
+from . import lineage
 from .errors import RegistryError
-from .index import line
-from .index.collect import collect
+from .index.compaction.garbage import collect
 from .models import EmbeddingModel, IndexHead, IndexSnapshot
 from .progress import blockers_of, count
 from .sweep import delete_rows_of_retired
@@ -68,7 +68,7 @@ def _flip(head: IndexHead, model: EmbeddingModel, *, patient: bool) -> None:
     before = EmbeddingModel.objects.select_for_update().filter(state=State.ACTIVE).first()
     if model == before:
         return
-    newest = line.published(model.pk).first()
+    newest = lineage.published(model.pk).first()
     if blockers := blockers_of(model, count(model), newest, head, patient=patient):
         raise RegistryError(blockers[0])
     EmbeddingModel.objects.filter(state=State.ACTIVE).update(state=State.STANDBY)
@@ -89,7 +89,7 @@ def withdraw(model: EmbeddingModel) -> None:
     if model.state == State.ACTIVE:
         raise RegistryError(f"{model.version} is the active model; activate another one before it is retired.")
     EmbeddingModel.objects.filter(pk=model.pk).update(state=State.RETIRED)
-    line.published(model.pk).update(state=IndexSnapshot.State.RETIRED)
+    lineage.published(model.pk).update(state=IndexSnapshot.State.RETIRED)
 
 
 def retire(model: EmbeddingModel) -> None:

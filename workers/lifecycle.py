@@ -10,8 +10,8 @@ from celery.concurrency.solo import TaskPool as SoloPool
 from celery.signals import worker_init, worker_ready, worker_shutdown
 
 from recommender.heartbeat import Heart
-from recommender.index import compaction
-from recommender.index.line import live_models
+from recommender.index.compaction import compactor
+from recommender.lineage import live_models
 from recommender.registry import ModelNotReady
 from recommender.watchdog import Watch, guard
 
@@ -46,7 +46,7 @@ def begin(sender: Any, **kwargs: Any) -> None:
 
 @worker_shutdown.connect
 def end(**kwargs: Any) -> None:
-    compaction.stop_merges()
+    compactor.stop_merges()
     while _hearts:
         _hearts.pop().stop()
 

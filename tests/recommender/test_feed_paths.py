@@ -132,7 +132,7 @@ def test_a_crash_right_after_the_save_loses_nothing_the_sweep_finds_the_photo(br
 def test_embedding_everything_again_leaves_every_answer_as_it_was_until_workers_come_back():
     """Hazard: "embed again" or a replaced file."""
     from listings.models import ListingImage
-    from recommender.index.compaction import compact
+    from recommender.index.compaction.compactor import compact
     from recommender.models import Embedding
     from recommender.queue import embed_again
 

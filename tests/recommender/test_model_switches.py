@@ -10,8 +10,8 @@ from django.db import connection
 
 from ml.recipe import Recipe
 from recommender import drain, embedders, feed, registry
-from recommender.index import compaction
-from recommender.index.compaction import compact
+from recommender.index.compaction import compactor
+from recommender.index.compaction.compactor import compact
 from recommender.models import Embedding, EmbeddingModel, IndexSnapshot
 from tests.built_models import small_model_dir
 from tests.factories import api, draw_photo, make_image, make_listing, make_user, photo_file
@@ -44,7 +44,7 @@ def shop(fresh_index, settings):
     settings.EMBEDDER_CACHE = small_model_dir(32).parent / "openvino"
     settings.EMBEDDER_WEIGHTS = "untrained"
     feed.prune(feed.current_position())  # on SQLite the flush before this test fired the delete triggers
-    compaction._readers.clear()
+    compactor._readers.clear()
     embedders._loaded.clear()
     models = small_model(32, "active"), small_model(48, "backfilling")
     for seed in range(LISTINGS):

@@ -8,8 +8,9 @@ from django.db import connection, transaction
 from listings.models import ListingImage
 from recommender import feed, registry, sweep
 from recommender.admin_model_steps import BY_NAME
-from recommender.index import Where, compaction, get_index
-from recommender.index.compaction import compact
+from recommender.index import Where, get_index
+from recommender.index.compaction import compactor
+from recommender.index.compaction.compactor import compact
 from recommender.index.storage.segment import VECTORS
 from recommender.models import Embedding, EmbeddingModel, IndexHead, IndexSnapshot
 from recommender.queue import MAX_FAILURES
@@ -24,8 +25,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture(autouse=True)
 def _fresh(fresh_index):
     feed.prune(feed.current_position())  # on SQLite the flush before this test fired the delete triggers
-    compaction._readers.clear()
-    compaction._refused.clear()
+    compactor._readers.clear()
+    compactor._refused.clear()
 
 
 @pytest.fixture

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 
 from django.db import connection
 
-from recommender import embedders, feed, readiness
-from recommender.index import line
+from recommender import embedders, feed, lineage, readiness
 from recommender.index.errors import IndexNotReady, SnapshotDamaged, SnapshotUnreadable
 from recommender.index.storage import snapshot
 from recommender.index.storage.segment import Segment
@@ -43,7 +42,7 @@ def open_head(known: Sequence[Segment], *, or_earlier: bool) -> Opened:
     except SnapshotDamaged as damage:
         if not or_earlier:
             raise
-        for row in line.published(head.snapshot.model_id).exclude(pk=head.snapshot.pk)[:FALLBACKS]:
+        for row in lineage.published(head.snapshot.model_id).exclude(pk=head.snapshot.pk)[:FALLBACKS]:
             with suppress(SnapshotDamaged):
                 return Opened(_load(row, head, known), f"serving snapshot {row.pk}, because {damage}")
         if isinstance(damage, SnapshotUnreadable):
@@ -54,7 +53,7 @@ def open_head(known: Sequence[Segment], *, or_earlier: bool) -> Opened:
 def open_newest(model_id: int, known: Sequence[Segment]) -> Opened:
     """The newest snapshot of a model's line. Raises: SnapshotDamaged, IndexNotReady."""
     head = IndexHead.objects.get_or_create(pk=1)[0]
-    row = line.published(model_id).first()
+    row = lineage.published(model_id).first()
     if row is None:
         return Opened(_beginning(head, EmbeddingModel.objects.filter(pk=model_id).first()))
     return Opened(_load(row, head, known))

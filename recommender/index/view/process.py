@@ -12,7 +12,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from recommender import feed
-from recommender.index.build import dead_seconds, purge_seconds
+from recommender.index.compaction.write_snapshots import dead_seconds, purge_seconds
 from recommender.index.errors import IndexNotReady
 from recommender.index.rows.filter import Candidates, Where
 from recommender.models import IndexSnapshot

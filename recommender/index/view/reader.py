@@ -22,7 +22,7 @@ from django.db import close_old_connections, connection
 from recommender import embedders, feed
 from recommender.errors import ModelNotReady
 from recommender.index.errors import IndexNotReady, RefreshInTransaction, SnapshotDamaged
-from recommender.index.line import is_active, is_of_another_model
+from recommender.lineage import is_active, is_of_another_model
 from recommender.models import IndexHead
 
 from . import database_rows

@@ -18,8 +18,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from recommender.index.errors import SnapshotDamaged
-from recommender.index.priority import give_way
 from recommender.index.rows.filter import Candidates, Where
+from recommender.index.thread_priority import give_way
 
 from .state import State
 

@@ -10,9 +10,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from recommender.index import Index, compaction
-from recommender.index.verify import Difference, unusable_vectors, verify
-from recommender.index.verify import repair as mend
+from recommender.index import Index
+from recommender.index.compaction import compactor
+from recommender.index.compaction.verify import Difference, unusable_vectors, verify
+from recommender.index.compaction.verify import repair as mend
 
 SHOWN = 50
 PATIENCE_SECONDS = 60.0  # with the worker's own compaction
@@ -42,15 +43,15 @@ class Command(BaseCommand):
         self.stdout.write(json.dumps({**health, "segments": segments}, indent=2))
 
     def compact(self, **options: Any) -> None:
-        self.report(_in_turn(lambda: compaction.compact(force=True)))
+        self.report(_in_turn(lambda: compactor.compact(force=True)))
 
     def rebuild(self, new_epoch: bool, **options: Any) -> None:
-        self.report(_in_turn(lambda: compaction.rebuild(new_epoch=new_epoch)))
+        self.report(_in_turn(lambda: compactor.rebuild(new_epoch=new_epoch)))
 
     def verify(self, repair: bool, **options: Any) -> None:
         differences = self.compare()
         if differences and repair:
-            self.stdout.write(mend(differences, lambda: _in_turn(compaction.rebuild)))
+            self.stdout.write(mend(differences, lambda: _in_turn(compactor.rebuild)))
             differences = self.compare()
         if differences:
             raise CommandError(f"{len(differences)} differences", returncode=1)
@@ -64,7 +65,7 @@ class Command(BaseCommand):
         self.stdout.write(f"{len(differences)} differences")
         return differences
 
-    def report(self, outcome: compaction.Outcome) -> None:
+    def report(self, outcome: compactor.Outcome) -> None:
         if "busy" in outcome.actions:
             raise CommandError("another compactor is still at work; try again in a minute")
         if "failed" in outcome.actions:
@@ -73,7 +74,7 @@ class Command(BaseCommand):
         self.stdout.write(f"{', '.join(outcome.actions)}; snapshot {outcome.snapshot}")
 
 
-def _in_turn(act: Callable[[], compaction.Outcome]) -> compaction.Outcome:
+def _in_turn(act: Callable[[], compactor.Outcome]) -> compactor.Outcome:
     """Act when the compactor at work, if there is one, has ended."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while "busy" in (outcome := act()).actions and time.monotonic() < deadline:

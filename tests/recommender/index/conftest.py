@@ -1,17 +1,18 @@
 import pytest
 
 from recommender import feed
-from recommender.index import Index, compaction
+from recommender.index import Index
+from recommender.index.compaction import compactor
 from tests.recommender.index import catalogue
 
 
 @pytest.fixture(autouse=True)
 def index_root(settings, tmp_path):
     settings.INDEX_ROOT = tmp_path / "index"
-    compaction._readers.clear()
-    compaction._refused.clear()
-    compaction._failed.clear()
-    compaction._merges.clear()
+    compactor._readers.clear()
+    compactor._refused.clear()
+    compactor._failed.clear()
+    compactor._merges.clear()
     return settings.INDEX_ROOT
 
 

@@ -5,8 +5,8 @@ import pytest
 
 from listings.models import Listing, ListingImage
 from recommender.index import Where
-from recommender.index.compaction import compact
-from recommender.index.verify import verify
+from recommender.index.compaction.compactor import compact
+from recommender.index.compaction.verify import verify
 from recommender.models import Embedding
 from tests.recommender.index import catalogue
 

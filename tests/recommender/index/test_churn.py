@@ -16,10 +16,10 @@ from listings.models import Category, Listing, ListingImage
 from recommender import feed
 from recommender.filters import FilterSerializer
 from recommender.index import Index, Where
-from recommender.index.compaction import compact, rebuild
+from recommender.index.compaction.compactor import compact, rebuild
+from recommender.index.compaction.verify import verify
 from recommender.index.storage import segment
 from recommender.index.storage.snapshot import segment_directory, snapshot_directory
-from recommender.index.verify import verify
 from recommender.index.view import database_rows as rows
 from recommender.index.view.recall_monitor import recall_of
 from recommender.models import IndexHead, IndexSnapshot

@@ -6,9 +6,9 @@ import time
 import pytest
 from django.db import connection
 
-from recommender.index import collect as collecting
-from recommender.index.collect import collect
-from recommender.index.compaction import compact
+from recommender.index.compaction import garbage as collecting
+from recommender.index.compaction.compactor import compact
+from recommender.index.compaction.garbage import collect
 from recommender.index.storage.atomic_directory import born_whole
 from recommender.models import IndexHead, IndexSnapshot
 from tests.recommender.index import catalogue

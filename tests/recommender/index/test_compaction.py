@@ -12,17 +12,19 @@ from django.db import OperationalError
 
 from listings.models import Listing
 from recommender import feed
-from recommender.index import Index, Where, build, compaction, merging
-from recommender.index import publish as publishing
+from recommender.index import Index, Where
 from recommender.index.ann import choose_structure
-from recommender.index.compaction import compact, rebuild
+from recommender.index.compaction import background_merge as merging
+from recommender.index.compaction import compactor, write_snapshots
+from recommender.index.compaction import publish as publishing
+from recommender.index.compaction.compactor import compact, rebuild
+from recommender.index.compaction.lease import Lease, lease
+from recommender.index.compaction.merge_policy import Size, flush_due, plan_merge
+from recommender.index.compaction.publish import publish
+from recommender.index.compaction.verify import verify
 from recommender.index.errors import LeaseLost, SnapshotDamaged
-from recommender.index.lease import Lease, lease
-from recommender.index.merge_policy import Size, flush_due, plan_merge
-from recommender.index.publish import publish
 from recommender.index.storage import segment, snapshot
 from recommender.index.storage.snapshot import segment_directory, snapshot_directory
-from recommender.index.verify import verify
 from recommender.models import EmbeddingModel, IndexHead, IndexSnapshot
 from tests.recommender.index import catalogue
 
@@ -123,16 +125,16 @@ def test_a_second_compactor_waits_its_turn_and_a_late_one_cannot_publish(model, 
 
 def test_a_compactor_that_wakes_up_late_changes_nothing_and_leaves_no_files(model, index, monkeypatch, settings):
     catalogue.add_many(model, 5)
-    real = build.publish
+    real = write_snapshots.publish
 
     def stalled(held, snapshot, parent):
         """Meanwhile the lease ran out and another compactor published."""
-        monkeypatch.setattr(build, "publish", real)
+        monkeypatch.setattr(write_snapshots, "publish", real)
         IndexHead.objects.update(token=None)
         assert compact(force=True).actions == ("flushed",)
         return real(held, snapshot, parent)
 
-    monkeypatch.setattr(build, "publish", stalled)
+    monkeypatch.setattr(write_snapshots, "publish", stalled)
     assert compact(force=True).actions == ("superseded",)
     head = IndexHead.objects.select_related("snapshot").get()
     assert [row.pk for row in IndexSnapshot.objects.all()] == [head.snapshot_id]
@@ -256,7 +258,7 @@ def test_a_large_flush_trains_nothing_and_is_trained_by_the_merge_after_it(model
         assert not feed.read(IndexHead.objects.get().snapshot.position, model.pk, 10).listings
         assert found(index) == sorted(Listing.objects.values_list("pk", flat=True))
         assert compact().actions == ("nothing",)  # it rests first
-    compaction._failed.clear()
+    compactor._failed.clear()
     assert compact().actions == ("merged",)
     assert index_segments(index)[0].ivf is not None
     assert found(index) == sorted(Listing.objects.values_list("pk", flat=True))
@@ -278,7 +280,7 @@ MORE_THAN_A_PAGE = 600  # listings: whether there is room is asked before each p
 
 def test_more_than_readers_hold_is_flushed_and_rebuilds_nothing(model, settings, monkeypatch):
     settings.INDEX_FLUSH_ROWS, settings.INDEX_MEMORY_MB = 500, 1  # room for 16,384 vectors
-    monkeypatch.setattr(compaction, "LEAST_CAPACITY", 50)
+    monkeypatch.setattr(compactor, "LEAST_CAPACITY", 50)
     index = Index(50)
     catalogue.add_many(model, 700)
     compact()
@@ -296,7 +298,7 @@ def test_more_than_readers_hold_is_flushed_and_rebuilds_nothing(model, settings,
 
 def test_more_than_memory_holds_is_rebuilt_and_the_log_says_so(model, index, settings, monkeypatch, caplog):
     settings.INDEX_MEMORY_MB = 0
-    monkeypatch.setattr(compaction, "LEAST_CAPACITY", 50)
+    monkeypatch.setattr(compactor, "LEAST_CAPACITY", 50)
     catalogue.add_many(model, 5)
     compact()
     catalogue.add_many(model, MORE_THAN_A_PAGE, start=1_000)
@@ -310,7 +312,7 @@ def test_a_compactor_keeps_its_lease_while_it_reads_what_changed(model, monkeypa
     catalogue.add_many(model, MORE_THAN_A_PAGE)
     kept = []
     monkeypatch.setattr(Lease, "keep", lambda held: kept.append("kept"))
-    monkeypatch.setattr(compaction, "flush", lambda held, state: kept.append("flush") or state.base)
+    monkeypatch.setattr(compactor, "flush", lambda held, state: kept.append("flush") or state.base)
     compact()
     assert kept[: kept.index("flush")] == ["kept", "kept"]
 
@@ -324,7 +326,7 @@ def test_files_that_this_process_cannot_open_now_are_neither_damaged_nor_deleted
     compact(force=True)
     before = sorted(path for path in index_root.rglob("*"))
     if not has_begun:
-        compaction._readers.clear()
+        compactor._readers.clear()
 
     def refuse(*args, **options):
         raise OSError(number, os.strerror(number))
@@ -361,7 +363,7 @@ def test_what_ails_one_models_line_stops_no_others(model, monkeypatch, caplog):
         asked.append(one.version)
         raise SnapshotDamaged(f"the files of {one.version}")
 
-    monkeypatch.setattr(compaction, "_compact", ails)
+    monkeypatch.setattr(compactor, "_compact", ails)
     assert compact().actions == ("failed", "failed")
     assert sorted(asked) == ["m1", "m2"]
     assert "the files of m2" in caplog.text

@@ -69,7 +69,8 @@ def life(root: str, kind: str, signal_name: str, at: int) -> None:
     """One compaction, in a process of its own that gets the signal at step `at`."""
     from django.conf import settings
 
-    from recommender.index import compaction, merge_policy
+    from recommender.index.compaction import compactor as compaction
+    from recommender.index.compaction import merge_policy
 
     force, compaction.AT_ONCE_ROWS = ORDERS[kind]
     merge_policy.SEGMENTS_PER_TIER = 2
@@ -89,7 +90,7 @@ def main() -> None:
     import django
 
     django.setup()
-    import recommender.index.compaction  # noqa: F401 - so that no life imports it again
+    import recommender.index.compaction.compactor  # noqa: F401 - so that no life imports it again
 
     for line in sys.stdin:
         child = os.fork()
@@ -148,7 +149,7 @@ class Compactor:
 
 @pytest.fixture
 def compactor(model, index_root, settings, monkeypatch):
-    from recommender.index import merge_policy
+    from recommender.index.compaction import merge_policy
 
     monkeypatch.setattr(merge_policy, "SEGMENTS_PER_TIER", 2)
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
@@ -221,13 +222,13 @@ def expire_the_lease() -> None:
 
 
 def compact_here():
-    from recommender.index.compaction import compact
+    from recommender.index.compaction.compactor import compact
 
     return compact(force=True).actions
 
 
 def differences():
-    from recommender.index.verify import verify
+    from recommender.index.compaction.verify import verify
 
     return verify()
 
@@ -254,7 +255,7 @@ def test_a_compactor_killed_at_any_step_loses_nothing_and_the_next_one_goes_on(
     compactor, shop, index_root, settings, kind
 ):
     """Steps are file operations that change something, and commits: of a flush, a merge, and the collection after."""
-    from recommender.index.collect import ABANDONED_SECONDS, collect
+    from recommender.index.compaction.garbage import ABANDONED_SECONDS, collect
 
     compact_here()
     shop.change()

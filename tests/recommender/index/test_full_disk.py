@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from listings.models import Listing
-from recommender.index import Index, Where, compaction
+from recommender.index import Index, Where
 from recommender.index.ann import choose_structure
-from recommender.index.compaction import compact, rebuild
+from recommender.index.compaction import compactor
+from recommender.index.compaction.compactor import compact, rebuild
+from recommender.index.compaction.verify import verify
 from recommender.index.storage import segment
-from recommender.index.verify import verify
 from recommender.models import IndexSnapshot
 from tests.recommender.index import catalogue
 
@@ -57,10 +58,10 @@ def disk(index_root):
 @pytest.fixture(autouse=True)
 def no_merge_is_left():
     yield
-    for merge in compaction._merges.values():
+    for merge in compactor._merges.values():
         merge.wait()
-    compaction._merges.clear()
-    compaction._failed.clear()
+    compactor._merges.clear()
+    compactor._failed.clear()
 
 
 def found(index):
@@ -156,8 +157,8 @@ def test_a_disk_that_fills_during_a_merge_stops_no_flush(model, index, disk, mon
     """The flush before the merge is published, time after time, and the merge is made when there is space."""
     settings.INDEX_EXACT_ROWS, settings.INDEX_RECALL_TARGET = 200, 0.0
     is_merging = []
-    begin = compaction.begin_merge
-    monkeypatch.setattr(compaction, "begin_merge", lambda *args: is_merging.append(1) or begin(*args))
+    begin = compactor.begin_merge
+    monkeypatch.setattr(compactor, "begin_merge", lambda *args: is_merging.append(1) or begin(*args))
     fills_up(monkeypatch, disk, *POINTS[point], while_merging=lambda: is_merging)
     for number in range(3):
         catalogue.add_many(model, 60, start=100 * number)
@@ -174,7 +175,7 @@ def test_a_disk_that_fills_during_a_merge_stops_no_flush(model, index, disk, mon
         assert len(index.state().delta) == 0
         assert disk.directories() == needed()
     assert len(set(positions)) == 4
-    monkeypatch.setattr(compaction, "begin_merge", begin)
+    monkeypatch.setattr(compactor, "begin_merge", begin)
     assert compact(force=True).actions == ("merged",)
     assert found(index) == everything()
     assert verify() == []
@@ -185,7 +186,7 @@ def test_a_disk_that_fills_during_a_merge_on_its_thread_stops_no_flush(
     model, index, disk, monkeypatch, settings, point
 ):
     settings.INDEX_EXACT_ROWS, settings.INDEX_RECALL_TARGET, settings.INDEX_FLUSH_ROWS = 200, 0.0, 1
-    monkeypatch.setattr(compaction, "AT_ONCE_ROWS", 0)
+    monkeypatch.setattr(compactor, "AT_ONCE_ROWS", 0)
     is_full = []
     fills_up(
         monkeypatch,
@@ -198,7 +199,7 @@ def test_a_disk_that_fills_during_a_merge_on_its_thread_stops_no_flush(
     for number in range(4):
         catalogue.add_many(model, 60, start=100 * number)
         assert compact().actions == ("flushed",)
-    (merge,) = compaction._merges.values()
+    (merge,) = compactor._merges.values()
     merge.wait()
     assert is_full
     disk.free()
@@ -208,9 +209,9 @@ def test_a_disk_that_fills_during_a_merge_on_its_thread_stops_no_flush(
     assert compact().actions == ("flushed", "failed")
     assert position() != before
     assert disk.directories() == needed()
-    compaction._failed.clear()  # a while later
+    compactor._failed.clear()  # a while later
     assert compact().actions == ("nothing",)
-    (merge,) = compaction._merges.values()
+    (merge,) = compactor._merges.values()
     merge.wait()
     assert compact().actions == ("merged",)
     assert found(index) == everything()

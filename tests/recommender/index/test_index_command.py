@@ -8,7 +8,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connection
 
-from recommender.index.lease import lease
+from recommender.index.compaction.lease import lease
 from recommender.management.commands import index as index_command
 from recommender.models import IndexHead
 

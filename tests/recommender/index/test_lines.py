@@ -8,14 +8,15 @@ from django.utils import timezone
 
 from listings.models import Listing, ListingImage
 from recommender import feed, registry
-from recommender.index import Index, Where, build, compaction
-from recommender.index.compaction import compact, rebuild
+from recommender.index import Index, Where
+from recommender.index.compaction import compactor, write_snapshots
+from recommender.index.compaction.compactor import compact, rebuild
+from recommender.index.compaction.lease import lease
+from recommender.index.compaction.merge_policy import LONG_FEED, advance_due
+from recommender.index.compaction.publish import publish
+from recommender.index.compaction.verify import repair, verify
 from recommender.index.errors import LeaseLost
-from recommender.index.lease import lease
-from recommender.index.merge_policy import LONG_FEED, advance_due
-from recommender.index.publish import publish
 from recommender.index.storage.snapshot import segment_directory, snapshot_directory
-from recommender.index.verify import repair, verify
 from recommender.models import Embedding, IndexChange, IndexHead, IndexSnapshot
 from tests.recommender.embedding import make_model
 from tests.recommender.index import catalogue
@@ -112,9 +113,9 @@ def test_a_first_snapshot_that_is_not_what_the_database_holds_is_not_published(
         odd = Embedding.objects.filter(model=other).first()
         Embedding.objects.filter(pk=odd.pk).update(vector=catalogue.unit(1, 5).tobytes())
     else:
-        pages = build.rows.read_all
+        pages = write_snapshots.rows.read_all
         monkeypatch.setattr(
-            build.rows, "read_all", lambda *of: ((c.take(c.image > c.image[0]), v[1:]) for c, v in pages(*of))
+            write_snapshots.rows, "read_all", lambda *of: ((c.take(c.image > c.image[0]), v[1:]) for c, v in pages(*of))
         )
     compact(force=True)
     assert line_of(other) == []
@@ -132,7 +133,7 @@ def test_only_what_every_retained_snapshot_of_every_line_includes_is_pruned(mode
     for price in range(1, 5):
         Listing.objects.update(price=price)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(compaction.line, "live_models", lambda: [model])  # the other line stands still
+            patch.setattr(compactor.line, "live_models", lambda: [model])  # the other line stands still
             compact(force=True)
     assert feed.covers(behind.position, IndexHead.objects.get().horizon)
     registry.activate(other)
@@ -155,7 +156,7 @@ def test_a_line_that_nothing_changes_moves_on_when_the_feed_grows_long(model, ot
     catalogue.add_many(model, 5)
     embed_all(other)
     compact(force=True)
-    monkeypatch.setattr("recommender.index.merge_policy.LONG_FEED", 100)
+    monkeypatch.setattr("recommender.index.compaction.merge_policy.LONG_FEED", 100)
     for _ in range(3):
         for row in Embedding.objects.filter(model=other).select_related("image"):
             catalogue.store_vector(row.image, other, catalogue.unit(row.pk, 8))
@@ -184,7 +185,7 @@ def test_a_model_activated_while_its_snapshot_was_built_takes_the_head_along(mod
             registry.activate(other)
         return publish(held, snapshot, parent)
 
-    monkeypatch.setattr(build, "publish", activate_first)
+    monkeypatch.setattr(write_snapshots, "publish", activate_first)
     assert compact(force=True).actions == ("flushed", "flushed")
     assert IndexHead.objects.get().snapshot == tip_of(other)
     assert len(line_of(other)) == 2
@@ -201,7 +202,7 @@ def test_a_model_retired_while_its_snapshot_was_built_gets_none_and_leaves_no_fi
             registry.retire(other)
         return publish(held, snapshot, parent)
 
-    monkeypatch.setattr(build, "publish", retire_first)
+    monkeypatch.setattr(write_snapshots, "publish", retire_first)
     assert compact(force=True).actions == ("superseded",)
     assert not IndexSnapshot.objects.filter(model=other).exists()
     assert len(list((index_root / "segments").iterdir())) == 1

@@ -7,13 +7,14 @@ import pytest
 from django.db import connection
 
 from listings.models import Listing, ListingImage
-from recommender.index import Index, Where, compaction
+from recommender.index import Index, Where
 from recommender.index.ann import choose_structure
-from recommender.index.compaction import compact, rebuild
+from recommender.index.compaction import compactor
+from recommender.index.compaction.compactor import compact, rebuild
+from recommender.index.compaction.verify import verify
 from recommender.index.errors import SnapshotUnreadable
 from recommender.index.storage import segment
 from recommender.index.storage.snapshot import segment_directory
-from recommender.index.verify import verify
 from recommender.models import EmbeddingModel, IndexSnapshot
 from tests.recommender.index import catalogue
 
@@ -27,12 +28,12 @@ def long_merges(settings, monkeypatch):
     settings.INDEX_FLUSH_ROWS = 1
     settings.INDEX_EXACT_ROWS = 3 * BATCH
     settings.INDEX_RECALL_TARGET = 0.0
-    monkeypatch.setattr(compaction, "AT_ONCE_ROWS", 0)
+    monkeypatch.setattr(compactor, "AT_ONCE_ROWS", 0)
     yield
-    for merge in compaction._merges.values():
+    for merge in compactor._merges.values():
         merge.wait()
-    compaction._merges.clear()
-    compaction._failed.clear()
+    compactor._merges.clear()
+    compactor._failed.clear()
 
 
 class Stop:
@@ -76,7 +77,7 @@ def early_stop(monkeypatch):
 
 
 def the_merge():
-    (merge,) = compaction._merges.values()
+    (merge,) = compactor._merges.values()
     return merge
 
 
@@ -162,7 +163,7 @@ def test_a_segment_being_merged_is_merged_nowhere_else(model, index, early_stop)
         catalogue.add_many(model, 5, start=number * BATCH)
         assert compact().actions == ("flushed",)
         assert first <= set(sources())
-    assert len(compaction._merges) == 1
+    assert len(compactor._merges) == 1
     early_stop.release()
     assert compact().actions == ("merged",)
     assert first.isdisjoint(sources())
@@ -173,7 +174,7 @@ def test_a_segment_being_merged_is_merged_nowhere_else(model, index, early_stop)
 
 
 def test_short_merges_go_on_beside_a_long_one(model, index, early_stop, monkeypatch):
-    monkeypatch.setattr(compaction, "AT_ONCE_ROWS", BATCH)
+    monkeypatch.setattr(compactor, "AT_ONCE_ROWS", BATCH)
     begin_a_merge(model, early_stop)
     for number in range(4, 8):
         catalogue.add_many(model, 5, start=number * BATCH)
@@ -194,7 +195,7 @@ def test_forcing_waits_for_the_merge_that_runs_and_publishes_it(model, index, ea
     assert compact(force=True).actions == ("merged",)
     assert merging.is_done
     assert sources() == [merging.directory.name]
-    assert compaction._merges == {}
+    assert compactor._merges == {}
 
 
 def test_rows_that_all_died_during_a_merge_stay_dead(model, index, early_stop):
@@ -212,12 +213,12 @@ def test_rows_that_all_died_during_a_merge_stay_dead(model, index, early_stop):
 
 def compact_as_another():
     """Another process has its own merges and readers."""
-    own, compaction._merges = compaction._merges, {}
-    readers, compaction._readers = compaction._readers, {}
+    own, compactor._merges = compactor._merges, {}
+    readers, compactor._readers = compactor._readers, {}
     try:
         assert compact(force=True).actions == ("merged",)
     finally:
-        compaction._merges, compaction._readers = own, readers
+        compactor._merges, compactor._readers = own, readers
 
 
 GONE = {"rebuilt": rebuild, "merged by another": compact_as_another}
@@ -236,7 +237,7 @@ def test_a_merge_whose_sources_are_gone_meanwhile_is_discarded_with_its_files(
     assert compact().actions == ("nothing",)
     assert not late.directory.exists()
     assert IndexSnapshot.objects.last() == tip
-    assert compaction._merges == {}
+    assert compactor._merges == {}
     catalogue.add_many(model, 3, start=9_000)
     assert compact().actions == ("flushed",)
     assert found(index) == everything()
@@ -295,7 +296,7 @@ def test_a_merge_that_cannot_be_opened_now_is_published_when_it_can(model, index
         assert compact().actions == ("failed",)
         assert merging <= set(sources())
     assert the_merge().directory == merged
-    compaction._failed.clear()
+    compactor._failed.clear()
     assert compact().actions == ("merged",)
     assert merging.isdisjoint(sources())
     assert verify() == []
@@ -314,8 +315,8 @@ def test_a_merge_for_which_there_is_no_thread_is_begun_again_later(model, index,
         for number in range(4):
             catalogue.add_many(model, BATCH, start=number * BATCH)
             assert compact().actions == ("flushed", "failed")[: 1 + number // 3]
-    compaction.stop_merges()
-    compaction._failed.clear()
+    compactor.stop_merges()
+    compactor._failed.clear()
     compact()
     the_merge().wait()
     assert compact().actions == ("merged",)
@@ -343,8 +344,8 @@ def test_a_merge_that_fails_on_its_thread_costs_nothing_but_itself(model, index,
     assert index.health()["problem"] is None
     assert verify() == []
     assert compact().actions == ("nothing",)
-    assert compaction._merges == {}  # it rests first
-    compaction._failed.clear()
+    assert compactor._merges == {}  # it rests first
+    compactor._failed.clear()
     assert compact().actions == ("nothing",)
     the_merge().wait()
     assert compact().actions == ("merged",)
@@ -365,9 +366,9 @@ def test_a_merge_that_always_fails_never_stops_the_flushes(model, index, monkeyp
     outcomes, positions = [], []
     for number in range(12):
         catalogue.add_many(model, 5, start=number * 5)
-        compaction._failed.clear()
+        compactor._failed.clear()
         outcomes.append(compact().actions)
-        for merge in compaction._merges.values():
+        for merge in compactor._merges.values():
             merge.wait()
         positions.append(IndexSnapshot.objects.last().position)
         assert found(index) == everything()
@@ -429,9 +430,9 @@ def test_each_line_has_a_merge_of_its_own(model, early_stop):
         catalogue.add_many(model, 20, start=900)
         catalogue.embed_all(other)
         compact()
-    assert sorted(model for _, model in compaction._merges) == [model.pk, other.pk]
+    assert sorted(model for _, model in compactor._merges) == [model.pk, other.pk]
     early_stop.go.set()
-    for merge in list(compaction._merges.values()):
+    for merge in list(compactor._merges.values()):
         merge.wait()
     assert compact().actions.count("merged") == 2
     assert verify() == []

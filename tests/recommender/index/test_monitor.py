@@ -13,7 +13,7 @@ import pytest
 
 from recommender import index as index_package
 from recommender.index import Where
-from recommender.index.compaction import compact
+from recommender.index.compaction.compactor import compact
 from recommender.index.view import process, recall_monitor
 from recommender.index.view.recall_monitor import BYTES, MOST_BYTES, Judged, Monitor, is_filtered, recall_of
 from recommender.retrieval import Ask, by_vectors

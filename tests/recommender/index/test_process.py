@@ -6,7 +6,7 @@ import pytest
 
 from listings.models import Listing
 from recommender.index import health, lag
-from recommender.index.compaction import compact
+from recommender.index.compaction.compactor import compact
 from tests.recommender.index import catalogue
 
 

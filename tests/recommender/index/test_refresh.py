@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from listings.models import Listing
 from recommender.index import Index, IndexNotReady, Where
-from recommender.index.compaction import compact, rebuild
+from recommender.index.compaction.compactor import compact, rebuild
 from recommender.index.errors import RefreshInTransaction
 from recommender.index.view import reader
 from recommender.index.view.apply_changes import absorb

@@ -5,7 +5,7 @@ import pytest
 
 from listings.models import Category, Listing
 from recommender.index import ForeignVector, Where
-from recommender.index.compaction import compact
+from recommender.index.compaction.compactor import compact
 from recommender.models import Embedding
 from tests.recommender.index import catalogue
 

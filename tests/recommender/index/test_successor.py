@@ -9,7 +9,7 @@ import pytest
 
 from recommender import embedders, registry
 from recommender.index import Where
-from recommender.index.compaction import compact
+from recommender.index.compaction.compactor import compact
 from recommender.index.view import opening
 from tests.recommender.embedding import make_model
 from tests.recommender.index import catalogue

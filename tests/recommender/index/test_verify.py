@@ -9,12 +9,12 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from listings.models import Category, Listing, ListingImage
-from recommender.index.compaction import compact
+from recommender.index.compaction.compactor import compact
+from recommender.index.compaction.verify import repair, unusable_vectors, verify
 from recommender.index.rows.vector_file import VectorFile
 from recommender.index.storage import segment
 from recommender.index.storage.segment import VECTORS
 from recommender.index.storage.snapshot import segment_directory, snapshot_directory
-from recommender.index.verify import repair, unusable_vectors, verify
 from recommender.models import Embedding, IndexChange, IndexSnapshot
 from tests.recommender.index import catalogue
 

@@ -13,21 +13,21 @@ import numpy as np
 from django.conf import settings
 
 from recommender import feed
+from recommender.index.errors import LeaseLost, SnapshotDamaged
+from recommender.index.rows.columns import Columns
+from recommender.index.rows.vector_file import BLOCK
+from recommender.index.storage import segment
+from recommender.index.storage.snapshot import Part, Snapshot, segment_directory
+from recommender.index.view import database_rows
+from recommender.index.view.apply_changes import empty_snapshot
+from recommender.index.view.state import State
 from recommender.models import EmbeddingModel
 
-from .errors import LeaseLost, SnapshotDamaged
+from .background_merge import Merge
 from .gate import Refused, examine
 from .lease import Lease
 from .merge_policy import Size, plan_merge
-from .merging import Merge
 from .publish import RETAINED, publish
-from .rows.columns import Columns
-from .rows.vector_file import BLOCK
-from .storage import segment
-from .storage.snapshot import Part, Snapshot, segment_directory
-from .view import database_rows
-from .view.apply_changes import empty_snapshot
-from .view.state import State
 
 EARLY = 0.9  # of the purge deadline: rewriting a large segment takes its time
 

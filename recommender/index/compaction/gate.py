@@ -6,12 +6,11 @@ import numpy as np
 from django.conf import settings
 
 from recommender import feed
-
-from .rows.selection import Selection
-from .storage.snapshot import Snapshot
-from .view import database_rows
-from .view.apply_changes import absorb, fresh_state
-from .view.state import State
+from recommender.index.rows.selection import Selection
+from recommender.index.storage.snapshot import Snapshot
+from recommender.index.view import database_rows
+from recommender.index.view.apply_changes import absorb, fresh_state
+from recommender.index.view.state import State
 
 PROBES = 16
 CATCH_UP = 100_000

@@ -11,9 +11,8 @@ from pathlib import Path
 
 from django.conf import settings
 
+from recommender.index.storage.atomic_directory import is_abandoned
 from recommender.models import IndexHead, IndexSnapshot
-
-from .storage.atomic_directory import is_abandoned
 
 ORPHAN_SECONDS, ABANDONED_SECONDS = 86_400, 600
 KEPT_ROWS = 50

@@ -11,9 +11,8 @@ from datetime import timedelta
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from recommender.index.errors import LeaseLost
 from recommender.models import IndexHead
-
-from .errors import LeaseLost
 
 LEASE_SECONDS = 60
 

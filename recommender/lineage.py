@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db.models import QuerySet
 
-from recommender.models import EmbeddingModel, IndexHead, IndexSnapshot
+from .models import EmbeddingModel, IndexHead, IndexSnapshot
 
 ORDER = (EmbeddingModel.State.ACTIVE, EmbeddingModel.State.STANDBY, EmbeddingModel.State.BACKFILLING)
 

@@ -19,21 +19,20 @@ import numpy as np
 from django.conf import settings
 from django.utils import timezone
 
-from recommender import feed, progress
+from recommender import feed, lineage, progress
+from recommender.index.errors import IndexNotReady, LeaseLost, SnapshotDamaged, SnapshotUnreadable
+from recommender.index.storage.snapshot import Snapshot, missing_files
+from recommender.index.view.reader import Index
+from recommender.index.view.state import State
 from recommender.models import EmbeddingModel, IndexHead, IndexSnapshot
 
-from . import line
-from .build import begin_merge, build, flush, merge_plan, publish_merge, purge_seconds
-from .collect import collect
-from .errors import IndexNotReady, LeaseLost, SnapshotDamaged, SnapshotUnreadable
+from .background_merge import FAULTS, Merge
+from .garbage import collect
 from .gate import Refused
 from .lease import Lease, lease
 from .merge_policy import advance_due, flush_due
-from .merging import FAULTS, Merge
 from .publish import retire_fallbacks
-from .storage.snapshot import Snapshot, missing_files
-from .view.reader import Index
-from .view.state import State
+from .write_snapshots import begin_merge, build, flush, merge_plan, publish_merge, purge_seconds
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +56,9 @@ class Outcome:
 def compact(*, force: bool = False) -> Outcome:
     """Flush and merge what is due (everything, with `force`) for every live model; rebuild where files are damaged, or
     more changed than a flush may hold."""
-    return _leased(lambda held: [action for model in line.live_models() for action in _tried(held, model, force=force)])
+    return _leased(
+        lambda held: [action for model in lineage.live_models() for action in _tried(held, model, force=force)]
+    )
 
 
 def rebuild(*, new_epoch: bool = False) -> Outcome:
@@ -83,7 +84,7 @@ def _leased(work: Callable[[Lease], list[str]]) -> Outcome:
 
 
 def _rebuild_all(held: Lease, *, new_epoch: bool) -> list[str]:
-    lines = [model for model in line.live_models() if _is_active(model) or line.published(model.pk).exists()]
+    lines = [model for model in lineage.live_models() if _is_active(model) or lineage.published(model.pk).exists()]
     return [
         action
         for model in lines
@@ -104,7 +105,7 @@ def _compact(held: Lease, model: EmbeddingModel, *, force: bool) -> list[str]:
     if not _is_live(model):
         return []
     head = IndexHead.objects.select_related("snapshot").get(pk=1)
-    tip = line.tip(head, model)
+    tip = lineage.tip(head, model)
     if tip is None and not _is_active(model):
         return _begin(held, model)
     state = _usable_state(held, head, model, tip)
@@ -220,7 +221,7 @@ def _rebuild(held: Lease, model: EmbeddingModel, epoch: uuid.UUID | None = None)
     if not _is_live(model) or time.monotonic() < _refused.get(model.pk, 0):
         return []
     head = IndexHead.objects.select_related("snapshot").get(pk=1)
-    tip = line.tip(head, model)
+    tip = lineage.tip(head, model)
     try:
         build(held, model, epoch or head.epoch, parent=tip.pk if tip else None)
     except Refused as exc:
@@ -252,7 +253,7 @@ def _usable_state(held: Lease, head: IndexHead, model: EmbeddingModel, tip: Inde
         raise
     except (SnapshotDamaged, IndexNotReady) as exc:
         logger.warning("rebuilding the index of %s: %s", model.version, exc)
-        now = line.tip(IndexHead.objects.select_related("snapshot").get(pk=1), model)
+        now = lineage.tip(IndexHead.objects.select_related("snapshot").get(pk=1), model)
         if tip is not None and now == tip:  # not replaced meanwhile
             IndexSnapshot.objects.filter(pk=tip.pk).update(state=IndexSnapshot.State.DAMAGED)
         return None
@@ -264,7 +265,7 @@ _readers: dict[tuple[int, int], Index] = {}
 
 def _reader(model: EmbeddingModel) -> Index:
     """This process's own view of a line, kept between compactions so that each reads only what changed."""
-    live = {(os.getpid(), live.pk) for live in line.live_models()}
+    live = {(os.getpid(), live.pk) for live in lineage.live_models()}
     for key in set(_readers) - live:
         del _readers[key]
     for key in set(_merges) - live:

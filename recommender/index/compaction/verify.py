@@ -16,19 +16,18 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef
 
 from listings.models import ListingImage
-from recommender import feed
+from recommender import feed, lineage
+from recommender.index.errors import IndexNotReady, SnapshotDamaged, SnapshotUnreadable
+from recommender.index.rows.columns import DTYPES, Columns
+from recommender.index.storage import segment
+from recommender.index.storage.snapshot import segment_directory
+from recommender.index.view import database_rows
+from recommender.index.view.reader import Index
+from recommender.index.view.state import State
 from recommender.models import Embedding, EmbeddingModel
 from recommender.results import is_usable
 
-from . import line
-from .compaction import Outcome, rebuild
-from .errors import IndexNotReady, SnapshotDamaged, SnapshotUnreadable
-from .rows.columns import DTYPES, Columns
-from .storage import segment
-from .storage.snapshot import segment_directory
-from .view import database_rows
-from .view.reader import Index
-from .view.state import State
+from .compactor import Outcome, rebuild
 
 TRIES = 3
 
@@ -99,8 +98,8 @@ def _checked_files(index: Index) -> list[Difference]:
 
 def _other_lines(served: int) -> Iterator[Difference]:
     """Files of the models that do not answer now; their rows are compared once they do."""
-    for model in line.live_models():
-        if model.pk != served and line.published(model.pk).exists():
+    for model in lineage.live_models():
+        if model.pk != served and lineage.published(model.pk).exists():
             index = Index(capacity=10**9, line=model.pk)
             try:
                 index.refresh()

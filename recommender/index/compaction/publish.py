@@ -13,14 +13,13 @@ from datetime import timedelta
 from django.db import transaction
 from django.utils import timezone
 
-from recommender import feed
+from recommender import feed, lineage
+from recommender.index.errors import LeaseLost
+from recommender.index.storage import snapshot as snapshots
+from recommender.index.storage.snapshot import Snapshot
 from recommender.models import EmbeddingModel, IndexHead, IndexSnapshot
 
-from . import line
-from .errors import LeaseLost
 from .lease import Lease
-from .storage import snapshot as snapshots
-from .storage.snapshot import Snapshot
 
 RETAINED = 2
 
@@ -49,7 +48,7 @@ def _append(
 ) -> IndexSnapshot:
     head = IndexHead.objects.select_for_update().get(pk=1)
     model = EmbeddingModel.objects.get(pk=snapshot.model_id)  # it may have been activated or retired meanwhile
-    tip = line.tip(head, model)
+    tip = lineage.tip(head, model)
     if head.token != held.token or (tip.pk if tip else None) != parent or model.state not in EmbeddingModel.LIVE:
         raise LeaseLost(f"the index of {model.version} moved on while this snapshot was built")
     row = IndexSnapshot.objects.create(
@@ -76,14 +75,14 @@ def _append(
 def retire_fallbacks(model: EmbeddingModel, seconds: float) -> None:
     """Retire the model's earlier snapshots once its newest is so old: they name what was deleted before it."""
     IndexHead.objects.select_for_update().get(pk=1)
-    newest = line.published(model.pk).first()
+    newest = lineage.published(model.pk).first()
     if newest and timezone.now() - newest.created_at >= timedelta(seconds=seconds):
         _retire_earlier(newest, 1)
 
 
 def _retire_earlier(newest: IndexSnapshot, retained: int) -> None:
     """Keep the newest `retained` snapshots of this line."""
-    published = line.published(newest.model_id)
+    published = lineage.published(newest.model_id)
     earlier = published.exclude(pk=newest.pk).values_list("pk", flat=True)
     keep = [newest.pk, *earlier[: retained - 1]]
     published.exclude(pk__in=keep).update(state=IndexSnapshot.State.RETIRED)

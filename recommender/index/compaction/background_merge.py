@@ -14,12 +14,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from .priority import give_way
-from .rows.columns import Columns
-from .rows.vector_file import BLOCK, VectorFile
-from .storage import segment
-from .storage.segment import VECTORS, Segment
-from .storage.snapshot import Part, Snapshot, segment_directory
+from recommender.index.rows.columns import Columns
+from recommender.index.rows.vector_file import BLOCK, VectorFile
+from recommender.index.storage import segment
+from recommender.index.storage.segment import VECTORS, Segment
+from recommender.index.storage.snapshot import Part, Snapshot, segment_directory
+from recommender.index.thread_priority import give_way
 
 STOP_SECONDS = 10.0
 FAULTS = (OSError, RuntimeError, ValueError, IndexError, AssertionError, MemoryError)
