@@ -17,9 +17,9 @@ from django.utils.html import format_html
 from listings.admin_lists import CappedPaginator
 from listings.models import Listing, ListingImage
 
-from . import doorbell, queue
 from .admin_models import EmbeddingModelAdmin
 from .admin_reading import ReadOnlyAdmin
+from .embedding import doorbell, queue
 from .models import Embedding, Heartbeat, IndexHead, IndexSnapshot, RankerVersion
 from .ranking.linear import WeightsInvalid
 from .ranking.versions import activate

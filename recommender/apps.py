@@ -22,14 +22,14 @@ def ensure_seed_rows(sender: AppConfig, **kwargs: Any) -> None:
 
 
 def ring_for_new_photo(created: bool, **kwargs: Any) -> None:
-    from .doorbell import ring
+    from .embedding.doorbell import ring
 
     if created:
         transaction.on_commit(ring, robust=True)
 
 
 def ring_for_photos(**kwargs: Any) -> None:
-    from .doorbell import ring
+    from .embedding.doorbell import ring
 
     transaction.on_commit(ring, robust=True)
 
@@ -44,5 +44,7 @@ class RecommenderConfig(AppConfig):
 
         slots.register()
         post_migrate.connect(ensure_seed_rows, sender=self)
-        post_save.connect(ring_for_new_photo, sender="listings.ListingImage", dispatch_uid="recommender.doorbell")
-        photos_added.connect(ring_for_photos, dispatch_uid="recommender.doorbell")
+        post_save.connect(
+            ring_for_new_photo, sender="listings.ListingImage", dispatch_uid="recommender.embedding.doorbell"
+        )
+        photos_added.connect(ring_for_photos, dispatch_uid="recommender.embedding.doorbell")

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from tqdm import tqdm
 
-from . import doorbell, heartbeat, registry
+from . import registry
+from .embedding import doorbell, heartbeat
 from .models import EmbeddingModel
 from .registry import Progress, RegistryError
 

@@ -14,7 +14,7 @@ from django.core.files.storage import default_storage
 from listings.models import ListingImage
 from ml.agreement import ENOUGH, WANTED
 
-from .photos import FileLost, StorageTrouble, read
+from .embedding.photo_files import FileLost, StorageTrouble, read
 
 
 @contextmanager

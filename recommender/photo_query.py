@@ -17,7 +17,8 @@ from ml import images
 from ml.images.derivatives import Box
 from recommender.models import EmbeddingModel
 from recommender.registry import ModelNotReady, load_embedder
-from recommender.results import is_usable
+
+from .embedding.store_results import is_usable
 
 DECODES_AT_ONCE = 2
 _decodes = threading.BoundedSemaphore(DECODES_AT_ONCE)

@@ -8,9 +8,10 @@ from django.db.models import Count, Q
 
 from listings.models import ListingImage
 
-from . import feed, lineage, sweep
+from . import feed, lineage
+from .embedding import sweep
+from .embedding.queue import MAX_FAILURES
 from .models import Embedding, EmbeddingModel, IndexHead, IndexSnapshot
-from .queue import MAX_FAILURES
 
 State = EmbeddingModel.State
 

@@ -10,7 +10,7 @@ from django.conf import settings
 
 from ml.recipe import ModelFilesError, Recipe
 
-from .embedders import (
+from .embedding.embedder_cache import (
     directory_of,
     export,
     is_untrained,

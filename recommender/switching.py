@@ -11,11 +11,11 @@ from django.db.models import F
 from django.utils import timezone
 
 from . import lineage
+from .embedding.sweep import delete_rows_of_retired
 from .errors import RegistryError
 from .index.compaction.garbage import collect
 from .models import EmbeddingModel, IndexHead, IndexSnapshot
 from .progress import blockers_of, count
-from .sweep import delete_rows_of_retired
 
 State = EmbeddingModel.State
 

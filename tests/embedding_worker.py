@@ -39,9 +39,9 @@ class Fault:
 
 def live(fault: Fault) -> int:
     """One worker's life; the exit status says whether work is left."""
-    from recommender import drain, photos, queue
+    from recommender.embedding import photo_files, queue, worker_loop
+    from recommender.embedding.watchdog import Watch, guard
     from recommender.models import Embedding
-    from recommender.watchdog import Watch, guard
     from tests.fakes import FakeEmbedder
 
     class StoppingEmbedder(FakeEmbedder):
@@ -52,10 +52,10 @@ def live(fault: Fault) -> int:
                 time.sleep(0.5)  # long enough for the watchdog to look
             return vectors
 
-    photos.images.derive = fault.derive
+    photo_files.images.derive = fault.derive
     embedder, watch = StoppingEmbedder(), Watch()
     guard(watch)
-    drain.embed_pending(PATIENCE, load=lambda model: embedder, watch=watch)
+    worker_loop.embed_pending(PATIENCE, load=lambda model: embedder, watch=watch)
     leased = Embedding.objects.filter(state=Embedding.State.LEASED).exists()
     return IDLE if leased or queue.is_anything_pending() else DONE
 

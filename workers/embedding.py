@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from recommender import drain
+from recommender.embedding import worker_loop
 
 from . import runtime
 from .lifecycle import watch
@@ -12,4 +12,4 @@ from .lifecycle import watch
 
 @shared_task(name="workers.embedding.embed_pending", ignore_result=True, soft_time_limit=240, time_limit=300)
 def embed_pending() -> None:
-    drain.embed_pending(load=runtime.load, watch=watch)
+    worker_loop.embed_pending(load=runtime.load, watch=watch)

@@ -9,11 +9,11 @@ from celery.concurrency import get_implementation
 from celery.concurrency.solo import TaskPool as SoloPool
 from celery.signals import worker_init, worker_ready, worker_shutdown
 
-from recommender.heartbeat import Heart
+from recommender.embedding.heartbeat import Heart
+from recommender.embedding.watchdog import Watch, guard
 from recommender.index.compaction import compactor
 from recommender.lineage import live_models
 from recommender.registry import ModelNotReady
-from recommender.watchdog import Watch, guard
 
 from . import runtime
 

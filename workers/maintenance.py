@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from recommender import sweep as upkeep
+from recommender.embedding import sweep as upkeep
 
 
 @shared_task(name="workers.maintenance.sweep", ignore_result=True, soft_time_limit=50, time_limit=60)

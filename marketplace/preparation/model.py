@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.core.management import call_command
 
 from recommender import registry
-from recommender.embedders import UNTRAINED
+from recommender.embedding.embedder_cache import UNTRAINED
 from recommender.models import Embedding, EmbeddingModel
 from recommender.registry import RegistryError
 

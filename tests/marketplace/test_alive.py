@@ -4,7 +4,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from recommender.heartbeat import Heart
+from recommender.embedding.heartbeat import Heart
 from recommender.models import Heartbeat
 
 pytestmark = pytest.mark.django_db

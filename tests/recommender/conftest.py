@@ -72,6 +72,6 @@ def plain_static(settings):
 @pytest.fixture(autouse=True)
 def quiet_breaker(monkeypatch):
     """A broker that failed in the test before is asked again at once."""
-    from recommender import doorbell
+    from recommender.embedding import doorbell
 
     monkeypatch.setattr(doorbell, "_silent_until", 0.0)

@@ -18,10 +18,10 @@ from django.db import connection
 from django.utils import timezone
 
 from listings.models import Listing, ListingImage, originals_storage
-from recommender import drain, queue
+from recommender.embedding import queue, worker_loop
+from recommender.embedding.queue import State
+from recommender.embedding.store_results import Embedded
 from recommender.models import Embedding, EmbeddingModel
-from recommender.queue import State
-from recommender.results import Embedded
 from tests.factories import make_image, make_listing
 from tests.fakes import FakeEmbedder
 
@@ -55,10 +55,10 @@ def bulk_photos(number: int, *, source: str = ListingImage.Source.IMPORT) -> lis
     )
 
 
-def embed(embedder: FakeEmbedder | None = None, seconds: float = 30) -> drain.Tally:
+def embed(embedder: FakeEmbedder | None = None, seconds: float = 30) -> worker_loop.Tally:
     """Drain in this process with the fake embedder."""
     embedder = embedder or FakeEmbedder()
-    return drain.embed_pending(seconds, load=lambda model: embedder)
+    return worker_loop.embed_pending(seconds, load=lambda model: embedder)
 
 
 def vector(dim: int = 48, at: int = 0) -> npt.NDArray[np.float32]:

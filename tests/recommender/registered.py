@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from recommender import feed, sweep
+from recommender import feed
+from recommender.embedding import sweep
 from recommender.models import Embedding, EmbeddingModel, IndexSnapshot
 
 FIGURE = {"mean": 0.4123, "low": 0.4, "high": 0.43}

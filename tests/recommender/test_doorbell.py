@@ -10,7 +10,7 @@ from django.db import transaction
 
 from listings.models import ListingImage
 from listings.signals import photos_added
-from recommender import doorbell
+from recommender.embedding import doorbell
 from tests.factories import make_image, make_listing
 
 

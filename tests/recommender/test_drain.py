@@ -9,8 +9,9 @@ from django.db import OperationalError, connection
 
 from listings.models import ListingImage, originals_storage
 from ml.images import decode
-from recommender import doorbell, drain, embedders, queue, results
-from recommender.batch import DAMAGED, LOST
+from recommender.embedding import doorbell, queue, store_results, worker_loop
+from recommender.embedding import embedder_cache as embedders
+from recommender.embedding.micro_batch import DAMAGED, LOST
 from recommender.models import Embedding
 from recommender.registry import ModelNotReady
 from tests.factories import make_image, make_listing
@@ -156,7 +157,7 @@ def test_a_burst_of_rejections_stops_the_slice(settings):
     ],
 )
 def test_a_burst_is_twenty_in_a_row_or_most_of_the_last_forty(outcomes, expected):
-    assert drain.is_burst(outcomes) is expected
+    assert worker_loop.is_burst(outcomes) is expected
 
 
 def test_a_model_that_cannot_be_loaded_leases_nothing():
@@ -166,7 +167,7 @@ def test_a_model_that_cannot_be_loaded_leases_nothing():
     def load(model):
         raise ModelNotReady("The weights are missing.")
 
-    tally = drain.embed_pending(10, load=load)
+    tally = worker_loop.embed_pending(10, load=load)
     assert (tally.batches, states()) == (0, {"pending": 3})
 
 
@@ -214,7 +215,7 @@ def test_a_model_that_fails_does_not_hold_up_another(settings):
     active, other = make_model(), make_model("backfilling")
     make_photos(20)
     embedders = {active.pk: FakeEmbedder(), other.pk: OutOfMemory(most=1)}
-    tally = drain.embed_pending(30, load=lambda model: embedders[model.pk])
+    tally = worker_loop.embed_pending(30, load=lambda model: embedders[model.pk])
     assert "The model failed at 4 photos" in tally.stopped
     assert set(Embedding.objects.filter(model=active).values_list("state", flat=True)) == {"done"}
     assert set(Embedding.objects.filter(model=other).values_list("state", "attempts")) == {("pending", 0)}
@@ -245,7 +246,7 @@ def test_a_model_that_is_not_ready_does_not_hold_up_another(broker):
         return embedder
 
     broker.flushall()
-    drain.embed_pending(10, load=load)
+    worker_loop.embed_pending(10, load=load)
     assert set(Embedding.objects.filter(model=active).values_list("state", flat=True)) == {"done"}
     assert set(Embedding.objects.filter(model=other).values_list("state", flat=True)) == {"pending"}
     assert broker.llen("embedding") == 0
@@ -267,15 +268,15 @@ def test_a_vector_that_is_not_a_number_fails_and_is_not_stored():
 def test_a_database_that_fails_while_storing_gives_the_rows_back(monkeypatch):
     make_model()
     make_photos(3)
-    works = results.store
+    works = store_results.store
 
     def fails(lease, found):
         raise OperationalError("server closed the connection unexpectedly")
 
-    monkeypatch.setattr(results, "store", fails)
+    monkeypatch.setattr(store_results, "store", fails)
     assert "database" in embed().stopped
     assert set(Embedding.objects.values_list("state", "attempts")) == {("pending", 0)}
-    monkeypatch.setattr(results, "store", works)
+    monkeypatch.setattr(store_results, "store", works)
     assert embed().done == 3
 
 
@@ -350,7 +351,7 @@ def test_an_upload_is_embedded_first_with_a_hundred_thousand_imports_and_a_backf
     many_pending(active, 100_000)
     upload = make_photos(1)[0]
     Embedding.objects.filter(image=upload, model=other).delete()
-    drain._turns.taken = 0
+    worker_loop._turns.taken = 0
     start = time.monotonic()
     lease = queue.lease(queue.pick(queue.waiting(), starving=False), 8, 30)
     assert time.monotonic() - start < 1

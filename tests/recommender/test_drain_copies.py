@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from listings.models import ListingImage
-from recommender import drain, queue, results
+from recommender.embedding import queue, store_results, worker_loop
 from recommender.models import Embedding, IndexChange
 from tests.factories import draw_photo, make_image, make_listing
 from tests.fakes import FakeEmbedder
@@ -154,13 +154,13 @@ def test_files_of_whoever_is_second_are_deleted():
     photo = make_photos(1)[0]
     embedder = FakeEmbedder()
     lease = queue.lease(model, 1, 30)
-    with drain.ThreadPoolExecutor(1) as threads:
-        late = drain.Batch(lease, embedder, threads)
+    with worker_loop.ThreadPoolExecutor(1) as threads:
+        late = worker_loop.Batch(lease, embedder, threads)
         late.infer()
         found = late.results()
     embed()
     kept = media_files() & named_files()
-    results.store(lease, found)
+    store_results.store(lease, found)
     photo.refresh_from_db()
     assert media_files() == kept == {photo.clean_file.name, photo.thumb_file.name}
     assert states() == {"done": 2}

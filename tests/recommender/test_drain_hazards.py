@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from listings.models import ListingImage
+from recommender.embedding.queue import CRASHED
+from recommender.embedding.watchdog import EXIT_CODE
 from recommender.models import Embedding, IndexChange
-from recommender.queue import CRASHED
-from recommender.watchdog import EXIT_CODE
 from tests.recommender.embedding import (
     ROOT,
     embed,

@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from recommender import drain, queue, results
+from recommender.embedding import queue, store_results, worker_loop
 from recommender.models import Embedding
 from tests.fakes import FakeEmbedder
 from tests.recommender.embedding import embed, make_model, make_photos, original_of, states
@@ -51,10 +51,10 @@ def test_the_model_has_the_next_micro_batch_before_results_are_stored(settings, 
     make_model()
     make_photos(6)
     events: list[str] = []
-    leased: list[drain.Batch] = []
-    store = results.store
+    leased: list[worker_loop.Batch] = []
+    store = store_results.store
 
-    class Known(drain.Batch):
+    class Known(worker_loop.Batch):
         def __init__(self, *arguments):
             super().__init__(*arguments)
             leased.append(self)
@@ -77,8 +77,8 @@ def test_the_model_has_the_next_micro_batch_before_results_are_stored(settings, 
         events.append("stored")
         return store(lease, found)
 
-    monkeypatch.setattr(drain, "Batch", Known)
-    monkeypatch.setattr(results, "store", recorded)
+    monkeypatch.setattr(worker_loop, "Batch", Known)
+    monkeypatch.setattr(store_results, "store", recorded)
     assert embed(Recording()).done == 6
     assert events == ["inferred", "inferred", "stored", "inferred", "stored", "stored"]
 
@@ -134,7 +134,7 @@ def test_the_number_of_queries_does_not_grow_with_the_batch(settings):
     counts = []
     for number in (2, 24):
         make_photos(number)
-        drain._turns.taken = 0
+        worker_loop._turns.taken = 0
         with CaptureQueriesContext(connection) as queries:
             embed()
         counts.append(len(queries))
@@ -147,7 +147,7 @@ def test_a_micro_batch_costs_a_bounded_number_of_queries(settings):
     counts = []
     for number in (4, 12):
         make_photos(number)
-        drain._turns.taken = 0
+        worker_loop._turns.taken = 0
         with CaptureQueriesContext(connection) as queries:
             embed()
         counts.append(len(queries))

@@ -107,8 +107,8 @@ def test_a_crash_right_after_the_save_loses_nothing_the_sweep_finds_the_photo(br
     from django.db.models.signals import post_save
 
     from listings.models import ListingImage
+    from recommender.embedding.sweep import sweep
     from recommender.models import Embedding
-    from recommender.sweep import sweep
 
     listing = catalogue.add_listing(catalogue.active_model(), photos=0)
 
@@ -132,9 +132,9 @@ def test_a_crash_right_after_the_save_loses_nothing_the_sweep_finds_the_photo(br
 def test_embedding_everything_again_leaves_every_answer_as_it_was_until_workers_come_back():
     """Hazard: "embed again" or a replaced file."""
     from listings.models import ListingImage
+    from recommender.embedding.queue import embed_again
     from recommender.index.compaction.compactor import compact
     from recommender.models import Embedding
-    from recommender.queue import embed_again
 
     model = catalogue.active_model()
     catalogue.add_many(model, 30, photos=2)

@@ -7,7 +7,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from recommender.heartbeat import Heart
+from recommender.embedding.heartbeat import Heart
 from recommender.models import Heartbeat
 
 pytestmark = pytest.mark.django_db(transaction=True)

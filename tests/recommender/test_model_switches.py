@@ -9,7 +9,8 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 
 from ml.recipe import Recipe
-from recommender import drain, embedders, feed, registry
+from recommender import feed, registry
+from recommender.embedding import embedder_cache, worker_loop
 from recommender.index.compaction import compactor
 from recommender.index.compaction.compactor import compact
 from recommender.models import Embedding, EmbeddingModel, IndexSnapshot
@@ -45,14 +46,14 @@ def shop(fresh_index, settings):
     settings.EMBEDDER_WEIGHTS = "untrained"
     feed.prune(feed.current_position())  # on SQLite the flush before this test fired the delete triggers
     compactor._readers.clear()
-    embedders._loaded.clear()
+    embedder_cache._loaded.clear()
     models = small_model(32, "active"), small_model(48, "backfilling")
     for seed in range(LISTINGS):
         make_image(make_listing(), seed)
-    assert drain.embed_pending().done == 2 * LISTINGS
+    assert worker_loop.embed_pending().done == 2 * LISTINGS
     compact(force=True)
     yield models
-    embedders._loaded.clear()
+    embedder_cache._loaded.clear()
 
 
 @pytest.fixture
@@ -170,10 +171,10 @@ def test_a_listing_uploaded_between_activation_and_rollback_is_found_as_soon_as_
     wait_for(lambda: web.state().model_version == new.version)
     upload = make_listing()
     make_image(upload, 77)
-    drain.embed_pending()
+    worker_loop.embed_pending()
     compact(force=True)
     make_image(make_listing(), 79)
-    drain.embed_pending()
+    worker_loop.embed_pending()
     registry.rollback()
     wait_for(lambda: web.state().model_version == old.version)
     assert first_hit(77) == upload.pk
@@ -190,7 +191,7 @@ def first_hit(seed):
 def test_a_process_that_cannot_load_the_new_model_goes_on_with_the_old_one_and_says_so(web, shop, settings, tmp_path):
     old, new = shop
     assert first_hit(3)  # this process searches with photos
-    embedders._loaded.pop((new.pk, new.sha256))
+    embedder_cache._loaded.pop((new.pk, new.sha256))
     settings.MODELS_ROOT, there = tmp_path, settings.MODELS_ROOT
     registry.activate(new)
     wait_for(lambda: web.health()["problem"] is not None)
@@ -202,11 +203,11 @@ def test_a_process_that_cannot_load_the_new_model_goes_on_with_the_old_one_and_s
     upload = make_listing()
     make_image(upload, 78)
     settings.MODELS_ROOT = there
-    drain.embed_pending()
-    embedders._loaded.pop((new.pk, new.sha256))
+    worker_loop.embed_pending()
+    embedder_cache._loaded.pop((new.pk, new.sha256))
     assert web.state().model_version == old.version
     wait_for(lambda: first_hit(78) == upload.pk)
     web._retry_at = 0
     wait_for(lambda: web.state().model_version == new.version)
     wait_for(lambda: web.health()["problem"] is None)
-    assert embedders.is_loaded(new.pk)
+    assert embedder_cache.is_loaded(new.pk)

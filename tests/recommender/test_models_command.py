@@ -7,8 +7,9 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
-from recommender import registry, sweep
+from recommender import registry
 from recommender.backfill_wait import is_stuck, wait_until_ready
+from recommender.embedding import sweep
 from recommender.models import Embedding, EmbeddingModel
 from tests.recommender.embedding import bulk_photos, make_model
 from tests.recommender.registered import EVALUATION, FIGURE, embedded_by, state_of

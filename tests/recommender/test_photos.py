@@ -5,8 +5,9 @@ import pytest
 from django.core.files.storage import default_storage
 
 from ml.images import Encoded, decode, derive
-from recommender import photos, registry
-from recommender.photos import StorageTrouble
+from recommender import registry
+from recommender.embedding import photo_files
+from recommender.embedding.photo_files import StorageTrouble
 from tests.factories import draw_photo, make_image, make_listing
 from tests.recommender.embedding import media_files
 
@@ -16,41 +17,41 @@ ENCODED = Encoded(b"clean", b"thumb", 40, 30)
 
 
 def test_saved_derivatives_have_names_nobody_else_uses():
-    first, second = photos.save(ENCODED), photos.save(ENCODED)
+    first, second = photo_files.save(ENCODED), photo_files.save(ENCODED)
     assert len({first.clean, first.thumb, second.clean, second.thumb}) == 4
     assert (first.width, first.height) == (40, 30)
-    assert photos.read(default_storage, first.clean) == b"clean"
+    assert photo_files.read(default_storage, first.clean) == b"clean"
 
 
 def test_a_thumb_that_cannot_be_stored_leaves_no_clean_file_behind(settings):
     settings.MEDIA_ROOT.mkdir(parents=True)
     (settings.MEDIA_ROOT / "thumb").write_text("in the way")
     with pytest.raises(StorageTrouble):
-        photos.save(ENCODED)
+        photo_files.save(ENCODED)
     assert media_files() == {"thumb"}
 
 
 def test_copies_are_files_of_their_own():
-    source = photos.save(ENCODED)
-    copied = photos.copy(source)
-    photos.discard([source])
-    assert photos.read(default_storage, copied.thumb) == b"thumb"
+    source = photo_files.save(ENCODED)
+    copied = photo_files.copy(source)
+    photo_files.discard([source])
+    assert photo_files.read(default_storage, copied.thumb) == b"thumb"
     assert media_files() == {copied.clean, copied.thumb}
 
 
 def test_discarding_what_is_gone_is_no_error():
-    made = photos.save(ENCODED)
-    photos.discard([made, None])
-    photos.discard([made])
+    made = photo_files.save(ENCODED)
+    photo_files.discard([made, None])
+    photo_files.discard([made])
     assert media_files() == set()
 
 
 @pytest.mark.django_db
 def test_storage_answers_when_any_other_original_is_found(settings):
     photo, other = make_image(make_listing()), make_image(make_listing())
-    assert photos.storage_answers([photo.pk])
+    assert photo_files.storage_answers([photo.pk])
     other.original.storage.delete(other.original.name)
-    assert not photos.storage_answers([photo.pk])
+    assert not photo_files.storage_answers([photo.pk])
 
 
 @pytest.mark.django_db(transaction=True)

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 from django.db import connection
 
-from recommender import planner_statistics, sweep
-from recommender.planner_statistics import ENOUGH_ROWS, TABLES
+from recommender.embedding import planner_statistics, sweep
+from recommender.embedding.planner_statistics import ENOUGH_ROWS, TABLES
 from tests.recommender.embedding import bulk_photos, make_model
 
 pytestmark = pytest.mark.django_db(transaction=True)

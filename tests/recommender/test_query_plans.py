@@ -9,7 +9,8 @@ import pytest
 from django.db import connection
 
 from listings.models import Listing
-from recommender import batch, feed, queue, results, retrieval, sweep
+from recommender import feed, retrieval
+from recommender.embedding import micro_batch, queue, store_results, sweep
 from recommender.index import Where
 from recommender.index.view import database_rows
 from recommender.models import Embedding
@@ -42,7 +43,7 @@ def steps(work) -> int:
 
 def store(model) -> None:
     lease = queue.lease(model, 2, 30)
-    results.store(lease, embedded(lease))
+    store_results.store(lease, embedded(lease))
 
 
 def ids(field: str, number: int = 30) -> list[int]:
@@ -57,7 +58,7 @@ def ids(field: str, number: int = 30) -> list[int]:
         queue.is_leasable,
         lambda model: queue.return_expired(),
         lambda model: queue.release(queue.lease(model, 2, 30)),
-        lambda model: batch.find_twins(queue.lease(model, 2, 30)),
+        lambda model: micro_batch.find_twins(queue.lease(model, 2, 30)),
         store,
         lambda model: feed.read(feed.current_position(), model.pk),
         lambda model: database_rows.read_columns(model.pk, ids("image__listing_id")),

@@ -9,9 +9,9 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from listings.models import ListingImage
-from recommender import queue, results
+from recommender.embedding import queue, store_results
+from recommender.embedding.queue import CRASHED, EXPIRED, Lane, State, Waiting
 from recommender.models import Embedding, EmbeddingModel, IndexChange
-from recommender.queue import CRASHED, EXPIRED, Lane, State, Waiting
 from tests.recommender.embedding import at_once, bulk_photos, embedded, expire, make_model, states
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -211,7 +211,7 @@ def test_embedding_again_keeps_answers_unchanged_while_workers_are_stopped():
     model = make_model()
     bulk_photos(3)
     lease = queue.lease(model, 3, 30)
-    results.store(lease, embedded(lease))
+    store_results.store(lease, embedded(lease))
     IndexChange.objects.all().delete()
     vectors = list(Embedding.objects.order_by("pk").values_list("vector", flat=True))
     assert queue.embed_again(ListingImage.objects.all()) == 3
@@ -254,7 +254,7 @@ def test_concurrent_workers_never_lease_the_same_row():
     def work() -> None:
         try:
             while lease := queue.lease(model, 7, 30):
-                if results.store(lease, embedded(lease)).dropped:
+                if store_results.store(lease, embedded(lease)).dropped:
                     raise AssertionError("A row was leased twice.")
                 stored.extend(row.pk for row in lease.rows)
         except BaseException as exc:  # noqa: BLE001 - told to the test's own thread
@@ -326,4 +326,4 @@ def test_a_foreign_token_holds_nothing():
     lease = queue.lease(model, 1, 30)
     forged = queue.Lease(uuid.uuid4(), lease.model_id, lease.rows, 30)
     assert (queue.renew(forged), queue.release(forged)) == (0, 0)
-    assert results.store(forged, embedded(forged)).dropped == 1
+    assert store_results.store(forged, embedded(forged)).dropped == 1

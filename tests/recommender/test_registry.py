@@ -7,7 +7,8 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
-from recommender import embedders, own_photos, registry
+from recommender import own_photos, registry
+from recommender.embedding import embedder_cache
 from recommender.models import EmbeddingModel
 from recommender.registry import ModelNotReady, RegistryError
 from tests.built_models import untrained_model_dir
@@ -29,9 +30,9 @@ def models_root(settings, tmp_path):
 
 @pytest.fixture(autouse=True)
 def nothing_loaded():
-    embedders._loaded.clear()
+    embedder_cache._loaded.clear()
     yield
-    embedders._loaded.clear()
+    embedder_cache._loaded.clear()
 
 
 def test_a_registered_model_carries_its_recipe(models_root):

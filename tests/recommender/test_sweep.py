@@ -14,9 +14,9 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from listings.models import ListingImage, originals_storage
-from recommender import queue, sweep
+from recommender.embedding import queue, sweep
+from recommender.embedding.queue import MAX_FAILURES, Lane, State
 from recommender.models import Embedding, Heartbeat
-from recommender.queue import MAX_FAILURES, Lane, State
 from tests.factories import make_image, make_listing, make_ready_image
 from tests.recommender.embedding import bulk_photos, make_model, media_files
 

@@ -6,14 +6,15 @@ import pytest
 from django.db import connection, transaction
 
 from listings.models import ListingImage
-from recommender import feed, registry, sweep
+from recommender import feed, registry
 from recommender.admin_model_steps import BY_NAME
+from recommender.embedding import sweep
+from recommender.embedding.queue import MAX_FAILURES
 from recommender.index import Where, get_index
 from recommender.index.compaction import compactor
 from recommender.index.compaction.compactor import compact
 from recommender.index.storage.segment import VECTORS
 from recommender.models import Embedding, EmbeddingModel, IndexHead, IndexSnapshot
-from recommender.queue import MAX_FAILURES
 from recommender.registry import RegistryError
 from tests.recommender.embedding import bulk_photos, make_model
 from tests.recommender.index import catalogue

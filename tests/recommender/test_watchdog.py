@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from recommender.watchdog import TICK, RunningTime, Watch
+from recommender.embedding.watchdog import TICK, RunningTime, Watch
 
 BATCH, NEXT = object(), object()
 

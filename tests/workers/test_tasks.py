@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from celery import current_app
 
-from recommender import doorbell
+from recommender.embedding import doorbell
 from recommender.models import Embedding
 from tests.recommender.embedding import bulk_photos, make_model
 

@@ -17,6 +17,7 @@ from django.db.models import Exists, OuterRef
 
 from listings.models import ListingImage
 from recommender import feed, lineage
+from recommender.embedding.store_results import is_usable
 from recommender.index.errors import IndexNotReady, SnapshotDamaged, SnapshotUnreadable
 from recommender.index.rows.columns import DTYPES, Columns
 from recommender.index.storage import segment
@@ -25,7 +26,6 @@ from recommender.index.view import database_rows
 from recommender.index.view.reader import Index
 from recommender.index.view.state import State
 from recommender.models import Embedding, EmbeddingModel
-from recommender.results import is_usable
 
 from .compactor import Outcome, rebuild
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from django.db import connection
 
-from recommender import embedders, feed, lineage, readiness
+from recommender import feed, lineage
+from recommender.embedding import embedder_cache, self_test
 from recommender.index.errors import IndexNotReady, SnapshotDamaged, SnapshotUnreadable
 from recommender.index.storage import snapshot
 from recommender.index.storage.segment import Segment
@@ -67,9 +68,9 @@ def open_successor(serving: int) -> Opened:
     Raises: SnapshotDamaged, IndexNotReady, ModelNotReady.
     """
     opened = open_head((), or_earlier=False)
-    if embedders.is_loaded(serving):
+    if embedder_cache.is_loaded(serving):
         model = EmbeddingModel.objects.get(pk=opened.base.model_id)
-        readiness.prove(model, embedders.load_embedder(model))
+        self_test.prove(model, embedder_cache.load_embedder(model))
     return opened
 
 

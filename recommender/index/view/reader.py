@@ -19,7 +19,8 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import close_old_connections, connection
 
-from recommender import embedders, feed
+from recommender import feed
+from recommender.embedding import embedder_cache
 from recommender.errors import ModelNotReady
 from recommender.index.errors import IndexNotReady, RefreshInTransaction, SnapshotDamaged
 from recommender.lineage import is_active, is_of_another_model
@@ -237,7 +238,7 @@ class Index:
         page = feed.read(base.position, base.model_id, self._feed_limit)
         if page.epoch == base.epoch and feed.covers(base.position, page.horizon):
             self._advance(fresh_state(base, self._state), page, publish=False)
-        embedders.forget_retired()
+        embedder_cache.forget_retired()
 
     def _advance(self, state: State, page: feed.Page, *, publish: bool) -> None:
         """Absorb the page's listings, a bounded number at a time; swap after each, or once at the end."""

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
-from recommender import doorbell, drain, heartbeat, sweep
+from recommender.embedding import doorbell, heartbeat, sweep, worker_loop
 from recommender.models import Embedding
 
 POLL = 0.5
@@ -44,7 +44,7 @@ class Command(BaseCommand):
             bar.update(most - bar.n)
 
     def _drain(self) -> None:
-        tally = drain.embed_pending(slice_seconds=1)
+        tally = worker_loop.embed_pending(slice_seconds=1)
         if tally.stopped and not tally.batches:
             raise CommandError(tally.stopped)
         if not tally.batches:  # what is left is leased to others

@@ -7,7 +7,8 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from listings.models import Listing, ListingImage
-from recommender import feed, sweep
+from recommender import feed
+from recommender.embedding import sweep
 from recommender.models import Embedding, EmbeddingModel
 
 DIM = 16

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from recommender import embedders, registry
+from recommender import registry
+from recommender.embedding import embedder_cache
 from recommender.index import Where
 from recommender.index.compaction.compactor import compact
 from recommender.index.view import opening
@@ -132,24 +133,24 @@ def test_a_successor_that_was_replaced_itself_before_it_was_open_is_not_taken(mo
 
 
 def test_a_process_that_never_searched_with_a_photo_loads_no_model_for_a_flip(model, other, web):
-    embedders._loaded.clear()
+    embedder_cache._loaded.clear()
     registry.activate(other)
     wait_for(lambda: web.state().model_id == other.pk)
-    assert not embedders._loaded
+    assert not embedder_cache._loaded
 
 
 def test_a_process_forgets_a_retired_model_at_the_next_snapshot(model, other, web):
     registry.activate(other)
     wait_for(lambda: web.state().model_id == other.pk)
-    embedders._loaded.update({(model.pk, ""): object(), (other.pk, ""): object()})
+    embedder_cache._loaded.update({(model.pk, ""): object(), (other.pk, ""): object()})
     registry.withdraw(model)
     catalogue.embed_all(other)
     compact(force=True)
     catalogue.add_listing(other)
     snapshot = compact(force=True).snapshot
-    wait_for(lambda: web.state().snapshot_id == snapshot and not embedders.is_loaded(model.pk))
-    assert embedders.is_loaded(other.pk)
-    embedders._loaded.clear()
+    wait_for(lambda: web.state().snapshot_id == snapshot and not embedder_cache.is_loaded(model.pk))
+    assert embedder_cache.is_loaded(other.pk)
+    embedder_cache._loaded.clear()
 
 
 def test_a_command_without_a_refresher_follows_the_flip_at_once(model, other, index):

@@ -18,7 +18,7 @@ from django.db import DatabaseError, InterfaceError, close_old_connections, conn
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from .models import Heartbeat
+from recommender.models import Heartbeat
 
 logger = logging.getLogger(__name__)
 

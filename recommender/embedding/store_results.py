@@ -16,11 +16,11 @@ from django.db.models import Case, F, Model, When
 from django.db.models.functions import Now
 
 from listings.models import ListingImage
+from recommender.feed import append_vectors
+from recommender.models import Embedding
 
-from . import photos
-from .feed import append_vectors
-from .models import Embedding
-from .photos import Derivatives
+from . import photo_files
+from .photo_files import Derivatives
 from .queue import EXPIRED, Lease, Row, rows_held
 
 State, PhotoState = Embedding.State, ListingImage.State
@@ -89,7 +89,7 @@ def store(lease: Lease, results: Sequence[Result]) -> Stored:
         _write_photos(settled, wanted, locked)
         append_vectors(changed, lease.model_id)
     used = {result.row.pk for result in wanted}
-    photos.discard(
+    photo_files.discard(
         result.derivatives
         for result in results
         if isinstance(result, Embedded) and result.derivatives and result.row.pk not in used

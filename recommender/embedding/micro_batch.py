@@ -17,12 +17,12 @@ from django.db.models import Min
 
 from ml.errors import cause_of
 from ml.images import PhotoRefused
+from recommender.models import Embedding
 
-from . import photos, queue
-from .models import Embedding
-from .photos import Derivatives, FileDamaged, FileLost, StorageTrouble
+from . import photo_files, queue
+from .photo_files import Derivatives, FileDamaged, FileLost, StorageTrouble
 from .queue import Lease, Row
-from .results import Embedded, Failed, Refused, Result
+from .store_results import Embedded, Failed, Refused, Result
 
 if TYPE_CHECKING:
     from ml.embedder import Embedder
@@ -125,7 +125,7 @@ class Batch:
         """Give the rows back untried and leave no file."""
         wait([job for _, job in self._jobs])
         for _, prepared in self._prepared():
-            photos.discard(prepared.derivatives)
+            photo_files.discard(prepared.derivatives)
         queue.release(self.lease)
 
     def unfinished(self) -> list[int]:
@@ -149,7 +149,7 @@ class Batch:
                     found += (Failed(row, DAMAGED) for row in rows)
                 case FileLost():
                     lost += rows
-        if lost and not photos.storage_answers([row.image_id for row in lost]):
+        if lost and not photo_files.storage_answers([row.image_id for row in lost]):
             raise StorageTrouble(f"No original photo is found, {lost[0].original} among them: is the volume mounted?")
         return found + [Failed(row, LOST) for row in lost]
 
@@ -159,12 +159,12 @@ class Batch:
         if twin and not any(row.has_vector for row in rows):
             with suppress(FileLost):
                 return Prepared(_derivatives_of_twin(rows, twin), vector=twin.vector)
-        picture = photos.load(rows[0])
+        picture = photo_files.load(rows[0])
         pixels = self.embedder.prepare(picture.image)
         if picture.encoded is None:
             return Prepared((None,) * len(rows), pixels)
         encoded = picture.encoded
-        return Prepared(_for_each(rows, lambda: photos.save(encoded)), pixels)
+        return Prepared(_for_each(rows, lambda: photo_files.save(encoded)), pixels)
 
 
 def group(rows: Sequence[Row]) -> list[list[Row]]:
@@ -199,7 +199,7 @@ def _derivatives_of_twin(rows: Sequence[Row], twin: Twin) -> tuple[Derivatives |
     if twin.derivatives is None:
         raise FileLost(rows[0].original)
     source = twin.derivatives
-    return _for_each(rows, lambda: photos.copy(source))
+    return _for_each(rows, lambda: photo_files.copy(source))
 
 
 def _for_each(rows: Sequence[Row], make: Callable[[], Derivatives]) -> tuple[Derivatives, ...]:
@@ -209,6 +209,6 @@ def _for_each(rows: Sequence[Row], make: Callable[[], Derivatives]) -> tuple[Der
         while len(made) < len(rows):
             made.append(make())
     except (FileLost, StorageTrouble):
-        photos.discard(made)
+        photo_files.discard(made)
         raise
     return tuple(made)

@@ -11,8 +11,7 @@ import logging
 from django.db import DatabaseError, connection
 
 from listings.models import Listing, ListingImage
-
-from .models import Embedding, IndexChange
+from recommender.models import Embedding, IndexChange
 
 logger = logging.getLogger(__name__)
 

@@ -18,8 +18,7 @@ from django.db.models.fields import BooleanField
 from django.db.models.functions import Now
 
 from listings.models import ListingImage
-
-from .models import Embedding, EmbeddingModel
+from recommender.models import Embedding, EmbeddingModel
 
 State, Lane = Embedding.State, Embedding.Lane
 

@@ -20,17 +20,18 @@ from weakref import WeakKeyDictionary, WeakSet
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError
 
-from . import doorbell, embedders, queue, readiness, registry, results
-from .batch import Batch, ModelTrouble
-from .photos import StorageTrouble
-from .registry import ModelNotReady
-from .results import Embedded, Result
+from recommender import registry
+from recommender.registry import ModelNotReady
+
+from . import doorbell, embedder_cache, queue, self_test, store_results
+from .micro_batch import Batch, ModelTrouble
+from .photo_files import StorageTrouble
+from .store_results import Embedded, Result
 from .watchdog import Watch
 
 if TYPE_CHECKING:
     from ml.embedder import Embedder
-
-    from .models import EmbeddingModel
+    from recommender.models import EmbeddingModel
 
 logger = logging.getLogger(__name__)
 
@@ -105,7 +106,7 @@ class _Slice:
 
     def run(self) -> None:
         try:
-            embedders.forget_retired()
+            embedder_cache.forget_retired()
             queue.return_expired()
             for entry in queue.waiting():
                 self._ready(entry.model)  # loading takes longer than a lease may wait
@@ -195,7 +196,7 @@ class _Slice:
         try:
             embedder = self._load(model)
             if embedder not in _proven:
-                readiness.prove(model, embedder)
+                self_test.prove(model, embedder)
                 _proven.add(embedder)
         except ModelNotReady as exc:
             self._unready[model.pk] = str(exc)
@@ -205,7 +206,7 @@ class _Slice:
     def _store(self, batch: Batch, found: Sequence[Result]) -> None:
         self._in_flight.remove(batch)
         try:
-            stored = results.store(batch.lease, found)
+            stored = store_results.store(batch.lease, found)
         except (OperationalError, InterfaceError):
             with suppress(DatabaseError, InterfaceError):
                 queue.release(batch.lease)

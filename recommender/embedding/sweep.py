@@ -18,9 +18,9 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from listings.models import ListingImage, originals_storage
+from recommender.models import Embedding, EmbeddingModel, Heartbeat
 
-from . import doorbell, photos, planner_statistics, queue
-from .models import Embedding, EmbeddingModel, Heartbeat
+from . import doorbell, photo_files, planner_statistics, queue
 from .queue import MAX_FAILURES
 
 BATCH = 1000
@@ -159,5 +159,5 @@ def _delete_litter(storage: Storage, field: str, folder: str) -> int:
         return 0
     known = ListingImage.objects.filter(**{f"{field}__startswith": prefix}).values_list(field, flat=True)
     litter = old.difference(known.iterator())
-    photos.delete(storage, litter)
+    photo_files.delete(storage, litter)
     return len(litter)

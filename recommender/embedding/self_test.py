@@ -10,14 +10,13 @@ from PIL import Image, ImageDraw
 from ml import images
 from ml.errors import cause_of
 from ml.images import PhotoRefused
+from recommender.errors import ModelNotReady
 
-from .errors import ModelNotReady
-from .results import is_usable
+from .store_results import is_usable
 
 if TYPE_CHECKING:
     from ml.embedder import Embedder
-
-    from .models import EmbeddingModel
+    from recommender.models import EmbeddingModel
 
 
 def prove(model: EmbeddingModel, embedder: Embedder) -> None:

@@ -16,9 +16,8 @@ from django.conf import settings
 
 from ml.cores import streams
 from ml.recipe import ModelFilesError, Recipe
-
-from .errors import ModelNotReady, RegistryError
-from .models import EmbeddingModel
+from recommender.errors import ModelNotReady, RegistryError
+from recommender.models import EmbeddingModel
 
 if TYPE_CHECKING:
     from ml.embedder import Embedder
