@@ -18,9 +18,9 @@ from django.utils.safestring import SafeString
 from . import registry
 from .admin_model_steps import BY_NAME, Step, offered
 from .admin_reading import ReadOnlyAdmin
-from .evaluation import REPORT_NAME, Evaluation, evaluations, reports_folder
 from .models import Embedding, EmbeddingModel
 from .registry import Progress, RegistryError
+from .registry.evaluation import REPORT_NAME, Evaluation, evaluations, reports_folder
 
 NOTHING = "-"
 PK = r"(?P<pk>[0-9]{1,18})"  # digits that every 64-bit column holds

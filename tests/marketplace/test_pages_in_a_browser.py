@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from recommender.evaluation import reports_folder
+from recommender.registry.evaluation import reports_folder
 from tests.factories import make_listing, make_ready_image, make_user
 from tests.recommender.embedding import make_model
 from tests.recommender.registered import EVALUATION

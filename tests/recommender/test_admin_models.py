@@ -10,8 +10,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from recommender.evaluation import reports_folder
 from recommender.models import Embedding, EmbeddingModel
+from recommender.registry.evaluation import reports_folder
 from tests.factories import make_user
 from tests.recommender.embedding import bulk_photos, make_model
 from tests.recommender.registered import EVALUATION, embedded_by, state_of

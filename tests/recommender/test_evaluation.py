@@ -12,9 +12,9 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from ml.recipe import Recipe
-from recommender import evaluation
-from recommender.evaluation import REPORT_NAME, Figure, evaluations, reports_folder
 from recommender.models import EmbeddingModel
+from recommender.registry import evaluation
+from recommender.registry.evaluation import REPORT_NAME, Figure, evaluations, reports_folder
 from tests.built_models import untrained_model_dir
 from tests.factories import draw_photo
 from tests.recommender.embedding import make_model

@@ -8,9 +8,9 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from recommender import registry
-from recommender.backfill_wait import is_stuck, wait_until_ready
 from recommender.embedding import sweep
 from recommender.models import Embedding, EmbeddingModel
+from recommender.registry.backfill_wait import is_stuck, wait_until_ready
 from tests.recommender.embedding import bulk_photos, make_model
 from tests.recommender.registered import EVALUATION, FIGURE, embedded_by, state_of
 
@@ -128,7 +128,9 @@ class TestBackfill:
         def press_keys(seconds: float) -> None:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr("recommender.backfill_wait.time", SimpleNamespace(sleep=press_keys))  # no other thread's
+        monkeypatch.setattr(
+            "recommender.registry.backfill_wait.time", SimpleNamespace(sleep=press_keys)
+        )  # no other thread's
         with pytest.raises(CommandError, match="Stopped") as stopped:
             models("backfill", "new", "--wait")
         assert stopped.value.returncode == 130

@@ -7,10 +7,10 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
-from recommender import own_photos, registry
+from recommender import registry
 from recommender.embedding import embedder_cache
 from recommender.models import EmbeddingModel
-from recommender.registry import ModelNotReady, RegistryError
+from recommender.registry import ModelNotReady, RegistryError, calibration_photos
 from tests.built_models import untrained_model_dir
 from tests.factories import make_listing, make_ready_image
 from tests.recommender.embedding import make_model
@@ -52,7 +52,7 @@ def test_a_precision_is_chosen_on_the_sites_own_photos_where_there_are_enough(mo
         directory.symlink_to(untrained_model_dir())
 
     (models_root / "untrained").unlink()
-    monkeypatch.setattr(own_photos, "ENOUGH", 2 if enough else 3)
+    monkeypatch.setattr(calibration_photos, "ENOUGH", 2 if enough else 3)
     monkeypatch.setattr(registry, "export", export)
     for seed in (1, 2):
         make_ready_image(make_listing(), seed)

@@ -7,7 +7,7 @@ from django.core.management import CommandError, call_command
 
 from listings.models import ListingImage
 from ml.training.files import CHECKPOINT
-from recommender.labelled_photos import labelled_photos
+from recommender.registry.training_photos import labelled_photos
 from tests.factories import make_image, make_listing, make_ready_image, make_user
 
 pytestmark = pytest.mark.django_db

@@ -19,12 +19,13 @@ import numpy as np
 from django.conf import settings
 from django.utils import timezone
 
-from recommender import feed, lineage, progress
+from recommender import feed, lineage
 from recommender.index.errors import IndexNotReady, LeaseLost, SnapshotDamaged, SnapshotUnreadable
 from recommender.index.storage.snapshot import Snapshot, missing_files
 from recommender.index.view.reader import Index
 from recommender.index.view.state import State
 from recommender.models import EmbeddingModel, IndexHead, IndexSnapshot
+from recommender.registry import backfill_progress
 
 from .background_merge import FAULTS, Merge
 from .garbage import collect
@@ -209,7 +210,7 @@ def _merge_due(held: Lease, base: Snapshot, key: tuple[int, int], actions: list[
 
 def _begin(held: Lease, model: EmbeddingModel) -> list[str]:
     """Build a model's first snapshot once nearly every photo is embedded."""
-    counted = progress.count(model)
+    counted = backfill_progress.count(model)
     return [] if counted.waiting * LATECOMERS > counted.photos else _rebuild(held, model)
 
 

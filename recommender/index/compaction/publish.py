@@ -1,6 +1,6 @@
 """Makes a snapshot the newest of its model's line: files first, then one compare-and-swap under the head's lock.
 
-The head itself moves only with the line of the active model; `recommender.switching` moves it between lines.
+The head itself moves only with the line of the active model; `recommender.registry.lifecycle` moves it between lines.
 """
 
 from __future__ import annotations

@@ -13,12 +13,12 @@ from ml.agreement import how_chosen
 from ml.commands.arguments import writable
 from ml.recipe import SOURCES, Recipe
 from recommender import registry
-from recommender.backfill_wait import wait_until_ready
 from recommender.embedding.sweep import sweep
-from recommender.evaluation import EvaluationFailed, evaluate
-from recommender.model_table import as_table, overview
 from recommender.models import EmbeddingModel
 from recommender.registry import RegistryError
+from recommender.registry.backfill_wait import wait_until_ready
+from recommender.registry.evaluation import EvaluationFailed, evaluate
+from recommender.registry.model_table import as_table, overview
 
 UNTELLING = ("weights", "model", "best", "last")  # names of weights files that say nothing; their folder's does
 

@@ -14,7 +14,7 @@ from django.core.management.base import BaseCommand, CommandError
 from ml.commands.training_options import add_training_options, training_arguments
 from ml.recipe import WEIGHTS
 from ml.training.files import has_begun
-from recommender.labelled_photos import labelled_photos, trainable_classes, write_table
+from recommender.registry.training_photos import labelled_photos, trainable_classes, write_table
 
 TABLES = {"path": "photos.csv", "root": "photos-root.csv"}  # by --labels, so that a run keeps to what it began with
 

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from . import registry
+from recommender import registry
+from recommender.models import EmbeddingModel
+
+from . import Progress
 from .evaluation import Evaluation, evaluations
-from .models import EmbeddingModel
-from .registry import Progress
 
 NOTHING = "-"
 TITLES = ("version", "state", "network", "dim", "weights", "photos embedded", "in snapshot", "mAP@R", "activated")

@@ -13,8 +13,7 @@ from django.core.files.storage import default_storage
 
 from listings.models import ListingImage
 from ml.agreement import ENOUGH, WANTED
-
-from .embedding.photo_files import FileLost, StorageTrouble, read
+from recommender.embedding.photo_files import FileLost, StorageTrouble, read
 
 
 @contextmanager

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from django.db.models import Count, Q
 
 from listings.models import ListingImage
-
-from . import feed, lineage
-from .embedding import sweep
-from .embedding.queue import MAX_FAILURES
-from .models import Embedding, EmbeddingModel, IndexHead, IndexSnapshot
+from recommender import feed, lineage
+from recommender.embedding import sweep
+from recommender.embedding.queue import MAX_FAILURES
+from recommender.models import Embedding, EmbeddingModel, IndexHead, IndexSnapshot
 
 State = EmbeddingModel.State
 

@@ -10,12 +10,13 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from . import lineage
-from .embedding.sweep import delete_rows_of_retired
-from .errors import RegistryError
-from .index.compaction.garbage import collect
-from .models import EmbeddingModel, IndexHead, IndexSnapshot
-from .progress import blockers_of, count
+from recommender import lineage
+from recommender.embedding.sweep import delete_rows_of_retired
+from recommender.errors import RegistryError
+from recommender.index.compaction.garbage import collect
+from recommender.models import EmbeddingModel, IndexHead, IndexSnapshot
+
+from .backfill_progress import blockers_of, count
 
 State = EmbeddingModel.State
 

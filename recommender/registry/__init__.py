@@ -9,8 +9,7 @@ from pathlib import Path
 from django.conf import settings
 
 from ml.recipe import ModelFilesError, Recipe
-
-from .embedding.embedder_cache import (
+from recommender.embedding.embedder_cache import (
     directory_of,
     export,
     is_untrained,
@@ -19,11 +18,12 @@ from .embedding.embedder_cache import (
     read_for_many,
     require_allowed,
 )
-from .errors import ModelNotReady, RegistryError
-from .models import EmbeddingModel
-from .own_photos import own_photos
-from .progress import Progress, progress
-from .switching import activate, backfill, previous_model, retire, rollback, withdraw
+from recommender.errors import ModelNotReady, RegistryError
+from recommender.models import EmbeddingModel
+
+from .backfill_progress import Progress, progress
+from .calibration_photos import own_photos
+from .lifecycle import activate, backfill, previous_model, retire, rollback, withdraw
 
 __all__ = [
     "ModelNotReady",

@@ -7,10 +7,11 @@ from collections.abc import Callable
 
 from tqdm import tqdm
 
-from . import registry
-from .embedding import doorbell, heartbeat
-from .models import EmbeddingModel
-from .registry import Progress, RegistryError
+from recommender import registry
+from recommender.embedding import doorbell, heartbeat
+from recommender.models import EmbeddingModel
+
+from . import Progress, RegistryError
 
 POLL = 2.0  # seconds: counting millions of rows takes a moment
 KINDS = ("embedding", "indexing")

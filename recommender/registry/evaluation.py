@@ -22,9 +22,9 @@ from django.utils import timezone
 from django.utils.text import slugify
 
 from ml.whole_file import whole_file
+from recommender.models import EmbeddingModel
 
-from .models import EmbeddingModel
-from .registry import REPORTS, directory_of
+from . import REPORTS, directory_of
 
 FIGURES = {"recall_at_1": "R@1", "recall_at_5": "R@5", "recall_at_10": "R@10", "map_at_r": "mAP@R"}
 HEADLINE = "map_at_r"
