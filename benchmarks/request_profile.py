@@ -37,7 +37,7 @@ PARTS = {  # the function that is the whole of a part: the end of its file's nam
     "the view": ("api/similar.py", "get"),
     "  index search": ("index/state.py", "search"),
     "  stored vectors of the listing": ("index/state.py", "vectors_of"),
-    "  hydrate: listings, sellers, categories, photos": ("recommender/retrieval.py", "hydrate"),
+    "  hydrate: listings, sellers, categories, photos": ("recommender/search/retrieval.py", "hydrate"),
     "  features": ("ranking/features.py", "features"),
     "  rank": ("ranking/linear.py", "rank"),
     "  explain": ("ranking/explanation.py", "explain"),

@@ -21,8 +21,8 @@ from .admin_models import EmbeddingModelAdmin
 from .admin_reading import ReadOnlyAdmin
 from .embedding import doorbell, queue
 from .models import Embedding, Heartbeat, IndexHead, IndexSnapshot, RankerVersion
-from .ranking.linear import WeightsInvalid
-from .ranking.versions import activate
+from .search.ranking.linear import WeightsInvalid
+from .search.ranking.versions import activate
 
 __all__ = ["EmbeddingModelAdmin"]
 

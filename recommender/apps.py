@@ -8,7 +8,7 @@ from django.db.models.signals import post_migrate, post_save
 def ensure_seed_rows(sender: AppConfig, **kwargs: Any) -> None:
     """A flushed database gets its head (of a new epoch) and its first ranker back."""
     from .models import IndexHead, RankerVersion
-    from .ranking.linear import DEFAULT_WEIGHTS
+    from .search.ranking.linear import DEFAULT_WEIGHTS
 
     IndexHead.objects.get_or_create(pk=1)
     if not RankerVersion.objects.exists():

@@ -161,7 +161,7 @@ class RankerVersion(models.Model):
         return f"{self.name} ({self.state})"
 
     def clean(self) -> None:
-        from .ranking.linear import WeightsInvalid, check_weights
+        from .search.ranking.linear import WeightsInvalid, check_weights
 
         try:
             check_weights(self.weights)

@@ -15,9 +15,9 @@ from listings.models import Listing
 from .api.requests import PageSearchSerializer
 from .index import IndexNotReady, get_index
 from .models import EmbeddingModel
-from .photo_query import Busy, photo_vector
 from .registry import ModelNotReady, active_model, is_untrained
-from .retrieval import Answer, Ask, NoPhoto, PhotoWaiting, by_vectors, similar
+from .search.photo_query import Busy, photo_vector
+from .search.retrieval import Answer, Ask, NoPhoto, PhotoWaiting, by_vectors, similar
 
 STRIP_RESULTS = 8
 PANEL_RESULTS = 12

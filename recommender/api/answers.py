@@ -11,7 +11,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 
 from listings.api.serializers import ListingSerializer
-from recommender.retrieval import Answer, Result
+from recommender.search.retrieval import Answer, Result
 
 
 class ReasonSerializer(serializers.Serializer):

@@ -10,9 +10,9 @@ from rest_framework.views import APIView
 from listings.api.photos import refusal_status
 from ml.images import PhotoRefused
 from recommender.index import IndexNotReady
-from recommender.photo_query import Busy
 from recommender.registry import ModelNotReady
-from recommender.retrieval import NoPhoto, PhotoWaiting
+from recommender.search.photo_query import Busy
+from recommender.search.retrieval import NoPhoto, PhotoWaiting
 
 # The status, the code and, where trying again helps, after how many seconds.
 CONDITIONS: dict[type[Exception], tuple[int, str, int | None]] = {

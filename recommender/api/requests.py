@@ -8,8 +8,8 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from recommender.filters import FilterSerializer, FiniteFloatField
-from recommender.retrieval import Ask
+from recommender.search.filters import FilterSerializer, FiniteFloatField
+from recommender.search.retrieval import Ask
 
 MAX_RESULTS = 100
 SLACK = 1e-6  # sums of rounded fractions may exceed one by this much

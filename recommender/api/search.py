@@ -17,9 +17,9 @@ from listings.api.parsers import BodyTooLarge
 from listings.uploads import PhotoUploadHandler
 from recommender.index import get_index
 from recommender.models import EmbeddingModel
-from recommender.photo_query import photo_vector
 from recommender.registry import ModelNotReady, active_model
-from recommender.retrieval import by_vectors
+from recommender.search.photo_query import photo_vector
+from recommender.search.retrieval import by_vectors
 
 from .answers import RankedAnswerSerializer, VectorSerializer, answer_json, refusal
 from .errors import CoreView

@@ -8,7 +8,7 @@ from rest_framework.response import Response
 from listings.api import schema
 from listings.models import Listing
 from recommender.index import get_index
-from recommender.retrieval import similar
+from recommender.search.retrieval import similar
 
 from .answers import RankedAnswerSerializer, answer_json, refusal
 from .errors import CoreView

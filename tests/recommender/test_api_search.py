@@ -7,8 +7,8 @@ from PIL import Image
 from rest_framework.test import APIClient
 
 from listings.models import Listing
-from recommender import photo_query
 from recommender.models import EmbeddingModel
+from recommender.search import photo_query
 from tests.factories import draw_photo, make_listing, make_ready_image, make_user, photo_file
 from tests.recommender.embedding import at_once
 from tests.recommender.shop import embed

@@ -87,8 +87,8 @@ def test_the_plan_has_each_segment_and_photo_of_the_query_and_the_delta(chair, m
 
 
 def test_a_search_that_was_repeated_adds_to_the_plan(chair, fresh_index, monkeypatch):
-    monkeypatch.setattr("recommender.retrieval.CANDIDATES", 1)
-    monkeypatch.setattr("recommender.retrieval.CANDIDATES_PER_RESULT", 1)
+    monkeypatch.setattr("recommender.search.retrieval.CANDIDATES", 1)
+    monkeypatch.setattr("recommender.search.retrieval.CANDIDATES_PER_RESULT", 1)
     Listing.objects.filter(title="stool").update(status="sold")
     answer = get(chair, explain="1", limit=1).json()
     assert len(answer["results"]) == 1
@@ -99,7 +99,7 @@ def test_nobody_puts_reasons_into_words_that_were_not_asked_for(chair, monkeypat
     def explain(*args):
         raise AssertionError
 
-    monkeypatch.setattr("recommender.retrieval.explain", explain)
+    monkeypatch.setattr("recommender.search.retrieval.explain", explain)
     assert len(get(chair).json()["results"]) == 3
     with pytest.raises(AssertionError):
         get(chair, explain="1")

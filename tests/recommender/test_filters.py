@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from listings.geo import to_grid
 from listings.models import Listing
-from recommender.filters import FilterSerializer, matching
 from recommender.index import Where
 from recommender.index.view.database_rows import read_columns
+from recommender.search.filters import FilterSerializer, matching
 from tests.factories import make_category, make_user
 from tests.recommender.shop import sell
 

@@ -9,11 +9,12 @@ import pytest
 from django.db import connection
 
 from listings.models import Listing
-from recommender import feed, retrieval
+from recommender import feed
 from recommender.embedding import micro_batch, queue, store_results, sweep
 from recommender.index import Where
 from recommender.index.view import database_rows
 from recommender.models import Embedding
+from recommender.search import retrieval
 from tests.factories import make_user
 from tests.recommender.embedding import bulk_photos, embedded, make_model
 from tests.recommender.index.catalogue import add_many

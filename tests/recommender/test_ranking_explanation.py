@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from recommender.ranking.explanation import (
+from recommender.search.ranking.explanation import (
     age_text,
     category_text,
     distance_text,
@@ -10,8 +10,8 @@ from recommender.ranking.explanation import (
     price_text,
     similarity_text,
 )
-from recommender.ranking.features import Query, features
-from recommender.ranking.linear import DEFAULT_WEIGHTS, rank
+from recommender.search.ranking.features import Query, features
+from recommender.search.ranking.linear import DEFAULT_WEIGHTS, rank
 
 from .candidates import candidates
 

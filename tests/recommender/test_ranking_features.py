@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from listings.geo import distance_km
-from recommender.ranking.features import NEUTRAL, Query, features
-from recommender.ranking.linear import DEFAULT_WEIGHTS, rank
+from recommender.search.ranking.features import NEUTRAL, Query, features
+from recommender.search.ranking.linear import DEFAULT_WEIGHTS, rank
 
 from .candidates import candidates
 

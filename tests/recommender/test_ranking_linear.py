@@ -3,8 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from recommender.ranking.features import Query, features
-from recommender.ranking.linear import DEFAULT_WEIGHTS, WeightsInvalid, check_weights, rank
+from recommender.search.ranking.features import Query, features
+from recommender.search.ranking.linear import DEFAULT_WEIGHTS, WeightsInvalid, check_weights, rank
 
 from .candidates import candidates
 

@@ -10,8 +10,8 @@ from django.utils import timezone
 from listings.models import Listing, ListingImage
 from recommender.index import Where
 from recommender.models import Embedding, RankerVersion
-from recommender.ranking import versions
-from recommender.retrieval import Ask, NoPhoto, PhotoWaiting, by_vectors, similar, stored_vectors
+from recommender.search.ranking import versions
+from recommender.search.retrieval import Ask, NoPhoto, PhotoWaiting, by_vectors, similar, stored_vectors
 from tests.factories import make_image, make_listing, make_ready_image, make_user
 from tests.recommender.shop import sell, vector
 
@@ -101,8 +101,8 @@ def test_what_stopped_passing_since_the_index_was_refreshed_is_dropped(fresh_ind
 def test_as_many_results_as_asked_come_whenever_they_exist_however_many_candidates_went_stale(
     fresh_index, model, monkeypatch, only_similarity, width
 ):
-    monkeypatch.setattr("recommender.retrieval.CANDIDATES", width)
-    monkeypatch.setattr("recommender.retrieval.CANDIDATES_PER_RESULT", 1)
+    monkeypatch.setattr("recommender.search.retrieval.CANDIDATES", width)
+    monkeypatch.setattr("recommender.search.retrieval.CANDIDATES_PER_RESULT", 1)
     listings = [sell(model, 0.99 - number / 100) for number in range(30)]
     fresh_index.refresh()
     state = fresh_index.state()
@@ -118,9 +118,9 @@ def test_as_many_results_as_asked_come_whenever_they_exist_however_many_candidat
 def test_stale_candidates_however_many_are_passed_in_a_few_ever_wider_searches(
     fresh_index, model, monkeypatch, only_similarity
 ):
-    monkeypatch.setattr("recommender.retrieval.CANDIDATES", 2)
-    monkeypatch.setattr("recommender.retrieval.CANDIDATES_PER_RESULT", 1)
-    monkeypatch.setattr("recommender.retrieval.MOST_HYDRATED", 16)
+    monkeypatch.setattr("recommender.search.retrieval.CANDIDATES", 2)
+    monkeypatch.setattr("recommender.search.retrieval.CANDIDATES_PER_RESULT", 1)
+    monkeypatch.setattr("recommender.search.retrieval.MOST_HYDRATED", 16)
     listings = [sell(model, 0.99 - number / 100) for number in range(60)]
     fresh_index.refresh()
     state = fresh_index.state()

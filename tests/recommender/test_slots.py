@@ -10,8 +10,8 @@ from django.test import RequestFactory
 from listings import slots
 from listings.models import Listing
 from ml.images import PhotoRefused
-from recommender import photo_query
 from recommender.models import EmbeddingModel
+from recommender.search import photo_query
 from tests.factories import make_image, make_listing, make_ready_image, make_user, photo_file
 from tests.recommender.shop import embed, sell
 

@@ -14,9 +14,9 @@ from listings.models import Listing
 from ml.images import PhotoRefused
 from recommender.index import IndexNotReady, get_index
 from recommender.models import EmbeddingModel
-from recommender.photo_query import photo_vector
 from recommender.registry import ModelNotReady
-from recommender.retrieval import Answer, Ask, NoPhoto, PhotoWaiting, by_vectors, similar
+from recommender.search.photo_query import photo_vector
+from recommender.search.retrieval import Answer, Ask, NoPhoto, PhotoWaiting, by_vectors, similar
 
 TITLE_WIDTH = 40
 LONGEST_ID = 18  # digits that every 64-bit column holds

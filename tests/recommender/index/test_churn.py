@@ -14,7 +14,6 @@ from django.http import QueryDict
 
 from listings.models import Category, Listing, ListingImage
 from recommender import feed
-from recommender.filters import FilterSerializer
 from recommender.index import Index, Where
 from recommender.index.compaction.compactor import compact, rebuild
 from recommender.index.compaction.verify import verify
@@ -23,6 +22,7 @@ from recommender.index.storage.snapshot import segment_directory, snapshot_direc
 from recommender.index.view import database_rows as rows
 from recommender.index.view.recall_monitor import recall_of
 from recommender.models import IndexHead, IndexSnapshot
+from recommender.search.filters import FilterSerializer
 from tests.recommender.index import catalogue
 
 EVERYTHING = Where(statuses=("draft", "active", "sold"))

@@ -16,7 +16,7 @@ from recommender.index import Where
 from recommender.index.compaction.compactor import compact
 from recommender.index.view import process, recall_monitor
 from recommender.index.view.recall_monitor import BYTES, MOST_BYTES, Judged, Monitor, is_filtered, recall_of
-from recommender.retrieval import Ask, by_vectors
+from recommender.search.retrieval import Ask, by_vectors
 from tests.recommender.candidates import candidates
 from tests.recommender.index import catalogue
 
@@ -370,7 +370,7 @@ def test_a_share_of_nothing_starts_none(own_monitor, settings):
 
 
 def test_the_first_search_of_an_answer_is_offered_with_what_it_was_asked(model, fresh_index, monkeypatch):
-    from recommender import retrieval
+    from recommender.search import retrieval
 
     offered = []
     monkeypatch.setattr(retrieval, "watch_recall", lambda *query: offered.append(query))
@@ -386,7 +386,7 @@ def test_the_first_search_of_an_answer_is_offered_with_what_it_was_asked(model, 
 
 
 def test_an_empty_answer_is_offered_too(model, fresh_index, monkeypatch):
-    from recommender import retrieval
+    from recommender.search import retrieval
 
     offered = []
     monkeypatch.setattr(retrieval, "watch_recall", lambda *query: offered.append(query))

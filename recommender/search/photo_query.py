@@ -15,10 +15,9 @@ from PIL import Image
 from listings.uploads import check
 from ml import images
 from ml.images.derivatives import Box
+from recommender.embedding.store_results import is_usable
 from recommender.models import EmbeddingModel
 from recommender.registry import ModelNotReady, load_embedder
-
-from .embedding.store_results import is_usable
 
 DECODES_AT_ONCE = 2
 _decodes = threading.BoundedSemaphore(DECODES_AT_ONCE)

@@ -18,13 +18,14 @@ from django.db.models import Exists, OuterRef
 from numpy.typing import NDArray
 
 from listings.models import Category, Listing, ListingImage
-from recommender.filters import matching
 from recommender.index import Candidates, Where, watch_recall
 from recommender.models import Embedding
-from recommender.ranking.explanation import Reason, explain
-from recommender.ranking.features import Query, features, vector_distance
-from recommender.ranking.linear import rank
-from recommender.ranking.versions import Ranker, active_ranker
+
+from .filters import matching
+from .ranking.explanation import Reason, explain
+from .ranking.features import Query, features, vector_distance
+from .ranking.linear import rank
+from .ranking.versions import Ranker, active_ranker
 
 if TYPE_CHECKING:
     from recommender.index import State
