@@ -7,7 +7,7 @@ from django.db import connection, transaction
 
 from listings.models import ListingImage
 from recommender import feed, registry
-from recommender.admin_model_steps import BY_NAME
+from recommender.admin.model_steps import BY_NAME
 from recommender.embedding import sweep
 from recommender.embedding.queue import MAX_FAILURES
 from recommender.index import Where, get_index

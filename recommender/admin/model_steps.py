@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from . import registry
-from .models import EmbeddingModel
-from .registry import Progress
+from recommender import registry
+from recommender.models import EmbeddingModel
+from recommender.registry import Progress
 
 State = EmbeddingModel.State
 

@@ -15,12 +15,13 @@ from django.urls import URLPattern, re_path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from . import registry
-from .admin_model_steps import BY_NAME, Step, offered
-from .admin_reading import ReadOnlyAdmin
-from .models import Embedding, EmbeddingModel
-from .registry import Progress, RegistryError
-from .registry.evaluation import REPORT_NAME, Evaluation, evaluations, reports_folder
+from recommender import registry
+from recommender.models import Embedding, EmbeddingModel
+from recommender.registry import Progress, RegistryError
+from recommender.registry.evaluation import REPORT_NAME, Evaluation, evaluations, reports_folder
+
+from .model_steps import BY_NAME, Step, offered
+from .read_only import ReadOnlyAdmin
 
 NOTHING = "-"
 PK = r"(?P<pk>[0-9]{1,18})"  # digits that every 64-bit column holds

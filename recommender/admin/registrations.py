@@ -16,13 +16,13 @@ from django.utils.html import format_html
 
 from listings.admin_lists import CappedPaginator
 from listings.models import Listing, ListingImage
+from recommender.embedding import doorbell, queue
+from recommender.models import Embedding, Heartbeat, IndexHead, IndexSnapshot, RankerVersion
+from recommender.search.ranking.linear import WeightsInvalid
+from recommender.search.ranking.versions import activate
 
-from .admin_models import EmbeddingModelAdmin
-from .admin_reading import ReadOnlyAdmin
-from .embedding import doorbell, queue
-from .models import Embedding, Heartbeat, IndexHead, IndexSnapshot, RankerVersion
-from .search.ranking.linear import WeightsInvalid
-from .search.ranking.versions import activate
+from .models import EmbeddingModelAdmin
+from .read_only import ReadOnlyAdmin
 
 __all__ = ["EmbeddingModelAdmin"]
 
