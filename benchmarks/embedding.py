@@ -76,7 +76,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 def _small(directory: Path, embedder: Embedder, paths: Sequence[Path]) -> dict[str, Any]:
     import torch
 
-    from ml.weights import read_weights
+    from ml.network.weights import read_weights
 
     from . import naive
 

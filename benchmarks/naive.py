@@ -11,8 +11,8 @@ from PIL import Image
 from torch import nn
 
 from ml.embedder import Vectors
+from ml.network.torchvision_compat import import_torchvision
 from ml.recipe import IMAGENET_MEAN, IMAGENET_STD
-from ml.torchvision_compat import import_torchvision
 
 transforms = import_torchvision().transforms
 PREPARE = transforms.Compose(

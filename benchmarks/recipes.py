@@ -49,9 +49,9 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 class _Comparison:
     def __init__(self, arguments: argparse.Namespace, scratch: Path) -> None:
+        from ml.network.weights import network_with
         from ml.starter.data import clothing_set
         from ml.training.split import split
-        from ml.weights import network_with
 
         self.arguments, self.scratch, self.runs = arguments, scratch, 0
         self.loaded = network_with(arguments.weights)

@@ -13,8 +13,8 @@ def resnet50(directory: Path, photos: Sequence[Path]) -> Path:
     """A model directory, in 8 bits where the processor has units for them: the gate is not asked."""
     from ml.export import build
     from ml.graph import converted
+    from ml.network.weights import read_weights
     from ml.precision import sample, with_int8
-    from ml.weights import read_weights
 
     recipe = build(directory, "untrained", weights="untrained")
     if has_int8_units():

@@ -16,12 +16,12 @@ from torch import nn
 
 from .embedder import Embedder, Vectors
 from .graph import converted, with_preprocessing
+from .network.resnet import UnitLength
+from .network.weights import Loaded, described, name_of, network_with
 from .precision import sample, with_best_precision
 from .preprocess import Pixels
 from .recipe import GRAPH, WEIGHTS, ModelFilesError, Recipe, file_sha256
-from .resnet import UnitLength
 from .runtime import import_openvino
-from .weights import Loaded, described, name_of, network_with
 from .whole_file import fsync
 
 # Cosines between the runtime's vectors of noise and torch's, in float32 and at the precision that will be used: bf16
@@ -46,7 +46,7 @@ def build(
 
     Raises:
         ModelFilesError: `directory` exists, or the graph does not agree with the network.
-        WeightsError, NoSuchNetworkError: see `ml.weights`.
+        WeightsError, NoSuchNetworkError: see `ml.network.weights`.
     """
     directory = Path(directory)
     if directory.exists():

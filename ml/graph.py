@@ -9,8 +9,8 @@ import torch
 from torch import nn
 from torch.jit._trace import TracerWarning
 
+from .network.resnet import UnitLength
 from .recipe import Recipe
-from .resnet import UnitLength
 from .runtime import import_openvino
 
 

@@ -33,7 +33,7 @@ def cache_folder() -> Path:
 
 def _exported(source: str) -> Path:
     from .export import build
-    from .weights import STARTER, name_of
+    from .network.weights import STARTER, name_of
 
     path = STARTER if source == "starter" else Path(source)
     mark = file_sha256(path)[:16] if path.is_file() else "fixed"

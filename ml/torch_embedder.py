@@ -21,10 +21,10 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from .cores import usable_cores
 from .embedder import Vectors, refuse_other_pixels
 from .errors import cause_of
+from .network.resnet import UnitLength
+from .network.weights import WeightsError, read_weights
 from .preprocess import Pixels, prepare
 from .recipe import WEIGHTS, ModelFilesError, Recipe
-from .resnet import UnitLength
-from .weights import WeightsError, read_weights
 
 logger = logging.getLogger(__name__)
 

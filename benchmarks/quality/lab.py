@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ml.colour import TO_XYZ
+from ml.network.colour import TO_XYZ
 
 RGB = tuple[int, int, int]
 Floats = npt.NDArray[np.float64]

@@ -28,7 +28,7 @@ def run(options: argparse.Namespace) -> None:
     """Build the directory and say what it holds."""
     from ml.agreement import how_chosen
     from ml.export import build
-    from ml.weights import name_of
+    from ml.network.weights import name_of
 
     recipe = build(
         options.out,

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ml import resnet
-from ml.resnet import Architecture, ResNet
+from ml.network import resnet
+from ml.network.resnet import Architecture, ResNet
 from ml.training.extraction import extract
 from ml.training.photo_pixels import Photos
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from tqdm import trange
 
-from ml.resnet import ResNet, normalised
+from ml.network.resnet import ResNet, normalised
 from ml.training.augmentation import Augmentation
 from ml.training.batches import Batches, balanced_order
 from ml.training.photo_pixels import Photos

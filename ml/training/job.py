@@ -7,10 +7,10 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+from ml.network.resnet import Architecture
+from ml.network.weights import STARTER
 from ml.photo_set import PhotoSet, read_photo_set
 from ml.recipe import file_sha256
-from ml.resnet import Architecture
-from ml.weights import STARTER
 
 from .files import CACHE, has_begun, weights_of
 from .loop import Run, TrainingError

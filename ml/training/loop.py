@@ -18,8 +18,8 @@ from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
 from ml.errors import MlError
+from ml.network.resnet import normalised
 from ml.recipe import ModelFilesError
-from ml.resnet import normalised
 
 from . import checkpoint, history
 from .batches import Batches, balanced_order

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ml.network.resnet import Architecture
+from ml.network.weights import write_weights
 from ml.recipe import WEIGHTS
-from ml.resnet import Architecture
-from ml.weights import write_weights
 from ml.whole_file import whole_file
 
 from .files import PLAN, has_begun

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from ml import resnet
-from ml.resnet import Architecture
-from ml.weights import network_with, refuse_nonsense
+from ml.network import resnet
+from ml.network.resnet import Architecture
+from ml.network.weights import network_with, refuse_nonsense
 
 
 @dataclass(frozen=True)
@@ -25,13 +25,13 @@ class Starting:
 def starting_network(
     source: str, *, arch: str | None, dim: int | None, size: int | None, pooling: str, seed: int
 ) -> Starting:
-    """A network with weights from `source`, as `ml.weights.network_with` names it, and `dim` dimensions.
+    """A network with weights from `source`, as `ml.network.weights.network_with` names it, and `dim` dimensions.
 
     Where None is given the weights decide. `pooling` is for weights that were not trained by this package: a weights
     file's own is kept. A new head's weights follow from `seed`.
 
     Raises:
-        WeightsError, NoSuchNetworkError: see `ml.weights`.
+        WeightsError, NoSuchNetworkError: see `ml.network.weights`.
     """
     if source == "untrained":
         torch.manual_seed(seed)

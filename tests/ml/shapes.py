@@ -37,7 +37,7 @@ def tiny_network(dim: int = 8, seed: int = 3):
     import torch
     from torch import nn
 
-    from ml.resnet import GeneralisedMean
+    from ml.network.resnet import GeneralisedMean
 
     torch.manual_seed(seed)
     layer1 = nn.Sequential(nn.Conv2d(8, 16, 3, 2, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU())

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from ml import resnet
-from ml.colour import ColourHistogram, Lab
-from ml.item_mask import ItemMask
-from ml.resnet import Architecture, GeneralisedMean, NoSuchNetworkError, normalised
+from ml.network import resnet
+from ml.network.colour import ColourHistogram, Lab
+from ml.network.item_mask import ItemMask
+from ml.network.resnet import Architecture, GeneralisedMean, NoSuchNetworkError, normalised
 
 SIDE = 32
 

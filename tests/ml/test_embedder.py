@@ -44,9 +44,9 @@ def test_vectors_are_float32_of_length_one(embedder, batch):
 def test_the_runtime_agrees_with_torch(model_dir, batch, precision):
     from safetensors.torch import load_file
 
-    from ml import resnet
     from ml.export import torch_vectors
-    from ml.resnet import Architecture
+    from ml.network import resnet
+    from ml.network.resnet import Architecture
 
     recipe = Recipe.read(model_dir)
     network = resnet.create(Architecture(recipe.arch, recipe.dim)).eval()

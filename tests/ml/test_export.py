@@ -46,7 +46,7 @@ def test_untrained_weights_have_the_same_bits_on_every_run(exported, model_dir):
 def test_untrained_weights_leave_the_callers_random_state_alone():
     import torch
 
-    from ml.weights import network_with
+    from ml.network.weights import network_with
 
     before = torch.random.get_rng_state()
     network_with("untrained", dim=8)

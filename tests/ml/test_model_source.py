@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from ml.model_source import load
+from ml.network.resnet import Architecture, create
+from ml.network.weights import write_weights
 from ml.recipe import GRAPH, ModelFilesError, Recipe, file_sha256
-from ml.resnet import Architecture, create
-from ml.weights import write_weights
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:torch.jit")

@@ -12,9 +12,10 @@ import torch
 from PIL import Image
 
 from listings.demo.drawing import KINDS, draw
-from ml import resnet
+from ml.network import resnet
+from ml.network.resnet import Architecture, UnitLength, normalised
+from ml.network.weights import STARTER, read_weights
 from ml.preprocess import prepare
-from ml.resnet import Architecture, UnitLength, normalised
 from ml.starter.__main__ import mean_of
 from ml.starter.colouring import coloured
 from ml.starter.items import random_form, scene
@@ -24,7 +25,6 @@ from ml.starter.palette import selective_sums
 from ml.starter.whitening import whitening
 from ml.training.photo_pixels import Photos
 from ml.training.pixels import cached
-from ml.weights import STARTER, read_weights
 
 FORM = Architecture("resnet18", 600, "gem", 32)
 SHAPE = Architecture("resnet18", 560, "gem", 32, colours=8, colour_share=0.2)

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from ml.__main__ import main
-from ml.resnet import Architecture, create
-from ml.weights import read_weights, write_weights
+from ml.network.resnet import Architecture, create
+from ml.network.weights import read_weights, write_weights
 from tests.ml.shapes import draw_shapes
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -163,7 +163,7 @@ def test_another_validation_set_is_another_run(table, weights, tmp_path, capsys,
 def test_other_starter_weights_are_another_run(table, weights, tmp_path, capsys, monkeypatch):
     starter = tmp_path / "starter.safetensors"
     shutil.copy(weights, starter)
-    for module in ("ml.weights", "ml.training.job"):
+    for module in ("ml.network.weights", "ml.training.job"):
         monkeypatch.setattr(f"{module}.STARTER", starter)
     monkeypatch.setattr("ml.training.job.until_over", stopped_after_an_epoch)
     options = [table, "--out", tmp_path / "run", "--weights", "starter", "--validation-share", "0", *SMALL]

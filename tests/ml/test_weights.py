@@ -9,9 +9,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from ml import resnet
-from ml.resnet import Architecture
-from ml.weights import WeightsError, network_with, read_weights, write_weights
+from ml.network import resnet
+from ml.network.resnet import Architecture
+from ml.network.weights import WeightsError, network_with, read_weights, write_weights
 
 TINY = Architecture("resnet18", 8, "gem", 32)
 

@@ -69,8 +69,8 @@ class TestRegister:
         assert not EmbeddingModel.objects.exists()
 
     def test_takes_a_weights_file_once_and_names_it_by_its_folder(self, tmp_path, settings, capsys):
-        from ml.resnet import Architecture, create
-        from ml.weights import write_weights
+        from ml.network.resnet import Architecture, create
+        from ml.network.weights import write_weights
 
         settings.MODELS_ROOT = tmp_path / "models"
         file = tmp_path / "shoes" / "weights.safetensors"

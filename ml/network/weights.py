@@ -16,12 +16,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from ml.errors import MlError
+from ml.recipe import SOURCES
+from ml.whole_file import whole_file
+
 from . import resnet
-from .errors import MlError
-from .recipe import SOURCES
 from .resnet import Architecture, NoSuchNetworkError
 from .torchvision_compat import import_torchvision
-from .whole_file import whole_file
 
 UNTRAINED_SEED = 1
 METADATA = "network"  # the key in a weights file under which it is described, as JSON
@@ -31,7 +32,7 @@ RANGES: dict[str, tuple[float, float]] = {  # of what is no name; more would not
     "colours": (0, 8191),
     "colour_share": (0.0, 0.99),
 }
-STARTER = Path(__file__).parent / "starter" / "weights.safetensors"
+STARTER = Path(__file__).parents[1] / "starter" / "weights.safetensors"
 
 
 class WeightsError(MlError):

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, normalize
 
+from ml.recipe import IMAGENET_MEAN, IMAGENET_STD
+
 from .item_mask import item_part
-from .recipe import IMAGENET_MEAN, IMAGENET_STD
 
 BLUR = 4.0  # CIE76 units: colours this far apart share most of their bins
 CELL = 4  # pixels of the picture to a cell, each way

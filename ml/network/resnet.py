@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, normalize
 
+from ml.errors import MlError
+from ml.recipe import IMAGENET_MEAN, IMAGENET_STD
+
 from .colour import ColourHistogram
-from .errors import MlError
 from .item_mask import ItemMask, item_part
-from .recipe import IMAGENET_MEAN, IMAGENET_STD
 from .torchvision_compat import import_torchvision
 
 ARCHITECTURES = ("resnet18", "resnet34", "resnet50")
