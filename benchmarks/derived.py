@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from ml import images
-from ml.embedder import Embedder
+from ml.inference.embedder import Embedder
 
 DECODERS = 2
 BATCH = 32

@@ -24,12 +24,12 @@ from PIL import Image
 from tqdm import tqdm
 
 from ml import images
-from ml.cores import streams, usable_cores
-from ml.embedder import Embedder
 from ml.extraction import vectors_of
-from ml.preprocess import Pixels
+from ml.inference.cores import streams, usable_cores
+from ml.inference.embedder import Embedder
+from ml.inference.openvino_runtime import computes_bf16
+from ml.inference.preprocess import Pixels
 from ml.recipe import Recipe
-from ml.runtime import computes_bf16
 
 from .derived import derived, embed
 from .machine import peak_rss_mb, processor, runtime

@@ -111,8 +111,8 @@ def _draw(folder: Path) -> list[str]:
 
 
 def main() -> None:
-    from ml.cores import streams
     from ml.folder_extraction import extract
+    from ml.inference.cores import streams
     from ml.model_source import load as load_model
 
     embedder = load_model("starter", parallel=streams())

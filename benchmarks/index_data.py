@@ -107,7 +107,7 @@ def categories(source: Source) -> tuple[np.ndarray, np.ndarray]:
     if not path.exists():
         import faiss
 
-        from ml.cores import usable_cores
+        from ml.inference.cores import usable_cores
 
         print(f"{CATEGORIES} categories …", flush=True)
         faiss.omp_set_num_threads(usable_cores())

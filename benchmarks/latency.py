@@ -35,7 +35,7 @@ def all_cores() -> None:
     """FAISS computes on every core from now on; a search of the index leaves it at one."""
     import faiss
 
-    from ml.cores import usable_cores
+    from ml.inference.cores import usable_cores
 
     faiss.omp_set_num_threads(usable_cores())
 

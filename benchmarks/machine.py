@@ -7,7 +7,7 @@ import re
 from importlib.metadata import version
 from pathlib import Path
 
-from ml.cores import int8_units, usable_cores
+from ml.inference.cores import int8_units, usable_cores
 
 
 def processor() -> str:

@@ -18,8 +18,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ml.cores import streams
-from ml.embedder import Embedder
+from ml.inference.cores import streams
+from ml.inference.embedder import Embedder
 from tests.stack import Stack, children
 
 from .derived import embed

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ml.cores import usable_cores
+from ml.inference.cores import usable_cores
 from ml.vector_folder import Halves
 
 from .embeddings import KEPT, load

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from ml.cores import has_int8_units
+from ml.inference.cores import has_int8_units
 
 
 def resnet50(directory: Path, photos: Sequence[Path]) -> Path:

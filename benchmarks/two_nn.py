@@ -18,7 +18,7 @@ def two_nn(vectors: np.ndarray) -> float:
     """The dimension around a sample of float[n, dim]."""
     import faiss
 
-    from ml.cores import usable_cores
+    from ml.inference.cores import usable_cores
 
     faiss.omp_set_num_threads(usable_cores())
     vectors = np.ascontiguousarray(vectors, np.float32)

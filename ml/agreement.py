@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .embedder import Vectors
+from .inference.embedder import Vectors
 from .recipe import Recipe
 
 NEIGHBOURS = 10

@@ -14,14 +14,14 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from .embedder import Embedder, Vectors
 from .graph import converted, with_preprocessing
+from .inference.embedder import Embedder, Vectors
+from .inference.openvino_runtime import import_openvino
+from .inference.preprocess import Pixels
 from .network.resnet import UnitLength
 from .network.weights import Loaded, described, name_of, network_with
 from .precision import sample, with_best_precision
-from .preprocess import Pixels
 from .recipe import GRAPH, WEIGHTS, ModelFilesError, Recipe, file_sha256
-from .runtime import import_openvino
 from .whole_file import fsync
 
 # Cosines between the runtime's vectors of noise and torch's, in float32 and at the precision that will be used: bf16

@@ -15,9 +15,9 @@ import numpy.typing as npt
 from PIL import Image
 from tqdm import tqdm
 
-from .embedder import MAX_BATCH, Vectors, is_valid
 from .images import CLEAN_SIDE, MAX_BYTES, PhotoRefused, clean, decode
-from .preprocess import prepare
+from .inference.embedder import MAX_BATCH, Vectors, is_valid
+from .inference.preprocess import prepare
 
 Prepared = npt.NDArray[Any]
 Refusal = tuple[Path, str]
@@ -28,7 +28,7 @@ AHEAD = 2 * MAX_BATCH  # pictures decoded before they are wanted
 
 
 class PictureEmbedder(Protocol):
-    """What turns *clean* pictures into vectors: `ml.embedder.Embedder`, or something it is compared with."""
+    """What turns *clean* pictures into vectors: `ml.inference.embedder.Embedder`, or something it is compared with."""
 
     version: str
     dim: int

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .embedder import Embedder
 from .extraction import vectors_of
+from .inference.embedder import Embedder
 from .photo_set import PhotoSet
 from .picture_files import Refusal, files_below, looks_like_a_picture, write_refusals
 from .vector_folder import (

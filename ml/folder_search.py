@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from .embedder import Embedder, Vectors, is_valid
 from .errors import MlError
 from .images import CLEAN_SIDE, MAX_BYTES, PhotoRefused, clean, decode
+from .inference.embedder import Embedder, Vectors, is_valid
 from .vector_folder import Hit, VectorFolder
 
 

@@ -9,9 +9,9 @@ import torch
 from torch import nn
 from torch.jit._trace import TracerWarning
 
+from .inference.openvino_runtime import import_openvino
 from .network.resnet import UnitLength
 from .recipe import Recipe
-from .runtime import import_openvino
 
 
 def converted(network: nn.Module, size: int) -> Any:

@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from .embedder import Embedder
+from .inference.embedder import Embedder
 from .recipe import GRAPH, RECIPE, SOURCES, ModelFilesError, Recipe, file_sha256
 
 

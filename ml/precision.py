@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from .agreement import CALIBRATION, ENOUGH, WANTED, Agreement, agreement
-from .cores import has_int8_units
-from .embedder import Embedder
 from .extraction import pictures_of
 from .graph import with_preprocessing
-from .preprocess import Pixels
+from .inference.cores import has_int8_units
+from .inference.embedder import Embedder
+from .inference.openvino_runtime import computes_bf16, import_openvino
+from .inference.preprocess import Pixels
 from .quantisation import LAST_STAGE, quantised
 from .recipe import INT8_GRAPH, Recipe, file_sha256
-from .runtime import computes_bf16, import_openvino
 
 
 def sample(paths: Sequence[Path], size: int) -> Pixels:

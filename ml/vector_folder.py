@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from .embedder import Embedder, Vectors
 from .errors import MlError
+from .inference.embedder import Embedder, Vectors
 from .whole_file import whole_file
 
 VECTORS, IDS, REFUSED, MANIFEST = "vectors.npy", "ids.csv", "refused.csv", "extract.json"

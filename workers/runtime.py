@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, cast
 
 from django.conf import settings
 
-from ml.cores import has_gpu
 from ml.errors import cause_of
+from ml.inference.cores import has_gpu
 from ml.recipe import ModelFilesError
 from recommender import registry
 from recommender.models import EmbeddingModel
 
 if TYPE_CHECKING:
-    from ml.embedder import Embedder
+    from ml.inference.embedder import Embedder
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ def read(directory: Path) -> Embedder:
 
 def _with_torch(directory: Path, device: str | None) -> Embedder:
     try:
-        from ml.torch_embedder import TorchEmbedder
+        from ml.inference.torch_embedder import TorchEmbedder
 
         embedder = TorchEmbedder.load(directory, device=device)
     except (ImportError, OSError, RuntimeError) as exc:  # of the installation, or of the driver

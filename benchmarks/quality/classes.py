@@ -8,8 +8,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from ml.embedder import Embedder
 from ml.evaluation.evaluate import evaluate
+from ml.inference.embedder import Embedder
 from ml.starter.data import LEFT_OUT, tiny_set
 
 NAMES = Path(__file__).with_name("tiny_imagenet_classes.csv")

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ml.embedder import Embedder
 from ml.extraction import vectors_of
 from ml.images import clean, decode
+from ml.inference.embedder import Embedder
 
 COPIES = 500
 CUT = 0.05  # of each side

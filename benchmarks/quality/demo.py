@@ -15,9 +15,9 @@ from tqdm import tqdm
 from listings.demo.drawing import BACKGROUNDS, COLOURS, KINDS, draw
 from listings.demo.photos import picture
 from listings.demo.plan import LISTINGS, plan
-from ml.embedder import Embedder
 from ml.evaluation.metrics import Labelled, judge
 from ml.images import clean
+from ml.inference.embedder import Embedder
 
 from .lab import nearby
 from .ranking import Trial, share_won

@@ -6,9 +6,9 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from ml.embedder import Embedder
 from ml.evaluation.evaluate import evaluate
 from ml.evaluation.summary import Means, Summary
+from ml.inference.embedder import Embedder
 from ml.starter.data import clothing_set
 
 FIGURES = ("recall_at_1", "map_at_r")

@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from ml.embedder import Embedder
 from ml.images import decode
+from ml.inference.embedder import Embedder
 from ml.starter.data import clothing_set
 
 from .ranking import Trial, share_won

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from ml.embedder import Embedder
 from ml.images import clean
+from ml.inference.embedder import Embedder
 
 
 @dataclass(frozen=True)

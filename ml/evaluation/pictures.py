@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ml.embedder import Vectors
 from ml.errors import MlError
 from ml.extraction import PictureEmbedder, Refusal, vectors_of
+from ml.inference.embedder import Vectors
 from ml.photo_set import PhotoSet
 
 from .metrics import NO_GROUP, Labelled

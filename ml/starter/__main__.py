@@ -19,12 +19,12 @@ import torch
 from safetensors.torch import load_file, save
 
 from ml.errors import MlError
+from ml.inference.preprocess import Pixels
 from ml.network import resnet
 from ml.network.item_mask import ItemMask
 from ml.network.resnet import Architecture, ResNet
 from ml.network.weights import STARTER, write_weights
 from ml.photo_set import PhotoSet
-from ml.preprocess import Pixels
 from ml.training.augmentation import Augmentation
 from ml.training.job import until_over
 from ml.training.loop import Run

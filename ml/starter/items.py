@@ -12,7 +12,7 @@ from random import Random
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageOps
 
-from ml.preprocess import Pixels
+from ml.inference.preprocess import Pixels
 
 from .backgrounds import background
 from .surfaces import surface

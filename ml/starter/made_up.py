@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 from tqdm import trange
 
+from ml.inference.preprocess import Pixels
 from ml.photo_set import PhotoSet
-from ml.preprocess import Pixels
 from ml.training.pixels import PixelCache
 from ml.whole_file import whole_file
 

@@ -11,9 +11,9 @@ from torch import nn
 from torch.nn.functional import adaptive_avg_pool2d, binary_cross_entropy_with_logits
 from tqdm import trange
 
+from ml.inference.preprocess import Pixels
 from ml.network.item_mask import ItemMask, item_part
 from ml.network.resnet import ResNet, normalised
-from ml.preprocess import Pixels
 from ml.training.pixels import PixelCache
 
 from .made_up import made_up

@@ -7,9 +7,9 @@ import torch
 from sklearn.cluster import KMeans
 from torch import Tensor
 
+from ml.inference.preprocess import prepare
 from ml.network.colour import Lab
 from ml.network.resnet import normalised
-from ml.preprocess import prepare
 from ml.training.pixels import PixelCache
 
 PHOTOS = 1_500

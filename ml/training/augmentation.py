@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from ml.preprocess import Pixels
+from ml.inference.preprocess import Pixels
 
 LEAST_ITEM, MOST_ITEM = 0.08, 0.85  # of a view, for its item to be put before another
 

@@ -7,8 +7,8 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from ml.inference.preprocess import prepare
 from ml.network.resnet import UnitLength, normalised
-from ml.preprocess import prepare
 
 from .pixels import PixelCache
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from ml.preprocess import prepare
+from ml.inference.preprocess import prepare
 
 from .pixels import PixelCache
 from .validation import Judgement

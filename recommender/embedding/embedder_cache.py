@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
-from ml.cores import streams
+from ml.inference.cores import streams
 from ml.recipe import ModelFilesError, Recipe
 from recommender.errors import ModelNotReady, RegistryError
 from recommender.models import EmbeddingModel
 
 if TYPE_CHECKING:
-    from ml.embedder import Embedder
+    from ml.inference.embedder import Embedder
 
     Read = Callable[[Path], Embedder]
 
@@ -130,6 +130,6 @@ def _load(model: EmbeddingModel, read: Read) -> Embedder:
 
 
 def _read(directory: Path, parallel: int) -> Embedder:
-    from ml.embedder import Embedder
+    from ml.inference.embedder import Embedder
 
     return Embedder.load(directory, parallel=parallel, cache_dir=settings.EMBEDDER_CACHE)

@@ -25,7 +25,7 @@ from .queue import Lease, Row
 from .store_results import Embedded, Failed, Refused, Result
 
 if TYPE_CHECKING:
-    from ml.embedder import Embedder
+    from ml.inference.embedder import Embedder
 
 logger = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from recommender.errors import ModelNotReady
 from .store_results import is_usable
 
 if TYPE_CHECKING:
-    from ml.embedder import Embedder
+    from ml.inference.embedder import Embedder
     from recommender.models import EmbeddingModel
 
 

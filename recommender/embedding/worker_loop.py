@@ -30,7 +30,7 @@ from .store_results import Embedded, Result
 from .watchdog import Watch
 
 if TYPE_CHECKING:
-    from ml.embedder import Embedder
+    from ml.inference.embedder import Embedder
     from recommender.models import EmbeddingModel
 
 logger = logging.getLogger(__name__)

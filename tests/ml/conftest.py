@@ -1,6 +1,6 @@
 import pytest
 
-from ml.embedder import Embedder
+from ml.inference.embedder import Embedder
 from tests.built_models import untrained_model_dir
 
 

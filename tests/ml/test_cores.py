@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from ml.cores import has_int8_units, usable_cores
+from ml.inference.cores import has_int8_units, usable_cores
 
 ALL = len(os.sched_getaffinity(0))
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ml.embedder import Embedder, ModelFilesError, is_valid
 from ml.images import clean, decode, encode_jpeg
+from ml.inference.embedder import Embedder, ModelFilesError, is_valid
 from ml.recipe import Recipe
 from tests.built_models import share
 

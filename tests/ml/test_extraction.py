@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from ml.embedder import MAX_BATCH
 from ml.extraction import UNUSABLE, vectors_of
 from ml.images import clean, decode
+from ml.inference.embedder import MAX_BATCH
 
 from .pictures import encode, scene
 

@@ -19,11 +19,11 @@ LOADED = (
 
 
 def test_importing_decoder_and_embedder_loads_no_heavy_library():
-    assert output_of(f"import ml.images, ml.embedder, ml.recipe, ml.__main__; {LOADED}") == "[]"
+    assert output_of(f"import ml.images, ml.inference.embedder, ml.recipe, ml.__main__; {LOADED}") == "[]"
 
 
 def test_embedding_loads_openvino_but_not_torch(model_dir):
-    code = f"from ml.embedder import Embedder; Embedder.load({str(model_dir)!r}); {LOADED}"
+    code = f"from ml.inference.embedder import Embedder; Embedder.load({str(model_dir)!r}); {LOADED}"
     assert output_of(code) == "['openvino']"
 
 
@@ -34,7 +34,7 @@ def test_heic_support_is_loaded_by_the_first_heic():
 
 def test_openvino_reports_no_usage():
     code = (
-        "from ml.runtime import import_openvino; import_openvino()\n"
+        "from ml.inference.openvino_runtime import import_openvino; import_openvino()\n"
         "import sys, threading; from openvino.tools.ovc import telemetry_utils\n"
         "print(telemetry_utils.tm.__name__, threading.active_count())"
     )

@@ -5,15 +5,15 @@ import pytest
 import torch
 
 from ml import agreement, precision
-from ml import embedder as embedder_module
 from ml.agreement import LEAST_PICTURES
-from ml.cores import has_int8_units
-from ml.embedder import Embedder
 from ml.export import build
+from ml.inference import embedder as embedder_module
+from ml.inference.cores import has_int8_units
+from ml.inference.embedder import Embedder
+from ml.inference.preprocess import prepare
 from ml.network import resnet
 from ml.network.resnet import Architecture
 from ml.network.weights import write_weights
-from ml.preprocess import prepare
 from ml.recipe import INT8_GRAPH, Recipe
 
 from .pictures import scene

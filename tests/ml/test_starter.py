@@ -12,10 +12,10 @@ import torch
 from PIL import Image
 
 from listings.demo.drawing import KINDS, draw
+from ml.inference.preprocess import prepare
 from ml.network import resnet
 from ml.network.resnet import Architecture, UnitLength, normalised
 from ml.network.weights import STARTER, read_weights
-from ml.preprocess import prepare
 from ml.starter.__main__ import mean_of
 from ml.starter.colouring import coloured
 from ml.starter.items import random_form, scene

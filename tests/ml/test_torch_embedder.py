@@ -8,10 +8,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from ml import torch_embedder
-from ml.embedder import Embedder
+from ml.inference import torch_embedder
+from ml.inference.embedder import Embedder
+from ml.inference.torch_embedder import SHAPES, TorchEmbedder
 from ml.recipe import WEIGHTS, ModelFilesError, Recipe, file_sha256
-from ml.torch_embedder import SHAPES, TorchEmbedder
 from tests.built_models import small_model_dir, starter_model_dir
 
 from .pictures import scene

@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from ml.embedder import Embedder
+from ml.inference.embedder import Embedder
 from ml.recipe import ModelFilesError
 from tests.built_models import ROOT, small_model_dir
 from workers import runtime

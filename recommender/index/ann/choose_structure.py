@@ -12,7 +12,7 @@ import numpy as np
 from django.conf import settings
 from threadpoolctl import threadpool_limits
 
-from ml.cores import usable_cores
+from ml.inference.cores import usable_cores
 from recommender.index.errors import LeaseLost
 from recommender.index.rows.vector_file import VectorFile
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ml.cores import usable_cores as count_cores
+from ml.inference.cores import usable_cores as count_cores
 from recommender.index.rows.selection import Selection
 from recommender.index.rows.vector_file import VectorFile
 

@@ -15,10 +15,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from ml.recipe import GRAPH, INT8_GRAPH, ModelFilesError, Recipe
+
 from .cores import has_int8_units, usable_cores
+from .openvino_runtime import compile_graph, computes_bf16
 from .preprocess import Pixels, prepare
-from .recipe import GRAPH, INT8_GRAPH, ModelFilesError, Recipe
-from .runtime import compile_graph, computes_bf16
 
 __all__ = ["Embedder", "ModelFilesError", "Vectors", "is_valid"]
 

@@ -1,6 +1,6 @@
 """Pixels in, unit vectors out, on torch: for a GPU, and for a processor that OpenVINO does not know.
 
-It has the surface of `ml.embedder.Embedder` and reads the same model directory. Load it after a fork.
+It has the surface of `ml.inference.embedder.Embedder` and reads the same model directory. Load it after a fork.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from ml.errors import cause_of
+from ml.network.resnet import UnitLength
+from ml.network.weights import WeightsError, read_weights
+from ml.recipe import WEIGHTS, ModelFilesError, Recipe
+
 from .cores import usable_cores
 from .embedder import Vectors, refuse_other_pixels
-from .errors import cause_of
-from .network.resnet import UnitLength
-from .network.weights import WeightsError, read_weights
 from .preprocess import Pixels, prepare
-from .recipe import WEIGHTS, ModelFilesError, Recipe
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +86,7 @@ class TorchEmbedder:
         return prepare(image, self.size)
 
     def embed(self, batch: Pixels) -> Vectors:
-        """uint8[N, size, size, 3] to float32[N, dim], each row of length 1; see `ml.embedder.is_valid`.
+        """uint8[N, size, size, 3] to float32[N, dim], each row of length 1; see `ml.inference.embedder.is_valid`.
 
         Raises:
             ValueError: the batch has another shape or type.

@@ -14,8 +14,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from .errors import cause_of
-from .recipe import ModelFilesError
+from ml.errors import cause_of
+from ml.recipe import ModelFilesError
 
 Cache = str | Path | None
 
