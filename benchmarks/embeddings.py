@@ -111,9 +111,9 @@ def _draw(folder: Path) -> list[str]:
 
 
 def main() -> None:
+    from ml.exporting.model_source import load as load_model
     from ml.folder_extraction import extract
     from ml.inference.cores import streams
-    from ml.model_source import load as load_model
 
     embedder = load_model("starter", parallel=streams())
 

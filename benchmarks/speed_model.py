@@ -11,10 +11,10 @@ from ml.inference.cores import has_int8_units
 
 def resnet50(directory: Path, photos: Sequence[Path]) -> Path:
     """A model directory, in 8 bits where the processor has units for them: the gate is not asked."""
-    from ml.export import build
-    from ml.graph import converted
+    from ml.exporting.export import build
+    from ml.exporting.graph import converted
+    from ml.exporting.precision import sample, with_int8
     from ml.network.weights import read_weights
-    from ml.precision import sample, with_int8
 
     recipe = build(directory, "untrained", weights="untrained")
     if has_int8_units():

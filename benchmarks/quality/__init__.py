@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.tiny is None and "classes" in (arguments.only or ()):
         raise SystemExit("quality: 'classes' needs --tiny.")
 
-    from ml.model_source import load
+    from ml.exporting.model_source import load
 
     from . import classes, copies, demo, garments, hues
 

@@ -77,7 +77,7 @@ def _write(path: Path, text: str) -> None:
 def _result(options: argparse.Namespace) -> Evaluation | Comparison:
     from ml.evaluation.comparison import compare
     from ml.evaluation.evaluate import evaluate
-    from ml.model_source import load
+    from ml.exporting.model_source import load
 
     queries, gallery = _photo_sets(options)
     if options.compare:

@@ -26,8 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Build the directory and say what it holds."""
-    from ml.agreement import how_chosen
-    from ml.export import build
+    from ml.exporting.agreement import how_chosen
+    from ml.exporting.export import build
     from ml.network.weights import name_of
 
     recipe = build(

@@ -29,8 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Extract the folder and say what it holds now."""
+    from ml.exporting.model_source import load
     from ml.folder_extraction import extract, pictures_below, pictures_of
-    from ml.model_source import load
     from ml.photo_set import read_photo_set
     from ml.vector_folder import REFUSED
 

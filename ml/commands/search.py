@@ -42,8 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Search and print; write the sheet where one is asked for."""
     from ml.contact_sheet import Answer, write_sheet
+    from ml.exporting.model_source import load
     from ml.folder_search import search_folder
-    from ml.model_source import load
     from ml.vector_folder import VectorFolder
 
     extracted = VectorFolder.open(options.folder)

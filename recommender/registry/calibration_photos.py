@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from django.core.files.storage import default_storage
 
 from listings.models import ListingImage
-from ml.agreement import ENOUGH, WANTED
+from ml.exporting.agreement import ENOUGH, WANTED
 from recommender.embedding.photo_files import FileLost, StorageTrouble, read
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ml.agreement import Agreement, agreement
+from ml.exporting.agreement import Agreement, agreement
 
 
 def unit_rows(number, seed=0, dim=16):

@@ -44,7 +44,7 @@ def test_vectors_are_float32_of_length_one(embedder, batch):
 def test_the_runtime_agrees_with_torch(model_dir, batch, precision):
     from safetensors.torch import load_file
 
-    from ml.export import torch_vectors
+    from ml.exporting.export import torch_vectors
     from ml.network import resnet
     from ml.network.resnet import Architecture
 

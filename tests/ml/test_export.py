@@ -116,7 +116,7 @@ def test_a_place_that_cannot_be_written_is_told_in_one_sentence(tmp_path, capsys
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:torch.jit")
 def test_a_graph_that_disagrees_with_its_network_is_not_written(tmp_path, monkeypatch):
-    from ml import export
+    from ml.exporting import export
 
     true_vectors = export.torch_vectors
     monkeypatch.setattr(export, "torch_vectors", lambda *args: -true_vectors(*args))

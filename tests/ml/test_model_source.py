@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ml.model_source import load
+from ml.exporting.model_source import load
 from ml.network.resnet import Architecture, create
 from ml.network.weights import write_weights
 from ml.recipe import GRAPH, ModelFilesError, Recipe, file_sha256

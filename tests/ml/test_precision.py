@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from ml import agreement, precision
-from ml.agreement import LEAST_PICTURES
-from ml.export import build
+from ml.exporting import agreement, precision
+from ml.exporting.agreement import LEAST_PICTURES
+from ml.exporting.export import build
 from ml.inference import embedder as embedder_module
 from ml.inference.cores import has_int8_units
 from ml.inference.embedder import Embedder

@@ -9,8 +9,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from ml.agreement import how_chosen
 from ml.commands.arguments import writable
+from ml.exporting.agreement import how_chosen
 from ml.recipe import SOURCES, Recipe
 from recommender import registry
 from recommender.embedding.sweep import sweep

@@ -9,9 +9,9 @@ import torch
 from torch import nn
 from torch.jit._trace import TracerWarning
 
-from .inference.openvino_runtime import import_openvino
-from .network.resnet import UnitLength
-from .recipe import Recipe
+from ml.inference.openvino_runtime import import_openvino
+from ml.network.resnet import UnitLength
+from ml.recipe import Recipe
 
 
 def converted(network: nn.Module, size: int) -> Any:

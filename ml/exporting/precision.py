@@ -8,15 +8,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ml.extraction import pictures_of
+from ml.inference.cores import has_int8_units
+from ml.inference.embedder import Embedder
+from ml.inference.openvino_runtime import computes_bf16, import_openvino
+from ml.inference.preprocess import Pixels
+from ml.recipe import INT8_GRAPH, Recipe, file_sha256
+
 from .agreement import CALIBRATION, ENOUGH, WANTED, Agreement, agreement
-from .extraction import pictures_of
 from .graph import with_preprocessing
-from .inference.cores import has_int8_units
-from .inference.embedder import Embedder
-from .inference.openvino_runtime import computes_bf16, import_openvino
-from .inference.preprocess import Pixels
 from .quantisation import LAST_STAGE, quantised
-from .recipe import INT8_GRAPH, Recipe, file_sha256
 
 
 def sample(paths: Sequence[Path], size: int) -> Pixels:

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .inference.embedder import Vectors
-from .recipe import Recipe
+from ml.inference.embedder import Vectors
+from ml.recipe import Recipe
 
 NEIGHBOURS = 10
 CALIBRATION = 300  # pictures whose activations set the ranges of 8 bits

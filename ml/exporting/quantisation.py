@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .inference.openvino_runtime import import_openvino
-from .inference.preprocess import Pixels
-from .recipe import Recipe
+from ml.inference.openvino_runtime import import_openvino
+from ml.inference.preprocess import Pixels
+from ml.recipe import Recipe
 
 KEPT = (  # operations that stay as they are, by the names torch's modules have in a converted graph
     r"__module\.network\.avgpool.*",

@@ -6,8 +6,8 @@ import os
 import shutil
 from pathlib import Path
 
-from .inference.embedder import Embedder
-from .recipe import GRAPH, RECIPE, SOURCES, ModelFilesError, Recipe, file_sha256
+from ml.inference.embedder import Embedder
+from ml.recipe import GRAPH, RECIPE, SOURCES, ModelFilesError, Recipe, file_sha256
 
 
 def load(source: str = "starter", *, threads: int | None = None, parallel: int = 1) -> Embedder:
@@ -32,8 +32,9 @@ def cache_folder() -> Path:
 
 
 def _exported(source: str) -> Path:
+    from ml.network.weights import STARTER, name_of
+
     from .export import build
-    from .network.weights import STARTER, name_of
 
     path = STARTER if source == "starter" else Path(source)
     mark = file_sha256(path)[:16] if path.is_file() else "fixed"

@@ -14,15 +14,16 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from ml.inference.embedder import Embedder, Vectors
+from ml.inference.openvino_runtime import import_openvino
+from ml.inference.preprocess import Pixels
+from ml.network.resnet import UnitLength
+from ml.network.weights import Loaded, described, name_of, network_with
+from ml.recipe import GRAPH, WEIGHTS, ModelFilesError, Recipe, file_sha256
+from ml.whole_file import fsync
+
 from .graph import converted, with_preprocessing
-from .inference.embedder import Embedder, Vectors
-from .inference.openvino_runtime import import_openvino
-from .inference.preprocess import Pixels
-from .network.resnet import UnitLength
-from .network.weights import Loaded, described, name_of, network_with
 from .precision import sample, with_best_precision
-from .recipe import GRAPH, WEIGHTS, ModelFilesError, Recipe, file_sha256
-from .whole_file import fsync
 
 # Cosines between the runtime's vectors of noise and torch's, in float32 and at the precision that will be used: bf16
 # moves the colours of a starter model's noise, which is one grey, by 0.002 in all.
