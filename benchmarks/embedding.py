@@ -24,7 +24,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from ml import images
-from ml.extraction import vectors_of
+from ml.folders.extraction import vectors_of
 from ml.inference.cores import streams, usable_cores
 from ml.inference.embedder import Embedder
 from ml.inference.openvino_runtime import computes_bf16

@@ -20,8 +20,8 @@ from zipfile import ZipFile
 
 import numpy as np
 
+from ml.folders.vector_folder import Halves, Picture, VectorFolder, VectorFolderError
 from ml.recipe import file_sha256
-from ml.vector_folder import Halves, Picture, VectorFolder, VectorFolderError
 
 from .photos import photos
 
@@ -112,7 +112,7 @@ def _draw(folder: Path) -> list[str]:
 
 def main() -> None:
     from ml.exporting.model_source import load as load_model
-    from ml.folder_extraction import extract
+    from ml.folders.folder_extraction import extract
     from ml.inference.cores import streams
 
     embedder = load_model("starter", parallel=streams())

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from ml.vector_folder import Halves
+from ml.folders.vector_folder import Halves
 
 NOTHING = -1  # where fewer than k rows pass
 

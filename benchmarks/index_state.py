@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ml.vector_folder import Halves
+from ml.folders.vector_folder import Halves
 
 from .index_data import Values
 

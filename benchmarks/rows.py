@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ml.folders.vector_folder import Halves
 from ml.inference.cores import usable_cores
-from ml.vector_folder import Halves
 
 from .embeddings import KEPT, load
 from .two_nn import two_nn

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ml.extraction import vectors_of
+from ml.folders.extraction import vectors_of
 from ml.images import clean, decode
 from ml.inference.embedder import Embedder
 

@@ -18,10 +18,10 @@ from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
+from ml.atomic_files import whole_file
 from ml.errors import MlError
+from ml.folders.picture_files import Refusal, files_below, write_refusals
 from ml.images import PhotoRefused, decode, encode_jpeg, sniff
-from ml.picture_files import Refusal, files_below, write_refusals
-from ml.whole_file import whole_file
 
 from .fitting import FITS
 from .sources import SOURCES, Source, Sources

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from ml.whole_file import whole_file
+from ml.atomic_files import whole_file
 
 SOURCES = "clean-sources.json"
 

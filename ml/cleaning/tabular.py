@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from ml.whole_file import whole_file
+from ml.atomic_files import whole_file
 
 from .cells import BadCell, parse_file_stem, parse_required
 from .findings import Findings, Kind

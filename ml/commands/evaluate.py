@@ -7,15 +7,15 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ml.atomic_files import whole_file
 from ml.errors import MlError
-from ml.whole_file import whole_file
 
 from .arguments import positive, writable
 
 if TYPE_CHECKING:
     from ml.evaluation.comparison import Comparison
     from ml.evaluation.evaluate import Evaluation
-    from ml.photo_set import PhotoSet
+    from ml.folders.photo_set import PhotoSet
 
 HELP = "judge a model on labelled pictures: R@k, mAP@R, per-class table, report"
 
@@ -99,7 +99,7 @@ def _photo_sets(options: argparse.Namespace) -> tuple[PhotoSet, PhotoSet | None]
 
 
 def _read(table: Path, options: argparse.Namespace) -> PhotoSet:
-    from ml.photo_set import PhotoSetError, read_photo_set
+    from ml.folders.photo_set import PhotoSetError, read_photo_set
 
     if options.group is None:
         return read_photo_set(table, options.images)

@@ -45,6 +45,6 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _files(folder: Path) -> list[Path]:
-    from ml.picture_files import files_below
+    from ml.folders.picture_files import files_below
 
     return [folder / path for path in files_below(folder)[0]]

@@ -30,9 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Extract the folder and say what it holds now."""
     from ml.exporting.model_source import load
-    from ml.folder_extraction import extract, pictures_below, pictures_of
-    from ml.photo_set import read_photo_set
-    from ml.vector_folder import REFUSED
+    from ml.folders.folder_extraction import extract, pictures_below, pictures_of
+    from ml.folders.photo_set import read_photo_set
+    from ml.folders.vector_folder import REFUSED
 
     if options.csv is None:
         pictures, refused = pictures_below(options.folder)

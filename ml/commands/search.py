@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from .arguments import positive
 
 if TYPE_CHECKING:
-    from ml.vector_folder import Hit
+    from ml.folders.vector_folder import Hit
 
 ON_SHEET = 100  # answers; more make a picture that no viewer opens
 HELP = "the pictures of an extracted folder that look most like one"
@@ -41,10 +41,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Search and print; write the sheet where one is asked for."""
-    from ml.contact_sheet import Answer, write_sheet
     from ml.exporting.model_source import load
-    from ml.folder_search import search_folder
-    from ml.vector_folder import VectorFolder
+    from ml.folders.contact_sheet import Answer, write_sheet
+    from ml.folders.folder_search import search_folder
+    from ml.folders.vector_folder import VectorFolder
 
     extracted = VectorFolder.open(options.folder)
     manifest = extracted.manifest

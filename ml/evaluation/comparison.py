@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ml.extraction import PictureEmbedder
-from ml.photo_set import PhotoSet
+from ml.folders.extraction import PictureEmbedder
+from ml.folders.photo_set import PhotoSet
 
 from .evaluate import AT_LEAST, Evaluation, evaluate_each
 from .figures import measured

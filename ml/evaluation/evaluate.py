@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ml.extraction import PictureEmbedder, Refusal
-from ml.photo_set import PhotoSet
+from ml.folders.extraction import PictureEmbedder, Refusal
+from ml.folders.photo_set import PhotoSet
 
 from .bootstrap import LEVEL, RESAMPLES, SEED
 from .confusion import Confusion, confusion

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.errors import MlError
-from ml.extraction import PictureEmbedder, Refusal, vectors_of
+from ml.folders.extraction import PictureEmbedder, Refusal, vectors_of
+from ml.folders.photo_set import PhotoSet
 from ml.inference.embedder import Vectors
-from ml.photo_set import PhotoSet
 
 from .metrics import NO_GROUP, Labelled
 

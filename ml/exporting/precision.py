@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ml.extraction import pictures_of
+from ml.folders.extraction import pictures_of
 from ml.inference.cores import has_int8_units
 from ml.inference.embedder import Embedder
 from ml.inference.openvino_runtime import computes_bf16, import_openvino

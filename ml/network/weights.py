@@ -16,9 +16,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from ml.atomic_files import whole_file
 from ml.errors import MlError
 from ml.recipe import SOURCES
-from ml.whole_file import whole_file
 
 from . import resnet
 from .resnet import Architecture, NoSuchNetworkError

@@ -18,19 +18,19 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save
 
+from ml.atomic_files import whole_file
 from ml.errors import MlError
+from ml.folders.photo_set import PhotoSet
 from ml.inference.preprocess import Pixels
 from ml.network import resnet
 from ml.network.item_mask import ItemMask
 from ml.network.resnet import Architecture, ResNet
 from ml.network.weights import STARTER, write_weights
-from ml.photo_set import PhotoSet
 from ml.training.augmentation import Augmentation
 from ml.training.job import until_over
 from ml.training.loop import Run
 from ml.training.photo_pixels import Photos, decoded
 from ml.training.plan import METRIC, Plan
-from ml.whole_file import whole_file
 
 from .colouring import coloured
 from .data import LEFT_OUT, clothing_set, joined, tiny_set

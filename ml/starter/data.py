@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from ml.photo_set import PhotoSet, PhotoSetError
+from ml.folders.photo_set import PhotoSet, PhotoSetError
 
 LEFT_OUT = ("n04133789", "n04259630", "n03770439")  # sandal, sombrero, miniskirt: their kinds are judged as unseen
 

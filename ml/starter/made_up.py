@@ -9,10 +9,10 @@ import numpy as np
 from PIL import Image
 from tqdm import trange
 
+from ml.atomic_files import whole_file
+from ml.folders.photo_set import PhotoSet
 from ml.inference.preprocess import Pixels
-from ml.photo_set import PhotoSet
 from ml.training.pixels import PixelCache
-from ml.whole_file import whole_file
 
 from .items import Form, Scene, random_form, scene
 

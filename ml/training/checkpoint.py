@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ml.atomic_files import whole_file
 from ml.recipe import ModelFilesError
-from ml.whole_file import whole_file
 
 from .files import CHECKPOINT
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ml.whole_file import whole_file
+from ml.atomic_files import whole_file
 
 from .files import HISTORY
 

@@ -7,9 +7,9 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+from ml.folders.photo_set import PhotoSet, read_photo_set
 from ml.network.resnet import Architecture
 from ml.network.weights import STARTER
-from ml.photo_set import PhotoSet, read_photo_set
 from ml.recipe import file_sha256
 
 from .files import CACHE, has_begun, weights_of

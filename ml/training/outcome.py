@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ml.atomic_files import whole_file
 from ml.network.resnet import Architecture
 from ml.network.weights import write_weights
 from ml.recipe import WEIGHTS
-from ml.whole_file import whole_file
 
 from .files import PLAN, has_begun
 from .loop import Run, TrainingError

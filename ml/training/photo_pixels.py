@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.evaluation.metrics import NO_GROUP
-from ml.photo_set import PhotoSet
+from ml.folders.photo_set import PhotoSet
 
 from .pixels import PixelCache, cached
 

@@ -15,10 +15,10 @@ import numpy.typing as npt
 from PIL import Image
 from tqdm import tqdm
 
+from ml.atomic_files import remove_own, whole_file
 from ml.errors import MlError
 from ml.images import PhotoRefused, decode
 from ml.inference.preprocess import Pixels
-from ml.whole_file import remove_own, whole_file
 
 OWN = re.compile(r"pixels-[0-9a-f]{16}\.(u8|part|json)")  # the names of what is written here
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ml.photo_set import PhotoSet, PhotoSetError
+from ml.folders.photo_set import PhotoSet, PhotoSetError
 
 Ints = npt.NDArray[np.int64]
 

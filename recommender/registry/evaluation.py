@@ -21,7 +21,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.text import slugify
 
-from ml.whole_file import whole_file
+from ml.atomic_files import whole_file
 from recommender.models import EmbeddingModel
 
 from . import REPORTS, directory_of

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from ml.photo_set import PhotoSet
+from ml.folders.photo_set import PhotoSet
 
 
 class MeanColour:

@@ -13,8 +13,8 @@ from ml.evaluation.evaluate import evaluate
 from ml.evaluation.histogram import ColourHistogram
 from ml.evaluation.metrics import Labelled, judge, macro
 from ml.evaluation.pictures import EvaluationError
-from ml.extraction import vectors_of
-from ml.photo_set import PhotoSet
+from ml.folders.extraction import vectors_of
+from ml.folders.photo_set import PhotoSet
 
 from .drawn_classes import COLOURS, Brightness, MeanColour, drawn
 from .pictures import quarters

@@ -17,7 +17,7 @@ from ml.evaluation.report.heat_map import MOST_CLASSES, heat_map
 from ml.evaluation.report.page import page
 from ml.evaluation.report.strips import HITS, MISSES, NEIGHBOURS, hits, misses
 from ml.evaluation.report.thumbnails import SIDE, thumbnail
-from ml.photo_set import PhotoSet
+from ml.folders.photo_set import PhotoSet
 
 from .drawn_classes import Brightness, MeanColour, drawn
 

@@ -6,11 +6,11 @@ import json
 import numpy as np
 import pytest
 
-from ml import folder_extraction
 from ml.__main__ import main
-from ml.extraction import vectors_of
-from ml.folder_extraction import extract, pictures_below
-from ml.vector_folder import VectorFolder, VectorFolderError
+from ml.folders import folder_extraction
+from ml.folders.extraction import vectors_of
+from ml.folders.folder_extraction import extract, pictures_below
+from ml.folders.vector_folder import VectorFolder, VectorFolderError
 
 from .pictures import encode, scene
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ml.extraction import UNUSABLE, vectors_of
+from ml.folders.extraction import UNUSABLE, vectors_of
 from ml.images import clean, decode
 from ml.inference.embedder import MAX_BATCH
 

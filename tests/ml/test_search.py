@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from ml import vector_folder
 from ml.__main__ import main
 from ml.commands.search import as_table
-from ml.contact_sheet import Answer, SheetError, draw_sheet, write_sheet
-from ml.folder_extraction import extract
-from ml.folder_search import QueryPictureError, search_folder
-from ml.vector_folder import Hit, Manifest, Picture, VectorFolder, VectorFolderError
+from ml.folders import vector_folder
+from ml.folders.contact_sheet import Answer, SheetError, draw_sheet, write_sheet
+from ml.folders.folder_extraction import extract
+from ml.folders.folder_search import QueryPictureError, search_folder
+from ml.folders.vector_folder import Hit, Manifest, Picture, VectorFolder, VectorFolderError
 
 from .pictures import GREEN, RED, assert_corners, encode, quarters, scene
 

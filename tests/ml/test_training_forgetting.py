@@ -6,7 +6,7 @@ import dataclasses
 import pytest
 import torch
 
-from ml.photo_set import read_photo_set
+from ml.folders.photo_set import read_photo_set
 from ml.training.forgetting import interpolated, pull_back
 from ml.training.loop import Run
 from ml.training.loss import loss_for

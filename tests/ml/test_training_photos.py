@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ml.photo_set import PhotoSet, PhotoSetError, read_photo_set
+from ml.folders.photo_set import PhotoSet, PhotoSetError, read_photo_set
 from ml.training.augmentation import Augmentation, augmented
 from ml.training.batches import Batches, balanced_order
 from ml.training.photo_pixels import decoded

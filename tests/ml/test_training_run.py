@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from ml.photo_set import read_photo_set
+from ml.folders.photo_set import read_photo_set
 from ml.recipe import ModelFilesError
 from ml.training import checkpoint, loop
 from ml.training.loop import Run, TrainingError

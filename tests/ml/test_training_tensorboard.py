@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from ml.photo_set import read_photo_set
+from ml.folders.photo_set import read_photo_set
 from ml.training.loop import Run
 from ml.training.photo_pixels import decoded
 from ml.training.plan import METRIC

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.evaluation.evaluate import Evaluation
-from ml.photo_set import PhotoSet
+from ml.folders.photo_set import PhotoSet
 
 from .thumbnails import thumbnail
 

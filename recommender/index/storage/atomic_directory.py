@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ml.whole_file import fsync
+from ml.atomic_files import fsync
 from recommender.index.errors import SnapshotDamaged, SnapshotUnreadable
 
 HALF = ".part"

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from django.conf import settings
 
-from ml.whole_file import fsync
+from ml.atomic_files import fsync
 from recommender.index.ann import choose_structure, dot_products, ivf
 from recommender.index.ann.ivf import Ivf
 from recommender.index.ann.probing import EXACT, Probe, Step, Tuning

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from .errors import MlError
-from .images import CLEAN_SIDE, MAX_BYTES, PhotoRefused, clean, decode
-from .inference.embedder import Embedder, Vectors, is_valid
+from ml.errors import MlError
+from ml.images import CLEAN_SIDE, MAX_BYTES, PhotoRefused, clean, decode
+from ml.inference.embedder import Embedder, Vectors, is_valid
+
 from .vector_folder import Hit, VectorFolder
 
 

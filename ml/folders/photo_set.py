@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from .errors import MlError
+from ml.errors import MlError
 
 Ints = npt.NDArray[np.int64]
 

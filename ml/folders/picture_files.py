@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from .errors import MlError
-from .images import PhotoRefused, sniff
-from .whole_file import whole_file
+from ml.atomic_files import whole_file
+from ml.errors import MlError
+from ml.images import PhotoRefused, sniff
 
 SUFFIXES = frozenset(
     [".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".heic", ".heif", ".avif", ".tif", ".tiff", ".bmp"]

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
+from ml.atomic_files import remove_own, whole_file
+from ml.inference.embedder import Embedder
+
 from .extraction import vectors_of
-from .inference.embedder import Embedder
 from .photo_set import PhotoSet
 from .picture_files import Refusal, files_below, looks_like_a_picture, write_refusals
 from .vector_folder import (
@@ -27,7 +29,6 @@ from .vector_folder import (
     write_pictures,
 )
 from .vector_shards import Shard, fingerprint
-from .whole_file import remove_own, whole_file
 
 SHARDS = "shards"
 OWN = re.compile(r"[0-9a-f]{64}\.npz")  # the names of shards

@@ -15,9 +15,9 @@ import numpy.typing as npt
 from PIL import Image
 from tqdm import tqdm
 
-from .images import CLEAN_SIDE, MAX_BYTES, PhotoRefused, clean, decode
-from .inference.embedder import MAX_BATCH, Vectors, is_valid
-from .inference.preprocess import prepare
+from ml.images import CLEAN_SIDE, MAX_BYTES, PhotoRefused, clean, decode
+from ml.inference.embedder import MAX_BATCH, Vectors, is_valid
+from ml.inference.preprocess import prepare
 
 Prepared = npt.NDArray[Any]
 Refusal = tuple[Path, str]

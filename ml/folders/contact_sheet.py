@@ -10,9 +10,9 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from .errors import MlError
-from .images import PhotoRefused, decode
-from .whole_file import whole_file
+from ml.atomic_files import whole_file
+from ml.errors import MlError
+from ml.images import PhotoRefused, decode
 
 PAGE, CARD, INK, FAINT, ACCENT = "#f3f2ef", "#ffffff", "#1d1d1f", "#77757a", "#1f6feb"
 MARGIN, GAP, PADDING, RADIUS = 40, 20, 10, 8  # pixels, as everything here

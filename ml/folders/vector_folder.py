@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from .errors import MlError
-from .inference.embedder import Embedder, Vectors
-from .whole_file import whole_file
+from ml.atomic_files import whole_file
+from ml.errors import MlError
+from ml.inference.embedder import Embedder, Vectors
 
 VECTORS, IDS, REFUSED, MANIFEST = "vectors.npy", "ids.csv", "refused.csv", "extract.json"
 FORMAT = 1

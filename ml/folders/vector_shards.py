@@ -12,9 +12,10 @@ from zipfile import BadZipFile
 import numpy as np
 import numpy.typing as npt
 
+from ml.atomic_files import whole_file
+
 from .extraction import Extraction
 from .vector_folder import Halves, ModelMark, VectorFolderError
-from .whole_file import whole_file
 
 
 @dataclass(frozen=True)
