@@ -51,7 +51,7 @@ class _Comparison:
     def __init__(self, arguments: argparse.Namespace, scratch: Path) -> None:
         from ml.network.weights import network_with
         from ml.starter.data import clothing_set
-        from ml.training.split import split
+        from ml.training.data.split import split
 
         self.arguments, self.scratch, self.runs = arguments, scratch, 0
         self.loaded = network_with(arguments.weights)
@@ -60,7 +60,7 @@ class _Comparison:
         self.judged = {name: self._decoded(clothing_set(arguments.clothing, name)) for name in ("unseen", "heldout")}
 
     def _decoded(self, photos: Any) -> Any:
-        from ml.training.photo_pixels import decoded
+        from ml.training.data.photo_pixels import decoded
 
         return decoded(photos, round(SIDE_FACTOR * self.loaded.architecture.size), self.scratch / "cache")
 
@@ -124,7 +124,7 @@ class _Comparison:
         import torch
 
         from ml.evaluation.metrics import Labelled, judge, macro
-        from ml.training.extraction import extract
+        from ml.training.validation.extraction import extract
 
         vectors = extract(network, photos.pixels, self.loaded.architecture.size, torch.device("cpu"))
         return macro(judge(Labelled(vectors, photos.targets)).map_at_r, photos.targets, AT_LEAST)

@@ -26,10 +26,10 @@ from ml.network import resnet
 from ml.network.item_mask import ItemMask
 from ml.network.resnet import Architecture, ResNet
 from ml.network.weights import STARTER, write_weights
-from ml.training.augmentation import Augmentation
+from ml.training.data.augmentation import Augmentation
+from ml.training.data.photo_pixels import Photos, decoded
 from ml.training.job import until_over
 from ml.training.loop import Run
-from ml.training.photo_pixels import Photos, decoded
 from ml.training.plan import METRIC, Plan
 
 from .colouring import coloured

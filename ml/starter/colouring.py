@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from ml.network import resnet
 from ml.network.resnet import Architecture, ResNet
-from ml.training.extraction import extract
-from ml.training.photo_pixels import Photos
+from ml.training.data.photo_pixels import Photos
+from ml.training.validation.extraction import extract
 
 from .palette import palette, selective_sums
 from .whitening import form_views, whitening

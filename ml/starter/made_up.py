@@ -12,7 +12,7 @@ from tqdm import trange
 from ml.atomic_files import whole_file
 from ml.folders.photo_set import PhotoSet
 from ml.inference.preprocess import Pixels
-from ml.training.pixels import PixelCache
+from ml.training.data.pixels import PixelCache
 
 from .items import Form, Scene, random_form, scene
 

@@ -14,7 +14,7 @@ from tqdm import trange
 from ml.inference.preprocess import Pixels
 from ml.network.item_mask import ItemMask, item_part
 from ml.network.resnet import ResNet, normalised
-from ml.training.pixels import PixelCache
+from ml.training.data.pixels import PixelCache
 
 from .made_up import made_up
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from ml.inference.preprocess import prepare
 from ml.network.colour import Lab
 from ml.network.resnet import normalised
-from ml.training.pixels import PixelCache
+from ml.training.data.pixels import PixelCache
 
 PHOTOS = 1_500
 PER_PHOTO = 20

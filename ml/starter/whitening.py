@@ -8,9 +8,9 @@ from torch import Tensor
 from tqdm import trange
 
 from ml.network.resnet import ResNet, normalised
-from ml.training.augmentation import Augmentation
-from ml.training.batches import Batches, balanced_order
-from ml.training.photo_pixels import Photos
+from ml.training.data.augmentation import Augmentation
+from ml.training.data.batches import Batches, balanced_order
+from ml.training.data.photo_pixels import Photos
 
 VIEWS = 3
 BATCH = 128

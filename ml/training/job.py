@@ -12,15 +12,15 @@ from ml.network.resnet import Architecture
 from ml.network.weights import STARTER
 from ml.recipe import file_sha256
 
+from .data.photo_pixels import Photos, decoded
+from .data.pixels import forget
+from .data.split import split
 from .files import CACHE, has_begun, weights_of
 from .loop import Run, TrainingError
 from .outcome import claim, write_outcome
-from .photo_pixels import Photos, decoded
-from .pixels import forget
 from .plan import RECIPES, Plan
-from .split import split
 from .starting import Starting, starting_network
-from .validation import can_be_judged
+from .validation.retrieval import can_be_judged
 
 VALIDATION_SHARE = 0.1
 SEEN = 1.5  # the shorter side of decoded pictures, as a multiple of the network's: crops are not enlarged much

@@ -22,15 +22,15 @@ from ml.network.resnet import normalised
 from ml.recipe import ModelFilesError
 
 from . import checkpoint, history
-from .batches import Batches, balanced_order
+from .data.batches import Batches, balanced_order
+from .data.photo_pixels import Photos
 from .files import CHECKPOINT
 from .forgetting import interpolated, pull_back
 from .history import Epoch
 from .loss import accuracy, loss_for
 from .optimisation import freeze, moving_average, optimiser_for, rate
-from .photo_pixels import Photos
 from .plan import Plan
-from .validation import Judgement, can_be_judged, judgement
+from .validation.retrieval import Judgement, can_be_judged, judgement
 
 
 class TrainingError(MlError):

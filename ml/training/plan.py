@@ -6,7 +6,7 @@ import json
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from typing import Any
 
-from .augmentation import Augmentation
+from .data.augmentation import Augmentation
 
 LAYERS = ("conv1", "bn1", "layer1", "layer2", "layer3", "layer4", "avgpool", "fc")  # in the order pixels meet them
 

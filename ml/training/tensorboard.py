@@ -20,11 +20,11 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
-from .extraction import extract
 from .files import TENSORBOARD
 from .loop import Run
-from .sheets import confusion_picture, neighbour_sheet, thumbnails
-from .validation import Judgement, can_be_judged, judgement
+from .validation.extraction import extract
+from .validation.retrieval import Judgement, can_be_judged, judgement
+from .validation.sheets import confusion_picture, neighbour_sheet, thumbnails
 
 SAMPLE = 256  # training pictures shown where there are no validation pictures
 PROJECTED, COMPONENTS, SPRITE = 1000, 64, 40  # pictures, dimensions and pixels of the embedding projector

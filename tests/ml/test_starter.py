@@ -23,8 +23,8 @@ from ml.starter.made_up import made_up, made_up_masks, made_up_set
 from ml.starter.mask import item_masks, learned_mask
 from ml.starter.palette import selective_sums
 from ml.starter.whitening import whitening
-from ml.training.photo_pixels import Photos
-from ml.training.pixels import cached
+from ml.training.data.photo_pixels import Photos
+from ml.training.data.pixels import cached
 
 FORM = Architecture("resnet18", 600, "gem", 32)
 SHAPE = Architecture("resnet18", 560, "gem", 32, colours=8, colour_share=0.2)

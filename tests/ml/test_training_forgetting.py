@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from ml.folders.photo_set import read_photo_set
+from ml.training.data.photo_pixels import decoded
 from ml.training.forgetting import interpolated, pull_back
 from ml.training.loop import Run
 from ml.training.loss import loss_for
 from ml.training.optimisation import moving_average, optimiser_for, rate
-from ml.training.photo_pixels import decoded
 from ml.training.plan import CLASSIFY, METRIC, RECIPES
 from tests.ml.shapes import draw_shapes, tiny_network
 
@@ -100,7 +100,7 @@ def test_what_is_judged_and_kept_is_the_interpolated_network(photos, tmp_path):
     mixed = interpolated(run.network, start, 0.5).state_dict()
     if run.best["epoch"] == 1:
         assert all(torch.equal(run.best["weights"][name], mixed[name]) for name in mixed)
-    from ml.training.validation import judgement
+    from ml.training.validation.retrieval import judgement
 
     judged = judgement(run.result, photos, 24, torch.device("cpu"))
     assert judged.figures == run.epochs[-1].validation

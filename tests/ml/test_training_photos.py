@@ -9,11 +9,11 @@ import pytest
 from PIL import Image
 
 from ml.folders.photo_set import PhotoSet, PhotoSetError, read_photo_set
-from ml.training.augmentation import Augmentation, augmented
-from ml.training.batches import Batches, balanced_order
-from ml.training.photo_pixels import decoded
-from ml.training.pixels import UnreadablePicturesError, cached
-from ml.training.split import split
+from ml.training.data.augmentation import Augmentation, augmented
+from ml.training.data.batches import Batches, balanced_order
+from ml.training.data.photo_pixels import decoded
+from ml.training.data.pixels import UnreadablePicturesError, cached
+from ml.training.data.split import split
 from tests.ml.shapes import KINDS, draw_shapes
 
 

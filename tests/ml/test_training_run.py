@@ -12,11 +12,11 @@ import torch
 from ml.folders.photo_set import read_photo_set
 from ml.recipe import ModelFilesError
 from ml.training import checkpoint, loop
+from ml.training.data.photo_pixels import decoded
 from ml.training.loop import Run, TrainingError
 from ml.training.optimisation import rate
-from ml.training.photo_pixels import decoded
 from ml.training.plan import CLASSIFY, METRIC
-from ml.training.validation import NotFiniteError
+from ml.training.validation.retrieval import NotFiniteError
 from tests.ml.shapes import draw_shapes, tiny_network
 
 SHORT = {"epochs": 3, "batch": 8, "sizes": ((1.0, 24),), "warm_up": 0.1}
@@ -262,7 +262,7 @@ def test_what_cannot_be_trained_is_refused_before_it_starts(begin, photos, tmp_p
 
 def test_pictures_of_one_group_do_not_count_as_found(begin, photos):
     """Half of each class is one group: what is left to find are the other pictures."""
-    from ml.training.validation import judgement
+    from ml.training.validation.retrieval import judgement
 
     grouped = dataclasses.replace(photos, groups=np.arange(len(photos.targets)) // 4)
     judged = judgement(begin().result, grouped, 24, torch.device("cpu")).judged

@@ -10,12 +10,12 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from ml.folders.photo_set import read_photo_set
+from ml.training.data.photo_pixels import decoded
 from ml.training.loop import Run
-from ml.training.photo_pixels import decoded
 from ml.training.plan import METRIC
-from ml.training.sheets import RIGHT, WRONG, confusion_picture, neighbour_sheet
 from ml.training.tensorboard import Board, principal, wait_for_a_later_name
-from ml.training.validation import judgement
+from ml.training.validation.retrieval import judgement
+from ml.training.validation.sheets import RIGHT, WRONG, confusion_picture, neighbour_sheet
 from tests.ml.shapes import draw_shapes, tiny_network
 
 PLAN = dataclasses.replace(METRIC, epochs=3, batch=8, sizes=((1.0, 24),), ema=0)

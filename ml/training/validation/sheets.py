@@ -9,9 +9,9 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from ml.inference.preprocess import prepare
+from ml.training.data.pixels import PixelCache
 
-from .pixels import PixelCache
-from .validation import Judgement
+from .retrieval import Judgement
 
 ROWS, COLUMNS = 8, 8
 THUMB, FRAME = 64, 4

@@ -11,9 +11,9 @@ from torch import nn
 
 from ml.errors import MlError
 from ml.evaluation.metrics import NO_GROUP, Judged, Labelled, judge, macro
+from ml.training.data.photo_pixels import Photos
 
 from .extraction import extract
-from .photo_pixels import Photos
 
 
 class NotFiniteError(MlError):

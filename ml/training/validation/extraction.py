@@ -9,8 +9,7 @@ from torch import nn
 
 from ml.inference.preprocess import prepare
 from ml.network.resnet import UnitLength, normalised
-
-from .pixels import PixelCache
+from ml.training.data.pixels import PixelCache
 
 
 def extract(
