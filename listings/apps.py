@@ -5,6 +5,6 @@ class ListingsConfig(AppConfig):
     name = "listings"
 
     def ready(self) -> None:
-        from . import files
+        from .photos import file_deletion
 
-        files.connect()
+        file_deletion.connect()

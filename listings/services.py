@@ -12,7 +12,7 @@ from django.db.models import Max
 from django.utils import timezone
 
 from .models import SEPARATOR, Category, Listing, ListingImage, original_path, originals_storage
-from .uploads import CheckedPhoto
+from .photos.uploads import CheckedPhoto
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser, User

@@ -14,7 +14,7 @@ urlpatterns = [
     path("health/live", health.live, name="health-live"),
     path("health/ready", health.ready, name="health-ready"),
     path("metrics", metrics.metrics, name="metrics"),
-    path("", include("listings.media")),
+    path("", include("listings.photos.serving")),
     path("", include("listings.web.urls")),
 ]
 

@@ -17,8 +17,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from listings.models import Listing, ListingImage
+from listings.photos.uploads import REQUEST_MAX_BYTES, CheckedPhoto, PhotoUploadHandler, check
 from listings.services import ListingGone, TooManyPhotos, add_photos
-from listings.uploads import REQUEST_MAX_BYTES, CheckedPhoto, PhotoUploadHandler, check
 from ml.images import PhotoRefused
 
 from . import schema

@@ -13,7 +13,7 @@ from django.utils import timezone
 from listings.importing.photos import already_imported, save_photos, store_original
 from listings.importing.products import ensure_categories, ensure_users
 from listings.models import Listing
-from listings.uploads import check
+from listings.photos.uploads import check
 
 from .photos import jpeg
 from .plan import DemoListing, plan

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core.files.base import File
 
 from listings.models import Listing, ListingImage
-from listings.uploads import check
+from listings.photos.uploads import check
 from ml.images import PhotoRefused
 
 from .photos import Room, already_imported, save_photos, store_original

@@ -8,7 +8,7 @@ from django.views.decorators.http import require_http_methods
 
 from listings import slots
 from listings.api.photos import refusal_status
-from listings.uploads import check
+from listings.photos.uploads import check
 from ml.images import PhotoRefused
 
 from .forms import PHOTO_TYPES

@@ -13,8 +13,8 @@ from django.shortcuts import render
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 
 from listings.models import Listing, ListingImage
+from listings.photos.uploads import REQUEST_MAX_BYTES, CheckedPhoto, PhotoUploadHandler, check
 from listings.services import TooManyPhotos, add_photos, room_for_photos, too_many_sentence
-from listings.uploads import REQUEST_MAX_BYTES, CheckedPhoto, PhotoUploadHandler, check
 from ml.images import PhotoRefused
 
 View = Callable[..., HttpResponse]

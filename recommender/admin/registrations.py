@@ -14,7 +14,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 
-from listings.admin_lists import CappedPaginator
+from listings.admin.filters import CappedPaginator
 from listings.models import Listing, ListingImage
 from recommender.embedding import doorbell, queue
 from recommender.models import Embedding, Heartbeat, IndexHead, IndexSnapshot, RankerVersion

@@ -14,7 +14,7 @@ from rest_framework.response import Response
 
 from listings.api import schema
 from listings.api.parsers import BodyTooLarge
-from listings.uploads import PhotoUploadHandler
+from listings.photos.uploads import PhotoUploadHandler
 from recommender.index import get_index
 from recommender.models import EmbeddingModel
 from recommender.registry import ModelNotReady, active_model

@@ -12,7 +12,7 @@ from django.core.files.base import File
 from numpy.typing import NDArray
 from PIL import Image
 
-from listings.uploads import check
+from listings.photos.uploads import check
 from ml import images
 from ml.images.derivatives import Box
 from recommender.embedding.store_results import is_usable

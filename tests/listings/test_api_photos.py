@@ -12,7 +12,7 @@ from django.test import Client
 from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 
 from listings.models import Listing, ListingImage
-from listings.uploads import REQUEST_MAX_BYTES
+from listings.photos.uploads import REQUEST_MAX_BYTES
 from tests.factories import api, draw_photo, make_image, make_listing, make_user, photo_file
 
 pytestmark = pytest.mark.django_db
@@ -125,7 +125,7 @@ def test_no_more_than_the_limit_is_kept_on_disk_and_nothing_stays_there(seller, 
         return check(upload)
 
     from listings.api import photos
-    from listings.uploads import check
+    from listings.photos.uploads import check
 
     monkeypatch.setattr(photos, "check", look)
     settings.PHOTO_MAX_BYTES = 100_000

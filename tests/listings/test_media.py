@@ -85,14 +85,14 @@ def test_staff_download_an_original_as_it_was_sent_and_the_log_says_who(caplog):
     staff = make_user(staff=True)
     client = Client()
     client.force_login(staff)
-    with caplog.at_level(logging.INFO, "listings.media"):
+    with caplog.at_level(logging.INFO, "listings.photos.serving"):
         response = client.get(f"/originals/{image.pk}/")
     assert content(response) == image.original.open().read()
     assert response["Content-Disposition"] == f'attachment; filename="photo-{image.pk}.jpg"'
     assert response["Content-Type"] == "application/octet-stream"
     assert response["Cache-Control"] == "private, no-store"
     assert response["Content-Security-Policy"] == "sandbox; default-src 'none'"
-    (record,) = [record for record in caplog.records if record.name == "listings.media"]
+    (record,) = [record for record in caplog.records if record.name == "listings.photos.serving"]
     said = record.msg
     assert (said["event"], said["image"], said["by"]) == ("original_downloaded", image.pk, staff.pk)
 

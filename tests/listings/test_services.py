@@ -10,8 +10,8 @@ from django.db import IntegrityError, transaction
 
 from listings import services
 from listings.models import Category, ListingImage
+from listings.photos.uploads import check
 from listings.services import ListingGone, TooManyPhotos, add_photos, ensure_category, publish, remove, room_for_photos
-from listings.uploads import check
 from ml.images import PhotoRefused
 from tests.factories import draw_photo, make_category, make_image, make_listing, make_user, photo_file
 

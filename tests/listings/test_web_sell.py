@@ -7,7 +7,7 @@ from django.test import Client
 from django.urls import reverse
 
 from listings.models import Listing, ListingImage
-from listings.uploads import REQUEST_MAX_BYTES
+from listings.photos.uploads import REQUEST_MAX_BYTES
 from tests.factories import make_category, make_user, photo_file
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("bare_pages")]

@@ -12,7 +12,7 @@ from django.shortcuts import get_object_or_404
 from django.urls import path, register_converter
 from django.views.decorators.http import require_safe
 
-from .models import ListingImage
+from listings.models import ListingImage
 
 log = structlog.get_logger(__name__)
 

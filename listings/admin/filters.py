@@ -10,7 +10,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.functional import cached_property
 
-from .models import Category, Listing, ListingImage
+from listings.models import Category, Listing, ListingImage
 
 MOST_COUNTED = 10_000
 

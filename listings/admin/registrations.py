@@ -12,13 +12,14 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 
-from .admin_form import ListingAdminForm
-from .admin_lists import CappedPaginator, HasPhotosFilter, PhotoStateFilter, PriceFilter, RootCategoryFilter
-from .admin_photos import NOTHING, DeletedWithWhatBelongs, ListingImageAdmin, ListingImageInline
-from .models import Category, Listing
-from .services import ListingGone, TooManyPhotos, add_photos
-from .templatetags.storefront import lead_photo, price
-from .uploads import CheckedPhoto
+from listings.models import Category, Listing
+from listings.photos.uploads import CheckedPhoto
+from listings.services import ListingGone, TooManyPhotos, add_photos
+from listings.templatetags.storefront import lead_photo, price
+
+from .filters import CappedPaginator, HasPhotosFilter, PhotoStateFilter, PriceFilter, RootCategoryFilter
+from .forms import ListingAdminForm
+from .photos import NOTHING, DeletedWithWhatBelongs, ListingImageAdmin, ListingImageInline
 
 __all__ = ["CategoryAdmin", "ListingAdmin", "ListingImageAdmin"]
 

@@ -10,7 +10,7 @@ from django.core.files.storage import Storage
 from django.db import transaction
 from django.db.models.signals import pre_delete
 
-from .models import ListingImage
+from listings.models import ListingImage
 
 logger = logging.getLogger(__name__)
 
@@ -18,7 +18,7 @@ FIELDS = ("original", "clean_file", "thumb_file")
 
 
 def connect() -> None:
-    pre_delete.connect(delete_with_photo, sender=ListingImage, dispatch_uid="listings.files")
+    pre_delete.connect(delete_with_photo, sender=ListingImage, dispatch_uid="listings.photos.file_deletion")
 
 
 def delete_with_photo(instance: ListingImage, **kwargs: Any) -> None:

@@ -11,8 +11,9 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from .admin_lists import CappedPaginator, ReasonFilter
-from .models import Listing, ListingImage
+from listings.models import Listing, ListingImage
+
+from .filters import CappedPaginator, ReasonFilter
 
 NOTHING = "-"
 

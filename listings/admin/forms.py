@@ -5,11 +5,11 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 
-from .models import Listing
-from .services import room_for_photos, too_many_sentence
-from .uploads import CheckedPhoto
-from .web.forms import PhotosField
-from .web.uploading import judge
+from listings.models import Listing
+from listings.photos.uploads import CheckedPhoto
+from listings.services import room_for_photos, too_many_sentence
+from listings.web.forms import PhotosField
+from listings.web.uploading import judge
 
 
 class ListingAdminForm(forms.ModelForm):
