@@ -6,9 +6,8 @@ from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
-from marketplace import logs
-
 from .environment import cache_beside, choice, database, env, flag, fraction, number, positive, rate, whole
+from .observing import logs
 from .paths import broker_socket
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -249,4 +248,6 @@ HEALTH_TOKEN = env.str("HEALTH_TOKEN", "")
 LOGGING = logs.config(env.str("LOG_FORMAT", "json"), env.str("LOG_LEVEL", "INFO"))
 DJANGO_STRUCTLOG_CELERY_ENABLED = True
 DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = logging.DEBUG
-DJANGO_STRUCTLOG_USER_ID_FIELD = ""  # would read the session of every request; `marketplace.logs` adds the id if known
+DJANGO_STRUCTLOG_USER_ID_FIELD = (
+    ""  # would read the session of every request; `marketplace.observing.logs` adds the id if known
+)

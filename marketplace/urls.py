@@ -2,8 +2,8 @@ from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView
 
-from . import health, metrics
 from .docs import DocsView
+from .observing import health, metrics
 
 urlpatterns = [
     path("admin/", admin.site.urls),

@@ -9,8 +9,8 @@ from django.db import OperationalError, connection
 from django.test import Client, RequestFactory
 from django.utils import timezone
 
-from marketplace import health_details
-from marketplace.health import is_trusted
+from marketplace.observing import health_details
+from marketplace.observing.health import is_trusted
 from recommender.models import Embedding, EmbeddingModel, Heartbeat
 from tests.factories import make_image, make_listing, make_user
 

@@ -10,7 +10,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from rest_framework.test import APIClient
 
-from marketplace import logs
+from marketplace.observing import logs
 from tests.factories import make_user
 
 ROOT = Path(__file__).resolve().parents[2]

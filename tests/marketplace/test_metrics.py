@@ -10,7 +10,7 @@ from django.test import Client
 from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
-from marketplace import metrics as page
+from marketplace.observing import metrics as page
 from recommender.index.view.recall_monitor import Judged, Monitor
 from recommender.models import Embedding, Heartbeat
 from tests.factories import make_image, make_listing, make_user
