@@ -1,6 +1,6 @@
 """Compactors that are killed at any moment, or stopped and woken up late: real processes, on this test's database.
 
-`python -m tests.recommender.index.test_crashes` is a compactor to be told what to do, line by line: see `main`.
+`python -m tests.recommender.index.compaction.test_crashes` is a compactor to be told what to do, line by line: see `main`.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ class Compactor:
 
         self._root = root
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.recommender.index.test_crashes"],
+            [sys.executable, "-m", "tests.recommender.index.compaction.test_crashes"],
             cwd=ROOT,
             env=environment(),
             stdin=subprocess.PIPE,
