@@ -6,7 +6,7 @@ import pytest
 
 from recommender.registry.evaluation import reports_folder
 from tests.factories import make_listing, make_ready_image, make_user
-from tests.recommender.embedding import make_model
+from tests.recommender.queue_rows import make_model
 from tests.recommender.registered import EVALUATION
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")

@@ -19,7 +19,7 @@ from marketplace.preparation.superuser import ensure_superuser
 from recommender.models import EmbeddingModel
 from tests.built_models import share, untrained_model_dir
 from tests.factories import make_listing
-from tests.recommender.embedding import bulk_photos, make_model
+from tests.recommender.queue_rows import bulk_photos, make_model
 from tests.recommender.registered import embedded_by
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -16,8 +16,8 @@ from recommender.index.view import database_rows
 from recommender.models import Embedding
 from recommender.search import retrieval
 from tests.factories import make_user
-from tests.recommender.embedding import bulk_photos, embedded, make_model
 from tests.recommender.index.catalogue import add_many
+from tests.recommender.queue_rows import bulk_photos, embedded, make_model
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),

@@ -13,7 +13,7 @@ from recommender import registry
 from recommender.models import Embedding, Heartbeat
 from tests.built_models import untrained_model_dir
 from tests.factories import make_image, make_listing
-from tests.recommender.embedding import ROOT, environment
+from tests.recommender.queue_rows import ROOT, environment
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

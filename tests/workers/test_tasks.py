@@ -7,7 +7,7 @@ from celery import current_app
 
 from recommender.embedding import doorbell
 from recommender.models import Embedding
-from tests.recommender.embedding import bulk_photos, make_model
+from tests.recommender.queue_rows import bulk_photos, make_model
 
 
 @pytest.fixture(scope="module", autouse=True)

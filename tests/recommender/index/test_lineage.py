@@ -18,9 +18,9 @@ from recommender.index.compaction.verify import repair, verify
 from recommender.index.errors import LeaseLost
 from recommender.index.storage.snapshot import segment_directory, snapshot_directory
 from recommender.models import Embedding, IndexChange, IndexHead, IndexSnapshot
-from tests.recommender.embedding import make_model
 from tests.recommender.index import catalogue
 from tests.recommender.index.catalogue import embed_all
+from tests.recommender.queue_rows import make_model
 
 
 @pytest.fixture

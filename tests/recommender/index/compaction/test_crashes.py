@@ -105,7 +105,7 @@ class Compactor:
     """Another compactor's process; every order is a life of its own."""
 
     def __init__(self, root: Path) -> None:
-        from tests.recommender.embedding import ROOT, environment
+        from tests.recommender.queue_rows import ROOT, environment
 
         self._root = root
         self._process = subprocess.Popen(

@@ -12,8 +12,8 @@ from recommender.embedding import embedder_cache
 from recommender.index import Where
 from recommender.index.compaction.compactor import compact
 from recommender.index.view import opening
-from tests.recommender.embedding import make_model
 from tests.recommender.index import catalogue
+from tests.recommender.queue_rows import make_model
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from listings.models import ListingImage
 from recommender.embedding.queue import CRASHED
 from recommender.embedding.watchdog import EXIT_CODE
 from recommender.models import Embedding, IndexChange
-from tests.recommender.embedding import (
+from tests.recommender.queue_rows import (
     ROOT,
     embed,
     environment,

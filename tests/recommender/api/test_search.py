@@ -10,7 +10,7 @@ from listings.models import Listing
 from recommender.models import EmbeddingModel
 from recommender.search import photo_query
 from tests.factories import draw_photo, make_listing, make_ready_image, make_user, photo_file
-from tests.recommender.embedding import at_once
+from tests.recommender.queue_rows import at_once
 from tests.recommender.shop import embed
 
 SEARCH, EMBED = "/api/v1/search/image/", "/api/v1/embeddings/"

@@ -7,7 +7,7 @@ from django.core.management.base import CommandError
 from recommender import registry
 from recommender.registry import ModelNotReady
 from tests.fakes import FakeEmbedder
-from tests.recommender.embedding import bulk_photos, make_model, make_photos, states
+from tests.recommender.queue_rows import bulk_photos, make_model, make_photos, states
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("empty_storage")]
 

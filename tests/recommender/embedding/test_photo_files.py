@@ -9,7 +9,7 @@ from recommender import registry
 from recommender.embedding import photo_files
 from recommender.embedding.photo_files import StorageTrouble
 from tests.factories import draw_photo, make_image, make_listing
-from tests.recommender.embedding import media_files
+from tests.recommender.queue_rows import media_files
 
 pytestmark = pytest.mark.usefixtures("empty_storage")
 

@@ -16,7 +16,7 @@ from recommender.models import Embedding
 from recommender.registry import ModelNotReady
 from tests.factories import make_image, make_listing
 from tests.fakes import FakeEmbedder
-from tests.recommender.embedding import embed, make_model, make_photos, media_files, named_files, original_of, states
+from tests.recommender.queue_rows import embed, make_model, make_photos, media_files, named_files, original_of, states
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("empty_storage")]
 

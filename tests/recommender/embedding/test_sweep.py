@@ -18,7 +18,7 @@ from recommender.embedding import queue, sweep
 from recommender.embedding.queue import MAX_FAILURES, Lane, State
 from recommender.models import Embedding, Heartbeat
 from tests.factories import make_image, make_listing, make_ready_image
-from tests.recommender.embedding import bulk_photos, make_model, media_files
+from tests.recommender.queue_rows import bulk_photos, make_model, media_files
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("empty_storage")]
 

@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from recommender.embedding import queue, store_results, worker_loop
 from recommender.models import Embedding
 from tests.fakes import FakeEmbedder
-from tests.recommender.embedding import embed, make_model, make_photos, original_of, states
+from tests.recommender.queue_rows import embed, make_model, make_photos, original_of, states
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("empty_storage")]
 

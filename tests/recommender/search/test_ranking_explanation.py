@@ -12,8 +12,7 @@ from recommender.search.ranking.explanation import (
 )
 from recommender.search.ranking.features import Query, features
 from recommender.search.ranking.linear import DEFAULT_WEIGHTS, rank
-
-from .candidates import candidates
+from tests.recommender.candidates import candidates
 
 PATHS = {1: "Home / Mugs"}
 

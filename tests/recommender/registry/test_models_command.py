@@ -11,7 +11,7 @@ from recommender import registry
 from recommender.embedding import sweep
 from recommender.models import Embedding, EmbeddingModel
 from recommender.registry.backfill_wait import is_stuck, wait_until_ready
-from tests.recommender.embedding import bulk_photos, make_model
+from tests.recommender.queue_rows import bulk_photos, make_model
 from tests.recommender.registered import EVALUATION, FIGURE, embedded_by, state_of
 
 pytestmark = pytest.mark.django_db(transaction=True)

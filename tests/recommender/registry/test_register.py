@@ -13,7 +13,7 @@ from recommender.models import EmbeddingModel
 from recommender.registry import ModelNotReady, RegistryError, calibration_photos
 from tests.built_models import untrained_model_dir
 from tests.factories import make_listing, make_ready_image
-from tests.recommender.embedding import make_model
+from tests.recommender.queue_rows import make_model
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -5,7 +5,7 @@ from django.db import connection
 
 from recommender.embedding import planner_statistics, sweep
 from recommender.embedding.planner_statistics import ENOUGH_ROWS, TABLES
-from tests.recommender.embedding import bulk_photos, make_model
+from tests.recommender.queue_rows import bulk_photos, make_model
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

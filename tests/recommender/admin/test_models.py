@@ -13,7 +13,7 @@ from django.urls import reverse
 from recommender.models import Embedding, EmbeddingModel
 from recommender.registry.evaluation import reports_folder
 from tests.factories import make_user
-from tests.recommender.embedding import bulk_photos, make_model
+from tests.recommender.queue_rows import bulk_photos, make_model
 from tests.recommender.registered import EVALUATION, embedded_by, state_of
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -12,7 +12,7 @@ from listings.models import ListingImage
 from recommender.embedding import queue, store_results
 from recommender.embedding.queue import CRASHED, EXPIRED, Lane, State, Waiting
 from recommender.models import Embedding, EmbeddingModel, IndexChange
-from tests.recommender.embedding import at_once, bulk_photos, embedded, expire, make_model, states
+from tests.recommender.queue_rows import at_once, bulk_photos, embedded, expire, make_model, states
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -5,8 +5,7 @@ import pytest
 
 from recommender.search.ranking.features import Query, features
 from recommender.search.ranking.linear import DEFAULT_WEIGHTS, WeightsInvalid, check_weights, rank
-
-from .candidates import candidates
+from tests.recommender.candidates import candidates
 
 
 def ranked(weights, *entries):

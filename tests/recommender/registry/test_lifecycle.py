@@ -16,9 +16,9 @@ from recommender.index.compaction.compactor import compact
 from recommender.index.storage.segment import VECTORS
 from recommender.models import Embedding, EmbeddingModel, IndexHead, IndexSnapshot
 from recommender.registry import RegistryError
-from tests.recommender.embedding import bulk_photos, make_model
 from tests.recommender.index import catalogue
 from tests.recommender.index.catalogue import embed_all
+from tests.recommender.queue_rows import bulk_photos, make_model
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -9,7 +9,7 @@ from listings.models import ListingImage
 from recommender.embedding import queue, store_results
 from recommender.embedding.store_results import BAD_VECTOR, Embedded, Failed, Refused
 from recommender.models import Embedding, IndexChange
-from tests.recommender.embedding import bulk_photos, embedded, expire, make_model, states, vector
+from tests.recommender.queue_rows import bulk_photos, embedded, expire, make_model, states, vector
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

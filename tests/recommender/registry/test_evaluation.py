@@ -17,7 +17,7 @@ from recommender.registry import evaluation
 from recommender.registry.evaluation import REPORT_NAME, Figure, evaluations, reports_folder
 from tests.built_models import untrained_model_dir
 from tests.factories import draw_photo
-from tests.recommender.embedding import make_model
+from tests.recommender.queue_rows import make_model
 from tests.recommender.registered import EVALUATION
 
 pytestmark = pytest.mark.django_db(transaction=True)

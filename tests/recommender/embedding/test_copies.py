@@ -11,7 +11,7 @@ from recommender.embedding import queue, store_results, worker_loop
 from recommender.models import Embedding, IndexChange
 from tests.factories import draw_photo, make_image, make_listing
 from tests.fakes import FakeEmbedder
-from tests.recommender.embedding import embed, make_model, make_photos, media_files, named_files, original_of, states
+from tests.recommender.queue_rows import embed, make_model, make_photos, media_files, named_files, original_of, states
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("empty_storage")]
 
