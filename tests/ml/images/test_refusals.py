@@ -14,8 +14,7 @@ from PIL import Image, ImageCms
 
 from ml.images import MAX_BYTES, PhotoRefused, decode, sniff
 from ml.images.formats import END_BYTES
-
-from .pictures import FIXTURES, encode, quarters, scene
+from tests.ml.pictures import FIXTURES, encode, quarters, scene
 
 
 def refusal(function, *args) -> PhotoRefused:

@@ -8,7 +8,7 @@ import pytest
 
 from ml.__main__ import main
 
-CLOTHING = Path(__file__).resolve().parents[2] / ".." / "shared" / "data" / "clothing"
+CLOTHING = Path(__file__).resolve().parents[3] / ".." / "shared" / "data" / "clothing"
 
 PRODUCTS = """"",id,Product_Name,category,price,latitude,longitude
 0,p1,Table,"Home & Garden / Tables","£1,234.00",53.8,-1.5

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PEAK = r"""
 import re, sys
 from concurrent.futures import ThreadPoolExecutor

@@ -6,8 +6,7 @@ import pytest
 from ml.folders.extraction import UNUSABLE, vectors_of
 from ml.images import clean, decode
 from ml.inference.embedder import MAX_BATCH
-
-from .pictures import encode, scene
+from tests.ml.pictures import encode, scene
 
 
 class MeanColour:

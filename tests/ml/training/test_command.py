@@ -17,7 +17,7 @@ from ml.network.resnet import Architecture, create
 from ml.network.weights import read_weights, write_weights
 from tests.ml.shapes import draw_shapes
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SMALL = ["--batch", "8", "--threads", "1"]
 
 

@@ -17,10 +17,9 @@ from PIL import Image
 
 from ml.__main__ import main
 from ml.cleaning.images import CleanImagesError, output_names
+from tests.ml.pictures import assert_corners, encode, quarters, scene
 
-from .pictures import assert_corners, encode, quarters, scene
-
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture

@@ -7,8 +7,7 @@ import pytest
 from PIL import Image
 
 from ml.images import clean, decode
-
-from .pictures import SHARED_PHOTOS, encode, scene
+from tests.ml.pictures import SHARED_PHOTOS, encode, scene
 
 
 def vectors(embedder, files):

@@ -15,8 +15,7 @@ from ml.network import resnet
 from ml.network.resnet import Architecture
 from ml.network.weights import write_weights
 from ml.recipe import INT8_GRAPH, Recipe
-
-from .pictures import scene
+from tests.ml.pictures import scene
 
 SIDE = 32
 SHAPE = Architecture("resnet18", 100, "average", SIDE)

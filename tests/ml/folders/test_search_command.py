@@ -16,8 +16,7 @@ from ml.folders.contact_sheet import Answer, SheetError, draw_sheet, write_sheet
 from ml.folders.folder_extraction import extract
 from ml.folders.folder_search import QueryPictureError, search_folder
 from ml.folders.vector_folder import Hit, Manifest, Picture, VectorFolder, VectorFolderError
-
-from .pictures import GREEN, RED, assert_corners, encode, quarters, scene
+from tests.ml.pictures import GREEN, RED, assert_corners, encode, quarters, scene
 
 MANIFEST = Manifest("m", "f" * 64, 8, 224, 0, 0, "pictures", "made of")
 

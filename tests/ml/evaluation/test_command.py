@@ -7,8 +7,7 @@ import shutil
 import pytest
 
 from ml.__main__ import main
-
-from .pictures import encode, scene
+from tests.ml.pictures import encode, scene
 
 KEYS = {"recall_at_1", "recall_at_5", "recall_at_10", "map_at_r"}
 

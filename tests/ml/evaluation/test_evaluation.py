@@ -15,11 +15,10 @@ from ml.evaluation.metrics import Labelled, judge, macro
 from ml.evaluation.pictures import EvaluationError
 from ml.folders.extraction import vectors_of
 from ml.folders.photo_set import PhotoSet
+from tests.ml.drawn_classes import COLOURS, Brightness, MeanColour, drawn
+from tests.ml.pictures import quarters
 
-from .drawn_classes import COLOURS, Brightness, MeanColour, drawn
-from .pictures import quarters
-
-CLOTHING = Path(__file__).resolve().parents[2] / ".." / "shared" / "data" / "clothing"
+CLOTHING = Path(__file__).resolve().parents[3] / ".." / "shared" / "data" / "clothing"
 
 
 def with_picture(photos, path, label):

@@ -12,8 +12,7 @@ from ml.images import clean, decode, encode_jpeg
 from ml.inference.embedder import Embedder, ModelFilesError, is_valid
 from ml.recipe import Recipe
 from tests.built_models import share
-
-from .pictures import RED, SHARED_PHOTOS, encode, quarters, scene
+from tests.ml.pictures import RED, SHARED_PHOTOS, encode, quarters, scene
 
 
 @pytest.fixture(scope="module")

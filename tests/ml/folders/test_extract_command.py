@@ -11,8 +11,7 @@ from ml.folders import folder_extraction
 from ml.folders.extraction import vectors_of
 from ml.folders.folder_extraction import extract, pictures_below
 from ml.folders.vector_folder import VectorFolder, VectorFolderError
-
-from .pictures import encode, scene
+from tests.ml.pictures import encode, scene
 
 
 @pytest.fixture

@@ -5,8 +5,7 @@ import pytest
 from PIL import Image
 
 from ml.images import CLEAN_SIDE, THUMB_SIDE, clean, crop, decode, derive, encode_jpeg, thumb
-
-from .pictures import assert_corners, encode, quarters, scene
+from tests.ml.pictures import assert_corners, encode, quarters, scene
 
 
 @pytest.mark.parametrize(

@@ -8,18 +8,7 @@ import pytest
 from PIL import Image, ImageChops, ImageCms, ImageDraw
 
 from ml.images import decode, sniff
-
-from .pictures import (
-    BLUE,
-    FIXTURES,
-    GREEN,
-    RED,
-    WHITE,
-    YELLOW,
-    assert_corners,
-    encode,
-    quarters,
-)
+from tests.ml.pictures import BLUE, FIXTURES, GREEN, RED, WHITE, YELLOW, assert_corners, encode, quarters
 
 ORIENTATION = 0x0112
 

@@ -57,7 +57,7 @@ def test_the_shipped_weights_are_small_and_come_with_card_and_licence(starter):
     assert starter[1].dim == 1000
     for name in ("MODEL_CARD.md", "LICENSE"):
         assert STARTER.with_name(name).stat().st_size > 1000
-        assert f"ml/starter/{name}" in Path(__file__).parents[2].joinpath("README.md").read_text()
+        assert f"ml/starter/{name}" in Path(__file__).parents[3].joinpath("README.md").read_text()
 
 
 def test_the_shipped_weights_find_the_original_of_a_copy(starter):

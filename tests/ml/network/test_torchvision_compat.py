@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 THROUGH_THE_MODULE = "from ml import torchvision_compat as compat; torchvision = compat.import_torchvision()\n"
 AS_A_WORKING_BUILD = (

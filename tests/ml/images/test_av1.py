@@ -6,8 +6,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ml.images.av1 import Bits, coded_pixels
-
-from .pictures import encode, quarters, scene
+from tests.ml.pictures import encode, quarters, scene
 
 
 def half_transparent(image: Image.Image) -> Image.Image:

@@ -10,7 +10,7 @@ import pytest
 from ml.__main__ import main
 from ml.recipe import ModelFilesError, Recipe, file_sha256
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,7 @@ from ml.inference.embedder import Embedder
 from ml.inference.torch_embedder import SHAPES, TorchEmbedder
 from ml.recipe import WEIGHTS, ModelFilesError, Recipe, file_sha256
 from tests.built_models import small_model_dir, starter_model_dir
-
-from .pictures import scene
+from tests.ml.pictures import scene
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no GPU")
 

@@ -18,8 +18,7 @@ from ml.evaluation.report.page import page
 from ml.evaluation.report.strips import HITS, MISSES, NEIGHBOURS, hits, misses
 from ml.evaluation.report.thumbnails import SIDE, thumbnail
 from ml.folders.photo_set import PhotoSet
-
-from .drawn_classes import Brightness, MeanColour, drawn
+from tests.ml.drawn_classes import Brightness, MeanColour, drawn
 
 HOSTILE = '<img src=x onerror="alert(1)">&'
 VOID = {"meta", "img"}
