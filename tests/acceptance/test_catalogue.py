@@ -1,7 +1,7 @@
 """The real catalogue from import to answers, with two web processes and two embedding workers side by side.
 
 A part of it, enough to see every step, in `make test`; all 4,558 listings with `FULL=1`. What the import makes of the
-whole files is tested exactly in `tests/listings/test_import_clothing.py` either way.
+whole files is tested exactly in `tests/listings/importing/test_clothing.py` either way.
 """
 
 from __future__ import annotations

@@ -8,8 +8,7 @@ import pytest
 from django.db import connection
 
 from listings.models import ImportedPhoto, Listing, ListingImage
-
-from .catalogue import Catalogue
+from tests.listings.catalogue import Catalogue
 
 ROWS = 2100
 
@@ -40,7 +39,7 @@ def catalogue(tmp_path):
 def test_an_import_killed_half_way_is_completed_by_running_it_again(catalogue):
     process = subprocess.Popen(
         [sys.executable, "manage.py", "import_catalogue", *catalogue.arguments],
-        cwd=Path(__file__).resolve().parents[2],
+        cwd=Path(__file__).resolve().parents[3],
         env=os.environ | {"DATABASE_URL": database_url()},
         stdout=subprocess.DEVNULL,
     )

@@ -6,7 +6,7 @@ from django.core.management import call_command
 from listings.models import Listing, ListingImage
 from listings.signals import photos_added
 
-CLOTHING = Path(__file__).resolve().parents[2] / ".." / "shared" / "data" / "clothing"
+CLOTHING = Path(__file__).resolve().parents[3] / ".." / "shared" / "data" / "clothing"
 
 FINDINGS = """line,file,column,value,reason
 36,Products.csv,price,N/A,is a placeholder

@@ -13,8 +13,7 @@ from listings.models import Category, ImportedPhoto, Listing, ListingImage
 from listings.signals import photos_added
 from recommender.models import Embedding, EmbeddingModel
 from tests.factories import draw_photo, make_image, make_listing
-
-from .catalogue import Catalogue
+from tests.listings.catalogue import Catalogue
 
 pytestmark = pytest.mark.django_db
 
