@@ -13,7 +13,7 @@ from rest_framework.test import APIClient
 from marketplace.observing import logs
 from tests.factories import make_user
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def lines(caplog) -> list[dict]:
