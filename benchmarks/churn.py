@@ -14,7 +14,7 @@ import subprocess
 import time
 from typing import Any
 
-from tests.stack import Stack, children
+from tests.servers.stack import Stack, children
 
 from .api import Questions
 from .clients import Clients, drive

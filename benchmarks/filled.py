@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.stack import Stack
+from tests.servers.stack import Stack
 
 from .machine import disk_mb, peak_rss_mb
 

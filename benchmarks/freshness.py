@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from tests.stack import Stack, free_port
+from tests.servers.stack import Stack, free_port
 from tests.visitor import Visitor
 
 from .photos import photos

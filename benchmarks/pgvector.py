@@ -17,7 +17,7 @@ from psycopg.adapt import Dumper
 from psycopg.pq import Format
 from psycopg.types import TypeInfo
 
-from tests.postgres import Postgres
+from tests.servers.postgres import Postgres
 
 from .embeddings import KEPT
 from .exact import recall

@@ -20,7 +20,7 @@ from typing import Any
 
 from ml.inference.cores import streams
 from ml.inference.embedder import Embedder
-from tests.stack import Stack, children
+from tests.servers.stack import Stack, children
 
 from .derived import embed
 from .machine import cpu_seconds, peak_rss_mb, runtime

@@ -31,7 +31,7 @@ import pytest  # noqa: E402
 import redis  # noqa: E402
 from django.conf import settings  # noqa: E402
 
-from .valkey import Valkey  # noqa: E402
+from .servers.valkey import Valkey  # noqa: E402
 
 # Here, not by pytest-django: the ini setting, or a variable that xdist's workers inherit, would load the settings
 # before this environment is set.

@@ -69,7 +69,7 @@ def clean_environment() -> dict[str, str]:
 
 def execute(run: Run, report: Path) -> tuple[Count, int]:
     pytest = [sys.executable, "-m", "pytest", "-rs", f"--junitxml={report}", *run.arguments]
-    wrapped = [sys.executable, "-m", "tests.postgres", "--", *pytest] if run.postgres else pytest
+    wrapped = [sys.executable, "-m", "tests.servers.postgres", "--", *pytest] if run.postgres else pytest
     status = subprocess.run(wrapped, env=clean_environment(), stdin=subprocess.DEVNULL, check=False).returncode
     return count(report), 0 if status in PYTEST_OK else status
 

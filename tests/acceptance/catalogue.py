@@ -12,7 +12,7 @@ from pathlib import Path
 
 from listings.demo.photos import jpeg
 from listings.demo.plan import plan
-from tests.stack import Stack
+from tests.servers.stack import Stack
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "clothing"
 UNTHROTTLED = {f"THROTTLE_{scope}": "none" for scope in ("ANON", "USER", "TOKEN", "SEARCH", "UPLOAD")}

@@ -12,9 +12,9 @@ import pytest
 
 from marketplace.supervisor.home import Home
 from tests.built_models import share, starter_model_dir
-from tests.postgres import Postgres
-from tests.postgres import postgres as private_postgres
-from tests.stack import Stack
+from tests.servers.postgres import Postgres
+from tests.servers.postgres import postgres as private_postgres
+from tests.servers.stack import Stack
 
 _number = itertools.count(1)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance import catalogue
-from tests.stack import PASSWORD, ROOT, Stack
+from tests.servers.stack import PASSWORD, ROOT, Stack
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SCREENSHOTS = ROOT / "var" / "screenshots"

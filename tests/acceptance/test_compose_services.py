@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from marketplace.supervisor.parent import die_with
-from tests import compose
-from tests.stack import KEPT_VARIABLES, alive, children, free_port
-from tests.valkey import Valkey
+from tests.servers import compose
+from tests.servers.stack import KEPT_VARIABLES, alive, children, free_port
+from tests.servers.valkey import Valkey
 from tests.visitor import Visitor
 
 SERVICES = compose.application_services()

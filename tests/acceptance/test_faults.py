@@ -10,7 +10,7 @@ import pytest
 
 from tests.acceptance import catalogue
 from tests.acceptance.catalogue import embedded, inferred, scalar, unsettled
-from tests.stack import Stack
+from tests.servers.stack import Stack
 
 LEASE_SECONDS = 6
 BATCH = 16

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from tests.acceptance.catalogue import UNTHROTTLED, draw
-from tests.stack import Stack
+from tests.servers.stack import Stack
 from tests.visitor import Visitor
 
 

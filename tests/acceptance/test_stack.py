@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stack import PASSWORD, alive
+from tests.servers.stack import PASSWORD, alive
 
 
 def gone(pids):
@@ -52,7 +52,7 @@ class TestRunning:
         stack.visitor().get("/").expect(200)
 
     def test_refuses_a_second_start_on_the_same_data(self, stack):
-        from tests.stack import Stack
+        from tests.servers.stack import Stack
 
         second = Stack(stack.var)
         second.log_file = stack.var.with_name("second.log")

@@ -15,7 +15,7 @@ from django.core.management import get_commands
 from django.urls import resolve
 
 from marketplace import gunicorn
-from tests import compose
+from tests.servers import compose
 
 ROOT = compose.ROOT
 APPLICATION = compose.application_services()

@@ -20,7 +20,7 @@ from marketplace.supervisor.process import Process, restart_delay
 from marketplace.supervisor.roles import Role
 from marketplace.supervisor.site import Site
 from marketplace.supervisor.supervisor import Supervisor
-from tests.stack import alive, free_port
+from tests.servers.stack import alive, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 VARIABLE = re.compile(r"\$\{(?P<name>\w+)(?::(?P<kind>[-?])(?P<text>[^}]*))?\}")
 SECRETS = {"SECRET_KEY": "secret", "POSTGRES_PASSWORD": "postgres", "ADMIN_PASSWORD": "only-for-tests"}
 

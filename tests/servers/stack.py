@@ -28,11 +28,11 @@ from typing import Any, Self, TypeVar
 
 from marketplace.paths import run_directory
 from marketplace.supervisor.parent import die_with
+from tests.visitor import Visitor
 
 from .valkey import Valkey
-from .visitor import Visitor
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR")
 PASSWORD = "only-for-tests"
 

