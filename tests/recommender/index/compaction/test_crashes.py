@@ -1,6 +1,7 @@
 """Compactors that are killed at any moment, or stopped and woken up late: real processes, on this test's database.
 
-`python -m tests.recommender.index.compaction.test_crashes` is a compactor to be told what to do, line by line: see `main`.
+`python -m tests.recommender.index.compaction.test_crashes` is a compactor that is told what to do, line by line: see
+`main`.
 """
 
 from __future__ import annotations
