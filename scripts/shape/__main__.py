@@ -1,6 +1,6 @@
 """`make shape`: the figures in a table, and exit status 1 with a sentence for each limit that is passed.
 
-python -m scripts.shape [--report] [--worst [FOLDER]]
+python -m scripts.shape [--report] [--worst [FOLDER]] [--draw SEED]
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from .draw import draw_sample
 from .figures import HEADINGS, draw_table, measure
 from .folders import list_entries
 from .imports import find_circles
@@ -28,6 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.worst is not None:
         for line in list_worst(survey, options.worst.rstrip("/")):
             print(line)
+    if options.draw is not None:
+        for line in draw_sample(survey, options.draw):
+            print(line)
     breaches = list(list_breaches(survey))
     print("\n" + "\n".join(breaches or ["Every limit is kept."]))
     return 1 if breaches and not options.report else 0
@@ -39,6 +43,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--worst", nargs="?", const="", metavar="FOLDER", help="list the places behind the figures, there or everywhere"
     )
+    parser.add_argument("--draw", metavar="SEED", help="draw 30 comments and 30 function names, for somebody to judge")
     return parser.parse_args(arguments)
 
 
@@ -47,10 +52,10 @@ def _describe(survey: Survey) -> Iterator[str]:
     yield draw_table(["", *HEADINGS], rows)
     entries = list_entries(survey.modules)
     fullest = max(entries, key=lambda folder: len(entries[folder]), default=".")
-    late = len(find_circles(survey.arrows))
+    circles = len(find_circles(survey.arrows))
     prompt = len(find_circles(arrow for arrow in survey.arrows if not arrow.is_late))
     yield f"\nfullest folder: {fullest} with {len(entries.get(fullest, ()))} modules and folders"
-    yield f"import circles: {late}, of which {prompt} without imports inside functions"
+    yield f"import circles: {circles}, of which {prompt} without imports inside functions"
     yield f"private names of others in tests: {len(survey.private_accesses)}, and {len(survey.private_words)} in text"
 
 

@@ -1,7 +1,8 @@
 """Names that a framework prescribes: methods that it calls, on classes that inherit from its own.
 
-The keys are where the classes are imported from. A test looks whether each class really has these methods. Dunders
-are left out before anybody asks here. Patterns such as `clean_*` are calls that the framework makes by field.
+The keys say where the classes are imported from. A test checks that each of these classes has each of these methods, or
+asks for it by convention. A pattern such as `clean_*` stands for the methods that a framework looks up by a field's
+name. Dunders are left out elsewhere.
 """
 
 from __future__ import annotations
@@ -27,15 +28,12 @@ MODEL_ADMIN = (
 )
 
 HOOKS = {
-    "argparse.Action": "format_usage",
-    "argparse.ArgumentParser": "error exit format_help",
-    "ast.NodeVisitor": "visit generic_visit visit_*",
     "django.apps.AppConfig": "ready",
     "django.contrib.admin.ModelAdmin": MODEL_ADMIN,
     "django.contrib.admin.SimpleListFilter": "lookups queryset choices has_output value expected_parameters",
     "django.contrib.admin.TabularInline": "get_queryset get_formset get_extra get_max_num has_add_permission "
     "has_change_permission has_delete_permission has_view_permission",
-    "django.contrib.auth.forms.AuthenticationForm": f"{FORM} confirm_login_allowed get_user",
+    "django.contrib.auth.forms.AuthenticationForm": "clean full_clean is_valid clean_* confirm_login_allowed get_user",
     "django.contrib.auth.views.LoginView": f"{VIEW} form_valid form_invalid get_form get_success_url get_context_data",
     "django.core.files.uploadedfile.TemporaryUploadedFile": "temporary_file_path close",
     "django.core.files.uploadhandler.FileUploadHandler": "handle_raw_input new_file receive_data_chunk file_complete "
@@ -49,16 +47,14 @@ HOOKS = {
     "django.forms.Field": FORM_FIELD,
     "django.forms.FileInput": "value_from_datadict value_omitted_from_data get_context render",
     "django.forms.FloatField": FORM_FIELD,
-    "django.forms.Form": FORM,
+    "django.forms.Form": "clean full_clean is_valid add_error clean_*",
     "django.forms.IntegerField": FORM_FIELD,
     "django.forms.ModelForm": FORM,
     "django.http.HttpRequest": "get_host build_absolute_uri",
     "django_filters.rest_framework.CharFilter": "filter get_method",
     "django_filters.rest_framework.Filter": "filter get_method",
     "django_filters.rest_framework.FilterSet": "filter_queryset get_form_class is_valid",
-    "enum.StrEnum": "_generate_next_value_ _missing_",
-    "html.parser.HTMLParser": "handle_starttag handle_startendtag handle_endtag handle_data close reset feed",
-    "http.server.BaseHTTPRequestHandler": "handle log_message log_request do_*",
+    "drf_spectacular.views.SpectacularSwaggerSplitView": API_VIEW,
     "logging.Filter": "filter",
     "logging.Formatter": "format formatTime formatException",
     "logging.Handler": "emit handle flush close",

@@ -42,7 +42,7 @@ def _check_imports(survey: Survey) -> Iterator[str]:
         yield f"These modules import one another in a circle: {', '.join(circle)}."
     for arrow in find_forbidden(survey.arrows, INDEX, NOT_FOR_INDEX):
         place = f"{arrow.importer.path}:{arrow.line}"
-        yield f"{place} imports {arrow.target}, which the index must not know; hand it a function instead."
+        yield f"{place} imports {arrow.target}, which is not for the index to know."
 
 
 def _check_lengths(survey: Survey) -> Iterator[str]:

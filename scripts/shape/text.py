@@ -9,9 +9,9 @@ from collections.abc import Iterable
 
 from .tree import Module
 
-# What tools read in comments. Where a reason follows, the reason makes it a comment after all.
+# What is written for a tool and not for a reader. A reason behind it is left, and makes it a comment after all.
 DIRECTIVE = re.compile(
-    r"#\s*(!.*|noqa(:\s*[A-Z]+\d+(,\s*[A-Z]+\d+)*)?|type:\s*ignore(\[[^]]*\])?|pragma:.*|fmt:.*|\W*$)"
+    r"#\s*(!.*|noqa(:\s*[A-Z]+\d+(,\s*[A-Z]+\d+)*)?|type:\s*ignore(\[[^]]*\])?|(fmt|mypy|pragma|ruff):.*)"
 )
 NO_CODE = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
 # Public in spite of their names: named tuples and Django's models have them.
