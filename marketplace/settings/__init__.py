@@ -6,11 +6,12 @@ from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
-from .environment import cache_beside, choice, database, env, flag, fraction, number, positive, rate, whole
-from .observing import logs
-from .paths import broker_socket
+from marketplace.observing import logs
+from marketplace.paths import broker_socket
 
-BASE_DIR = Path(__file__).resolve().parent.parent
+from .environment import cache_beside, choice, database, env, flag, fraction, number, positive, rate, whole
+
+BASE_DIR = Path(__file__).resolve().parents[2]
 
 VAR_DIR = Path(env.str("VAR_DIR", str(BASE_DIR / "var")))
 
