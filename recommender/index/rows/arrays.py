@@ -1,0 +1,36 @@
+"""Names for the arrays of the index, so that signatures say what a bare `np.ndarray` leaves to the docstring.
+
+The names fix the dtype. The shape is written in the docstrings, where it matters: `[n]` one entry per row, `[m, dim]`
+one vector per line.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+RowIds: TypeAlias = NDArray[np.int64]
+"""Positions of rows in a segment or in the delta, and other positions and counts."""
+
+Ids: TypeAlias = NDArray[np.int64]
+"""Primary keys of the database: of listings, photos, categories or sellers."""
+
+Mask: TypeAlias = NDArray[np.bool_]
+"""One truth value for each row."""
+
+Bits: TypeAlias = NDArray[np.uint8]
+"""A mask packed eight rows to a byte, the first row in the lowest bit, as FAISS reads it."""
+
+HalfVectors: TypeAlias = NDArray[np.float16]
+"""Vectors at the precision they are stored in."""
+
+Vectors: TypeAlias = NDArray[np.float32]
+"""Vectors at the precision that embedders, queries and FAISS use."""
+
+Similarities: TypeAlias = NDArray[np.float32]
+"""Cosine similarities, which are inner products of normalised vectors."""
+
+Degrees: TypeAlias = NDArray[np.float64]
+"""Latitudes or longitudes in degrees; nan where a listing states no place."""
