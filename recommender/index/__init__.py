@@ -4,7 +4,8 @@ Nothing outside this package may know which engine runs behind it. Importing it 
 """
 
 from .errors import ForeignVector, IndexNotReady
-from .rows.filter import STATUSES, Candidates, Where
+from .rows.columns import STATUSES
+from .rows.filter import Candidates, Where
 from .view.process import get_index, health, lag, start, watch_recall
 from .view.reader import Index
 from .view.state import State

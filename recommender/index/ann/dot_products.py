@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from recommender.index.rows.selection import NO_ROWS, Selection
+from recommender.index.rows.columns import NO_ROWS
+from recommender.index.rows.selection import Selection
 
 GATHERED = 512  # rows copied together at once: 1 MB at 1000 dimensions, which stays in the processor's cache
 CONTIGUOUS = 4  # where one row in so many is wanted, reading all of them in order is no slower than gathering

@@ -10,8 +10,8 @@ import numpy as np
 
 from listings.geo import to_grid
 
-from .filter import STATUSES
-from .selection import NO_ROWS
+STATUSES = ("draft", "active", "sold", "removed")
+NO_ROWS = np.empty(0, np.int64)
 
 DTYPES = {
     "listing": np.int64,

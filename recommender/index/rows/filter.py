@@ -5,18 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from listings.geo import EARTH_RADIUS_KM
 
+from .columns import STATUSES, Columns
 from .selection import Selection
-
-if TYPE_CHECKING:
-    from .columns import Columns
-
-STATUSES = ("draft", "active", "sold", "removed")
 
 FEW = 16  # one row in so many: from there on it is faster to look at rows one by one
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from .columns import Columns
+from .columns import NO_ROWS, Columns
 
-NO_ROWS = np.empty(0, np.int64)
 FEW = 1_000  # changed bits are set one by one; more are packed anew
 
 

@@ -9,8 +9,7 @@ from django.db.models import QuerySet, Value
 from django.db.models.functions import Concat
 
 from listings.models import Listing
-from recommender.index.rows.columns import Columns
-from recommender.index.rows.filter import STATUSES
+from recommender.index.rows.columns import STATUSES, Columns
 from recommender.models import Embedding
 
 LISTINGS_PER_QUERY = 500

@@ -12,9 +12,9 @@ import numpy as np
 from recommender.index.ann import dot_products
 from recommender.index.ann.probing import EXACT, Step
 from recommender.index.errors import ForeignVector
-from recommender.index.rows.columns import DTYPES, Columns, spans
+from recommender.index.rows.columns import DTYPES, NO_ROWS, Columns, spans
 from recommender.index.rows.filter import Candidates, Where
-from recommender.index.rows.selection import NO_ROWS, Selection, Standing
+from recommender.index.rows.selection import Selection, Standing
 from recommender.index.storage.snapshot import Snapshot
 
 from .delta import Delta

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from listings.geo import EARTH_RADIUS_KM, distance_km
 from recommender.index.rows import filter as module
-from recommender.index.rows.columns import Columns
-from recommender.index.rows.filter import STATUSES, Where, box_around, haversine_km
+from recommender.index.rows.columns import STATUSES, Columns
+from recommender.index.rows.filter import Where, box_around, haversine_km
 from recommender.index.rows.selection import Selection
 from tests.recommender.index.segments import plain_columns
 

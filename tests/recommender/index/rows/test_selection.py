@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
 
-from recommender.index.rows.filter import STATUSES
+from recommender.index.rows.columns import STATUSES
 from recommender.index.rows.selection import Selection, Standing
 from tests.recommender.index.segments import plain_columns
 
