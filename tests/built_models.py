@@ -15,16 +15,16 @@ ROOT = Path(__file__).resolve().parents[1]
 STARTER = ROOT / "ml" / "starter" / "weights.safetensors"
 CACHE = ROOT / "var" / "test-cache"
 CODE = (
-    "colour",
-    "export",
-    "graph",
-    "item_mask",
-    "preprocess",
+    "exporting/export",
+    "exporting/graph",
+    "inference/openvino_runtime",
+    "inference/preprocess",
+    "network/colour",
+    "network/item_mask",
+    "network/resnet",
+    "network/torchvision_compat",
+    "network/weights",
     "recipe",
-    "resnet",
-    "runtime",
-    "torchvision_compat",
-    "weights",
 )
 
 
