@@ -8,7 +8,11 @@ import os
 import sys
 from pathlib import Path
 
-from . import api, churn, embedding, freshness, index, pipeline, quality, recipes
+from . import quality
+from .embedding import embedding
+from .index import index
+from .quality import recipes
+from .site import api, churn, freshness, pipeline
 
 BENCHMARKS = {
     "api": api,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from benchmarks.embeddings import ROOT
+from benchmarks.index.embeddings import ROOT
 
 HEAVY = ("faiss", "torch", "openvino", "scipy")
 

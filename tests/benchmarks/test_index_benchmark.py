@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks import rows as made
-from benchmarks.exact import NOTHING, Nearest, nearest_rows, recall
-from benchmarks.index_filters import PRICES, SHARES, levels
-from benchmarks.latency import in_turns, least
-from benchmarks.rows import Pieces, Source
-from benchmarks.two_nn import two_nn
+from benchmarks.index import rows as made
+from benchmarks.index.exact import NOTHING, Nearest, nearest_rows, recall
+from benchmarks.index.filter_kinds import PRICES, SHARES, levels
+from benchmarks.index.latency import in_turns, least
+from benchmarks.index.rows import Pieces, Source
+from benchmarks.index.two_nn import two_nn
 
 DIM = 12
 

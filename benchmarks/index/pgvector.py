@@ -19,9 +19,9 @@ from psycopg.types import TypeInfo
 
 from tests.servers.postgres import Postgres
 
+from .dataset import K, Questions, first_rows
 from .embeddings import KEPT
 from .exact import recall
-from .index_data import K, Questions, first_rows
 from .latency import figures, in_turns, least, one_thread
 
 MOST_EF = 1_000  # pgvector takes no larger hnsw.ef_search

@@ -18,9 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks.shared.machine import disk_mb, peak_rss_mb
 from tests.servers.stack import Stack
-
-from .machine import disk_mb, peak_rss_mb
 
 UNTHROTTLED = {f"THROTTLE_{scope}": "none" for scope in ("ANON", "USER", "TOKEN", "SEARCH", "UPLOAD")}
 ENVIRON = {**UNTHROTTLED, "LOG_LEVEL": "WARNING"}
@@ -87,7 +86,7 @@ def filled(
 def _fill(stack: Stack, rows: int) -> dict[str, Any]:
     """What it took."""
     print(f"storing {rows} listings with photos and vectors …", flush=True)
-    printed = stack.run("-m", "benchmarks.catalogue", str(rows), timeout=PATIENCE_SECONDS).split()
+    printed = stack.run("-m", "benchmarks.site.catalogue", str(rows), timeout=PATIENCE_SECONDS).split()
     print("building the index …", flush=True)
     start = time.monotonic()
     peak = _run_watched(stack.spawn("manage.py", "index", "rebuild", stdout=subprocess.DEVNULL))

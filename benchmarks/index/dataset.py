@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from .embeddings import KEPT
 from .exact import Nearest
-from .index_filters import PRICES, Level, levels
+from .filter_kinds import PRICES, Level, levels
 from .rows import BLOCK_ROWS, OTHERS, SAMPLE, Pieces, Source
 
 K = 10

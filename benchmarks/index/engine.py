@@ -13,7 +13,7 @@ import numpy as np
 
 from ml.folders.vector_folder import Halves
 
-from .index_data import Values
+from .dataset import Values
 
 MODEL = "bench"
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from . import index_state
+from . import engine
+from .dataset import K, Questions
 from .exact import recall
-from .index_data import K, Questions
 from .latency import figures, one_thread, timed
 
 
@@ -18,11 +18,11 @@ def plain(state: Any, questions: Questions) -> dict[str, Any]:
     with one_thread():
         timed(asker(state, questions.warming), range(len(questions.warming)))
         answers, milliseconds = timed(asker(state, questions.queries), range(len(questions.queries)))
-    found = [index_state.found_rows(one) for one in answers[: len(questions.truth)]]
+    found = [engine.found_rows(one) for one in answers[: len(questions.truth)]]
     return {
         "recall_at_10": round(recall(found, questions.truth), 4),
         **figures(milliseconds),
-        "plan": index_state.plan(answers),
+        "plan": engine.plan(answers),
     }
 
 
@@ -31,22 +31,22 @@ def filtered(state: Any, questions: Questions) -> dict[str, dict[str, Any]]:
     results = {}
     for level, truth, passing in questions.filters:
         queries = questions.queries[: len(truth), None]
-        asked = [(query, index_state.where(level.conditions(number))) for number, query in enumerate(queries)]
+        asked = [(query, engine.where(level.conditions(number))) for number, query in enumerate(queries)]
         with one_thread():
             answers, milliseconds = timed(lambda one: state.search(one[0], K, one[1]), asked)
         returned = np.array([len(one) for one in answers])
         results[level.name] = {
-            "recall": round(recall([index_state.found_rows(one) for one in answers], truth), 4),
+            "recall": round(recall([engine.found_rows(one) for one in answers], truth), 4),
             **figures(milliseconds),
             "returned": int(returned.min()),
             "short": int(np.count_nonzero(returned < np.minimum(passing, K))),  # searches that gave fewer than exist
             "passing": int(passing.mean()),
-            "plan": index_state.plan(answers),
+            "plan": engine.plan(answers),
         }
     return results
 
 
 def asker(state: Any, queries: np.ndarray) -> Callable[[int], Any]:
     """Searches for one of float32[q, dim] by its number, without a filter."""
-    condition = index_state.where({})
+    condition = engine.where({})
     return lambda number: state.search(queries[number : number + 1], K, condition)

@@ -23,6 +23,8 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from benchmarks.shared.machine import peak_rss_mb, processor, runtime
+from benchmarks.shared.plot import lines
 from ml import images
 from ml.folders.extraction import vectors_of
 from ml.inference.cores import streams, usable_cores
@@ -32,9 +34,7 @@ from ml.inference.preprocess import Pixels
 from ml.recipe import Recipe
 
 from .derived import derived, embed
-from .machine import peak_rss_mb, processor, runtime
 from .megapixels import megapixels
-from .plot import lines
 from .speed_model import resnet50
 
 ROUNDS = 5

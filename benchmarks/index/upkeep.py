@@ -1,6 +1,6 @@
 """What keeping the index in step takes: flushes, the largest merge, and a reader's refreshes while listings change.
 
-`python -m benchmarks.index_churn DIM LISTINGS` measures it on a database of its own below VAR_DIR and prints JSON;
+`python -m benchmarks.index.upkeep DIM LISTINGS` measures it on a database of its own below VAR_DIR and prints JSON;
 `… edit DIM SECONDS` is the seller who edits meanwhile, a process of its own as in a real site.
 """
 
@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchmarks.shared.own_database import measured, prepared
+
 from .embeddings import ROOT
-from .own_database import measured, prepared
 
 if TYPE_CHECKING:
     from recommender.models import EmbeddingModel
@@ -29,7 +30,7 @@ SEED = 17
 def churn(dim: int, listings: int = LISTINGS) -> dict[str, Any]:
     """The figures, of a child process with a database of its own."""
     print(f"keeping an index of {listings:,} listings in step …", flush=True)
-    return measured("benchmarks.index_churn", dim, listings)
+    return measured("benchmarks.index.upkeep", dim, listings)
 
 
 def measure(dim: int, listings: int) -> dict[str, Any]:
@@ -39,8 +40,9 @@ def measure(dim: int, listings: int) -> dict[str, Any]:
 
 def _compactions(model: EmbeddingModel, listings: int) -> dict[str, Any]:
     """Store listings and compact, again and again; what flushes took, and the call with the longest merge."""
+    from benchmarks.site.seed import store
+
     from .rows import source
-    from .seed import store
 
     random, stored = np.random.default_rng(SEED), 0
     flushes: list[float] = []
@@ -79,7 +81,7 @@ def _refreshes(dim: int) -> dict[str, Any]:
 
     reader = Index()
     reader.refresh()
-    arguments = [sys.executable, "-m", "benchmarks.index_churn", "edit", str(dim), str(EDIT_SECONDS)]
+    arguments = [sys.executable, "-m", "benchmarks.index.upkeep", "edit", str(dim), str(EDIT_SECONDS)]
     editor = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     compactor: subprocess.Popen | None = None
     milliseconds, behind, began = [], 0, time.perf_counter()
@@ -135,7 +137,7 @@ def edit(dim: int, seconds: float) -> int:
 
 
 def main(arguments: list[str]) -> None:
-    from .index_state import set_up
+    from .engine import set_up
 
     set_up()
     if arguments[0] == "edit":

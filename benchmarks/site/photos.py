@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
-SHARED = Path(__file__).resolve().parents[2] / "shared" / "data" / "clothing" / "images"
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "clothing" / "images"
 
 
 def photos(count: int) -> list[bytes]:

@@ -18,7 +18,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from .machine import disk_mb, memory_mb, processor
+from benchmarks.shared.machine import disk_mb, memory_mb, processor
 
 PARTS = ("plain", "filtered", "bare", "churn", "replaced")
 BARE_RECALL = 0.98
@@ -36,18 +36,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
-    from . import index_state
+    from . import engine
 
-    index_state.set_up()
+    engine.set_up()
     with _folder(arguments.folder) as folder:
         made = _made(folder, arguments.rows, arguments.dim)
         figures = {**made, **_searches(folder, arguments, made)}
     if "churn" in arguments.only:
-        from .index_churn import churn
+        from .upkeep import churn
 
         figures |= churn(arguments.dim)
     if "replaced" in arguments.only:
-        from .index_replaced import replaced
+        from .replaced import replaced
 
         figures |= replaced(arguments.dim)
     return {**figures, "processor": processor()}
@@ -84,14 +84,14 @@ def _apart(work: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, An
 def _write_rows(folder: Path, rows: int, dim: int) -> dict[str, Any]:
     import numpy as np
 
-    from . import index_data
+    from . import dataset
     from .rows import Pieces, source
 
     made_from = source(dim)
     real, like = made_from.dimensions
     print(f"making {rows:,} rows of {dim} dimensions from {made_from.name} …", flush=True)
     (folder / "rows").mkdir(exist_ok=True)
-    values, questions = index_data.make(made_from, Pieces(folder / "rows", rows, dim))
+    values, questions = dataset.make(made_from, Pieces(folder / "rows", rows, dim))
     questions.save(folder / QUESTIONS)
     np.savez(folder / VALUES, **values)
     return {
@@ -104,42 +104,42 @@ def _write_rows(folder: Path, rows: int, dim: int) -> dict[str, Any]:
 def _build(folder: Path, rows: int, dim: int) -> dict[str, Any]:
     import numpy as np
 
-    from . import index_state
+    from . import engine
     from .latency import all_cores
     from .rows import Pieces
 
     print("building the index …", flush=True)
-    index_state.set_up()
+    engine.set_up()
     with np.load(folder / VALUES) as arrays:
         values = dict(arrays)
     all_cores()
     start = time.perf_counter()
-    index_state.build(folder / SEGMENT, values, Pieces(folder / "rows", rows, dim).blocks(delete=True), dim)
+    engine.build(folder / SEGMENT, values, Pieces(folder / "rows", rows, dim).blocks(delete=True), dim)
     build_s = time.perf_counter() - start
     (folder / VALUES).unlink()
     return {
         "build_s": round(build_s, 1),
         "peak_build_rss_mb": memory_mb()["peak"],
         "disk_mb": disk_mb(folder / SEGMENT),
-        "code_bytes_per_row": round(index_state.structure_bytes(folder / SEGMENT) / rows, 1),
-        "structure": index_state.structure(folder / SEGMENT),
+        "code_bytes_per_row": round(engine.structure_bytes(folder / SEGMENT) / rows, 1),
+        "structure": engine.structure(folder / SEGMENT),
     }
 
 
 def _searches(folder: Path, arguments: argparse.Namespace, made: dict[str, Any]) -> dict[str, Any]:
-    from . import index_search, index_state
-    from .index_data import Questions
+    from . import engine, searching
+    from .dataset import Questions
 
     questions = Questions.load(folder / QUESTIONS)
     before = memory_mb()
-    state = index_state.open_state(folder / SEGMENT)
+    state = engine.open_state(folder / SEGMENT)
     figures: dict[str, Any] = {}
     if {"plain", "bare"}.intersection(arguments.only) or arguments.peers:
         print("searching …", flush=True)
-        figures |= index_search.plain(state, questions)
+        figures |= searching.plain(state, questions)
     if "filtered" in arguments.only:
         print("searching with filters …", flush=True)
-        figures["filtered"] = index_search.filtered(state, questions)
+        figures["filtered"] = searching.filtered(state, questions)
     held = memory_mb()
     figures |= {"rss_mb": held["anonymous"] + held["file"], "rss": held, "rss_without_index": before}
     if "bare" in arguments.only:

@@ -1,4 +1,4 @@
-"""Stores listings with photos and vectors as the worker would, but no pictures: `python -m benchmarks.seed N`.
+"""Stores listings with photos and vectors as the worker would, but no pictures: `python -m benchmarks.site.seed N`.
 
 The vectors are unit vectors around 200 centres, so that neighbourhoods are as uneven as a catalogue's.
 """

@@ -1,4 +1,4 @@
-"""Where the time of `similar` goes, in one process without a server: `python -m benchmarks.request_profile N`.
+"""Where the time of `similar` goes, in one process without a server: `python -m benchmarks.site.request_profile N`.
 
 N is how many listings the catalogue has. The same requests are made as they are, with their queries noted, and under a
 profiler, which makes Python look slower than it is: take its shares, not its seconds.
@@ -31,7 +31,7 @@ REQUESTS = 200
 COUNTED = 50
 WARM_UP = 20
 HEAVIEST = 25
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SQL = re.compile(r"sqlite3\.Cursor|SQLiteCursorWrapper|psycopg/cursor\.py execute$")
 PARTS = {  # the function that is the whole of a part: the end of its file's name, and its own
     "the view": ("api/similar.py", "get"),

@@ -1,4 +1,4 @@
-"""Stores a listing for each photo of a folder, then rings: `python -m benchmarks.stock DIR LIMIT COPIES BACKLOG`.
+"""Stores a listing for each photo of a folder, then rings: `python -m benchmarks.site.stock DIR LIMIT COPIES BACKLOG`.
 
 COPIES more listings have photos of the first ones' bytes; BACKLOG more behind them name files of the others, each as
 bytes of its own.

@@ -1,7 +1,7 @@
 """Clients that ask one after another, each a process of its own, and what their answers took.
 
-Closed loops over kept connections: a client asks again when it was answered. `python -m benchmarks.clients` is one of
-them; it loads nothing but the standard library, because it computes on the cores that the servers answer with.
+Closed loops over kept connections: a client asks again when it was answered. `python -m benchmarks.site.clients` is one
+of them; it loads nothing but the standard library, because it computes on the cores that the servers answer with.
 """
 
 from __future__ import annotations
@@ -69,7 +69,10 @@ class Clients:
         self._processes = []
         for own in paths:
             process = subprocess.Popen(
-                [sys.executable, "-m", "benchmarks.clients"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+                [sys.executable, "-m", "benchmarks.site.clients"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
             )
             assert process.stdin  # noqa: S101 - it is a pipe
             task = {"port": port, "paths": list(own), "start": start, "seconds": seconds, "keep": keep}

@@ -1,8 +1,8 @@
 """Embeddings of real photos, which the rows of the index benchmark are made from; made once and kept in `var/`.
 
 65,000 pictures of things and animals and 5,398 photos of clothes where the shared data is at hand; else the demo
-catalogue's drawings. `python -m benchmarks.embeddings` makes them: a process of its own, so that neither torch nor
-OpenVINO weighs on the one that measures.
+catalogue's drawings. `python -m benchmarks.index.embeddings` makes them: a process of its own, so that neither
+torch nor OpenVINO weighs on the one that measures.
 """
 
 from __future__ import annotations
@@ -20,12 +20,11 @@ from zipfile import ZipFile
 
 import numpy as np
 
+from benchmarks.site.photos import photos
 from ml.folders.vector_folder import Halves, Picture, VectorFolder, VectorFolderError
 from ml.recipe import file_sha256
 
-from .photos import photos
-
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 KEPT = ROOT / "var" / "benchmarks"
 DATA = ROOT.parent / "shared" / "data"
 PHOTOS = DATA / "clothing" / "images"
@@ -51,7 +50,7 @@ def load() -> Embeddings:
     expected = _expected()
     if any(_vectors(name, count) is None for name, count in expected.items()):
         print(f"embedding {sum(expected.values()):,} pictures …", flush=True)
-        subprocess.run([sys.executable, "-m", "benchmarks.embeddings"], cwd=ROOT, check=True)
+        subprocess.run([sys.executable, "-m", "benchmarks.index.embeddings"], cwd=ROOT, check=True)
     found = {name: vectors for name, count in expected.items() if (vectors := _vectors(name, count)) is not None}
     if missing := expected.keys() - found.keys():
         raise SystemExit(f"index: {', '.join(missing)} could not be embedded.")

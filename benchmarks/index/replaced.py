@@ -1,6 +1,6 @@
 """Half of the listings give way to listings of classes that the index was never trained on; what recall is left.
 
-`python -m benchmarks.index_replaced DIM LISTINGS` does it on a database of its own below VAR_DIR, through the compactor
+`python -m benchmarks.index.replaced DIM LISTINGS` does it on a database of its own below VAR_DIR, through the compactor
 as it runs in a site, and prints JSON: recall at 10 before, after, and of an index built anew from the same rows, each
 against the same index's own full scan, for unseen queries.
 """
@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .index_data import K, categories
-from .own_database import measured, prepared
+from benchmarks.shared.own_database import measured, prepared
+from benchmarks.site.seed import store
+
+from .dataset import K, categories
 from .rows import ROWS, Source, source
-from .seed import store
 
 if TYPE_CHECKING:
     from recommender.index import State
@@ -31,7 +32,7 @@ SEED = 23
 def replaced(dim: int, listings: int = LISTINGS) -> dict[str, Any]:
     """The figures, of a child process with a database of its own."""
     print(f"replacing half of {listings:,} listings by others of new classes …", flush=True)
-    return {"replaced": measured("benchmarks.index_replaced", dim, listings)}
+    return {"replaced": measured("benchmarks.index.replaced", dim, listings)}
 
 
 def measure(dim: int, listings: int) -> dict[str, Any]:
@@ -114,7 +115,7 @@ def _state() -> State:
 
 
 def main(arguments: list[str]) -> None:
-    from .index_state import set_up
+    from .engine import set_up
 
     set_up()
     print(json.dumps(measure(*map(int, arguments))))

@@ -1,4 +1,4 @@
-"""Stores N listings with a photo and a vector each, quickly: `python -m benchmarks.catalogue N`.
+"""Stores N listings with a photo and a vector each, quickly: `python -m benchmarks.site.catalogue N`.
 
 Rows go in by statements of many, past the ORM, with ids from 1 in an empty database, and no feed row: build the index
 from rows afterwards. A photo's queue row, which the trigger of a new photo would write, is stored before the photo.
@@ -17,7 +17,7 @@ from typing import Any
 import django
 import numpy as np
 
-from .rows import source
+from benchmarks.index.rows import source
 
 YEAR_SECONDS = 365 * 86_400
 ASKED_EVERY = 10  # listings with these ids are active, for clients to ask about

@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         site.serve(web=1)
         figures = _measure(site, arguments.requests)
         if arguments.profile:
-            site.stack.spawn("-m", "benchmarks.request_profile", str(arguments.rows), **ONE_THREAD).wait()
+            site.stack.spawn("-m", "benchmarks.site.request_profile", str(arguments.rows), **ONE_THREAD).wait()
         return {**figures, **site.figures}
 
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from . import index_search, index_state, pgvector
+from . import engine, pgvector, searching
+from .dataset import K, Questions, first_rows
 from .exact import nearest_rows, recall
-from .index_data import K, Questions, first_rows
 from .latency import all_cores, figures, in_turns, least, one_thread
 
 LINKS, EF_CONSTRUCTION, MOST_EF = 32, 80, 4_000
@@ -27,11 +27,11 @@ def measure(state: Any, questions: Questions, rows: int, known: dict[str, Any]) 
     `known`: recall and seconds of building of the whole index
     """
     with ExitStack() as stack:
-        if rows < len(index_state.vectors(state)):
+        if rows < len(engine.vectors(state)):
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="mp-bench-"))
             state, questions, known = _smaller(state, questions, rows, Path(folder))
-        vectors, wanted = index_state.vectors(state), known["recall_at_10"]
-        ask = index_search.asker(state, questions.queries)
+        vectors, wanted = engine.vectors(state), known["recall_at_10"]
+        ask = searching.asker(state, questions.queries)
         found = {
             "faiss_hnsw": _hnsw(vectors, questions, wanted, ask),
             "pgvector": pgvector.measure(vectors, _fingerprint(vectors), questions, wanted, ask),
@@ -43,15 +43,15 @@ def measure(state: Any, questions: Questions, rows: int, known: dict[str, Any]) 
 def _smaller(state: Any, questions: Questions, rows: int, folder: Path) -> tuple[Any, Questions, dict[str, Any]]:
     """An index of the first rows, what is true of them, and what is known of it."""
     print(f"the index at {rows:,} rows …", flush=True)
-    vectors = index_state.vectors(state)[:rows]
+    vectors = engine.vectors(state)[:rows]
     truth = nearest_rows(questions.queries[: len(questions.truth)], first_rows(vectors), K)
     questions = replace(questions, truth=truth, filters=[])
     all_cores()
     start = time.perf_counter()
-    index_state.build(folder / "segment", index_state.values(state, rows), first_rows(vectors), vectors.shape[1])
+    engine.build(folder / "segment", engine.values(state, rows), first_rows(vectors), vectors.shape[1])
     build_s = time.perf_counter() - start
-    state = index_state.open_state(folder / "segment")
-    return state, questions, {"build_s": round(build_s, 1), **index_search.plain(state, questions)}
+    state = engine.open_state(folder / "segment")
+    return state, questions, {"build_s": round(build_s, 1), **searching.plain(state, questions)}
 
 
 def _hnsw(vectors: np.ndarray, questions: Questions, wanted: float, ours: Callable[[int], Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Draws what `benchmarks index --json` wrote for several sizes: `python -m benchmarks.index_curve F … SVG`."""
+"""Draws what `benchmarks index --json` wrote for several sizes: `python -m benchmarks.index.curve F … SVG`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import sys
 from pathlib import Path
 
-from .plot import lines
+from benchmarks.shared.plot import lines
 
 CURVES = {
     "build, s": "build_s",

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from typing import TYPE_CHECKING, Any
 
-from .embeddings import ROOT
+from benchmarks.index.embeddings import ROOT
 
 if TYPE_CHECKING:
     from recommender.models import EmbeddingModel

@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _measure(stack: Stack, arguments: argparse.Namespace) -> dict[str, Any]:
     print(f"storing {arguments.present} listings with vectors …", flush=True)
-    stack.run("-m", "benchmarks.seed", str(arguments.present))
+    stack.run("-m", "benchmarks.site.seed", str(arguments.present))
     second = free_port()
     server = stack.spawn(
         "-m", "gunicorn", "-c", "python:marketplace.gunicorn", "marketplace.wsgi", PORT=str(second), LOG_LEVEL="WARNING"

@@ -14,12 +14,12 @@ import subprocess
 import time
 from typing import Any
 
+from benchmarks.shared.machine import cpu_seconds
 from tests.servers.stack import Stack, children
 
 from .api import Questions
 from .clients import Clients, drive
 from .filled import PATIENCE_SECONDS, Site, filled
-from .machine import cpu_seconds
 from .watch import Watch
 
 CLIENTS = 4
@@ -69,7 +69,7 @@ def _change(site: Site, arguments: argparse.Namespace, paths: list[list[str]]) -
     """Clients, writer and watch at once."""
     stack = site.stack
     task = {name: getattr(arguments, name) for name in ("rows", "seconds", "rate", "watch_every", "ring_seconds")}
-    writer = stack.spawn("-m", "benchmarks.changes", json.dumps(task), stdout=subprocess.PIPE)
+    writer = stack.spawn("-m", "benchmarks.site.changes", json.dumps(task), stdout=subprocess.PIPE)
     lines = writer.stdout
     if lines is None or lines.readline() != "ready\n":
         raise SystemExit(f"churn: the writer did not start, it ended with status {writer.wait()}.")

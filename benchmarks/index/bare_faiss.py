@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from . import index_search, index_state
+from . import engine, searching
+from .dataset import K, Questions, first_rows
 from .exact import recall
-from .index_data import K, Questions, first_rows
 from .latency import all_cores, figures, in_turns, least, one_thread, timed
 
 DEPTHS = (50, 100, 150, 200, 400, 800)
@@ -27,19 +27,19 @@ def measure(state: Any, lists: int, questions: Questions, wanted: float) -> dict
     """Milliseconds and recall, at the depth and number of lists that are fastest; beside them `ours` in turns."""
     queries, truth = questions.queries, questions.truth
     start = time.perf_counter()
-    search = _Search(index_state.vectors(state), lists)
+    search = _Search(engine.vectors(state), lists)
     build_s = time.perf_counter() - start
     with one_thread():
         tried = [_tried(search, depth, lists, questions, wanted) for depth in DEPTHS]
         reached = [one for one in tried if one is not None]
-        ask: Callable[[np.ndarray], np.ndarray] = search.ask if reached else _flat(index_state.vectors(state))
+        ask: Callable[[np.ndarray], np.ndarray] = search.ask if reached else _flat(engine.vectors(state))
         count = len(queries) if reached else TRIED
         used: dict[str, Any] = {"lists": 0}
         if reached:
             _, depth, probes = min(reached)
             search.set(depth, probes)
             used = {"lists": lists, "nprobe": probes, "depth": depth, "build_s": round(build_s, 1)}
-        asks = (index_search.asker(state, queries), lambda number: ask(queries[number]))
+        asks = (searching.asker(state, queries), lambda number: ask(queries[number]))
         (_, ours), (answers, milliseconds) = in_turns(asks, count)
     found = recall(answers[: len(truth)], truth[:count])
     return {"recall_at_10": round(found, 4), **figures(milliseconds), **used, "ours": figures(ours)}

@@ -1,8 +1,8 @@
 """The writer of the churn: edits, removals and new listings at a steady pace, from one process.
 
-`python -m benchmarks.changes JSON` says "ready", begins when the clients begin, prints a line for each change that is
-watched, after its commit, and a last one of what it did. Half of the changes edit price and title, a quarter removes, a
-quarter adds a listing with its vector, as the embedding worker stores it.
+`python -m benchmarks.site.changes JSON` says "ready", begins when the clients begin, prints a line for each change
+that is watched, after its commit, and a last one of what it did. Half of the changes edit price and
+title, a quarter removes, a quarter adds a listing with its vector, as the embedding worker stores it.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Any
 import django
 import numpy as np
 
+from benchmarks.index.rows import OTHERS, source
+
 from .catalogue import is_asked, status_of
 from .clients import STARTING_SECONDS
-from .rows import OTHERS, source
 
 if TYPE_CHECKING:
     from recommender.models import EmbeddingModel

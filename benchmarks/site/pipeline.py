@@ -18,13 +18,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.embedding.derived import embed
+from benchmarks.embedding.speed_model import resnet50
+from benchmarks.shared.machine import cpu_seconds, peak_rss_mb, runtime
 from ml.inference.cores import streams
 from ml.inference.embedder import Embedder
 from tests.servers.stack import Stack, children
-
-from .derived import embed
-from .machine import cpu_seconds, peak_rss_mb, runtime
-from .speed_model import resnet50
 
 COPIES = 500
 UNTRAINED = {"EMBEDDER_WEIGHTS": "untrained", "LOG_LEVEL": "INFO"}
@@ -76,7 +75,7 @@ def _whole(var: Path, arguments: argparse.Namespace, photos: int) -> dict[str, A
     ) as stack:
         if arguments.present:
             print(f"storing {arguments.present} listings with vectors …", flush=True)
-            stack.run("-m", "benchmarks.seed", str(arguments.present))
+            stack.run("-m", "benchmarks.site.seed", str(arguments.present))
         workers = [f"embedding-{number}" for number in range(1, arguments.processes + 1)]
         wanted = arguments.present + photos + COPIES
         stack.wait_for(lambda: _rows(stack) >= arguments.present, "the listings are in the index", 120)
@@ -84,7 +83,12 @@ def _whole(var: Path, arguments: argparse.Namespace, photos: int) -> dict[str, A
             stack.pause(worker)
         print(f"storing {photos} photos and {COPIES} copies …", flush=True)
         stack.run(
-            "-m", "benchmarks.stock", str(arguments.images.resolve()), str(photos), str(COPIES), str(arguments.backlog)
+            "-m",
+            "benchmarks.site.stock",
+            str(arguments.images.resolve()),
+            str(photos),
+            str(COPIES),
+            str(arguments.backlog),
         )
         before, start = _cpu_seconds(stack), time.perf_counter()
         for worker in workers:
