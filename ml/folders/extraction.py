@@ -16,8 +16,9 @@ from PIL import Image
 from tqdm import tqdm
 
 from ml.images import CLEAN_SIDE, MAX_BYTES, PhotoRefused, clean, decode
-from ml.inference.embedder import MAX_BATCH, Vectors, is_valid
+from ml.inference.embedder import MAX_BATCH, Vectors
 from ml.inference.preprocess import prepare
+from ml.inference.vectors import is_indexable
 
 Prepared = npt.NDArray[Any]
 Refusal = tuple[Path, str]
@@ -58,7 +59,7 @@ def vectors_of(paths: Sequence[Path], embedder: PictureEmbedder, *, title: str =
         for batch in _embedded(_batches(_prepared(paths, embedder.prepare)), embedder):
             reasons |= batch.reasons
             if batch.positions:
-                vectors[batch.positions], usable[batch.positions] = batch.vectors, is_valid(batch.vectors)
+                vectors[batch.positions], usable[batch.positions] = batch.vectors, is_indexable(batch.vectors)
             progress.update(len(batch.positions) + len(batch.reasons))
     refused = [(paths[i], reasons.get(i, UNUSABLE)) for i in np.flatnonzero(~usable).tolist()]
     return Extraction(vectors if usable.all() else vectors[usable], np.flatnonzero(usable), refused)

@@ -8,7 +8,8 @@ import numpy as np
 
 from ml.errors import MlError
 from ml.images import CLEAN_SIDE, MAX_BYTES, PhotoRefused, clean, decode
-from ml.inference.embedder import Embedder, Vectors, is_valid
+from ml.inference.embedder import Embedder, Vectors
+from ml.inference.vectors import is_indexable
 
 from .vector_folder import Hit, VectorFolder
 
@@ -43,6 +44,6 @@ def query_vector(picture: Path, embedder: Embedder) -> Vectors:
     except PhotoRefused as refusal:
         raise QueryPictureError(f"{picture}: {refusal.reason}") from refusal
     vectors = embedder.embed(prepared[np.newaxis])
-    if not is_valid(vectors).all():
+    if not is_indexable(vectors).all():
         raise QueryPictureError(f"{picture}: the model computes no usable vector for this picture.")
     return vectors[0]

@@ -21,7 +21,7 @@ from .cores import has_int8_units, usable_cores
 from .openvino_runtime import compile_graph, computes_bf16
 from .preprocess import Pixels, prepare
 
-__all__ = ["Embedder", "ModelFilesError", "Vectors", "is_valid"]
+__all__ = ["Embedder", "ModelFilesError", "Vectors"]
 
 Vectors = npt.NDArray[np.float32]
 
@@ -93,7 +93,7 @@ class Embedder:
     def embed(self, batch: Pixels) -> Vectors:
         """uint8[N, size, size, 3] to float32[N, dim], each row of length 1.
 
-        A row the network could not compute comes back as it is (zeros, NaN): see `is_valid`.
+        A row the network could not compute comes back as it is (zeros, NaN): see `vectors.is_indexable`.
 
         Raises:
             ValueError: the batch has another shape or type.
@@ -119,11 +119,6 @@ class Embedder:
             return request.infer({0: part}, share_inputs=True, share_outputs=True)[0].copy()
         finally:
             self._requests.put(request)
-
-
-def is_valid(vectors: Vectors) -> npt.NDArray[np.bool_]:
-    """bool[N]: whether each row of float32[N, dim] is finite and not zero, so that it may be indexed."""
-    return np.isfinite(vectors).all(axis=1) & (np.abs(vectors).max(axis=1, initial=0) > 0)
 
 
 def refuse_other_pixels(batch: Pixels, size: int) -> None:

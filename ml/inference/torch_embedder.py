@@ -86,7 +86,7 @@ class TorchEmbedder:
         return prepare(image, self.size)
 
     def embed(self, batch: Pixels) -> Vectors:
-        """uint8[N, size, size, 3] to float32[N, dim], each row of length 1; see `ml.inference.embedder.is_valid`.
+        """uint8[N, size, size, 3] to float32[N, dim], each row of length 1; see `ml.inference.vectors.is_indexable`.
 
         Raises:
             ValueError: the batch has another shape or type.

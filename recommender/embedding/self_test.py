@@ -10,9 +10,8 @@ from PIL import Image, ImageDraw
 from ml import images
 from ml.errors import cause_of
 from ml.images import PhotoRefused
+from ml.inference.vectors import is_indexable
 from recommender.errors import ModelNotReady
-
-from .store_results import is_usable
 
 if TYPE_CHECKING:
     from ml.inference.embedder import Embedder
@@ -36,7 +35,7 @@ def prove(model: EmbeddingModel, embedder: Embedder) -> None:
             f"Model {model.version} cannot embed a drawn picture in this process; if that lasts, start the worker "
             f"again. {cause_of(exc)}"
         ) from exc
-    if vector.shape != (model.dim,) or not is_usable(vector):
+    if vector.shape != (model.dim,) or not is_indexable(vector[np.newaxis]).all():
         raise ModelNotReady(
             f"Model {model.version} gives no usable vector of {model.dim} dimensions for a drawn picture; "
             "register it again."

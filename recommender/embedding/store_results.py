@@ -16,6 +16,7 @@ from django.db.models import Case, F, Model, When
 from django.db.models.functions import Now
 
 from listings.models import ListingImage
+from ml.inference.vectors import is_indexable
 from recommender.feed import append_vectors
 from recommender.models import Embedding
 
@@ -25,7 +26,6 @@ from .queue import EXPIRED, Lease, Row, rows_held
 
 State, PhotoState = Embedding.State, ListingImage.State
 
-UNIT = (0.9, 1.1)  # norms of vectors that low-precision runtimes still call one
 BAD_VECTOR = "The model gave no usable vector for this photo; it is tried again later."
 
 
@@ -97,11 +97,6 @@ def store(lease: Lease, results: Sequence[Result]) -> Stored:
     return Stored(len(settled.embedded), len(settled.refused), len(settled.failed), dropped=len(results) - len(held))
 
 
-def is_usable(vector: npt.NDArray) -> bool:
-    """Whether a vector may be compared: finite, and of unit length within low precision."""
-    return bool(np.isfinite(vector).all()) and UNIT[0] < float(np.linalg.norm(vector.astype(np.float32))) < UNIT[1]
-
-
 def _lock_photos(results: Sequence[Result]) -> dict[int, tuple[str, str]]:
     """State and clean file of the photos whose rows will be written."""
     touched = {
@@ -119,7 +114,7 @@ def _sort(results: Iterable[Result], locked: dict[int, tuple[str, str]]) -> _Set
     settled = _Settled()
     for result in results:
         match result:
-            case Embedded(row, vector) if not is_usable(vector):
+            case Embedded(row, vector) if not is_indexable(vector[np.newaxis]).all():
                 settled.failed.append(Failed(row, BAD_VECTOR))
             case Embedded():
                 settled.embedded.append(result)

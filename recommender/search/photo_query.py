@@ -15,7 +15,7 @@ from PIL import Image
 from listings.photos.uploads import check
 from ml import images
 from ml.images.derivatives import Box
-from recommender.embedding.store_results import is_usable
+from ml.inference.vectors import is_indexable
 from recommender.models import EmbeddingModel
 from recommender.registry import ModelNotReady, load_embedder
 
@@ -37,7 +37,7 @@ def photo_vector(upload: File, model: EmbeddingModel, box: Box | None = None) ->
     with one_of_few():
         pixels = embedder.prepare(_picture(data, box))
     vectors = embedder.embed(pixels[np.newaxis])
-    if not is_usable(vectors[0]):
+    if not is_indexable(vectors).all():
         raise ModelNotReady(f"Model {model.version} gives no usable vector for this photo; try another one.")
     return vectors
 

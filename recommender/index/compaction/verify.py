@@ -16,8 +16,8 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef
 
 from listings.models import ListingImage
+from ml.inference.vectors import is_indexable
 from recommender import feed, lineage
-from recommender.embedding.store_results import is_usable
 from recommender.index.errors import IndexNotReady, SnapshotDamaged, SnapshotUnreadable
 from recommender.index.rows.columns import DTYPES, Columns
 from recommender.index.storage import segment
@@ -231,5 +231,5 @@ def unusable_vectors() -> Iterator[Difference]:
     stored = Embedding.objects.filter(model=model, vector__isnull=False).order_by("pk")
     for listing, image, vector in stored.values_list("image__listing_id", "image_id", "vector").iterator(1000):
         content = vector or b""
-        if len(content) != model.dim * 2 or not is_usable(np.frombuffer(content, np.float16)):
+        if len(content) != model.dim * 2 or not is_indexable(np.frombuffer(content, np.float16)[np.newaxis]).all():
             yield Difference("unusable", listing, image, f"not a unit vector of {model.dim} dimensions")
