@@ -21,7 +21,7 @@ from django.utils import timezone
 
 from recommender import feed, lineage
 from recommender.index.errors import IndexNotReady, LeaseLost, SnapshotDamaged, SnapshotUnreadable
-from recommender.index.storage.snapshot import Snapshot, missing_files
+from recommender.index.storage.snapshot import Snapshot, missing_files, purge_seconds
 from recommender.index.view.reader import Index
 from recommender.index.view.state import State
 from recommender.models import EmbeddingModel, IndexHead, IndexSnapshot
@@ -33,7 +33,7 @@ from .gate import Refused
 from .lease import Lease, lease
 from .merge_policy import advance_due, flush_due
 from .publish import retire_fallbacks
-from .write_snapshots import begin_merge, build, flush, merge_plan, publish_merge, purge_seconds
+from .write_snapshots import begin_merge, build, flush, merge_plan, publish_merge
 
 logger = logging.getLogger(__name__)
 

@@ -10,14 +10,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
-from django.conf import settings
 
 from recommender import feed
 from recommender.index.errors import LeaseLost, SnapshotDamaged
 from recommender.index.rows.columns import Columns
 from recommender.index.rows.vector_file import BLOCK
 from recommender.index.storage import segment
-from recommender.index.storage.snapshot import Part, Snapshot, segment_directory
+from recommender.index.storage.snapshot import Part, Snapshot, purge_seconds, segment_directory
 from recommender.index.view import database_rows
 from recommender.index.view.apply_changes import empty_snapshot
 from recommender.index.view.state import State
@@ -70,7 +69,7 @@ def publish_merge(held: Lease, base: Snapshot, merge: Merge) -> Snapshot | None:
         merge.discard()
         return None
     replaced = [part for part in base.parts if part.segment.name in merge.sources]
-    purging = any(part.dead_since is not None and dead_seconds(part) >= EARLY * purge_seconds() for part in replaced)
+    purging = any(part.dead_since is not None and part.dead_seconds >= EARLY * purge_seconds() for part in replaced)
     return publish(held, merged, parent=base.id, retained=1 if purging else RETAINED)
 
 
@@ -90,10 +89,6 @@ def build(held: Lease, model: EmbeddingModel, epoch: uuid.UUID, parent: int | No
         return publish(held, base, parent=parent)
 
 
-def purge_seconds() -> float:
-    return settings.PURGE_DAYS * 86_400
-
-
 @contextmanager
 def _of_use(written: Sequence[Part]) -> Iterator[None]:
     """Where nothing comes to name what was written, its files are deleted; not when the database fails: the commit may
@@ -108,7 +103,7 @@ def _of_use(written: Sequence[Part]) -> Iterator[None]:
 
 def _size(part: Part) -> Size:
     live = int(np.count_nonzero(part.live))
-    return Size(len(part.segment), live, dead_seconds(part), untrained=part.segment.untrained)
+    return Size(len(part.segment), live, part.dead_seconds, untrained=part.segment.untrained)
 
 
 def _part(part: Part, alive: np.ndarray) -> Part:
@@ -131,11 +126,6 @@ def _delta_pages(state: State) -> Iterator[tuple[Columns, np.ndarray]]:
             at = part == number
             vectors[at] = held.segment.vectors[row[at]]
         yield delta.columns.take(block), vectors
-
-
-def dead_seconds(part: Part) -> float:
-    """For how long it has held dead rows."""
-    return 0.0 if part.dead_since is None else time.time() - part.dead_since
 
 
 def _new_name(held: Lease) -> str:

@@ -8,6 +8,7 @@ recognised whatever directory they turn up in.
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,6 +34,11 @@ class Part:
     segment: Segment
     live: np.ndarray
     dead_since: float | None = None
+
+    @property
+    def dead_seconds(self) -> float:
+        """For how long it has held dead rows; 0 if it holds none."""
+        return 0.0 if self.dead_since is None else time.time() - self.dead_since
 
     def summary(self) -> dict[str, Any]:
         """What `index status` says of it."""
@@ -64,6 +70,11 @@ class Snapshot:
         live = [int(np.count_nonzero(part.live)) for part in self.parts]
         found = sum(rows * part.segment.recall for rows, part in zip(live, self.parts, strict=True))
         return found / sum(live) if sum(live) else 1.0
+
+
+def purge_seconds() -> float:
+    """After how long deleted photos' vectors must have left the files."""
+    return settings.PURGE_DAYS * 86_400
 
 
 def segment_directory(name: str) -> Path:

@@ -12,9 +12,9 @@ from django.conf import settings
 from django.utils import timezone
 
 from recommender import feed
-from recommender.index.compaction.write_snapshots import dead_seconds, purge_seconds
 from recommender.index.errors import IndexNotReady
 from recommender.index.rows.filter import Candidates, Where
+from recommender.index.storage.snapshot import purge_seconds
 from recommender.models import IndexSnapshot
 
 from .reader import Index
@@ -78,7 +78,7 @@ def health() -> dict[str, Any]:
 
 def _unpurged(state: State) -> str | None:
     """That deleted photos' vectors are still on disk after the time that was promised."""
-    longest = max(map(dead_seconds, state.base.parts), default=0.0)
+    longest = max((part.dead_seconds for part in state.base.parts), default=0.0)
     if longest <= purge_seconds() + LATE_SECONDS:
         return None
     return (

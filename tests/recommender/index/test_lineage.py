@@ -17,6 +17,7 @@ from recommender.index.compaction.publish import publish
 from recommender.index.compaction.verify import repair, verify
 from recommender.index.errors import LeaseLost
 from recommender.index.storage.snapshot import segment_directory, snapshot_directory
+from recommender.index.view import database_rows
 from recommender.models import Embedding, IndexChange, IndexHead, IndexSnapshot
 from tests.recommender.index import catalogue
 from tests.recommender.index.catalogue import embed_all
@@ -113,9 +114,9 @@ def test_a_first_snapshot_that_is_not_what_the_database_holds_is_not_published(
         odd = Embedding.objects.filter(model=other).first()
         Embedding.objects.filter(pk=odd.pk).update(vector=catalogue.unit(1, 5).tobytes())
     else:
-        pages = write_snapshots.rows.read_all
+        pages = database_rows.read_all
         monkeypatch.setattr(
-            write_snapshots.rows, "read_all", lambda *of: ((c.take(c.image > c.image[0]), v[1:]) for c, v in pages(*of))
+            database_rows, "read_all", lambda *of: ((c.take(c.image > c.image[0]), v[1:]) for c, v in pages(*of))
         )
     compact(force=True)
     assert line_of(other) == []
@@ -133,7 +134,7 @@ def test_only_what_every_retained_snapshot_of_every_line_includes_is_pruned(mode
     for price in range(1, 5):
         Listing.objects.update(price=price)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(compactor.line, "live_models", lambda: [model])  # the other line stands still
+            patch.setattr(compactor.lineage, "live_models", lambda: [model])  # the other line stands still
             compact(force=True)
     assert feed.covers(behind.position, IndexHead.objects.get().horizon)
     registry.activate(other)
