@@ -1,4 +1,4 @@
-"""Threads that work beside requests."""
+"""What a background thread of a process that answers requests does first, so that requests do not wait for it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,15 @@ import threading
 NICENESS = 10
 
 
-def give_way() -> None:
-    """From now on this thread, and threads it starts, compute when nothing else on the machine wants to."""
-    if sys.platform == "linux":  # elsewhere it would be the whole process
+def lower_priority() -> None:
+    """Let this thread, and the threads it starts, run only when nothing else on the machine wants the processor."""
+    # Linux knows a niceness for each thread. Elsewhere the call would slow down the whole process.
+    if sys.platform == "linux":
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+
+
+def use_one_core() -> None:
+    """Let FAISS use one core for what this thread computes; other threads keep theirs."""
+    import faiss
+
+    faiss.omp_set_num_threads(1)

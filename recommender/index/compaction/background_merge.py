@@ -19,7 +19,7 @@ from recommender.index.rows.vector_file import BLOCK, VectorFile
 from recommender.index.storage import segment
 from recommender.index.storage.segment import VECTORS, Segment
 from recommender.index.storage.snapshot import Part, Snapshot, segment_directory
-from recommender.index.thread_priority import give_way
+from recommender.index.thread_priority import lower_priority
 
 STOP_SECONDS = 10.0
 FAULTS = (OSError, RuntimeError, ValueError, IndexError, AssertionError, MemoryError)
@@ -104,7 +104,7 @@ class Merge:
 
     def _work_politely(self) -> None:
         try:
-            give_way()
+            lower_priority()
             self.run(self._go_on)
         except FAULTS as exc:
             self._error = exc

@@ -19,7 +19,7 @@ import numpy as np
 
 from recommender.index.errors import SnapshotDamaged
 from recommender.index.rows.filter import Candidates, Where
-from recommender.index.thread_priority import give_way
+from recommender.index.thread_priority import lower_priority, use_one_core
 
 from .state import State
 
@@ -136,6 +136,7 @@ class Monitor:
 
     def _run(self) -> None:
         lower_priority()
+        use_one_core()
         while (query := self._handed.get()) is not None:
             rest, started = self._rest, time.monotonic()
             try:
@@ -196,11 +197,3 @@ def summary(judged: Sequence[Judged]) -> Recall:
         worst=min(recalls),
         last_s=round(time.monotonic() - max(one.at for one in judged), 1),
     )
-
-
-def lower_priority() -> None:
-    """This thread gives way to requests and computes on one core."""
-    give_way()
-    import faiss
-
-    faiss.omp_set_num_threads(1)  # of this thread only
