@@ -10,7 +10,7 @@ def ensure_seed_rows(sender: AppConfig, **kwargs: Any) -> None:
     from .models import IndexHead, RankerVersion
     from .search.ranking.linear import DEFAULT_WEIGHTS
 
-    IndexHead.objects.get_or_create(pk=1)
+    IndexHead.load()
     if not RankerVersion.objects.exists():
         RankerVersion.objects.create(
             name="linear-1",

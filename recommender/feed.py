@@ -92,7 +92,7 @@ def read(position: str, model_id: int, limit: int = 100_000) -> Page:
             if listing is not None:
                 (attributes if model is None else vectors).add(listing)
     if head is None:
-        IndexHead.objects.get_or_create(pk=1)
+        IndexHead.load()
         return read(position, model_id, limit)
     current, epoch, horizon, snapshot_id, newest_id = head
     changes = len(attributes) + len(vectors)

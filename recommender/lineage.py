@@ -6,14 +6,6 @@ from django.db.models import QuerySet
 
 from .models import EmbeddingModel, IndexHead, IndexSnapshot
 
-ORDER = (EmbeddingModel.State.ACTIVE, EmbeddingModel.State.STANDBY, EmbeddingModel.State.BACKFILLING)
-
-
-def live_models() -> list[EmbeddingModel]:
-    """Every model that photos are embedded by, the active one first."""
-    live = EmbeddingModel.objects.filter(state__in=EmbeddingModel.LIVE).order_by("pk")
-    return sorted(live, key=lambda model: ORDER.index(EmbeddingModel.State(model.state)))
-
 
 def published(model_id: int) -> QuerySet[IndexSnapshot]:
     """The retained snapshots of a model, newest first."""
@@ -23,11 +15,7 @@ def published(model_id: int) -> QuerySet[IndexSnapshot]:
 
 def tip(head: IndexHead, model: EmbeddingModel) -> IndexSnapshot | None:
     """The snapshot that the model's next one follows: the head's for the active model, else the newest published."""
-    return head.snapshot if model.state == EmbeddingModel.State.ACTIVE else published(model.pk).first()
-
-
-def is_active(model_id: int) -> bool:
-    return EmbeddingModel.objects.filter(pk=model_id, state=EmbeddingModel.State.ACTIVE).exists()
+    return head.snapshot if model.is_active else published(model.pk).first()
 
 
 def is_of_another_model(snapshot_id: int | None, model_id: int) -> bool:

@@ -7,13 +7,32 @@ photo, by whatever path it came.
 from __future__ import annotations
 
 import uuid
+from typing import Self
 
 from django.core.exceptions import ValidationError
 from django.db import models
-from django.db.models import Q
+from django.db.models import Case, Q, QuerySet, When
 from django.utils import timezone
 
 from listings.models import ListingImage
+
+
+class EmbeddingModelQuerySet(models.QuerySet["EmbeddingModel"]):
+    def live(self) -> EmbeddingModelQuerySet:
+        """The models that every photo is embedded by."""
+        return self.filter(state__in=EmbeddingModel.LIVE)
+
+    def active(self) -> EmbeddingModelQuerySet:
+        """The model that answers, as rows: a constraint allows one at most, and a new site has none."""
+        return self.filter(state=EmbeddingModel.State.ACTIVE)
+
+    def find_active(self) -> EmbeddingModel | None:
+        """The model that answers."""
+        return self.active().first()
+
+    def in_indexing_order(self) -> EmbeddingModelQuerySet:
+        ranks = [When(state=state, then=rank) for rank, state in enumerate(EmbeddingModel.INDEXING_ORDER)]
+        return self.order_by(Case(*ranks), "pk")
 
 
 class EmbeddingModel(models.Model):
@@ -26,6 +45,11 @@ class EmbeddingModel(models.Model):
 
     LIVE = (State.BACKFILLING, State.ACTIVE, State.STANDBY)
 
+    # The active model comes first everywhere. The other two change places: an index is kept up to date for a rollback
+    # before a new one is built, which can take minutes, but photos are embedded first by the model somebody waits for.
+    INDEXING_ORDER = (State.ACTIVE, State.STANDBY, State.BACKFILLING)
+    EMBEDDING_ORDER = (State.ACTIVE, State.BACKFILLING, State.STANDBY)
+
     version = models.CharField(max_length=64, unique=True)
     arch = models.CharField(max_length=32)
     dim = models.PositiveIntegerField()
@@ -37,6 +61,8 @@ class EmbeddingModel(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     activated_at = models.DateTimeField(null=True, blank=True)
 
+    objects = EmbeddingModelQuerySet.as_manager()
+
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["state"], condition=Q(state="active"), name="one_active_model"),
@@ -44,6 +70,14 @@ class EmbeddingModel(models.Model):
 
     def __str__(self) -> str:
         return f"{self.version} ({self.state})"
+
+    @property
+    def is_live(self) -> bool:
+        return self.state in self.LIVE
+
+    @property
+    def is_active(self) -> bool:
+        return self.state == self.State.ACTIVE
 
 
 class Embedding(models.Model):
@@ -136,6 +170,21 @@ class IndexHead(models.Model):
 
     def __str__(self) -> str:
         return f"head at snapshot {self.snapshot_id}"
+
+    @classmethod
+    def row(cls) -> QuerySet[Self]:
+        """The one row, for updates that change it only under a condition."""
+        return cls.objects.filter(pk=1)
+
+    @classmethod
+    def load(cls) -> Self:
+        """The head with its snapshot and model; it is made where somebody flushed the database."""
+        return cls.objects.select_related("snapshot__model").get_or_create(pk=1)[0]
+
+    @classmethod
+    def lock(cls) -> Self:
+        """The head, which nobody else changes before this transaction ends."""
+        return cls.row().select_for_update().get()
 
 
 class RankerVersion(models.Model):

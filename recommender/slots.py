@@ -15,7 +15,7 @@ from listings.models import Listing
 from .api.requests import PageSearchSerializer
 from .index import IndexNotReady, get_index
 from .models import EmbeddingModel
-from .registry import ModelNotReady, active_model, is_untrained
+from .registry import ModelNotReady, is_untrained
 from .search.photo_query import Busy, photo_vector
 from .search.retrieval import Answer, Ask, NoPhoto, PhotoWaiting, by_vectors, similar
 
@@ -36,7 +36,7 @@ def site_banner(request: HttpRequest | None) -> SafeString:
     """A loud warning while vectors come from a model that has learned nothing; error pages do without the query."""
     if request is None:
         return SafeString("")
-    model = active_model()
+    model = EmbeddingModel.objects.find_active()
     return _html("banner", request) if model and is_untrained(model) else SafeString("")
 
 

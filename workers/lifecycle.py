@@ -12,7 +12,7 @@ from celery.signals import worker_init, worker_ready, worker_shutdown
 from recommender.embedding.heartbeat import Heart
 from recommender.embedding.watchdog import Watch, guard
 from recommender.index.compaction import compactor
-from recommender.lineage import live_models
+from recommender.models import EmbeddingModel
 from recommender.registry import ModelNotReady
 
 from . import runtime
@@ -53,7 +53,7 @@ def end(**kwargs: Any) -> None:
 
 def preload() -> None:
     """Load every live model, the active one first, so that no upload waits for one that is on standby."""
-    for model in live_models():
+    for model in EmbeddingModel.objects.live().in_indexing_order():
         try:
             runtime.load(model)
         except ModelNotReady as exc:

@@ -117,7 +117,7 @@ def edit(dim: int, seconds: float) -> int:
     from recommender.models import Embedding, EmbeddingModel
 
     random, edits = np.random.default_rng(SEED), 0
-    model = EmbeddingModel.objects.get(state=EmbeddingModel.State.ACTIVE)
+    model = EmbeddingModel.objects.active().get()
     listings = np.array(Listing.objects.values_list("pk", flat=True))
     end = time.monotonic() + seconds
     while time.monotonic() < end:

@@ -61,7 +61,7 @@ def main(count: int) -> None:
 
     from recommender.models import EmbeddingModel
 
-    model = EmbeddingModel.objects.get(state=EmbeddingModel.State.ACTIVE)
+    model = EmbeddingModel.objects.active().get()
     random = np.random.default_rng(1)
     rows = source(model.dim)
     print(f"rows made from {rows.name}", flush=True)

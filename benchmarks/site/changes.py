@@ -168,7 +168,7 @@ def main() -> None:
     from recommender.models import EmbeddingModel, IndexSnapshot
 
     task = json.loads(sys.argv[1])
-    writer = Writer(EmbeddingModel.objects.get(state=EmbeddingModel.State.ACTIVE), task)
+    writer = Writer(EmbeddingModel.objects.active().get(), task)
     newest = IndexSnapshot.objects.latest("pk").pk
     print("ready", flush=True)
     time.sleep(STARTING_SECONDS)

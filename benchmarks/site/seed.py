@@ -24,7 +24,7 @@ def main(count: int) -> None:
     from recommender.index.compaction.compactor import compact
     from recommender.models import EmbeddingModel
 
-    model = EmbeddingModel.objects.get(state=EmbeddingModel.State.ACTIVE)
+    model = EmbeddingModel.objects.active().get()
     random = np.random.default_rng(0)
     centres = random.standard_normal((200, model.dim))
     for start in range(0, count, BATCH):

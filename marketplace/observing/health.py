@@ -42,7 +42,7 @@ def ready(request: HttpRequest) -> JsonResponse:
 
 def database_answers() -> bool:
     try:
-        return IndexHead.objects.filter(pk=1).exists()
+        return IndexHead.row().exists()
     except Error:
         connection.close()
         return False

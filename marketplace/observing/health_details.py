@@ -21,7 +21,7 @@ FORGOTTEN = timedelta(days=1)  # a process silent for longer was taken away on p
 
 def details() -> dict[str, Any]:
     now = timezone.now()
-    models = live_models()
+    models = load_live_models()
     return {
         "models": [{"version": model.version, "state": model.state} for model in models],
         "queue": queue_counts(),
@@ -31,8 +31,8 @@ def details() -> dict[str, Any]:
     }
 
 
-def live_models() -> list[EmbeddingModel]:
-    return list(EmbeddingModel.objects.filter(state__in=EmbeddingModel.LIVE).only("version", "state"))
+def load_live_models() -> list[EmbeddingModel]:
+    return list(EmbeddingModel.objects.live().only("version", "state"))
 
 
 def queue_counts() -> dict[str, Any]:

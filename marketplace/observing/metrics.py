@@ -22,7 +22,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 from prometheus_client.registry import Collector
 
 from .health import database_answers, index_health, index_lag, may_see_details
-from .health_details import broker_answers, heartbeat_ages, live_models, queue_counts, upload_lag
+from .health_details import broker_answers, heartbeat_ages, load_live_models, queue_counts, upload_lag
 
 REFUSAL = "Metrics are for staff, this machine, or a monitor with the header X-Health-Token.\n"
 
@@ -97,7 +97,7 @@ def queue_figures() -> Iterator[Metric]:
     yield gauges("queue_pending", f"Photos that wait to be embedded, {bound} a lane.", "lane", queue["pending"])
     yield gauge("queue_leased", f"Photos that a worker holds, {bound}.", queue["leased"])
     yield gauge("queue_failed", f"Photos that failed and are tried again later, {bound}.", queue["failed"])
-    lag = upload_lag([model.pk for model in live_models()], now)
+    lag = upload_lag([model.pk for model in load_live_models()], now)
     yield gauge("upload_lag_seconds", "How long the oldest uploaded photo has waited.", lag)
     yield gauges("heartbeat_age_seconds", "Since any worker of the kind was heard of.", "kind", heartbeat_ages(now))
 

@@ -23,10 +23,10 @@ WAITING = (
 
 def ensure_model(weights: str) -> str | None:
     """See to it that a model answers; a sentence if answers will not be what a visitor expects."""
-    active = registry.active_model()
+    active = EmbeddingModel.objects.find_active()
     if active is None:
         call_command("models", "register", "--weights", weights, "--activate")
-        active = registry.active_model()
+        active = EmbeddingModel.objects.find_active()
     if active is None or not registry.is_untrained(active):
         return None
     return IS_UNTRAINED if weights == UNTRAINED else succeed(active, weights)

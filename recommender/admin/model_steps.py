@@ -34,7 +34,7 @@ def _backfilling(model: EmbeddingModel, progress: Progress) -> list[str]:
 
 
 def _activation(model: EmbeddingModel, progress: Progress) -> list[str]:
-    before = registry.active_model()
+    before = EmbeddingModel.objects.find_active()
     lines = [f"Every answer comes from {model.version} from now on; no visitor notices the switch."]
     if before and before != model:
         lines.append(f"{before.version} goes to standby: it stays embedded, so that you can roll back to it.")
@@ -52,7 +52,7 @@ def _rollback(model: EmbeddingModel, progress: Progress) -> list[str]:
 
 
 def _no_way_back(model: EmbeddingModel, progress: Progress) -> list[str]:
-    if model.state != State.ACTIVE:
+    if not model.is_active:
         return [f"{model.version} is not active, so there is nothing to take back."]
     if registry.previous_model() is None:
         return ["No model is on standby, so there is none to roll back to."]

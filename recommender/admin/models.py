@@ -95,14 +95,14 @@ class EmbeddingModelAdmin(ReadOnlyAdmin):
             "evaluations": [(evaluation, report_address(model, evaluation)) for evaluation in evaluations(model)],
             "steps": offered(model) if may_step(request) else [],
         }
-        if model.state not in EmbeddingModel.LIVE:
+        if not model.is_live:
             return facts
         progress, embeddings = registry.progress(model), reverse("admin:recommender_embedding_changelist")
         return facts | {
             "progress": progress,
             "bar": bar(progress.done, progress.photos),
             "counts": counts_in_words(progress),
-            "blockers": () if model.state == EmbeddingModel.State.ACTIVE else progress.blockers,
+            "blockers": () if model.is_active else progress.blockers,
             "failures": f"{embeddings}?model__id__exact={model.pk}&state__exact=failed",
         }
 
@@ -186,6 +186,6 @@ def add_counts(models: Iterable[Any]) -> None:
     }
     photos = max((row["queued"] for row in counts.values()), default=0)
     for model in models:
-        alive = model.state in EmbeddingModel.LIVE
+        alive = model.is_live
         model.embedded_photos = counts[model.pk]["embedded"] if model.pk in counts else 0
         model.photos = photos if alive else None

@@ -17,7 +17,7 @@ from listings.api.parsers import BodyTooLarge
 from listings.photos.uploads import PhotoUploadHandler
 from recommender.index import get_index
 from recommender.models import EmbeddingModel
-from recommender.registry import ModelNotReady, active_model
+from recommender.registry import ModelNotReady
 from recommender.search.photo_query import photo_vector
 from recommender.search.retrieval import by_vectors
 
@@ -97,7 +97,7 @@ class EmbeddingView(PhotoRequestView):
     def post(self, request: Request) -> Response:
         asked = PhotoSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
-        model = active_model()
+        model = EmbeddingModel.objects.find_active()
         if model is None:
             raise ModelNotReady("No model is active: run `manage.py models register`.")
         vector = photo_vector(asked.validated_data["image"], model, asked.validated_data.get("crop"))[0]

@@ -26,7 +26,6 @@ EXPIRED = "The worker that held this row stopped answering."
 EXPIRIES_ALONE = 3
 CRASHED = f"Reading this photo stopped the program {EXPIRIES_ALONE} times. Save it again as a JPEG and upload that."
 MAX_FAILURES = 8
-MODEL_ORDER = (EmbeddingModel.State.ACTIVE, EmbeddingModel.State.BACKFILLING, EmbeddingModel.State.STANDBY)
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,8 @@ def pick(entries: Sequence[Waiting], *, starving: bool) -> EmbeddingModel:
     """The model whose rows come next: of the best lane, the active model first; when starving, the other end."""
 
     def urgency(entry: Waiting) -> tuple[int, int]:
-        return entry.lanes[-1 if starving else 0], MODEL_ORDER.index(EmbeddingModel.State(entry.model.state))
+        rank = EmbeddingModel.EMBEDDING_ORDER.index(EmbeddingModel.State(entry.model.state))
+        return entry.lanes[-1 if starving else 0], rank
 
     return (max if starving else min)(entries, key=urgency).model
 
@@ -163,7 +163,7 @@ def _from_now(seconds: float) -> ExpressionWrapper:
 
 
 def _with_lanes() -> QuerySet[EmbeddingModel]:
-    return EmbeddingModel.objects.filter(state__in=EmbeddingModel.LIVE).annotate(
+    return EmbeddingModel.objects.live().annotate(
         **{f"lane_{lane}": Exists(_pending().filter(model=OuterRef("pk"), lane=lane)) for lane in Lane.values}
     )
 

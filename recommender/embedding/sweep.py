@@ -32,17 +32,13 @@ def sweep() -> dict[str, int]:
     """Repair the queue and ring if it holds work."""
     counts = {
         "expired": queue.return_expired(),
-        "missing": sum(insert_missing(model) for model in live_models()),
+        "missing": sum(insert_missing(model) for model in EmbeddingModel.objects.live()),
         "retried": retry_failed(),
     }
     if queue.is_anything_pending():
         doorbell.ring()
     planner_statistics.gather_first()
     return counts
-
-
-def live_models() -> QuerySet[EmbeddingModel]:
-    return EmbeddingModel.objects.filter(state__in=EmbeddingModel.LIVE)
 
 
 def missing(model: EmbeddingModel) -> QuerySet[ListingImage]:
@@ -120,7 +116,7 @@ def _insert_some(model: EmbeddingModel) -> int:
 
 
 def _lane(model: EmbeddingModel, source: str) -> Embedding.Lane:
-    if model.state != EmbeddingModel.State.ACTIVE:
+    if not model.is_active:
         return Embedding.Lane.BACKFILL
     return Embedding.Lane.IMPORT if source == ListingImage.Source.IMPORT else Embedding.Lane.UPLOAD
 

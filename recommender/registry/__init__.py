@@ -30,7 +30,6 @@ __all__ = [
     "Progress",
     "RegistryError",
     "activate",
-    "active_model",
     "backfill",
     "directory_of",
     "is_untrained",
@@ -47,10 +46,6 @@ __all__ = [
 
 VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # also a directory's name
 REPORTS = "-reports"  # after a model's name: the folder of its evaluations
-
-
-def active_model() -> EmbeddingModel | None:
-    return EmbeddingModel.objects.filter(state=EmbeddingModel.State.ACTIVE).first()
 
 
 def register(version: str, weights: str, *, size: int | None = None, photos: Path | None = None) -> EmbeddingModel:

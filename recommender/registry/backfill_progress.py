@@ -53,7 +53,7 @@ def progress(model: EmbeddingModel) -> Progress:
     """Read-only, and a moment's truth: photos that are uploaded meanwhile count from the next call on."""
     counted = count(model)
     newest = lineage.published(model.pk).first()
-    blockers = blockers_of(model, counted, newest, IndexHead.objects.get(pk=1))
+    blockers = blockers_of(model, counted, newest, IndexHead.load())
     return Progress(
         **vars(counted), snapshot_rows=newest.rows if newest else None, ready=not blockers, blockers=blockers
     )
@@ -83,9 +83,9 @@ def blockers_of(
     A photo whose retries are exhausted keeps no model waiting, or one lost file would for ever; many of them do, for
     then the model is at fault and its listings would vanish.
     """
-    if model.state == State.ACTIVE:
+    if model.is_active:
         return [f"{model.version} is active already."]
-    if not EmbeddingModel.objects.filter(state=State.ACTIVE).exists():
+    if not EmbeddingModel.objects.active().exists():
         return []  # nothing answers yet, so nothing is lost
     found = []
     if model.state in (State.CANDIDATE, State.RETIRED):

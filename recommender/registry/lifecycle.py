@@ -37,7 +37,7 @@ def activate(model: EmbeddingModel) -> None:
     Raises:
         RegistryError: photos are not embedded by it yet (uploads in flight count), or its index is not ready.
     """
-    head = IndexHead.objects.select_for_update().get(pk=1)
+    head = IndexHead.lock()
     _flip(head, EmbeddingModel.objects.select_for_update().get(pk=model.pk), patient=True)
 
 
@@ -49,8 +49,8 @@ def rollback(leaving: EmbeddingModel | None = None) -> EmbeddingModel:
     Raises:
         RegistryError: no model is on standby, its index is not ready, or somebody else has switched from `leaving`.
     """
-    head = IndexHead.objects.select_for_update().get(pk=1)
-    if leaving and not EmbeddingModel.objects.filter(pk=leaving.pk, state=State.ACTIVE).exists():
+    head = IndexHead.lock()
+    if leaving and not EmbeddingModel.objects.active().filter(pk=leaving.pk).exists():
         raise RegistryError(f"{leaving.version} is not active any more; look at the list before you roll back.")
     model = previous_model()
     if model is None:
@@ -66,15 +66,15 @@ def previous_model() -> EmbeddingModel | None:
 
 
 def _flip(head: IndexHead, model: EmbeddingModel, *, patient: bool) -> None:
-    before = EmbeddingModel.objects.select_for_update().filter(state=State.ACTIVE).first()
+    before = EmbeddingModel.objects.select_for_update().find_active()
     if model == before:
         return
     newest = lineage.published(model.pk).first()
     if blockers := blockers_of(model, count(model), newest, head, patient=patient):
         raise RegistryError(blockers[0])
-    EmbeddingModel.objects.filter(state=State.ACTIVE).update(state=State.STANDBY)
+    EmbeddingModel.objects.active().update(state=State.STANDBY)
     EmbeddingModel.objects.filter(pk=model.pk).update(state=State.ACTIVE, activated_at=timezone.now())
-    IndexHead.objects.filter(pk=head.pk).update(snapshot=newest)
+    IndexHead.row().update(snapshot=newest)
 
 
 @transaction.atomic
@@ -85,9 +85,9 @@ def withdraw(model: EmbeddingModel) -> None:
     Raises:
         RegistryError: the model is the active one.
     """
-    IndexHead.objects.select_for_update().get(pk=1)
+    IndexHead.lock()
     model = EmbeddingModel.objects.select_for_update().get(pk=model.pk)
-    if model.state == State.ACTIVE:
+    if model.is_active:
         raise RegistryError(f"{model.version} is the active model; activate another one before it is retired.")
     EmbeddingModel.objects.filter(pk=model.pk).update(state=State.RETIRED)
     lineage.published(model.pk).update(state=IndexSnapshot.State.RETIRED)

@@ -56,7 +56,7 @@ class Row:
 def overview() -> list[Row]:
     """Every model, in the order of registration."""
     return [
-        Row(model, registry.progress(model) if model.state in EmbeddingModel.LIVE else None, newest(model))
+        Row(model, registry.progress(model) if model.is_live else None, newest(model))
         for model in EmbeddingModel.objects.order_by("pk")
     ]
 

@@ -58,7 +58,11 @@ def compact(*, force: bool = False) -> Outcome:
     """Flush and merge what is due (everything, with `force`) for every live model; rebuild where files are damaged, or
     more changed than a flush may hold."""
     return _leased(
-        lambda held: [action for model in lineage.live_models() for action in _tried(held, model, force=force)]
+        lambda held: [
+            action
+            for model in EmbeddingModel.objects.live().in_indexing_order()
+            for action in _tried(held, model, force=force)
+        ]
     )
 
 
@@ -73,7 +77,7 @@ def _leased(work: Callable[[Lease], list[str]]) -> Outcome:
             return Outcome(("busy",))
         try:
             actions = work(held)
-            return Outcome(tuple(actions) or ("nothing",), _served())
+            return Outcome(tuple(actions) or ("nothing",), IndexHead.load().snapshot_id)
         except LeaseLost as exc:
             logger.warning("compaction not published: %s", exc)
             return Outcome(("superseded",))
@@ -85,7 +89,11 @@ def _leased(work: Callable[[Lease], list[str]]) -> Outcome:
 
 
 def _rebuild_all(held: Lease, *, new_epoch: bool) -> list[str]:
-    lines = [model for model in lineage.live_models() if _is_active(model) or lineage.published(model.pk).exists()]
+    lines = [
+        model
+        for model in EmbeddingModel.objects.live().in_indexing_order()
+        if model.is_active or lineage.published(model.pk).exists()
+    ]
     return [
         action
         for model in lines
@@ -105,9 +113,9 @@ def _tried(held: Lease, model: EmbeddingModel, *, force: bool) -> list[str]:
 def _compact(held: Lease, model: EmbeddingModel, *, force: bool) -> list[str]:
     if not _is_live(model):
         return []
-    head = IndexHead.objects.select_related("snapshot").get(pk=1)
+    head = IndexHead.load()
     tip = lineage.tip(head, model)
-    if tip is None and not _is_active(model):
+    if tip is None and not model.is_active:
         return _begin(held, model)
     state = _usable_state(held, head, model, tip)
     if state is not None and state.behind:
@@ -221,7 +229,7 @@ def _rebuild(held: Lease, model: EmbeddingModel, epoch: uuid.UUID | None = None)
     """`epoch` begins a new history; else the head's goes on. What the gate refuses is tried again much later."""
     if not _is_live(model) or time.monotonic() < _refused.get(model.pk, 0):
         return []
-    head = IndexHead.objects.select_related("snapshot").get(pk=1)
+    head = IndexHead.load()
     tip = lineage.tip(head, model)
     try:
         build(held, model, epoch or head.epoch, parent=tip.pk if tip else None)
@@ -254,7 +262,7 @@ def _usable_state(held: Lease, head: IndexHead, model: EmbeddingModel, tip: Inde
         raise
     except (SnapshotDamaged, IndexNotReady) as exc:
         logger.warning("rebuilding the index of %s: %s", model.version, exc)
-        now = lineage.tip(IndexHead.objects.select_related("snapshot").get(pk=1), model)
+        now = lineage.tip(IndexHead.load(), model)
         if tip is not None and now == tip:  # not replaced meanwhile
             IndexSnapshot.objects.filter(pk=tip.pk).update(state=IndexSnapshot.State.DAMAGED)
         return None
@@ -266,7 +274,7 @@ _readers: dict[tuple[int, int], Index] = {}
 
 def _reader(model: EmbeddingModel) -> Index:
     """This process's own view of a line, kept between compactions so that each reads only what changed."""
-    live = {(os.getpid(), live.pk) for live in lineage.live_models()}
+    live = {(os.getpid(), live.pk) for live in EmbeddingModel.objects.live()}
     for key in set(_readers) - live:
         del _readers[key]
     for key in set(_merges) - live:
@@ -282,15 +290,7 @@ def _capacity(dim: int) -> int:
 def _is_live(model: EmbeddingModel) -> bool:
     """Whether it still is, and its state as it is now: the lines before this one may have taken minutes."""
     model.refresh_from_db(fields=["state"])
-    return model.state in EmbeddingModel.LIVE
-
-
-def _is_active(model: EmbeddingModel) -> bool:
-    return model.state == EmbeddingModel.State.ACTIVE
-
-
-def _served() -> int | None:
-    return IndexHead.objects.values_list("snapshot", flat=True).get(pk=1)
+    return model.is_live
 
 
 def _died(state: State) -> int:

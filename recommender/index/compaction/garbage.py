@@ -28,7 +28,7 @@ def collect() -> int:
     rows = list(IndexSnapshot.objects.values_list("state", "directory", "segments"))
     retained = [row for row in rows if row[0] == IndexSnapshot.State.PUBLISHED]
     retired = [row for row in rows if row[0] != IndexSnapshot.State.PUBLISHED]
-    token = IndexHead.objects.values_list("token", flat=True).get(pk=1)
+    token = IndexHead.load().token
     removed = _clear(root / "snapshots", _directories(retained), _directories(retired), token)
     removed += _clear(root / "segments", _segments(retained), _segments(retired), token)
     _delete_old_rows()

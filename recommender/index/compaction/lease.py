@@ -31,21 +31,21 @@ class Lease:
         """Raises: LeaseLost when another compactor took over."""
         self._renewed_at = time.monotonic()
         until = Now() + timedelta(seconds=LEASE_SECONDS)
-        if not IndexHead.objects.filter(pk=1, token=self.token).update(token_until=until):
+        if not IndexHead.row().filter(token=self.token).update(token_until=until):
             raise LeaseLost("another compactor has taken over")
 
 
 @contextmanager
 def lease() -> Iterator[Lease | None]:
     """The lease, or None while another compactor holds it."""
-    IndexHead.objects.get_or_create(pk=1)
+    IndexHead.load()
     token = uuid.uuid4()
     free = Q(token__isnull=True) | Q(token_until__lt=Now())
     until = Now() + timedelta(seconds=LEASE_SECONDS)
-    if not IndexHead.objects.filter(free, pk=1).update(token=token, token_until=until):
+    if not IndexHead.row().filter(free).update(token=token, token_until=until):
         yield None
         return
     try:
         yield Lease(token)
     finally:
-        IndexHead.objects.filter(pk=1, token=token).update(token=None, token_until=None)
+        IndexHead.row().filter(token=token).update(token=None, token_until=None)

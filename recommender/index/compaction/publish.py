@@ -46,10 +46,10 @@ def publish(held: Lease, snapshot: Snapshot, parent: int | None, *, retained: in
 def _append(
     held: Lease, snapshot: Snapshot, parent: int | None, name: str, listed: list[dict], retained: int
 ) -> IndexSnapshot:
-    head = IndexHead.objects.select_for_update().get(pk=1)
+    head = IndexHead.lock()
     model = EmbeddingModel.objects.get(pk=snapshot.model_id)  # it may have been activated or retired meanwhile
     tip = lineage.tip(head, model)
-    if head.token != held.token or (tip.pk if tip else None) != parent or model.state not in EmbeddingModel.LIVE:
+    if head.token != held.token or (tip.pk if tip else None) != parent or not model.is_live:
         raise LeaseLost(f"the index of {model.version} moved on while this snapshot was built")
     row = IndexSnapshot.objects.create(
         model=model,
@@ -62,7 +62,7 @@ def _append(
     )
     renewed = head.epoch != snapshot.epoch
     head.epoch = snapshot.epoch
-    if model.state == EmbeddingModel.State.ACTIVE:
+    if model.is_active:
         head.snapshot = row
     head.save(update_fields=["epoch", "snapshot"])
     _retire_earlier(row, 1 if renewed else retained)
@@ -74,7 +74,7 @@ def _append(
 @transaction.atomic
 def retire_fallbacks(model: EmbeddingModel, seconds: float) -> None:
     """Retire the model's earlier snapshots once its newest is so old: they name what was deleted before it."""
-    IndexHead.objects.select_for_update().get(pk=1)
+    IndexHead.lock()
     newest = lineage.published(model.pk).first()
     if newest and timezone.now() - newest.created_at >= timedelta(seconds=seconds):
         _retire_earlier(newest, 1)
@@ -105,4 +105,4 @@ def _prune() -> None:
     horizon = feed.earliest(retained.values_list("position", flat=True))
     if horizon and horizon != feed.ZERO:
         feed.prune(horizon)
-        IndexHead.objects.filter(pk=1).update(horizon=horizon)
+        IndexHead.row().update(horizon=horizon)

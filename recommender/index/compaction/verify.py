@@ -78,7 +78,7 @@ def repair(differences: list[Difference], rebuild: Callable[[], Outcome] = rebui
         return f"rebuilding the index from the database: {', '.join(actions)}"
     listings = sorted({difference.listing for difference in differences if difference.listing is not None})
     unusable = [difference.image for difference in differences if difference.kind == "unusable"]
-    model = EmbeddingModel.objects.get(state=EmbeddingModel.State.ACTIVE)
+    model = EmbeddingModel.objects.active().get()
     with transaction.atomic():
         Embedding.objects.filter(model=model, image_id__in=unusable).update(state="pending", vector=None)
         feed.append_vectors(listings, model.pk)
@@ -98,7 +98,7 @@ def _checked_files(index: Index) -> list[Difference]:
 
 def _other_lines(served: int) -> Iterator[Difference]:
     """Files of the models that do not answer now; their rows are compared once they do."""
-    for model in lineage.live_models():
+    for model in EmbeddingModel.objects.live().in_indexing_order():
         if model.pk != served and lineage.published(model.pk).exists():
             index = Index(capacity=10**9, line=model.pk)
             try:
@@ -132,7 +132,7 @@ def _fault(kind: str, exc: Exception, detail: str) -> Difference:
 
 def _queue_differences() -> Iterator[Difference]:
     """Photos that a live model has no queue row for, and stored vectors that cannot be searched."""
-    for model in EmbeddingModel.objects.filter(state__in=EmbeddingModel.LIVE):
+    for model in EmbeddingModel.objects.live():
         has_row = Embedding.objects.filter(image=OuterRef("pk"), model=model)
         photos = ListingImage.objects.exclude(state="rejected").filter(~Exists(has_row))
         for listing, image in photos.values_list("listing_id", "pk"):
@@ -225,7 +225,7 @@ def _vector(state: State, held: _Held, place: int) -> bytes:
 
 def unusable_vectors() -> Iterator[Difference]:
     """Stored vectors of the wrong length, not finite, or not of unit length: they must never be indexed."""
-    model = EmbeddingModel.objects.filter(state=EmbeddingModel.State.ACTIVE).first()
+    model = EmbeddingModel.objects.find_active()
     if model is None:
         return
     stored = Embedding.objects.filter(model=model, vector__isnull=False).order_by("pk")

@@ -84,7 +84,7 @@ def build(held: Lease, model: EmbeddingModel, epoch: uuid.UUID, parent: int | No
     part = _write(held, pages, expected, model.dim, model.version)
     with _of_use([part]):
         base = replace(base, parts=(part,) if len(part.segment) else ())
-        if model.state != EmbeddingModel.State.ACTIVE:
+        if not model.is_active:
             examine(base)
         return publish(held, base, parent=parent)
 

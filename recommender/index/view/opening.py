@@ -35,9 +35,9 @@ def open_head(known: Sequence[Segment], *, or_earlier: bool) -> Opened:
 
     Raises: SnapshotDamaged; IndexNotReady where there is nothing else.
     """
-    head = IndexHead.objects.select_related("snapshot__model").get_or_create(pk=1)[0]
+    head = IndexHead.load()
     if head.snapshot is None:
-        return Opened(_beginning(head, EmbeddingModel.objects.filter(state=EmbeddingModel.State.ACTIVE).first()))
+        return Opened(_beginning(head, EmbeddingModel.objects.find_active()))
     try:
         return Opened(_load(head.snapshot, head, known))
     except SnapshotDamaged as damage:
@@ -53,7 +53,7 @@ def open_head(known: Sequence[Segment], *, or_earlier: bool) -> Opened:
 
 def open_newest(model_id: int, known: Sequence[Segment]) -> Opened:
     """The newest snapshot of a model's line. Raises: SnapshotDamaged, IndexNotReady."""
-    head = IndexHead.objects.get_or_create(pk=1)[0]
+    head = IndexHead.load()
     row = lineage.published(model_id).first()
     if row is None:
         return Opened(_beginning(head, EmbeddingModel.objects.filter(pk=model_id).first()))

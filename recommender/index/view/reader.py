@@ -23,8 +23,8 @@ from recommender import feed
 from recommender.embedding import embedder_cache
 from recommender.errors import ModelNotReady
 from recommender.index.errors import IndexNotReady, RefreshInTransaction, SnapshotDamaged
-from recommender.lineage import is_active, is_of_another_model
-from recommender.models import IndexHead
+from recommender.lineage import is_of_another_model
+from recommender.models import EmbeddingModel, IndexHead
 
 from . import database_rows
 from .apply_changes import absorb, fresh_state
@@ -191,7 +191,8 @@ class Index:
     def _must_reload(self, state: State, page: feed.Page) -> bool:
         wanted = self._wanted(page)
         if wanted is None:
-            return state.base.id is not None or (self._line is None and not is_active(state.model_id))
+            answers = EmbeddingModel.objects.active().filter(pk=state.model_id)
+            return state.base.id is not None or (self._line is None and not answers.exists())
         return wanted != state.base.id
 
     def _serves(self, state: State, page: feed.Page) -> bool:
@@ -234,7 +235,7 @@ class Index:
         """Catch up from what was opened, then answer with it; the state before answers until then."""
         base, self._fault = opened.base, opened.fault
         if opened.fault:
-            self._tried, self._retry_at = IndexHead.objects.get(pk=1).snapshot_id, time.monotonic() + REOPEN_SECONDS
+            self._tried, self._retry_at = IndexHead.load().snapshot_id, time.monotonic() + REOPEN_SECONDS
         page = feed.read(base.position, base.model_id, self._feed_limit)
         if page.epoch == base.epoch and feed.covers(base.position, page.horizon):
             self._advance(fresh_state(base, self._state), page, publish=False)

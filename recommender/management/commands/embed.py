@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
 from recommender.embedding import doorbell, heartbeat, sweep, worker_loop
-from recommender.models import Embedding
+from recommender.models import Embedding, EmbeddingModel
 
 POLL = 0.5
 
@@ -22,7 +22,7 @@ class Command(BaseCommand):
         parser.add_argument("--here", action="store_true", help="embed in this process, without a broker or a worker")
 
     def handle(self, *args: Any, wait: bool, here: bool, **options: Any) -> None:
-        if not sweep.live_models().exists():
+        if not EmbeddingModel.objects.live().exists():
             raise CommandError("No model is registered: run `manage.py models register --weights … --activate` first.")
         sweep.sweep()
         if here:
@@ -57,4 +57,4 @@ class Command(BaseCommand):
 
 def count_waiting() -> int:
     states = (Embedding.State.PENDING, Embedding.State.LEASED)
-    return Embedding.objects.filter(state__in=states, model__in=sweep.live_models()).count()
+    return Embedding.objects.filter(state__in=states, model__in=EmbeddingModel.objects.live()).count()

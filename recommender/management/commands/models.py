@@ -131,7 +131,7 @@ class Command(BaseCommand):
     def _evaluate(self, *, names: list[str], **options: Any) -> None:
         if len(names) > 2:
             raise CommandError(f"Name one model and one CSV, not {' '.join(names)}.")
-        model = find(names[0]) if len(names) == 2 else registry.active_model()
+        model = find(names[0]) if len(names) == 2 else EmbeddingModel.objects.find_active()
         if model is None:
             raise CommandError("No model is active: name one, as in `models evaluate VERSION CSV`.")
         copies = {name: options[name] for name in ("json", "html")}

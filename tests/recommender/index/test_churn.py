@@ -178,7 +178,7 @@ def test_a_directory_hidden_from_one_of_two_readers_concerns_that_one_only(model
     hidden.rename(directory)
     assert late.pk in found(other)
     assert other.health()["problem"] is None
-    assert other.state().snapshot_id == IndexHead.objects.get().snapshot_id != one.state().snapshot_id
+    assert other.state().snapshot_id == IndexHead.load().snapshot_id != one.state().snapshot_id
     assert answers(one) == answers(other)
     assert set(IndexSnapshot.objects.values_list("state", flat=True)) == {"published", "retired"}
     assert compact(force=True).actions == ("nothing",)
@@ -229,15 +229,15 @@ def test_an_index_of_another_history_is_rebuilt_from_rows(model, index, foreign)
     catalogue.add_many(model, 20)
     compact(force=True)
     assert found(index) == everything()
-    epoch = IndexHead.objects.get().epoch
+    epoch = IndexHead.load().epoch
     before = segments()
     foreign()
     catalogue.add_many(model, 5, start=100)
     assert compact().actions == ("rebuilt",)
-    assert IndexHead.objects.get().epoch != epoch
+    assert IndexHead.load().epoch != epoch
     assert set(segments()).isdisjoint(before)
     assert found(index) == found(Index()) == everything()
-    assert index.state().base.epoch == IndexHead.objects.get().epoch
+    assert index.state().base.epoch == IndexHead.load().epoch
     assert compact(force=True).actions == ("nothing",)
     assert verify() == []
 

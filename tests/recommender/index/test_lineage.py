@@ -9,7 +9,7 @@ from django.utils import timezone
 from listings.models import Listing, ListingImage
 from recommender import feed, registry
 from recommender.index import Index, Where
-from recommender.index.compaction import compactor, write_snapshots
+from recommender.index.compaction import write_snapshots
 from recommender.index.compaction.compactor import compact, rebuild
 from recommender.index.compaction.lease import lease
 from recommender.index.compaction.merge_policy import LONG_FEED, advance_due
@@ -18,7 +18,7 @@ from recommender.index.compaction.verify import repair, verify
 from recommender.index.errors import LeaseLost
 from recommender.index.storage.snapshot import segment_directory, snapshot_directory
 from recommender.index.view import database_rows
-from recommender.models import Embedding, IndexChange, IndexHead, IndexSnapshot
+from recommender.models import Embedding, EmbeddingModelQuerySet, IndexChange, IndexHead, IndexSnapshot
 from tests.recommender.index import catalogue
 from tests.recommender.index.catalogue import embed_all
 from tests.recommender.queue_rows import make_model
@@ -101,7 +101,7 @@ def test_a_line_is_kept_flushed_and_merged_like_the_active_one(model, other):
     assert [len(line_of(live)) for live in (model, other)] == [2, 2]
     assert {tip_of(live).rows for live in (model, other)} == {60}
     assert len(tip_of(other).segments) <= 4
-    assert IndexHead.objects.get().snapshot == tip_of(model)
+    assert IndexHead.load().snapshot == tip_of(model)
 
 
 @pytest.mark.parametrize("fault", ["dimension", "lost"])
@@ -134,9 +134,9 @@ def test_only_what_every_retained_snapshot_of_every_line_includes_is_pruned(mode
     for price in range(1, 5):
         Listing.objects.update(price=price)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(compactor.lineage, "live_models", lambda: [model])  # the other line stands still
+            patch.setattr(EmbeddingModelQuerySet, "live", lambda rows: rows.filter(pk=model.pk))  # the other waits
             compact(force=True)
-    assert feed.covers(behind.position, IndexHead.objects.get().horizon)
+    assert feed.covers(behind.position, IndexHead.load().horizon)
     registry.activate(other)
     assert len(found(index)) == 5
     assert index.state().search(catalogue.unit(0, 8).astype("float32"), 5, Where()).price.tolist() == [4.0] * 5
@@ -188,7 +188,7 @@ def test_a_model_activated_while_its_snapshot_was_built_takes_the_head_along(mod
 
     monkeypatch.setattr(write_snapshots, "publish", activate_first)
     assert compact(force=True).actions == ("flushed", "flushed")
-    assert IndexHead.objects.get().snapshot == tip_of(other)
+    assert IndexHead.load().snapshot == tip_of(other)
     assert len(line_of(other)) == 2
 
 
@@ -250,7 +250,7 @@ def test_a_damaged_snapshot_on_standby_is_built_again_from_rows(model, index, ot
     assert difference.detail.startswith("m1: ")
     compact()
     assert tip_of(model).rows == 5
-    assert IndexHead.objects.get().snapshot == tip_of(other)
+    assert IndexHead.load().snapshot == tip_of(other)
     registry.rollback()
     assert len(found(index)) == 5
     assert verify() == []

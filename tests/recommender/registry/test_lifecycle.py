@@ -53,7 +53,7 @@ def state_of(model):
 
 
 def served():
-    return IndexHead.objects.select_related("snapshot__model").get().snapshot.model.version
+    return IndexHead.load().snapshot.model.version
 
 
 def listings_found():
@@ -69,7 +69,7 @@ def test_the_first_model_is_activated_at_once_for_nothing_answers_yet():
     model = make_model("candidate")
     assert registry.progress(model).ready
     registry.activate(model)
-    assert registry.active_model() == model
+    assert EmbeddingModel.objects.find_active() == model
     model.refresh_from_db()
     assert model.activated_at is not None
 
@@ -85,16 +85,16 @@ def test_states_and_head_flip_together_and_back_again(old, new):
 
 def test_activating_the_active_model_changes_nothing(old, new):
     registry.activate(new)
-    head = IndexHead.objects.get().snapshot_id
+    head = IndexHead.load().snapshot_id
     registry.activate(new)
-    assert (state_of(new), IndexHead.objects.get().snapshot_id) == ("active", head)
+    assert (state_of(new), IndexHead.load().snapshot_id) == ("active", head)
 
 
 def test_activation_refuses_a_candidate_while_another_model_answers(old):
     candidate = make_model("candidate", version="third")
     with pytest.raises(RegistryError, match=r"third is candidate; run `manage.py models backfill third` first"):
         registry.activate(candidate)
-    assert registry.active_model() == old
+    assert EmbeddingModel.objects.find_active() == old
 
 
 def test_activation_refuses_while_photos_are_queued_and_names_the_numbers(old, new):
@@ -256,7 +256,7 @@ def test_a_retired_model_leaves_no_vector_and_no_file_and_can_be_embedded_again(
     assert set(Embedding.objects.values_list("model__version", flat=True)) == {"new"}
     assert not IndexSnapshot.objects.filter(model=old, state="published").exists()
     vectors = list(settings.INDEX_ROOT.rglob(VECTORS))
-    assert [path.parent.name for path in vectors] == [IndexHead.objects.get().snapshot.segments[0]["name"]]
+    assert [path.parent.name for path in vectors] == [IndexHead.load().snapshot.segments[0]["name"]]
     with pytest.raises(RegistryError, match="No model is on standby"):
         registry.rollback()
     assert len(listings_found()[1]) == 30

@@ -76,7 +76,7 @@ def wait_for(condition, seconds=60):
 def cosines():
     """By model version and listing of the query: the cosine to every listing."""
     found = {}
-    for model in EmbeddingModel.objects.filter(state__in=EmbeddingModel.LIVE):
+    for model in EmbeddingModel.objects.live():
         rows = Embedding.objects.filter(model=model).order_by("image__listing_id")
         stored = list(rows.values_list("image__listing_id", "vector"))
         vectors = np.stack([np.frombuffer(vector, np.float16).astype(np.float32) for _, vector in stored])
@@ -138,7 +138,7 @@ def test_similar_and_photo_search_answer_throughout_twenty_switches_each_from_on
         wait_for(lambda: visitors.count(old.version) >= 4)
         for switch in range(SWITCHES):
             registry.rollback() if switch else registry.activate(new)
-            version = registry.active_model().version
+            version = EmbeddingModel.objects.find_active().version
             before = visitors.count(version)
             wait_for(lambda version=version: web.state().model_version == version)
             wait_for(lambda version=version, before=before: visitors.count(version) >= before + 2)

@@ -78,7 +78,7 @@ class TestRegister:
         architecture = Architecture("resnet18", 8, size=32)
         write_weights(file, create(architecture), architecture)
         models("register", "--weights", file, "--activate")
-        model = registry.active_model()
+        model = EmbeddingModel.objects.find_active()
         assert (model.version, model.arch, model.dim) == ("shoes", "resnet18", 8)
         assert (model.recipe["weights"], model.recipe["size"]) == ("weights.safetensors", 32)
         assert "shoes is registered: resnet18, 8 dimensions." in capsys.readouterr().out

@@ -140,13 +140,13 @@ def test_a_worker_makes_missing_untrained_weights_again(models_root):
 
 
 def test_no_active_model_is_none():
-    assert registry.active_model() is None
+    assert EmbeddingModel.objects.find_active() is None
 
 
 class TestCommand:
     def test_registers_and_activates(self, models_root, capsys):
         call_command("models", "register", "--weights", "untrained", "--activate")
-        assert registry.active_model().version == "untrained"
+        assert EmbeddingModel.objects.find_active().version == "untrained"
         call_command("models", "list")
         assert "untrained" in capsys.readouterr().out
 

@@ -136,7 +136,7 @@ def test_a_compactor_that_wakes_up_late_changes_nothing_and_leaves_no_files(mode
 
     monkeypatch.setattr(write_snapshots, "publish", stalled)
     assert compact(force=True).actions == ("superseded",)
-    head = IndexHead.objects.select_related("snapshot").get()
+    head = IndexHead.load()
     assert [row.pk for row in IndexSnapshot.objects.all()] == [head.snapshot_id]
     assert [path.name for path in (settings.INDEX_ROOT / "snapshots").iterdir()] == [head.snapshot.directory]
     assert verify() == []
@@ -170,7 +170,7 @@ def test_a_process_that_cannot_open_the_new_snapshot_keeps_its_state_fresh_and_s
     index._retry_at = 0
     found(index)
     assert index.health()["problem"] is None
-    assert index.state().snapshot_id == IndexHead.objects.get().snapshot_id
+    assert index.state().snapshot_id == IndexHead.load().snapshot_id
 
 
 def test_a_fresh_process_falls_back_to_the_previous_snapshot(model, index):
@@ -255,7 +255,7 @@ def test_a_large_flush_trains_nothing_and_is_trained_by_the_merge_after_it(model
     with monkeypatch.context() as faults:
         faults.setattr(choose_structure, "build", fails)
         assert compact().actions == ("flushed", "failed")
-        assert not feed.read(IndexHead.objects.get().snapshot.position, model.pk, 10).listings
+        assert not feed.read(IndexHead.load().snapshot.position, model.pk, 10).listings
         assert found(index) == sorted(Listing.objects.values_list("pk", flat=True))
         assert compact().actions == ("nothing",)  # it rests first
     compactor._failed.clear()
@@ -289,7 +289,7 @@ def test_more_than_readers_hold_is_flushed_and_rebuilds_nothing(model, settings,
     index.refresh()
     assert index.state().behind
     assert compact().actions == ("flushed", "merged")
-    assert not feed.read(IndexHead.objects.get().snapshot.position, model.pk, 10).listings
+    assert not feed.read(IndexHead.load().snapshot.position, model.pk, 10).listings
     index.refresh()
     assert index.state().behind == 0
     assert {listing.pk for listing in added} <= set(found(index))

@@ -322,15 +322,15 @@ def test_a_compactor_stopped_in_a_merge_changes_nothing_when_it_wakes_up_late(co
             assert "merged" in compact_here()
             shop.change()
             assert compact_here() == ("flushed", "merged")
-            head, rows = IndexHead.objects.get().snapshot_id, IndexSnapshot.objects.count()
+            head, rows = IndexHead.load().snapshot_id, IndexSnapshot.objects.count()
             shop.is_whole()
         finally:
             os.kill(stopped, signal.SIGCONT)
         end = compactor.end()
         assert end["end"] == 0
         assert set(end["actions"]) <= LATE
-        assert (IndexHead.objects.get().snapshot_id, IndexSnapshot.objects.count()) == (head, rows)
-        assert IndexHead.objects.get().token is None
+        assert (IndexHead.load().snapshot_id, IndexSnapshot.objects.count()) == (head, rows)
+        assert IndexHead.load().token is None
         assert directories(index_root) == needed()
         shop.is_whole()
         assert differences() == []
@@ -339,7 +339,7 @@ def test_a_compactor_stopped_in_a_merge_changes_nothing_when_it_wakes_up_late(co
 def compactor_holds_a_lease() -> bool:
     from recommender.models import IndexHead
 
-    return IndexHead.objects.get().token is not None
+    return IndexHead.load().token is not None
 
 
 def wait_until_stopped(pid: int) -> None:
