@@ -1,8 +1,14 @@
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from django.apps import AppConfig
 from django.db import transaction
 from django.db.models.signals import post_migrate, post_save
+
+if TYPE_CHECKING:
+    from .index import PhotoCounts
+    from .models import EmbeddingModel
 
 
 def ensure_seed_rows(sender: AppConfig, **kwargs: Any) -> None:
@@ -34,6 +40,31 @@ def ring_for_photos(**kwargs: Any) -> None:
     transaction.on_commit(ring, robust=True)
 
 
+def prepare_successor(serving: int, successor: int) -> None:
+    """Load and test the embedder of the model with the id `successor`, where this process embeds with `serving` now.
+
+    Other processes, as those that only show listings like another, need no embedder and load none.
+    """
+    from .embedding import embedder_cache, self_test
+    from .models import EmbeddingModel
+
+    if embedder_cache.is_loaded(serving):
+        model = EmbeddingModel.objects.get(pk=successor)
+        self_test.prove(model, embedder_cache.load_embedder(model))
+
+
+def forget_retired() -> None:
+    from .embedding import embedder_cache
+
+    embedder_cache.forget_retired()
+
+
+def count_photos(model: EmbeddingModel) -> PhotoCounts:
+    from .registry import backfill_progress
+
+    return backfill_progress.count(model)
+
+
 class RecommenderConfig(AppConfig):
     name = "recommender"
 
@@ -41,8 +72,10 @@ class RecommenderConfig(AppConfig):
         from listings.signals import photos_added
 
         from . import slots
+        from .index import ModelHooks, set_model_hooks
 
         slots.register()
+        set_model_hooks(ModelHooks(prepare_successor, forget_retired, count_photos))
         post_migrate.connect(ensure_seed_rows, sender=self)
         post_save.connect(
             ring_for_new_photo, sender="listings.ListingImage", dispatch_uid="recommender.embedding.doorbell"

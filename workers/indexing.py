@@ -11,6 +11,6 @@ from celery import shared_task
 
 @shared_task(name="workers.indexing.compact", ignore_result=True, soft_time_limit=240, time_limit=300)
 def compact() -> None:
-    from recommender.index.compaction import compactor
+    from recommender import index
 
-    compactor.compact()
+    index.compact()

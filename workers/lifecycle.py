@@ -11,7 +11,7 @@ from celery.signals import worker_init, worker_ready, worker_shutdown
 
 from recommender.embedding.heartbeat import Heart
 from recommender.embedding.watchdog import Watch, guard
-from recommender.index.compaction import compactor
+from recommender.index import stop_merges
 from recommender.models import EmbeddingModel
 from recommender.registry import ModelNotReady
 
@@ -46,7 +46,7 @@ def begin(sender: Any, **kwargs: Any) -> None:
 
 @worker_shutdown.connect
 def end(**kwargs: Any) -> None:
-    compactor.stop_merges()
+    stop_merges()
     while _hearts:
         _hearts.pop().stop()
 

@@ -1,11 +1,17 @@
 """The shared index: immutable FAISS segments on disk, a delta from the change feed in memory.
 
-Nothing outside this package may know which engine runs behind it. Importing it loads no FAISS.
+Everybody else imports this face alone and knows nothing of the engine behind it. Importing it loads no FAISS:
+that is imported where it is called.
 """
 
+from .compaction.compactor import Outcome, compact, rebuild, stop_merges
+from .compaction.garbage import collect as collect_garbage
+from .compaction.verify import Difference, unusable_vectors, verify
+from .compaction.verify import repair as repair_differences
 from .errors import ForeignVector, IndexNotReady
+from .model_hooks import ModelHooks, PhotoCounts, set_model_hooks
 from .rows.columns import STATUSES
-from .rows.filter import Candidates, Where
+from .rows.filter import Candidates, Where, haversine_km
 from .view.process import get_index, health, lag, start, watch_recall
 from .view.reader import Index
 from .view.state import State
@@ -13,14 +19,27 @@ from .view.state import State
 __all__ = [
     "STATUSES",
     "Candidates",
+    "Difference",
     "ForeignVector",
     "Index",
     "IndexNotReady",
+    "ModelHooks",
+    "Outcome",
+    "PhotoCounts",
     "State",
     "Where",
+    "collect_garbage",
+    "compact",
     "get_index",
+    "haversine_km",
     "health",
     "lag",
+    "rebuild",
+    "repair_differences",
+    "set_model_hooks",
     "start",
+    "stop_merges",
+    "unusable_vectors",
+    "verify",
     "watch_recall",
 ]

@@ -13,7 +13,7 @@ from django.utils import timezone
 from recommender import lineage
 from recommender.embedding.sweep import delete_rows_of_retired
 from recommender.errors import RegistryError
-from recommender.index.compaction.garbage import collect
+from recommender.index import collect_garbage
 from recommender.models import EmbeddingModel, IndexHead, IndexSnapshot
 
 from .backfill_progress import blockers_of, count
@@ -101,4 +101,4 @@ def retire(model: EmbeddingModel) -> None:
     """
     withdraw(model)
     delete_rows_of_retired()
-    collect()
+    collect_garbage()

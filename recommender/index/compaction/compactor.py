@@ -21,11 +21,11 @@ from django.utils import timezone
 
 from recommender import feed, lineage
 from recommender.index.errors import IndexNotReady, LeaseLost, SnapshotDamaged, SnapshotUnreadable
+from recommender.index.model_hooks import get_model_hooks
 from recommender.index.storage.snapshot import Snapshot, missing_files, purge_seconds
 from recommender.index.view.reader import Index
 from recommender.index.view.state import State
 from recommender.models import EmbeddingModel, IndexHead, IndexSnapshot
-from recommender.registry import backfill_progress
 
 from .background_merge import FAULTS, Merge
 from .garbage import collect
@@ -218,7 +218,7 @@ def _merge_due(held: Lease, base: Snapshot, key: tuple[int, int], actions: list[
 
 def _begin(held: Lease, model: EmbeddingModel) -> list[str]:
     """Build a model's first snapshot once nearly every photo is embedded."""
-    counted = backfill_progress.count(model)
+    counted = get_model_hooks().count_photos(model)
     return [] if counted.waiting * LATECOMERS > counted.photos else _rebuild(held, model)
 
 

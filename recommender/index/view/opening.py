@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from django.db import connection
 
 from recommender import feed, lineage
-from recommender.embedding import embedder_cache, self_test
 from recommender.index.errors import IndexNotReady, SnapshotDamaged, SnapshotUnreadable
+from recommender.index.model_hooks import get_model_hooks
 from recommender.index.storage import snapshot
 from recommender.index.storage.segment import Segment
 from recommender.index.storage.snapshot import Snapshot
@@ -68,9 +68,7 @@ def open_successor(serving: int) -> Opened:
     Raises: SnapshotDamaged, IndexNotReady, ModelNotReady.
     """
     opened = open_head((), or_earlier=False)
-    if embedder_cache.is_loaded(serving):
-        model = EmbeddingModel.objects.get(pk=opened.base.model_id)
-        self_test.prove(model, embedder_cache.load_embedder(model))
+    get_model_hooks().prepare_successor(serving, opened.base.model_id)
     return opened
 
 

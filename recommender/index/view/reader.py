@@ -20,9 +20,9 @@ from django.db import Error as DatabaseError
 from django.db import close_old_connections, connection
 
 from recommender import feed
-from recommender.embedding import embedder_cache
 from recommender.errors import ModelNotReady
 from recommender.index.errors import IndexNotReady, RefreshInTransaction, SnapshotDamaged
+from recommender.index.model_hooks import get_model_hooks
 from recommender.lineage import is_of_another_model
 from recommender.models import EmbeddingModel, IndexHead
 
@@ -239,7 +239,7 @@ class Index:
         page = feed.read(base.position, base.model_id, self._feed_limit)
         if page.epoch == base.epoch and feed.covers(base.position, page.horizon):
             self._advance(fresh_state(base, self._state), page, publish=False)
-        embedder_cache.forget_retired()
+        get_model_hooks().forget_retired()
 
     def _advance(self, state: State, page: feed.Page, *, publish: bool) -> None:
         """Absorb the page's listings, a bounded number at a time; swap after each, or once at the end."""

@@ -10,10 +10,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from recommender.index import Index
-from recommender.index.compaction import compactor
-from recommender.index.compaction.verify import Difference, unusable_vectors, verify
-from recommender.index.compaction.verify import repair as mend
+from recommender.index import Difference, Index, Outcome, compact, rebuild, repair_differences, unusable_vectors, verify
 
 SHOWN = 50
 PATIENCE_SECONDS = 60.0  # with the worker's own compaction
@@ -43,15 +40,15 @@ class Command(BaseCommand):
         self.stdout.write(json.dumps({**health, "segments": segments}, indent=2))
 
     def compact(self, **options: Any) -> None:
-        self.report(_in_turn(lambda: compactor.compact(force=True)))
+        self.report(_in_turn(lambda: compact(force=True)))
 
     def rebuild(self, new_epoch: bool, **options: Any) -> None:
-        self.report(_in_turn(lambda: compactor.rebuild(new_epoch=new_epoch)))
+        self.report(_in_turn(lambda: rebuild(new_epoch=new_epoch)))
 
     def verify(self, repair: bool, **options: Any) -> None:
         differences = self.compare()
         if differences and repair:
-            self.stdout.write(mend(differences, lambda: _in_turn(compactor.rebuild)))
+            self.stdout.write(repair_differences(differences, lambda: _in_turn(rebuild)))
             differences = self.compare()
         if differences:
             raise CommandError(f"{len(differences)} differences", returncode=1)
@@ -65,7 +62,7 @@ class Command(BaseCommand):
         self.stdout.write(f"{len(differences)} differences")
         return differences
 
-    def report(self, outcome: compactor.Outcome) -> None:
+    def report(self, outcome: Outcome) -> None:
         if "busy" in outcome.actions:
             raise CommandError("another compactor is still at work; try again in a minute")
         if "failed" in outcome.actions:
@@ -74,7 +71,7 @@ class Command(BaseCommand):
         self.stdout.write(f"{', '.join(outcome.actions)}; snapshot {outcome.snapshot}")
 
 
-def _in_turn(act: Callable[[], compactor.Outcome]) -> compactor.Outcome:
+def _in_turn(act: Callable[[], Outcome]) -> Outcome:
     """Act when the compactor at work, if there is one, has ended."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while "busy" in (outcome := act()).actions and time.monotonic() < deadline:

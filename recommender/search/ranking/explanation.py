@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from typing import TypedDict
 
 from listings.models import SEPARATOR
-from recommender.index import Candidates
-from recommender.index.rows.filter import haversine_km
+from recommender.index import Candidates, haversine_km
 
 from .features import SECONDS_PER_DAY, Floats, Query, shared_levels
 from .linear import Ranking

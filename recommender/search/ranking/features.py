@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from listings.models import SEPARATOR
-from recommender.index.rows.filter import Candidates, haversine_km
+from recommender.index import Candidates, haversine_km
 
 Floats = NDArray[np.float64]
 
