@@ -7,7 +7,7 @@ RUNTIME := $(VENV)/.runtime
 DEVELOPMENT := $(VENV)/.development
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint shape format bench clean
+.PHONY: help setup run dev test lint shape format bench clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -16,6 +16,9 @@ setup: $(DEVELOPMENT) ## the environment in .venv, for running and testing; afte
 
 run: $(RUNTIME) ## the whole site on http://127.0.0.1:8000 (PORT, VAR_DIR, DATABASE_URL, REDIS_URL, DEMO=0 change it)
 	@$(PY) -m marketplace.supervisor
+
+dev: $(DEVELOPMENT) ## as run, with DEBUG, the debug toolbar, and processes that load saved code anew
+	@$(PY) -m marketplace.supervisor --development
 
 test: $(DEVELOPMENT) ## every test: SQLite, then PostgreSQL, then the whole stack (ARGS="…": pytest's, on SQLite only)
 	@$(PY) -m tests.run $(ARGS)

@@ -13,6 +13,8 @@ PAGES = (
     "frame-ancestors 'none'"
 )
 
+FIRST_ERROR_STATUS = 400
+
 
 def content_security_policy(get_response: GetResponse) -> GetResponse:
     """Load nothing from elsewhere, run nothing inline; a view that sets its own policy keeps it."""
@@ -20,6 +22,19 @@ def content_security_policy(get_response: GetResponse) -> GetResponse:
     def middleware(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
         response.headers.setdefault("Content-Security-Policy", PAGES)
+        return response
+
+    return middleware
+
+
+def inline_error_pages(get_response: GetResponse) -> GetResponse:
+    """For `make dev` alone: Django's error pages of DEBUG carry their styles and scripts with them."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        if response.status_code >= FIRST_ERROR_STATUS:
+            inline = "script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'"
+            response.headers.setdefault("Content-Security-Policy", f"{PAGES}; {inline}")
         return response
 
     return middleware

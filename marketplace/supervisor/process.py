@@ -17,6 +17,7 @@ from .site import ROOT
 
 LONGEST_DELAY = 30.0
 STEADY_SECONDS = 60.0
+HOPELESS_DEATHS = 6  # what dies right after it loaded code anew dies of that code, and waits for the next change
 
 
 def restart_delay(deaths: int) -> float:
@@ -29,6 +30,7 @@ class Process:
         self.role = role
         self.deaths = 0
         self.restart_at = 0.0
+        self._is_restarting = False
         self._environ = {**role.environ, **environ}
         self._child: subprocess.Popen[bytes] | None = None
         self._started = 0.0
@@ -80,9 +82,30 @@ class Process:
         if self._child and self._child.stdout:
             self._child.stdout.close()
         now = time.monotonic()
-        self.deaths = 1 if now - self._started > STEADY_SECONDS else self.deaths + 1
-        self.restart_at = now + restart_delay(self.deaths)
-        self._child, self._rest = None, b""
+        if self.ends_to_restart:
+            self.restart_at = now
+        else:
+            self.deaths = 1 if now - self._started > STEADY_SECONDS else self.deaths + 1
+            self.restart_at = now + restart_delay(self.deaths)
+        self._child, self._rest, self._is_restarting = None, b"", False
+
+    @property
+    def ends_to_restart(self) -> bool:
+        """Whether its end was asked for so that it starts anew; a reload signal that comes before the child knows it
+        ends the child too."""
+        by_signal = self._child and self.role.reload_signal and self._child.returncode == -self.role.reload_signal
+        return self._is_restarting or bool(by_signal)
+
+    def restart(self) -> None:
+        """Have the child load its code anew, where it can by a signal, else by its end and another start. A child that
+        has died starts at once, because what it died of may have been in the code."""
+        self.deaths, self.restart_at = HOPELESS_DEATHS, 0.0
+        if self._child and self.role.reload_signal:
+            self._started = time.monotonic()
+            self._child.send_signal(self.role.reload_signal)
+        elif self._child and not self._is_restarting:
+            self._is_restarting = True
+            self.stop()
 
     def stop(self) -> None:
         """Ask the child to end; a stopped (SIGSTOP) one is woken so that it can."""

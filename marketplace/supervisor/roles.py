@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -25,6 +26,7 @@ class Role:
     command: tuple[str, ...]
     environ: Mapping[str, str] = field(default_factory=dict)
     grace: float = 5.0  # seconds between TERM and KILL
+    reload_signal: signal.Signals | None = None  # makes it load its code anew and go on; None: it has to end for that
 
 
 def broker(site: Site) -> Role:
@@ -50,7 +52,7 @@ def broker_log(site: Site) -> Path:
 
 def services(site: Site) -> list[Role]:
     return [
-        python("web", "-m", "gunicorn", "-c", "python:marketplace.gunicorn", "marketplace.wsgi", grace=15),
+        web(),
         *(
             worker(site, f"embedding-{number}", "embedding", "--pool=solo")
             for number in range(1, site.embedding_processes + 1)
@@ -59,6 +61,12 @@ def services(site: Site) -> list[Role]:
         worker(site, "default", "default", "--pool=prefork", "--concurrency=1"),
         beat(site),
     ]
+
+
+def web() -> Role:
+    """On HUP gunicorn starts new processes and keeps the port open, so that whoever asks meanwhile only waits."""
+    role = python("web", "-m", "gunicorn", "-c", "python:marketplace.gunicorn", "marketplace.wsgi", grace=15)
+    return replace(role, reload_signal=signal.SIGHUP)
 
 
 def worker(site: Site, name: str, queue: str, *pool: str) -> Role:

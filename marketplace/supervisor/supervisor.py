@@ -56,12 +56,16 @@ class Supervisor:
             self._start_broker()
         if status := self._run_to_end(roles.manage("prepare", "prepare")):
             return 0 if self._stop_asked else status
-        self._start(roles.services(self.site))
+        self._start(self.services())
         self._wait_until_ready()
         self._draw_demo()
         while not self._stop_asked:
             self._tick()
         return 0
+
+    def services(self) -> list[Role]:
+        """What is started once the site is prepared, in this order."""
+        return roles.services(self.site)
 
     def _draw_demo(self) -> None:
         """Fill an empty site while it already answers; a run that was interrupted is finished by the next one."""
@@ -127,8 +131,9 @@ class Supervisor:
             self._relay(key.data)
         for process in self._processes:
             if (status := process.death()) is not None:
+                expected = self._stop_asked or process.ends_to_restart
                 self._close(process)
-                if not self._stop_asked:
+                if not expected:
                     delay = process.restart_at - time.monotonic()
                     self.console.line(process.role.name, f"ended with status {status}; starts again in {delay:.1f} s.")
             elif process.pid is None and not self._stop_asked and time.monotonic() >= process.restart_at:
@@ -136,7 +141,10 @@ class Supervisor:
 
     def _relay(self, process: Process) -> None:
         for line in filter(None, process.lines()):
-            self.console.line(process.role.name, line)
+            self.handle_line(process, line)
+
+    def handle_line(self, process: Process, line: str) -> None:
+        self.console.line(process.role.name, line)
 
     def _close(self, process: Process) -> None:
         self._relay(process)

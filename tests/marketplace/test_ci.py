@@ -103,7 +103,7 @@ class TestEnvironment:
 
     def test_make_knows_every_command_that_the_help_names(self):
         helped = [line.split()[1] for line in run("make", "help").stdout.splitlines()]
-        assert helped == ["help", "setup", "run", "test", "lint", "format", "bench", "clean"]
+        assert helped == ["help", "setup", "run", "dev", "test", "lint", "shape", "format", "bench", "clean"]
         for target in helped:
             assert run("make", "--dry-run", target).returncode == 0, target
 

@@ -6,8 +6,8 @@
         stack.kill("embedding-1")  # kill -9; the supervisor starts another
         stack.wait_for(lambda: ..., "every photo is embedded")
 
-`demo` is how many listings the first start draws. With `own_broker` the test owns the broker and can take it away:
-`stack.broker.stop()`, `stack.broker.start()`.
+`demo` is how many listings the first start draws; `development` is `make dev`, of the code below `root`. With
+`own_broker` the test owns the broker and can take it away: `stack.broker.stop()`, `stack.broker.start()`.
 When a start or a wait fails, the exception carries the end of the log of every process.
 """
 
@@ -54,8 +54,12 @@ class Stack:
         own_broker: bool = False,
         demo: int = 0,
         environ: Mapping[str, str] | None = None,
+        root: Path = ROOT,
+        development: bool = False,
     ) -> None:
         self.var = var
+        self.root = root
+        self._options = ("--development",) if development else ()
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log_file = var.with_name(f"{var.name}.log")
@@ -92,8 +96,8 @@ class Stack:
             self.broker.start()
         with self.log_file.open("ab") as log:
             self._supervisor = subprocess.Popen(
-                [sys.executable, "-m", "marketplace.supervisor"],
-                cwd=ROOT,
+                [sys.executable, "-m", "marketplace.supervisor", *self._options],
+                cwd=self.root,
                 env=self.environ,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -167,7 +171,7 @@ class Stack:
         defaults = {"REDIS_URL": f"unix://{run_directory(self.var)}/valkey.sock"}
         return subprocess.Popen(
             [sys.executable, *arguments],
-            cwd=ROOT,
+            cwd=self.root,
             env={**defaults, **self.environ, **environ},
             stdin=subprocess.DEVNULL,
             stdout=stdout,

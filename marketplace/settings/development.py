@@ -1,0 +1,36 @@
+"""The settings of `make dev`: those of the site, with DEBUG, the debug toolbar, and templates read anew for each page.
+
+Its packages come with requirements-dev.txt. DEBUG shows code, settings and queries to whoever reaches the site, so
+these settings refuse an address that others could reach.
+"""
+
+import os
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+
+from . import *  # noqa: F403 - every setting of the site, changed below
+from . import INSTALLED_APPS, MIDDLEWARE, TEMPLATES, VAR_DIR
+
+if bind := os.environ.get("BIND"):
+    raise ImproperlyConfigured(
+        f"BIND is '{bind}'; with DEBUG the site listens on 127.0.0.1 alone, so leave it empty and choose a PORT."
+    )
+
+DEBUG = True
+INTERNAL_IPS = ["127.0.0.1"]  # who is shown the toolbar
+
+INSTALLED_APPS = [*INSTALLED_APPS, "debug_toolbar"]
+# Inside of what serves static files, outside of everything that it measures.
+_after = MIDDLEWARE.index("whitenoise.middleware.WhiteNoiseMiddleware") + 1
+MIDDLEWARE = [*MIDDLEWARE[:_after], "debug_toolbar.middleware.DebugToolbarMiddleware", *MIDDLEWARE[_after:]]
+MIDDLEWARE += ["marketplace.middleware.inline_error_pages"]  # last, so first to see what a view's error became
+ROOT_URLCONF = "marketplace.settings.development_urls"
+DEBUG_TOOLBAR_CONFIG = {"SHOW_COLLAPSED": True}
+
+# Django caches templates with DEBUG too, and only its own server knows when to forget them.
+_engine: dict[str, Any] = {**TEMPLATES[0], "APP_DIRS": False}
+_engine["OPTIONS"] = {**_engine["OPTIONS"], "loaders": ["django.template.loaders.app_directories.Loader"]}
+TEMPLATES = [_engine]
+
+STATIC_ROOT = VAR_DIR / "development-static"  # the toolbar's files stay out of those that `make run` serves

@@ -1,0 +1,47 @@
+"""`make dev`: the site of `make run` with DEBUG, whose web and worker processes load code anew when it is saved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from .process import Process
+from .roles import Role, python
+from .supervisor import Supervisor
+
+WATCHER = "reload"
+SAVED = "saved: "  # how the watcher begins a line that names files
+LOADED_BEFORE = ("marketplace/supervisor/", "marketplace/gunicorn.py", "marketplace/paths.py")
+
+DEFAULTS = {
+    "WEB_PROCESSES": "1",  # the toolbar keeps what it measured in the memory of the process that answered
+    "EMBED_SLICE_SECONDS": "2",  # a worker ends after its slice, and whoever saved a file waits for that
+    "WORKER_STOP_GRACE_SECONDS": "5",
+}
+
+
+def development_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """What the caller set wins, but not over DEBUG: that is what was asked for."""
+    return {**DEFAULTS, **environ, "DJANGO_SETTINGS_MODULE": "marketplace.settings.development"}
+
+
+class DevelopmentSupervisor(Supervisor):
+    def services(self) -> list[Role]:
+        return [*super().services(), python(WATCHER, "-m", "marketplace.supervisor.watcher")]
+
+    def handle_line(self, process: Process, line: str) -> None:
+        super().handle_line(process, line)
+        if process.role.name == WATCHER and line.startswith(SAVED) and not self._stop_asked:
+            self.reload(line.removeprefix(SAVED).split(", "))
+
+    def reload(self, paths: list[str]) -> None:
+        """Have every process but the broker and the watcher load its code anew."""
+        for process in self._processes:
+            if process.role.name not in ("broker", WATCHER):
+                process.restart()
+        if stale := [path for path in paths if path.startswith(LOADED_BEFORE)]:
+            self.console.say(f"Ctrl-C and `make dev` again: {', '.join(stale)} was loaded before anything watched it.")
+
+    def _tick(self) -> None:
+        super()._tick()
+        for process in self._processes:
+            process.kill_if_late(hurry=False)
