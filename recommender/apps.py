@@ -6,6 +6,8 @@ from django.apps import AppConfig
 from django.db import transaction
 from django.db.models.signals import post_migrate, post_save
 
+from .ranker_weights import DEFAULT_WEIGHTS
+
 if TYPE_CHECKING:
     from .index import PhotoCounts
     from .models import EmbeddingModel
@@ -14,7 +16,6 @@ if TYPE_CHECKING:
 def ensure_seed_rows(sender: AppConfig, **kwargs: Any) -> None:
     """A flushed database gets its head (of a new epoch) and its first ranker back."""
     from .models import IndexHead, RankerVersion
-    from .search.ranking.linear import DEFAULT_WEIGHTS
 
     IndexHead.load()
     if not RankerVersion.objects.exists():

@@ -16,6 +16,8 @@ from django.utils import timezone
 
 from listings.models import ListingImage
 
+from .ranker_weights import WeightsInvalid, check_weights
+
 
 class EmbeddingModelQuerySet(models.QuerySet["EmbeddingModel"]):
     def live(self) -> EmbeddingModelQuerySet:
@@ -210,8 +212,6 @@ class RankerVersion(models.Model):
         return f"{self.name} ({self.state})"
 
     def clean(self) -> None:
-        from .search.ranking.linear import WeightsInvalid, check_weights
-
         try:
             check_weights(self.weights)
         except WeightsInvalid as exc:

@@ -18,7 +18,7 @@ from listings.admin.filters import CappedPaginator
 from listings.models import Listing, ListingImage
 from recommender.embedding import doorbell, queue
 from recommender.models import Embedding, Heartbeat, IndexHead, IndexSnapshot, RankerVersion
-from recommender.search.ranking.linear import WeightsInvalid
+from recommender.ranker_weights import WeightsInvalid
 from recommender.search.ranking.versions import activate
 
 from .models import EmbeddingModelAdmin

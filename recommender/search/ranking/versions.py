@@ -11,8 +11,7 @@ from functools import lru_cache
 from django.db import transaction
 
 from recommender.models import RankerVersion
-
-from .linear import DEFAULT_WEIGHTS, WeightsInvalid, check_weights
+from recommender.ranker_weights import DEFAULT_WEIGHTS, WeightsInvalid, check_weights
 
 logger = logging.getLogger(__name__)
 

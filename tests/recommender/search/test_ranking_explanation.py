@@ -2,6 +2,7 @@ import math
 
 import pytest
 
+from recommender.ranker_weights import DEFAULT_WEIGHTS
 from recommender.search.ranking.explanation import (
     age_text,
     category_text,
@@ -11,7 +12,7 @@ from recommender.search.ranking.explanation import (
     similarity_text,
 )
 from recommender.search.ranking.features import Query, features
-from recommender.search.ranking.linear import DEFAULT_WEIGHTS, rank
+from recommender.search.ranking.linear import rank
 from tests.recommender.candidates import candidates
 
 PATHS = {1: "Home / Mugs"}

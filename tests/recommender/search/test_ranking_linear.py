@@ -3,8 +3,9 @@ import math
 import numpy as np
 import pytest
 
+from recommender.ranker_weights import DEFAULT_WEIGHTS
 from recommender.search.ranking.features import Query, features
-from recommender.search.ranking.linear import DEFAULT_WEIGHTS, WeightsInvalid, check_weights, rank
+from recommender.search.ranking.linear import rank
 from tests.recommender.candidates import candidates
 
 
@@ -43,29 +44,3 @@ def test_a_feature_without_weight_changes_nothing():
 
 def test_nothing_can_be_ranked_too():
     assert len(ranked(DEFAULT_WEIGHTS).order) == 0
-
-
-@pytest.mark.parametrize(
-    ("weights", "says"),
-    [
-        ([1, 2], "Weights are an object"),
-        ("similarity", "Weights are an object"),
-        ({"colour": 1}, "no feature called colour; the features are similarity, category"),
-        ({"similarity": "high"}, "weight of similarity must be a number, not 'high'"),
-        ({"similarity": True}, "must be a number"),
-        ({"similarity": None}, "must be a number"),
-        ({"price": -0.1}, "weight of price must lie between 0 and 1000, not -0.1"),
-        ({"price": math.nan}, "must lie between"),
-        ({"price": math.inf}, "must lie between"),
-        ({"price": 10**400}, "must lie between"),
-        ({}, "At least one weight must be greater than zero"),
-        ({"similarity": 0, "price": 0.0}, "At least one weight must be greater than zero"),
-    ],
-)
-def test_weights_that_cannot_order_are_refused_in_words(weights, says):
-    with pytest.raises(WeightsInvalid, match=says):
-        check_weights(weights)
-
-
-def test_good_weights_pass_as_floats():
-    assert check_weights({"similarity": 2, "price": 0}) == {"similarity": 2.0, "price": 0.0}
