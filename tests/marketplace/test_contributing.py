@@ -53,3 +53,13 @@ def test_hooks_are_the_tools_of_the_environment_so_that_versions_are_said_once()
         program = Path(hook["entry"].split()[0])
         assert (repo, hook["language"], program.parent) == ("local", "system", Path(".venv/bin"))
         assert Path(sys.executable).with_name(program.name).exists()
+
+
+def test_the_changelog_begins_with_the_version_that_the_project_has():
+    newest = next(line for line in (ROOT / "CHANGELOG.md").read_text().splitlines() if line.startswith("## "))
+    assert newest.split()[1] == PROJECT["version"]
+
+
+def test_the_schema_names_the_version_of_the_api_that_addresses_name(settings):
+    schema = settings.SPECTACULAR_SETTINGS
+    assert schema["SCHEMA_PATH_PREFIX"] == f"/api/v{schema['VERSION']}"
