@@ -5,7 +5,6 @@ Load it after a fork, never before: its threads do not survive one.
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
@@ -15,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from ml.per_process import PerProcess
 from ml.recipe import GRAPH, INT8_GRAPH, ModelFilesError, Recipe
 
 from .cores import has_int8_units, usable_cores
@@ -40,10 +40,11 @@ class Embedder:
         self.precision = precision
         self._parts = ThreadPoolExecutor(parallel, thread_name_prefix="inference")
         self._batches = ThreadPoolExecutor(2, thread_name_prefix="embedder")  # so that one follows the other at once
-        self._requests: SimpleQueue[Any] = SimpleQueue()
+        requests: SimpleQueue[Any] = SimpleQueue()
         for _ in range(parallel):
-            self._requests.put(compiled.create_infer_request())
-        self._pid = os.getpid()
+            requests.put(compiled.create_infer_request())
+        self._requests = PerProcess(_refuse_forked_process)  # which a forked child finds empty
+        self._requests.set(requests)
 
     @classmethod
     def load(
@@ -100,10 +101,7 @@ class Embedder:
             RuntimeError: the process was forked after the model was loaded.
         """
         refuse_other_pixels(batch, self.size)
-        if os.getpid() != self._pid:
-            raise RuntimeError(
-                "This process was forked after the model was loaded; load it in the process that uses it."
-            )
+        self._requests.get()  # raises in a forked child, which would wait for ever for the threads below
         parts = [np.ascontiguousarray(batch[start : start + REQUEST]) for start in range(0, len(batch), REQUEST)]
         if len(parts) == 1:
             return self._infer(parts[0])
@@ -114,11 +112,16 @@ class Embedder:
         return self._batches.submit(self.embed, batch)
 
     def _infer(self, part: Pixels) -> Vectors:
-        request = self._requests.get()
+        requests = self._requests.get()
+        request = requests.get()
         try:
             return request.infer({0: part}, share_inputs=True, share_outputs=True)[0].copy()
         finally:
-            self._requests.put(request)
+            requests.put(request)
+
+
+def _refuse_forked_process() -> SimpleQueue[Any]:
+    raise RuntimeError("This process was forked after the model was loaded; load it in the process that uses it.")
 
 
 def refuse_other_pixels(batch: Pixels, size: int) -> None:

@@ -11,9 +11,9 @@ def fresh_index(transactional_db, settings, tmp_path):
 
     settings.INDEX_ROOT = tmp_path / "index"
     settings.INDEX_REFRESH_MS = 3_600_000
-    process._indexes.clear()
+    process.own_index.forget()
     yield get_index()
-    process._indexes.clear()
+    process.own_index.forget()
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ host shares them through the page cache. Codes only choose candidates; similarit
 from __future__ import annotations
 
 import errno
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from ml.inference.cores import usable_cores as count_cores
+from ml.per_process import PerProcess
 from recommender.index.rows.selection import Selection
 from recommender.index.rows.vector_file import VectorFile
 
@@ -83,7 +83,7 @@ class Ivf:
         if shares == 1:
             return self._chosen(turned, lists, closeness, depth, selection)
         parts = [slice(first, None, shares) for first in range(shares)]
-        helpers = _helpers(os.getpid())
+        helpers = scan_threads.get()
         others = [
             helpers.submit(self._chosen, turned, lists[part], closeness[part], depth, selection) for part in parts[1:]
         ]
@@ -134,10 +134,11 @@ def _cores() -> int:
     return count_cores()
 
 
-@cache
-def _helpers(pid: int) -> ThreadPoolExecutor:
-    """Threads of this process: a forked child has none of its parent's."""
+def _start_scan_threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max(1, _cores() - 1), thread_name_prefix="index-scan")
+
+
+scan_threads = PerProcess(_start_scan_threads)
 
 
 def build(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection
 from dataclasses import asdict
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 from django.conf import settings
 from django.utils import timezone
 
+from ml.per_process import PerProcess
 from recommender import feed
 from recommender.index.errors import IndexNotReady
 from recommender.index.rows.filter import Candidates, Where
@@ -24,29 +24,20 @@ from .state import State
 LAG_LIMIT = 10_000
 LATE_SECONDS = 3_600  # a rewrite of a large segment begins before its deadline and may end a little after it
 
-_indexes: dict[int, Index] = {}
-_monitors: dict[int, Monitor] = {}
+own_index = PerProcess(Index)
+own_monitor = PerProcess(lambda: Monitor(settings.INDEX_MONITOR_SHARE, settings.INDEX_RECALL_TARGET))
 
 
 def get_index() -> Index:
     """This process's index; a forked child gets its own."""
-    pid = os.getpid()
-    index = _indexes.get(pid)
-    if index is None:
-        for other in set(_indexes) - {pid}:
-            _indexes.pop(other, None)
-        index = _indexes.setdefault(pid, Index())
-    return index
+    return own_index.get()
 
 
 def start() -> None:
     """Load the index, keep it fresh and judge its answers on threads; each web process calls it after the fork."""
     get_index().start()
-    pid = os.getpid()
-    if settings.INDEX_MONITOR_SHARE and pid not in _monitors:
-        _monitors.clear()
-        _monitors[pid] = Monitor(settings.INDEX_MONITOR_SHARE, settings.INDEX_RECALL_TARGET)
-        _monitors[pid].start()
+    if settings.INDEX_MONITOR_SHARE:
+        own_monitor.get().start()
 
 
 def watch_recall(
@@ -56,13 +47,13 @@ def watch_recall(
 
     The arguments are those of State.search, and its answer. Only web processes, which call `start`, have a monitor.
     """
-    if monitor := _monitors.get(os.getpid()):
+    if monitor := own_monitor.get_made():
         monitor.offer(state, vectors, k, where, exclude, found)
 
 
 def health() -> dict[str, Any]:
     """What Index.health() says, and delta_rows, segments and recall (figures of monitor.Recall by kind of query)."""
-    index, monitor = get_index(), _monitors.get(os.getpid())
+    index, monitor = get_index(), own_monitor.get_made()
     state = _state()
     known = index.health()
     recall = monitor.figures() if monitor else by_kind([])

@@ -1,6 +1,5 @@
 """Alive, ready, and what else is said to whom."""
 
-import os
 import time
 from datetime import timedelta
 
@@ -24,9 +23,9 @@ def fresh_index(transactional_db, settings, tmp_path):
     from recommender.index.view import process
 
     settings.INDEX_ROOT = tmp_path / "index"
-    process._indexes.clear()
+    process.own_index.forget()
     yield
-    process._indexes.clear()
+    process.own_index.forget()
 
 
 @pytest.fixture
@@ -166,12 +165,13 @@ def test_searches_that_find_too_little_are_a_problem_for_those_who_may_know(mode
     from recommender.index.view import process
     from recommender.index.view.recall_monitor import Judged, Monitor
 
-    process._monitors[os.getpid()] = monitor = Monitor(share=1.0, target=0.98)
+    monitor = Monitor(share=1.0, target=0.98)
+    process.own_monitor.set(monitor)
     monitor._window.extend([Judged(0.9, model.pk, filtered=True, at=time.monotonic())] * 100)
     try:
         seen, outside = ready(), ready(REMOTE_ADDR=OUTSIDE)
     finally:
-        process._monitors.clear()
+        process.own_monitor.forget()
     assert seen.status_code == 200
     assert seen.json()["problem"] == seen.json()["details"]["index"]["problem"]
     assert seen.json()["problem"].startswith("searches find 90.0% of what an exact search finds")

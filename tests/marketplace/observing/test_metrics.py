@@ -27,11 +27,11 @@ def model(transactional_db, settings, tmp_path):
     from tests.recommender.index.catalogue import active_model
 
     settings.INDEX_ROOT = tmp_path / "index"
-    process._indexes.clear()
-    process._monitors.clear()
+    process.own_index.forget()
+    process.own_monitor.forget()
     yield active_model()
-    process._indexes.clear()
-    process._monitors.clear()
+    process.own_index.forget()
+    process.own_monitor.forget()
 
 
 def scrape(client=None, **extra):
@@ -125,7 +125,8 @@ def test_a_scrape_says_what_searches_find_once_some_were_judged(model, settings)
     assert figures["index_recall_target",] == 0.9
     assert figures["index_recall_judged", "all"] == 0
     assert ("index_recall_mean", "all") not in figures
-    process._monitors[os.getpid()] = monitor = Monitor(share=1.0, target=0.9)
+    monitor = Monitor(share=1.0, target=0.9)
+    process.own_monitor.set(monitor)
     monitor._window.extend([Judged(1.0, 1, filtered=False, at=0.0)] * 3)
     monitor._window.append(Judged(0.6, 1, filtered=True, at=1.0))
     figures = scrape()
@@ -148,7 +149,7 @@ def test_a_scrape_says_what_searches_find_once_some_were_judged(model, settings)
 def test_without_a_model_the_scrape_says_that_nothing_is_usable(transactional_db):
     from recommender.index.view import process
 
-    process._indexes.clear()
+    process.own_index.forget()
     figures = scrape()
     assert (figures["index_usable",], figures["index_rows",]) == (0, 0)
     assert ("index_refresh_age_seconds",) not in figures

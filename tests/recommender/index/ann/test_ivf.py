@@ -1,6 +1,5 @@
 """Every row is in one list, a scan finds what is selected in the lists it is given, and foreign files are refused."""
 
-import os
 import shutil
 from types import SimpleNamespace
 
@@ -42,10 +41,10 @@ def three_cores(monkeypatch):
     """Scans of more than a few codes are shared."""
     monkeypatch.setattr(ivf, "WIDE", 200)
     monkeypatch.setattr(ivf, "_cores", lambda: 3)
-    ivf._helpers.cache_clear()
+    ivf.scan_threads.forget()
     yield
-    ivf._helpers(os.getpid()).shutdown()
-    ivf._helpers.cache_clear()
+    ivf.scan_threads.get().shutdown()
+    ivf.scan_threads.forget()
 
 
 def test_every_row_is_in_exactly_one_list(built):

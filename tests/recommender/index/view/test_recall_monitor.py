@@ -325,11 +325,11 @@ def own_monitor(fresh_index, settings):
     """What a web process starts with."""
     settings.INDEX_MONITOR_SHARE, settings.INDEX_RECALL_TARGET = 1.0, 0.98
     settings.INDEX_REFRESH_MS = 20
-    process._monitors.clear()
-    yield lambda: process._monitors.get(os.getpid())
-    if own := process._monitors.get(os.getpid()):
+    process.own_monitor.forget()
+    yield process.own_monitor.get_made
+    if own := process.own_monitor.get_made():
         own.stop()
-    process._monitors.clear()
+    process.own_monitor.forget()
     fresh_index.stop()
 
 
@@ -396,7 +396,8 @@ def test_an_empty_answer_is_offered_too(model, fresh_index, monkeypatch):
 
 
 def test_low_recall_is_said_beside_what_else_is_wrong(own_monitor, model, fresh_index, monkeypatch):
-    process._monitors[os.getpid()] = one = Monitor(1.0, 0.98)
+    one = Monitor(1.0, 0.98)
+    process.own_monitor.set(one)
     judge(one, ScriptedState(), {1: 0.9}, times=100)
     assert index_package.health()["problem"].startswith("searches find 25.0%")
     fresh_index._problem = "serving snapshot 1"
