@@ -5,9 +5,8 @@ that is imported where it is called.
 """
 
 from .compaction.compactor import Outcome, compact, rebuild, stop_merges
-from .compaction.garbage import collect as collect_garbage
-from .compaction.verify import Difference, unusable_vectors, verify
-from .compaction.verify import repair as repair_differences
+from .compaction.garbage import collect_garbage
+from .compaction.verify import Difference, repair_differences, unusable_vectors, verify
 from .errors import ForeignVector, IndexNotReady
 from .model_hooks import ModelHooks, PhotoCounts, set_model_hooks
 from .rows.columns import STATUSES

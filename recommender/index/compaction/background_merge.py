@@ -22,8 +22,8 @@ from recommender.index.storage.snapshot import Part, Snapshot, segment_directory
 from recommender.index.thread_priority import lower_priority
 
 STOP_SECONDS = 10.0
-FAULTS = (OSError, RuntimeError, ValueError, IndexError, AssertionError, MemoryError)
-SPARSE = 8  # rows are read one by one where fewer than one in so many of a stretch are wanted
+MERGE_ERRORS = (OSError, RuntimeError, ValueError, IndexError, AssertionError, MemoryError)
+SPARSE_FACTOR = 8  # rows are read one by one where fewer than one in so many of a stretch are wanted
 
 
 class Merge:
@@ -35,7 +35,7 @@ class Merge:
         self.sources = [part.segment.name for part in self._parts]
         self.directory = segment_directory(name)
         self._rows = [np.flatnonzero(part.live) for part in self._parts]
-        self._order = self._in_order()
+        self._order = self._merged_order()
         self._began = time.time()
         self._thread: threading.Thread | None = None
         self._stopped = threading.Event()
@@ -44,9 +44,9 @@ class Merge:
     def __len__(self) -> int:
         return len(self._order)
 
-    def start(self) -> None:
+    def start_in_background(self) -> None:
         """Work on a thread; `is_done` says when it has ended."""
-        self._thread = threading.Thread(target=self._work_politely, name="index-merge", daemon=True)
+        self._thread = threading.Thread(target=self._run_in_background, name="index-merge", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
@@ -71,10 +71,10 @@ class Merge:
         """Write the segment. Raises: OSError; whatever `tick` raises."""
         if len(self):
             segment.write(
-                self.directory, self._pages(), expected=len(self), dim=self._dim, model=self._model, tick=tick
+                self.directory, self._merged_pages(), expected=len(self), dim=self._dim, model=self._model, tick=tick
             )
 
-    def onto(self, base: Snapshot) -> Snapshot | None:
+    def rebase_on(self, base: Snapshot) -> Snapshot | None:
         """The snapshot in which this segment stands for its sources; None where that is too late: all of them are
         gone, or rows live again that it left out.
 
@@ -102,18 +102,18 @@ class Merge:
     def discard(self) -> None:
         shutil.rmtree(self.directory, ignore_errors=True)
 
-    def _work_politely(self) -> None:
+    def _run_in_background(self) -> None:
         try:
             lower_priority()
-            self.run(self._go_on)
-        except FAULTS as exc:
+            self.run(self._check_stopped)
+        except MERGE_ERRORS as exc:
             self._error = exc
 
-    def _go_on(self) -> None:
+    def _check_stopped(self) -> None:
         if self._stopped.is_set():
             raise InterruptedError("the worker stops")
 
-    def _in_order(self) -> np.ndarray:
+    def _merged_order(self) -> np.ndarray:
         """int64[n]: the sources' live rows, one source after another, as they follow by listing and image."""
         keys = [
             np.concatenate(
@@ -125,7 +125,7 @@ class Merge:
         ]
         return np.lexsort(keys)
 
-    def _pages(self) -> Iterator[tuple[Columns, np.ndarray]]:
+    def _merged_pages(self) -> Iterator[tuple[Columns, np.ndarray]]:
         """Blocks of the result. Each source's rows come in their own order, so each is read front to back once."""
         source_of = np.repeat(np.arange(len(self._rows)), [len(rows) for rows in self._rows])[self._order]
         taken = [0] * len(self._rows)
@@ -138,18 +138,18 @@ class Merge:
                 rows = self._rows[number][taken[number] : taken[number] + len(at)]
                 taken[number] += len(at)
                 held = self._parts[number].segment
-                vectors[at] = _read(held, rows)
+                vectors[at] = _read_vectors(held, rows)
                 tables.append(held.columns.take(rows))
                 places.append(at)
             yield Columns.concatenate(tables).take(np.argsort(np.concatenate(places))), vectors
 
 
-def _read(held: Segment, rows: np.ndarray) -> np.ndarray:
+def _read_vectors(held: Segment, rows: np.ndarray) -> np.ndarray:
     """float16[r, dim] of ascending rows."""
     first, last = int(rows[0]), int(rows[-1]) + 1
     stored = VectorFile(held.directory / VECTORS, len(held), held.dim)
     try:
-        if last - first > SPARSE * len(rows):
+        if last - first > SPARSE_FACTOR * len(rows):
             return stored.take(rows)
         return stored.read(first, last)[rows - first]
     except FileNotFoundError:  # all its rows died meanwhile, so it was collected; its map outlives it

@@ -27,20 +27,22 @@ from recommender.index.view.reader import Index
 from recommender.index.view.state import State
 from recommender.models import EmbeddingModel, IndexHead, IndexSnapshot
 
-from .background_merge import FAULTS, Merge
-from .garbage import collect
-from .gate import Refused
-from .lease import Lease, lease
-from .merge_policy import advance_due, flush_due
+from .background_merge import MERGE_ERRORS, Merge
+from .garbage import collect_garbage
+from .lease import Lease, acquire_lease
+from .merge_policy import is_advance_due, is_flush_due
 from .publish import retire_fallbacks
-from .write_snapshots import begin_merge, build, flush, merge_plan, publish_merge
+from .validation import SnapshotRejected
+from .write_snapshots import begin_merge, build_from_rows, choose_merge, flush, publish_merge
 
 logger = logging.getLogger(__name__)
 
-LEAST_CAPACITY = 50_000
-LATECOMERS = 20  # one photo in so many may still wait when a model's first snapshot is built; the feed brings them
-REFUSED_SECONDS = 600
-AT_ONCE_ROWS = 20_000  # a merge of so many takes a second or two
+MIN_FLUSH_CAPACITY = 50_000
+MAX_WAITING_SHARE = (
+    20  # one photo in so many may still wait when a model's first snapshot is built; the feed brings them
+)
+RETRY_SECONDS = 600
+FOREGROUND_MERGE_ROWS = 20_000  # a merge of so many takes a second or two
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def rebuild(*, new_epoch: bool = False) -> Outcome:
 
 
 def _leased(work: Callable[[Lease], list[str]]) -> Outcome:
-    with lease() as held:
+    with acquire_lease() as held:
         if held is None:
             return Outcome(("busy",))
         try:
@@ -85,7 +87,7 @@ def _leased(work: Callable[[Lease], list[str]]) -> Outcome:
             logger.error("the index is left as it is, readers go on with what they have: %s", exc)
             return Outcome(("failed",))
         finally:
-            collect()  # also, and above all, when the disk is full
+            collect_garbage()  # also, and above all, when the disk is full
 
 
 def _rebuild_all(held: Lease, *, new_epoch: bool) -> list[str]:
@@ -130,7 +132,7 @@ def _compact(held: Lease, model: EmbeddingModel, *, force: bool) -> list[str]:
     base = state.base
     changed = len(state.delta) + _died(state)
     age = (timezone.now() - tip.created_at).total_seconds() if tip else math.inf
-    due = flush_due(changed, age, settings.INDEX_FLUSH_ROWS) or advance_due(feed.length(), age)
+    due = is_flush_due(changed, age, settings.INDEX_FLUSH_ROWS) or is_advance_due(feed.length(), age)
     if due or (force and changed):
         base = flush(held, state)
         actions.append("flushed")
@@ -160,9 +162,9 @@ def _merge(held: Lease, base: Snapshot, *, force: bool) -> list[str]:
         _merge_due(held, base, key, actions, force=force)
     except LeaseLost:
         raise
-    except FAULTS as exc:
+    except MERGE_ERRORS as exc:
         logger.error("segments cannot be merged, they are searched one by one: %s", exc)
-        _failed[key] = time.monotonic() + REFUSED_SECONDS
+        _failed[key] = time.monotonic() + RETRY_SECONDS
         actions.append("failed")
     return actions
 
@@ -196,21 +198,23 @@ def _finish(held: Lease, base: Snapshot, key: tuple[int, int], actions: list[str
 
 def _merge_due(held: Lease, base: Snapshot, key: tuple[int, int], actions: list[str], *, force: bool) -> None:
     busy = set(_merges[key].sources) if key in _merges else set()
-    while merging := merge_plan(base, busy):
+    while merging := choose_merge(base, busy):
         names = {base.parts[number].segment.name for number in merging}
-        is_long = not force and sum(np.count_nonzero(base.parts[number].live) for number in merging) > AT_ONCE_ROWS
+        is_long = (
+            not force and sum(np.count_nonzero(base.parts[number].live) for number in merging) > FOREGROUND_MERGE_ROWS
+        )
         if is_long:
             busy |= names  # the small ones are merged all the same
             if key not in _merges:
                 merge = begin_merge(held, base, merging)
-                merge.start()
+                merge.start_in_background()
                 _merges[key] = merge
             continue
         merge = begin_merge(held, base, merging)
         try:
-            merge.run(held.keep)
+            merge.run(held.renew_if_due)
             base = publish_merge(held, base, merge) or base
-        except (LeaseLost, *FAULTS):
+        except (LeaseLost, *MERGE_ERRORS):
             merge.discard()
             raise
         actions.append("merged")
@@ -219,7 +223,7 @@ def _merge_due(held: Lease, base: Snapshot, key: tuple[int, int], actions: list[
 def _begin(held: Lease, model: EmbeddingModel) -> list[str]:
     """Build a model's first snapshot once nearly every photo is embedded."""
     counted = get_model_hooks().count_photos(model)
-    return [] if counted.waiting * LATECOMERS > counted.photos else _rebuild(held, model)
+    return [] if counted.waiting * MAX_WAITING_SHARE > counted.photos else _rebuild(held, model)
 
 
 _refused: dict[int, float] = {}
@@ -232,10 +236,10 @@ def _rebuild(held: Lease, model: EmbeddingModel, epoch: uuid.UUID | None = None)
     head = IndexHead.load()
     tip = lineage.tip(head, model)
     try:
-        build(held, model, epoch or head.epoch, parent=tip.pk if tip else None)
-    except Refused as exc:
+        build_from_rows(held, model, epoch or head.epoch, parent=tip.pk if tip else None)
+    except SnapshotRejected as exc:
         logger.error("a snapshot is not published: %s", exc)
-        _refused[model.pk] = time.monotonic() + REFUSED_SECONDS
+        _refused[model.pk] = time.monotonic() + RETRY_SECONDS
         return []
     return ["rebuilt"]
 
@@ -252,7 +256,7 @@ def _usable_state(held: Lease, head: IndexHead, model: EmbeddingModel, tip: Inde
     tip_id = tip.pk if tip else None
     reader = _reader(model)
     try:
-        reader.refresh(held.keep)
+        reader.refresh(held.renew_if_due)
         state = reader.state()
         if state.base.id != tip_id:
             raise SnapshotDamaged(f"snapshot {tip_id} cannot be opened: {reader.health()['problem']}")
@@ -284,7 +288,7 @@ def _reader(model: EmbeddingModel) -> Index:
 
 def _capacity(dim: int) -> int:
     """Rows that a flush may hold: as many as have room for their vectors in half of the memory for building."""
-    return max(LEAST_CAPACITY, (settings.INDEX_MEMORY_MB << 20) // 2 // (dim * 2))
+    return max(MIN_FLUSH_CAPACITY, (settings.INDEX_MEMORY_MB << 20) // 2 // (dim * 2))
 
 
 def _is_live(model: EmbeddingModel) -> bool:

@@ -18,7 +18,7 @@ ORPHAN_SECONDS, ABANDONED_SECONDS = 86_400, 600
 KEPT_ROWS = 50
 
 
-def collect() -> int:
+def collect_garbage() -> int:
     """Delete what no retained snapshot names; returns how many directories went.
 
     A reader that has a deleted file mapped keeps it until it swaps; one that was about to open it takes the next head.
@@ -29,13 +29,13 @@ def collect() -> int:
     retained = [row for row in rows if row[0] == IndexSnapshot.State.PUBLISHED]
     retired = [row for row in rows if row[0] != IndexSnapshot.State.PUBLISHED]
     token = IndexHead.load().token
-    removed = _clear(root / "snapshots", _directories(retained), _directories(retired), token)
-    removed += _clear(root / "segments", _segments(retained), _segments(retired), token)
-    _delete_old_rows()
+    removed = _remove_unneeded(root / "snapshots", _directory_names(retained), _directory_names(retired), token)
+    removed += _remove_unneeded(root / "segments", _segment_names(retained), _segment_names(retired), token)
+    _delete_retired_rows()
     return removed
 
 
-def _delete_old_rows() -> None:
+def _delete_retired_rows() -> None:
     """Delete rows of retired snapshots but the newest; the head's stays while nothing could replace it."""
     retained = IndexSnapshot.objects.filter(state=IndexSnapshot.State.PUBLISHED)
     retired = IndexSnapshot.objects.exclude(state=IndexSnapshot.State.PUBLISHED)
@@ -46,7 +46,7 @@ def _delete_old_rows() -> None:
     ).delete()
 
 
-def _clear(folder: Path, needed: set[str], superseded: set[str], token: uuid.UUID | None) -> int:
+def _remove_unneeded(folder: Path, needed: set[str], superseded: set[str], token: uuid.UUID | None) -> int:
     removed = 0
     for directory in folder.glob("*"):
         if directory.name not in needed and (directory.name in superseded or _is_orphan(directory, token)):
@@ -64,9 +64,9 @@ def _is_orphan(directory: Path, token: uuid.UUID | None) -> bool:
     return False
 
 
-def _directories(snapshots: list[tuple[str, str, list]]) -> set[str]:
+def _directory_names(snapshots: list[tuple[str, str, list]]) -> set[str]:
     return {directory for _, directory, _ in snapshots}
 
 
-def _segments(snapshots: list[tuple[str, str, list]]) -> set[str]:
+def _segment_names(snapshots: list[tuple[str, str, list]]) -> set[str]:
     return {entry["name"] for _, _, listed in snapshots for entry in listed}

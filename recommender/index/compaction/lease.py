@@ -22,7 +22,7 @@ class Lease:
         self.token = token
         self._renewed_at = time.monotonic()
 
-    def keep(self) -> None:
+    def renew_if_due(self) -> None:
         """Renew it if that is due: between steps of long work. Raises: LeaseLost."""
         if time.monotonic() - self._renewed_at > LEASE_SECONDS / 6:
             self.renew()
@@ -36,7 +36,7 @@ class Lease:
 
 
 @contextmanager
-def lease() -> Iterator[Lease | None]:
+def acquire_lease() -> Iterator[Lease | None]:
     """The lease, or None while another compactor holds it."""
     IndexHead.load()
     token = uuid.uuid4()

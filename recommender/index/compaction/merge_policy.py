@@ -14,7 +14,7 @@ LONG_FEED = 20_000
 
 
 @dataclass(frozen=True)
-class Size:
+class SegmentSize:
     """A segment's rows, how many of them are live, for how many seconds it has held dead ones, and whether it is
     searched whole until it is rewritten."""
 
@@ -24,12 +24,12 @@ class Size:
     untrained: bool = False
 
 
-def flush_due(changed: int, age_seconds: float, flush_rows: int) -> bool:
+def is_flush_due(changed: int, age_seconds: float, flush_rows: int) -> bool:
     """Whether `changed` rows since the snapshot, `age_seconds` old (infinitely if there is none), make a segment."""
     return changed > 0 and (changed >= flush_rows or age_seconds >= FLUSH_AFTER_SECONDS)
 
 
-def advance_due(feed_rows: int, age_seconds: float) -> bool:
+def is_advance_due(feed_rows: int, age_seconds: float) -> bool:
     """Whether a snapshot that nothing changed must move on nevertheless, because a feed of such length waits for it.
 
     So it is while another model is backfilled: its rows concern this one not at all.
@@ -37,7 +37,7 @@ def advance_due(feed_rows: int, age_seconds: float) -> bool:
     return feed_rows >= LONG_FEED and FLUSH_AFTER_SECONDS <= age_seconds < math.inf
 
 
-def plan_merge(sizes: Sequence[Size], purge_seconds: float) -> list[int]:
+def plan_merge(sizes: Sequence[SegmentSize], purge_seconds: float) -> list[int]:
     """Which segments to rewrite as one; empty when all may stay.
 
     Tiers grow by TIER_FACTOR: a full tier is merged into the next, so each row is rewritten O(log N) times. A segment
@@ -53,12 +53,12 @@ def plan_merge(sizes: Sequence[Size], purge_seconds: float) -> list[int]:
         return overdue
     tiers: dict[int, list[int]] = {}
     for number, size in enumerate(sizes):
-        tiers.setdefault(tier(size.live), []).append(number)
+        tiers.setdefault(tier_of(size.live), []).append(number)
     full = [members for _, members in sorted(tiers.items()) if len(members) >= SEGMENTS_PER_TIER]
     return full[0] if full else [number for number, size in enumerate(sizes) if size.untrained]
 
 
-def tier(live: int) -> int:
+def tier_of(live: int) -> int:
     level, limit = 0, TIER_BASE
     while live > limit:
         level, limit = level + 1, limit * TIER_FACTOR

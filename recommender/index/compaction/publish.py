@@ -21,10 +21,10 @@ from recommender.models import EmbeddingModel, IndexHead, IndexSnapshot
 
 from .lease import Lease
 
-RETAINED = 2
+RETAINED_SNAPSHOTS = 2
 
 
-def publish(held: Lease, snapshot: Snapshot, parent: int | None, *, retained: int = RETAINED) -> Snapshot:
+def publish(held: Lease, snapshot: Snapshot, parent: int | None, *, retained: int = RETAINED_SNAPSHOTS) -> Snapshot:
     """Write the snapshot's files and make it the newest of its model's line.
 
     `parent` is the snapshot it was built from; the newest `retained` snapshots of the line stay published.
@@ -35,7 +35,7 @@ def publish(held: Lease, snapshot: Snapshot, parent: int | None, *, retained: in
     name = f"{held.token.hex[:12]}-{uuid.uuid4().hex[:8]}"
     listed = snapshots.write(name, snapshot)
     try:
-        row = _append(held, snapshot, parent, name, listed, retained)
+        row = append_snapshot(held, snapshot, parent, name, listed, retained)
     except LeaseLost:
         shutil.rmtree(snapshots.snapshot_directory(name), ignore_errors=True)
         raise
@@ -43,7 +43,7 @@ def publish(held: Lease, snapshot: Snapshot, parent: int | None, *, retained: in
 
 
 @transaction.atomic
-def _append(
+def append_snapshot(
     held: Lease, snapshot: Snapshot, parent: int | None, name: str, listed: list[dict], retained: int
 ) -> IndexSnapshot:
     head = IndexHead.lock()
@@ -66,8 +66,8 @@ def _append(
         head.snapshot = row
     head.save(update_fields=["epoch", "snapshot"])
     _retire_earlier(row, 1 if renewed else retained)
-    _retire_strays(row, renewed=renewed)
-    _prune()
+    _retire_other_lineages(row, renewed=renewed)
+    _prune_feed()
     return row
 
 
@@ -88,7 +88,7 @@ def _retire_earlier(newest: IndexSnapshot, retained: int) -> None:
     published.exclude(pk__in=keep).update(state=IndexSnapshot.State.RETIRED)
 
 
-def _retire_strays(newest: IndexSnapshot, *, renewed: bool) -> None:
+def _retire_other_lineages(newest: IndexSnapshot, *, renewed: bool) -> None:
     """Retire snapshots of models that are not live, and, in a renewed history, of every other line."""
     others = IndexSnapshot.objects.filter(state=IndexSnapshot.State.PUBLISHED).exclude(model=newest.model_id)
     if not renewed:
@@ -96,7 +96,7 @@ def _retire_strays(newest: IndexSnapshot, *, renewed: bool) -> None:
     others.update(state=IndexSnapshot.State.RETIRED)
 
 
-def _prune() -> None:
+def _prune_feed() -> None:
     """Delete feed rows that every retained snapshot of every line includes; readers behind the new horizon reload.
 
     A backfilling model that has no snapshot yet holds nothing back: its first one is built from rows.

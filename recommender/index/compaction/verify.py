@@ -3,7 +3,7 @@
 Of the other models' lines only the files are checked.
 
 Read-only. A difference counts only if it is still there after catching up with the feed, so that a live site verifies
-clean while people edit. `repair` is a separate step fed by the findings.
+clean while people edit. `repair_differences` is a separate step fed by the findings.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from recommender.models import Embedding, EmbeddingModel
 
 from .compactor import Outcome, rebuild
 
-TRIES = 3
+RECHECKS = 3
 
 
 @dataclass(frozen=True, order=True)
@@ -52,10 +52,10 @@ def verify() -> list[Difference]:
     try:
         index.refresh()
     except (SnapshotDamaged, IndexNotReady) as exc:
-        return [_fault("snapshot", exc, str(exc)), *_queue_differences()]
-    found = [*_checked_files(index), *_other_lines(index.state().model_id), *_queue_differences()]
+        return [_describe_error("snapshot", exc, str(exc)), *_queue_differences()]
+    found = [*_check_files(index), *_check_other_lineages(index.state().model_id), *_queue_differences()]
     suspects = {difference.listing for difference in _row_differences(index.state())}
-    for _ in range(TRIES):
+    for _ in range(RECHECKS):
         if not suspects:
             break
         index.refresh()
@@ -66,15 +66,15 @@ def verify() -> list[Difference]:
     return sorted(found, key=str)
 
 
-def repair(differences: list[Difference], rebuild: Callable[[], Outcome] = rebuild) -> str:
-    """Mend what `verify` found, with this `rebuild`; says what it did."""
+def repair_differences(differences: list[Difference], rebuild_index: Callable[[], Outcome] = rebuild) -> str:
+    """Mend what `verify` found, rebuilding by `rebuild_index`; says what it did."""
     if not differences:
         return "nothing to repair"
     kinds = {difference.kind for difference in differences}
     if kinds == {"unreadable"}:
         return "nothing is repaired while files cannot be opened: let this user read them, or allow it more open files"
     if kinds & {"snapshot", "file"}:
-        actions = rebuild().actions
+        actions = rebuild_index().actions
         return f"rebuilding the index from the database: {', '.join(actions)}"
     listings = sorted({difference.listing for difference in differences if difference.listing is not None})
     unusable = [difference.image for difference in differences if difference.kind == "unusable"]
@@ -85,18 +85,18 @@ def repair(differences: list[Difference], rebuild: Callable[[], Outcome] = rebui
     return f"put {len(listings)} listings back into the feed"
 
 
-def _checked_files(index: Index) -> list[Difference]:
+def _check_files(index: Index) -> list[Difference]:
     files = list(_file_differences(index))
     if files:  # a compaction may have replaced the snapshot while it was read
         try:
             index.refresh()
         except (SnapshotDamaged, IndexNotReady) as exc:
-            return [*files, _fault("snapshot", exc, str(exc))]
+            return [*files, _describe_error("snapshot", exc, str(exc))]
         files = list(_file_differences(index))
     return files
 
 
-def _other_lines(served: int) -> Iterator[Difference]:
+def _check_other_lineages(served: int) -> Iterator[Difference]:
     """Files of the models that do not answer now; their rows are compared once they do."""
     for model in EmbeddingModel.objects.live().in_indexing_order():
         if model.pk != served and lineage.published(model.pk).exists():
@@ -104,9 +104,9 @@ def _other_lines(served: int) -> Iterator[Difference]:
             try:
                 index.refresh()
             except (SnapshotDamaged, IndexNotReady) as exc:
-                yield _fault("snapshot", exc, f"{model.version}: {exc}")
+                yield _describe_error("snapshot", exc, f"{model.version}: {exc}")
             else:
-                yield from _checked_files(index)
+                yield from _check_files(index)
 
 
 def _file_differences(index: Index) -> Iterator[Difference]:
@@ -118,13 +118,13 @@ def _file_differences(index: Index) -> Iterator[Difference]:
         try:
             damaged = segment.damaged_files(directory, segment.read_manifest(directory))
         except SnapshotDamaged as exc:
-            yield _fault("file", exc, str(exc))
+            yield _describe_error("file", exc, str(exc))
             continue
         for name in damaged:
             yield Difference("file", None, None, f"{directory / name} is missing or altered")
 
 
-def _fault(kind: str, exc: Exception, detail: str) -> Difference:
+def _describe_error(kind: str, exc: Exception, detail: str) -> Difference:
     """Of this kind, unless the files may be whole and it is this process that cannot open them."""
     unreadable = any(isinstance(one, SnapshotUnreadable) for one in (exc, exc.__cause__))
     return Difference("unreadable" if unreadable else kind, None, None, detail)
@@ -141,9 +141,9 @@ def _queue_differences() -> Iterator[Difference]:
 
 def _row_differences(state: State, only: set[int | None] | None = None) -> Iterator[Difference]:
     """Compare page by page, the expected rows read from the database and the held rows of the same listings."""
-    held = _held_rows(state)
+    held = _collect_rows(state)
     pages = [np.zeros(0, np.int64)]
-    for expected, vectors in _expected(state, only):
+    for expected, vectors in _read_expected(state, only):
         ids = np.unique(expected.listing)
         pages.append(ids)
         yield from _compare(state, held, expected, vectors, ids)
@@ -154,7 +154,7 @@ def _row_differences(state: State, only: set[int | None] | None = None) -> Itera
             yield Difference("extra", listing, image, "in the index, not searchable in the database")
 
 
-def _expected(state: State, only: set[int | None] | None) -> Iterator[tuple[Columns, list[bytes]]]:
+def _read_expected(state: State, only: set[int | None] | None) -> Iterator[tuple[Columns, list[bytes]]]:
     if only is None:
         for columns, vectors in database_rows.read_all(state.model_id, state.dim):
             yield columns, [vector.tobytes() for vector in vectors]
@@ -166,7 +166,7 @@ def _expected(state: State, only: set[int | None] | None) -> Iterator[tuple[Colu
 
 
 @dataclass(frozen=True)
-class _Held:
+class _IndexedRows:
     """All rows of a state in one sorted table; `part` and `row` say where each vector is (-1: the delta's slot)."""
 
     columns: Columns
@@ -174,7 +174,7 @@ class _Held:
     row: np.ndarray
 
 
-def _held_rows(state: State) -> _Held:
+def _collect_rows(state: State) -> _IndexedRows:
     tables, parts, places = [], [], []
     for number, (part, standing) in enumerate(zip(state.base.parts, state.standing, strict=True)):
         at = np.flatnonzero(standing.mask)
@@ -187,11 +187,11 @@ def _held_rows(state: State) -> _Held:
     places.append(np.where(delta.slot >= 0, delta.slot, delta.row))
     columns = Columns.concatenate(tables)
     order = columns.order()
-    return _Held(columns.take(order), np.concatenate(parts)[order], np.concatenate(places)[order])
+    return _IndexedRows(columns.take(order), np.concatenate(parts)[order], np.concatenate(places)[order])
 
 
 def _compare(
-    state: State, held: _Held, expected: Columns, vectors: list[bytes], ids: np.ndarray
+    state: State, held: _IndexedRows, expected: Columns, vectors: list[bytes], ids: np.ndarray
 ) -> Iterator[Difference]:
     at = held.columns.rows_of(ids)
     places: dict[tuple[int, int], int] = {}
@@ -210,13 +210,13 @@ def _compare(
             has, want = getattr(held.columns, name)[place], getattr(expected, name)[number]
             if not np.array_equal(has, want, equal_nan=True):
                 yield Difference(name, *key, f"index has {has}, database has {want}")
-        if _vector(state, held, place) != vector:
+        if _indexed_vector(state, held, place) != vector:
             yield Difference("vector", *key, "the bytes differ from the database's")
     for key in places:
         yield Difference("extra", *key, "in the index, not searchable in the database")
 
 
-def _vector(state: State, held: _Held, place: int) -> bytes:
+def _indexed_vector(state: State, held: _IndexedRows, place: int) -> bytes:
     part, row = int(held.part[place]), int(held.row[place])
     if part < 0:
         return state.delta.chunks.take(np.array([row]))[0].tobytes()

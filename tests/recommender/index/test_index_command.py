@@ -8,7 +8,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connection
 
-from recommender.index.compaction.lease import lease
+from recommender.index.compaction.lease import acquire_lease
 from recommender.management.commands import index as index_command
 from recommender.models import IndexHead
 
@@ -24,7 +24,7 @@ def let_go():
 
 def test_compacting_by_hand_waits_for_the_compactor_at_work(model, index, capsys):
     catalogue.add_many(model, 3)
-    with lease():
+    with acquire_lease():
         free = threading.Timer(0.7, let_go)
         free.start()
         call_command("index", "compact")
@@ -34,7 +34,10 @@ def test_compacting_by_hand_waits_for_the_compactor_at_work(model, index, capsys
 
 def test_it_does_not_wait_for_ever(model, index, monkeypatch):
     monkeypatch.setattr(index_command, "PATIENCE_SECONDS", 0.1)
-    with lease(), pytest.raises(CommandError, match="another compactor is still at work; try again in a minute"):
+    with (
+        acquire_lease(),
+        pytest.raises(CommandError, match="another compactor is still at work; try again in a minute"),
+    ):
         call_command("index", "compact")
 
 

@@ -11,10 +11,10 @@ from recommender import feed, registry
 from recommender.index import Index, Where
 from recommender.index.compaction import write_snapshots
 from recommender.index.compaction.compactor import compact, rebuild
-from recommender.index.compaction.lease import lease
-from recommender.index.compaction.merge_policy import LONG_FEED, advance_due
+from recommender.index.compaction.lease import acquire_lease
+from recommender.index.compaction.merge_policy import LONG_FEED, is_advance_due
 from recommender.index.compaction.publish import publish
-from recommender.index.compaction.verify import repair, verify
+from recommender.index.compaction.verify import repair_differences, verify
 from recommender.index.errors import LeaseLost
 from recommender.index.storage.snapshot import segment_directory, snapshot_directory
 from recommender.index.view import database_rows
@@ -169,10 +169,10 @@ def test_a_line_that_nothing_changes_moves_on_when_the_feed_grows_long(model, ot
 
 
 def test_when_a_quiet_snapshot_moves_on():
-    assert not advance_due(LONG_FEED - 1, 1e9)
-    assert not advance_due(LONG_FEED, 119)
-    assert advance_due(LONG_FEED, 120)
-    assert not advance_due(LONG_FEED, float("inf"))
+    assert not is_advance_due(LONG_FEED - 1, 1e9)
+    assert not is_advance_due(LONG_FEED, 119)
+    assert is_advance_due(LONG_FEED, 120)
+    assert not is_advance_due(LONG_FEED, float("inf"))
 
 
 def test_a_model_activated_while_its_snapshot_was_built_takes_the_head_along(model, other, monkeypatch):
@@ -217,7 +217,7 @@ def test_a_snapshot_that_was_not_built_from_the_newest_of_its_line_is_not_publis
     for live in (model, other):
         reader = Index(line=live.pk)
         reader.refresh()
-        with lease() as held, pytest.raises(LeaseLost, match="moved on"):
+        with acquire_lease() as held, pytest.raises(LeaseLost, match="moved on"):
             publish(held, reader.state().base, parent=tip_of(live).pk - 1)
     assert [len(line_of(live)) for live in (model, other)] == [1, 1]
 
@@ -265,7 +265,7 @@ def test_files_altered_in_another_line_are_named_and_mended(model, other):
     differences = verify()
     assert {difference.kind for difference in differences} == {"snapshot"}
     assert str(path) in str(differences[0])
-    repair(differences)
+    repair_differences(differences)
     assert verify() == []
     assert {tip_of(live).rows for live in (model, other)} == {5}
 

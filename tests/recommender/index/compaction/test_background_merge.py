@@ -28,7 +28,7 @@ def long_merges(settings, monkeypatch):
     settings.INDEX_FLUSH_ROWS = 1
     settings.INDEX_EXACT_ROWS = 3 * BATCH
     settings.INDEX_RECALL_TARGET = 0.0
-    monkeypatch.setattr(compactor, "AT_ONCE_ROWS", 0)
+    monkeypatch.setattr(compactor, "FOREGROUND_MERGE_ROWS", 0)
     yield
     for merge in compactor._merges.values():
         merge.wait()
@@ -174,7 +174,7 @@ def test_a_segment_being_merged_is_merged_nowhere_else(model, index, early_stop)
 
 
 def test_short_merges_go_on_beside_a_long_one(model, index, early_stop, monkeypatch):
-    monkeypatch.setattr(compactor, "AT_ONCE_ROWS", BATCH)
+    monkeypatch.setattr(compactor, "FOREGROUND_MERGE_ROWS", BATCH)
     begin_a_merge(model, early_stop)
     for number in range(4, 8):
         catalogue.add_many(model, 5, start=number * BATCH)

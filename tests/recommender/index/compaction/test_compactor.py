@@ -18,8 +18,8 @@ from recommender.index.compaction import background_merge as merging
 from recommender.index.compaction import compactor, write_snapshots
 from recommender.index.compaction import publish as publishing
 from recommender.index.compaction.compactor import compact, rebuild
-from recommender.index.compaction.lease import Lease, lease
-from recommender.index.compaction.merge_policy import Size, flush_due, plan_merge
+from recommender.index.compaction.lease import Lease, acquire_lease
+from recommender.index.compaction.merge_policy import SegmentSize, is_flush_due, plan_merge
 from recommender.index.compaction.publish import publish
 from recommender.index.compaction.verify import verify
 from recommender.index.errors import LeaseLost, SnapshotDamaged
@@ -92,13 +92,13 @@ def test_a_quiet_site_keeps_no_deleted_vector_for_a_fallback_past_the_purge(mode
 
 def test_files_stay_when_a_connection_is_lost_at_the_commit_that_may_have_happened(model, index, monkeypatch):
     catalogue.add_many(model, 5)
-    real = publishing._append
+    real = publishing.append_snapshot
 
     def answer_lost(*args):
         real(*args)
         raise OperationalError("the connection was lost at the commit")
 
-    monkeypatch.setattr(publishing, "_append", answer_lost)
+    monkeypatch.setattr(publishing, "append_snapshot", answer_lost)
     with pytest.raises(OperationalError):
         compact(force=True)
     monkeypatch.undo()
@@ -113,7 +113,7 @@ def holders(settings, content):
 
 def test_a_second_compactor_waits_its_turn_and_a_late_one_cannot_publish(model, index):
     catalogue.add_many(model, 5)
-    with lease() as held:
+    with acquire_lease() as held:
         assert compact(force=True).actions == ("busy",)
         IndexHead.objects.update(token=uuid.uuid4())
         index.refresh()
@@ -224,25 +224,25 @@ def test_a_snapshot_that_cannot_be_written_leaves_no_segment_behind(model, index
     [(0, 1e9, False), (1, 0, False), (1, 120, True), (1, math.inf, True), (1999, 119, False), (2000, 0, True)],
 )
 def test_a_flush_is_due_when_much_changed_or_something_waited_long(changed, age, due):
-    assert flush_due(changed, age, flush_rows=2000) is due
+    assert is_flush_due(changed, age, flush_rows=2000) is due
 
 
 @pytest.mark.parametrize(
     ("sizes", "merged"),
     [
         ([], []),
-        ([Size(900, 900)] * 3, []),
-        ([Size(900, 900)] * 4, [0, 1, 2, 3]),
-        ([Size(10_000, 10_000), *[Size(900, 900)] * 4], [1, 2, 3, 4]),
-        ([Size(10_000, 4_000), Size(900, 900)], [0]),
-        ([Size(10_000, 9_999, dead_seconds=99)], []),
-        ([Size(10_000, 9_999, dead_seconds=100)], [0]),
-        ([Size(4_000, 4_000)] * 4, [0, 1, 2, 3]),
-        ([Size(4_001, 4_001), *[Size(4_000, 4_000)] * 3], []),
-        ([Size(9_000, 9_000), Size(20_000, 20_000, untrained=True)], [1]),
-        ([Size(20_000, 20_000, untrained=True)] * 2, [0, 1]),
-        ([Size(20_000, 20_000, untrained=True), *[Size(900, 900)] * 4], [1, 2, 3, 4]),
-        ([Size(20_000, 20_000, untrained=True), Size(900, 400)], [1]),
+        ([SegmentSize(900, 900)] * 3, []),
+        ([SegmentSize(900, 900)] * 4, [0, 1, 2, 3]),
+        ([SegmentSize(10_000, 10_000), *[SegmentSize(900, 900)] * 4], [1, 2, 3, 4]),
+        ([SegmentSize(10_000, 4_000), SegmentSize(900, 900)], [0]),
+        ([SegmentSize(10_000, 9_999, dead_seconds=99)], []),
+        ([SegmentSize(10_000, 9_999, dead_seconds=100)], [0]),
+        ([SegmentSize(4_000, 4_000)] * 4, [0, 1, 2, 3]),
+        ([SegmentSize(4_001, 4_001), *[SegmentSize(4_000, 4_000)] * 3], []),
+        ([SegmentSize(9_000, 9_000), SegmentSize(20_000, 20_000, untrained=True)], [1]),
+        ([SegmentSize(20_000, 20_000, untrained=True)] * 2, [0, 1]),
+        ([SegmentSize(20_000, 20_000, untrained=True), *[SegmentSize(900, 900)] * 4], [1, 2, 3, 4]),
+        ([SegmentSize(20_000, 20_000, untrained=True), SegmentSize(900, 400)], [1]),
     ],
 )
 def test_full_tiers_and_half_dead_or_overdue_segments_are_merged(sizes, merged):
@@ -280,7 +280,7 @@ MORE_THAN_A_PAGE = 600  # listings: whether there is room is asked before each p
 
 def test_more_than_readers_hold_is_flushed_and_rebuilds_nothing(model, settings, monkeypatch):
     settings.INDEX_FLUSH_ROWS, settings.INDEX_MEMORY_MB = 500, 1  # room for 16,384 vectors
-    monkeypatch.setattr(compactor, "LEAST_CAPACITY", 50)
+    monkeypatch.setattr(compactor, "MIN_FLUSH_CAPACITY", 50)
     index = Index(50)
     catalogue.add_many(model, 700)
     compact()
@@ -298,7 +298,7 @@ def test_more_than_readers_hold_is_flushed_and_rebuilds_nothing(model, settings,
 
 def test_more_than_memory_holds_is_rebuilt_and_the_log_says_so(model, index, settings, monkeypatch, caplog):
     settings.INDEX_MEMORY_MB = 0
-    monkeypatch.setattr(compactor, "LEAST_CAPACITY", 50)
+    monkeypatch.setattr(compactor, "MIN_FLUSH_CAPACITY", 50)
     catalogue.add_many(model, 5)
     compact()
     catalogue.add_many(model, MORE_THAN_A_PAGE, start=1_000)
@@ -311,7 +311,7 @@ def test_more_than_memory_holds_is_rebuilt_and_the_log_says_so(model, index, set
 def test_a_compactor_keeps_its_lease_while_it_reads_what_changed(model, monkeypatch):
     catalogue.add_many(model, MORE_THAN_A_PAGE)
     kept = []
-    monkeypatch.setattr(Lease, "keep", lambda held: kept.append("kept"))
+    monkeypatch.setattr(Lease, "renew_if_due", lambda held: kept.append("kept"))
     monkeypatch.setattr(compactor, "flush", lambda held, state: kept.append("flush") or state.base)
     compact()
     assert kept[: kept.index("flush")] == ["kept", "kept"]
@@ -379,7 +379,7 @@ def test_a_merge_that_fails_costs_nothing_but_itself(model, index, index_root, m
     def fail(*args):
         raise error
 
-    place = (segment, "load") if isinstance(error, SnapshotDamaged) else (merging.Merge, "_pages")
+    place = (segment, "load") if isinstance(error, SnapshotDamaged) else (merging.Merge, "_merged_pages")
     real = segment.load
 
     def load(directory, version):
@@ -406,11 +406,11 @@ def test_each_row_is_rewritten_a_logarithmic_number_of_times(flushed):
     """What large flushes leave untrained is written once more."""
     sizes, written = [], 0
     for _ in range(1_000_000 // flushed):
-        sizes.append(Size(flushed, flushed, untrained=flushed >= 10_000))
+        sizes.append(SegmentSize(flushed, flushed, untrained=flushed >= 10_000))
         written += flushed
         while merging := plan_merge(sizes, 1e9):
             total = sum(sizes[number].rows for number in merging)
-            sizes = [size for number, size in enumerate(sizes) if number not in merging] + [Size(total, total)]
+            sizes = [size for number, size in enumerate(sizes) if number not in merging] + [SegmentSize(total, total)]
             written += total
     assert sum(size.rows for size in sizes) == 1_000_000
     assert written <= 6 * 1_000_000

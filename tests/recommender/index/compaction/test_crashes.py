@@ -73,7 +73,7 @@ def life(root: str, kind: str, signal_name: str, at: int) -> None:
     from recommender.index.compaction import compactor as compaction
     from recommender.index.compaction import merge_policy
 
-    force, compaction.AT_ONCE_ROWS = ORDERS[kind]
+    force, compaction.FOREGROUND_MERGE_ROWS = ORDERS[kind]
     merge_policy.SEGMENTS_PER_TIER = 2
     settings.INDEX_ROOT, settings.INDEX_FLUSH_ROWS = Path(root), 1
     steps = Steps(root, at, lambda: os.kill(os.getpid(), getattr(signal, signal_name)))
@@ -256,7 +256,7 @@ def test_a_compactor_killed_at_any_step_loses_nothing_and_the_next_one_goes_on(
     compactor, shop, index_root, settings, kind
 ):
     """Steps are file operations that change something, and commits: of a flush, a merge, and the collection after."""
-    from recommender.index.compaction.garbage import ABANDONED_SECONDS, collect
+    from recommender.index.compaction.garbage import ABANDONED_SECONDS, collect_garbage
 
     compact_here()
     shop.change()
@@ -280,13 +280,13 @@ def test_a_compactor_killed_at_any_step_loses_nothing_and_the_next_one_goes_on(
     left = directories(index_root)
     whole_or_needed = {name for name in left if not name.endswith(".part")} | needed()
     make_older(index_root, ABANDONED_SECONDS - 60)
-    collect()
+    collect_garbage()
     assert directories(index_root) == left
     make_older(index_root, DAY - 600)
-    collect()
+    collect_garbage()
     assert directories(index_root) == whole_or_needed
     make_older(index_root, DAY + 600)
-    collect()
+    collect_garbage()
     assert directories(index_root) == needed()
     shop.is_whole()
     assert differences() == []

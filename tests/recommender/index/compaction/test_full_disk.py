@@ -186,7 +186,7 @@ def test_a_disk_that_fills_during_a_merge_on_its_thread_stops_no_flush(
     model, index, disk, monkeypatch, settings, point
 ):
     settings.INDEX_EXACT_ROWS, settings.INDEX_RECALL_TARGET, settings.INDEX_FLUSH_ROWS = 200, 0.0, 1
-    monkeypatch.setattr(compactor, "AT_ONCE_ROWS", 0)
+    monkeypatch.setattr(compactor, "FOREGROUND_MERGE_ROWS", 0)
     is_full = []
     fills_up(
         monkeypatch,

@@ -8,7 +8,7 @@ from django.db import connection
 
 from recommender.index.compaction import garbage as collecting
 from recommender.index.compaction.compactor import compact
-from recommender.index.compaction.garbage import collect
+from recommender.index.compaction.garbage import collect_garbage
 from recommender.index.storage.atomic_directory import born_whole
 from recommender.models import IndexHead, IndexSnapshot
 from tests.recommender.index import catalogue
@@ -29,22 +29,22 @@ def another(snapshot, **fields):
 
 def test_a_directory_that_goes_while_it_is_looked_at_stops_no_collection(served, index_root):
     (index_root / "segments" / "going.part").symlink_to(index_root / "gone")
-    assert collect() == 0
+    assert collect_garbage() == 0
 
 
 def test_half_a_segment_stays_while_its_writer_lives_however_slow(served, index_root):
     with born_whole(index_root / "segments" / "slow") as half:
         os.utime(half, (time.time() - collecting.ABANDONED_SECONDS - 60,) * 2)
-        assert collect() == 0
+        assert collect_garbage() == 0
         assert half.exists()
 
 
 def test_half_a_segment_whose_writer_was_killed_goes_after_minutes(served, index_root):
     half = index_root / "segments" / "killed.part"
     half.mkdir()
-    assert collect() == 0
+    assert collect_garbage() == 0
     os.utime(half, (time.time() - collecting.ABANDONED_SECONDS - 60,) * 2)
-    assert collect() == 1
+    assert collect_garbage() == 1
     assert not half.exists()
 
 
@@ -64,7 +64,7 @@ def test_a_segment_that_is_shared_by_a_snapshot_published_meanwhile_stays(served
         return execute(sql, *rest)
 
     with connection.execute_wrapper(publish_after_the_first):
-        collect()
+        collect_garbage()
     assert asked[-1] == "published"
     assert (index_root / "segments" / "shared").exists()
 
@@ -74,7 +74,7 @@ def test_the_heads_snapshot_keeps_its_row_when_it_is_damaged_and_another_line_go
     IndexSnapshot.objects.filter(pk=served.pk).update(state="damaged")
     old, newest = another(served, state="retired"), another(served, state="retired")
     another(served)
-    collect()
+    collect_garbage()
     assert IndexHead.load().snapshot == served
     assert set(IndexSnapshot.objects.exclude(state="published")) == {served, newest}
     assert not IndexSnapshot.objects.filter(pk=old.pk).exists()

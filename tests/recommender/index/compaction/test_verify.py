@@ -10,7 +10,7 @@ from django.db import connection
 
 from listings.models import Category, Listing, ListingImage
 from recommender.index.compaction.compactor import compact
-from recommender.index.compaction.verify import repair, unusable_vectors, verify
+from recommender.index.compaction.verify import repair_differences, unusable_vectors, verify
 from recommender.index.rows.vector_file import VectorFile
 from recommender.index.storage import segment
 from recommender.index.storage.segment import VECTORS
@@ -58,7 +58,7 @@ def test_a_column_that_differs_is_named(healthy, column):
     Listing.objects.filter(pk=Listing.objects.last().pk).update(**COLUMN_EDITS[column])
     forget_changes()
     assert column in kinds()
-    repair(verify())
+    repair_differences(verify())
     assert kinds() == []
 
 
@@ -69,7 +69,7 @@ def test_a_category_or_seller_that_differs_is_named(healthy, django_user_model):
     Listing.objects.filter(pk=Listing.objects.last().pk).update(category=category, seller=other)
     forget_changes()
     assert kinds() == ["category", "seller"]
-    repair(verify())
+    repair_differences(verify())
     assert kinds() == []
 
 
@@ -77,7 +77,7 @@ def test_a_vector_that_differs_is_named(healthy):
     compact(force=True)
     Embedding.objects.filter(pk=Embedding.objects.last().pk).update(vector=catalogue.unit(424242).tobytes())
     assert kinds() == ["vector"]
-    repair(verify())
+    repair_differences(verify())
     assert kinds() == []
 
 
@@ -87,7 +87,7 @@ def test_missing_and_extra_rows_are_named(healthy, model):
     ListingImage.objects.filter(listing=Listing.objects.order_by("pk")[3]).delete()
     forget_changes()
     assert kinds() == ["extra", "missing"]
-    repair([*verify(), *verify()])
+    repair_differences([*verify(), *verify()])
     assert kinds() == []
 
 
@@ -109,7 +109,7 @@ def test_an_unusable_vector_is_named_and_sent_back_to_the_queue(healthy, vector)
     row = Embedding.objects.last()
     Embedding.objects.filter(pk=row.pk).update(vector=vector.tobytes())
     assert "unusable" in kinds()
-    repair([*verify(), *unusable_vectors()])
+    repair_differences([*verify(), *unusable_vectors()])
     row.refresh_from_db()
     assert (row.state, row.vector) == ("pending", None)
     assert kinds() == []
@@ -137,7 +137,7 @@ def test_files_that_this_user_may_not_read_are_told_apart_and_nothing_is_rebuilt
     else:
         monkeypatch.setattr(*place, refuse)
     assert kinds() == ["unreadable"]
-    assert "nothing is repaired" in repair([*verify(), *unusable_vectors()])
+    assert "nothing is repaired" in repair_differences([*verify(), *unusable_vectors()])
     assert sorted(index_root.rglob("*")) == before
 
 
@@ -163,7 +163,7 @@ def test_an_altered_file_is_named_and_rebuilt(healthy, name):
     found = verify()
     assert {difference.kind for difference in found} & {"file", "snapshot"}
     assert re.search(r"altered|cannot be read|not what", " ".join(map(str, found)))
-    repair(found)
+    repair_differences(found)
     assert kinds() == []
 
 
@@ -178,7 +178,7 @@ def test_a_snapshot_of_another_history_is_named(healthy):
     with connection.cursor() as cursor:
         cursor.execute("UPDATE recommender_indexhead SET epoch = %s", ["0" * 32])
     assert kinds() == ["snapshot"]
-    repair(verify())
+    repair_differences(verify())
     assert kinds() == []
 
 

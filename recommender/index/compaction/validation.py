@@ -12,41 +12,41 @@ from recommender.index.view import database_rows
 from recommender.index.view.apply_changes import absorb, fresh_state
 from recommender.index.view.state import State
 
-PROBES = 16
-CATCH_UP = 100_000
+SAMPLED_ROWS = 16
+FEED_LIMIT = 100_000
 
 
-class Refused(RuntimeError):
+class SnapshotRejected(RuntimeError):
     """A snapshot is not what the database and the model say it should be; it is not published."""
 
 
-def examine(base: Snapshot) -> None:
+def validate_before_publish(base: Snapshot) -> None:
     """Compare its rows with the searchable vectors, and search it for vectors it holds.
 
     While people edit, the numbers may differ by the photos of what they edited during the count, and no more.
     Raises: Refused.
     """
-    page = feed.read(base.position, base.model_id, CATCH_UP)
+    page = feed.read(base.position, base.model_id, FEED_LIMIT)
     state = fresh_state(base)
     for ids in database_rows.pages(page.listings):
         state = absorb(state, ids, page.vectors.intersection(ids))
     searchable = database_rows.searchable(base.model_id).count()
-    edited = feed.read(page.position, base.model_id, CATCH_UP)
+    edited = feed.read(page.position, base.model_id, FEED_LIMIT)
     if abs(state.rows - searchable) > settings.PHOTOS_PER_LISTING * len(edited.listings):
-        raise Refused(
+        raise SnapshotRejected(
             f"the index of {base.model_version} holds {state.rows} photos of {base.dim} dimensions, "
             f"the database {searchable} with a vector"
         )
-    recall = self_recall(state)
+    recall = measure_self_recall(state)
     if recall < 1:
-        raise Refused(f"{recall:.0%} of photos in the index of {base.model_version} find themselves")
+        raise SnapshotRejected(f"{recall:.0%} of photos in the index of {base.model_version} find themselves")
 
 
-def self_recall(state: State) -> float:
+def measure_self_recall(state: State) -> float:
     """The share of some of the base's vectors whose most similar row is no less similar than they are themselves."""
     found = []
     for part in state.base.parts:
-        sample = np.linspace(0, len(part.segment) - 1, min(PROBES, len(part.segment))).astype(np.int64)
+        sample = np.linspace(0, len(part.segment) - 1, min(SAMPLED_ROWS, len(part.segment))).astype(np.int64)
         everything = Selection(np.ones(len(part.segment), bool))
         for vector in part.segment.vectors[sample]:
             similarity, _, _ = part.segment.search(vector, 1, everything, exact=True)
