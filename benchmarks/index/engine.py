@@ -70,9 +70,9 @@ def open_state(directory: Path) -> Any:
 
 
 def where(conditions: dict[str, Any]) -> Any:
-    from recommender.index import Where
+    from recommender.index import Filter
 
-    return Where(statuses=("active",), **conditions)
+    return Filter(statuses=("active",), **conditions)
 
 
 def vectors(state: Any) -> Halves:

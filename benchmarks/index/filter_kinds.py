@@ -29,7 +29,7 @@ class Level:
         return (price >= self.allowed[:, :1]) & (price <= self.allowed[:, 1:])
 
     def conditions(self, query: int) -> dict[str, Any]:
-        """The same as arguments of `Where`."""
+        """The same as arguments of `Filter`."""
         if self.is_of_categories:
             return {"category_ids": frozenset(np.flatnonzero(self.allowed[query]).tolist())}
         low, high = self.allowed[query].tolist()

@@ -90,11 +90,11 @@ def _replace(model: EmbeddingModel, rows: Iterator[np.ndarray], count: int) -> N
 
 
 def _recall(queries: np.ndarray) -> float:
-    from recommender.index import Where
+    from recommender.index import Filter
     from recommender.index.view.recall_monitor import recall_of
 
     state = _state()
-    pairs = [[state.search(query[None, :], K, Where(), exact=exact) for exact in (False, True)] for query in queries]
+    pairs = [[state.search(query[None, :], K, Filter(), exact=exact) for exact in (False, True)] for query in queries]
     return round(float(np.mean([recall_of(*pair) for pair in pairs])), 4)
 
 

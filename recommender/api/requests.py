@@ -49,7 +49,7 @@ class RankedSerializer(FilterSerializer):
 
     def ask(self) -> Ask:
         given = self.validated_data
-        return Ask(self.where(), self.context["user"], given["limit"], given["min_similarity"])
+        return Ask(self.to_filter(), self.context["user"], given["limit"], given["min_similarity"])
 
 
 class CropSerializer(serializers.Serializer):

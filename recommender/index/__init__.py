@@ -10,7 +10,7 @@ from .compaction.verify import Difference, repair_differences, unusable_vectors,
 from .errors import ForeignVector, IndexNotReady
 from .model_hooks import ModelHooks, PhotoCounts, set_model_hooks
 from .rows.columns import STATUSES
-from .rows.filter import Candidates, Where, haversine_km
+from .rows.filter import Candidates, Filter, haversine_km
 from .view.process import get_index, health, lag, start, watch_recall
 from .view.reader import Index
 from .view.state import State
@@ -19,6 +19,7 @@ __all__ = [
     "STATUSES",
     "Candidates",
     "Difference",
+    "Filter",
     "ForeignVector",
     "Index",
     "IndexNotReady",
@@ -26,7 +27,6 @@ __all__ = [
     "Outcome",
     "PhotoCounts",
     "State",
-    "Where",
     "collect_garbage",
     "compact",
     "get_index",

@@ -1,4 +1,4 @@
-"""The filters of every ranked answer: from query parameters to the index's `Where`, and the same `Where` on rows.
+"""The filters of every ranked answer: from query parameters to the index's `Filter`, and the same `Filter` on rows.
 
 Parameters mean what they mean in lists of listings. A visitor asks among active or sold listings, staff also among
 drafts; nobody finds a removed one.
@@ -19,7 +19,7 @@ from listings.api import filters as lists
 from listings.geo import to_grid
 from listings.models import Listing
 from listings.querysets import of_status
-from recommender.index import Where
+from recommender.index import Filter
 
 if TYPE_CHECKING:
     from listings.querysets import ListingQuerySet
@@ -101,10 +101,10 @@ class FilterSerializer(serializers.Serializer):
             raise serializers.ValidationError({"min_price": "The lowest price is above the highest."})
         return attrs
 
-    def where(self) -> Where:
+    def to_filter(self) -> Filter:
         """The validated conditions as the index takes them."""
         given = self.validated_data
-        return Where(
+        return Filter(
             category_ids=given.get("category"),
             min_price=_number(given.get("min_price")),
             max_price=_number(given.get("max_price")),
@@ -119,7 +119,7 @@ def _number(price: Decimal | None) -> float | None:
     return None if price is None else float(price)
 
 
-def matching(listings: ListingQuerySet, where: Where) -> ListingQuerySet:
+def matching(listings: ListingQuerySet, where: Filter) -> ListingQuerySet:
     """The rows that pass, among some found by id."""
     listings = listings.filter(of_status(*where.statuses))
     if where.category_ids is not None:

@@ -18,7 +18,7 @@ from django.db.models import Exists, OuterRef
 from numpy.typing import NDArray
 
 from listings.models import Category, Listing, ListingImage
-from recommender.index import Candidates, Where, watch_recall
+from recommender.index import Candidates, Filter, watch_recall
 from recommender.models import Embedding
 
 from .filters import matching
@@ -49,7 +49,7 @@ class PhotoWaiting(Exception):
 class Ask:
     """What the caller wants: results that pass `where` and `viewer` may see, at least this similar (cosine)."""
 
-    where: Where = field(default_factory=Where)
+    where: Filter = field(default_factory=Filter)
     viewer: User | AnonymousUser = field(default_factory=AnonymousUser)
     limit: int = 20
     min_similarity: float = -1.0

@@ -11,7 +11,7 @@ from django.db import connection
 from listings.models import Listing
 from recommender import feed
 from recommender.embedding import micro_batch, queue, store_results, sweep
-from recommender.index import Where
+from recommender.index import Filter
 from recommender.index.view import database_rows
 from recommender.models import Embedding
 from recommender.search import retrieval
@@ -67,7 +67,7 @@ def ids(field: str, number: int = 30) -> list[int]:
         lambda model: retrieval.stored_vectors(Listing.objects.earliest("pk"), model.pk),
         lambda model: retrieval.hydrate(ids("image__listing_id"), retrieval.Ask()),
         lambda model: retrieval.hydrate(
-            ids("image__listing_id"), retrieval.Ask(Where(min_price=1.0), make_user(), limit=9)
+            ids("image__listing_id"), retrieval.Ask(Filter(min_price=1.0), make_user(), limit=9)
         ),
     ],
 )

@@ -17,8 +17,8 @@ from typing import Any, TypeVar
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from recommender.index.rows.selection import Selection
-from recommender.index.rows.vector_file import VectorFile, let_go, mapped_bytes
+from recommender.index.rows.row_bitmap import RowBitmap
+from recommender.index.rows.vector_file import VectorFile, mapped_bytes, release_pages
 
 from . import dot_products
 from .ivf import Ivf
@@ -60,13 +60,13 @@ class _Case:
     query: np.ndarray
     pair: np.ndarray
     truth: np.ndarray
-    among: Callable[[], Selection]
+    among: Callable[[], RowBitmap]
 
 
-def _of_lists(ivf: Ivf, chosen: np.ndarray) -> Selection:
+def _of_lists(ivf: Ivf, chosen: np.ndarray) -> RowBitmap:
     """The rows of some lists, bool[lists]."""
     per_list = np.where(chosen, ivf.sizes, 0)
-    return Selection(chosen[ivf.list_of], count=int(per_list.sum()), per_list=(ivf.list_of, per_list))
+    return RowBitmap(chosen[ivf.list_of], count=int(per_list.sum()), per_list=(ivf.list_of, per_list))
 
 
 def calibrate(
@@ -85,7 +85,7 @@ def calibrate(
     with threadpool_limits(1):  # as where searches are answered
         start = Effort(min(LISTS[-1], ivf.lists), PLAIN_TOLERANCE, DEPTHS[-1])
         costs = _costs(ivf, mapped, asked)
-        let_go(mapped)
+        release_pages(mapped)
         bench = _Bench(ivf, mapped, memory, Tuning(tail, costs, start, start), tick)
         return bench.tune(plain, filtered, target)
 
@@ -131,7 +131,7 @@ class _Bench:
         tuning = self._with(name, values)
         found, seconds = [], 0.0
         for case in cases:
-            selection = case.among().changed(remove=case.pair)
+            selection = case.among().with_changes(remove=case.pair)
             began = time.perf_counter()
             probe = Probe(self._ivf, self._mapped, tuning, case.query, selection, codes_only=True)
             similarity, _, _ = probe.run(MEASURED_K)
@@ -148,7 +148,7 @@ class _Bench:
     def _make_room(self) -> None:
         """Let go of the pages around the rows that were compared once they outgrow the memory they may take."""
         if mapped_bytes() > self._most_mapped:
-            let_go(self._mapped)
+            release_pages(self._mapped)
 
 
 def _first(values: Sequence[T], suffices: Callable[[T], bool]) -> T:
@@ -235,7 +235,7 @@ def _tail(ivf: Ivf, vectors: VectorFile, asked: np.ndarray, pairs: np.ndarray) -
 
 def _costs(ivf: Ivf, mapped: np.ndarray, asked: np.ndarray) -> Costs:
     """Timed here; medians, so that one interruption does not count."""
-    everything = Selection(np.ones(len(mapped), bool))
+    everything = RowBitmap(np.ones(len(mapped), bool))
     by_size = np.argsort(ivf.sizes)
     chosen = (by_size[-max(1, ivf.lists // 16) :], by_size[: max(2, ivf.lists // 4)])  # few large lists, many small
 

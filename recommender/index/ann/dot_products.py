@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from recommender.index.rows.columns import NO_ROWS
-from recommender.index.rows.selection import Selection
+from recommender.index.rows.row_bitmap import RowBitmap
 
 GATHERED = 512  # rows copied together at once: 1 MB at 1000 dimensions, which stays in the processor's cache
 CONTIGUOUS = 4  # where one row in so many is wanted, reading all of them in order is no slower than gathering
@@ -42,7 +42,7 @@ def _products(queries: np.ndarray, vectors: np.ndarray) -> np.ndarray:
     return result
 
 
-def nearest(query: np.ndarray, vectors: np.ndarray, selection: Selection, k: int) -> tuple[np.ndarray, np.ndarray]:
+def nearest(query: np.ndarray, vectors: np.ndarray, selection: RowBitmap, k: int) -> tuple[np.ndarray, np.ndarray]:
     """(similarities float32[k'], rows int64[k']) of the k' = min(k, selected) most similar selected rows, best first.
 
     query: float16[dim] · vectors: float16[n, dim] · selection: of these n rows

@@ -19,7 +19,7 @@ import numpy as np
 
 from ml.inference.cores import usable_cores as count_cores
 from ml.per_process import PerProcess
-from recommender.index.rows.selection import Selection
+from recommender.index.rows.row_bitmap import RowBitmap
 from recommender.index.rows.vector_file import VectorFile
 
 ROTATION, CENTROIDS, SPREADS, LISTS, CODES = FILES = (
@@ -37,7 +37,7 @@ LEAST_SPREAD = 1e-3  # of a list of copies
 WIDE = 250_000  # codes, 2 to 3 milliseconds of one core
 SEED = 5
 NEARLY_ALL, SPARE = 0.8, 1.1  # of the rows; as many times the candidates are asked for that should be enough
-EVERYTHING = Selection(np.ones(1, bool))
+EVERYTHING = RowBitmap(np.ones(1, bool))
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Ivf:
         self._scan(nothing, every, np.zeros(self.lists, np.float32), 1, EVERYTHING)
 
     def scan(
-        self, turned: np.ndarray, lists: np.ndarray, closeness: np.ndarray, depth: int, selection: Selection
+        self, turned: np.ndarray, lists: np.ndarray, closeness: np.ndarray, depth: int, selection: RowBitmap
     ) -> np.ndarray:
         """int64[r], r <= depth * cores: the selected rows of some lists whose codes promise the highest similarity.
 
@@ -91,7 +91,7 @@ class Ivf:
         return np.concatenate([own, *(other.result() for other in others)])
 
     def _chosen(
-        self, turned: np.ndarray, lists: np.ndarray, closeness: np.ndarray, depth: int, selection: Selection
+        self, turned: np.ndarray, lists: np.ndarray, closeness: np.ndarray, depth: int, selection: RowBitmap
     ) -> np.ndarray:
         """int64[r], r <= depth, most promising first. Where nearly all rows are selected, the others are sorted out
         afterwards: asking for each whether it is selected costs a fifth of the scan."""
@@ -105,7 +105,7 @@ class Ivf:
         return self._scan(turned, lists, closeness, depth, selection)
 
     def _scan(
-        self, turned: np.ndarray, lists: np.ndarray, closeness: np.ndarray, depth: int, selection: Selection
+        self, turned: np.ndarray, lists: np.ndarray, closeness: np.ndarray, depth: int, selection: RowBitmap
     ) -> np.ndarray:
         import faiss
 

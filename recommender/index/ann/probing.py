@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from recommender.index.rows.selection import Selection
+from recommender.index.rows.row_bitmap import RowBitmap
 
 from . import dot_products
 from .ivf import Ivf
@@ -123,7 +123,7 @@ class Probe:
         vectors: np.ndarray,
         tuning: Tuning,
         query: np.ndarray,
-        selection: Selection,
+        selection: RowBitmap,
         *,
         codes_only: bool = False,
     ) -> None:

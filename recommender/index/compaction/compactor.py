@@ -299,6 +299,6 @@ def _is_live(model: EmbeddingModel) -> bool:
 
 def _died(state: State) -> int:
     return sum(
-        int(np.count_nonzero(part.live & ~standing.mask))
-        for part, standing in zip(state.base.parts, state.standing, strict=True)
+        int(np.count_nonzero(part.live & ~live_rows.mask))
+        for part, live_rows in zip(state.base.parts, state.live_rows, strict=True)
     )

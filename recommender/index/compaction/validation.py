@@ -6,7 +6,7 @@ import numpy as np
 from django.conf import settings
 
 from recommender import feed
-from recommender.index.rows.selection import Selection
+from recommender.index.rows.row_bitmap import RowBitmap
 from recommender.index.storage.snapshot import Snapshot
 from recommender.index.view import database_rows
 from recommender.index.view.apply_changes import absorb, fresh_state
@@ -47,7 +47,7 @@ def measure_self_recall(state: State) -> float:
     found = []
     for part in state.base.parts:
         sample = np.linspace(0, len(part.segment) - 1, min(SAMPLED_ROWS, len(part.segment))).astype(np.int64)
-        everything = Selection(np.ones(len(part.segment), bool))
+        everything = RowBitmap(np.ones(len(part.segment), bool))
         for vector in part.segment.vectors[sample]:
             similarity, _, _ = part.segment.search(vector, 1, everything, exact=True)
             own = float(np.square(vector.astype(np.float32)).sum())

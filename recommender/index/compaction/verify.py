@@ -176,8 +176,8 @@ class _IndexedRows:
 
 def _collect_rows(state: State) -> _IndexedRows:
     tables, parts, places = [], [], []
-    for number, (part, standing) in enumerate(zip(state.base.parts, state.standing, strict=True)):
-        at = np.flatnonzero(standing.mask)
+    for number, (part, live_rows) in enumerate(zip(state.base.parts, state.live_rows, strict=True)):
+        at = np.flatnonzero(live_rows.mask)
         tables.append(part.segment.columns.take(at))
         parts.append(np.full(len(at), number))
         places.append(at)

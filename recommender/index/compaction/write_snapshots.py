@@ -36,8 +36,8 @@ def flush(held: Lease, state: State) -> Snapshot:
 
     Nothing is trained for it: what it takes depends on what changed alone, and nothing but the disk can refuse it.
     """
-    pairs = zip(state.base.parts, state.standing, strict=True)
-    parts = [_with_live_rows(part, standing.mask) for part, standing in pairs if standing.count]
+    pairs = zip(state.base.parts, state.live_rows, strict=True)
+    parts = [_with_live_rows(part, live_rows.mask) for part, live_rows in pairs if live_rows.count]
     written = []
     if len(state.delta):
         pages = _read_delta_pages(state)

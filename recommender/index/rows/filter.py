@@ -12,7 +12,7 @@ import numpy as np
 from listings.geo import EARTH_RADIUS_KM
 
 from .columns import STATUSES, Columns
-from .selection import Selection
+from .row_bitmap import RowBitmap
 
 FEW = 16  # one row in so many: from there on it is faster to look at rows one by one
 
@@ -20,7 +20,7 @@ Condition = Callable[[Any], np.ndarray]
 
 
 @dataclass(frozen=True)
-class Where:
+class Filter:
     """Conditions on a listing's own values; every one is optional and all must hold.
 
     `category_ids` is a subtree already resolved to ids; prices are in the site's currency, and a listing without a
@@ -39,13 +39,13 @@ class Where:
 
     def mask(self, columns: Columns) -> np.ndarray:
         """bool[n]: which rows of `columns` pass."""
-        return self.narrow(columns, Selection(columns.of_status(self.status_numbers))).mask
+        return self.prefilter(columns, RowBitmap(columns.of_status(self.status_numbers))).mask
 
     @property
     def status_numbers(self) -> tuple[int, ...]:
         return tuple(STATUSES.index(status) for status in self.statuses)
 
-    def narrow(self, columns: Columns, selection: Selection) -> Selection:
+    def prefilter(self, columns: Columns, selection: RowBitmap) -> RowBitmap:
         """Those of the selected rows that pass every condition but the one on the status.
 
         Whole columns are compared while many rows pass; then only the rows that are left.
@@ -59,8 +59,8 @@ class Where:
             if np.count_nonzero(mask) * FEW < len(mask):
                 rows = np.flatnonzero(mask)
         if rows is not None:
-            return Selection.of_rows(rows, len(columns))
-        return selection if mask is selection.mask else Selection(mask)
+            return RowBitmap.from_rows(rows, len(columns))
+        return selection if mask is selection.mask else RowBitmap(mask)
 
     def _conditions(self, columns: Columns) -> Iterator[Condition]:
         """Each takes rows (indices, or a slice) and says which of them pass."""

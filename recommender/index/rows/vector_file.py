@@ -87,7 +87,7 @@ def mapped_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[2]) * mmap.PAGESIZE
 
 
-def let_go(mapped: np.ndarray) -> None:
+def release_pages(mapped: np.ndarray) -> None:
     """Take the pages of a map (`VectorFile.map`) out of this process's memory: where one row is read the kernel maps
     half a megabyte or more, as large as the pages are that its cache made of the file. They stay in the page cache, and
     are mapped again when they are read."""

@@ -24,7 +24,7 @@ from recommender.index.ann.probing import EXACT, Probe, Step, Tuning
 from recommender.index.errors import SnapshotDamaged, SnapshotUnreadable
 from recommender.index.rows import vector_file
 from recommender.index.rows.columns import Columns
-from recommender.index.rows.selection import Selection
+from recommender.index.rows.row_bitmap import RowBitmap
 from recommender.index.rows.vector_file import VectorFile, VectorWriter
 
 from .atomic_directory import born_whole, checksum, fault, read_json, write_file
@@ -56,7 +56,7 @@ class Segment:
         return len(self.columns)
 
     def search(
-        self, query: np.ndarray, k: int, selection: Selection, *, exact: bool = False
+        self, query: np.ndarray, k: int, selection: RowBitmap, *, exact: bool = False
     ) -> tuple[np.ndarray, np.ndarray, Step]:
         """(similarities float32[k'], rows int64[k'], what was done): the k' = min(k, selected) most similar rows.
 
@@ -68,7 +68,7 @@ class Segment:
             return similarity, rows, Step(EXACT, selection.count, selection.count)
         return Probe(self.ivf, self.vectors, self.tuning, query, selection).run(k)
 
-    def count(self, selection: Selection) -> None:
+    def count(self, selection: RowBitmap) -> None:
         """Count it by list, and pack it, for many searches."""
         if self.ivf is not None:
             selection.per_list(self.ivf.list_of, self.ivf.lists)

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from recommender.index.rows.columns import Columns
-from recommender.index.rows.selection import Standing
+from recommender.index.rows.row_bitmap import LiveRows
 from recommender.index.storage.snapshot import Part, Snapshot
 from recommender.models import EmbeddingModel
 
@@ -25,13 +25,15 @@ def empty_snapshot(model: EmbeddingModel, epoch: uuid.UUID, position: str) -> Sn
 
 def fresh_state(base: Snapshot, before: State | None = None) -> State:
     """A state without changes; what the one before knows of rows that stand as they stood is taken over."""
-    known = dict(zip((part.segment.name for part in before.base.parts), before.standing, strict=True)) if before else {}
-    standing = tuple(_standing(part, known.get(part.segment.name)) for part in base.parts)
-    return State(base, standing, Delta.empty(base.dim), base.position)
+    known = (
+        dict(zip((part.segment.name for part in before.base.parts), before.live_rows, strict=True)) if before else {}
+    )
+    live_rows = tuple(_live_rows_of(part, known.get(part.segment.name)) for part in base.parts)
+    return State(base, live_rows, Delta.empty(base.dim), base.position)
 
 
-def _standing(part: Part, before: Standing | None) -> Standing:
-    return before if before is not None and np.array_equal(before.mask, part.live) else Standing(part.live)
+def _live_rows_of(part: Part, before: LiveRows | None) -> LiveRows:
+    return before if before is not None and np.array_equal(before.mask, part.live) else LiveRows(part.live)
 
 
 def absorb(state: State, listing_ids: Collection[int], revectored: Collection[int]) -> State:
@@ -52,16 +54,16 @@ def absorb(state: State, listing_ids: Collection[int], revectored: Collection[in
     slot[fresh] = chunks.append(np.array([vectors[image] for image in columns.image[fresh].tolist()]))
     present = fresh | ~unknown
     new = Delta(columns.take(present), slot[present], part[present], row[present], chunks)
-    return replace(state, standing=_without(state, ids), delta=state.delta.replace(ids, new))
+    return replace(state, live_rows=_without(state, ids), delta=state.delta.replace(ids, new))
 
 
 def _known_places(state: State, ids: np.ndarray, columns: Columns) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(slot, part, row) int64[n] each of the vectors the state has for these rows; -1 where it has none."""
     known: dict[tuple[int, int], tuple[int, int, int]] = {}
-    for number, (part, standing) in enumerate(zip(state.base.parts, state.standing, strict=True)):
+    for number, (part, live_rows) in enumerate(zip(state.base.parts, state.live_rows, strict=True)):
         held = part.segment.columns
         at = held.rows_of(ids)
-        at = at[standing.mask[at]]  # of a listing that changed before, only what the delta still points to is known
+        at = at[live_rows.mask[at]]  # of a listing that changed before, only what the delta still points to is known
         for listing, image, row in zip(held.listing[at].tolist(), held.image[at].tolist(), at.tolist(), strict=True):
             known[listing, image] = (-1, number, row)
     delta = state.delta
@@ -73,7 +75,7 @@ def _known_places(state: State, ids: np.ndarray, columns: Columns) -> tuple[np.n
     return places[:, 0].copy(), places[:, 1].copy(), places[:, 2].copy()
 
 
-def _without(state: State, ids: np.ndarray) -> tuple[Standing, ...]:
+def _without(state: State, ids: np.ndarray) -> tuple[LiveRows, ...]:
     """What stands without these listings; what does not change is shared."""
-    pairs = zip(state.base.parts, state.standing, strict=True)
-    return tuple(standing.without(part.segment.columns.rows_of(ids)) for part, standing in pairs)
+    pairs = zip(state.base.parts, state.live_rows, strict=True)
+    return tuple(live_rows.without_rows(part.segment.columns.rows_of(ids)) for part, live_rows in pairs)

@@ -13,7 +13,7 @@ from django.utils import timezone
 from ml.per_process import PerProcess
 from recommender import feed
 from recommender.index.errors import IndexNotReady
-from recommender.index.rows.filter import Candidates, Where
+from recommender.index.rows.filter import Candidates, Filter
 from recommender.index.storage.snapshot import purge_seconds
 from recommender.models import IndexSnapshot
 
@@ -41,7 +41,7 @@ def start() -> None:
 
 
 def watch_recall(
-    state: State, vectors: np.ndarray, k: int, where: Where, exclude: Collection[int], found: Candidates
+    state: State, vectors: np.ndarray, k: int, where: Filter, exclude: Collection[int], found: Candidates
 ) -> None:
     """Perhaps compare this answer with an exact one, later and elsewhere; never waits.
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from recommender.index.errors import SnapshotDamaged
-from recommender.index.rows.filter import Candidates, Where
+from recommender.index.rows.filter import Candidates, Filter
 from recommender.index.thread_priority import lower_priority, use_one_core
 
 from .state import State
@@ -45,7 +45,7 @@ class Query:
     state: State
     vectors: np.ndarray
     k: int
-    where: Where
+    where: Filter
     exclude: frozenset[int]
     found: Candidates
 
@@ -87,7 +87,7 @@ class Monitor:
         state: State,
         vectors: np.ndarray,
         k: int,
-        where: Where,
+        where: Filter,
         exclude: Collection[int],
         found: Candidates,
     ) -> None:
@@ -173,10 +173,10 @@ def recall_of(found: Candidates, exact: Candidates) -> float | None:
     return (np.count_nonzero(np.isin(needed, found.listing)) + min(len(rest), len(tied))) / len(exact)
 
 
-def is_filtered(where: Where) -> bool:
+def is_filtered(where: Filter) -> bool:
     """Whether a query asks for more than what every visitor's does; a place without a radius leaves nothing out."""
     plain = where if where.radius_km is not None else replace(where, near=None)
-    return plain != Where()
+    return plain != Filter()
 
 
 def by_kind(judged: Sequence[Judged]) -> dict[str, Recall]:

@@ -13,8 +13,8 @@ from recommender.index.ann import dot_products
 from recommender.index.ann.probing import EXACT, Step
 from recommender.index.errors import ForeignVector
 from recommender.index.rows.columns import DTYPES, NO_ROWS, Columns, spans
-from recommender.index.rows.filter import Candidates, Where
-from recommender.index.rows.selection import Selection, Standing
+from recommender.index.rows.filter import Candidates, Filter
+from recommender.index.rows.row_bitmap import LiveRows, RowBitmap
 from recommender.index.storage.snapshot import Snapshot
 
 from .delta import Delta
@@ -52,13 +52,13 @@ class Gathering:
 
 @dataclass(frozen=True)
 class State:
-    """`standing[i]` are the rows of part i that still stand: live in the snapshot and not of a changed listing.
+    """`live_rows[i]` are the rows of part i that may still be found: live in the snapshot and not of a changed listing.
 
     A listing lives in exactly one place: in the delta if it changed since the snapshot, else in one segment.
     """
 
     base: Snapshot
-    standing: tuple[Standing, ...]
+    live_rows: tuple[LiveRows, ...]
     delta: Delta
     position: str
     behind: int = 0
@@ -81,7 +81,7 @@ class State:
 
     @cached_property
     def rows(self) -> int:
-        return len(self.delta) + sum(standing.count for standing in self.standing)
+        return len(self.delta) + sum(live_rows.count for live_rows in self.live_rows)
 
     @cached_property
     def rows_per_listing(self) -> float:
@@ -95,17 +95,17 @@ class State:
         at = delta.columns.rows_of(ids)
         own, pointing = at[delta.slot[at] >= 0], at[delta.slot[at] < 0]
         found = [delta.chunks.take(delta.slot[own])]
-        for number, (part, standing) in enumerate(zip(self.base.parts, self.standing, strict=True)):
+        for number, (part, live_rows) in enumerate(zip(self.base.parts, self.live_rows, strict=True)):
             rows = part.segment.columns.rows_of(ids)
             kept = delta.row[pointing[delta.part[pointing] == number]]
-            found.append(part.segment.vectors[np.concatenate([rows[standing.mask[rows]], kept])])
+            found.append(part.segment.vectors[np.concatenate([rows[live_rows.mask[rows]], kept])])
         return np.concatenate(found)
 
     def search(
         self,
         vectors: np.ndarray,
         k: int,
-        where: Where,
+        where: Filter,
         exclude: Collection[int] = (),
         *,
         model_id: int | None = None,
@@ -136,7 +136,7 @@ class State:
                 return replace(self._describe(best, k), plan=self._explained(gathered.plan))
             fetch *= WIDER
 
-    def _passing(self, where: Where, exclude: Collection[int]) -> tuple[list[Selection], np.ndarray]:
+    def _passing(self, where: Filter, exclude: Collection[int]) -> tuple[list[RowBitmap], np.ndarray]:
         """The rows of each part that pass, and the delta rows that hold their own vector and pass."""
         excluded = np.unique(np.fromiter(exclude, np.int64, len(exclude)))
         columns = self.delta.columns
@@ -144,17 +144,17 @@ class State:
         delta_passes[columns.rows_of(excluded)] = False
         pointing = np.flatnonzero(delta_passes & (self.delta.slot < 0))
         selections = []
-        for number, (part, standing) in enumerate(zip(self.base.parts, self.standing, strict=True)):
+        for number, (part, live_rows) in enumerate(zip(self.base.parts, self.live_rows, strict=True)):
             held = part.segment.columns
-            of_status = standing.of_status(where.status_numbers, held)
+            of_status = live_rows.of_status(where.status_numbers, held)
             part.segment.count(of_status)  # once: what leaves out a few rows is counted from it
-            selection = where.narrow(held, of_status)
+            selection = where.prefilter(held, of_status)
             kept = pointing[self.delta.part[pointing] == number]
-            selections.append(selection.changed(add=self.delta.row[kept], remove=held.rows_of(excluded)))
+            selections.append(selection.with_changes(add=self.delta.row[kept], remove=held.rows_of(excluded)))
         return selections, np.flatnonzero(delta_passes & (self.delta.slot >= 0))
 
     def _fetch(
-        self, queries: np.ndarray, count: int, passing: list[Selection], own: np.ndarray, *, exact: bool
+        self, queries: np.ndarray, count: int, passing: list[RowBitmap], own: np.ndarray, *, exact: bool
     ) -> Gathering:
         """About the best `count` rows of each place for each query (float16[m, dim])."""
         gathered = Gathering([], [])
@@ -250,15 +250,15 @@ class State:
 
     def _photos(self, listing: np.ndarray, places: list[tuple[int, np.ndarray]], row: np.ndarray) -> np.ndarray:
         """int64[n]: how many searchable photos each listing has, of which one is in this place: in the delta, or
-        standing beside it."""
+        among the live rows beside it."""
         first, last = self.delta.columns.ranges(listing)
         photos = last - first
         for number, at in places:
             if number == DELTA:
                 continue
             first, last = self.base.parts[number].segment.columns.spans_around(row[at])
-            standing = self.standing[number].mask[spans(first, last)]
-            photos += np.bincount(np.repeat(at, last - first)[standing], minlength=len(listing))
+            live = self.live_rows[number].mask[spans(first, last)]
+            photos += np.bincount(np.repeat(at, last - first)[live], minlength=len(listing))
         return photos
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from recommender.index.rows.columns import DTYPES, Columns
-from recommender.index.rows.selection import Selection
+from recommender.index.rows.row_bitmap import RowBitmap
 from recommender.index.rows.vector_file import VectorWriter
 from recommender.index.storage import segment
 
@@ -36,7 +36,7 @@ def write(directory, vectors, model="m1", **options):
 
 
 def everything(rows):
-    return Selection(np.ones(rows, bool))
+    return RowBitmap(np.ones(rows, bool))
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from django.http import QueryDict
 
 from listings.models import Category, Listing, ListingImage
 from recommender import feed
-from recommender.index import Index, Where
+from recommender.index import Filter, Index
 from recommender.index.compaction.compactor import compact, rebuild
 from recommender.index.compaction.verify import verify
 from recommender.index.storage import segment
@@ -25,7 +25,7 @@ from recommender.models import IndexHead, IndexSnapshot
 from recommender.search.filters import FilterSerializer
 from tests.recommender.index import catalogue
 
-EVERYTHING = Where(statuses=("draft", "active", "sold"))
+EVERYTHING = Filter(statuses=("draft", "active", "sold"))
 
 
 def found(index, where=EVERYTHING):
@@ -144,7 +144,7 @@ def recall(queries):
     index.refresh()
     state = index.state()
     assert state.rows == 12_000
-    answers = [[state.search(query, 10, Where(), exact=exact) for exact in (False, True)] for query in queries]
+    answers = [[state.search(query, 10, Filter(), exact=exact) for exact in (False, True)] for query in queries]
     return np.mean([recall_of(*pair) for pair in answers])
 
 
@@ -163,7 +163,7 @@ def answers(index):
     """What 20 searches give, some of which need every list of the inverted files."""
     state = index.state()
     queries = [catalogue.unit(seed, state.dim).astype(np.float32) for seed in range(20)]
-    return [state.search(query, 5 + 30 * n, Where()).listing.tolist() for n, query in enumerate(queries)]
+    return [state.search(query, 5 + 30 * n, Filter()).listing.tolist() for n, query in enumerate(queries)]
 
 
 def test_a_directory_hidden_from_one_of_two_readers_concerns_that_one_only(model, inverted):
@@ -264,10 +264,10 @@ def test_yesterdays_dump_restored_over_a_live_index_is_what_it_answers_from(mode
     actions = compact(force=True).actions
     assert actions == (("flushed",) if later == 1 else ("rebuilt",))
     assert found(index) == found(Index()) == everything()
-    assert not found(index, Where(min_price=999))
+    assert not found(index, Filter(min_price=999))
     assert verify() == []
     query = catalogue.unit(900_000).astype(np.float32)
-    assert index.state().search(query, 1, Where()).similarity[0] == pytest.approx(1, abs=1e-2)
+    assert index.state().search(query, 1, Filter()).similarity[0] == pytest.approx(1, abs=1e-2)
 
 
 def test_a_subtree_of_a_thousand_listings_that_moves_is_filtered_right_at_once_without_a_feed_row(model, index):
@@ -297,7 +297,7 @@ def test_a_subtree_of_a_thousand_listings_that_moves_is_filtered_right_at_once_w
 def below(path):
     asked = FilterSerializer(data=QueryDict(f"category={path}"), context={"user": AnonymousUser()})
     asked.is_valid(raise_exception=True)
-    return asked.where()
+    return asked.to_filter()
 
 
 class Editor:
@@ -352,7 +352,7 @@ def test_what_is_edited_and_deleted_while_an_index_is_rebuilt_is_right_at_once(m
     assert verify() == []
     for reader in (index, Index()):
         assert found(reader) == everything()
-        assert found(reader, Where(statuses=("sold",), min_price=500)) == set(
+        assert found(reader, Filter(statuses=("sold",), min_price=500)) == set(
             Listing.objects.filter(status="sold").values_list("pk", flat=True)
         )
     assert compact(force=True).actions[0] == "flushed"

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from listings.models import Listing, ListingImage
 from recommender import feed, registry
-from recommender.index import Index, Where
+from recommender.index import Filter, Index
 from recommender.index.compaction import write_snapshots
 from recommender.index.compaction.compactor import compact, rebuild
 from recommender.index.compaction.lease import acquire_lease
@@ -54,7 +54,7 @@ def found(index):
     index.refresh()
     state = index.state()
     query = catalogue.unit(0, state.dim).astype("float32")
-    return sorted(state.search(query, 10_000, Where(statuses=("active", "sold"))).listing.tolist())
+    return sorted(state.search(query, 10_000, Filter(statuses=("active", "sold"))).listing.tolist())
 
 
 def test_backfilling_ten_thousand_photos_leaves_the_active_delta_empty_and_is_built_once(model, index, other):
@@ -139,7 +139,7 @@ def test_only_what_every_retained_snapshot_of_every_line_includes_is_pruned(mode
     assert feed.covers(behind.position, IndexHead.load().horizon)
     registry.activate(other)
     assert len(found(index)) == 5
-    assert index.state().search(catalogue.unit(0, 8).astype("float32"), 5, Where()).price.tolist() == [4.0] * 5
+    assert index.state().search(catalogue.unit(0, 8).astype("float32"), 5, Filter()).price.tolist() == [4.0] * 5
     assert feed.read(behind.position, other.pk).attributes == set(Listing.objects.values_list("pk", flat=True))
 
 

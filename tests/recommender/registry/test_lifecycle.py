@@ -10,7 +10,7 @@ from recommender import feed, registry
 from recommender.admin.model_steps import BY_NAME
 from recommender.embedding import sweep
 from recommender.embedding.queue import MAX_FAILURES
-from recommender.index import Where, get_index
+from recommender.index import Filter, get_index
 from recommender.index.compaction import compactor
 from recommender.index.compaction.compactor import compact
 from recommender.index.storage.segment import VECTORS
@@ -60,7 +60,7 @@ def listings_found():
     index = get_index()
     index.refresh()
     state = index.state()
-    found = state.search(catalogue.unit(1, state.dim).astype("float32"), 1000, Where())
+    found = state.search(catalogue.unit(1, state.dim).astype("float32"), 1000, Filter())
     return state.model_version, set(found.listing.tolist())
 
 

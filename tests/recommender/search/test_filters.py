@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from listings.geo import to_grid
 from listings.models import Listing
-from recommender.index import Where
+from recommender.index import Filter
 from recommender.index.view.database_rows import read_columns
 from recommender.search.filters import FilterSerializer, matching
 from tests.factories import make_category, make_user
@@ -26,8 +26,8 @@ def ask(query: str, user=None) -> FilterSerializer:
 
 
 def test_nothing_asked_means_active_listings():
-    assert ask("").where() == Where()
-    assert ask("category=&min_price=&max_price=&near=&radius_km=&seller=&status=").where() == Where()
+    assert ask("").to_filter() == Filter()
+    assert ask("category=&min_price=&max_price=&near=&radius_km=&seller=&status=").to_filter() == Filter()
 
 
 def test_every_filter_reaches_the_index():
@@ -35,7 +35,7 @@ def test_every_filter_reaches_the_index():
     stools = make_category("Home / Chairs / Stools")
     make_category("Home / Chairs of old")
     query = "category=Home / Chairs&min_price=1.50&max_price=9&near=51.5,-0.12&radius_km=3&seller=7&status=sold"
-    assert ask(query).where() == Where(
+    assert ask(query).to_filter() == Filter(
         category_ids=frozenset({chairs.pk, stools.pk}),
         min_price=1.5,
         max_price=9.0,
@@ -47,7 +47,7 @@ def test_every_filter_reaches_the_index():
 
 
 def test_a_point_alone_means_ten_kilometres_around_it():
-    where = ask("near=51.5,-0.12").where()
+    where = ask("near=51.5,-0.12").to_filter()
     assert (where.near, where.radius_km) == (to_grid(51.5, -0.12), 10.0)
 
 
@@ -87,12 +87,12 @@ def test_what_makes_no_sense_is_refused_by_name_and_in_words(query, field, says)
 
 
 def test_staff_searches_among_drafts():
-    assert ask("status=draft", make_user(staff=True)).where().statuses == ("draft",)
+    assert ask("status=draft", make_user(staff=True)).to_filter().statuses == ("draft",)
 
 
 def test_an_empty_category_is_an_empty_answer_not_an_error():
     shelf = make_category("Home / Shelves")
-    assert ask("category=Home / Shelves").where().category_ids == frozenset({shelf.pk})
+    assert ask("category=Home / Shelves").to_filter().category_ids == frozenset({shelf.pk})
 
 
 @pytest.fixture
@@ -120,7 +120,7 @@ def shop(model):
 @given(st.data())
 def test_rows_pass_the_same_conditions_in_the_database_as_in_the_index(model, shop, data):
     draw = data.draw
-    where = Where(
+    where = Filter(
         category_ids=draw(st.none() | st.frozensets(st.sampled_from(shop["categories"]))),
         min_price=draw(st.none() | st.sampled_from([0.0, 9.99, 10.0, 499.99])),
         max_price=draw(st.none() | st.sampled_from([0.0, 9.99, 10.0, 10.01])),

@@ -8,7 +8,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from listings.models import Listing, ListingImage
-from recommender.index import Where
+from recommender.index import Filter
 from recommender.models import Embedding, RankerVersion
 from recommender.search.ranking import versions
 from recommender.search.retrieval import Ask, NoPhoto, PhotoWaiting, by_vectors, similar, stored_vectors
@@ -80,11 +80,11 @@ def test_a_listing_deleted_while_the_reader_is_frozen_is_absent_at_once_and_repl
 @pytest.mark.parametrize(
     ("change", "where"),
     [
-        ({"status": "sold"}, Where()),
-        ({"status": "draft"}, Where()),
-        ({"price": 99}, Where(max_price=50.0)),
-        ({"price": None}, Where(min_price=1.0)),
-        ({"latitude": 0.0, "longitude": 0.0}, Where(near=(51.5, 0.0), radius_km=50.0)),
+        ({"status": "sold"}, Filter()),
+        ({"status": "draft"}, Filter()),
+        ({"price": 99}, Filter(max_price=50.0)),
+        ({"price": None}, Filter(min_price=1.0)),
+        ({"latitude": 0.0, "longitude": 0.0}, Filter(near=(51.5, 0.0), radius_km=50.0)),
     ],
     ids=str,
 )
@@ -139,7 +139,7 @@ def test_results_below_the_lowest_similarity_are_left_out(fresh_index, model):
 def test_what_a_viewer_may_not_see_is_no_result_even_if_the_index_is_asked_for_it(fresh_index, model):
     owner = make_user()
     draft = sell(model, 0.9, status="draft", seller=owner)
-    where = Where(statuses=("draft",))
+    where = Filter(statuses=("draft",))
     assert ids(look(fresh_index, where=where, viewer=AnonymousUser())) == []
     assert ids(look(fresh_index, where=where, viewer=make_user())) == []
     assert ids(look(fresh_index, where=where, viewer=make_user(staff=True))) == [draft.pk]
@@ -167,7 +167,7 @@ def test_distances_are_measured_from_the_listing_unless_a_point_is_given(fresh_i
     sell(model, 0.5, latitude=51.5, longitude=-0.1)
     fresh_index.refresh()
     here = similar(fresh_index.state(), listing, Ask()).results[0]
-    away = similar(fresh_index.state(), listing, Ask(where=Where(near=(52.5, -0.1), radius_km=500.0))).results[0]
+    away = similar(fresh_index.state(), listing, Ask(where=Filter(near=(52.5, -0.1), radius_km=500.0))).results[0]
     assert here.reasons["distance"]["text"] == "less than 1 km away"
     assert away.reasons["distance"]["text"] == "111 km away"
 

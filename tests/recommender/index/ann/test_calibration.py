@@ -215,7 +215,7 @@ def test_pages_of_compared_rows_are_let_go_when_they_outgrow_the_memory(made, mo
 
     monkeypatch.setattr(Probe, "run", map_around)
     monkeypatch.setattr(calibration, "mapped_bytes", lambda: mapped[0])
-    monkeypatch.setattr(calibration, "let_go", forget)
+    monkeypatch.setattr(calibration, "release_pages", forget)
     roomy = judge(made, 0.95)
     assert let_go == [0]  # once costs were measured
     mapped[0] = 0

@@ -11,7 +11,7 @@ from hypothesis import settings as profile
 from hypothesis import strategies as st
 
 from recommender.index.ann import ivf
-from recommender.index.rows.selection import Selection
+from recommender.index.rows.row_bitmap import RowBitmap
 from recommender.index.rows.vector_file import VectorFile
 from tests.recommender.index.segments import clustered, everything, put
 
@@ -94,7 +94,7 @@ def test_a_scan_returns_selected_rows_of_the_lists_it_was_given_and_all_of_them_
     share = data.draw(st.sampled_from([0, 0.01, 0.3, 0.85, 0.99, 1]))
     mask = np.random.default_rng(data.draw(st.integers(0, 100))).random(ROWS) < share
     depth = data.draw(st.sampled_from([1, 50, ROWS]))
-    found = scan(opened, built.vectors[0], lists, depth, Selection(mask))
+    found = scan(opened, built.vectors[0], lists, depth, RowBitmap(mask))
     wanted = np.flatnonzero(mask & np.isin(opened.list_of, lists))
     assert len(found) == len(set(found.tolist())) == min(depth, len(wanted))
     assert set(found.tolist()) <= set(wanted.tolist())
@@ -118,7 +118,7 @@ def test_codes_put_rows_into_nearly_the_right_order(built):
 
 @pytest.mark.parametrize("share", [1, 0.97, 0.3])
 def test_a_wide_scan_shared_by_threads_finds_the_same_rows(built, three_cores, monkeypatch, share):
-    selection = Selection(np.random.default_rng(0).random(ROWS) < share)
+    selection = RowBitmap(np.random.default_rng(0).random(ROWS) < share)
     lists = np.random.default_rng(1).permutation(LISTS)[:17]
     for query in built.vectors[:10]:
         shared = {depth: scan(built.opened, query, lists, depth, selection) for depth in (100, ROWS)}
@@ -136,10 +136,10 @@ def test_where_what_is_not_selected_lies_together_each_share_of_a_scan_finds_its
     order = np.argsort(-(built.vectors.astype(float) @ query.astype(float)))
     mask = np.ones(ROWS, bool)
     mask[order[: ROWS // 8]] = False
-    found = scan(built.opened, query, np.arange(LISTS), 100, Selection(mask))
+    found = scan(built.opened, query, np.arange(LISTS), 100, RowBitmap(mask))
     turned = built.opened.turn(query)
     near = (built.opened.centroids @ turned[0]).astype(np.float32)
-    asked_for_each = built.opened._scan(turned, np.arange(LISTS), near, 100, Selection(mask))
+    asked_for_each = built.opened._scan(turned, np.arange(LISTS), near, 100, RowBitmap(mask))
     assert len(set(asked_for_each.tolist()) - set(found.tolist())) <= 1  # equal promises may swap
     assert mask[found].all()
 

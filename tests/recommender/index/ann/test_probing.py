@@ -14,7 +14,7 @@ from recommender.index.ann import calibration, dot_products
 from recommender.index.ann.calibration import recall_of
 from recommender.index.ann.ivf import Ivf
 from recommender.index.ann.probing import EXACT_MICROSECONDS, Costs, Effort, Tail, Tuning
-from recommender.index.rows.selection import Selection
+from recommender.index.rows.row_bitmap import RowBitmap
 from recommender.index.rows.vector_file import VectorFile
 from recommender.index.storage.segment import load
 from tests.recommender.index.segments import clustered, everything, write
@@ -60,7 +60,7 @@ def chosen_rows(kind, segment, query, share):
 def test_a_filter_leaves_the_recall_high_wherever_its_rows_are(made, kind, share, costs):
     segment, recall, how = getattr(made, costs), [], set()
     for query in made.queries:
-        selection = Selection(chosen_rows(kind, segment, query, share))
+        selection = RowBitmap(chosen_rows(kind, segment, query, share))
         similarity, rows, step = segment.search(query, K, selection)
         truth, _, _ = segment.search(query, K, selection, exact=True)
         assert selection.mask[rows].all()
@@ -106,7 +106,7 @@ def test_as_many_are_found_as_were_asked_for_or_are_there(made, seed, share, k, 
     mask = random.random(ROWS) < share
     if lists is not None:  # and only in a few lists, which may be far away
         mask &= np.isin(segment.ivf.list_of, random.integers(segment.ivf.lists, size=lists))
-    similarity, rows, step = segment.search(query, k, Selection(mask))
+    similarity, rows, step = segment.search(query, k, RowBitmap(mask))
     assert len(rows) == len(similarity) == min(k, mask.sum())
     assert len(np.unique(rows)) == len(rows)
     assert mask[rows].all()
@@ -119,7 +119,7 @@ def test_as_many_are_found_as_were_asked_for_or_are_there(made, seed, share, k, 
 @given(st.integers(0, 10_000), st.floats(0, 1), st.integers(0, 400), st.integers(0, 39))
 def test_an_exact_search_finds_what_brute_force_finds(made, seed, share, k, number):
     mask = np.random.default_rng(seed).random(ROWS) < share
-    selection = Selection(mask)
+    selection = RowBitmap(mask)
     similarity, rows, step = made.slow.search(made.queries[number], k, selection, exact=True)
     best = np.sort(made.products[number][mask])[::-1][:k]
     assert np.allclose(similarity, best, atol=1e-5)
@@ -142,7 +142,7 @@ def test_a_search_of_all_rows_reads_codes_and_says_how_many_lists(made):
 def test_few_selected_rows_are_all_compared(made):
     few = int(EXACT_MICROSECONDS / SLOW.per_row)
     for count, how in ((few, "exact"), (few * 40, "codes")):
-        selection = Selection.of_rows(np.arange(0, ROWS, 2)[:count], ROWS)
+        selection = RowBitmap.from_rows(np.arange(0, ROWS, 2)[:count], ROWS)
         step = made.slow.search(made.queries[0], K, selection)[2]
         assert (step.how, step.selected) == (how, count)
         assert (step.lists == 0, step.compared == count) == (how == "exact", how == "exact")
@@ -156,7 +156,7 @@ def test_rows_are_compared_where_that_is_no_slower_than_reading_codes(made):
 def test_only_selected_rows_of_the_lists_are_compared_where_they_are_fewer_than_codes_would_promise(made, monkeypatch):
     monkeypatch.setattr(Ivf, "scan", None)
     dear_codes = replace(made.slow, tuning=replace(made.slow.tuning, costs=replace(SLOW, per_code=1.0)))
-    selection = Selection(np.random.default_rng(0).random(ROWS) < 0.02)
+    selection = RowBitmap(np.random.default_rng(0).random(ROWS) < 0.02)
     _, rows, step = dear_codes.search(made.queries[0], 1, selection)
     assert (step.how, len(rows)) == ("codes", 1)
     assert step.lists > 0
@@ -167,7 +167,7 @@ def test_a_filter_that_leaves_nothing_near_makes_the_search_look_into_more_lists
     wider = []
     for query in made.queries:
         looked = {
-            kind: made.narrow.search(query, K, Selection(chosen_rows(kind, made.narrow, query, 0.5)))[2].lists
+            kind: made.narrow.search(query, K, RowBitmap(chosen_rows(kind, made.narrow, query, 0.5)))[2].lists
             for kind in ("near", "far")
         }
         wider.append(looked["far"] > looked["near"])

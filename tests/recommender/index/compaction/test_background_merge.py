@@ -7,7 +7,7 @@ import pytest
 from django.db import connection
 
 from listings.models import Listing, ListingImage
-from recommender.index import Index, Where
+from recommender.index import Filter, Index
 from recommender.index.ann import choose_structure
 from recommender.index.compaction import compactor
 from recommender.index.compaction.compactor import compact, rebuild
@@ -18,7 +18,7 @@ from recommender.index.storage.snapshot import segment_directory
 from recommender.models import EmbeddingModel, IndexSnapshot
 from tests.recommender.index import catalogue
 
-EVERYTHING = Where(statuses=("draft", "active", "sold"))
+EVERYTHING = Filter(statuses=("draft", "active", "sold"))
 BATCH = 50
 
 
@@ -142,7 +142,7 @@ def test_changes_are_flushed_and_visible_while_a_merge_runs_and_right_once_it_is
     assert "ivf" in kinds()
     ends_right(index, gone, edited, embedded, moved, late)
     ends_right(Index(), gone, edited, embedded, moved, late)
-    assert found(index, Where(min_price=8_888)) == {kept.pk}
+    assert found(index, Filter(min_price=8_888)) == {kept.pk}
     assert verify() == []
     assert compact(force=True).actions == ("nothing",)
 
@@ -150,7 +150,7 @@ def test_changes_are_flushed_and_visible_while_a_merge_runs_and_right_once_it_is
 def ends_right(index, gone, edited, embedded, moved, late):
     assert found(index) == everything() - {moved.pk}
     assert found(index).isdisjoint(gone)
-    assert edited.pk in found(index, Where(min_price=7_777, max_price=7_777))
+    assert edited.pk in found(index, Filter(min_price=7_777, max_price=7_777))
     assert best(index, catalogue.unit(987_654)) == (embedded.pk, pytest.approx(1, abs=1e-2))
     assert best(index, catalogue.unit(432_100)) == (late.pk, pytest.approx(1, abs=1e-2))
 

@@ -12,7 +12,7 @@ from django.db import OperationalError
 
 from listings.models import Listing
 from recommender import feed
-from recommender.index import Index, Where
+from recommender.index import Filter, Index
 from recommender.index.ann import choose_structure
 from recommender.index.compaction import background_merge as merging
 from recommender.index.compaction import compactor, write_snapshots
@@ -33,7 +33,7 @@ QUERY = catalogue.unit(0).astype(np.float32)
 
 def found(index):
     index.refresh()
-    return sorted(index.state().search(QUERY, 10_000, Where(statuses=("active", "sold"))).listing.tolist())
+    return sorted(index.state().search(QUERY, 10_000, Filter(statuses=("active", "sold"))).listing.tolist())
 
 
 def test_each_flush_adds_a_segment_and_merges_keep_them_few(model, index):

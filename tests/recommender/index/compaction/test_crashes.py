@@ -193,10 +193,12 @@ class Shop:
             assert self._found(index.state()) == self._expected()
 
     def _found(self, state) -> dict[int, float]:
-        from recommender.index import Where
+        from recommender.index import Filter
         from tests.recommender.index import catalogue
 
-        answer = state.search(catalogue.unit(0).astype(np.float32), 10_000, Where(statuses=("draft", "active", "sold")))
+        answer = state.search(
+            catalogue.unit(0).astype(np.float32), 10_000, Filter(statuses=("draft", "active", "sold"))
+        )
         return dict(zip(answer.listing.tolist(), answer.price.tolist(), strict=True))
 
     def _expected(self) -> dict[int, float]:

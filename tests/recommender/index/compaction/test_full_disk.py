@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from listings.models import Listing
-from recommender.index import Index, Where
+from recommender.index import Filter, Index
 from recommender.index.ann import choose_structure
 from recommender.index.compaction import compactor
 from recommender.index.compaction.compactor import compact, rebuild
@@ -68,7 +68,7 @@ def found(index):
     index.refresh()
     assert index.health()["problem"] is None
     query = catalogue.unit(0).astype(np.float32)
-    return set(index.state().search(query, 10_000, Where()).listing.tolist())
+    return set(index.state().search(query, 10_000, Filter()).listing.tolist())
 
 
 def everything():

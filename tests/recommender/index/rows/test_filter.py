@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from listings.geo import EARTH_RADIUS_KM, distance_km
 from recommender.index.rows import filter as module
 from recommender.index.rows.columns import STATUSES, Columns
-from recommender.index.rows.filter import Where, box_around, haversine_km
-from recommender.index.rows.selection import Selection
+from recommender.index.rows.filter import Filter, box_around, haversine_km
+from recommender.index.rows.row_bitmap import RowBitmap
 from tests.recommender.index.segments import plain_columns
 
 PLACES = [(51.5, -0.12), (51.52, -0.1), (52.2, 0.12), (-36.8, 174.8), (0.0, 179.99), (0.0, -179.99), (89.99, 10.0)]
@@ -61,7 +61,7 @@ def maybe(strategy):
 
 amounts = st.sampled_from([-1.0, 0.0, 0.01, 1.15, 1.16, 9.99, 10.0, 1e9])
 conditions = st.builds(
-    Where,
+    Filter,
     category_ids=maybe(st.frozensets(st.sampled_from([1, 2, 3, 7, 8, HIGHEST]), max_size=4)),
     min_price=maybe(amounts),
     max_price=maybe(amounts),
@@ -82,38 +82,38 @@ def test_rows_pass_as_if_each_had_been_asked(few, where, seed, rows):
     expected = np.array([passes(where, columns, row) for row in range(rows)], bool)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "FEW", few)
-        narrowed, mask = where.narrow(columns, Selection(selected.copy())), where.mask(columns)
-    assert np.array_equal(narrowed.mask, selected & expected)
-    assert narrowed.rows.tolist() == np.flatnonzero(selected & expected).tolist()
-    assert narrowed.count == (selected & expected).sum()
+        filtered, mask = where.prefilter(columns, RowBitmap(selected.copy())), where.mask(columns)
+    assert np.array_equal(filtered.mask, selected & expected)
+    assert filtered.rows.tolist() == np.flatnonzero(selected & expected).tolist()
+    assert filtered.count == (selected & expected).sum()
     of_status = [STATUSES[status] in where.statuses for status in columns.status]
     assert np.array_equal(mask, expected & np.array(of_status, bool))
 
 
 def test_a_search_without_conditions_keeps_the_selection_and_its_counts():
-    selection = Selection(np.ones(10, bool))
-    assert Where(statuses=("sold",)).narrow(plain_columns(10), selection) is selection
-    assert Where(near=(1.0, 1.0)).narrow(plain_columns(10), selection) is selection
+    selection = RowBitmap(np.ones(10, bool))
+    assert Filter(statuses=("sold",)).prefilter(plain_columns(10), selection) is selection
+    assert Filter(near=(1.0, 1.0)).prefilter(plain_columns(10), selection) is selection
 
 
 @pytest.mark.parametrize(
-    "where", [Where(min_price=0), Where(max_price=1e9), Where(min_price=-5), Where(max_price=-0.01)]
+    "where", [Filter(min_price=0), Filter(max_price=1e9), Filter(min_price=-5), Filter(max_price=-0.01)]
 )
 def test_a_listing_without_a_price_passes_no_condition_on_it(where):
     columns = replace(plain_columns(40), price=np.full(40, -1))
-    assert where.narrow(columns, Selection(np.ones(40, bool))).count == 0
+    assert where.prefilter(columns, RowBitmap(np.ones(40, bool))).count == 0
 
 
 @pytest.mark.parametrize("ids", [frozenset(), frozenset({1}), frozenset({5_000, 9})])
 def test_a_listing_without_a_category_or_of_a_higher_one_is_in_none_of_those_asked_for(ids):
     columns = replace(plain_columns(2), category=np.array([-1, 2_000_000_000], np.int32))
-    assert Where(category_ids=ids).narrow(columns, Selection(np.ones(2, bool))).count == 0
+    assert Filter(category_ids=ids).prefilter(columns, RowBitmap(np.ones(2, bool))).count == 0
 
 
 def test_a_listing_of_unknown_place_is_near_nothing():
     columns = replace(plain_columns(40), latitude=np.full(40, np.nan), longitude=np.full(40, np.nan))
-    where = Where(near=(89.9, 0.0), radius_km=50_000)
-    assert where.narrow(columns, Selection(np.ones(40, bool))).count == 0
+    where = Filter(near=(89.9, 0.0), radius_km=50_000)
+    assert where.prefilter(columns, RowBitmap(np.ones(40, bool))).count == 0
 
 
 def destination(point, bearing, angle):
@@ -161,7 +161,7 @@ def test_a_box_contains_every_point_of_its_circle(point, radius_km, bearing, sha
     assert south <= latitude <= north
     assert west <= -180 or east >= 180 or west <= longitude <= east
     columns = replace(plain_columns(1), latitude=np.array([latitude]), longitude=np.array([longitude]))
-    assert Where(near=point, radius_km=radius_km).narrow(columns, Selection(np.ones(1, bool))).count == 1
+    assert Filter(near=point, radius_km=radius_km).prefilter(columns, RowBitmap(np.ones(1, bool))).count == 1
 
 
 def test_a_box_is_not_much_larger_than_its_circle():

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recommender.index.ann import dot_products
-from recommender.index.rows.vector_file import VectorFile, VectorWriter, let_go, mapped_bytes
+from recommender.index.rows.vector_file import VectorFile, VectorWriter, mapped_bytes, release_pages
 from tests.recommender.index.segments import clustered, put, small_disk
 
 ROWS = 3_000
@@ -160,10 +160,10 @@ def test_pages_that_are_let_go_leave_the_memory_of_the_process_and_can_be_read_a
     mapped = VectorFile(tmp_path / "v", rows, dim).map(scattered=True)
     assert float(mapped.sum(dtype=np.float64)) == float(vectors.sum(dtype=np.float64))
     before = mapped_bytes()
-    let_go(mapped)
+    release_pages(mapped)
     assert before - mapped_bytes() > 3 << 20  # of 4
     assert np.array_equal(mapped, vectors)
-    let_go(vectors)  # no map: nothing to do
+    release_pages(vectors)  # no map: nothing to do
 
 
 def test_no_more_than_was_asked_for_is_read_ahead_into_the_page_cache(tmp_path):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from recommender.index.ann.ivf import FILES
 from recommender.index.ann.probing import Tuning
 from recommender.index.errors import SnapshotDamaged
-from recommender.index.rows.selection import Selection
+from recommender.index.rows.row_bitmap import RowBitmap
 from recommender.index.storage import segment
 from recommender.index.storage.segment import MANIFEST, VECTORS, damaged_files, load, read_manifest
 from tests.recommender.index.segments import DIM, clustered, everything, flip, plain_columns, small_disk, write
@@ -216,7 +216,7 @@ def test_vectors_without_clusters_are_stored_and_searched(tmp_path, make):
     vectors = make()
     assert write(tmp_path / "s", vectors)["recall"] >= 0.98
     opened = load(tmp_path / "s", "m1")
-    some = Selection(np.arange(ROWS) % 3 == 0)
+    some = RowBitmap(np.arange(ROWS) % 3 == 0)
     for k in (1, 10, 400):
         for selection in (everything(ROWS), some):
             similarity, rows, _ = opened.search(vectors[6], k, selection)

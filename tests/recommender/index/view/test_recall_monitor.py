@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from recommender import index as index_package
-from recommender.index import Where
+from recommender.index import Filter
 from recommender.index.compaction.compactor import compact
 from recommender.index.view import process, recall_monitor
 from recommender.index.view.recall_monitor import BYTES, MOST_BYTES, Judged, Monitor, is_filtered, recall_of
@@ -77,7 +77,7 @@ def rests_of(one: Monitor) -> list[float]:
     return meant
 
 
-def offer(one: Monitor, state, found=RIGHT, *, k=4, where=Where(), exclude=()):  # noqa: B008 - frozen
+def offer(one: Monitor, state, found=RIGHT, *, k=4, where=Filter(), exclude=()):  # noqa: B008 - frozen
     one.offer(state, VECTORS, k, where, exclude, answer(found))
 
 
@@ -93,7 +93,7 @@ def wait_for(condition, seconds=5):
         time.sleep(0.002)
 
 
-def judge(one: Monitor, state, found, *, times=1, where=Where()):  # noqa: B008 - frozen
+def judge(one: Monitor, state, found, *, times=1, where=Filter()):  # noqa: B008 - frozen
     """As the thread does, at once."""
     for _ in range(times):
         one._judge(recall_monitor.Query(state, VECTORS, 4, where, frozenset(), answer(found)))
@@ -154,14 +154,14 @@ def test_a_search_that_has_nothing_to_find_counts_for_nothing(watch):
 @pytest.mark.parametrize(
     ("where", "filtered"),
     [
-        (Where(), False),
-        (Where(near=(53.8, -1.5)), False),
-        (Where(near=(53.8, -1.5), radius_km=5), True),
-        (Where(max_price=9), True),
-        (Where(category_ids=frozenset()), True),
-        (Where(seller_id=3), True),
-        (Where(statuses=("sold",)), True),
-        (Where(created_after=0.0), True),
+        (Filter(), False),
+        (Filter(near=(53.8, -1.5)), False),
+        (Filter(near=(53.8, -1.5), radius_km=5), True),
+        (Filter(max_price=9), True),
+        (Filter(category_ids=frozenset()), True),
+        (Filter(seller_id=3), True),
+        (Filter(statuses=("sold",)), True),
+        (Filter(created_after=0.0), True),
     ],
 )
 def test_a_query_is_filtered_when_it_leaves_out_what_others_see(where, filtered):
@@ -169,7 +169,7 @@ def test_a_query_is_filtered_when_it_leaves_out_what_others_see(where, filtered)
 
 
 def test_a_right_answer_is_judged_in_the_background_with_the_same_question(watch):
-    one, state, where, exclude = watch(rest=60.0), ScriptedState(), Where(max_price=9), {7}
+    one, state, where, exclude = watch(rest=60.0), ScriptedState(), Filter(max_price=9), {7}
     state.gate = threading.Event()
     offer(one, state, k=4, where=where, exclude=exclude)
     exclude.add(8)  # the caller goes on with its own set
@@ -281,8 +281,8 @@ def test_only_its_own_thread_gives_way_and_computes_on_one_core(watch, monkeypat
 def test_figures_are_of_all_and_of_each_kind_of_query(watch):
     one = watch()
     judge(one, ScriptedState(), RIGHT, times=2)
-    judge(one, ScriptedState(), {1: 0.9, 2: 0.8}, where=Where(max_price=9))
-    judge(one, ScriptedState(), {1: 0.9}, where=Where(seller_id=1))
+    judge(one, ScriptedState(), {1: 0.9, 2: 0.8}, where=Filter(max_price=9))
+    judge(one, ScriptedState(), {1: 0.9}, where=Filter(seller_id=1))
     figures = one.figures()
     assert {kind: (recall.judged, recall.mean, recall.worst) for kind, recall in figures.items()} == {
         "all": (4, pytest.approx((1 + 1 + 0.5 + 0.25) / 4), 0.25),
@@ -334,14 +334,14 @@ def own_monitor(fresh_index, settings):
 
 
 def test_a_web_process_starts_one_and_others_sample_nothing(own_monitor):
-    index_package.watch_recall(ScriptedState(), VECTORS, 4, Where(), (), answer(RIGHT))
+    index_package.watch_recall(ScriptedState(), VECTORS, 4, Filter(), (), answer(RIGHT))
     assert own_monitor() is None
     index_package.start()
     started = own_monitor()
     index_package.start()
     assert own_monitor() is started
     assert started._thread.is_alive()
-    index_package.watch_recall(ScriptedState(), VECTORS, 4, Where(), (), answer({1: 0.9}))
+    index_package.watch_recall(ScriptedState(), VECTORS, 4, Filter(), (), answer({1: 0.9}))
     wait_for(lambda: own_monitor().figures()["all"].judged == 1)
     assert index_package.health()["recall"]["all"]["mean"] == 0.25
 
@@ -353,10 +353,10 @@ def test_an_index_that_searches_exactly_finds_everything_and_one_that_forgets_do
     index.refresh()
     state, query = index.state(), catalogue.unit(0).astype(np.float32)[np.newaxis]
     right, forgetful = watch(rest=60.0), watch(rest=60.0)
-    itself = set(state.search(query, 1, Where()).listing.tolist())
-    found = state.search(query, 20, Where(), itself)
-    right.offer(state, query, 20, Where(), itself, found)
-    forgetful.offer(state, query, 20, Where(), itself, found.take(np.arange(0, 20, 2)))
+    itself = set(state.search(query, 1, Filter()).listing.tolist())
+    found = state.search(query, 20, Filter(), itself)
+    right.offer(state, query, 20, Filter(), itself, found)
+    forgetful.offer(state, query, 20, Filter(), itself, found.take(np.arange(0, 20, 2)))
     wait_for(lambda: right.figures()["all"].judged and forgetful.figures()["all"].judged)
     assert right.figures()["all"].mean == 1.0
     assert forgetful.figures()["all"].mean == 0.5
@@ -377,7 +377,7 @@ def test_the_first_search_of_an_answer_is_offered_with_what_it_was_asked(model, 
     monkeypatch.setattr(retrieval, "CANDIDATES", 10)
     catalogue.add_many(model, 30)
     fresh_index.refresh()
-    state, where, query = fresh_index.state(), Where(min_price=0.5), catalogue.unit(0).astype(np.float32)[np.newaxis]
+    state, where, query = fresh_index.state(), Filter(min_price=0.5), catalogue.unit(0).astype(np.float32)[np.newaxis]
     monkeypatch.setattr(retrieval, "hydrate", lambda ids, ask: {})  # so that the answer asks again and again
     by_vectors(state, query, model.pk, Ask(where=where, limit=1))
     [(seen, vectors, k, asked, exclude, found)] = offered
@@ -409,7 +409,7 @@ def test_an_index_larger_than_memory_should_hold_is_not_read_whole_to_judge_it()
     for rows in (MOST_BYTES // BYTES // ScriptedState.dim, MOST_BYTES // BYTES // ScriptedState.dim + 1):
         one, state = Monitor(1.0, 0.98, rest=0), ScriptedState()
         state.rows = rows
-        one.offer(state, VECTORS, 4, Where(), (), answer(RIGHT))
+        one.offer(state, VECTORS, 4, Filter(), (), answer(RIGHT))
         one.stop()
         asked.append(len(state.asked))
     assert asked == [1, 0]

@@ -10,7 +10,7 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from listings.models import Listing
-from recommender.index import Index, IndexNotReady, Where
+from recommender.index import Filter, Index, IndexNotReady
 from recommender.index.compaction.compactor import compact, rebuild
 from recommender.index.errors import RefreshInTransaction
 from recommender.index.view import reader
@@ -22,7 +22,7 @@ QUERY = catalogue.unit(0).astype(np.float32)
 
 
 def found(index, **where):
-    return sorted(index.state().search(QUERY, 100, Where(**where)).listing.tolist())
+    return sorted(index.state().search(QUERY, 100, Filter(**where)).listing.tolist())
 
 
 def test_refresh_inside_a_transaction_is_refused_and_a_rolled_back_change_is_never_seen(model, index):
@@ -138,7 +138,7 @@ def test_searches_beside_refreshes_see_whole_states(model, index):
     def keep_searching():
         while not stop.is_set():
             state = index.state()
-            result = state.search(QUERY, 100, Where(statuses=("active", "sold")))
+            result = state.search(QUERY, 100, Filter(statuses=("active", "sold")))
             if len(set(result.listing.tolist())) != 50 or len(result) != 50:
                 faults.append(len(result))
 
@@ -178,7 +178,7 @@ def test_re_embedding_one_listing_for_ever_does_not_grow_memory(model):
         catalogue.store_vector(image, model, catalogue.unit(seed))
         index.refresh()
     assert len(index.state().delta.chunks) <= 50
-    assert index.state().search(catalogue.unit(119).astype(np.float32), 1, Where()).similarity[0] > 0.99
+    assert index.state().search(catalogue.unit(119).astype(np.float32), 1, Filter()).similarity[0] > 0.99
 
 
 def test_without_a_model_or_after_a_flush_the_reader_says_so_or_starts_again(transactional_db):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from listings.models import Category, Listing
-from recommender.index import ForeignVector, Where
+from recommender.index import Filter, ForeignVector
 from recommender.index.compaction.compactor import compact
 from recommender.models import Embedding
 from tests.recommender.index import catalogue
@@ -26,7 +26,7 @@ def brute_force(vectors, model, where=lambda listing: True, exclude=()):
 
 def search(index, vectors, k, where=None, exclude=()):
     index.refresh()
-    return index.state().search(vectors, k, where or Where(), exclude)
+    return index.state().search(vectors, k, where or Filter(), exclude)
 
 
 def assert_best(found, expected, k):
@@ -64,8 +64,8 @@ def test_a_filter_returns_k_results_whenever_k_exist(mixed, model):
     query = catalogue.unit(3).astype(np.float32)
     expected = brute_force(query, model, lambda listing: listing.price == 500)
     assert len(expected) == 10
-    assert_best(search(mixed, query, 10, Where(min_price=499, max_price=501)), expected, 10)
-    assert_best(search(mixed, query, 4, Where(min_price=499, max_price=501)), expected, 4)
+    assert_best(search(mixed, query, 10, Filter(min_price=499, max_price=501)), expected, 10)
+    assert_best(search(mixed, query, 4, Filter(min_price=499, max_price=501)), expected, 4)
 
 
 def test_several_query_vectors_count_the_best_match_and_excluded_listings_are_absent(mixed, model):
@@ -112,23 +112,23 @@ def test_every_column_filters(model, index):
         if compacted:
             compact(force=True)
         for where in (
-            Where(category_ids=frozenset([chairs.pk])),
-            Where(min_price=20),
-            Where(max_price=20),
-            Where(near=(51.5, -0.12), radius_km=5),
-            Where(seller_id=wanted.seller_id, min_price=1),
-            Where(created_after=wanted.created_at.timestamp() - 1, max_price=20),
+            Filter(category_ids=frozenset([chairs.pk])),
+            Filter(min_price=20),
+            Filter(max_price=20),
+            Filter(near=(51.5, -0.12), radius_km=5),
+            Filter(seller_id=wanted.seller_id, min_price=1),
+            Filter(created_after=wanted.created_at.timestamp() - 1, max_price=20),
         ):
             assert search(index, query, 10, where).listing.tolist() == [wanted.pk], where
-        assert len(search(index, query, 10, Where(statuses=("sold",)))) == 0
-        assert len(search(index, query, 10, Where(category_ids=frozenset()))) == 0
+        assert len(search(index, query, 10, Filter(statuses=("sold",)))) == 0
+        assert len(search(index, query, 10, Filter(category_ids=frozenset()))) == 0
 
 
 def test_a_vector_of_another_dimension_is_refused(model, index):
     catalogue.add_listing(model)
     index.refresh()
     with pytest.raises(ForeignVector, match="8 dimensions"):
-        index.state().search(np.ones(8, np.float32), 1, Where())
+        index.state().search(np.ones(8, np.float32), 1, Filter())
 
 
 def test_a_vector_of_another_model_is_refused_where_the_dimension_is_the_same(model, index):
@@ -136,8 +136,8 @@ def test_a_vector_of_another_model_is_refused_where_the_dimension_is_the_same(mo
     index.refresh()
     query = np.ones(model.dim, np.float32)
     with pytest.raises(ForeignVector, match=f"model {model.pk + 1} cannot be compared under m1"):
-        index.state().search(query, 1, Where(), model_id=model.pk + 1)
-    assert len(index.state().search(query, 1, Where(), model_id=model.pk)) == 1
+        index.state().search(query, 1, Filter(), model_id=model.pk + 1)
+    assert len(index.state().search(query, 1, Filter(), model_id=model.pk)) == 1
 
 
 def test_many_photos_of_one_listing_do_not_crowd_out_the_others(model, index):

@@ -9,7 +9,7 @@ import pytest
 
 from recommender import registry
 from recommender.embedding import embedder_cache
-from recommender.index import Where
+from recommender.index import Filter
 from recommender.index.compaction.compactor import compact
 from recommender.index.view import opening
 from tests.recommender.index import catalogue
@@ -72,7 +72,7 @@ def wait_for(condition, seconds=30):
 
 def found(state):
     query = catalogue.unit(0, state.dim).astype(np.float32)
-    return set(state.search(query, 100, Where()).listing.tolist())
+    return set(state.search(query, 100, Filter()).listing.tolist())
 
 
 def test_the_old_model_answers_and_follows_the_feed_until_the_new_one_is_open(model, other, web, gate):

@@ -6,7 +6,7 @@ from hypothesis import settings as profile
 from hypothesis import strategies as st
 
 from recommender.index.rows.columns import STATUSES
-from recommender.index.rows.selection import Selection, Standing
+from recommender.index.rows.row_bitmap import LiveRows, RowBitmap
 from tests.recommender.index.segments import plain_columns
 
 ACTIVE, SOLD = (STATUSES.index("active"),), (STATUSES.index("active"), STATUSES.index("sold"))
@@ -37,13 +37,13 @@ def test_a_changed_selection_counts_as_one_counted_anew(data):
     random = np.random.default_rng(data.draw(st.integers(0, 1_000)))
     list_of = random.integers(lists, size=size).astype(np.uint16)
     mask = random.random(size) < data.draw(st.sampled_from([0, 0.3, 1]))
-    selection = Selection(mask)
+    selection = RowBitmap(mask)
     for _ in range(data.draw(st.integers(1, 4))):
         if data.draw(st.booleans()):  # else counts are first asked for later
             selection.per_list(list_of, lists)
         add, remove = data.draw(row_sets(size))
         before, kept = selection, selection.mask.copy()
-        selection = selection.changed(add=add, remove=remove)
+        selection = selection.with_changes(add=add, remove=remove)
         mask = kept.copy()
         mask[add], mask[remove] = True, False
         is_counted_right(selection, mask, list_of, lists)
@@ -51,22 +51,22 @@ def test_a_changed_selection_counts_as_one_counted_anew(data):
 
 
 def test_counts_per_list_are_carried_over_and_not_made_again():
-    selection = Selection(np.ones(6, bool))
+    selection = RowBitmap(np.ones(6, bool))
     list_of = np.array([0, 0, 1, 1, 2, 2], np.uint16)
     selection.per_list(list_of, 3)
-    changed = selection.changed(remove=np.array([0, 1, 4]))
+    changed = selection.with_changes(remove=np.array([0, 1, 4]))
     assert changed.per_list(None, 0).tolist() == [0, 2, 1]
 
 
 def test_a_selection_that_does_not_change_stays_itself():
-    selection = Selection(np.array([True, False]))
-    assert selection.changed(add=np.array([0]), remove=np.array([1])) is selection
-    assert selection.changed() is selection
+    selection = RowBitmap(np.array([True, False]))
+    assert selection.with_changes(add=np.array([0]), remove=np.array([1])) is selection
+    assert selection.with_changes() is selection
 
 
 @given(st.lists(st.booleans(), max_size=40))
 def test_bits_say_what_the_mask_says(mask):
-    bits = Selection(np.array(mask, bool)).bits
+    bits = RowBitmap(np.array(mask, bool)).bits
     assert [bool(bits[row >> 3] >> (row & 7) & 1) for row in range(len(mask))] == mask
     assert len(bits) == -(-len(mask) // 8)
 
@@ -74,7 +74,7 @@ def test_bits_say_what_the_mask_says(mask):
 @given(st.sets(st.integers(0, 19)))
 def test_rows_make_the_same_selection_as_their_mask(rows):
     rows = np.array(sorted(rows), np.int64)
-    selection = Selection.of_rows(rows, 20)
+    selection = RowBitmap.from_rows(rows, 20)
     is_counted_right(selection, np.isin(np.arange(20), rows), np.zeros(20, np.uint16), 1)
 
 
@@ -86,11 +86,11 @@ def columns_of_status(status):
 
 def test_rows_of_a_status_are_those_that_stand_and_have_it():
     columns = columns_of_status(np.arange(12) % 4)
-    standing = Standing(np.arange(12) >= 4)
-    assert standing.count == 8
-    assert standing.of_status(ACTIVE, columns).rows.tolist() == [5, 9]
-    assert standing.of_status(SOLD, columns).rows.tolist() == [5, 6, 9, 10]
-    assert standing.of_status(ACTIVE, columns) is standing.of_status(ACTIVE, columns)
+    live_rows = LiveRows(np.arange(12) >= 4)
+    assert live_rows.count == 8
+    assert live_rows.of_status(ACTIVE, columns).rows.tolist() == [5, 9]
+    assert live_rows.of_status(SOLD, columns).rows.tolist() == [5, 6, 9, 10]
+    assert live_rows.of_status(ACTIVE, columns) is live_rows.of_status(ACTIVE, columns)
 
 
 @profile(deadline=None)
@@ -99,19 +99,19 @@ def test_what_was_selected_is_carried_over_to_the_rows_that_still_stand(seed, go
     random = np.random.default_rng(seed)
     mask, list_of = random.random(30) < 0.7, random.integers(3, size=30).astype(np.uint16)
     columns = columns_of_status(random.integers(4, size=30))
-    standing = Standing(mask.copy())
+    live_rows = LiveRows(mask.copy())
     for statuses in (ACTIVE, SOLD):
-        standing.of_status(statuses, columns).per_list(list_of, 3)
-    left = standing.without(np.array(sorted(gone), np.int64))
+        live_rows.of_status(statuses, columns).per_list(list_of, 3)
+    left = live_rows.without_rows(np.array(sorted(gone), np.int64))
     left_mask = mask & ~np.isin(np.arange(30), sorted(gone))
     assert left.count == left_mask.sum()
     for statuses in (ACTIVE, SOLD):
-        for one, stands in ((left, left_mask), (standing, mask)):
+        for one, stands in ((left, left_mask), (live_rows, mask)):
             carried = one.of_status(statuses, None)  # made before, so columns are not looked at
             is_counted_right(carried, stands & np.isin(columns.status, statuses), list_of, 3)
 
 
 def test_what_nobody_removed_stays_itself():
-    standing = Standing(np.array([True, False, True]))
-    assert standing.without(np.array([1])) is standing
-    assert standing.without(np.empty(0, np.int64)) is standing
+    live_rows = LiveRows(np.array([True, False, True]))
+    assert live_rows.without_rows(np.array([1])) is live_rows
+    assert live_rows.without_rows(np.empty(0, np.int64)) is live_rows

@@ -11,7 +11,7 @@ from .columns import NO_ROWS, Columns
 FEW = 1_000  # changed bits are set one by one; more are packed anew
 
 
-class Selection:
+class RowBitmap:
     """Rows of one segment, as `mask` bool[n]. Never changed once made; counts are kept, and carried over to
     selections that differ at few rows."""
 
@@ -23,7 +23,7 @@ class Selection:
         self._per_list = per_list
 
     @classmethod
-    def of_rows(cls, rows: np.ndarray, size: int) -> Selection:
+    def from_rows(cls, rows: np.ndarray, size: int) -> RowBitmap:
         """From int64[r], ascending and distinct, of `size` rows."""
         mask = np.zeros(size, bool)
         mask[rows] = True
@@ -53,7 +53,7 @@ class Selection:
             self._per_list = (list_of, np.bincount(held, minlength=lists))
         return self._per_list[1]
 
-    def changed(self, *, add: np.ndarray = NO_ROWS, remove: np.ndarray = NO_ROWS) -> Selection:
+    def with_changes(self, *, add: np.ndarray = NO_ROWS, remove: np.ndarray = NO_ROWS) -> RowBitmap:
         """With some rows (int64, distinct), without others."""
         add, remove = add[~self.mask[add]], remove[self.mask[remove]]
         if not len(add) and not len(remove):
@@ -65,7 +65,7 @@ class Selection:
             list_of, before = counts
             more, fewer = (np.bincount(list_of[rows], minlength=len(before)) for rows in (add, remove))
             counts = list_of, before + more - fewer
-        selection = Selection(mask, count=self.count + len(add) - len(remove), per_list=counts)
+        selection = RowBitmap(mask, count=self.count + len(add) - len(remove), per_list=counts)
         if "bits" in self.__dict__ and len(add) + len(remove) < FEW:
             bits = self.bits.copy()
             rows = np.concatenate([add, remove])
@@ -74,11 +74,11 @@ class Selection:
         return selection
 
 
-class Standing:
+class LiveRows:
     """The rows of a segment that still stand, bool[n]. What plain searches need of them is made once, and carried over
     to the state after the next change."""
 
-    def __init__(self, mask: np.ndarray, by_status: dict[tuple[int, ...], Selection] | None = None) -> None:
+    def __init__(self, mask: np.ndarray, by_status: dict[tuple[int, ...], RowBitmap] | None = None) -> None:
         self.mask = mask
         self._by_status = by_status or {}
 
@@ -86,16 +86,16 @@ class Standing:
     def count(self) -> int:
         return int(np.count_nonzero(self.mask))
 
-    def of_status(self, statuses: tuple[int, ...], columns: Columns) -> Selection:
+    def of_status(self, statuses: tuple[int, ...], columns: Columns) -> RowBitmap:
         """Those whose listing has one of these statuses."""
         if statuses not in self._by_status:
-            self._by_status[statuses] = Selection(self.mask & columns.of_status(statuses))
+            self._by_status[statuses] = RowBitmap(self.mask & columns.of_status(statuses))
         return self._by_status[statuses]
 
-    def without(self, rows: np.ndarray) -> Standing:
+    def without_rows(self, rows: np.ndarray) -> LiveRows:
         """Without these rows (int64, distinct); itself where none of them stood."""
         if not self.mask[rows].any():
             return self
         mask = self.mask.copy()
         mask[rows] = False
-        return Standing(mask, {key: one.changed(remove=rows) for key, one in list(self._by_status.items())})
+        return LiveRows(mask, {key: one.with_changes(remove=rows) for key, one in list(self._by_status.items())})
