@@ -35,7 +35,7 @@ class DevelopmentSupervisor(Supervisor):
 
     def reload(self, paths: list[str]) -> None:
         """Have every process but the broker and the watcher load its code anew."""
-        for process in self._processes:
+        for process in self.processes:
             if process.role.name not in ("broker", WATCHER):
                 process.restart()
         if stale := [path for path in paths if path.startswith(LOADED_BEFORE)]:
@@ -43,5 +43,5 @@ class DevelopmentSupervisor(Supervisor):
 
     def _tick(self) -> None:
         super()._tick()
-        for process in self._processes:
+        for process in self.processes:
             process.kill_if_late(hurry=False)

@@ -34,7 +34,7 @@ class Supervisor:
         self.console = console
         self.home = Home(site.var)
         self._environ = site.child_environment()
-        self._processes: list[Process] = []
+        self.processes: list[Process] = []
         self._selector = selectors.DefaultSelector()
         self._stop_asked = 0.0
         self._hurry = False
@@ -105,7 +105,7 @@ class Supervisor:
     def _start(self, wanted: Iterable[Role]) -> None:
         for role in wanted:
             process = Process(role, self._environ)
-            self._processes.append(process)
+            self.processes.append(process)
             self._launch(process)
 
     def _launch(self, process: Process) -> None:
@@ -116,10 +116,10 @@ class Supervisor:
     def _run_to_end(self, role: Role) -> int:
         """Run a command beside the services; its exit status."""
         self._start([role])
-        process = self._processes.pop()
+        process = self.processes.pop()
         while (status := process.death()) is None:
             if self._stop_asked:
-                self._processes.append(process)
+                self.processes.append(process)
                 return 1
             self._tick()
         self._close(process)
@@ -129,7 +129,7 @@ class Supervisor:
         """Relay lines, bury the dead, restart what is due."""
         for key, _ in self._selector.select(TICK):
             self._relay(key.data)
-        for process in self._processes:
+        for process in self.processes:
             if (status := process.death()) is not None:
                 expected = self._stop_asked or process.ends_to_restart
                 self._close(process)
@@ -153,7 +153,7 @@ class Supervisor:
         self._record()
 
     def _record(self) -> None:
-        self.home.record({process.role.name: process.pid for process in self._processes if process.pid})
+        self.home.record({process.role.name: process.pid for process in self.processes if process.pid})
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
@@ -166,8 +166,8 @@ class Supervisor:
         """Workers and web first, each with its grace; the broker they talk to last."""
         self._stop_asked = self._stop_asked or time.monotonic()
         self.console.say("stopping; Ctrl-C again stops at once.")
-        last = [process for process in self._processes if process.role.name == "broker"]
-        self._stop([process for process in self._processes if process not in last])
+        last = [process for process in self.processes if process.role.name == "broker"]
+        self._stop([process for process in self.processes if process not in last])
         self._stop(last)
         self.console.say("stopped.")
 

@@ -22,7 +22,7 @@ from marketplace.supervisor.site import Site
 from marketplace.supervisor.supervisor import Supervisor
 from tests.servers.stack import alive, free_port
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def site(**environ):
