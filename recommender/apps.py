@@ -46,18 +46,19 @@ def prepare_successor(serving: int, successor: int) -> None:
 
     Other processes, as those that only show listings like another, need no embedder and load none.
     """
-    from .embedding import embedder_cache, self_test
+    from .embedding import self_test
+    from .embedding.embedder_cache import embedders
     from .models import EmbeddingModel
 
-    if embedder_cache.is_loaded(serving):
+    if embedders.is_loaded(serving):
         model = EmbeddingModel.objects.get(pk=successor)
-        self_test.prove(model, embedder_cache.load_embedder(model))
+        self_test.prove(model, embedders.load_embedder(model))
 
 
 def forget_retired() -> None:
-    from .embedding import embedder_cache
+    from .embedding.embedder_cache import embedders
 
-    embedder_cache.forget_retired()
+    embedders.forget_retired()
 
 
 def count_photos(model: EmbeddingModel) -> PhotoCounts:

@@ -9,19 +9,21 @@ from celery.concurrency import get_implementation
 from celery.concurrency.solo import TaskPool as SoloPool
 from celery.signals import worker_init, worker_ready, worker_shutdown
 
+from recommender.embedding.embedder_cache import EmbedderCache
 from recommender.embedding.heartbeat import Heart
 from recommender.embedding.watchdog import Watch, guard
+from recommender.errors import ModelNotReady
 from recommender.index import stop_merges
 from recommender.models import EmbeddingModel
-from recommender.registry import ModelNotReady
 
-from . import runtime
+from .runtime import WORKER_POLICY
 
 logger = logging.getLogger(__name__)
 
 SOLO_QUEUES = ("embedding", "indexing")
 
 watch = Watch()
+embedders = EmbedderCache(WORKER_POLICY)
 _hearts: list[Heart] = []
 
 
@@ -55,7 +57,7 @@ def preload() -> None:
     """Load every live model, the active one first, so that no upload waits for one that is on standby."""
     for model in EmbeddingModel.objects.live().in_indexing_order():
         try:
-            runtime.load(model)
+            embedders.load_embedder(model)
         except ModelNotReady as exc:
             logger.error("Nothing is embedded by %s yet. %s", model.version, exc)
 

@@ -11,8 +11,7 @@ from django.conf import settings
 from ml.errors import cause_of
 from ml.inference.cores import has_gpu
 from ml.recipe import ModelFilesError
-from recommender import registry
-from recommender.models import EmbeddingModel
+from recommender.embedding.embedder_cache import LoadPolicy, open_for_many
 
 if TYPE_CHECKING:
     from ml.inference.embedder import Embedder
@@ -20,24 +19,25 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def load(model: EmbeddingModel) -> Embedder:
-    """As `registry.load_or_build`."""
-    return registry.load_or_build(model, read=read)
+def open_directory(directory: Path) -> Embedder:
+    """Compile the model in `directory` for torch or OpenVINO.
 
-
-def read(directory: Path) -> Embedder:
-    """The model in `directory`; on OpenVINO too where torch cannot load it and was not asked for by name."""
+    OpenVINO is taken too where there is a GPU that torch cannot use, unless torch was asked for by name.
+    """
     if settings.EMBED_RUNTIME == "torch":
-        return _with_torch(directory, None)
+        return _open_with_torch(directory, None)
     if not settings.EMBED_RUNTIME and has_gpu():
         try:
-            return _with_torch(directory, "cuda")
+            return _open_with_torch(directory, "cuda")
         except ModelFilesError as exc:
             logger.warning("Photos are embedded on the processor. %s", exc)
-    return registry.read_for_many(directory)
+    return open_for_many(directory)
 
 
-def _with_torch(directory: Path, device: str | None) -> Embedder:
+WORKER_POLICY = LoadPolicy(open_directory, exports_missing=True)
+
+
+def _open_with_torch(directory: Path, device: str | None) -> Embedder:
     try:
         from ml.inference.torch_embedder import TorchEmbedder
 

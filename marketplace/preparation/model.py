@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.core.management import call_command
 
 from recommender import registry
-from recommender.embedding.embedder_cache import UNTRAINED
+from recommender.embedding.model_files import UNTRAINED, is_untrained
 from recommender.models import Embedding, EmbeddingModel
 from recommender.registry import RegistryError
 
@@ -27,7 +27,7 @@ def ensure_model(weights: str) -> str | None:
     if active is None:
         call_command("models", "register", "--weights", weights, "--activate")
         active = EmbeddingModel.objects.find_active()
-    if active is None or not registry.is_untrained(active):
+    if active is None or not is_untrained(active):
         return None
     return IS_UNTRAINED if weights == UNTRAINED else succeed(active, weights)
 

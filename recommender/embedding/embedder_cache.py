@@ -1,14 +1,13 @@
-"""Loading models: once a process, on first use, so after any fork.
+"""Loading models. `EmbedderCache.load_embedder` is the only way from a registered model to its embedder.
 
-Exporting needs torch, which web processes never load; it runs as a process of its own.
+Each model is loaded once in a process, on first use, so after any fork.
 """
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,117 +18,99 @@ from ml.recipe import ModelFilesError, Recipe
 from recommender.errors import ModelNotReady, RegistryError
 from recommender.models import EmbeddingModel
 
+from .model_files import UNTRAINED, export_model, is_untrained, model_directory
+
 if TYPE_CHECKING:
     from ml.inference.embedder import Embedder
 
-    Read = Callable[[Path], Embedder]
 
-UNTRAINED = "untrained"
-EXPORT_SECONDS = 900
+@dataclass(frozen=True)
+class LoadPolicy:
+    """How one kind of process loads models.
 
-_loaded: dict[tuple[int, str], Embedder] = {}
-_loading = threading.Lock()
-
-
-def directory_of(model: EmbeddingModel) -> Path:
-    return settings.MODELS_ROOT / model.checkpoint
-
-
-def is_untrained(model: EmbeddingModel) -> bool:
-    return model.recipe.get("weights") == UNTRAINED
-
-
-def require_allowed(weights: str) -> None:
-    """Refuse to register random weights unasked; a model that is registered was asked for, and works until it goes."""
-    if weights == UNTRAINED and settings.EMBEDDER_WEIGHTS != UNTRAINED:
-        raise RegistryError(
-            "Untrained weights give answers without meaning; set EMBEDDER_WEIGHTS=untrained to use them nevertheless."
-        )
-
-
-def read_for_answers(directory: Path) -> Embedder:
-    """One inference at a time, on all cores: a visitor waits for it."""
-    return _read(directory, 1)
-
-
-def read_for_many(directory: Path) -> Embedder:
-    """Several inferences at a time: most photos a second."""
-    return _read(directory, streams())
-
-
-def load_embedder(model: EmbeddingModel, *, read: Read = read_for_answers) -> Embedder:
-    """The model, verified against its row. While one is being loaded, those loaded before stay within reach.
-
-    `read` loads its directory on a process's first call.
-
-    Raises:
-        ModelNotReady: its files are missing, damaged or not the row's.
+    `open_directory` compiles the model of a directory whose weights were found to be the registered ones. Untrained
+    weights are the same on every host, so `exports_missing` lets a process make them where they are missing.
     """
-    key = (model.pk, model.sha256)
-    embedder = _loaded.get(key)
-    if embedder is None:
-        with _loading:
-            embedder = _loaded.get(key)
-            if embedder is None:
-                embedder = _load(model, read)
-                forget_retired()
-                _loaded[key] = embedder
-    return embedder
+
+    open_directory: Callable[[Path], Embedder]
+    exports_missing: bool = False
 
 
-def forget_retired() -> None:
-    """Free the memory of models that nobody embeds with any more; those on standby may come back at once."""
-    if not _loaded:
-        return
-    retired = set(EmbeddingModel.objects.filter(state=EmbeddingModel.State.RETIRED).values_list("pk", flat=True))
-    for key in list(_loaded):
-        if key[0] in retired:
-            _loaded.pop(key, None)
+def open_for_answers(directory: Path) -> Embedder:
+    """Compile the model for one inference at a time on all cores, because a visitor waits for it."""
+    return _open_with_openvino(directory, 1)
 
 
-def load_or_build(model: EmbeddingModel, *, read: Read = read_for_many) -> Embedder:
-    """As `load_embedder`, for workers: untrained weights that are missing on this host are made again."""
-    directory = directory_of(model)
-    if is_untrained(model) and not directory.exists():
-        try:
-            export(directory, model.version, UNTRAINED)
-        except RegistryError as exc:
-            raise ModelNotReady(str(exc)) from exc
-    return load_embedder(model, read=read)
+def open_for_many(directory: Path) -> Embedder:
+    """Compile the model for several inferences at a time, which embeds most photos a second."""
+    return _open_with_openvino(directory, streams())
 
 
-def is_loaded(model_id: int) -> bool:
-    """Whether this process has embedded, or was about to embed, with this model."""
-    return any(loaded == model_id for loaded, _ in list(_loaded))
-
-
-def export(directory: Path, version: str, weights: str, size: int | None = None, photos: Path | None = None) -> None:
-    """Write a model directory, its precision chosen on `photos`. Raises: RegistryError with the exporter's sentence."""
-    command = [sys.executable, "-m", "ml", "export", "--weights", weights, "--version", version]
-    options = {"--out": directory, "--size": size, "--photos": photos and photos.absolute()}
-    command += [str(part) for option, value in options.items() if value is not None for part in (option, value)]
-    try:
-        done = subprocess.run(  # noqa: S603 - our own module
-            command, cwd=settings.BASE_DIR, capture_output=True, text=True, timeout=EXPORT_SECONDS, check=False
-        )
-    except subprocess.TimeoutExpired as exc:
-        raise RegistryError(f"Exporting {version} took longer than {EXPORT_SECONDS} s.") from exc
-    if done.returncode and not directory.exists():  # another worker may have been first
-        raise RegistryError(f"Model {version} cannot be exported. {done.stderr.strip()[-500:]}")
-
-
-def _load(model: EmbeddingModel, read: Read) -> Embedder:
-    directory = directory_of(model)
-    try:
-        found = Recipe.read(directory).sha256
-        if found != model.sha256:
-            raise ModelNotReady(f"{directory} holds other weights than model {model.version} was registered with.")
-        return read(directory)
-    except ModelFilesError as exc:
-        raise ModelNotReady(str(exc)) from exc
-
-
-def _read(directory: Path, parallel: int) -> Embedder:
+def _open_with_openvino(directory: Path, parallel: int) -> Embedder:
     from ml.inference.embedder import Embedder
 
     return Embedder.load(directory, parallel=parallel, cache_dir=settings.EMBEDDER_CACHE)
+
+
+WEB_POLICY = LoadPolicy(open_for_answers)
+COMMAND_POLICY = LoadPolicy(open_for_many, exports_missing=True)
+
+
+class EmbedderCache:
+    """The models that one process has loaded, and the policy it loads them by."""
+
+    def __init__(self, policy: LoadPolicy = WEB_POLICY) -> None:
+        self._policy = policy
+        self._embedders: dict[tuple[int, str], Embedder] = {}
+        self._loading = threading.Lock()
+
+    def load_embedder(self, model: EmbeddingModel) -> Embedder:
+        """The model's embedder, verified against the model's row.
+
+        Raises:
+            ModelNotReady: its files are missing, damaged or not the row's.
+        """
+        key = (model.pk, model.sha256)
+        embedder = self._embedders.get(key)
+        if embedder is None:
+            # Only those who wait for a new model wait for the lock: loaded ones were found above without it.
+            with self._loading:
+                embedder = self._embedders.get(key)
+                if embedder is None:
+                    embedder = self._open_verified(model)
+                    self.forget_retired()
+                    self._embedders[key] = embedder
+        return embedder
+
+    def is_loaded(self, model_id: int) -> bool:
+        """Whether this process has embedded, or was about to embed, with this model."""
+        return any(loaded == model_id for loaded, _ in list(self._embedders))
+
+    def forget_retired(self) -> None:
+        """Free the memory of retired models. Those on standby are kept, because they may come back at once."""
+        if not self._embedders:
+            return
+        for model_id in EmbeddingModel.objects.filter(state=EmbeddingModel.State.RETIRED).values_list("pk", flat=True):
+            self.forget(model_id)
+
+    def forget(self, model_id: int) -> None:
+        for key in list(self._embedders):
+            if key[0] == model_id:
+                self._embedders.pop(key, None)
+
+    def clear(self) -> None:
+        self._embedders.clear()
+
+    def _open_verified(self, model: EmbeddingModel) -> Embedder:
+        directory = model_directory(model)
+        try:
+            if self._policy.exports_missing and is_untrained(model) and not directory.exists():
+                export_model(directory, model.version, UNTRAINED)
+            if Recipe.read(directory).sha256 != model.sha256:
+                raise ModelNotReady(f"{directory} holds other weights than model {model.version} was registered with.")
+            return self._policy.open_directory(directory)
+        except (RegistryError, ModelFilesError) as exc:
+            raise ModelNotReady(str(exc)) from exc
+
+
+embedders = EmbedderCache()  # of a process that answers visitors; a worker makes its own, with its own policy

@@ -20,10 +20,10 @@ from weakref import WeakKeyDictionary, WeakSet
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError
 
-from recommender import registry
-from recommender.registry import ModelNotReady
+from recommender.errors import ModelNotReady
 
-from . import doorbell, embedder_cache, queue, self_test, store_results
+from . import doorbell, queue, self_test, store_results
+from .embedder_cache import embedders
 from .micro_batch import Batch, ModelTrouble
 from .photo_files import StorageTrouble
 from .store_results import Embedded, Result
@@ -80,7 +80,7 @@ def embed_pending(slice_seconds: float | None = None, *, load: Load | None = Non
     seconds = settings.EMBED_SLICE_SECONDS if slice_seconds is None else slice_seconds
     doorbell.answer()
     with ThreadPoolExecutor(settings.EMBED_THREADS, thread_name_prefix="decode") as threads:
-        work = _Slice(threads, time.monotonic() + seconds, load or registry.load_or_build, watch or Watch())
+        work = _Slice(threads, time.monotonic() + seconds, load or embedders.load_embedder, watch or Watch())
         work.run()
     doorbell.answer()
     if work.is_more_pending():
@@ -106,7 +106,7 @@ class _Slice:
 
     def run(self) -> None:
         try:
-            embedder_cache.forget_retired()
+            embedders.forget_retired()
             queue.return_expired()
             for entry in queue.waiting():
                 self._ready(entry.model)  # loading takes longer than a lease may wait

@@ -9,15 +9,7 @@ from pathlib import Path
 from django.conf import settings
 
 from ml.recipe import ModelFilesError, Recipe
-from recommender.embedding.embedder_cache import (
-    directory_of,
-    export,
-    is_untrained,
-    load_embedder,
-    load_or_build,
-    read_for_many,
-    require_allowed,
-)
+from recommender.embedding.model_files import export_model, require_allowed_weights
 from recommender.errors import ModelNotReady, RegistryError
 from recommender.models import EmbeddingModel
 
@@ -31,13 +23,8 @@ __all__ = [
     "RegistryError",
     "activate",
     "backfill",
-    "directory_of",
-    "is_untrained",
-    "load_embedder",
-    "load_or_build",
     "previous_model",
     "progress",
-    "read_for_many",
     "register",
     "retire",
     "rollback",
@@ -58,7 +45,7 @@ def register(version: str, weights: str, *, size: int | None = None, photos: Pat
         RegistryError: the weights are not allowed or cannot be had, the version is no name or exists with others, or
             `photos` come too late, because the version's precision was chosen before.
     """
-    require_allowed(weights)
+    require_allowed_weights(weights)
     if not VERSION.fullmatch(version):
         raise RegistryError(
             f"'{version}' cannot name a model; choose 1 to 64 letters, digits, dots, hyphens or underscores."
@@ -81,7 +68,7 @@ def register(version: str, weights: str, *, size: int | None = None, photos: Pat
             )
     else:
         with own_photos() if photos is None else nullcontext(photos) as folder:
-            export(directory, version, weights, size, folder)
+            export_model(directory, version, weights, size, folder)
     try:
         recipe = Recipe.read(directory)
     except ModelFilesError as exc:

@@ -22,9 +22,10 @@ from django.utils import timezone
 from django.utils.text import slugify
 
 from ml.atomic_files import whole_file
+from recommender.embedding.model_files import model_directory
 from recommender.models import EmbeddingModel
 
-from . import REPORTS, directory_of
+from . import REPORTS
 
 FIGURES = {"recall_at_1": "R@1", "recall_at_5": "R@5", "recall_at_10": "R@10", "map_at_r": "mAP@R"}
 HEADLINE = "map_at_r"
@@ -122,7 +123,7 @@ def reports_folder(model: EmbeddingModel) -> Path:
 
 def _measure(model: EmbeddingModel, table: Path, options: Mapping[str, Path | str | int | None]) -> None:
     """Progress, figures and refusals reach the terminal as they are."""
-    command = [sys.executable, "-m", "ml", "evaluate", str(table), "--model", str(directory_of(model).absolute())]
+    command = [sys.executable, "-m", "ml", "evaluate", str(table), "--model", str(model_directory(model).absolute())]
     for name, value in options.items():
         if value is not None:
             command += [f"--{name.replace('_', '-')}", str(value.absolute() if isinstance(value, Path) else value)]

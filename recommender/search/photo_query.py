@@ -16,8 +16,9 @@ from listings.photos.uploads import check
 from ml import images
 from ml.images.derivatives import Box
 from ml.inference.vectors import is_indexable
+from recommender.embedding.embedder_cache import embedders
+from recommender.errors import ModelNotReady
 from recommender.models import EmbeddingModel
-from recommender.registry import ModelNotReady, load_embedder
 
 DECODES_AT_ONCE = 2
 _decodes = threading.BoundedSemaphore(DECODES_AT_ONCE)
@@ -33,7 +34,7 @@ def photo_vector(upload: File, model: EmbeddingModel, box: Box | None = None) ->
     Raises PhotoRefused, ModelNotReady, Busy.
     """
     data = check(upload).file.read()
-    embedder = load_embedder(model)
+    embedder = embedders.load_embedder(model)
     with one_of_few():
         pixels = embedder.prepare(_picture(data, box))
     vectors = embedder.embed(pixels[np.newaxis])

@@ -30,9 +30,9 @@ def sell(model: EmbeddingModel, *cosines: float, **fields) -> Listing:
 def embed(listing: Listing, model: EmbeddingModel) -> None:
     """Give every photo of a listing the vector the real model gives it."""
     from ml.images import derive
-    from recommender.registry import load_embedder
+    from recommender.embedding.embedder_cache import embedders
 
-    embedder = load_embedder(model)
+    embedder = embedders.load_embedder(model)
     for image in listing.images.all():
         with image.original.open() as file:
             pixels = embedder.prepare(derive(file.read())[0])

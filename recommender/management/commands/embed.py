@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
 from recommender.embedding import doorbell, heartbeat, sweep, worker_loop
+from recommender.embedding.embedder_cache import COMMAND_POLICY, EmbedderCache
 from recommender.models import Embedding, EmbeddingModel
 
 POLL = 0.5
@@ -26,7 +27,8 @@ class Command(BaseCommand):
             raise CommandError("No model is registered: run `manage.py models register --weights … --activate` first.")
         sweep.sweep()
         if here:
-            self._until_done(self._drain)
+            embedders = EmbedderCache(COMMAND_POLICY)
+            self._until_done(lambda: self._embed_some(embedders))
         elif wait:
             if not heartbeat.is_alive("embedding"):
                 self.stderr.write("No embedding worker is running; start one, or embed with --here.")
@@ -43,8 +45,8 @@ class Command(BaseCommand):
                 step()
             bar.update(most - bar.n)
 
-    def _drain(self) -> None:
-        tally = worker_loop.embed_pending(slice_seconds=1)
+    def _embed_some(self, embedders: EmbedderCache) -> None:
+        tally = worker_loop.embed_pending(slice_seconds=1, load=embedders.load_embedder)
         if tally.stopped and not tally.batches:
             raise CommandError(tally.stopped)
         if not tally.batches:  # what is left is leased to others

@@ -7,6 +7,7 @@ from PIL import Image
 from rest_framework.test import APIClient
 
 from listings.models import Listing
+from recommender.embedding.embedder_cache import embedders
 from recommender.models import EmbeddingModel
 from recommender.search import photo_query
 from tests.factories import draw_photo, make_listing, make_ready_image, make_user, photo_file
@@ -210,7 +211,7 @@ class Mute:
 
 
 def test_a_vector_that_is_no_number_is_compared_with_nothing(gallery, monkeypatch):
-    monkeypatch.setattr(photo_query, "load_embedder", lambda model: Mute())
+    monkeypatch.setattr(embedders, "load_embedder", lambda model: Mute())
     response = post(SEARCH, image=photo_file())
     assert (response.status_code, response.json()["code"]) == (503, "model_not_ready")
 

@@ -4,8 +4,8 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
-from recommender import registry
-from recommender.registry import ModelNotReady
+from recommender.embedding.embedder_cache import EmbedderCache
+from recommender.errors import ModelNotReady
 from tests.fakes import FakeEmbedder
 from tests.recommender.queue_rows import bulk_photos, make_model, make_photos, states
 
@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 @pytest.fixture
 def fake_models(monkeypatch):
     embedder = FakeEmbedder()
-    monkeypatch.setattr(registry, "load_or_build", lambda model: embedder)
+    monkeypatch.setattr(EmbedderCache, "load_embedder", lambda cache, model: embedder)
     return embedder
 
 
@@ -54,10 +54,10 @@ def test_without_a_model_it_says_what_to_do():
 
 
 def test_a_model_that_is_not_ready_ends_the_command_with_its_sentence(monkeypatch):
-    def load(model):
+    def load(cache, model):
         raise ModelNotReady("The weights are missing.")
 
-    monkeypatch.setattr(registry, "load_or_build", load)
+    monkeypatch.setattr(EmbedderCache, "load_embedder", load)
     make_model()
     bulk_photos(1)
     with pytest.raises(CommandError, match="The weights are missing"):

@@ -5,8 +5,8 @@ import pytest
 from django.core.files.storage import default_storage
 
 from ml.images import Encoded, decode, derive
-from recommender import registry
 from recommender.embedding import photo_files
+from recommender.embedding.embedder_cache import embedders
 from recommender.embedding.photo_files import StorageTrouble
 from tests.factories import draw_photo, make_image, make_listing
 from tests.recommender.queue_rows import media_files
@@ -57,7 +57,7 @@ def test_storage_answers_when_any_other_original_is_found(settings):
 @pytest.mark.django_db(transaction=True)
 def test_the_picture_in_memory_and_the_stored_one_give_the_same_vector(untrained):
     """The clean picture is embedded before it is stored, and later from its file."""
-    embedder = registry.load_embedder(untrained)
+    embedder = embedders.load_embedder(untrained)
     for seed in range(4):
         clean, encoded = derive(draw_photo(seed, size=(640, 480), quality=95))
         memory, disk = embedder.embed(np.stack([embedder.prepare(image) for image in (clean, decode(encoded.clean))]))

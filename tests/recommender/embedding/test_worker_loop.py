@@ -10,10 +10,10 @@ from django.db import OperationalError, connection
 from listings.models import ListingImage, originals_storage
 from ml.images import decode
 from recommender.embedding import doorbell, queue, store_results, worker_loop
-from recommender.embedding import embedder_cache as embedders
+from recommender.embedding.embedder_cache import embedders
 from recommender.embedding.micro_batch import DAMAGED, LOST
+from recommender.errors import ModelNotReady
 from recommender.models import Embedding
-from recommender.registry import ModelNotReady
 from tests.factories import make_image, make_listing
 from tests.fakes import FakeEmbedder
 from tests.recommender.queue_rows import embed, make_model, make_photos, media_files, named_files, original_of, states
@@ -45,7 +45,7 @@ def test_every_pending_photo_is_embedded_from_its_clean_picture():
 def test_a_worker_frees_the_memory_of_a_retired_model(monkeypatch):
     loaded = {(make_model("retired").pk, ""): object(), (make_model().pk, ""): object()}
     kept = list(loaded)[1:]
-    monkeypatch.setattr(embedders, "_loaded", loaded)
+    monkeypatch.setattr(embedders, "_embedders", loaded)
     embed()
     assert list(loaded) == kept
 

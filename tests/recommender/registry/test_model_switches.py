@@ -10,7 +10,8 @@ from django.db import connection
 
 from ml.recipe import Recipe
 from recommender import feed, registry
-from recommender.embedding import embedder_cache, worker_loop
+from recommender.embedding import worker_loop
+from recommender.embedding.embedder_cache import embedders
 from recommender.index.compaction import compactor
 from recommender.index.compaction.compactor import compact
 from recommender.models import Embedding, EmbeddingModel, IndexSnapshot
@@ -46,14 +47,14 @@ def shop(fresh_index, settings):
     settings.EMBEDDER_WEIGHTS = "untrained"
     feed.prune(feed.current_position())  # on SQLite the flush before this test fired the delete triggers
     compactor._readers.clear()
-    embedder_cache._loaded.clear()
+    embedders.clear()
     models = small_model(32, "active"), small_model(48, "backfilling")
     for seed in range(LISTINGS):
         make_image(make_listing(), seed)
     assert worker_loop.embed_pending().done == 2 * LISTINGS
     compact(force=True)
     yield models
-    embedder_cache._loaded.clear()
+    embedders.clear()
 
 
 @pytest.fixture
@@ -191,7 +192,7 @@ def first_hit(seed):
 def test_a_process_that_cannot_load_the_new_model_goes_on_with_the_old_one_and_says_so(web, shop, settings, tmp_path):
     old, new = shop
     assert first_hit(3)  # this process searches with photos
-    embedder_cache._loaded.pop((new.pk, new.sha256))
+    embedders.forget(new.pk)
     settings.MODELS_ROOT, there = tmp_path, settings.MODELS_ROOT
     registry.activate(new)
     wait_for(lambda: web.health()["problem"] is not None)
@@ -204,10 +205,10 @@ def test_a_process_that_cannot_load_the_new_model_goes_on_with_the_old_one_and_s
     make_image(upload, 78)
     settings.MODELS_ROOT = there
     worker_loop.embed_pending()
-    embedder_cache._loaded.pop((new.pk, new.sha256))
+    embedders.forget(new.pk)
     assert web.state().model_version == old.version
     wait_for(lambda: first_hit(78) == upload.pk)
     web._retry_at = 0
     wait_for(lambda: web.state().model_version == new.version)
     wait_for(lambda: web.health()["problem"] is None)
-    assert embedder_cache.is_loaded(new.pk)
+    assert embedders.is_loaded(new.pk)

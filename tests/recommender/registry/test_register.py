@@ -8,7 +8,8 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from recommender import registry
-from recommender.embedding import embedder_cache
+from recommender.embedding.embedder_cache import COMMAND_POLICY, EmbedderCache, embedders
+from recommender.embedding.model_files import model_directory
 from recommender.models import EmbeddingModel
 from recommender.registry import ModelNotReady, RegistryError, calibration_photos
 from tests.built_models import untrained_model_dir
@@ -30,16 +31,16 @@ def models_root(settings, tmp_path):
 
 @pytest.fixture(autouse=True)
 def nothing_loaded():
-    embedder_cache._loaded.clear()
+    embedders.clear()
     yield
-    embedder_cache._loaded.clear()
+    embedders.clear()
 
 
 def test_a_registered_model_carries_its_recipe(models_root):
     model = registry.register("untrained", "untrained")
     assert (model.arch, model.dim, model.state) == ("resnet50", 1000, "candidate")
     assert model.recipe["weights"] == "untrained"
-    assert registry.directory_of(model) == models_root / "untrained"
+    assert model_directory(model) == models_root / "untrained"
     assert registry.register("untrained", "untrained") == model
 
 
@@ -53,7 +54,7 @@ def test_a_precision_is_chosen_on_the_sites_own_photos_where_there_are_enough(mo
 
     (models_root / "untrained").unlink()
     monkeypatch.setattr(calibration_photos, "ENOUGH", 2 if enough else 3)
-    monkeypatch.setattr(registry, "export", export)
+    monkeypatch.setattr(registry, "export_model", export)
     for seed in (1, 2):
         make_ready_image(make_listing(), seed)
     registry.register("untrained", "untrained")
@@ -74,7 +75,7 @@ def test_untrained_weights_need_leave_to_be_registered(settings, models_root):
 def test_an_untrained_model_that_was_asked_for_embeds_until_another_one_takes_over(settings, models_root):
     model = registry.register("untrained", "untrained")
     settings.EMBEDDER_WEIGHTS = "starter"
-    assert registry.load_embedder(model).dim == registry.load_or_build(model).dim == model.dim
+    assert embedders.load_embedder(model).dim == EmbedderCache(COMMAND_POLICY).load_embedder(model).dim == model.dim
 
 
 def test_a_directory_of_another_version_is_refused(models_root):
@@ -102,8 +103,8 @@ def test_weights_that_cannot_be_exported_are_told_in_one_sentence(models_root):
 
 def test_an_embedder_is_loaded_once_a_process_and_embeds(models_root):
     model = registry.register("untrained", "untrained")
-    embedder = registry.load_embedder(model)
-    assert registry.load_embedder(model) is embedder
+    embedder = embedders.load_embedder(model)
+    assert embedders.load_embedder(model) is embedder
     vectors = embedder.embed(np.zeros((1, embedder.size, embedder.size, 3), np.uint8))
     assert vectors.shape == (1, model.dim)
 
@@ -112,14 +113,14 @@ def test_missing_files_are_not_ready_in_a_web_process(models_root):
     model = registry.register("untrained", "untrained")
     (models_root / "untrained").unlink()
     with pytest.raises(ModelNotReady, match="holds no model"):
-        registry.load_embedder(model)
+        embedders.load_embedder(model)
 
 
 def test_files_of_other_weights_are_not_ready(models_root):
     model = registry.register("untrained", "untrained")
     model.sha256 = "1" * 64
     with pytest.raises(ModelNotReady, match="other weights"):
-        registry.load_embedder(model)
+        embedders.load_embedder(model)
 
 
 def test_damaged_files_are_not_ready(models_root):
@@ -129,13 +130,13 @@ def test_damaged_files_are_not_ready(models_root):
     with (models_root / "untrained" / "embedder.bin").open("r+b") as file:
         file.write(b"damage")
     with pytest.raises(ModelNotReady, match="damaged"):
-        registry.load_embedder(model)
+        embedders.load_embedder(model)
 
 
 def test_a_worker_makes_missing_untrained_weights_again(models_root):
     model = registry.register("untrained", "untrained")
     (models_root / "untrained").unlink()
-    assert registry.load_or_build(model).dim == model.dim
+    assert EmbedderCache(COMMAND_POLICY).load_embedder(model).dim == model.dim
     assert (models_root / "untrained" / "recipe.json").exists()
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from recommender import registry
-from recommender.embedding import embedder_cache
+from recommender.embedding.embedder_cache import embedders
 from recommender.index import Filter
 from recommender.index.compaction.compactor import compact
 from recommender.index.view import opening
@@ -133,24 +133,25 @@ def test_a_successor_that_was_replaced_itself_before_it_was_open_is_not_taken(mo
 
 
 def test_a_process_that_never_searched_with_a_photo_loads_no_model_for_a_flip(model, other, web):
-    embedder_cache._loaded.clear()
+    embedders.clear()
     registry.activate(other)
     wait_for(lambda: web.state().model_id == other.pk)
-    assert not embedder_cache._loaded
+    assert not embedders.is_loaded(model.pk)
+    assert not embedders.is_loaded(other.pk)
 
 
 def test_a_process_forgets_a_retired_model_at_the_next_snapshot(model, other, web):
     registry.activate(other)
     wait_for(lambda: web.state().model_id == other.pk)
-    embedder_cache._loaded.update({(model.pk, ""): object(), (other.pk, ""): object()})
+    embedders._embedders.update({(model.pk, ""): object(), (other.pk, ""): object()})
     registry.withdraw(model)
     catalogue.embed_all(other)
     compact(force=True)
     catalogue.add_listing(other)
     snapshot = compact(force=True).snapshot
-    wait_for(lambda: web.state().snapshot_id == snapshot and not embedder_cache.is_loaded(model.pk))
-    assert embedder_cache.is_loaded(other.pk)
-    embedder_cache._loaded.clear()
+    wait_for(lambda: web.state().snapshot_id == snapshot and not embedders.is_loaded(model.pk))
+    assert embedders.is_loaded(other.pk)
+    embedders.clear()
 
 
 def test_a_command_without_a_refresher_follows_the_flip_at_once(model, other, index):
