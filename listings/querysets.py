@@ -10,12 +10,10 @@ from django.db.models import F, Prefetch, Q, Value
 from django.db.models.functions import Cos, Floor, Greatest, Least, Lower, Power, Radians, Sin
 from django.db.models.lookups import In
 
-from .geo import EARTH_RADIUS_KM, KM_PER_DEGREE
+from .geo import CELL_SLACK_KM, KM_PER_DEGREE, SMALLEST_COSINE, box_around, haversine_of
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser, User
-
-CELL_SLACK_KM = 2.0  # a place is less than this away from the grid point that stands for it
 
 
 def of_status(*statuses: str) -> Q:
@@ -69,31 +67,25 @@ class ListingQuerySet(models.QuerySet):
     def near(self, latitude: float, longitude: float, radius_km: float) -> ListingQuerySet:
         """Listings whose grid point lies in the circle; where in its cell a listing is decides nothing."""
         grid_latitude = Least(90.0, Greatest(-90.0, (Floor(F("latitude") * KM_PER_DEGREE) + 0.5) / KM_PER_DEGREE))
-        width = 1 / KM_PER_DEGREE / Greatest(0.01, Cos(Radians(F("grid_latitude"))))
+        width = 1 / KM_PER_DEGREE / Greatest(SMALLEST_COSINE, Cos(Radians(F("grid_latitude"))))
         grid_longitude = Least(
             180.0, Greatest(-180.0, (Floor(F("longitude") / F("cell_width")) + 0.5) * F("cell_width"))
         )
         haversine = Power(Sin(Radians(F("grid_latitude") - latitude) / 2), 2) + Value(
             math.cos(math.radians(latitude))
         ) * Cos(Radians(F("grid_latitude"))) * Power(Sin(Radians(F("grid_longitude") - longitude) / 2), 2)
-        reach = math.sin(min(radius_km / (2 * EARTH_RADIUS_KM), math.pi / 2)) ** 2
         return (
             self.filter(_box(latitude, longitude, radius_km + CELL_SLACK_KM))
             .alias(grid_latitude=grid_latitude)
             .alias(cell_width=width)
             .alias(grid_longitude=grid_longitude)
             .alias(haversine=haversine)
-            .filter(haversine__lte=reach)
+            .filter(haversine__lte=haversine_of(radius_km))
         )
 
 
 def _box(latitude: float, longitude: float, radius_km: float) -> Q:
     """A cheap first cut around the circle; none in longitude where the circle meets a pole or the date line."""
-    half_height = radius_km / KM_PER_DEGREE
-    box = Q(latitude__range=(latitude - half_height, latitude + half_height), longitude__isnull=False)
-    edge = abs(latitude) + half_height
-    if edge < 89:
-        half_width = half_height / math.cos(math.radians(edge))
-        if abs(longitude) + half_width < 180:
-            box &= Q(longitude__range=(longitude - half_width, longitude + half_width))
-    return box
+    south, north, west, east = box_around((latitude, longitude), radius_km)
+    box = Q(latitude__range=(south, north), longitude__isnull=False)
+    return box & Q(longitude__range=(west, east)) if math.isfinite(west) else box

@@ -10,7 +10,7 @@ from .compaction.verify import Difference, repair_differences, unusable_vectors,
 from .errors import ForeignVector, IndexNotReady
 from .model_hooks import ModelHooks, PhotoCounts, set_model_hooks
 from .rows.columns import STATUSES
-from .rows.filter import Candidates, Filter, haversine_km
+from .rows.filter import Candidates, Filter
 from .view.process import get_index, health, lag, start, watch_recall
 from .view.reader import Index
 from .view.state import State
@@ -30,7 +30,6 @@ __all__ = [
     "collect_garbage",
     "compact",
     "get_index",
-    "haversine_km",
     "health",
     "lag",
     "rebuild",

@@ -11,26 +11,26 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+# Positions of rows in a segment or in the delta, and other positions and counts.
 RowIds: TypeAlias = NDArray[np.int64]
-"""Positions of rows in a segment or in the delta, and other positions and counts."""
 
+# Primary keys of the database: of listings, photos, categories or sellers.
 Ids: TypeAlias = NDArray[np.int64]
-"""Primary keys of the database: of listings, photos, categories or sellers."""
 
+# One truth value for each row.
 Mask: TypeAlias = NDArray[np.bool_]
-"""One truth value for each row."""
 
+# A mask packed eight rows to a byte, the first row in the lowest bit, as FAISS reads it.
 Bits: TypeAlias = NDArray[np.uint8]
-"""A mask packed eight rows to a byte, the first row in the lowest bit, as FAISS reads it."""
 
+# Vectors at the precision they are stored in.
 HalfVectors: TypeAlias = NDArray[np.float16]
-"""Vectors at the precision they are stored in."""
 
+# Vectors at the precision that embedders, queries and FAISS use.
 Vectors: TypeAlias = NDArray[np.float32]
-"""Vectors at the precision that embedders, queries and FAISS use."""
 
+# Cosine similarities, which are inner products of normalised vectors.
 Similarities: TypeAlias = NDArray[np.float32]
-"""Cosine similarities, which are inner products of normalised vectors."""
 
+# Latitudes or longitudes in degrees; nan where a listing states no place.
 Degrees: TypeAlias = NDArray[np.float64]
-"""Latitudes or longitudes in degrees; nan where a listing states no place."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from listings.geo import EARTH_RADIUS_KM
+from listings.geo import box_around, haversine_km
 
 from .columns import STATUSES, Columns
 from .row_bitmap import RowBitmap
@@ -86,7 +86,7 @@ class Filter:
         """A box first: the distance itself takes sixty times as long."""
         south, north, west, east = box_around(near, radius_km)
         yield lambda rows: (columns.latitude[rows] >= south) & (columns.latitude[rows] <= north)
-        if west > -180 and east < 180:
+        if math.isfinite(west):
             yield lambda rows: (columns.longitude[rows] >= west) & (columns.longitude[rows] <= east)
         yield lambda rows: haversine_km(near, columns.latitude[rows], columns.longitude[rows]) <= radius_km
 
@@ -97,20 +97,6 @@ def _table(category_ids: frozenset[int]) -> np.ndarray:
     known = np.zeros(max(category_ids, default=0) + 2, bool)
     known[list(category_ids)] = True
     return known
-
-
-def box_around(point: tuple[float, float], radius_km: float) -> tuple[float, float, float, float]:
-    """(south, north, west, east) in degrees that a circle lies in; west and east are open where it reaches a pole or
-    the date line."""
-    latitude, longitude = point
-    reach = math.degrees(radius_km / EARTH_RADIUS_KM) + 1e-6
-    south, north = latitude - reach, latitude + reach
-    if south <= -90 or north >= 90:
-        return south, north, -math.inf, math.inf
-    # The meridians that touch a circle, from the right-angled spherical triangle at its centre.
-    ratio = math.sin(math.radians(reach)) / math.cos(math.radians(latitude))
-    aside = math.degrees(math.asin(ratio)) if ratio < 1 else math.inf
-    return south, north, longitude - aside, longitude + aside
 
 
 @dataclass(frozen=True)
@@ -147,11 +133,3 @@ class Candidates:
 
 def cents(amount: float) -> int:
     return round(amount * 100)
-
-
-def haversine_km(point: tuple[float, float], latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray:
-    """float64[n]: great-circle distances in kilometres; nan where a row has no place."""
-    lat1, lon1 = np.radians(point[0]), np.radians(point[1])
-    lat2, lon2 = np.radians(latitude), np.radians(longitude)
-    h = np.sin((lat2 - lat1) / 2) ** 2 + np.cos(lat1) * np.cos(lat2) * np.sin((lon2 - lon1) / 2) ** 2
-    return 2 * EARTH_RADIUS_KM * np.arcsin(np.minimum(1.0, np.sqrt(h)))

@@ -6,8 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import TypedDict
 
+from listings.geo import haversine_km
 from listings.models import SEPARATOR
-from recommender.index import Candidates, haversine_km
+from recommender.index import Candidates
 
 from .features import SECONDS_PER_DAY, Floats, Query, shared_levels
 from .linear import Ranking

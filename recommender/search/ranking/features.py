@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from listings.geo import haversine_km
 from listings.models import SEPARATOR
-from recommender.index import Candidates, haversine_km
+from recommender.index import Candidates
 
 Floats = NDArray[np.float64]
 

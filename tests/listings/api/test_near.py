@@ -5,9 +5,10 @@ import random
 
 import pytest
 
-from listings.geo import distance_km, to_grid
+from listings.geo import to_grid
 from listings.models import Listing
 from tests.factories import api, make_listing, make_user
+from tests.geometry import distance_km
 
 pytestmark = pytest.mark.django_db
 

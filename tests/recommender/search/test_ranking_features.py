@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from listings.geo import distance_km
 from recommender.ranker_weights import DEFAULT_WEIGHTS
 from recommender.search.ranking.features import NEUTRAL, Query, features
 from recommender.search.ranking.linear import rank
+from tests.geometry import distance_km
 from tests.recommender.candidates import candidates
 
 PATHS = {1: "Home", 2: "Home / Chairs", 3: "Home / Chairs / Stools", 4: "Garden", 5: "Home / Tables"}

@@ -9,11 +9,12 @@ from hypothesis import example, given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
 
-from listings.geo import EARTH_RADIUS_KM, distance_km
+from listings.geo import EARTH_RADIUS_KM, box_around, haversine_km
 from recommender.index.rows import filter as module
 from recommender.index.rows.columns import STATUSES, Columns
-from recommender.index.rows.filter import Filter, box_around, haversine_km
+from recommender.index.rows.filter import Filter
 from recommender.index.rows.row_bitmap import RowBitmap
+from tests.geometry import distance_km
 from tests.recommender.index.segments import plain_columns
 
 PLACES = [(51.5, -0.12), (51.52, -0.1), (52.2, 0.12), (-36.8, 174.8), (0.0, 179.99), (0.0, -179.99), (89.99, 10.0)]
