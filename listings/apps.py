@@ -7,4 +7,4 @@ class ListingsConfig(AppConfig):
     def ready(self) -> None:
         from .photos import file_deletion
 
-        file_deletion.connect()
+        file_deletion.connect_signals()

@@ -27,18 +27,18 @@ class UnknownSlot(LookupError):
     """No page has a hole of this name."""
 
 
-def register(name: str, function: Filler) -> None:
+def register_filler(name: str, function: Filler) -> None:
     """Fill a hole, in place of whoever filled it before."""
-    _fillers[_known(name)] = function
+    _fillers[_require_hole(name)] = function
 
 
-def render(name: str, **context: Any) -> SafeString:
+def render_slot(name: str, **context: Any) -> SafeString:
     """What fills the hole; nothing where nobody does."""
-    filler = _fillers.get(_known(name))
+    filler = _fillers.get(_require_hole(name))
     return filler(**context) if filler else SafeString("")
 
 
-def _known(name: str) -> str:
+def _require_hole(name: str) -> str:
     if name not in HOLES:
         raise UnknownSlot(f"There is no slot '{name}'; the slots are {', '.join(sorted(HOLES))}.")
     return name

@@ -27,10 +27,10 @@ SOON = "Similar listings cannot be shown at this moment. Reload the page in a fe
 
 
 def register() -> None:
-    slots.register("site_banner", site_banner)
-    slots.register("similar_strip", similar_strip)
-    slots.register("photo_search", photo_search)
-    slots.register("admin_similar_panel", admin_similar_panel)
+    slots.register_filler("site_banner", site_banner)
+    slots.register_filler("similar_strip", similar_strip)
+    slots.register_filler("photo_search", photo_search)
+    slots.register_filler("admin_similar_panel", admin_similar_panel)
 
 
 def site_banner(request: HttpRequest | None) -> SafeString:

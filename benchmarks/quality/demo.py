@@ -12,9 +12,9 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from listings.demo.drawing import BACKGROUNDS, COLOURS, KINDS, draw
-from listings.demo.photos import picture
-from listings.demo.plan import LISTINGS, plan
+from listings.demo.drawing import BACKGROUNDS, COLOURS, KINDS, draw_photo
+from listings.demo.photos import draw_planned_photo
+from listings.demo.plan import LISTINGS, plan_catalogue
 from ml.evaluation.metrics import Labelled, judge
 from ml.images import clean
 from ml.inference.embedder import Embedder
@@ -49,10 +49,11 @@ def _trials(*, moved: bool) -> Iterator[Trial]:
     dice = Random(1)
     for kind, colour, variant in product(KINDS, COLOURS.values(), range(VARIANTS)):
         view, (one, other) = dice.choice(("front", "square", "far")), dice.sample(BACKGROUNDS, 2)
-        query, right = (draw(kind, variant, colour, "plain", behind, view) for behind in (one, other))
+        query, right = (draw_photo(kind, variant, colour, "plain", behind, view) for behind in (one, other))
         if _changed(query, right) >= BACKGROUND:
             wrong = [
-                draw(kind, variant, near, "plain", other if moved else one, view) for near in nearby(colour, APART)
+                draw_photo(kind, variant, near, "plain", other if moved else one, view)
+                for near in nearby(colour, APART)
             ]
             yield Trial(query, right, wrong)
 
@@ -65,11 +66,11 @@ def _changed(one: Image.Image, other: Image.Image) -> float:
 
 def _kind_precision(embedder: Embedder) -> float:
     """Of the demo catalogue as it is shipped: the share of a photo's ten nearest, of other listings, of its kind."""
-    listings = list(plan(LISTINGS, DAY))
+    listings = list(plan_catalogue(LISTINGS, DAY))
     pictures, kinds, groups = [], [], []
     for number, listing in enumerate(tqdm(listings, desc="kinds", disable=None)):
         for photo in listing.photos:
-            pictures.append(embedder.prepare(clean(picture(photo))))
+            pictures.append(embedder.prepare(clean(draw_planned_photo(photo))))
             kinds.append(list(KINDS).index(photo.kind))
             groups.append(number)
     vectors = embedder.embed(np.stack(pictures))

@@ -12,8 +12,10 @@ SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "clothing" / 
 def photos(count: int) -> list[bytes]:
     if SHARED.is_dir():
         return [path.read_bytes() for path in islice(sorted(SHARED.glob("*.jpg")), count)]
-    from listings.demo.photos import jpeg
-    from listings.demo.plan import plan
+    from listings.demo.photos import encode_planned_photo
+    from listings.demo.plan import plan_catalogue
 
-    drawn = (jpeg(photo) for listing in plan(count, datetime.now(UTC)) for photo in listing.photos)
+    drawn = (
+        encode_planned_photo(photo) for listing in plan_catalogue(count, datetime.now(UTC)) for photo in listing.photos
+    )
     return list(islice(drawn, count))

@@ -60,7 +60,7 @@ class Position:
             raw = base64.urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
             ordering, run, value, pk, back = json.loads(raw)
             column = ORDERINGS[ordering][run].column
-            position = cls(ordering, run, _parse(column, value), pk, bool(back))
+            position = cls(ordering, run, _parse_value(column, value), pk, bool(back))
             valid = type(run) is int and run >= 0 and type(pk) is int and 0 < pk <= MAX_ID and back in {0, 1}
         except (binascii.Error, ArithmeticError, LookupError, RecursionError, TypeError) as exc:
             raise ValueError("not a cursor") from exc
@@ -69,7 +69,7 @@ class Position:
         return position
 
 
-def _parse(column: str | None, value: Any) -> Any:
+def _parse_value(column: str | None, value: Any) -> Any:
     if column == "created_at":
         moment = datetime.fromisoformat(value)
         if moment.utcoffset() is None:
@@ -85,7 +85,9 @@ def _parse(column: str | None, value: Any) -> Any:
     return None
 
 
-def take(queryset: QuerySet[Listing], ordering: str, after: Position | None, count: int) -> list[tuple[int, Listing]]:
+def fetch_page(
+    queryset: QuerySet[Listing], ordering: str, after: Position | None, count: int
+) -> list[tuple[int, Listing]]:
     """The next rows in page order, each with its run; going back they come nearest first."""
     runs = list(enumerate(ORDERINGS[ordering]))
     back = after is not None and after.back
@@ -95,21 +97,21 @@ def take(queryset: QuerySet[Listing], ordering: str, after: Position | None, cou
     for number, run in runs:
         if after is not None and (number > after.run if back else number < after.run):
             continue
-        part = _sorted(queryset.filter(run.where), run, back)
+        part = _sort_run(queryset.filter(run.where), run, back)
         if after is not None and number == after.run:
-            part = part.filter(_beyond(run, after))
+            part = part.filter(_rows_beyond(run, after))
         rows += [(number, listing) for listing in part[: count - len(rows)]]
         if len(rows) == count:
             break
     return rows
 
 
-def _sorted(queryset: QuerySet[Listing], run: Run, back: bool) -> QuerySet[Listing]:
+def _sort_run(queryset: QuerySet[Listing], run: Run, back: bool) -> QuerySet[Listing]:
     sign = "-" if run.descending != back else ""
     return queryset.order_by(*(f"{sign}{name}" for name in (run.column, "id") if name))
 
 
-def _beyond(run: Run, after: Position) -> Q:
+def _rows_beyond(run: Run, after: Position) -> Q:
     """Rows behind the position; the outer bound on the column alone lets an index seek."""
     side = "lt" if run.descending != after.back else "gt"
     further = Q(**{f"id__{side}": after.pk})

@@ -14,15 +14,15 @@ class Links:
         self._request = request
         self._site = request.build_absolute_uri("/").removesuffix("/")
 
-    def to(self, url: str) -> str:
+    def absolute(self, url: str) -> str:
         """`url` is quoted, and begins with a slash or is whole already."""
         is_path = url.startswith("/") and not url.startswith("//")
         return self._site + url if is_path else self._request.build_absolute_uri(url)
 
-    def of_file(self, file: FieldFile) -> str | None:
+    def file_url(self, file: FieldFile) -> str | None:
         if not file:
             return None
         storage, path = file.storage, filepath_to_uri(file.name)
         if isinstance(storage, FileSystemStorage) and storage.__class__.url is FileSystemStorage.url and path:
-            return self.to(f"{storage.base_url}{path.lstrip('/')}")  # as its `url`, in half the time
-        return self.to(file.url)
+            return self.absolute(f"{storage.base_url}{path.lstrip('/')}")  # as its `url`, in half the time
+        return self.absolute(file.url)

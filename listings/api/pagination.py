@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from rest_framework.utils.urls import remove_query_param, replace_query_param
 from rest_framework.views import APIView
 
-from .cursor import ORDERINGS, Position, position_of, take
+from .cursor import ORDERINGS, Position, fetch_page, position_of
 
 
 class ListingPagination(BasePagination):
@@ -19,8 +19,8 @@ class ListingPagination(BasePagination):
     max_limit = 100
 
     def paginate_queryset(self, queryset: Any, request: Request, view: APIView | None = None) -> list[Any]:
-        ordering, limit, position = self._read(request)
-        rows = take(queryset, ordering, position, limit + 1)
+        ordering, limit, position = self._read_parameters(request)
+        rows = fetch_page(queryset, ordering, position, limit + 1)
         more, rows = len(rows) > limit, rows[:limit]
         back = position is not None and position.back
         if back:
@@ -28,12 +28,12 @@ class ListingPagination(BasePagination):
         url = request.build_absolute_uri()
         self.previous = self.next = None
         if rows and (more if back else position is not None):
-            self.previous = _link(url, position_of(ordering, *rows[0], back=True))
+            self.previous = _page_link(url, position_of(ordering, *rows[0], back=True))
         if rows and (back or more):
-            self.next = _link(url, position_of(ordering, *rows[-1], back=False))
+            self.next = _page_link(url, position_of(ordering, *rows[-1], back=False))
         return [listing for _, listing in rows]
 
-    def _read(self, request: Request) -> tuple[str, int, Position | None]:
+    def _read_parameters(self, request: Request) -> tuple[str, int, Position | None]:
         errors: dict[str, list[str]] = {}
         ordering = request.query_params.get("ordering") or "-created"
         if ordering not in ORDERINGS:
@@ -70,18 +70,18 @@ class ListingPagination(BasePagination):
         }
 
     def get_schema_operation_parameters(self, view: APIView) -> list[dict[str, Any]]:
-        def parameter(name: str, description: str, **schema: Any) -> dict[str, Any]:
+        def describe_parameter(name: str, description: str, **schema: Any) -> dict[str, Any]:
             return {"name": name, "in": "query", "required": False, "description": description, "schema": schema}
 
         return [
-            parameter(
+            describe_parameter(
                 "ordering",
                 "Listings without a price come last, by either price.",
                 type="string",
                 enum=list(ORDERINGS),
                 default="-created",
             ),
-            parameter(
+            describe_parameter(
                 "limit",
                 "Listings a page.",
                 type="integer",
@@ -89,9 +89,9 @@ class ListingPagination(BasePagination):
                 maximum=self.max_limit,
                 default=self.default_limit,
             ),
-            parameter("cursor", "From a `next` or `previous` link.", type="string"),
+            describe_parameter("cursor", "From a `next` or `previous` link.", type="string"),
         ]
 
 
-def _link(url: str, position: Position) -> str:
+def _page_link(url: str, position: Position) -> str:
     return replace_query_param(remove_query_param(url, "cursor"), "cursor", position.encode())

@@ -144,7 +144,7 @@ def _refused(refusal: PhotoRefused) -> dict[str, Any]:
 
 
 def _stored(request: Request, image: ListingImage) -> dict[str, Any]:
-    thumb = Links(request).of_file(image.thumb_file)
+    thumb = Links(request).file_url(image.thumb_file)
     return {
         "id": image.pk,
         "state": image.state,

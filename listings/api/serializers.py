@@ -50,10 +50,10 @@ class ImageSerializer(serializers.ModelSerializer):
         read_only_fields = fields
 
     def get_thumb(self, image: ListingImage) -> str | None:
-        return self._links.of_file(image.thumb_file)
+        return self._links.file_url(image.thumb_file)
 
     def get_clean(self, image: ListingImage) -> str | None:
-        return self._links.of_file(image.clean_file)
+        return self._links.file_url(image.clean_file)
 
     @cached_property
     def _links(self) -> Links:
@@ -145,7 +145,7 @@ class ListingSerializer(serializers.ModelSerializer):
         read_only_fields = ["id", "created_at"]
 
     def get_url(self, listing: Listing) -> str:
-        return self._links.to(listing.get_absolute_url())
+        return self._links.absolute(listing.get_absolute_url())
 
     @extend_schema_field(ImageSerializer(many=True))
     def get_images(self, listing: Listing) -> list[dict[str, Any]]:

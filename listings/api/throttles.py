@@ -37,7 +37,7 @@ class Breaker:
         self._retry_at = 0.0
         self._lock = threading.Lock()
 
-    def allows(self) -> bool:
+    def allows_call(self) -> bool:
         if not self._retry_at:
             return True
         with self._lock:
@@ -46,10 +46,10 @@ class Breaker:
             self._retry_at = time.monotonic() + self.pause
             return True
 
-    def close(self) -> None:
+    def record_success(self) -> None:
         self._retry_at = 0.0
 
-    def open(self) -> None:
+    def record_failure(self) -> None:
         self._retry_at = time.monotonic() + self.pause
 
 
@@ -57,7 +57,7 @@ breaker = Breaker(PAUSE_SECONDS)
 
 
 @functools.cache
-def _client(url: str) -> redis.Redis:
+def _redis_client(url: str) -> redis.Redis:
     """A connection without a greeting: at most three waits (connect, select, count) before the first answer."""
     timeout = settings.REDIS_TIMEOUT
     return redis.Redis.from_url(
@@ -72,19 +72,21 @@ def _client(url: str) -> redis.Redis:
 
 def count_hit(key: str, seconds: int) -> int | None:
     """How often this key was hit in its window, this time included; None while the cache does not answer."""
-    if not breaker.allows():
+    if not breaker.allows_call():
         return None
     try:
-        client = _client(str(settings.CACHES["default"]["LOCATION"]))  # held: its end would close the connection in use
+        client = _redis_client(
+            str(settings.CACHES["default"]["LOCATION"])
+        )  # held: its end would close the connection in use
         with client.pipeline(transaction=False) as pipe:
             pipe.incr(key)
             pipe.expire(key, seconds)
             hits: int = pipe.execute()[0]
     except (redis.RedisError, OSError) as exc:
-        breaker.open()
+        breaker.record_failure()
         log.warning("throttle_cache_unavailable", error=str(exc), retry_in_seconds=PAUSE_SECONDS)
         return None
-    breaker.close()
+    breaker.record_success()
     return hits
 
 
@@ -107,14 +109,14 @@ class FailOpenThrottle(BaseThrottle):
             return True
         allowed, seconds = parse_rate(str(rate))
         now = time.time()
-        hits = count_hit(f"throttle:{scope}:{self._caller(request)}:{int(now // seconds)}", seconds)
+        hits = count_hit(f"throttle:{scope}:{self._identify_caller(request)}:{int(now // seconds)}", seconds)
         self._left = seconds - now % seconds
         return hits is None or hits <= allowed
 
     def wait(self) -> float:
         return self._left
 
-    def _caller(self, request: Request) -> str:
+    def _identify_caller(self, request: Request) -> str:
         user: Any = request.user
         return f"user-{user.pk}" if user and user.is_authenticated else f"ip-{self.get_ident(request)}"
 

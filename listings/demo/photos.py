@@ -6,17 +6,17 @@ import io
 
 from PIL import Image
 
-from .drawing import draw
+from .drawing import draw_photo
 from .plan import DemoPhoto
 
 JPEG_QUALITY = 88
 
 
-def picture(photo: DemoPhoto) -> Image.Image:
-    return draw(photo.kind, photo.variant, photo.colour, photo.pattern, photo.background, photo.view)
+def draw_planned_photo(photo: DemoPhoto) -> Image.Image:
+    return draw_photo(photo.kind, photo.variant, photo.colour, photo.pattern, photo.background, photo.view)
 
 
-def jpeg(photo: DemoPhoto) -> bytes:
+def encode_planned_photo(photo: DemoPhoto) -> bytes:
     out = io.BytesIO()
-    picture(photo).save(out, "JPEG", quality=JPEG_QUALITY)
+    draw_planned_photo(photo).save(out, "JPEG", quality=JPEG_QUALITY)
     return out.getvalue()

@@ -9,7 +9,7 @@ from decimal import Decimal
 from random import Random
 
 from .drawing import BACKGROUNDS, COLOURS, KINDS, PATTERNS
-from .drawing.dice import dice
+from .drawing.dice import seeded_random
 from .words import CONDITIONS, HANDOVERS, PATTERN_WORDS, SELLERS, TOWNS, WORDINGS
 
 LISTINGS = 208  # when nobody says how many
@@ -45,7 +45,7 @@ class DemoListing:
     photos: tuple[DemoPhoto, ...]
 
 
-def plan(count: int, day: datetime) -> Iterator[DemoListing]:
+def plan_catalogue(count: int, day: datetime) -> Iterator[DemoListing]:
     """The first `count` demo listings, the kinds in turn, made in the sixty days before `day`."""
     kinds = list(KINDS)
     for index in range(count):
@@ -53,7 +53,7 @@ def plan(count: int, day: datetime) -> Iterator[DemoListing]:
 
 
 def plan_listing(kind: str, number: int, day: datetime) -> DemoListing:
-    rng = dice(f"demo {kind} {number}")
+    rng = seeded_random(f"demo {kind} {number}")
     wording = WORDINGS[kind]
     colour = rng.choice(list(COLOURS))
     pattern = rng.choice(("plain", "plain", "plain", *PATTERNS))

@@ -15,18 +15,18 @@ from listings.importing.products import ensure_categories, ensure_users
 from listings.models import Listing
 from listings.photos.uploads import check
 
-from .photos import jpeg
-from .plan import DemoListing, plan
+from .photos import encode_planned_photo
+from .plan import DemoListing, plan_catalogue
 
 BATCH = 16  # small, so that the first photos are embedded while the next are drawn
 
 
-def publish(
+def publish_catalogue(
     count: int, now: datetime | None = None, progress: Callable[[int], object] = lambda _: None
 ) -> tuple[int, int]:
     """Make what is missing of the first `count` demo listings; how many listings and photos were made."""
     midnight = (now or timezone.now()).replace(hour=0, minute=0, second=0, microsecond=0)
-    planned = plan(count, midnight)
+    planned = plan_catalogue(count, midnight)
     listings = photos = 0
     while batch := list(islice(planned, BATCH)):
         made = _save_listings(batch)
@@ -69,7 +69,9 @@ def _save_photos(batch: Sequence[DemoListing]) -> int:
     listing_ids = _listing_ids(batch)
     done = already_imported([photo.id for item in batch for photo in item.photos])
     stored = {
-        photo.id: store_original(listing_ids[item.id], item.created_at, check(ContentFile(jpeg(photo), "photo.jpg")))
+        photo.id: store_original(
+            listing_ids[item.id], item.created_at, check(ContentFile(encode_planned_photo(photo), "photo.jpg"))
+        )
         for item in batch
         for photo in item.photos
         if photo.id not in done

@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 FIELDS = ("original", "clean_file", "thumb_file")
 
 
-def connect() -> None:
+def connect_signals() -> None:
     pre_delete.connect(delete_with_photo, sender=ListingImage, dispatch_uid="listings.photos.file_deletion")
 
 

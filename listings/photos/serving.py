@@ -36,19 +36,19 @@ register_converter(DerivativeConverter, "derivative")
 
 
 @require_safe
-def derivative(request: HttpRequest, name: str) -> FileResponse:
+def serve_derivative(request: HttpRequest, name: str) -> FileResponse:
     try:
         file = default_storage.open(name)
     except OSError as exc:
         raise Http404("There is no such photo.") from exc
     response = FileResponse(file, content_type="image/jpeg")
     response["Cache-Control"] = FOREVER
-    return _harmless(response)
+    return _forbid_scripts(response)
 
 
 @require_safe
 @staff_member_required
-def original(request: HttpRequest, image_id: int) -> FileResponse:
+def serve_original(request: HttpRequest, image_id: int) -> FileResponse:
     """As it was sent, metadata included; a browser stores it and shows nothing."""
     image = get_object_or_404(ListingImage, pk=image_id)
     try:
@@ -59,10 +59,10 @@ def original(request: HttpRequest, image_id: int) -> FileResponse:
     name = f"photo-{image.pk}{PurePosixPath(image.original.path).suffix}"
     response = FileResponse(file, as_attachment=True, filename=name, content_type="application/octet-stream")
     response["Cache-Control"] = "private, no-store"
-    return _harmless(response)
+    return _forbid_scripts(response)
 
 
-def _harmless(response: FileResponse) -> FileResponse:
+def _forbid_scripts(response: FileResponse) -> FileResponse:
     response["X-Content-Type-Options"] = "nosniff"
     response["Content-Security-Policy"] = SANDBOX
     response["Cross-Origin-Resource-Policy"] = "same-origin"
@@ -70,6 +70,6 @@ def _harmless(response: FileResponse) -> FileResponse:
 
 
 urlpatterns = [
-    path("media/<derivative:name>", derivative, name="media"),
-    path("originals/<int:image_id>/", original, name="original"),
+    path("media/<derivative:name>", serve_derivative, name="media"),
+    path("originals/<int:image_id>/", serve_original, name="original"),
 ]

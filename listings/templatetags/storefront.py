@@ -24,7 +24,7 @@ SYMBOLS = {"GBP": "£", "EUR": "€", "USD": "$", "JPY": "¥"}
 @register.simple_tag(takes_context=True)
 def slot(context: Context, name: str, **values: Any) -> SafeString:
     """`{% slot "similar_strip" listing=listing %}`: the hole's content, given the request too."""
-    return slots.render(name, request=context.get("request"), **values)
+    return slots.render_slot(name, request=context.get("request"), **values)
 
 
 @register.filter

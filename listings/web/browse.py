@@ -30,68 +30,68 @@ class Link:
 
 
 @require_safe
-def home(request: HttpRequest) -> HttpResponse:
+def browse_listings(request: HttpRequest) -> HttpResponse:
     asked = ListingFilter(request.GET, Listing.objects.public().detailed())
     page = Page([], None, None)
     if asked.is_valid():
         try:
             page = page_of(asked.qs, request)
         except NoSuchPage:
-            return redirect(f"{request.path}?{_query(request.GET, **dict.fromkeys(PLACE_IN_LIST))}")
+            return redirect(f"{request.path}?{_query_without(request.GET, **dict.fromkeys(PLACE_IN_LIST))}")
     path = request.GET.get("category", "") if "category" not in asked.errors else ""
     context = {
         "page": page,
         "form": asked.form,
         "query": request.GET.get("q", ""),
-        "heading": _heading(request.GET, asked.form.cleaned_data),
+        "heading": _page_heading(request.GET, asked.form.cleaned_data),
         "is_front": not any(request.GET.values()),
         "is_filtered": any(value for name, value in request.GET.items() if name not in PLACE_IN_LIST),
         "kept": [(name, request.GET[name]) for name in BESIDE_THE_FILTERS if request.GET.get(name)],
         "orderings": ORDERINGS,
         "ordering": request.GET.get("ordering") or "-created",
-        "crumbs": _crumbs(request.GET, path),
-        "chips": _chips(request.GET, path),
+        "crumbs": _breadcrumbs(request.GET, path),
+        "chips": _filter_chips(request.GET, path),
     }
     return render(request, "listings/home.html", context, status=200 if asked.is_valid() else 400)
 
 
-def _heading(asked: QueryDict, valid: dict[str, Any]) -> str:
+def _page_heading(asked: QueryDict, valid: dict[str, Any]) -> str:
     words, path = valid.get("q"), asked.get("category", "") if valid.get("category") else ""
     subject = f"“{words}”" if words else "Listings" if valid.get("seller") else "Just in"
     if path:
         name = path.rpartition(SEPARATOR)[2]
         subject = f"{subject} in {name}" if words else name
     if seller := valid.get("seller"):
-        subject = f"{subject} by {_username(seller)}"
+        subject = f"{subject} by {_seller_username(seller)}"
     return subject
 
 
-def _username(user_id: int) -> str:
+def _seller_username(user_id: int) -> str:
     return get_user_model().objects.filter(pk=user_id).values_list("username", flat=True).first() or "nobody we know"
 
 
-def _crumbs(asked: QueryDict, path: str) -> list[Link]:
+def _breadcrumbs(asked: QueryDict, path: str) -> list[Link]:
     """From everything down to the category shown."""
     if not path:
         return []
     names = path.split(SEPARATOR)
     steps = [
-        Link(name, _query(asked, category=SEPARATOR.join(names[: depth + 1])), depth == len(names) - 1)
+        Link(name, _query_without(asked, category=SEPARATOR.join(names[: depth + 1])), depth == len(names) - 1)
         for depth, name in enumerate(names)
     ]
-    return [Link("All categories", _query(asked, category=None)), *steps]
+    return [Link("All categories", _query_without(asked, category=None)), *steps]
 
 
-def _chips(asked: QueryDict, path: str) -> list[Link]:
+def _filter_chips(asked: QueryDict, path: str) -> list[Link]:
     """The categories right below the one shown."""
     below = Q(parent__path=path) if path else Q(parent=None)
     return [
-        Link(category.name, _query(asked, category=category.path))
+        Link(category.name, _query_without(asked, category=category.path))
         for category in Category.objects.filter(below).order_by("path")
     ]
 
 
-def _query(asked: QueryDict, **changes: str | None) -> str:
+def _query_without(asked: QueryDict, **changes: str | None) -> str:
     """The same question with these answers changed, from the first page."""
     query = asked.copy()
     for name, value in {"cursor": None, **changes}.items():
@@ -110,7 +110,7 @@ def listing_page(request: HttpRequest, listing_id: int) -> HttpResponse:
         "listing": listing,
         "photos": photos,
         "waiting": sum(image.state == ListingImage.State.NEW for image in images),
-        "crumbs": _crumbs(QueryDict(), listing.category.path if listing.category else ""),
+        "crumbs": _breadcrumbs(QueryDict(), listing.category.path if listing.category else ""),
         "may_edit": request.user.is_staff or listing.seller_id == request.user.pk,
     }
     return render(request, "listings/listing.html", context)

@@ -35,8 +35,8 @@ def page_of(queryset: QuerySet[Listing], request: HttpRequest) -> Page:
         listings = pagination.paginate_queryset(queryset, Request(request))
     except ValidationError as exc:
         raise NoSuchPage from exc
-    return Page(listings, _query(pagination.previous), _query(pagination.next))
+    return Page(listings, _page_query(pagination.previous), _page_query(pagination.next))
 
 
-def _query(link: str | None) -> str | None:
+def _page_query(link: str | None) -> str | None:
     return f"?{urlsplit(link).query}" if link else None

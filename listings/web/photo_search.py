@@ -20,19 +20,19 @@ from .uploading import takes_photos
 @takes_photos
 def photo_search(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
-        return _page(request)
+        return _render_page(request)
     if is_too_often(request, "search"):
-        return _page(request, error="That was very often. Wait a minute, then go on.", status=429)
+        return _render_page(request, error="That was very often. Wait a minute, then go on.", status=429)
     photo = next((file for file in request.FILES.getlist("image") if file.size), None)
     if photo is None:
-        return _page(request, error="Choose a photo, or take one.", status=400)
+        return _render_page(request, error="Choose a photo, or take one.", status=400)
     try:
         check(photo)
-        results = slots.render("photo_search", request=request, photo=photo)
+        results = slots.render_slot("photo_search", request=request, photo=photo)
     except PhotoRefused as refusal:
-        return _page(request, error=refusal.reason, status=refusal_status(refusal.code))
-    return _page(request, results=results, searched=True)
+        return _render_page(request, error=refusal.reason, status=refusal_status(refusal.code))
+    return _render_page(request, results=results, searched=True)
 
 
-def _page(request: HttpRequest, status: int = 200, **context: object) -> HttpResponse:
+def _render_page(request: HttpRequest, status: int = 200, **context: object) -> HttpResponse:
     return render(request, "listings/photo_search.html", {"photo_types": PHOTO_TYPES, **context}, status=status)

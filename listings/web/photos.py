@@ -53,10 +53,10 @@ def delete_photo(request: HttpRequest, listing_id: int, image_id: int) -> HttpRe
 def photo_states(request: HttpRequest, listing_id: int) -> JsonResponse:
     images = own_or_403(request, listing_id).photos
     settled = all(image.state != ListingImage.State.NEW for image in images)
-    return JsonResponse({"settled": settled, "photos": [_state(image) for image in images]})
+    return JsonResponse({"settled": settled, "photos": [_describe_state(image) for image in images]})
 
 
-def _state(image: ListingImage) -> dict[str, Any]:
+def _describe_state(image: ListingImage) -> dict[str, Any]:
     return {
         "id": image.pk,
         "state": image.state,

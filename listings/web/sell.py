@@ -26,7 +26,7 @@ SAID = {Listing.Status.ACTIVE: "Your listing is live.", Listing.Status.DRAFT: "Y
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
 @takes_photos
-def sell(request: SignedInRequest) -> HttpResponse:
+def publish_listing(request: SignedInRequest) -> HttpResponse:
     if request.method != "POST":
         return _form_page(request, SellForm(initial={"key": uuid.uuid4()}))
     form = SellForm(request.POST)

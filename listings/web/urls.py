@@ -1,20 +1,20 @@
 from django.contrib.auth.views import LogoutView
 from django.urls import path
 
-from .browse import home, listing_page
+from .browse import browse_listings, listing_page
 from .manage import my_listing, my_listings, remove_listing, set_status
 from .photo_search import photo_search
 from .photos import add_photos, delete_photo, photo_states
-from .sell import sell
+from .sell import publish_listing
 from .sign_in import SignInView
 
 urlpatterns = [
-    path("", home, name="home"),
+    path("", browse_listings, name="home"),
     path("listings/<int:listing_id>/", listing_page, name="listing"),
     path("search/photo/", photo_search, name="photo-search"),
     path("sign-in/", SignInView.as_view(), name="sign-in"),
     path("sign-out/", LogoutView.as_view(), name="sign-out"),
-    path("sell/", sell, name="sell"),
+    path("sell/", publish_listing, name="sell"),
     path("my/", my_listings, name="my-listings"),
     path("my/listings/<int:listing_id>/", my_listing, name="my-listing"),
     path("my/listings/<int:listing_id>/status/", set_status, name="listing-status"),

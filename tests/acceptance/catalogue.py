@@ -10,8 +10,8 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
-from listings.demo.photos import jpeg
-from listings.demo.plan import plan
+from listings.demo.photos import encode_planned_photo
+from listings.demo.plan import plan_catalogue
 from tests.servers.stack import Stack
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "clothing"
@@ -26,12 +26,12 @@ def draw(folder: Path, listings: int) -> int:
     images = folder / "images"
     images.mkdir(parents=True)
     products, photos = [], []
-    for number, listing in enumerate(plan(listings, datetime(2026, 1, 1, tzinfo=UTC))):
+    for number, listing in enumerate(plan_catalogue(listings, datetime(2026, 1, 1, tzinfo=UTC))):
         cells = (listing.title, listing.category, listing.description, f"£{listing.price}", listing.location)
         products.append((f"drawn-{number}", *cells, "2026-01-01", listing.seller))
         for photo in listing.photos:
             name = f"drawn-{len(photos)}"
-            (images / f"{name}.jpg").write_bytes(jpeg(photo))
+            (images / f"{name}.jpg").write_bytes(encode_planned_photo(photo))
             photos.append((name, f"drawn-{number}"))
     write(folder / "Products.csv", PRODUCT, products)
     write(folder / "Images.csv", PHOTO, photos)

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from . import props
-from .colours import OAK, RGB, WALNUT, darker, lighter, mix
+from .colours import OAK, RGB, WALNUT, darken, lighten, mix_colours
 
 HORIZON = 0.66  # of the height: where wall and floor meet
 
@@ -35,28 +35,28 @@ PLAINS: tuple[RGB, ...] = (
 Size = tuple[int, int]
 
 
-def scene(name: str, size: Size, rng: Random) -> Image.Image:
+def draw_scene(name: str, size: Size, rng: Random) -> Image.Image:
     """The scene of this name as an RGB image of this size, different for each state of the generator."""
     half = (size[0] // 2, size[1] // 2)
     return SCENES[name](half, rng).resize(size, Image.Resampling.BICUBIC)
 
 
-def ramp(size: Size, top: RGB, bottom: RGB) -> Image.Image:
+def draw_ramp(size: Size, top: RGB, bottom: RGB) -> Image.Image:
     share = np.linspace(0, 1, size[1], dtype=np.float32)[:, None, None]
     rows = np.array(top, np.float32) * (1 - share) + np.array(bottom, np.float32) * share
     return Image.fromarray(np.broadcast_to(rows, (size[1], size[0], 3)).astype(np.uint8))
 
 
-def studio(size: Size, rng: Random) -> Image.Image:
+def draw_studio(size: Size, rng: Random) -> Image.Image:
     """A seamless paper roll: no edge between wall and floor."""
     paper = rng.choice(PLAINS)
-    image = ramp(size, darker(paper, 0.06), lighter(paper, 0.5))
-    floor = ramp((size[0], size[1] // 3), lighter(paper, 0.5), darker(paper, 0.1))
+    image = draw_ramp(size, darken(paper, 0.06), lighten(paper, 0.5))
+    floor = draw_ramp((size[0], size[1] // 3), lighten(paper, 0.5), darken(paper, 0.1))
     image.paste(floor, (0, size[1] - floor.height))
     return image
 
 
-def gradient(size: Size, rng: Random) -> Image.Image:
+def draw_gradient(size: Size, rng: Random) -> Image.Image:
     """Two bold colours and a pool of light."""
     hues = rng.choice(
         (
@@ -67,37 +67,39 @@ def gradient(size: Size, rng: Random) -> Image.Image:
             ((222, 200, 240), (150, 130, 206)),
         )
     )
-    image = ramp(size, *hues)
+    image = draw_ramp(size, *hues)
     draw = ImageDraw.Draw(image)
     x, y, r = size[0] * rng.uniform(0.35, 0.65), size[1] * 0.42, size[0] * 0.46
-    draw.ellipse((x - r, y - r, x + r, y + r), fill=mix(hues[0], (255, 255, 255), 0.35))
-    draw.rectangle((0, size[1] * 0.74, *size), fill=mix(hues[1], hues[0], 0.25))
+    draw.ellipse((x - r, y - r, x + r, y + r), fill=mix_colours(hues[0], (255, 255, 255), 0.35))
+    draw.rectangle((0, size[1] * 0.74, *size), fill=mix_colours(hues[1], hues[0], 0.25))
     return image
 
 
-def table(size: Size, rng: Random) -> Image.Image:
+def draw_table(size: Size, rng: Random) -> Image.Image:
     """A wooden table before a blurred room."""
-    image = _wall(size, rng, lines=False)
-    props.shelf(image, rng, size[1] * 0.34)
+    image = _draw_wall(size, rng, lines=False)
+    props.draw_shelf(image, rng, size[1] * 0.34)
     image = image.filter(ImageFilter.GaussianBlur(size[0] / 70))
-    _boards(image, rng.choice(FLOORS), rng, horizon=0.58, count=7, spread=2.2)
+    _draw_boards(image, rng.choice(FLOORS), rng, horizon=0.58, count=7, spread=2.2)
     return image
 
 
-def room(size: Size, rng: Random) -> Image.Image:
-    image = _wall(size, rng, lines=rng.random() < 0.4)
-    rng.choice((props.picture, props.window, props.plant, props.floor_lamp))(image, rng, size[1] * HORIZON)
+def draw_room(size: Size, rng: Random) -> Image.Image:
+    image = _draw_wall(size, rng, lines=rng.random() < 0.4)
+    rng.choice((props.draw_picture, props.draw_window, props.draw_plant, props.floor_lamp))(
+        image, rng, size[1] * HORIZON
+    )
     image = image.filter(ImageFilter.GaussianBlur(size[0] / 260))
-    _boards(image, rng.choice(FLOORS), rng, horizon=HORIZON, count=9, spread=2.8)
+    _draw_boards(image, rng.choice(FLOORS), rng, horizon=HORIZON, count=9, spread=2.8)
     edge = size[1] * HORIZON
     ImageDraw.Draw(image).rectangle((0, edge - size[1] * 0.035, size[0], edge), fill=(244, 240, 234))
     ImageDraw.Draw(image).line((0, edge, size[0], edge), fill=(120, 100, 84), width=1)
     if rng.random() < 0.5:
-        props.rug(image, rng)
+        props.draw_rug(image, rng)
     return image
 
 
-def brick(size: Size, rng: Random) -> Image.Image:
+def draw_brick_wall(size: Size, rng: Random) -> Image.Image:
     """A brick wall and paving."""
     base, mortar = rng.choice(
         (((176, 96, 74), (206, 192, 178)), ((150, 84, 68), (190, 176, 166)), ((226, 220, 212), (204, 198, 190)))
@@ -108,33 +110,33 @@ def brick(size: Size, rng: Random) -> Image.Image:
     for row in range(int(size[1] * HORIZON / high) + 1):
         for column in range(-1, int(size[0] / wide) + 2):
             x, y = (column + (row % 2) / 2) * wide, row * high
-            draw.rectangle((x + 1.5, y + 1.5, x + wide - 1, y + high - 1), fill=darker(base, rng.uniform(0, 0.2)))
+            draw.rectangle((x + 1.5, y + 1.5, x + wide - 1, y + high - 1), fill=darken(base, rng.uniform(0, 0.2)))
     paving: RGB = (188, 186, 180)
     draw.rectangle((0, size[1] * HORIZON, *size), fill=paving)
     for x in range(-6, 7):
         draw.line(
             (size[0] / 2 + x * size[0] * 0.16, size[1] * HORIZON, size[0] / 2 + x * size[0] * 0.5, size[1]),
-            fill=darker(paving, 0.16),
+            fill=darken(paving, 0.16),
             width=2,
         )
     for y in (0.74, 0.86):
-        draw.line((0, size[1] * y, size[0], size[1] * y), fill=darker(paving, 0.16), width=2)
-    draw.line((0, size[1] * HORIZON, size[0], size[1] * HORIZON), fill=darker(paving, 0.45), width=3)
+        draw.line((0, size[1] * y, size[0], size[1] * y), fill=darken(paving, 0.16), width=2)
+    draw.line((0, size[1] * HORIZON, size[0], size[1] * HORIZON), fill=darken(paving, 0.45), width=3)
     return image.filter(ImageFilter.GaussianBlur(0.8))
 
 
-def garden(size: Size, rng: Random) -> Image.Image:
+def draw_garden(size: Size, rng: Random) -> Image.Image:
     """A lawn before out-of-focus leaves and sky."""
-    image = ramp(size, (206, 226, 236), (150, 186, 128))
-    props.foliage(image, rng, size[1] * HORIZON)
+    image = draw_ramp(size, (206, 226, 236), (150, 186, 128))
+    props.draw_foliage(image, rng, size[1] * HORIZON)
     image = image.filter(ImageFilter.GaussianBlur(size[0] / 55))
-    lawn = ramp((size[0], size[1] - int(size[1] * HORIZON)), (128, 168, 88), (86, 136, 62))
+    lawn = draw_ramp((size[0], size[1] - int(size[1] * HORIZON)), (128, 168, 88), (86, 136, 62))
     image.paste(lawn, (0, int(size[1] * HORIZON)))
-    props.grass(image, rng, size[1] * HORIZON)
+    props.draw_grass(image, rng, size[1] * HORIZON)
     return image
 
 
-def linen(size: Size, rng: Random) -> Image.Image:
+def draw_linen(size: Size, rng: Random) -> Image.Image:
     """Laid out on woven cloth."""
     cloth = np.array(rng.choice(PLAINS), np.float32) * 0.93
     noise = np.random.default_rng(rng.getrandbits(32))
@@ -150,49 +152,49 @@ def linen(size: Size, rng: Random) -> Image.Image:
     return image
 
 
-def clutter(size: Size, rng: Random) -> Image.Image:
+def draw_clutter(size: Size, rng: Random) -> Image.Image:
     """A lived-in corner: shelves, plants and boxes out of focus."""
-    image = _wall(size, rng, lines=False)
+    image = _draw_wall(size, rng, lines=False)
     for y in (0.2, 0.42):
-        props.shelf(image, rng, size[1] * y)
-    rng.choice((props.plant, props.floor_lamp))(image, rng, size[1] * HORIZON)
-    props.boxes(image, rng, size[1] * HORIZON)
+        props.draw_shelf(image, rng, size[1] * y)
+    rng.choice((props.draw_plant, props.floor_lamp))(image, rng, size[1] * HORIZON)
+    props.draw_boxes(image, rng, size[1] * HORIZON)
     image = image.filter(ImageFilter.GaussianBlur(size[0] / 100))
-    _boards(image, rng.choice(FLOORS), rng, horizon=HORIZON, count=8, spread=2.6)
+    _draw_boards(image, rng.choice(FLOORS), rng, horizon=HORIZON, count=8, spread=2.6)
     return image
 
 
 SCENES: dict[str, Callable[[Size, Random], Image.Image]] = {
-    "studio": studio,
-    "gradient": gradient,
-    "table": table,
-    "room": room,
-    "brick": brick,
-    "garden": garden,
-    "linen": linen,
-    "clutter": clutter,
+    "studio": draw_studio,
+    "gradient": draw_gradient,
+    "table": draw_table,
+    "room": draw_room,
+    "brick": draw_brick_wall,
+    "garden": draw_garden,
+    "linen": draw_linen,
+    "clutter": draw_clutter,
 }
 
 
-def _wall(size: Size, rng: Random, *, lines: bool) -> Image.Image:
+def _draw_wall(size: Size, rng: Random, *, lines: bool) -> Image.Image:
     paint = rng.choice(WALLS)
-    image = ramp(size, lighter(paint, 0.25), darker(paint, 0.08))
+    image = draw_ramp(size, lighten(paint, 0.25), darken(paint, 0.08))
     if lines:
         draw = ImageDraw.Draw(image)
         step = size[0] / 11
         for index in range(12):
-            draw.rectangle((index * step, 0, index * step + step / 2, size[1]), fill=darker(paint, 0.05))
+            draw.rectangle((index * step, 0, index * step + step / 2, size[1]), fill=darken(paint, 0.05))
     return image
 
 
-def _boards(image: Image.Image, wood: RGB, rng: Random, *, horizon: float, count: int, spread: float) -> None:
+def _draw_boards(image: Image.Image, wood: RGB, rng: Random, *, horizon: float, count: int, spread: float) -> None:
     """Planks that run towards the viewer."""
     width, height = image.size
     draw = ImageDraw.Draw(image)
     top, middle = height * horizon, width / 2
     edges = [(index / count - 0.5) for index in range(-count, 2 * count + 1)]
     for left, right in pairwise(edges):
-        tone = mix(wood, rng.choice(((255, 240, 220), (60, 40, 30))), rng.uniform(0, 0.12))
+        tone = mix_colours(wood, rng.choice(((255, 240, 220), (60, 40, 30))), rng.uniform(0, 0.12))
         quad = (
             middle + left * width,
             top,
@@ -204,6 +206,6 @@ def _boards(image: Image.Image, wood: RGB, rng: Random, *, horizon: float, count
             height,
         )
         draw.polygon(quad, fill=tone)
-        draw.line((*quad[0:2], *quad[6:8]), fill=darker(wood, 0.3), width=1)
-    shade = ramp((width, height - int(top)), (64, 64, 64), (0, 0, 0)).convert("L")
+        draw.line((*quad[0:2], *quad[6:8]), fill=darken(wood, 0.3), width=1)
+    shade = draw_ramp((width, height - int(top)), (64, 64, 64), (0, 0, 0)).convert("L")
     image.paste((40, 26, 20), (0, int(top), width, height), mask=shade)

@@ -19,28 +19,28 @@ Array = npt.NDArray[np.floating]
 Light = Callable[[Array, Array], Array]
 
 
-def flat(u: Array, v: Array) -> Array:
+def light_flat(u: Array, v: Array) -> Array:
     """Lit from above, hardly round; u and v run from 0 to 1 over the part, rightwards and downwards."""
     return 1.06 - 0.14 * v + 0 * u
 
 
-def barrel(u: Array, v: Array) -> Array:
+def light_barrel(u: Array, v: Array) -> Array:
     """Round about a vertical axis, lit from the left."""
     return 1.16 - 0.62 * np.abs(u - 0.34) ** 1.5 + 0.16 * np.exp(-(((u - 0.24) / 0.07) ** 2)) - 0.06 * v
 
 
-def roller(u: Array, v: Array) -> Array:
+def light_roller(u: Array, v: Array) -> Array:
     """Round about a horizontal axis."""
     return 1.18 - 0.55 * np.abs(v - 0.3) ** 1.4 + 0 * u
 
 
-def ball(u: Array, v: Array) -> Array:
+def light_ball(u: Array, v: Array) -> Array:
     """Round in both directions, with a soft highlight."""
     away = (u - 0.34) ** 2 + (v - 0.28) ** 2
     return 1.16 - 0.62 * away + 0.3 * np.exp(-away / 0.012)
 
 
-def glowing(u: Array, v: Array) -> Array:
+def light_from_inside(u: Array, v: Array) -> Array:
     """Lit from inside."""
     return 1.04 + 0.3 * np.exp(-(((u - 0.5) / 0.32) ** 2) - ((v - 0.72) / 0.4) ** 2)
 
@@ -59,7 +59,7 @@ class Frame:
     def scale(self) -> float:
         return float(abs(np.linalg.det(np.array(self.matrix))) ** 0.5)
 
-    def moved(self, x: float, y: float, scale: float) -> Frame:
+    def move_to(self, x: float, y: float, scale: float) -> Frame:
         """The frame of something drawn smaller and elsewhere in the same item."""
         x, y = self.to_pixels(np.array([[x, y]]))[0]
         (a, b), (c, d) = self.matrix
@@ -81,43 +81,43 @@ class Canvas:
     layer: Image.Image
     frame: Frame
 
-    def moved(self, x: float, y: float, scale: float = 1.0) -> Canvas:
-        return replace(self, frame=self.frame.moved(x, y, scale))
+    def move_to(self, x: float, y: float, scale: float = 1.0) -> Canvas:
+        return replace(self, frame=self.frame.move_to(x, y, scale))
 
-    def part(
+    def paint_part(
         self,
         outline: Outline,
         paint: Paint | RGB,
-        light: Light = flat,
+        light: Light = light_flat,
         *,
         edge: float = 0.05,
         within: Outline | None = None,
         opacity: float = 1.0,
     ) -> None:
         """Paint an outline; `edge` is how far, in item units, its border is darkened; `within` cuts it to another."""
-        bounds = self._bounds(outline)
+        bounds = self._find_bounds(outline)
         if bounds is None:
             return
-        mask = self._mask(outline, bounds)
+        mask = self._draw_mask(outline, bounds)
         if within is not None:
-            mask = ImageChops.multiply(mask, self._mask(within, bounds))
+            mask = ImageChops.multiply(mask, self._draw_mask(within, bounds))
         paint = paint if isinstance(paint, Paint) else Paint(paint)
-        patch = self._lit(self._painted(paint, bounds, mask.size), mask, light, edge)
+        patch = self._light_patch(self._fill_patch(paint, bounds, mask.size), mask, light, edge)
         patch.putalpha(mask.point(lambda level: round(level * opacity)) if opacity < 1 else mask)
         self.layer.alpha_composite(patch, bounds[:2])
 
-    def glow(self, outline: Outline, colour: RGB, opacity: float, blur: float) -> None:
+    def paint_glow(self, outline: Outline, colour: RGB, opacity: float, blur: float) -> None:
         """A soft patch of light or shade; `blur` in item units."""
         radius = blur * self.frame.scale
-        bounds = self._bounds(outline, margin=round(2 * radius))
+        bounds = self._find_bounds(outline, margin=round(2 * radius))
         if bounds is None:
             return
-        mask = self._mask(outline, bounds).filter(ImageFilter.GaussianBlur(radius))
+        mask = self._draw_mask(outline, bounds).filter(ImageFilter.GaussianBlur(radius))
         patch = Image.new("RGBA", mask.size, colour)
         patch.putalpha(mask.point(lambda level: round(level * opacity)))
         self.layer.alpha_composite(patch, bounds[:2])
 
-    def _bounds(self, outline: Outline, margin: int = 0) -> tuple[int, int, int, int] | None:
+    def _find_bounds(self, outline: Outline, margin: int = 0) -> tuple[int, int, int, int] | None:
         """The pixels the outline may touch, inside the layer."""
         clouds = [(self.frame.to_pixels(fill), 1.0) for fill in outline.fills]
         clouds += [
@@ -130,7 +130,7 @@ class Canvas:
         right, bottom = (min(side, int(value) + 1) for side, value in zip(self.layer.size, high, strict=True))
         return (left, top, right, bottom) if right > left and bottom > top else None
 
-    def _mask(self, outline: Outline, bounds: tuple[int, int, int, int]) -> Image.Image:
+    def _draw_mask(self, outline: Outline, bounds: tuple[int, int, int, int]) -> Image.Image:
         left, top, right, bottom = bounds
         s = SUPERSAMPLING
         mask = Image.new("L", ((right - left) * s, (bottom - top) * s))
@@ -145,15 +145,15 @@ class Canvas:
             draw.polygon(((self.frame.to_pixels(hole) - corner) * s).ravel().tolist(), fill=0)
         return mask.reduce(s)
 
-    def _painted(self, paint: Paint, bounds: tuple[int, int, int, int], size: tuple[int, int]) -> Image.Image:
+    def _fill_patch(self, paint: Paint, bounds: tuple[int, int, int, int], size: tuple[int, int]) -> Image.Image:
         if paint.pattern == "plain":
             return Image.new("RGB", size, paint.colour)
         coefficients = self.frame.texture_coefficients(*bounds[:2])
-        return patterns.texture(paint).transform(
+        return patterns.draw_texture(paint).transform(
             size, Image.Transform.AFFINE, coefficients, Image.Resampling.BILINEAR, fillcolor=paint.colour
         )
 
-    def _lit(self, patch: Image.Image, mask: Image.Image, light: Light, edge: float) -> Image.Image:
+    def _light_patch(self, patch: Image.Image, mask: Image.Image, light: Light, edge: float) -> Image.Image:
         width, height = mask.size
         u = np.linspace(0, 1, width, dtype=np.float32)[None, :]
         v = np.linspace(0, 1, height, dtype=np.float32)[:, None]

@@ -4,35 +4,58 @@ from __future__ import annotations
 
 from random import Random
 
-from .canvas import Canvas, ball, barrel, flat, roller
-from .colours import BRASS, CREAM, INK, LEATHER, RGB, STEEL, Look, Paint, darker, lighter
-from .shapes import Outline, Points, arc, box, circle, line, polygon, smooth, solid, together, tube
+from .canvas import Canvas, light_ball, light_barrel, light_flat, light_roller
+from .colours import BRASS, CREAM, INK, LEATHER, RGB, STEEL, Look, Paint, darken, lighten
+from .shapes import (
+    Outline,
+    Points,
+    arc_line,
+    box_points,
+    circle_points,
+    curved_line,
+    filled_outline,
+    join_outlines,
+    polygon,
+    smooth_curve,
+    straight_line,
+)
 
 
 def draw_backpack(canvas: Canvas, look: Look, form: Random) -> None:
     half, height = form.uniform(0.62, 0.76), form.uniform(1.6, 1.95)
     trim = form.choice((LEATHER, LEATHER, INK, look.accent_colour))
-    body = _bag(half, height, form.uniform(0.3, 0.6))
-    _straps(canvas, half, height, darker(look.colour, 0.35))
-    canvas.part(arc(0, -height + 0.02, 0.16, 0.2, 180, 360, 0.07), trim, ball, edge=0.015)
+    body = _draw_bag(half, height, form.uniform(0.3, 0.6))
+    _draw_straps(canvas, half, height, darken(look.colour, 0.35))
+    canvas.paint_part(arc_line(0, -height + 0.02, 0.16, 0.2, 180, 360, 0.07), trim, light_ball, edge=0.015)
     if form.random() < 0.5:
         for side in (-1, 1):
-            pocket = box(
+            pocket = box_points(
                 min(side * half * 0.9, side * half * 1.2), -0.72, max(side * half * 0.9, side * half * 1.2), -0.1, 0.1
             )
-            canvas.part(solid(pocket), look.plain, barrel, edge=0.05)
-    canvas.part(solid(body), look.main, flat, edge=0.13)
-    canvas.part(solid(box(-half, -0.24, half, 0.2)), darker(trim, 0.1), flat, edge=0.02, within=solid(body))
+            canvas.paint_part(filled_outline(pocket), look.plain, light_barrel, edge=0.05)
+    canvas.paint_part(filled_outline(body), look.main, light_flat, edge=0.13)
+    canvas.paint_part(
+        filled_outline(box_points(-half, -0.24, half, 0.2)),
+        darken(trim, 0.1),
+        light_flat,
+        edge=0.02,
+        within=filled_outline(body),
+    )
     if form.random() < 0.5:
-        _flap(canvas, look, form, half, height, trim)
+        _draw_flap(canvas, look, form, half, height, trim)
     else:
-        _zip(canvas, half, height, trim)
+        _draw_zip(canvas, half, height, trim)
     _front_pocket(canvas, look, form, half, height, trim)
-    canvas.part(solid(box(-0.12, -height * 0.55 - 0.07, 0.12, -height * 0.55 + 0.07, 0.02)), trim, flat, edge=0.015)
+    canvas.paint_part(
+        filled_outline(box_points(-0.12, -height * 0.55 - 0.07, 0.12, -height * 0.55 + 0.07, 0.02)),
+        trim,
+        light_flat,
+        edge=0.015,
+    )
 
 
-def _bag(half: float, height: float, shoulder: float) -> Points:
-    return smooth(
+def _draw_bag(half: float, height: float, shoulder: float) -> Points:
+    return smooth_curve(
         (-half * 0.98, -0.1),
         (-half * 1.02, -height * 0.45),
         (-half * 0.96, -height + shoulder),
@@ -48,10 +71,10 @@ def _bag(half: float, height: float, shoulder: float) -> Points:
     )
 
 
-def _straps(canvas: Canvas, half: float, height: float, colour: RGB) -> None:
+def _draw_straps(canvas: Canvas, half: float, height: float, colour: RGB) -> None:
     for side in (-1, 1):
-        canvas.part(
-            tube(
+        canvas.paint_part(
+            curved_line(
                 (side * half * 0.5, -height * 0.95),
                 (side * half * 1.14, -height * 0.72),
                 (side * half * 1.2, -height * 0.4),
@@ -60,14 +83,14 @@ def _straps(canvas: Canvas, half: float, height: float, colour: RGB) -> None:
                 end=0.08,
             ),
             colour,
-            barrel,
+            light_barrel,
             edge=0.03,
         )
 
 
-def _flap(canvas: Canvas, look: Look, form: Random, half: float, height: float, trim: RGB) -> None:
+def _draw_flap(canvas: Canvas, look: Look, form: Random, half: float, height: float, trim: RGB) -> None:
     low = -height * form.uniform(0.55, 0.64)
-    flap = smooth(
+    flap = smooth_curve(
         (-half * 0.98, -height * 0.8),
         (-half * 0.6, -height * 0.97),
         (0, -height * 1.01),
@@ -77,21 +100,21 @@ def _flap(canvas: Canvas, look: Look, form: Random, half: float, height: float, 
         (0, low + 0.08),
         (-half * 0.96, low),
     )
-    canvas.part(solid(flap), look.plain, flat, edge=0.07)
+    canvas.paint_part(filled_outline(flap), look.plain, light_flat, edge=0.07)
     for x in (-half * 0.45, half * 0.45):
-        canvas.part(line((x, low - 0.2), (x, -height * 0.32), width=0.1), trim, flat, edge=0.02)
-        canvas.part(
-            solid(
-                box(x - 0.075, low + 0.06, x + 0.075, low + 0.18, 0.02),
-                holes=[box(x - 0.045, low + 0.09, x + 0.045, low + 0.15)],
+        canvas.paint_part(straight_line((x, low - 0.2), (x, -height * 0.32), width=0.1), trim, light_flat, edge=0.02)
+        canvas.paint_part(
+            filled_outline(
+                box_points(x - 0.075, low + 0.06, x + 0.075, low + 0.18, 0.02),
+                holes=[box_points(x - 0.045, low + 0.09, x + 0.045, low + 0.15)],
             ),
             BRASS,
-            flat,
+            light_flat,
             edge=0,
         )
 
 
-def _zip(canvas: Canvas, half: float, height: float, trim: RGB) -> None:
+def _draw_zip(canvas: Canvas, half: float, height: float, trim: RGB) -> None:
     path = (
         (-half * 0.8, -height * 0.52),
         (-half * 0.78, -height * 0.78),
@@ -100,21 +123,28 @@ def _zip(canvas: Canvas, half: float, height: float, trim: RGB) -> None:
         (half * 0.78, -height * 0.78),
         (half * 0.8, -height * 0.52),
     )
-    canvas.part(tube(*path, width=0.055), darker(trim, 0.35), flat, edge=0)
-    canvas.part(tube(*path, width=0.02), STEEL, flat, edge=0)
+    canvas.paint_part(curved_line(*path, width=0.055), darken(trim, 0.35), light_flat, edge=0)
+    canvas.paint_part(curved_line(*path, width=0.02), STEEL, light_flat, edge=0)
     x, y = path[-1]
-    canvas.part(line((x, y), (x + 0.01, y + 0.14), width=0.05), BRASS, flat, edge=0.01)
+    canvas.paint_part(straight_line((x, y), (x + 0.01, y + 0.14), width=0.05), BRASS, light_flat, edge=0.01)
 
 
 def _front_pocket(canvas: Canvas, look: Look, form: Random, half: float, height: float, trim: RGB) -> None:
     top, width = -height * form.uniform(0.4, 0.46), half * form.uniform(0.68, 0.8)
-    paint = form.choice((look.main, look.plain, Paint(darker(look.colour, 0.18)), look.accent))
-    canvas.part(solid(box(-width, top, width, -0.09, 0.16)), paint, flat, edge=0.07)
-    canvas.part(
-        line((-width * 0.82, top + 0.12), (width * 0.82, top + 0.12), width=0.045), darker(trim, 0.3), flat, edge=0
+    paint = form.choice((look.main, look.plain, Paint(darken(look.colour, 0.18)), look.accent))
+    canvas.paint_part(filled_outline(box_points(-width, top, width, -0.09, 0.16)), paint, light_flat, edge=0.07)
+    canvas.paint_part(
+        straight_line((-width * 0.82, top + 0.12), (width * 0.82, top + 0.12), width=0.045),
+        darken(trim, 0.3),
+        light_flat,
+        edge=0,
     )
-    canvas.part(line((-width * 0.82, top + 0.12), (width * 0.82, top + 0.12), width=0.016), STEEL, flat, edge=0)
-    canvas.part(line((width * 0.66, top + 0.12), (width * 0.66, top + 0.25), width=0.045), trim, flat, edge=0.01)
+    canvas.paint_part(
+        straight_line((-width * 0.82, top + 0.12), (width * 0.82, top + 0.12), width=0.016), STEEL, light_flat, edge=0
+    )
+    canvas.paint_part(
+        straight_line((width * 0.66, top + 0.12), (width * 0.66, top + 0.25), width=0.045), trim, light_flat, edge=0.01
+    )
 
 
 def draw_sneaker(canvas: Canvas, look: Look, form: Random) -> None:
@@ -122,25 +152,25 @@ def draw_sneaker(canvas: Canvas, look: Look, form: Random) -> None:
     state = form.getstate()
     for x, y, scale in ((0.16, -0.2, 0.92), (-0.06, 0.0, 1.0)):
         form.setstate(state)
-        _shoe(canvas.moved(x, y, scale), look, form)
+        _shoe_outline(canvas.move_to(x, y, scale), look, form)
 
 
-def _shoe(canvas: Canvas, look: Look, form: Random) -> None:
+def _shoe_outline(canvas: Canvas, look: Look, form: Random) -> None:
     """Toe to the left."""
     sole, high = form.uniform(0.16, 0.27), form.random() < 0.4
     collar = -(form.uniform(1.2, 1.4) if high else form.uniform(0.82, 0.95))
     toe = form.uniform(0.36, 0.48)
     rubber: RGB = form.choice((CREAM, (248, 248, 246), (248, 248, 246), (214, 178, 132)))
-    upper = solid(_upper(sole, collar, toe))
-    lining = smooth(
+    upper = filled_outline(_draw_upper(sole, collar, toe))
+    lining = smooth_curve(
         (0.16, collar + 0.1), (0.5, collar + 0.03), (0.96, collar - 0.02), (0.94, collar + 0.3), (0.4, collar + 0.36)
     )
-    tongue = smooth((0.1, collar + 0.22), (0.14, collar - 0.1), (0.4, collar - 0.14), (0.5, collar + 0.16))
-    canvas.part(solid(tongue), lighter(look.colour, 0.25), flat, edge=0.04)
-    canvas.part(solid(lining), darker(look.colour, 0.5), flat, edge=0.04)
-    canvas.part(upper, look.main, roller, edge=0.1)
+    tongue = smooth_curve((0.1, collar + 0.22), (0.14, collar - 0.1), (0.4, collar - 0.14), (0.5, collar + 0.16))
+    canvas.paint_part(filled_outline(tongue), lighten(look.colour, 0.25), light_flat, edge=0.04)
+    canvas.paint_part(filled_outline(lining), darken(look.colour, 0.5), light_flat, edge=0.04)
+    canvas.paint_part(upper, look.main, light_roller, edge=0.1)
     if form.random() < 0.6:
-        cap = smooth(
+        cap = smooth_curve(
             (-1.4, -sole),
             (-1.3, -sole - toe * 0.75),
             (-0.98, -sole - toe * 1.02),
@@ -148,24 +178,28 @@ def _shoe(canvas: Canvas, look: Look, form: Random) -> None:
             (-0.66, -sole + 0.1),
             (-1.0, 0),
         )
-        canvas.part(
-            solid(cap), rubber if form.random() < 0.6 else darker(look.colour, 0.2), ball, within=upper, edge=0.05
+        canvas.paint_part(
+            filled_outline(cap),
+            rubber if form.random() < 0.6 else darken(look.colour, 0.2),
+            light_ball,
+            within=upper,
+            edge=0.05,
         )
-    heel = box(0.86, collar + 0.1, 1.3, -sole + 0.05, 0.05)
-    canvas.part(
-        solid(heel),
-        form.choice((look.accent, look.plain, Paint(darker(look.colour, 0.25)))),
-        barrel,
+    heel = box_points(0.86, collar + 0.1, 1.3, -sole + 0.05, 0.05)
+    canvas.paint_part(
+        filled_outline(heel),
+        form.choice((look.accent, look.plain, Paint(darken(look.colour, 0.25)))),
+        light_barrel,
         within=upper,
         edge=0.05,
     )
-    _emblem(canvas, look, form, sole, collar, high)
-    _laces(canvas, form, collar, toe, sole)
-    _sole(canvas, form, sole, rubber, look)
+    _draw_emblem(canvas, look, form, sole, collar, high)
+    _draw_laces(canvas, form, collar, toe, sole)
+    _draw_sole(canvas, form, sole, rubber, look)
 
 
-def _upper(sole: float, collar: float, toe: float) -> Points:
-    return smooth(
+def _draw_upper(sole: float, collar: float, toe: float) -> Points:
+    return smooth_curve(
         (-1.24, -sole * 0.6),
         (-1.26, -sole - toe * 0.5),
         (-1.0, -sole - toe),
@@ -184,29 +218,29 @@ def _upper(sole: float, collar: float, toe: float) -> Points:
     )
 
 
-def _emblem(canvas: Canvas, look: Look, form: Random, sole: float, collar: float, high: bool) -> None:
+def _draw_emblem(canvas: Canvas, look: Look, form: Random, sole: float, collar: float, high: bool) -> None:
     style = form.choice(("stripes", "star", "wave", "none"))
     paint = look.accent
     middle = -sole - 0.32
     if style == "stripes":
-        bars = [line((x, middle + 0.22), (x + 0.2, middle - 0.2), width=0.07) for x in (0.08, 0.26, 0.44)]
-        canvas.part(together(*bars), paint, flat, edge=0)
+        bars = [straight_line((x, middle + 0.22), (x + 0.2, middle - 0.2), width=0.07) for x in (0.08, 0.26, 0.44)]
+        canvas.paint_part(join_outlines(*bars), paint, light_flat, edge=0)
     elif style == "wave":
-        canvas.part(
-            tube(
+        canvas.paint_part(
+            curved_line(
                 (-0.35, middle + 0.1), (0.05, middle + 0.16), (0.4, middle), (0.85, middle - 0.2), width=0.16, end=0.03
             ),
             paint,
-            flat,
+            light_flat,
             edge=0,
         )
     elif style == "star" and high:
-        canvas.part(solid(circle(0.62, collar + 0.42, 0.17)), CREAM, flat, edge=0.01)
-        canvas.part(solid(_star(0.62, collar + 0.42, 0.13)), look.plain, flat, edge=0)
+        canvas.paint_part(filled_outline(circle_points(0.62, collar + 0.42, 0.17)), CREAM, light_flat, edge=0.01)
+        canvas.paint_part(filled_outline(_star_points(0.62, collar + 0.42, 0.13)), look.plain, light_flat, edge=0)
 
 
-def _star(x: float, y: float, radius: float) -> Points:
-    outer = circle(x, y, radius)[:-1]
+def _star_points(x: float, y: float, radius: float) -> Points:
+    outer = circle_points(x, y, radius)[:-1]
     step = len(outer) / 10
     dots = [tuple(outer[int(index * step)]) for index in range(10)]
     return polygon(
@@ -217,7 +251,7 @@ def _star(x: float, y: float, radius: float) -> Points:
     )
 
 
-def _laces(canvas: Canvas, form: Random, collar: float, toe: float, sole: float) -> None:
+def _draw_laces(canvas: Canvas, form: Random, collar: float, toe: float, sole: float) -> None:
     colour = form.choice((CREAM, (250, 250, 250), INK))
     start, end = (-0.42, -sole - toe * 1.2), (0.2, collar + 0.1)
     rows = form.randint(4, 6)
@@ -225,12 +259,12 @@ def _laces(canvas: Canvas, form: Random, collar: float, toe: float, sole: float)
     for row in range(rows):
         share = (row + 0.3) / rows
         x, y = start[0] + (end[0] - start[0]) * share, start[1] + (end[1] - start[1]) * share
-        laces.append(tube((x - 0.04, y + 0.01), (x + 0.1, y + 0.02), (x + 0.2, y + 0.12), width=0.055))
-    canvas.part(together(*laces), colour, flat, edge=0.012)
+        laces.append(curved_line((x - 0.04, y + 0.01), (x + 0.1, y + 0.02), (x + 0.2, y + 0.12), width=0.055))
+    canvas.paint_part(join_outlines(*laces), colour, light_flat, edge=0.012)
 
 
-def _sole(canvas: Canvas, form: Random, sole: float, rubber: RGB, look: Look) -> None:
-    outline = smooth(
+def _draw_sole(canvas: Canvas, form: Random, sole: float, rubber: RGB, look: Look) -> None:
+    outline = smooth_curve(
         (-1.28, -sole * 0.95),
         (-0.6, -sole * 0.8),
         (0.4, -sole * 0.82),
@@ -241,12 +275,20 @@ def _sole(canvas: Canvas, form: Random, sole: float, rubber: RGB, look: Look) ->
         (-0.9, 0),
         (-1.26, -sole * 0.3),
     )
-    canvas.part(solid(outline), rubber, roller, edge=0.03)
+    canvas.paint_part(filled_outline(outline), rubber, light_roller, edge=0.03)
     if form.random() < 0.6:
-        canvas.part(
-            tube((-1.2, -sole * 0.52), (-0.5, -sole * 0.45), (0.4, -sole * 0.45), (1.12, -sole * 0.58), width=0.03),
+        canvas.paint_part(
+            curved_line(
+                (-1.2, -sole * 0.52), (-0.5, -sole * 0.45), (0.4, -sole * 0.45), (1.12, -sole * 0.58), width=0.03
+            ),
             look.plain,
-            flat,
+            light_flat,
             edge=0,
         )
-    canvas.part(solid(box(-1.16, -0.05, 1.1, 0.0, 0.02)), darker(rubber, 0.35), flat, edge=0, within=solid(outline))
+    canvas.paint_part(
+        filled_outline(box_points(-1.16, -0.05, 1.1, 0.0, 0.02)),
+        darken(rubber, 0.35),
+        light_flat,
+        edge=0,
+        within=filled_outline(outline),
+    )

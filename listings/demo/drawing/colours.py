@@ -66,7 +66,7 @@ class Look:
     @property
     def accent_colour(self) -> RGB:
         """Cream on dark colours, a deep tone of its own hue on light ones."""
-        return CREAM if brightness(self.colour) < 0.66 else darker(self.colour, 0.5)
+        return CREAM if brightness(self.colour) < 0.66 else darken(self.colour, 0.5)
 
 
 def brightness(colour: RGB) -> float:
@@ -74,15 +74,15 @@ def brightness(colour: RGB) -> float:
     return (0.299 * red + 0.587 * green + 0.114 * blue) / 255
 
 
-def mix(a: RGB, b: RGB, share: float) -> RGB:
+def mix_colours(a: RGB, b: RGB, share: float) -> RGB:
     """The colour that is `share` of the way from a to b."""
     red, green, blue = (round(x + (y - x) * share) for x, y in zip(a, b, strict=True))
     return red, green, blue
 
 
-def darker(colour: RGB, share: float) -> RGB:
-    return mix(colour, (14, 16, 26), share)
+def darken(colour: RGB, share: float) -> RGB:
+    return mix_colours(colour, (14, 16, 26), share)
 
 
-def lighter(colour: RGB, share: float) -> RGB:
-    return mix(colour, (255, 252, 246), share)
+def lighten(colour: RGB, share: float) -> RGB:
+    return mix_colours(colour, (255, 252, 246), share)

@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageChops, ImageFilter
 
-from .backgrounds import SCENES, scene
+from .backgrounds import SCENES, draw_scene
 from .canvas import Canvas, Frame
 from .carried import draw_backpack, draw_sneaker
 from .colours import COLOURS, RGB, Look
-from .dice import dice
+from .dice import seeded_random
 from .furniture import draw_chair, draw_lamp
 from .patterns import PATTERNS
 from .strings import draw_guitar
@@ -30,7 +30,7 @@ GROUND = 0.82  # of the height: where items stand
 class Kind:
     """How to draw it, and the room it takes in item units."""
 
-    draw: Callable[[Canvas, Look, Random], None]
+    draw_item: Callable[[Canvas, Look, Random], None]
     width: float
     height: float
 
@@ -69,7 +69,9 @@ VIEWS: dict[str, View] = {
 }
 
 
-def draw(kind: str, variant: int, colour: str | RGB, pattern: str, background: str, view: str | View) -> Image.Image:
+def draw_photo(
+    kind: str, variant: int, colour: str | RGB, pattern: str, background: str, view: str | View
+) -> Image.Image:
     """One photo of one item, an RGB image of the view's size.
 
     `kind` and `variant` alone decide the item's form: changing `colour` (a name of COLOURS or red, green, blue),
@@ -81,16 +83,16 @@ def draw(kind: str, variant: int, colour: str | RGB, pattern: str, background: s
     what = KINDS[kind]
     camera = VIEWS[view] if isinstance(view, str) else view
     look = Look(COLOURS[colour] if isinstance(colour, str) else colour, pattern)
-    photo = _backdrop(background, camera, dice(f"{background} behind {kind} {variant}"))
+    photo = _draw_backdrop(background, camera, seeded_random(f"{background} behind {kind} {variant}"))
     layer = Image.new("RGBA", camera.size)
-    frame = _frame(what, camera)
-    what.draw(Canvas(layer, frame), look, dice(f"{kind} {variant}"))
+    frame = _frame_item(what, camera)
+    what.draw_item(Canvas(layer, frame), look, seeded_random(f"{kind} {variant}"))
     _cast_shadow(photo, layer.getchannel("A"), frame)
     photo.paste(layer, mask=layer)
-    return _developed(photo, camera.light)
+    return _develop_photo(photo, camera.light)
 
 
-def _frame(kind: Kind, view: View) -> Frame:
+def _frame_item(kind: Kind, view: View) -> Frame:
     width, height = view.size
     scale = view.zoom * min(0.8 * width / kind.width, 0.7 * height / kind.height)
     turn = math.radians(view.turn)
@@ -100,9 +102,9 @@ def _frame(kind: Kind, view: View) -> Frame:
     return Frame(((x * cos, -scale * sin), (x * sin, scale * cos)), (width * (0.5 + view.shift), height * ground))
 
 
-def _backdrop(name: str, view: View, rng: Random) -> Image.Image:
+def _draw_backdrop(name: str, view: View, rng: Random) -> Image.Image:
     """The scene, nearer when the camera is, mirrored when it stands on the other side."""
-    photo = scene(name, view.size, rng)
+    photo = draw_scene(name, view.size, rng)
     if view.zoom > 1:
         width, height = view.size
         cut_x, cut_y = (side * (1 - 1 / view.zoom) / 2 for side in view.size)
@@ -139,7 +141,7 @@ def _camera_mark(size: tuple[int, int]) -> tuple[npt.NDArray[np.float32], npt.ND
     return 1.02 - 0.11 * (x**2 + y**2), grain
 
 
-def _developed(photo: Image.Image, light: tuple[float, float, float]) -> Image.Image:
+def _develop_photo(photo: Image.Image, light: tuple[float, float, float]) -> Image.Image:
     corners, grain = _camera_mark(photo.size)
     levels = np.asarray(photo, dtype=np.float32) * corners * np.array(light, dtype=np.float32) + grain
     return Image.fromarray(np.clip(levels, 0, 255).astype(np.uint8))

@@ -3,5 +3,5 @@
 from random import Random
 
 
-def dice(words: str) -> Random:
+def seeded_random(words: str) -> Random:
     return Random(words)  # noqa: S311 - decides forms and colours, keeps no secret

@@ -5,9 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
-from .canvas import Canvas, ball, barrel, flat, glowing, roller
-from .colours import BRASS, CREAM, INK, RGB, STEEL, WOODS, Look, darker, lighter
-from .shapes import Outline, box, ellipse, line, smooth, solid, together, tube, turned
+from .canvas import Canvas, light_ball, light_barrel, light_flat, light_from_inside, light_roller
+from .colours import BRASS, CREAM, INK, RGB, STEEL, WOODS, Look, darken, lighten
+from .shapes import (
+    Outline,
+    box_points,
+    curved_line,
+    ellipse_points,
+    filled_outline,
+    join_outlines,
+    smooth_curve,
+    straight_line,
+    turned_silhouette,
+)
 
 
 def draw_lamp(canvas: Canvas, look: Look, form: Random) -> None:
@@ -22,17 +32,19 @@ def draw_lamp(canvas: Canvas, look: Look, form: Random) -> None:
         _stem_foot(canvas, metal, form, neck)
     else:
         _tripod_foot(canvas, form.choice(WOODS), form, neck)
-    canvas.part(line((0, neck + 0.06), (0, neck - 0.12), width=0.09), metal, barrel, edge=0)
+    canvas.paint_part(straight_line((0, neck + 0.06), (0, neck - 0.12), width=0.09), metal, light_barrel, edge=0)
     _lamp_shade(canvas, look, form, neck, shade_height, bottom)
 
 
 def _lamp_shade(canvas: Canvas, look: Look, form: Random, neck: float, height: float, bottom: float) -> None:
     style = form.choice(("cone", "drum", "dome", "cone"))
     low, high = neck + 0.08, neck - height
-    canvas.glow(solid(ellipse(0, neck - height / 2, bottom * 1.3, height * 0.9)), (255, 226, 160), 0.4, 0.2)
+    canvas.paint_glow(
+        filled_outline(ellipse_points(0, neck - height / 2, bottom * 1.3, height * 0.9)), (255, 226, 160), 0.4, 0.2
+    )
     if style == "dome":
-        outline = solid(
-            smooth(
+        outline = filled_outline(
+            smooth_curve(
                 (-bottom, low),
                 (-bottom * 0.86, low - height * 0.55),
                 (-bottom * 0.4, high),
@@ -44,53 +56,76 @@ def _lamp_shade(canvas: Canvas, look: Look, form: Random, neck: float, height: f
         )
     else:
         top = bottom * (form.uniform(0.4, 0.65) if style == "cone" else form.uniform(0.88, 1.0))
-        outline = solid(turned((top, high), ((top + bottom) / 2, (high + low) / 2), (bottom, low), dip=0.12))
-        canvas.part(solid(ellipse(0, high, top, top * 0.1)), lighter(look.colour, 0.55), flat, edge=0)
-    canvas.part(outline, look.main, glowing, edge=0.04)
+        outline = filled_outline(
+            turned_silhouette((top, high), ((top + bottom) / 2, (high + low) / 2), (bottom, low), dip=0.12)
+        )
+        canvas.paint_part(
+            filled_outline(ellipse_points(0, high, top, top * 0.1)), lighten(look.colour, 0.55), light_flat, edge=0
+        )
+    canvas.paint_part(outline, look.main, light_from_inside, edge=0.04)
     if style != "dome" and form.random() < 0.5:
         trim = look.accent_colour
-        canvas.part(
+        canvas.paint_part(
             Outline(
-                strokes=tube(
+                strokes=curved_line(
                     (-bottom, low - 0.01), (0, low + bottom * 0.115), (bottom, low - 0.01), width=0.045
                 ).strokes
             ),
             trim,
-            flat,
+            light_flat,
             edge=0,
         )
 
 
 def _ceramic_foot(canvas: Canvas, look: Look, form: Random, neck: float) -> None:
     belly, foot, waist = form.uniform(0.32, 0.52), form.uniform(0.22, 0.32), form.uniform(0.3, 0.65)
-    glaze = form.choice((look.accent_colour, darker(look.colour, 0.35), CREAM, (92, 118, 132)))
-    outline = solid(
-        turned(
+    glaze = form.choice((look.accent_colour, darken(look.colour, 0.35), CREAM, (92, 118, 132)))
+    outline = filled_outline(
+        turned_silhouette(
             (0.08, neck), (0.13, neck * 0.88), (belly, neck * waist), (belly * 0.85, neck * 0.18), (foot, 0), dip=0.14
         )
     )
-    canvas.part(outline, glaze, ball, edge=0.07)
+    canvas.paint_part(outline, glaze, light_ball, edge=0.07)
 
 
 def _stem_foot(canvas: Canvas, metal: RGB, form: Random, neck: float) -> None:
     foot = form.uniform(0.36, 0.5)
-    canvas.part(line((0, -0.02), (0, neck), width=form.uniform(0.05, 0.09)), metal, barrel, edge=0)
-    canvas.part(solid(turned((foot * 0.3, -0.12), (foot * 0.7, -0.09), (foot, 0), dip=0.2)), metal, barrel, edge=0.02)
+    canvas.paint_part(straight_line((0, -0.02), (0, neck), width=form.uniform(0.05, 0.09)), metal, light_barrel, edge=0)
+    canvas.paint_part(
+        filled_outline(turned_silhouette((foot * 0.3, -0.12), (foot * 0.7, -0.09), (foot, 0), dip=0.2)),
+        metal,
+        light_barrel,
+        edge=0.02,
+    )
     if form.random() < 0.5:
-        canvas.part(solid(ellipse(0, neck * 0.5, 0.1, 0.12)), metal, ball, edge=0.02)
+        canvas.paint_part(filled_outline(ellipse_points(0, neck * 0.5, 0.1, 0.12)), metal, light_ball, edge=0.02)
 
 
 def _tripod_foot(canvas: Canvas, wood: RGB, form: Random, neck: float) -> None:
     spread = form.uniform(0.42, 0.6)
-    canvas.part(line((0.02, neck), (spread * 0.15, -0.1), width=0.07, end=0.06), darker(wood, 0.25), barrel, edge=0)
+    canvas.paint_part(
+        straight_line((0.02, neck), (spread * 0.15, -0.1), width=0.07, end=0.06),
+        darken(wood, 0.25),
+        light_barrel,
+        edge=0,
+    )
     for side in (-1, 1):
-        canvas.part(line((0, neck), (side * spread, 0), width=0.085, end=0.06), wood, barrel, edge=0.015)
-    canvas.part(solid(box(-0.13, neck - 0.02, 0.13, neck + 0.1, 0.04)), wood, barrel, edge=0.02)
+        canvas.paint_part(
+            straight_line((0, neck), (side * spread, 0), width=0.085, end=0.06), wood, light_barrel, edge=0.015
+        )
+    canvas.paint_part(
+        filled_outline(box_points(-0.13, neck - 0.02, 0.13, neck + 0.1, 0.04)), wood, light_barrel, edge=0.02
+    )
 
 
 def draw_chair(canvas: Canvas, look: Look, form: Random) -> None:
     """Three builds: a painted wooden chair, a shell on legs, an upholstered armchair."""
-    builds: tuple[Callable[[Canvas, Look, Random], None], ...] = (_wooden_chair, _shell_chair, _armchair, _wooden_chair)
+    builds: tuple[Callable[[Canvas, Look, Random], None], ...] = (
+        _wooden_chair,
+        _shell_chair,
+        _draw_armchair,
+        _wooden_chair,
+    )
     form.choice(builds)(canvas, look, form)
 
 
@@ -99,29 +134,34 @@ def _wooden_chair(canvas: Canvas, look: Look, form: Random) -> None:
     half, depth = form.uniform(0.5, 0.6), 0.17
     splay, leg = form.uniform(0.0, 0.1), form.uniform(0.085, 0.115)
     frame = look.plain if form.random() < 0.6 else form.choice(WOODS)
-    shade = darker(frame if isinstance(frame, tuple) else look.colour, 0.22)
+    shade = darken(frame if isinstance(frame, tuple) else look.colour, 0.22)
     inner = half * 0.86
     for side in (-1, 1):
-        canvas.part(
-            line((side * inner, seat), (side * (inner + splay * 0.4), -0.16), width=leg, end=leg * 0.75),
+        canvas.paint_part(
+            straight_line((side * inner, seat), (side * (inner + splay * 0.4), -0.16), width=leg, end=leg * 0.75),
             shade,
-            barrel,
+            light_barrel,
             edge=0.015,
         )
-    canvas.part(line((-inner, -0.42), (inner, -0.42), width=0.055), shade, roller, edge=0)
-    posts = [line((side * inner, seat), (side * (inner + 0.03), back), width=leg, end=leg * 0.85) for side in (-1, 1)]
+    canvas.paint_part(straight_line((-inner, -0.42), (inner, -0.42), width=0.055), shade, light_roller, edge=0)
+    posts = [
+        straight_line((side * inner, seat), (side * (inner + 0.03), back), width=leg, end=leg * 0.85)
+        for side in (-1, 1)
+    ]
     _chair_back(canvas, look, form, inner, seat, back)
-    canvas.part(together(*posts), frame, flat, edge=0.015)
+    canvas.paint_part(join_outlines(*posts), frame, light_flat, edge=0.015)
     for side in (-1, 1):
-        canvas.part(
-            line((side * half * 0.94, seat + depth), (side * (half + splay), 0), width=leg * 1.1, end=leg * 0.75),
+        canvas.paint_part(
+            straight_line(
+                (side * half * 0.94, seat + depth), (side * (half + splay), 0), width=leg * 1.1, end=leg * 0.75
+            ),
             frame,
-            barrel,
+            light_barrel,
             edge=0.02,
         )
-    canvas.part(line((-half, -0.36), (half, -0.36), width=0.06), frame, roller, edge=0)
-    top = solid(
-        smooth(
+    canvas.paint_part(straight_line((-half, -0.36), (half, -0.36), width=0.06), frame, light_roller, edge=0)
+    top = filled_outline(
+        smooth_curve(
             (-inner * 1.02, seat - 0.08),
             (inner * 1.02, seat - 0.08),
             (half * 1.1, seat + depth),
@@ -129,47 +169,61 @@ def _wooden_chair(canvas: Canvas, look: Look, form: Random) -> None:
             (-half * 1.1, seat + depth),
         )
     )
-    canvas.part(
-        solid(box(-half * 1.08, seat + depth - 0.04, half * 1.08, seat + depth + 0.1, 0.04)), shade, flat, edge=0.01
+    canvas.paint_part(
+        filled_outline(box_points(-half * 1.08, seat + depth - 0.04, half * 1.08, seat + depth + 0.1, 0.04)),
+        shade,
+        light_flat,
+        edge=0.01,
     )
     cushion = look.main if form.random() < 0.75 or isinstance(frame, tuple) else frame
-    canvas.part(top, cushion, flat, edge=0.06)
+    canvas.paint_part(top, cushion, light_flat, edge=0.06)
 
 
 def _chair_back(canvas: Canvas, look: Look, form: Random, half: float, seat: float, back: float) -> None:
     style = form.choice(("ladder", "spindles", "panel"))
     if style == "panel":
-        canvas.part(solid(box(-half, back + 0.02, half, seat - 0.3, 0.12)), look.main, flat, edge=0.06)
+        canvas.paint_part(
+            filled_outline(box_points(-half, back + 0.02, half, seat - 0.3, 0.12)), look.main, light_flat, edge=0.06
+        )
         return
-    canvas.part(solid(box(-half - 0.06, back - 0.02, half + 0.06, back + 0.2, 0.1)), look.plain, roller, edge=0.03)
+    canvas.paint_part(
+        filled_outline(box_points(-half - 0.06, back - 0.02, half + 0.06, back + 0.2, 0.1)),
+        look.plain,
+        light_roller,
+        edge=0.03,
+    )
     if style == "ladder":
         count = form.randint(2, 3)
         for index in range(1, count + 1):
             y = back + 0.2 + (seat - back - 0.3) * index / (count + 1)
-            canvas.part(solid(box(-half, y - 0.06, half, y + 0.06, 0.04)), look.plain, roller, edge=0.02)
+            canvas.paint_part(
+                filled_outline(box_points(-half, y - 0.06, half, y + 0.06, 0.04)), look.plain, light_roller, edge=0.02
+            )
     else:
         count = form.randint(4, 6)
         spindles = [
-            line((x, back + 0.1), (x, seat), width=0.05)
+            straight_line((x, back + 0.1), (x, seat), width=0.05)
             for x in (half * (2 * i / (count - 1) - 1) * 0.8 for i in range(count))
         ]
-        canvas.part(together(*spindles), look.plain, flat, edge=0.01)
+        canvas.paint_part(join_outlines(*spindles), look.plain, light_flat, edge=0.01)
 
 
 def _shell_chair(canvas: Canvas, look: Look, form: Random) -> None:
     seat, back, half = -0.92, -form.uniform(1.6, 1.85), form.uniform(0.56, 0.66)
     wood = form.choice((*WOODS, STEEL, INK))
     for x, foot, tone in ((-0.3, -0.38, 0.3), (0.3, 0.38, 0.3), (-0.36, -0.62, 0.0), (0.36, 0.62, 0.0)):
-        canvas.part(
-            line((x, seat + 0.08), (foot, -0.12 if tone else 0), width=0.09, end=0.055),
-            darker(wood, tone),
-            barrel,
+        canvas.paint_part(
+            straight_line((x, seat + 0.08), (foot, -0.12 if tone else 0), width=0.09, end=0.055),
+            darken(wood, tone),
+            light_barrel,
             edge=0.015,
         )
-    canvas.part(line((-0.36, seat + 0.16), (0.36, seat + 0.16), width=0.07), darker(wood, 0.2), roller, edge=0)
+    canvas.paint_part(
+        straight_line((-0.36, seat + 0.16), (0.36, seat + 0.16), width=0.07), darken(wood, 0.2), light_roller, edge=0
+    )
     pinch = form.uniform(0.82, 1.0)
-    shell = solid(
-        smooth(
+    shell = filled_outline(
+        smooth_curve(
             (-half * 0.82, back + 0.1),
             (0, back - 0.02),
             (half * 0.82, back + 0.1),
@@ -181,9 +235,9 @@ def _shell_chair(canvas: Canvas, look: Look, form: Random) -> None:
             (-half * pinch, seat - 0.38),
         )
     )
-    canvas.part(shell, look.main, ball, edge=0.09)
-    pad = solid(
-        smooth(
+    canvas.paint_part(shell, look.main, light_ball, edge=0.09)
+    pad = filled_outline(
+        smooth_curve(
             (-half * 0.86, seat - 0.16),
             (0, seat - 0.22),
             (half * 0.86, seat - 0.16),
@@ -192,24 +246,35 @@ def _shell_chair(canvas: Canvas, look: Look, form: Random) -> None:
             (-half * 0.8, seat + 0.08),
         )
     )
-    canvas.part(pad, look.main, flat, edge=0.06)
+    canvas.paint_part(pad, look.main, light_flat, edge=0.06)
 
 
-def _armchair(canvas: Canvas, look: Look, form: Random) -> None:
+def _draw_armchair(canvas: Canvas, look: Look, form: Random) -> None:
     half, seat, back = form.uniform(0.72, 0.84), -0.72, -form.uniform(1.45, 1.7)
     wood, roundness = form.choice(WOODS), form.uniform(0.15, 0.35)
     for x in (-half * 0.85, half * 0.85):
-        canvas.part(line((x, -0.25), (x * 1.04, 0), width=0.1, end=0.06), wood, barrel, edge=0.015)
-    canvas.part(solid(box(-half * 0.92, back, half * 0.92, -0.3, roundness)), look.main, flat, edge=0.1)
+        canvas.paint_part(straight_line((x, -0.25), (x * 1.04, 0), width=0.1, end=0.06), wood, light_barrel, edge=0.015)
+    canvas.paint_part(
+        filled_outline(box_points(-half * 0.92, back, half * 0.92, -0.3, roundness)), look.main, light_flat, edge=0.1
+    )
     if form.random() < 0.5:
-        buttons = [ellipse(x, y, 0.028, 0.028) for y in (back + 0.28, back + 0.55) for x in (-0.34, 0.0, 0.34)]
-        canvas.part(solid(*buttons), darker(look.colour, 0.4), ball, edge=0)
-    canvas.part(solid(box(-half * 0.8, -0.52, half * 0.8, -0.18, 0.06)), darker(look.colour, 0.12), flat, edge=0.03)
-    canvas.part(solid(box(-half * 0.72, seat, half * 0.72, -0.46, 0.1)), look.main, flat, edge=0.06)
+        buttons = [ellipse_points(x, y, 0.028, 0.028) for y in (back + 0.28, back + 0.55) for x in (-0.34, 0.0, 0.34)]
+        canvas.paint_part(filled_outline(*buttons), darken(look.colour, 0.4), light_ball, edge=0)
+    canvas.paint_part(
+        filled_outline(box_points(-half * 0.8, -0.52, half * 0.8, -0.18, 0.06)),
+        darken(look.colour, 0.12),
+        light_flat,
+        edge=0.03,
+    )
+    canvas.paint_part(
+        filled_outline(box_points(-half * 0.72, seat, half * 0.72, -0.46, 0.1)), look.main, light_flat, edge=0.06
+    )
     arm_top = seat - form.uniform(0.18, 0.32)
     for side in (-1, 1):
         left, right = sorted((side * half * 0.66, side * half * 1.1))
-        canvas.part(solid(box(left, arm_top, right, -0.16, 0.15)), look.main, barrel, edge=0.07)
+        canvas.paint_part(
+            filled_outline(box_points(left, arm_top, right, -0.16, 0.15)), look.main, light_barrel, edge=0.07
+        )
     if form.random() < 0.45:
-        cushion = smooth((-0.28, seat - 0.42), (0.3, seat - 0.46), (0.32, seat + 0.02), (-0.26, seat + 0.04))
-        canvas.part(solid(cushion), look.accent, ball, edge=0.07)
+        cushion = smooth_curve((-0.28, seat - 0.42), (0.3, seat - 0.46), (0.32, seat + 0.02), (-0.26, seat + 0.04))
+        canvas.paint_part(filled_outline(cushion), look.accent, light_ball, edge=0.07)

@@ -6,12 +6,12 @@ from random import Random
 
 from PIL import Image, ImageDraw
 
-from .colours import COLOURS, OAK, RGB, darker, lighter
+from .colours import COLOURS, OAK, RGB, darken, lighten
 
-PASTELS: tuple[RGB, ...] = tuple(lighter(colour, 0.25) for colour in COLOURS.values())
+PASTELS: tuple[RGB, ...] = tuple(lighten(colour, 0.25) for colour in COLOURS.values())
 
 
-def shelf(image: Image.Image, rng: Random, y: float) -> None:
+def draw_shelf(image: Image.Image, rng: Random, y: float) -> None:
     """A board with books and vases."""
     width, height = image.size
     draw = ImageDraw.Draw(image)
@@ -30,10 +30,10 @@ def shelf(image: Image.Image, rng: Random, y: float) -> None:
             wide *= 1.6
         x += wide + width * 0.006
     draw.rectangle((0, y, width, y + height * 0.018), fill=OAK)
-    draw.rectangle((0, y + height * 0.018, width, y + height * 0.024), fill=darker(OAK, 0.4))
+    draw.rectangle((0, y + height * 0.018, width, y + height * 0.024), fill=darken(OAK, 0.4))
 
 
-def picture(image: Image.Image, rng: Random, _floor: float) -> None:
+def draw_picture(image: Image.Image, rng: Random, _floor: float) -> None:
     width, height = image.size
     draw = ImageDraw.Draw(image)
     x, y = width * rng.choice((0.06, 0.14, 0.64)), height * rng.uniform(0.06, 0.12)
@@ -46,7 +46,7 @@ def picture(image: Image.Image, rng: Random, _floor: float) -> None:
     draw.ellipse((x + 30, y + 30, right - 34, bottom - 40), fill=ink)
 
 
-def window(image: Image.Image, rng: Random, _floor: float) -> None:
+def draw_window(image: Image.Image, rng: Random, _floor: float) -> None:
     width, height = image.size
     draw = ImageDraw.Draw(image)
     x, y = width * rng.choice((0.05, 0.56)), height * 0.04
@@ -60,7 +60,7 @@ def window(image: Image.Image, rng: Random, _floor: float) -> None:
     draw.line((x, (y + bottom) / 2, right, (y + bottom) / 2), fill=(250, 248, 244), width=6)
 
 
-def plant(image: Image.Image, rng: Random, floor: float) -> None:
+def draw_plant(image: Image.Image, rng: Random, floor: float) -> None:
     width, height = image.size
     draw = ImageDraw.Draw(image)
     x, pot = width * rng.choice((0.1, 0.9)), height * 0.13
@@ -97,7 +97,7 @@ def floor_lamp(image: Image.Image, rng: Random, floor: float) -> None:
     )
 
 
-def boxes(image: Image.Image, rng: Random, floor: float) -> None:
+def draw_boxes(image: Image.Image, rng: Random, floor: float) -> None:
     width, height = image.size
     draw = ImageDraw.Draw(image)
     x = width * rng.choice((0.0, 0.6))
@@ -105,19 +105,19 @@ def boxes(image: Image.Image, rng: Random, floor: float) -> None:
         left, top = x + rng.uniform(0, 0.05) * width, floor - (level + 1) * height * 0.1
         colour = rng.choice(((200, 164, 120), (186, 148, 106), rng.choice(PASTELS)))
         draw.rectangle((left, top, left + width * 0.3, top + height * 0.1), fill=colour)
-        draw.line((left, top, left + width * 0.3, top), fill=darker(colour, 0.2), width=2)
+        draw.line((left, top, left + width * 0.3, top), fill=darken(colour, 0.2), width=2)
 
 
-def rug(image: Image.Image, rng: Random) -> None:
+def draw_rug(image: Image.Image, rng: Random) -> None:
     width, height = image.size
     draw = ImageDraw.Draw(image)
     colour = rng.choice(PASTELS)
-    for share, tone in ((1.0, darker(colour, 0.12)), (0.93, colour), (0.78, lighter(colour, 0.4)), (0.73, colour)):
+    for share, tone in ((1.0, darken(colour, 0.12)), (0.93, colour), (0.78, lighten(colour, 0.4)), (0.73, colour)):
         rx, ry = width * 0.56 * share, height * 0.135 * share
         draw.ellipse((width / 2 - rx, height * 0.82 - ry, width / 2 + rx, height * 0.82 + ry), fill=tone)
 
 
-def foliage(image: Image.Image, rng: Random, floor: float) -> None:
+def draw_foliage(image: Image.Image, rng: Random, floor: float) -> None:
     width, height = image.size
     draw = ImageDraw.Draw(image)
     for _ in range(70):
@@ -129,7 +129,7 @@ def foliage(image: Image.Image, rng: Random, floor: float) -> None:
         draw.ellipse((x - r, y - r, x + r, y + r), fill=rng.choice(((250, 246, 214), (244, 214, 222), (255, 240, 180))))
 
 
-def grass(image: Image.Image, rng: Random, top: float) -> None:
+def draw_grass(image: Image.Image, rng: Random, top: float) -> None:
     width, height = image.size
     draw = ImageDraw.Draw(image)
     for _ in range(900):

@@ -31,25 +31,25 @@ class Outline:
     holes: Sequence[Points] = field(default=())
 
 
-def solid(*fills: Points, holes: Sequence[Points] = ()) -> Outline:
+def filled_outline(*fills: Points, holes: Sequence[Points] = ()) -> Outline:
     return Outline(fills=fills, holes=holes)
 
 
-def ellipse(x: float, y: float, rx: float, ry: float, start: float = 0, end: float = 360) -> Points:
+def ellipse_points(x: float, y: float, rx: float, ry: float, start: float = 0, end: float = 360) -> Points:
     """Points on an ellipse; degrees run clockwise from three o'clock."""
     angles = np.radians(np.linspace(start, end, max(8, int(abs(end - start) / 5))))
     return np.column_stack((x + rx * np.cos(angles), y + ry * np.sin(angles)))
 
 
-def circle(x: float, y: float, radius: float) -> Points:
-    return ellipse(x, y, radius, radius)
+def circle_points(x: float, y: float, radius: float) -> Points:
+    return ellipse_points(x, y, radius, radius)
 
 
 def polygon(*dots: Dot) -> Points:
     return np.array(dots, dtype=np.float64)
 
 
-def box(left: float, top: float, right: float, bottom: float, radius: float = 0.0) -> Points:
+def box_points(left: float, top: float, right: float, bottom: float, radius: float = 0.0) -> Points:
     """A rectangle, its corners rounded."""
     radius = min(radius, (right - left) / 2, (bottom - top) / 2)
     if radius <= 0:
@@ -60,10 +60,10 @@ def box(left: float, top: float, right: float, bottom: float, radius: float = 0.
         (left + radius, bottom - radius, 90),
         (left + radius, top + radius, 180),
     )
-    return np.vstack([ellipse(x, y, radius, radius, start, start + 90) for x, y, start in corners])
+    return np.vstack([ellipse_points(x, y, radius, radius, start, start + 90) for x, y, start in corners])
 
 
-def smooth(*dots: Dot, closed: bool = True, steps: int = 10) -> Points:
+def smooth_curve(*dots: Dot, closed: bool = True, steps: int = 10) -> Points:
     """A Catmull-Rom curve through the dots."""
     points = polygon(*dots)
     if closed:
@@ -77,34 +77,34 @@ def smooth(*dots: Dot, closed: bool = True, steps: int = 10) -> Points:
     return np.vstack(pieces if closed else [*pieces, points[-2:-1]])
 
 
-def turned(*profile: Dot, dip: float = 0.16) -> Points:
+def turned_silhouette(*profile: Dot, dip: float = 0.16) -> Points:
     """The silhouette of a turned thing: (half width, y) from top to bottom; the bottom is a flat ellipse's front."""
-    right = smooth(*profile, closed=False)
+    right = smooth_curve(*profile, closed=False)
     bottom_x, bottom_y = right[-1]
-    front = ellipse(0, bottom_y, bottom_x, bottom_x * dip, 0, 180)
+    front = ellipse_points(0, bottom_y, bottom_x, bottom_x * dip, 0, 180)
     left = right[::-1] * (-1, 1)
     return np.vstack((right, front, left))
 
 
-def line(*dots: Dot, width: float, end: float | None = None) -> Outline:
+def straight_line(*dots: Dot, width: float, end: float | None = None) -> Outline:
     """A straight or broken line."""
     return Outline(strokes=(Stroke(polygon(*dots), width, width if end is None else end),))
 
 
-def tube(*dots: Dot, width: float, end: float | None = None) -> Outline:
+def curved_line(*dots: Dot, width: float, end: float | None = None) -> Outline:
     """A curved line through the dots, tapered when `end` is given."""
-    return Outline(strokes=(Stroke(smooth(*dots, closed=False), width, width if end is None else end),))
+    return Outline(strokes=(Stroke(smooth_curve(*dots, closed=False), width, width if end is None else end),))
 
 
-def arc(x: float, y: float, rx: float, ry: float, start: float, end: float, width: float) -> Outline:
-    return Outline(strokes=(Stroke(ellipse(x, y, rx, ry, start, end), width, width),))
+def arc_line(x: float, y: float, rx: float, ry: float, start: float, end: float, width: float) -> Outline:
+    return Outline(strokes=(Stroke(ellipse_points(x, y, rx, ry, start, end), width, width),))
 
 
 def ring(x: float, y: float, radius: float, width: float) -> Outline:
-    return solid(circle(x, y, radius + width / 2), holes=[circle(x, y, radius - width / 2)])
+    return filled_outline(circle_points(x, y, radius + width / 2), holes=[circle_points(x, y, radius - width / 2)])
 
 
-def together(*outlines: Outline) -> Outline:
+def join_outlines(*outlines: Outline) -> Outline:
     return Outline(
         fills=[fill for outline in outlines for fill in outline.fills],
         strokes=[stroke for outline in outlines for stroke in outline.strokes],
@@ -112,5 +112,5 @@ def together(*outlines: Outline) -> Outline:
     )
 
 
-def around(x: float, y: float, radius: float, degrees: float) -> Dot:
+def point_around(x: float, y: float, radius: float, degrees: float) -> Dot:
     return x + radius * math.cos(math.radians(degrees)), y + radius * math.sin(math.radians(degrees))

@@ -4,40 +4,59 @@ from __future__ import annotations
 
 from random import Random
 
-from .canvas import Array, Canvas, ball, barrel, flat
-from .colours import BRASS, CREAM, INK, RGB, STEEL, WALNUT, WOODS, Look, darker, lighter
-from .shapes import Dot, Points, box, circle, ellipse, line, polygon, ring, smooth, solid, together
+from .canvas import Array, Canvas, light_ball, light_barrel, light_flat
+from .colours import BRASS, CREAM, INK, RGB, STEEL, WALNUT, WOODS, Look, darken, lighten
+from .shapes import (
+    Dot,
+    Points,
+    box_points,
+    circle_points,
+    ellipse_points,
+    filled_outline,
+    join_outlines,
+    polygon,
+    ring,
+    smooth_curve,
+    straight_line,
+)
 
 EBONY = (58, 42, 36)
 
 
 def draw_guitar(canvas: Canvas, look: Look, form: Random) -> None:
     if form.random() < 0.62:
-        _acoustic(canvas, look, form)
+        _draw_acoustic(canvas, look, form)
     else:
-        _electric(canvas, look, form)
+        _draw_electric(canvas, look, form)
 
 
-def _acoustic(canvas: Canvas, look: Look, form: Random) -> None:
+def _draw_acoustic(canvas: Canvas, look: Look, form: Random) -> None:
     small = form.random() < 0.3
     length, lower = (0.95, 0.42) if small else (1.12, form.uniform(0.5, 0.58))
     upper, waist = lower * form.uniform(0.7, 0.84), lower * form.uniform(0.56, 0.72)
     nut = -length - (0.62 if small else form.uniform(0.86, 0.98))
     body = _figure_eight(length, upper, waist, lower, cutaway=form.random() < 0.35)
-    canvas.part(solid(body), darker(form.choice(WOODS), 0.3), flat, edge=0.02)
-    canvas.part(solid(body * (0.955, 0.965) + (0, -0.02)), look.main, _soundboard, edge=0.06)
+    canvas.paint_part(filled_outline(body), darken(form.choice(WOODS), 0.3), light_flat, edge=0.02)
+    canvas.paint_part(filled_outline(body * (0.955, 0.965) + (0, -0.02)), look.main, _draw_soundboard, edge=0.06)
     hole = (0.0, -length * 0.62)
-    canvas.part(ring(*hole, lower * 0.31, 0.035), form.choice((CREAM, BRASS, INK)), flat, edge=0)
-    canvas.part(solid(circle(*hole, lower * 0.27)), (38, 26, 22), flat, edge=0.03)
+    canvas.paint_part(ring(*hole, lower * 0.31, 0.035), form.choice((CREAM, BRASS, INK)), light_flat, edge=0)
+    canvas.paint_part(filled_outline(circle_points(*hole, lower * 0.27)), (38, 26, 22), light_flat, edge=0.03)
     if form.random() < 0.6:
-        guard = smooth((0.13, hole[1] + 0.02), (0.3, hole[1] + 0.12), (0.26, hole[1] + 0.34), (0.1, hole[1] + 0.22))
-        canvas.part(solid(guard), darker(look.colour, 0.55), flat, edge=0.01)
+        guard = smooth_curve(
+            (0.13, hole[1] + 0.02), (0.3, hole[1] + 0.12), (0.26, hole[1] + 0.34), (0.1, hole[1] + 0.22)
+        )
+        canvas.paint_part(filled_outline(guard), darken(look.colour, 0.55), light_flat, edge=0.01)
     bridge = -length * 0.27
-    canvas.part(solid(box(-lower * 0.42, bridge - 0.035, lower * 0.42, bridge + 0.04, 0.03)), EBONY, flat, edge=0.01)
-    _neck(canvas, form, nut, hole[1] - lower * 0.24, head=WALNUT, strings_to=bridge, count=4 if small else 6)
+    canvas.paint_part(
+        filled_outline(box_points(-lower * 0.42, bridge - 0.035, lower * 0.42, bridge + 0.04, 0.03)),
+        EBONY,
+        light_flat,
+        edge=0.01,
+    )
+    _draw_neck(canvas, form, nut, hole[1] - lower * 0.24, head=WALNUT, strings_to=bridge, count=4 if small else 6)
 
 
-def _soundboard(u: Array, v: Array) -> Array:
+def _draw_soundboard(u: Array, v: Array) -> Array:
     return 1.1 - 0.22 * u * v - 0.12 * abs(u - 0.35)
 
 
@@ -59,24 +78,30 @@ def _figure_eight(length: float, upper: float, waist: float, lower: float, *, cu
             (upper * 0.95, -length * 0.88),
             (upper, -length * 0.74),
         ]
-    return smooth(*right, (0, 0.01), *left)
+    return smooth_curve(*right, (0, 0.01), *left)
 
 
-def _electric(canvas: Canvas, look: Look, form: Random) -> None:
+def _draw_electric(canvas: Canvas, look: Look, form: Random) -> None:
     nut = -form.uniform(2.0, 2.12)
     width = form.uniform(0.9, 1.06)
     body = _electric_body(form.choice(("double", "single", "offset")), width)
-    canvas.part(solid(body), darker(look.colour, 0.35), flat, edge=0.02)
-    canvas.part(solid(body * (0.95, 0.96) + (0, -0.02)), look.main, ball, edge=0.06)
-    guard = smooth((-0.2, -0.72), (0.18, -0.8), (0.3, -0.5), (0.34, -0.22), (0.14, -0.3), (-0.06, -0.38), (-0.22, -0.5))
-    canvas.part(solid(guard), form.choice((CREAM, INK, (236, 236, 232))), flat, edge=0.015)
-    _neck(canvas, form, nut, -0.66, head=lighter(WALNUT, 0.45), strings_to=-0.24, count=6)
+    canvas.paint_part(filled_outline(body), darken(look.colour, 0.35), light_flat, edge=0.02)
+    canvas.paint_part(filled_outline(body * (0.95, 0.96) + (0, -0.02)), look.main, light_ball, edge=0.06)
+    guard = smooth_curve(
+        (-0.2, -0.72), (0.18, -0.8), (0.3, -0.5), (0.34, -0.22), (0.14, -0.3), (-0.06, -0.38), (-0.22, -0.5)
+    )
+    canvas.paint_part(filled_outline(guard), form.choice((CREAM, INK, (236, 236, 232))), light_flat, edge=0.015)
+    _draw_neck(canvas, form, nut, -0.66, head=lighten(WALNUT, 0.45), strings_to=-0.24, count=6)
     for y in (-0.56, -0.42) if form.random() < 0.5 else (-0.58, -0.47, -0.36):
-        canvas.part(solid(box(-0.15, y - 0.035, 0.15, y + 0.035, 0.03)), INK, flat, edge=0.01)
-    canvas.part(solid(box(-0.16, -0.27, 0.16, -0.18, 0.02)), STEEL, flat, edge=0.015)
+        canvas.paint_part(
+            filled_outline(box_points(-0.15, y - 0.035, 0.15, y + 0.035, 0.03)), INK, light_flat, edge=0.01
+        )
+    canvas.paint_part(filled_outline(box_points(-0.16, -0.27, 0.16, -0.18, 0.02)), STEEL, light_flat, edge=0.015)
     for x, y in ((0.3, -0.3), (0.34, -0.2), (0.3, -0.1)):
-        canvas.part(solid(circle(x, y, 0.04)), form.choice((CREAM, INK, BRASS)), ball, edge=0.01)
-    canvas.glow(line((-0.34, -0.68), (-0.4, -0.3), width=0.06), (255, 255, 255), 0.4, 0.04)
+        canvas.paint_part(
+            filled_outline(circle_points(x, y, 0.04)), form.choice((CREAM, INK, BRASS)), light_ball, edge=0.01
+        )
+    canvas.paint_glow(straight_line((-0.34, -0.68), (-0.4, -0.3), width=0.06), (255, 255, 255), 0.4, 0.04)
 
 
 def _electric_body(style: str, width: float) -> Points:
@@ -132,15 +157,17 @@ def _electric_body(style: str, width: float) -> Points:
             (-0.1, -0.78),
         ),
     }[style]
-    return smooth(*((x * width, y) for x, y in dots))
+    return smooth_curve(*((x * width, y) for x, y in dots))
 
 
-def _neck(canvas: Canvas, form: Random, nut: float, end: float, *, head: RGB, strings_to: float, count: int) -> None:
+def _draw_neck(
+    canvas: Canvas, form: Random, nut: float, end: float, *, head: RGB, strings_to: float, count: int
+) -> None:
     top = nut - form.uniform(0.3, 0.36)
     flare = form.uniform(0.09, 0.13)
-    canvas.part(
-        solid(
-            smooth(
+    canvas.paint_part(
+        filled_outline(
+            smooth_curve(
                 (-0.075, nut),
                 (-flare, top + 0.08),
                 (-flare * 0.6, top),
@@ -150,26 +177,31 @@ def _neck(canvas: Canvas, form: Random, nut: float, end: float, *, head: RGB, st
             )
         ),
         head,
-        flat,
+        light_flat,
         edge=0.03,
     )
     pegs = [
-        ellipse(side * (flare + 0.045), top + 0.07 + 0.09 * row, 0.035, 0.022)
+        ellipse_points(side * (flare + 0.045), top + 0.07 + 0.09 * row, 0.035, 0.022)
         for side in (-1, 1)
         for row in range(count // 2)
     ]
-    canvas.part(solid(*pegs), form.choice((STEEL, BRASS, CREAM)), flat, edge=0)
-    canvas.part(solid(polygon((-0.065, nut), (0.065, nut), (0.085, end), (-0.085, end))), EBONY, barrel, edge=0.015)
+    canvas.paint_part(filled_outline(*pegs), form.choice((STEEL, BRASS, CREAM)), light_flat, edge=0)
+    canvas.paint_part(
+        filled_outline(polygon((-0.065, nut), (0.065, nut), (0.085, end), (-0.085, end))),
+        EBONY,
+        light_barrel,
+        edge=0.015,
+    )
     frets = [
-        line((-0.07, y), (0.07, y), width=0.012)
+        straight_line((-0.07, y), (0.07, y), width=0.012)
         for y in (nut + (end - nut) * (1 - 0.5 ** (step / 9)) * 1.45 for step in range(1, 12))
         if y < end - 0.02
     ]
-    canvas.part(together(*frets), STEEL, flat, edge=0)
-    dots = [circle(0, nut + (end - nut) * share, 0.018) for share in (0.2, 0.36, 0.5, 0.62, 0.8)]
-    canvas.part(solid(*dots), CREAM, flat, edge=0)
+    canvas.paint_part(join_outlines(*frets), STEEL, light_flat, edge=0)
+    dots = [circle_points(0, nut + (end - nut) * share, 0.018) for share in (0.2, 0.36, 0.5, 0.62, 0.8)]
+    canvas.paint_part(filled_outline(*dots), CREAM, light_flat, edge=0)
     strings = [
-        line((x * 0.8, nut), (x, strings_to), width=0.008)
+        straight_line((x * 0.8, nut), (x, strings_to), width=0.008)
         for x in (0.065 * (2 * index / (count - 1) - 1) for index in range(count))
     ]
-    canvas.part(together(*strings), (214, 208, 190), flat, edge=0)
+    canvas.paint_part(join_outlines(*strings), (214, 208, 190), light_flat, edge=0)

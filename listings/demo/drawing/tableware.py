@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from random import Random
 
-from .canvas import Array, Canvas, ball, barrel, flat
-from .colours import COFFEE, CREAM, Look, darker, lighter, mix
-from .shapes import Dot, Outline, arc, box, ellipse, smooth, solid, tube, turned
+from .canvas import Array, Canvas, light_ball, light_barrel, light_flat
+from .colours import COFFEE, CREAM, Look, darken, lighten, mix_colours
+from .shapes import (
+    Dot,
+    Outline,
+    arc_line,
+    box_points,
+    curved_line,
+    ellipse_points,
+    filled_outline,
+    smooth_curve,
+    turned_silhouette,
+)
 
 CLAY = (198, 152, 112)
 TEA = (150, 88, 40)
@@ -16,22 +26,22 @@ def draw_mug(canvas: Canvas, look: Look, form: Random) -> None:
     height, rim = form.uniform(1.25, 1.75), form.uniform(0.58, 0.74)
     profile = _mug_profile(form, rim, height)
     dip = form.uniform(0.13, 0.2)
-    body = solid(turned(*profile, dip=dip))
-    handle_colour = form.choice((look.colour, look.colour, darker(look.colour, 0.15)))
-    canvas.part(_mug_handle(form, profile, height), handle_colour, ball, edge=0.04)
-    canvas.part(body, look.main, barrel, edge=0.07)
+    body = filled_outline(turned_silhouette(*profile, dip=dip))
+    handle_colour = form.choice((look.colour, look.colour, darken(look.colour, 0.15)))
+    canvas.paint_part(_mug_handle(form, profile, height), handle_colour, light_ball, edge=0.04)
+    canvas.paint_part(body, look.main, light_barrel, edge=0.07)
     if form.random() < 0.4:
-        dipped = solid(box(-1.2, -height * form.uniform(0.2, 0.4), 1.2, 0.4))
-        canvas.part(dipped, form.choice((CLAY, CREAM, look.accent_colour)), barrel, within=body, edge=0.02)
-    mouth = solid(ellipse(0, -height, rim, rim * dip))
-    inner = solid(ellipse(0, -height + 0.012, rim * 0.92, rim * dip * 0.86))
-    canvas.part(mouth, lighter(look.colour, 0.35), flat, edge=0)
-    canvas.part(inner, darker(form.choice((CREAM, look.colour)), 0.2), _well, edge=0.03)
+        dipped = filled_outline(box_points(-1.2, -height * form.uniform(0.2, 0.4), 1.2, 0.4))
+        canvas.paint_part(dipped, form.choice((CLAY, CREAM, look.accent_colour)), light_barrel, within=body, edge=0.02)
+    mouth = filled_outline(ellipse_points(0, -height, rim, rim * dip))
+    inner = filled_outline(ellipse_points(0, -height + 0.012, rim * 0.92, rim * dip * 0.86))
+    canvas.paint_part(mouth, lighten(look.colour, 0.35), light_flat, edge=0)
+    canvas.paint_part(inner, darken(form.choice((CREAM, look.colour)), 0.2), _well, edge=0.03)
     if form.random() < 0.55:
-        drink = solid(ellipse(0, -height + 0.1, rim * 0.88, rim * dip * 0.8))
-        canvas.part(drink, form.choice((COFFEE, TEA, (196, 160, 120))), flat, edge=0.02, within=inner)
-    canvas.glow(
-        tube((-rim * 0.62, -height * 0.8), (-rim * 0.66, -height * 0.45), width=0.05), (255, 255, 255), 0.5, 0.03
+        drink = filled_outline(ellipse_points(0, -height + 0.1, rim * 0.88, rim * dip * 0.8))
+        canvas.paint_part(drink, form.choice((COFFEE, TEA, (196, 160, 120))), light_flat, edge=0.02, within=inner)
+    canvas.paint_glow(
+        curved_line((-rim * 0.62, -height * 0.8), (-rim * 0.66, -height * 0.45), width=0.05), (255, 255, 255), 0.5, 0.03
     )
 
 
@@ -52,7 +62,7 @@ def _mug_handle(form: Random, profile: list[Dot], height: float) -> Outline:
     reach, width = form.uniform(0.36, 0.52), form.uniform(0.11, 0.17)
     middle = (top + bottom) / 2
     if form.random() < 0.5:
-        return tube(
+        return curved_line(
             (x, top),
             (x + reach * 0.8, top + 0.04),
             (x + reach, middle),
@@ -60,7 +70,7 @@ def _mug_handle(form: Random, profile: list[Dot], height: float) -> Outline:
             (x, bottom),
             width=width,
         )
-    return tube(
+    return curved_line(
         (x, top),
         (x + reach, top - 0.02),
         (x + reach * 0.95, middle),
@@ -81,19 +91,22 @@ def draw_teapot(canvas: Canvas, look: Look, form: Random) -> None:
         (belly * 0.84, -height * 0.14),
         (foot, 0),
     ]
-    trim = form.choice((look.colour, look.accent_colour, darker(look.colour, 0.3)))
-    _spout(canvas, look, form, belly, height)
+    trim = form.choice((look.colour, look.accent_colour, darken(look.colour, 0.3)))
+    _draw_spout(canvas, look, form, belly, height)
     _teapot_handle(canvas, trim, form, belly, height)
-    canvas.part(solid(turned(*profile, dip=0.1)), look.main, ball, edge=0.1)
+    canvas.paint_part(filled_outline(turned_silhouette(*profile, dip=0.1)), look.main, light_ball, edge=0.1)
     if form.random() < 0.6:
-        canvas.part(arc(0, -0.02, foot, foot * 0.1, 8, 172, 0.06), trim, barrel, edge=0)
-    _lid(canvas, look, form, neck, height, trim)
-    canvas.glow(
-        tube((-belly * 0.5, -height * 0.8), (-belly * 0.68, -height * 0.55), width=0.07), (255, 255, 255), 0.55, 0.04
+        canvas.paint_part(arc_line(0, -0.02, foot, foot * 0.1, 8, 172, 0.06), trim, light_barrel, edge=0)
+    _draw_lid(canvas, look, form, neck, height, trim)
+    canvas.paint_glow(
+        curved_line((-belly * 0.5, -height * 0.8), (-belly * 0.68, -height * 0.55), width=0.07),
+        (255, 255, 255),
+        0.55,
+        0.04,
     )
 
 
-def _spout(canvas: Canvas, look: Look, form: Random, belly: float, height: float) -> None:
+def _draw_spout(canvas: Canvas, look: Look, form: Random, belly: float, height: float) -> None:
     start_y, tip_y = -height * form.uniform(0.28, 0.42), -height * form.uniform(0.9, 1.08)
     reach = form.uniform(0.42, 0.6)
     x = -belly * 0.82
@@ -104,16 +117,21 @@ def _spout(canvas: Canvas, look: Look, form: Random, belly: float, height: float
         (x - reach * bend, (start_y + tip_y) / 2),
         (x - reach, tip_y),
     )
-    canvas.part(tube(*dots, width=0.4, end=0.14), look.plain, barrel, edge=0.05)
-    canvas.part(solid(ellipse(x - reach, tip_y - 0.01, 0.07, 0.035)), darker(look.colour, 0.6), flat, edge=0)
+    canvas.paint_part(curved_line(*dots, width=0.4, end=0.14), look.plain, light_barrel, edge=0.05)
+    canvas.paint_part(
+        filled_outline(ellipse_points(x - reach, tip_y - 0.01, 0.07, 0.035)),
+        darken(look.colour, 0.6),
+        light_flat,
+        edge=0,
+    )
 
 
 def _teapot_handle(canvas: Canvas, trim: tuple[int, int, int], form: Random, belly: float, height: float) -> None:
     width = form.uniform(0.1, 0.15)
     if form.random() < 0.35:
         rise = height * form.uniform(1.55, 1.8)
-        canvas.part(
-            tube(
+        canvas.paint_part(
+            curved_line(
                 (-belly * 0.62, -height * 0.78),
                 (-belly * 0.5, -rise * 0.88),
                 (0, -rise),
@@ -121,15 +139,15 @@ def _teapot_handle(canvas: Canvas, trim: tuple[int, int, int], form: Random, bel
                 (belly * 0.62, -height * 0.78),
                 width=width * 0.8,
             ),
-            mix(trim, (150, 100, 60), 0.6),
-            ball,
+            mix_colours(trim, (150, 100, 60), 0.6),
+            light_ball,
             edge=0.03,
         )
         return
     x, reach = belly * 0.78, form.uniform(0.45, 0.62)
     top, bottom = -height * form.uniform(0.78, 0.9), -height * form.uniform(0.2, 0.34)
-    canvas.part(
-        tube(
+    canvas.paint_part(
+        curved_line(
             (x - 0.1, top),
             (x + reach * 0.75, top - 0.06),
             (x + reach, (top + bottom) / 2 - 0.05),
@@ -138,14 +156,14 @@ def _teapot_handle(canvas: Canvas, trim: tuple[int, int, int], form: Random, bel
             width=width,
         ),
         trim,
-        ball,
+        light_ball,
         edge=0.03,
     )
 
 
-def _lid(canvas: Canvas, look: Look, form: Random, neck: float, height: float, trim: tuple[int, int, int]) -> None:
+def _draw_lid(canvas: Canvas, look: Look, form: Random, neck: float, height: float, trim: tuple[int, int, int]) -> None:
     rise = form.uniform(0.12, 0.3)
-    dome = smooth(
+    dome = smooth_curve(
         (-neck, -height),
         (-neck * 0.8, -height - rise * 0.6),
         (0, -height - rise),
@@ -153,11 +171,15 @@ def _lid(canvas: Canvas, look: Look, form: Random, neck: float, height: float, t
         (neck, -height),
         (0, -height + neck * 0.16),
     )
-    canvas.part(solid(dome), look.main, ball, edge=0.05)
-    canvas.part(arc(0, -height, neck, neck * 0.12, 5, 175, 0.035), darker(look.colour, 0.35), flat, edge=0)
+    canvas.paint_part(filled_outline(dome), look.main, light_ball, edge=0.05)
+    canvas.paint_part(
+        arc_line(0, -height, neck, neck * 0.12, 5, 175, 0.035), darken(look.colour, 0.35), light_flat, edge=0
+    )
     top = -height - rise
     if form.random() < 0.6:
-        canvas.part(solid(ellipse(0, top - 0.07, 0.1, 0.09)), trim, ball, edge=0.03)
+        canvas.paint_part(filled_outline(ellipse_points(0, top - 0.07, 0.1, 0.09)), trim, light_ball, edge=0.03)
     else:
-        canvas.part(solid(box(-0.06, top - 0.16, 0.06, top + 0.02, 0.04)), trim, barrel, edge=0.02)
-        canvas.part(solid(ellipse(0, top - 0.16, 0.13, 0.05)), trim, ball, edge=0.02)
+        canvas.paint_part(
+            filled_outline(box_points(-0.06, top - 0.16, 0.06, top + 0.02, 0.04)), trim, light_barrel, edge=0.02
+        )
+        canvas.paint_part(filled_outline(ellipse_points(0, top - 0.16, 0.13, 0.05)), trim, light_ball, edge=0.02)

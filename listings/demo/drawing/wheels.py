@@ -5,9 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
-from .canvas import Canvas, ball, flat, roller
-from .colours import CREAM, INK, LEATHER, RGB, RUBBER, STEEL, Look, darker
-from .shapes import Dot, Outline, around, box, circle, line, polygon, ring, smooth, solid, together, tube
+from .canvas import Canvas, light_ball, light_flat, light_roller
+from .colours import CREAM, INK, LEATHER, RGB, RUBBER, STEEL, Look, darken
+from .shapes import (
+    Dot,
+    Outline,
+    box_points,
+    circle_points,
+    curved_line,
+    filled_outline,
+    join_outlines,
+    point_around,
+    polygon,
+    ring,
+    smooth_curve,
+    straight_line,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +42,17 @@ def draw_bicycle(canvas: Canvas, look: Look, form: Random) -> None:
     tyre = form.choice((RUBBER, RUBBER, (120, 84, 60), CREAM))
     mudguards = form.random() < 0.5
     for hub in (form_of.rear, form_of.front):
-        _wheel(canvas, hub, form_of.radius, tyre, form.choice((18, 22)), form.uniform(0.055, 0.09))
+        _draw_wheel(canvas, hub, form_of.radius, tyre, form.choice((18, 22)), form.uniform(0.055, 0.09))
     if mudguards:
-        _mudguards(canvas, form_of, darker(look.colour, 0.15))
+        _draw_mudguards(canvas, form_of, darken(look.colour, 0.15))
     if form.random() < 0.4:
-        _rack(canvas, form_of)
-    _frame(canvas, look, form_of, style)
-    _drivetrain(canvas, form_of)
-    _saddle(canvas, form_of, form.choice((INK, LEATHER, LEATHER)))
-    _handlebar(canvas, form_of, form.choice(("drop", "flat", "swept", "swept")), form.choice((INK, LEATHER)))
+        _draw_rack(canvas, form_of)
+    _draw_frame(canvas, look, form_of, style)
+    _draw_drivetrain(canvas, form_of)
+    _draw_saddle(canvas, form_of, form.choice((INK, LEATHER, LEATHER)))
+    _draw_handlebar(canvas, form_of, form.choice(("drop", "flat", "swept", "swept")), form.choice((INK, LEATHER)))
     if form.random() < 0.45:
-        _basket(canvas, look, form_of)
+        _draw_basket(canvas, look, form_of)
 
 
 def _geometry(form: Random) -> Geometry:
@@ -56,66 +69,72 @@ def _geometry(form: Random) -> Geometry:
     return Geometry(radius, rear, front, crank, seat, head_top, head_low, saddle, bar)
 
 
-def _wheel(canvas: Canvas, hub: Dot, radius: float, tyre: RGB, spokes: int, width: float) -> None:
+def _draw_wheel(canvas: Canvas, hub: Dot, radius: float, tyre: RGB, spokes: int, width: float) -> None:
     lines = [
-        line(around(*hub, 0.05, angle), around(*hub, radius - 0.05, angle + 14), width=0.011)
+        straight_line(point_around(*hub, 0.05, angle), point_around(*hub, radius - 0.05, angle + 14), width=0.011)
         for angle in (360 * index / spokes for index in range(spokes))
     ]
-    canvas.part(together(*lines), (150, 154, 160), flat, edge=0)
-    canvas.part(ring(*hub, radius - 0.055, 0.04), STEEL, flat, edge=0)
-    canvas.part(ring(*hub, radius, width), tyre, flat, edge=0.02)
-    canvas.part(solid(circle(*hub, 0.055)), STEEL, ball, edge=0.01)
+    canvas.paint_part(join_outlines(*lines), (150, 154, 160), light_flat, edge=0)
+    canvas.paint_part(ring(*hub, radius - 0.055, 0.04), STEEL, light_flat, edge=0)
+    canvas.paint_part(ring(*hub, radius, width), tyre, light_flat, edge=0.02)
+    canvas.paint_part(filled_outline(circle_points(*hub, 0.055)), STEEL, light_ball, edge=0.01)
 
 
-def _mudguards(canvas: Canvas, at: Geometry, colour: RGB) -> None:
+def _draw_mudguards(canvas: Canvas, at: Geometry, colour: RGB) -> None:
     for hub, start, end in ((at.rear, 170, 320), (at.front, 200, 330)):
-        dots = [around(*hub, at.radius + 0.075, start + (end - start) * step / 8) for step in range(9)]
-        canvas.part(tube(*dots, width=0.045), colour, flat, edge=0)
+        dots = [point_around(*hub, at.radius + 0.075, start + (end - start) * step / 8) for step in range(9)]
+        canvas.paint_part(curved_line(*dots, width=0.045), colour, light_flat, edge=0)
 
 
-def _frame(canvas: Canvas, look: Look, at: Geometry, style: str) -> None:
-    thin = together(
-        line(at.rear, at.crank, width=0.055),
-        line(at.rear, at.seat, width=0.045),
-        tube(at.head_low, (at.head_low[0] + 0.1, (at.head_low[1] + at.front[1]) / 2), at.front, width=0.075, end=0.045),
+def _draw_frame(canvas: Canvas, look: Look, at: Geometry, style: str) -> None:
+    thin = join_outlines(
+        straight_line(at.rear, at.crank, width=0.055),
+        straight_line(at.rear, at.seat, width=0.045),
+        curved_line(
+            at.head_low, (at.head_low[0] + 0.1, (at.head_low[1] + at.front[1]) / 2), at.front, width=0.075, end=0.045
+        ),
     )
-    canvas.part(thin, look.main, roller, edge=0.012)
-    main = [line(at.crank, at.seat, width=0.085), line(at.head_top, at.head_low, width=0.1)]
+    canvas.paint_part(thin, look.main, light_roller, edge=0.012)
+    main = [straight_line(at.crank, at.seat, width=0.085), straight_line(at.head_top, at.head_low, width=0.1)]
     if style == "diamond":
-        main += [line(at.head_low, at.crank, width=0.095), line(at.head_top, at.seat, width=0.08)]
+        main += [straight_line(at.head_low, at.crank, width=0.095), straight_line(at.head_top, at.seat, width=0.08)]
     elif style == "mixte":
-        low = _between(at.crank, at.seat, 0.4)
-        main += [line(at.head_low, at.crank, width=0.095), line(at.head_top, low, width=0.07)]
+        low = _point_between(at.crank, at.seat, 0.4)
+        main += [straight_line(at.head_low, at.crank, width=0.095), straight_line(at.head_top, low, width=0.07)]
     else:
-        main.append(tube(at.head_low, (0.2, at.crank[1] - 0.16), at.crank, width=0.1))
-        main.append(tube(at.head_top, (0.22, at.crank[1] - 0.4), _between(at.crank, at.seat, 0.35), width=0.08))
-    canvas.part(together(*main), look.main, roller, edge=0.018)
+        main.append(curved_line(at.head_low, (0.2, at.crank[1] - 0.16), at.crank, width=0.1))
+        main.append(
+            curved_line(at.head_top, (0.22, at.crank[1] - 0.4), _point_between(at.crank, at.seat, 0.35), width=0.08)
+        )
+    canvas.paint_part(join_outlines(*main), look.main, light_roller, edge=0.018)
 
 
-def _between(a: Dot, b: Dot, share: float) -> Dot:
+def _point_between(a: Dot, b: Dot, share: float) -> Dot:
     return a[0] + (b[0] - a[0]) * share, a[1] + (b[1] - a[1]) * share
 
 
-def _drivetrain(canvas: Canvas, at: Geometry) -> None:
+def _draw_drivetrain(canvas: Canvas, at: Geometry) -> None:
     x, y = at.crank
-    chain = together(
-        line((x, y - 0.15), (at.rear[0], at.rear[1] - 0.06), width=0.016),
-        line((x, y + 0.15), (at.rear[0], at.rear[1] + 0.06), width=0.016),
+    chain = join_outlines(
+        straight_line((x, y - 0.15), (at.rear[0], at.rear[1] - 0.06), width=0.016),
+        straight_line((x, y + 0.15), (at.rear[0], at.rear[1] + 0.06), width=0.016),
     )
-    canvas.part(chain, INK, flat, edge=0)
-    canvas.part(ring(x, y, 0.14, 0.035), STEEL, flat, edge=0)
-    arm = around(x, y, 0.24, 55)
-    other = around(x, y, 0.24, 235)
-    canvas.part(line(other, arm, width=0.04), STEEL, flat, edge=0)
+    canvas.paint_part(chain, INK, light_flat, edge=0)
+    canvas.paint_part(ring(x, y, 0.14, 0.035), STEEL, light_flat, edge=0)
+    arm = point_around(x, y, 0.24, 55)
+    other = point_around(x, y, 0.24, 235)
+    canvas.paint_part(straight_line(other, arm, width=0.04), STEEL, light_flat, edge=0)
     for px, py in (arm, other):
-        canvas.part(solid(box(px - 0.09, py - 0.025, px + 0.09, py + 0.025, 0.02)), INK, flat, edge=0)
-    canvas.part(solid(circle(x, y, 0.05)), darker(STEEL, 0.2), ball, edge=0)
+        canvas.paint_part(
+            filled_outline(box_points(px - 0.09, py - 0.025, px + 0.09, py + 0.025, 0.02)), INK, light_flat, edge=0
+        )
+    canvas.paint_part(filled_outline(circle_points(x, y, 0.05)), darken(STEEL, 0.2), light_ball, edge=0)
 
 
-def _saddle(canvas: Canvas, at: Geometry, colour: RGB) -> None:
+def _draw_saddle(canvas: Canvas, at: Geometry, colour: RGB) -> None:
     x, y = at.saddle
-    canvas.part(line(at.seat, (x, y), width=0.05), STEEL, flat, edge=0)
-    top = smooth(
+    canvas.paint_part(straight_line(at.seat, (x, y), width=0.05), STEEL, light_flat, edge=0)
+    top = smooth_curve(
         (x - 0.22, y - 0.1),
         (x - 0.05, y - 0.1),
         (x + 0.24, y - 0.07),
@@ -123,42 +142,55 @@ def _saddle(canvas: Canvas, at: Geometry, colour: RGB) -> None:
         (x, y + 0.01),
         (x - 0.2, y + 0.03),
     )
-    canvas.part(solid(top), colour, roller, edge=0.02)
+    canvas.paint_part(filled_outline(top), colour, light_roller, edge=0.02)
 
 
-def _handlebar(canvas: Canvas, at: Geometry, style: str, grip: RGB) -> None:
+def _draw_handlebar(canvas: Canvas, at: Geometry, style: str, grip: RGB) -> None:
     x, y = at.bar
-    canvas.part(line(at.head_top, (x, y), width=0.055), STEEL, flat, edge=0)
+    canvas.paint_part(straight_line(at.head_top, (x, y), width=0.055), STEEL, light_flat, edge=0)
     if style == "drop":
-        hook = tube((x, y), (x + 0.2, y), (x + 0.3, y + 0.1), (x + 0.24, y + 0.24), (x + 0.08, y + 0.26), width=0.05)
-        canvas.part(hook, grip, roller, edge=0)
+        hook = curved_line(
+            (x, y), (x + 0.2, y), (x + 0.3, y + 0.1), (x + 0.24, y + 0.24), (x + 0.08, y + 0.26), width=0.05
+        )
+        canvas.paint_part(hook, grip, light_roller, edge=0)
     elif style == "flat":
-        canvas.part(line((x - 0.02, y), (x + 0.16, y - 0.02), width=0.05), STEEL, flat, edge=0)
-        canvas.part(line((x + 0.02, y), (x + 0.2, y - 0.02), width=0.065), grip, roller, edge=0)
+        canvas.paint_part(straight_line((x - 0.02, y), (x + 0.16, y - 0.02), width=0.05), STEEL, light_flat, edge=0)
+        canvas.paint_part(straight_line((x + 0.02, y), (x + 0.2, y - 0.02), width=0.065), grip, light_roller, edge=0)
     else:
-        sweep = tube((x + 0.1, y - 0.02), (x + 0.04, y - 0.1), (x - 0.12, y - 0.1), (x - 0.3, y - 0.04), width=0.045)
-        canvas.part(sweep, STEEL, flat, edge=0)
-        canvas.part(line((x - 0.18, y - 0.085), (x - 0.32, y - 0.035), width=0.065), grip, roller, edge=0)
+        sweep = curved_line(
+            (x + 0.1, y - 0.02), (x + 0.04, y - 0.1), (x - 0.12, y - 0.1), (x - 0.3, y - 0.04), width=0.045
+        )
+        canvas.paint_part(sweep, STEEL, light_flat, edge=0)
+        canvas.paint_part(
+            straight_line((x - 0.18, y - 0.085), (x - 0.32, y - 0.035), width=0.065), grip, light_roller, edge=0
+        )
 
 
-def _rack(canvas: Canvas, at: Geometry) -> None:
+def _draw_rack(canvas: Canvas, at: Geometry) -> None:
     top = at.rear[1] - at.radius - 0.14
-    bars = together(
-        line((at.rear[0] - 0.3, top), (at.seat[0] - 0.06, top), width=0.03),
-        line((at.rear[0] - 0.2, top), at.rear, width=0.02),
-        line((at.rear[0] + 0.12, top), at.rear, width=0.02),
+    bars = join_outlines(
+        straight_line((at.rear[0] - 0.3, top), (at.seat[0] - 0.06, top), width=0.03),
+        straight_line((at.rear[0] - 0.2, top), at.rear, width=0.02),
+        straight_line((at.rear[0] + 0.12, top), at.rear, width=0.02),
     )
-    canvas.part(bars, INK, flat, edge=0)
+    canvas.paint_part(bars, INK, light_flat, edge=0)
 
 
-def _basket(canvas: Canvas, look: Look, at: Geometry) -> None:
+def _draw_basket(canvas: Canvas, look: Look, at: Geometry) -> None:
     x, y = at.head_top[0] + 0.38, at.head_top[1] - 0.02
     tray = polygon((x - 0.27, y - 0.18), (x + 0.3, y - 0.18), (x + 0.22, y + 0.2), (x - 0.2, y + 0.2))
     wicker = (190, 146, 96)
-    canvas.part(solid(tray), wicker, flat, edge=0.03)
+    canvas.paint_part(filled_outline(tray), wicker, light_flat, edge=0.03)
     weave: list[Outline] = [
-        line((x - 0.25, y + dy), (x + 0.27, y + dy), width=0.012) for dy in (-0.1, -0.03, 0.04, 0.11)
+        straight_line((x - 0.25, y + dy), (x + 0.27, y + dy), width=0.012) for dy in (-0.1, -0.03, 0.04, 0.11)
     ]
-    weave += [line((x + dx, y - 0.16), (x + dx * 0.8, y + 0.19), width=0.012) for dx in (-0.2, -0.1, 0, 0.1, 0.2)]
-    canvas.part(together(*weave), darker(wicker, 0.35), flat, edge=0, within=solid(tray))
-    canvas.part(line((x - 0.28, y - 0.18), (x + 0.31, y - 0.18), width=0.05), darker(wicker, 0.15), roller, edge=0)
+    weave += [
+        straight_line((x + dx, y - 0.16), (x + dx * 0.8, y + 0.19), width=0.012) for dx in (-0.2, -0.1, 0, 0.1, 0.2)
+    ]
+    canvas.paint_part(join_outlines(*weave), darken(wicker, 0.35), light_flat, edge=0, within=filled_outline(tray))
+    canvas.paint_part(
+        straight_line((x - 0.28, y - 0.18), (x + 0.31, y - 0.18), width=0.05),
+        darken(wicker, 0.15),
+        light_roller,
+        edge=0,
+    )

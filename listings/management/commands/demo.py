@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
 from listings.demo.plan import LISTINGS
-from listings.demo.publish import publish
+from listings.demo.publish import publish_catalogue
 from listings.demo.sheet import write_contact_sheet
 
 
@@ -33,5 +33,5 @@ class Command(BaseCommand):
         with tqdm(
             total=listings, desc="Drawing", unit=" listings", leave=False, disable=not sys.stderr.isatty()
         ) as bar:
-            made, photos = publish(listings, progress=bar.update)
+            made, photos = publish_catalogue(listings, progress=bar.update)
         self.stdout.write(f"Demo catalogue: {made} listings and {photos} photos made, the rest was there.")

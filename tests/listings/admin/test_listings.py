@@ -154,8 +154,8 @@ def test_a_photos_bytes_are_not_editable_but_staff_may_download_them(client):
 @pytest.mark.usefixtures("staff")
 def test_the_similar_panel_and_the_banner_come_from_another_room(client):
     listing = make_listing()
-    slots.register("admin_similar_panel", lambda request, listing: SafeString(f"<p>panel of {listing.pk}</p>"))
-    slots.register("site_banner", lambda request: SafeString("<p>untrained</p>"))
+    slots.register_filler("admin_similar_panel", lambda request, listing: SafeString(f"<p>panel of {listing.pk}</p>"))
+    slots.register_filler("site_banner", lambda request: SafeString("<p>untrained</p>"))
     page = client.get(change(listing)).content.decode()
     assert f"<p>panel of {listing.pk}</p>" in page
     assert "<p>untrained</p>" in page

@@ -30,9 +30,9 @@ def test_a_file_has_the_address_that_its_storage_gives(storage, name, script, se
     request = RequestFactory().get("/api/v1/", headers={"host": "shop.example"}, secure=True, SCRIPT_NAME=script)
     file = FieldFile(ListingImage(), ListingImage._meta.get_field("thumb_file"), name)
     file.storage = storage
-    assert Links(request).of_file(file) == request.build_absolute_uri(file.url)
+    assert Links(request).file_url(file) == request.build_absolute_uri(file.url)
 
 
 def test_no_file_has_no_address():
     image = ListingImage()
-    assert Links(RequestFactory().get("/")).of_file(image.thumb_file) is None
+    assert Links(RequestFactory().get("/")).file_url(image.thumb_file) is None

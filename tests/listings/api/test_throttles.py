@@ -18,9 +18,9 @@ LISTINGS = "/api/v1/listings/"
 
 @pytest.fixture(autouse=True)
 def _closed_breaker():
-    throttles.breaker.close()
+    throttles.breaker.record_success()
     yield
-    throttles.breaker.close()
+    throttles.breaker.record_success()
 
 
 @pytest.fixture
@@ -154,19 +154,19 @@ def test_rates_hold_again_once_the_cache_is_back(dead_server, settings, rates, m
 
 def test_one_request_a_pause_asks_a_cache_in_trouble():
     breaker = throttles.Breaker(pause=0.1)
-    assert breaker.allows()
-    breaker.open()
-    assert not breaker.allows()
+    assert breaker.allows_call()
+    breaker.record_failure()
+    assert not breaker.allows_call()
     time.sleep(0.11)
     answers: list[bool] = []
-    threads = [threading.Thread(target=lambda: answers.append(breaker.allows())) for _ in range(8)]
+    threads = [threading.Thread(target=lambda: answers.append(breaker.allows_call())) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert sorted(answers) == [False] * 7 + [True]
-    breaker.close()
-    assert breaker.allows()
+    breaker.record_success()
+    assert breaker.allows_call()
 
 
 @pytest.mark.parametrize(("rate", "meaning"), [("60/min", (60, 60)), ("5/s", (5, 1)), ("9/hour", (9, 3600))])
@@ -186,7 +186,7 @@ def test_the_first_requests_of_a_process_may_come_at_the_same_time():
             faults.append(exc)
 
     for _ in range(40):
-        throttles._client.cache_clear()
+        throttles._redis_client.cache_clear()
         barrier = threading.Barrier(8)
         callers = [threading.Thread(target=hit, args=(barrier,)) for _ in range(8)]
         for caller in callers:

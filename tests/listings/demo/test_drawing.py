@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from listings.demo.drawing import BACKGROUNDS, COLOURS, KINDS, PATTERNS, VIEWS, View, draw
-from listings.demo.photos import jpeg
-from listings.demo.plan import plan
+from listings.demo.drawing import BACKGROUNDS, COLOURS, KINDS, PATTERNS, VIEWS, View, draw_photo
+from listings.demo.photos import encode_planned_photo
+from listings.demo.plan import plan_catalogue
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 SMALL = View(size=(160, 200))
 
 
 def pixels(*words) -> np.ndarray:
-    return np.asarray(draw(*words), dtype=np.int16)
+    return np.asarray(draw_photo(*words), dtype=np.int16)
 
 
 def difference(one: tuple, other: tuple) -> float:
@@ -28,12 +28,18 @@ def difference(one: tuple, other: tuple) -> float:
 
 def test_the_same_words_give_the_same_bytes_in_another_process():
     script = (
-        "import hashlib; from listings.demo.photos import jpeg; from listings.demo.plan import plan;"
+        "import hashlib; from listings.demo.photos import encode_planned_photo; "
+        "from listings.demo.plan import plan_catalogue; "
         "from datetime import datetime, UTC;"
-        "print([hashlib.sha256(jpeg(p)).hexdigest() for l in plan(8, datetime.now(UTC)) for p in l.photos[:1]])"
+        "print([hashlib.sha256(encode_planned_photo(p)).hexdigest() "
+        "for l in plan_catalogue(8, datetime.now(UTC)) for p in l.photos[:1]])"
     )
     other = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.strip()
-    here = [hashlib.sha256(jpeg(photo)).hexdigest() for listing in plan(8, NOON) for photo in listing.photos[:1]]
+    here = [
+        hashlib.sha256(encode_planned_photo(photo)).hexdigest()
+        for listing in plan_catalogue(8, NOON)
+        for photo in listing.photos[:1]
+    ]
     assert str(here) == other
 
 
@@ -69,7 +75,7 @@ def test_an_item_keeps_its_outline_in_another_colour_and_place(kind):
     st.sampled_from(sorted(VIEWS)),
 )
 def test_every_combination_of_words_can_be_drawn(kind, variant, colour, pattern, background, view):
-    image = draw(kind, variant, colour, pattern, background, view)
+    image = draw_photo(kind, variant, colour, pattern, background, view)
     assert (image.mode, image.size) == ("RGB", VIEWS[view].size)
     assert np.asarray(image).std() > 5
 
@@ -79,11 +85,11 @@ def test_an_unknown_word_is_named(place):
     words = ["mug", 1, "teal", "plain", "studio", "front"]
     words[place] = "nonsense"
     with pytest.raises(KeyError, match="nonsense"):
-        draw(*words)
+        draw_photo(*words)
 
 
 def test_the_plan_holds_at_least_200_listings_in_8_kinds_with_one_to_three_photos_each():
-    listings = list(plan(208, NOON))
+    listings = list(plan_catalogue(208, NOON))
     assert len({listing.id for listing in listings}) == 208
     assert Counter(listing.photos[0].kind for listing in listings) == dict.fromkeys(KINDS, 26)
     assert {len(listing.photos) for listing in listings} == {1, 2, 3}
@@ -94,13 +100,13 @@ def test_the_plan_holds_at_least_200_listings_in_8_kinds_with_one_to_three_photo
 
 
 def test_the_plan_is_the_same_on_another_day_but_for_its_dates():
-    first, second = (list(plan(40, day)) for day in (NOON, NOON + timedelta(days=3)))
+    first, second = (list(plan_catalogue(40, day)) for day in (NOON, NOON + timedelta(days=3)))
     assert [listing.photos for listing in first] == [listing.photos for listing in second]
     assert {b.created_at - a.created_at for a, b in zip(first, second, strict=True)} == {timedelta(days=3)}
 
 
 def test_photos_of_one_listing_show_the_same_item_in_different_places():
-    for listing in plan(64, NOON):
+    for listing in plan_catalogue(64, NOON):
         items = {(photo.kind, photo.variant, photo.colour, photo.pattern) for photo in listing.photos}
         assert len(items) == 1
         assert len({photo.background for photo in listing.photos}) == len(listing.photos)

@@ -25,7 +25,7 @@ def test_the_page_takes_files_and_photos_from_the_camera(client):
 
 
 def test_results_come_from_whoever_fills_the_slot(client):
-    slots.register("photo_search", lambda request, photo: SafeString(f"<b>{len(photo.read())} bytes</b>"))
+    slots.register_filler("photo_search", lambda request, photo: SafeString(f"<b>{len(photo.read())} bytes</b>"))
     photo = photo_file(1)
     status, page = search(client, photo)
     assert status == 200
@@ -33,7 +33,7 @@ def test_results_come_from_whoever_fills_the_slot(client):
 
 
 def test_of_two_inputs_the_one_with_a_file_counts(client):
-    slots.register("photo_search", lambda request, photo: SafeString(f"<b>{photo.name}</b>"))
+    slots.register_filler("photo_search", lambda request, photo: SafeString(f"<b>{photo.name}</b>"))
     status, page = search(client, SimpleUploadedFile("empty.jpg", b""), photo_file(1, name="taken.jpg"))
     assert status == 200
     assert "<b>taken.jpg</b>" in page
@@ -77,7 +77,7 @@ def test_a_refusal_by_the_decoder_is_shown_beside_the_field(client):
     def filler(request, photo):
         raise PhotoRefused("The file ends in the middle of the picture.", "truncated")
 
-    slots.register("photo_search", filler)
+    slots.register_filler("photo_search", filler)
     status, page = search(client, photo_file(1))
     assert status == 415
     assert "The file ends in the middle of the picture." in page

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from listings.demo.drawing import KINDS, draw
+from listings.demo.drawing import KINDS, draw_photo
 from ml.inference.preprocess import prepare
 from ml.network import resnet
 from ml.network.resnet import Architecture, UnitLength, normalised
@@ -37,7 +37,7 @@ def photos(tmp_path_factory):
     paths = []
     for number, kind in enumerate(KINDS):
         paths.append(folder / f"{kind}.jpg")
-        draw(kind, number, "teal", "plain", "table", "square").resize((90, 90)).save(paths[-1])
+        draw_photo(kind, number, "teal", "plain", "table", "square").resize((90, 90)).save(paths[-1])
     return cached(paths, 64, folder / "cache")
 
 
@@ -62,7 +62,7 @@ def test_the_shipped_weights_are_small_and_come_with_card_and_licence(starter):
 
 def test_the_shipped_weights_find_the_original_of_a_copy(starter):
     network, shape = starter
-    originals = [draw(kind, form, "teal", "plain", "room", "front") for kind in KINDS for form in range(2)]
+    originals = [draw_photo(kind, form, "teal", "plain", "room", "front") for kind in KINDS for form in range(2)]
     copies = []
     for picture in originals:
         data = io.BytesIO()
@@ -74,8 +74,8 @@ def test_the_shipped_weights_find_the_original_of_a_copy(starter):
 
 def test_the_shipped_weights_tell_colours_apart(starter):
     network, shape = starter
-    items = [draw("mug", 1, colour, "plain", "studio", "front") for colour in ("tomato red", "navy")]
-    again = draw("mug", 1, "tomato red", "plain", "studio", "square")
+    items = [draw_photo("mug", 1, colour, "plain", "studio", "front") for colour in ("tomato red", "navy")]
+    again = draw_photo("mug", 1, "tomato red", "plain", "studio", "square")
     red, blue, query = vectors(network, shape.size, [*items, again])
     assert query @ red > query @ blue
 
@@ -84,7 +84,7 @@ def test_the_shipped_mask_covers_an_item_and_leaves_out_its_background(starter):
     network, shape = starter
     inside, outside = [], []
     for kind in KINDS:
-        pair = [draw(kind, 1, "teal", "plain", behind, "square") for behind in ("studio", "room")]
+        pair = [draw_photo(kind, 1, "teal", "plain", behind, "square") for behind in ("studio", "room")]
         views = np.stack([prepare(each, shape.size) for each in pair])
         item = (np.abs(views[0].astype(int) - views[1]).sum(axis=2) <= 12).reshape(28, 4, 28, 4).mean(axis=(1, 3))
         with torch.inference_mode():

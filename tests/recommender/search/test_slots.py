@@ -26,7 +26,7 @@ def test_the_strip_shows_similar_listings_with_the_photo_that_looks_alike(fresh_
     listing, other = sell(model, 1.0), sell(model, 0.1, 0.9, title="A <b>lamp</b>", price=12)
     sell(model, 0.8, title="Sold lamp", status="sold")
     fresh_index.refresh()
-    html = slots.render("similar_strip", request=request(), listing=listing)
+    html = slots.render_slot("similar_strip", request=request(), listing=listing)
     assert "A &lt;b&gt;lamp&lt;/b&gt;" in html
     assert other.images.last().thumb_file.url in html
     assert other.images.first().thumb_file.url not in html
@@ -36,32 +36,32 @@ def test_the_strip_shows_similar_listings_with_the_photo_that_looks_alike(fresh_
 
 def test_a_listing_without_photos_has_no_strip(fresh_index, model):
     fresh_index.refresh()
-    assert slots.render("similar_strip", request=request(), listing=make_listing()) == ""
+    assert slots.render_slot("similar_strip", request=request(), listing=make_listing()) == ""
 
 
 def test_a_strip_that_must_wait_says_so(fresh_index, model):
     fresh_index.refresh()
     listing = make_listing()
     make_image(listing)
-    assert "is being looked at" in slots.render("similar_strip", request=request(), listing=listing)
+    assert "is being looked at" in slots.render_slot("similar_strip", request=request(), listing=listing)
 
 
 def test_a_lonely_listing_says_that_there_is_nothing_else(fresh_index, model):
     listing = sell(model, 1.0)
     fresh_index.refresh()
-    assert "Nothing else is for sale" in slots.render("similar_strip", request=request(), listing=listing)
+    assert "Nothing else is for sale" in slots.render_slot("similar_strip", request=request(), listing=listing)
 
 
 @pytest.mark.parametrize("name", ["similar_strip", "admin_similar_panel"])
 def test_an_index_that_is_not_ready_breaks_no_page(fresh_index, name):
-    html = slots.render(name, request=request(), listing=make_listing())
+    html = slots.render_slot(name, request=request(), listing=make_listing())
     assert "<p" in html
 
 
 def test_staff_sees_similarities_reasons_and_versions(fresh_index, model):
     listing, other = sell(model, 1.0, category="Home / Mugs"), sell(model, 0.5, category="Home / Mugs", title="Cup")
     fresh_index.refresh()
-    html = slots.render("admin_similar_panel", request=request(make_user(staff=True)), listing=listing)
+    html = slots.render_slot("admin_similar_panel", request=request(make_user(staff=True)), listing=listing)
     for text in ("Cup", "0.500", "same category: Mugs", "looks 50% alike", "Model m1, ranker linear-1, 2 photos"):
         assert text in html
     assert other.images.get().thumb_file.url in html
@@ -69,7 +69,7 @@ def test_staff_sees_similarities_reasons_and_versions(fresh_index, model):
 
 def test_staff_reads_why_there_is_nothing_to_compare(fresh_index, model):
     fresh_index.refresh()
-    html = slots.render("admin_similar_panel", request=request(), listing=make_listing())
+    html = slots.render_slot("admin_similar_panel", request=request(), listing=make_listing())
     assert "This listing has no photo" in html
 
 
@@ -83,36 +83,36 @@ def pictures(fresh_index, untrained):
 
 
 def test_a_photo_search_shows_results_and_how_much_they_look_alike(pictures):
-    html = slots.render("photo_search", request=request(), photo=photo_file(2))
+    html = slots.render_slot("photo_search", request=request(), photo=photo_file(2))
     assert "picture 2" in html
     assert "picture 1" in html
     assert len(re.findall(r"looks [\d.]+% alike", html)) == 2
 
 
 def test_conditions_of_the_form_narrow_a_photo_search(pictures):
-    html = slots.render("photo_search", request=request(max_price="1"), photo=photo_file(2))
+    html = slots.render_slot("photo_search", request=request(max_price="1"), photo=photo_file(2))
     assert "picture 2" not in html
     assert "picture 1" in html
-    nothing = slots.render("photo_search", request=request(min_price="100"), photo=photo_file(2))
+    nothing = slots.render_slot("photo_search", request=request(min_price="100"), photo=photo_file(2))
     assert "Nothing for sale here looks like this photo" in nothing
 
 
 def test_a_wrong_condition_is_answered_in_words(pictures):
-    html = slots.render("photo_search", request=request(max_price="cheap"), photo=photo_file(2))
+    html = slots.render_slot("photo_search", request=request(max_price="cheap"), photo=photo_file(2))
     assert "A valid number is required." in html
 
 
 def test_a_photo_that_is_refused_is_the_pages_to_show(pictures):
     with pytest.raises(PhotoRefused):
-        slots.render("photo_search", request=request(), photo=ContentFile(b"nothing like a photo"))
+        slots.render_slot("photo_search", request=request(), photo=ContentFile(b"nothing like a photo"))
 
 
 def test_a_busy_or_unready_search_says_when_to_come_back(pictures):
     with photo_query.one_of_few(), photo_query.one_of_few():
-        html = slots.render("photo_search", request=request(), photo=photo_file(2))
+        html = slots.render_slot("photo_search", request=request(), photo=photo_file(2))
     assert "Try again in a second" in html
     EmbeddingModel.objects.update(sha256="0" * 64)
-    assert "Reload the page" in slots.render("photo_search", request=request(), photo=photo_file(2))
+    assert "Reload the page" in slots.render_slot("photo_search", request=request(), photo=photo_file(2))
 
 
 @pytest.mark.django_db
@@ -124,7 +124,7 @@ def test_pages_warn_while_the_active_model_is_untrained(weights, state, warned):
     EmbeddingModel.objects.create(
         version="m", arch="a", dim=8, checkpoint="m", sha256="0" * 64, state=state, recipe={"weights": weights}
     )
-    assert ("untrained" in slots.render("site_banner", request=request())) == warned
+    assert ("untrained" in slots.render_slot("site_banner", request=request())) == warned
 
 
 @pytest.mark.django_db
@@ -136,7 +136,7 @@ def test_every_page_carries_the_warning(client, plain_static):
 
 
 def test_an_error_page_asks_the_database_nothing():
-    assert slots.render("site_banner", request=None) == ""
+    assert slots.render_slot("site_banner", request=None) == ""
 
 
 def test_a_page_rendered_inside_a_transaction_shows_what_the_index_knew_before(fresh_index, model, settings):
@@ -147,6 +147,6 @@ def test_a_page_rendered_inside_a_transaction_shows_what_the_index_knew_before(f
     time.sleep(0.01)
     with transaction.atomic():
         sold = Listing.objects.create(seller=listing.seller, title="Saucer")
-        html = slots.render("admin_similar_panel", request=request(make_user(staff=True)), listing=listing)
-        assert "has no photo" in slots.render("admin_similar_panel", request=request(), listing=sold)
+        html = slots.render_slot("admin_similar_panel", request=request(make_user(staff=True)), listing=listing)
+        assert "has no photo" in slots.render_slot("admin_similar_panel", request=request(), listing=sold)
     assert "Cup" in html
