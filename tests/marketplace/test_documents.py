@@ -45,5 +45,5 @@ def test_every_name_that_the_glossary_gives_to_a_word_is_in_the_file_beside_it()
     rows = re.findall(r"^\| (.+?) \| (.+) \| `(.+?)` \|$", (ROOT / "docs" / "glossary.md").read_text(), re.MULTILINE)
     assert len(rows) > 40
     quoted = [(name, file) for word, meaning, file in rows for name in re.findall(r"`(\w+)`", word + meaning)]
-    files = {file: (ROOT / file).read_text() for _, file in quoted}
-    assert [(name, file) for name, file in quoted if not re.search(rf"\b{name}\b", files[file])] == []
+    files = {file: (ROOT / file).read_text() for _, file in quoted if (ROOT / file).exists()}
+    assert [(name, file) for name, file in quoted if not re.search(rf"\b{name}\b", files.get(file, ""))] == []
