@@ -4,9 +4,11 @@ Everybody else imports this face alone and knows nothing of the engine behind it
 that is imported where it is called.
 """
 
-from .compaction.compactor import Outcome, compact, rebuild, stop_merges
+from .compaction.compactor import compact, rebuild, stop_merges
+from .compaction.difference import Difference
 from .compaction.garbage import collect_garbage
-from .compaction.verify import Difference, repair_differences, unusable_vectors, verify
+from .compaction.outcome import Action, Outcome
+from .compaction.verify import repair_differences, verify
 from .errors import ForeignVector, IndexNotReady
 from .model_hooks import ModelHooks, PhotoCounts, set_model_hooks
 from .rows.columns import STATUSES
@@ -17,6 +19,7 @@ from .view.state import State
 
 __all__ = [
     "STATUSES",
+    "Action",
     "Candidates",
     "Difference",
     "Filter",
@@ -37,7 +40,6 @@ __all__ = [
     "set_model_hooks",
     "start",
     "stop_merges",
-    "unusable_vectors",
     "verify",
     "watch_recall",
 ]

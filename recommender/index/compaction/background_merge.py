@@ -1,7 +1,15 @@
-"""Making several segments one, without their dead rows, while searches, and flushes, go on.
+"""Makes several segments one, without their dead rows, while searches and flushes go on.
 
-Segments are immutable, so a merge reads them without a lease and at its own pace; what died meanwhile is marked when
-it is published. Vectors are copied from file to file, in order, a block at a time.
+Segments never change, so a merge reads them without a lease and at its own pace. Rows that die meanwhile are marked in
+the snapshot that publishes it. Here each box is a segment, each dot a live row of it, each x a dead one:
+
+    snapshot 1   [A . . . .] [B . . .]            a merge of A and B into M begins
+    snapshot 2   [A . x . .] [B . . .] [C . .]    a flush: changed listings go into C, their rows in A are dead
+    snapshot 3   [C . .] [M . x . . . . .]        M is done and replaces A and B; what died in A is dead in M
+    snapshot 4   [C . .] [N . . . . . .]          a purge: M is rewritten without its dead row, as N
+
+Snapshots share segments: the files of C are the same in 2, 3 and 4, and only the masks of live rows are written anew.
+The files of A, B and M are deleted once no published snapshot names them.
 """
 
 from __future__ import annotations
@@ -14,6 +22,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from recommender.index.rows.arrays import HalfVectors, Mask, RowIds
 from recommender.index.rows.columns import Columns
 from recommender.index.rows.vector_file import BLOCK, VectorFile
 from recommender.index.storage import segment
@@ -22,20 +31,25 @@ from recommender.index.storage.snapshot import Part, Snapshot, segment_directory
 from recommender.index.thread_priority import lower_priority
 
 STOP_SECONDS = 10.0
+
+# What may go wrong in a merge and concern nothing but the merge: the disk, FAISS, damaged or vanished files, memory.
 MERGE_ERRORS = (OSError, RuntimeError, ValueError, IndexError, AssertionError, MemoryError)
-SPARSE_FACTOR = 8  # rows are read one by one where fewer than one in so many of a stretch are wanted
+
+# Where fewer than one row in this many of a stretch is wanted, single rows are read and not the whole stretch.
+SPARSE_FACTOR = 8
 
 
 class Merge:
-    """Segments of a snapshot that become the one in `directory`. `sources` are their names."""
+    """The live rows of several segments, the `sources` by name, that become one segment in `directory`."""
 
     def __init__(self, base: Snapshot, numbers: Sequence[int], name: str) -> None:
-        self._parts = [base.parts[number] for number in numbers]
+        parts = [base.parts[number] for number in numbers]
         self._model, self._dim = base.model_version, base.dim
-        self.sources = [part.segment.name for part in self._parts]
+        self.sources = [part.segment.name for part in parts]
         self.directory = segment_directory(name)
-        self._rows = [np.flatnonzero(part.live) for part in self._parts]
-        self._order = self._merged_order()
+        self._segments = [part.segment for part in parts]
+        self._rows = [np.flatnonzero(part.live) for part in parts]
+        self._order = _order_rows(self._segments, self._rows)
         self._began = time.time()
         self._thread: threading.Thread | None = None
         self._stopped = threading.Event()
@@ -45,7 +59,7 @@ class Merge:
         return len(self._order)
 
     def start_in_background(self) -> None:
-        """Work on a thread; `is_done` says when it has ended."""
+        """Work on a thread; `is_done` says when it has ended. Raises: RuntimeError where there is no thread."""
         self._thread = threading.Thread(target=self._run_in_background, name="index-merge", daemon=True)
         self._thread.start()
 
@@ -55,10 +69,6 @@ class Merge:
         if self._thread is not None:
             self._thread.join(STOP_SECONDS)
 
-    @property
-    def has_failed(self) -> bool:
-        return self._error is not None
-
     def wait(self) -> None:
         if self._thread is not None:
             self._thread.join()
@@ -67,37 +77,33 @@ class Merge:
     def is_done(self) -> bool:
         return self._thread is not None and not self._thread.is_alive()
 
+    @property
+    def has_failed(self) -> bool:
+        return self._error is not None
+
     def run(self, tick: Callable[[], None]) -> None:
         """Write the segment. Raises: OSError; whatever `tick` raises."""
         if len(self):
-            segment.write(
-                self.directory, self._merged_pages(), expected=len(self), dim=self._dim, model=self._model, tick=tick
-            )
+            pages = self._read_merged_pages()
+            segment.write(self.directory, pages, expected=len(self), dim=self._dim, model=self._model, tick=tick)
 
     def rebase_on(self, base: Snapshot) -> Snapshot | None:
-        """The snapshot in which this segment stands for its sources; None where that is too late: all of them are
-        gone, or rows live again that it left out.
+        """`base` with the merged segment in place of its sources. What died since the merge began is dead in it too.
 
-        A source of which nothing stands any more has left the snapshot already: its rows are dead here too.
+        None where the merge came too late: every source is gone, or rows live again that it left out.
         Raises: OSError where the merge failed; SnapshotDamaged.
         """
-        by_name = {part.segment.name: part for part in base.parts}
-        now = [by_name[name].live if name in by_name else None for name in self.sources]
-        if all(live is None for live in now):
+        live_now = self._live_rows_in(base)
+        if all(live is None for live in live_now):
             return None
         if self._error is not None:
             raise OSError(f"segments could not be merged: {self._error}") from self._error
-        held = []
-        for live, rows in zip(now, self._rows, strict=True):
-            held.append(np.zeros(len(rows), bool) if live is None else live[rows])
-            if live is not None and np.count_nonzero(live) > np.count_nonzero(held[-1]):
-                return None
-        kept = [part for part in base.parts if part.segment.name not in self.sources]
+        if self._lacks_any(live_now):
+            return None
+        parts = [part for part in base.parts if part.segment.name not in self.sources]
         if len(self):
-            live = np.concatenate(held)[self._order]
-            written = segment.load(self.directory, self._model)
-            kept.append(Part(written, live, None if live.all() else self._began))
-        return replace(base, parts=tuple(kept))
+            parts.append(self._load_part(live_now))
+        return replace(base, parts=tuple(parts))
 
     def discard(self) -> None:
         shutil.rmtree(self.directory, ignore_errors=True)
@@ -113,44 +119,75 @@ class Merge:
         if self._stopped.is_set():
             raise InterruptedError("the worker stops")
 
-    def _merged_order(self) -> np.ndarray:
-        """int64[n]: the sources' live rows, one source after another, as they follow by listing and image."""
-        keys = [
-            np.concatenate(
-                [getattr(part.segment.columns, name)[rows] for part, rows in zip(self._parts, self._rows, strict=True)]
-            )
-            if self._parts
-            else np.empty(0, np.int64)
-            for name in ("image", "listing")
-        ]
-        return np.lexsort(keys)
+    def _live_rows_in(self, base: Snapshot) -> list[Mask | None]:
+        """The live rows of each source; None where `base` no longer names it, so that no row of it is live."""
+        live = {part.segment.name: part.live for part in base.parts}
+        return [live.get(name) for name in self.sources]
 
-    def _merged_pages(self) -> Iterator[tuple[Columns, np.ndarray]]:
-        """Blocks of the result. Each source's rows come in their own order, so each is read front to back once."""
-        source_of = np.repeat(np.arange(len(self._rows)), [len(rows) for rows in self._rows])[self._order]
-        taken = [0] * len(self._rows)
-        for first in range(0, len(self._order), BLOCK):
-            sources = source_of[first : first + BLOCK]
-            vectors = np.empty((len(sources), self._dim), np.float16)
+    def _lacks_any(self, live_now: list[Mask | None]) -> bool:
+        """Whether a source has live rows that were dead when the merge began."""
+        return any(
+            live is not None and np.count_nonzero(live) > np.count_nonzero(live[rows])
+            for live, rows in zip(live_now, self._rows, strict=True)
+        )
+
+    def _load_part(self, live_now: list[Mask | None]) -> Part:
+        kept = [
+            np.zeros(len(rows), bool) if live is None else live[rows]
+            for live, rows in zip(live_now, self._rows, strict=True)
+        ]
+        live = np.concatenate(kept)[self._order]
+        # A dead row died after the merge began. When exactly is not known, so the purge takes the earliest moment.
+        return Part(segment.load(self.directory, self._model), live, None if live.all() else self._began)
+
+    def _read_merged_pages(self) -> Iterator[tuple[Columns, HalfVectors]]:
+        """The merged rows in order, a block at a time: (columns of b rows, float16[b, dim])."""
+        sources = [_Source(segment, rows) for segment, rows in zip(self._segments, self._rows, strict=True)]
+        source_of = np.repeat(np.arange(len(sources)), [len(rows) for rows in self._rows])[self._order]
+        for first in range(0, len(source_of), BLOCK):
+            block = source_of[first : first + BLOCK]
+            vectors = np.empty((len(block), self._dim), np.float16)
             tables, places = [], []
-            for number in np.unique(sources).tolist():
-                at = np.flatnonzero(sources == number)
-                rows = self._rows[number][taken[number] : taken[number] + len(at)]
-                taken[number] += len(at)
-                held = self._parts[number].segment
-                vectors[at] = _read_vectors(held, rows)
-                tables.append(held.columns.take(rows))
+            for number in np.unique(block).tolist():
+                at = np.flatnonzero(block == number)
+                columns, vectors[at] = sources[number].read_next(len(at))
+                tables.append(columns)
                 places.append(at)
+            # The tables hold one source after the other; sorting their places puts the rows into the merged order.
             yield Columns.concatenate(tables).take(np.argsort(np.concatenate(places))), vectors
 
 
-def _read_vectors(held: Segment, rows: np.ndarray) -> np.ndarray:
+class _Source:
+    """The rows to keep of one segment. Segments are sorted as their merge is, so each is read once, front to back."""
+
+    def __init__(self, source: Segment, rows: RowIds) -> None:
+        self._segment, self._rows = source, rows
+        self._read = 0
+
+    def read_next(self, count: int) -> tuple[Columns, HalfVectors]:
+        rows = self._rows[self._read : self._read + count]
+        self._read += count
+        return self._segment.columns.take(rows), _read_vectors(self._segment, rows)
+
+
+def _order_rows(segments: Sequence[Segment], rows: Sequence[RowIds]) -> RowIds:
+    """The order by listing and photo of these rows, which are numbered through from the first segment to the last."""
+    keys = [
+        np.concatenate([getattr(one.columns, name)[kept] for one, kept in zip(segments, rows, strict=True)])
+        for name in ("image", "listing")  # the last key is the one that lexsort sorts by first
+    ]
+    return np.lexsort(keys)
+
+
+def _read_vectors(source: Segment, rows: RowIds) -> HalfVectors:
     """float16[r, dim] of ascending rows."""
     first, last = int(rows[0]), int(rows[-1]) + 1
-    stored = VectorFile(held.directory / VECTORS, len(held), held.dim)
+    # Not through the map: all that is read there counts as memory of this process for as long as the map is open.
+    stored = VectorFile(source.directory / VECTORS, len(source), source.dim)
     try:
         if last - first > SPARSE_FACTOR * len(rows):
             return stored.take(rows)
         return stored.read(first, last)[rows - first]
-    except FileNotFoundError:  # all its rows died meanwhile, so it was collected; its map outlives it
-        return held.vectors[rows]
+    except FileNotFoundError:
+        # All its rows died meanwhile, so its files were deleted. What is mapped stays readable until it is unmapped.
+        return source.vectors[rows]

@@ -18,27 +18,39 @@ LEASE_SECONDS = 60
 
 
 class Lease:
+    """The right to build and publish, for as long as the head carries this token."""
+
     def __init__(self, token: uuid.UUID) -> None:
         self.token = token
         self._renewed_at = time.monotonic()
 
     def renew_if_due(self) -> None:
-        """Renew it if that is due: between steps of long work. Raises: LeaseLost."""
+        """Call it between the steps of long work. Raises: LeaseLost."""
         if time.monotonic() - self._renewed_at > LEASE_SECONDS / 6:
             self.renew()
 
     def renew(self) -> None:
         """Raises: LeaseLost when another compactor took over."""
         self._renewed_at = time.monotonic()
+        # Conditional on the token: whoever slept past the end of the lease must not take it back from its successor.
         until = Now() + timedelta(seconds=LEASE_SECONDS)
         if not IndexHead.row().filter(token=self.token).update(token_until=until):
             raise LeaseLost("another compactor has taken over")
+
+    def new_directory_name(self) -> str:
+        """A name for a new directory of files that tells whose work it is."""
+        return f"{directory_prefix(self.token)}-{uuid.uuid4().hex[:8]}"
+
+
+def directory_prefix(token: uuid.UUID) -> str:
+    """What the names of all directories begin with that are written under the lease with this token."""
+    return token.hex[:12]
 
 
 @contextmanager
 def acquire_lease() -> Iterator[Lease | None]:
     """The lease, or None while another compactor holds it."""
-    IndexHead.load()
+    IndexHead.objects.get_or_create(pk=1)
     token = uuid.uuid4()
     free = Q(token__isnull=True) | Q(token_until__lt=Now())
     until = Now() + timedelta(seconds=LEASE_SECONDS)

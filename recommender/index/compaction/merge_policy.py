@@ -1,4 +1,4 @@
-"""When to flush and what to merge. Pure decisions, so their whole matrix is tested without a database."""
+"""When to flush and what to merge: pure decisions, tested without a database and files."""
 
 from __future__ import annotations
 
@@ -6,17 +6,28 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+# Segments of up to TIER_BASE live rows are of tier 0; each next tier holds segments TIER_FACTOR times as large.
 TIER_BASE = 1_000
 TIER_FACTOR = 4
+
+# A tier of so many segments is full, and merged into one segment of a higher tier.
 SEGMENTS_PER_TIER = 4
+
+# A change waits no longer than this for its flush, however few there are.
 FLUSH_AFTER_SECONDS = 120
+
+# From this many rows on the feed is long: whoever starts reading it at an old snapshot takes noticeable time.
 LONG_FEED = 20_000
 
 
 @dataclass(frozen=True)
 class SegmentSize:
-    """A segment's rows, how many of them are live, for how many seconds it has held dead ones, and whether it is
-    searched whole until it is rewritten."""
+    """What decides whether a segment is merged.
+
+    rows: dead ones included
+    dead_seconds: for how long it has held dead rows
+    untrained: it is large enough for an inverted file, and is compared whole until a merge trains one
+    """
 
     rows: int
     live: int
@@ -25,14 +36,17 @@ class SegmentSize:
 
 
 def is_flush_due(changed: int, age_seconds: float, flush_rows: int) -> bool:
-    """Whether `changed` rows since the snapshot, `age_seconds` old (infinitely if there is none), make a segment."""
+    """Whether the rows that changed since the snapshot are to be written as a segment.
+
+    age_seconds: of the snapshot; infinite if there is none
+    """
     return changed > 0 and (changed >= flush_rows or age_seconds >= FLUSH_AFTER_SECONDS)
 
 
 def is_advance_due(feed_rows: int, age_seconds: float) -> bool:
-    """Whether a snapshot that nothing changed must move on nevertheless, because a feed of such length waits for it.
+    """Whether a snapshot must move on although nothing changed in it, so that the feed can be pruned.
 
-    So it is while another model is backfilled: its rows concern this one not at all.
+    While another model is backfilled the feed grows long with rows that do not concern this one.
     """
     return feed_rows >= LONG_FEED and FLUSH_AFTER_SECONDS <= age_seconds < math.inf
 
@@ -40,9 +54,10 @@ def is_advance_due(feed_rows: int, age_seconds: float) -> bool:
 def plan_merge(sizes: Sequence[SegmentSize], purge_seconds: float) -> list[int]:
     """Which segments to rewrite as one; empty when all may stay.
 
-    Tiers grow by TIER_FACTOR: a full tier is merged into the next, so each row is rewritten O(log N) times. A segment
-    more than half dead, or with dead rows older than `purge_seconds`, is rewritten (deleted photos leave the files);
-    last comes what a large flush left untrained.
+    1. Segments that are more than half dead, or have held dead rows for `purge_seconds`: vectors of deleted photos
+       must leave the files.
+    2. The lowest full tier. Merging it makes a segment of a higher tier, so each row is rewritten O(log N) times.
+    3. Segments that a large flush left untrained.
     """
     overdue = [
         number

@@ -1,14 +1,15 @@
-"""Makes a snapshot the newest of its model's line: files first, then one compare-and-swap under the head's lock.
+"""Makes a snapshot the newest of its lineage: files first, then one compare-and-swap under the head's lock.
 
-The head itself moves only with the line of the active model; `recommender.registry.lifecycle` moves it between lines.
+The head itself moves only with the active model's lineage; `recommender.registry.lifecycle` moves it from one model to
+another.
 """
 
 from __future__ import annotations
 
 import shutil
-import uuid
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
@@ -21,21 +22,24 @@ from recommender.models import EmbeddingModel, IndexHead, IndexSnapshot
 
 from .lease import Lease
 
+# Of each lineage this many of the newest snapshots stay published: the one that is served, and one to fall back on for
+# a process that cannot open it.
 RETAINED_SNAPSHOTS = 2
 
 
-def publish(held: Lease, snapshot: Snapshot, parent: int | None, *, retained: int = RETAINED_SNAPSHOTS) -> Snapshot:
-    """Write the snapshot's files and make it the newest of its model's line.
+def publish(lease: Lease, snapshot: Snapshot, parent: int | None, *, retained: int = RETAINED_SNAPSHOTS) -> Snapshot:
+    """Write the snapshot's files and make it the newest of its lineage.
 
-    `parent` is the snapshot it was built from; the newest `retained` snapshots of the line stay published.
-    Raises: LeaseLost when the line has moved past `parent`, its model was retired, or the lease is another's; the
+    parent: the snapshot it was built from
+    retained: how many of the newest snapshots of the lineage stay published
+    Raises: LeaseLost when the lineage has moved past `parent`, its model was retired, or the lease is another's. The
     files are removed then, but not when the database fails: the commit may have happened.
     """
-    held.renew()
-    name = f"{held.token.hex[:12]}-{uuid.uuid4().hex[:8]}"
+    lease.renew()
+    name = lease.new_directory_name()
     listed = snapshots.write(name, snapshot)
     try:
-        row = append_snapshot(held, snapshot, parent, name, listed, retained)
+        row = append_snapshot(lease, snapshot, parent, name, listed, retained)
     except LeaseLost:
         shutil.rmtree(snapshots.snapshot_directory(name), ignore_errors=True)
         raise
@@ -44,12 +48,13 @@ def publish(held: Lease, snapshot: Snapshot, parent: int | None, *, retained: in
 
 @transaction.atomic
 def append_snapshot(
-    held: Lease, snapshot: Snapshot, parent: int | None, name: str, listed: list[dict], retained: int
+    lease: Lease, snapshot: Snapshot, parent: int | None, name: str, listed: list[dict[str, Any]], retained: int
 ) -> IndexSnapshot:
+    """Add the snapshot's row and retire those it replaces, all or nothing. Raises: LeaseLost."""
     head = IndexHead.lock()
     model = EmbeddingModel.objects.get(pk=snapshot.model_id)  # it may have been activated or retired meanwhile
-    tip = lineage.tip(head, model)
-    if head.token != held.token or (tip.pk if tip else None) != parent or not model.is_live:
+    newest = lineage.tip(head, model)
+    if head.token != lease.token or (newest.pk if newest else None) != parent or not model.is_live:
         raise LeaseLost(f"the index of {model.version} moved on while this snapshot was built")
     row = IndexSnapshot.objects.create(
         model=model,
@@ -60,20 +65,25 @@ def append_snapshot(
         recall=snapshot.recall,
         state=IndexSnapshot.State.PUBLISHED,
     )
-    renewed = head.epoch != snapshot.epoch
+    begins_epoch = head.epoch != snapshot.epoch
     head.epoch = snapshot.epoch
     if model.is_active:
         head.snapshot = row
     head.save(update_fields=["epoch", "snapshot"])
-    _retire_earlier(row, 1 if renewed else retained)
-    _retire_other_lineages(row, renewed=renewed)
+    # Files of the history before this epoch say nothing about the rows of the database any more: nobody falls back on
+    # them, in no lineage.
+    _retire_earlier(row, 1 if begins_epoch else retained)
+    _retire_other_lineages(row, begins_epoch=begins_epoch)
     _prune_feed()
     return row
 
 
 @transaction.atomic
 def retire_fallbacks(model: EmbeddingModel, seconds: float) -> None:
-    """Retire the model's earlier snapshots once its newest is so old: they name what was deleted before it."""
+    """Retire the model's earlier snapshots once its newest is this old.
+
+    They name files that still hold what was deleted before the newest was written.
+    """
     IndexHead.lock()
     newest = lineage.published(model.pk).first()
     if newest and timezone.now() - newest.created_at >= timedelta(seconds=seconds):
@@ -81,23 +91,23 @@ def retire_fallbacks(model: EmbeddingModel, seconds: float) -> None:
 
 
 def _retire_earlier(newest: IndexSnapshot, retained: int) -> None:
-    """Keep the newest `retained` snapshots of this line."""
+    """Keep the newest `retained` snapshots of this lineage."""
     published = lineage.published(newest.model_id)
     earlier = published.exclude(pk=newest.pk).values_list("pk", flat=True)
     keep = [newest.pk, *earlier[: retained - 1]]
     published.exclude(pk__in=keep).update(state=IndexSnapshot.State.RETIRED)
 
 
-def _retire_other_lineages(newest: IndexSnapshot, *, renewed: bool) -> None:
-    """Retire snapshots of models that are not live, and, in a renewed history, of every other line."""
+def _retire_other_lineages(newest: IndexSnapshot, *, begins_epoch: bool) -> None:
+    """Retire snapshots of models that are not live; where a new epoch begins, those of every other model."""
     others = IndexSnapshot.objects.filter(state=IndexSnapshot.State.PUBLISHED).exclude(model=newest.model_id)
-    if not renewed:
+    if not begins_epoch:
         others = others.exclude(model__state__in=EmbeddingModel.LIVE)
     others.update(state=IndexSnapshot.State.RETIRED)
 
 
 def _prune_feed() -> None:
-    """Delete feed rows that every retained snapshot of every line includes; readers behind the new horizon reload.
+    """Delete feed rows that every retained snapshot of every lineage includes; readers behind the new horizon reload.
 
     A backfilling model that has no snapshot yet holds nothing back: its first one is built from rows.
     """

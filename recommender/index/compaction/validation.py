@@ -12,20 +12,21 @@ from recommender.index.view import database_rows
 from recommender.index.view.apply_changes import absorb, fresh_state
 from recommender.index.view.state import State
 
-SAMPLED_ROWS = 16
+SAMPLED_ROWS = 16  # of each segment
 FEED_LIMIT = 100_000
 
 
 class SnapshotRejected(RuntimeError):
-    """A snapshot is not what the database and the model say it should be; it is not published."""
+    """A snapshot is not what the database and the model say it should be, so it must not be published."""
 
 
 def validate_before_publish(base: Snapshot) -> None:
-    """Compare its rows with the searchable vectors, and search it for vectors it holds.
+    """Count the snapshot's rows against the searchable vectors, and search it for vectors it holds.
 
     While people edit, the numbers may differ by the photos of what they edited during the count, and no more.
-    Raises: Refused.
+    Raises: SnapshotRejected.
     """
+    # Both counts are taken at nearly the same moment: the snapshot is caught up with the feed first.
     page = feed.read(base.position, base.model_id, FEED_LIMIT)
     state = fresh_state(base)
     for ids in database_rows.pages(page.listings):
@@ -43,7 +44,11 @@ def validate_before_publish(base: Snapshot) -> None:
 
 
 def measure_self_recall(state: State) -> float:
-    """The share of some of the base's vectors whose most similar row is no less similar than they are themselves."""
+    """The share of sampled vectors of the base that a search finds again.
+
+    Photos that look alike have nearly equal vectors, so the nearest row need not be the vector's own: it counts as
+    found if the nearest is no less similar than the vector is to itself.
+    """
     found = []
     for part in state.base.parts:
         sample = np.linspace(0, len(part.segment) - 1, min(SAMPLED_ROWS, len(part.segment))).astype(np.int64)

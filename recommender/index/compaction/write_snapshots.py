@@ -1,4 +1,4 @@
-"""Writes segments and the snapshots made of them: a flush of what changed, a merge, a whole line from rows."""
+"""Writes segments and the snapshots made of them: a flush of what changed, a merge, a whole index from rows."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from recommender import feed
 from recommender.index.errors import LeaseLost, SnapshotDamaged
+from recommender.index.rows.arrays import HalfVectors, Mask
 from recommender.index.rows.columns import Columns
 from recommender.index.rows.vector_file import BLOCK
 from recommender.index.storage import segment
@@ -28,73 +29,81 @@ from .merge_policy import SegmentSize, plan_merge
 from .publish import RETAINED_SNAPSHOTS, publish
 from .validation import SnapshotRejected, validate_before_publish
 
-PURGE_MARGIN = 0.9  # of the purge deadline: rewriting a large segment takes its time
+# Segments with dead rows are rewritten after this share of the time for the purge, since rewriting a large one takes
+# a while.
+PURGE_MARGIN = 0.9
+
+Page = tuple[Columns, HalfVectors]
 
 
-def flush(held: Lease, state: State) -> Snapshot:
-    """A snapshot that includes the delta: one new segment, and the old ones without the changed listings.
+def flush(lease: Lease, state: State) -> Snapshot:
+    """Publish a snapshot that includes the delta: one new segment, and the old ones without the changed listings.
 
-    Nothing is trained for it: what it takes depends on what changed alone, and nothing but the disk can refuse it.
+    Nothing is trained for the new segment. So a flush takes time for what changed and nothing else, and only a full
+    disk can stop it.
     """
     pairs = zip(state.base.parts, state.live_rows, strict=True)
     parts = [_with_live_rows(part, live_rows.mask) for part, live_rows in pairs if live_rows.count]
     written = []
     if len(state.delta):
         pages = _read_delta_pages(state)
-        written.append(_write_segment(held, pages, len(state.delta), state.dim, state.model_version, train=False))
+        written.append(_write_segment(lease, pages, len(state.delta), state.dim, state.model_version, train=False))
     with _removed_unless_published(written):
         snapshot = replace(state.base, position=state.position, parts=(*parts, *written))
-        return publish(held, snapshot, parent=state.base.id)
+        return publish(lease, snapshot, parent=state.base.id)
 
 
 def choose_merge(base: Snapshot, busy: Collection[str] = ()) -> list[int]:
-    """Numbers of the segments to make one; none of those named in `busy`, which are being merged already."""
+    """The numbers of the parts whose segments are to become one; none of those named in `busy`."""
     free = [number for number, part in enumerate(base.parts) if part.segment.name not in busy]
     sizes = [_measure_size(base.parts[number]) for number in free]
     return [free[place] for place in plan_merge(sizes, PURGE_MARGIN * purge_seconds())]
 
 
-def begin_merge(held: Lease, base: Snapshot, merging: Sequence[int]) -> Merge:
-    return Merge(base, merging, _new_name(held))
+def begin_merge(lease: Lease, base: Snapshot, numbers: Sequence[int]) -> Merge:
+    return Merge(base, numbers, lease.new_directory_name())
 
 
-def publish_merge(held: Lease, base: Snapshot, merge: Merge) -> Snapshot | None:
-    """The snapshot in which a finished merge stands for its sources; None, its files removed, where it came too late.
+def publish_merge(lease: Lease, base: Snapshot, merge: Merge) -> Snapshot | None:
+    """Publish the snapshot in which a finished merge replaces its sources.
 
-    Where dead rows were due to leave the disk, the earlier snapshots that still name the old files are retired too.
-    Raises: LeaseLost, OSError, SnapshotDamaged.
+    None where the merge came too late; its files are removed then. Raises: LeaseLost, OSError, SnapshotDamaged.
     """
     merged = merge.rebase_on(base)
     if merged is None:
         merge.discard()
         return None
+    # Where dead rows were due to leave the disk, the earlier snapshots go too, because they name the old files.
     replaced = [part for part in base.parts if part.segment.name in merge.sources]
-    purging = any(
+    is_purge = any(
         part.dead_since is not None and part.dead_seconds >= PURGE_MARGIN * purge_seconds() for part in replaced
     )
-    return publish(held, merged, parent=base.id, retained=1 if purging else RETAINED_SNAPSHOTS)
+    return publish(lease, merged, parent=base.id, retained=1 if is_purge else RETAINED_SNAPSHOTS)
 
 
-def build_from_rows(held: Lease, model: EmbeddingModel, epoch: uuid.UUID, parent: int | None) -> Snapshot:
-    """The model's whole index from rows; only the active model's may be published without passing the gate.
+def build_from_rows(lease: Lease, model: EmbeddingModel, epoch: uuid.UUID, parent: int | None) -> Snapshot:
+    """Publish the model's whole index, built from rows; nothing is left of it where it cannot be published.
 
-    Raises: Refused, LeaseLost; nothing is left of it then.
+    Raises: SnapshotRejected, LeaseLost.
     """
     base = empty_snapshot(model, epoch, feed.current_position())
     expected = database_rows.searchable(model.pk).count()
     pages = database_rows.read_all(model.pk, model.dim)
-    part = _write_segment(held, pages, expected, model.dim, model.version)
+    part = _write_segment(lease, pages, expected, model.dim, model.version)
     with _removed_unless_published([part]):
         base = replace(base, parts=(part,) if len(part.segment) else ())
+        # The active model's index is lost, and visitors wait for this one. Any other model can wait until it is right.
         if not model.is_active:
             validate_before_publish(base)
-        return publish(held, base, parent=parent)
+        return publish(lease, base, parent=parent)
 
 
 @contextmanager
 def _removed_unless_published(written: Sequence[Part]) -> Iterator[None]:
-    """Where nothing comes to name what was written, its files are deleted; not when the database fails: the commit may
-    have happened."""
+    """Delete the files of these parts where certainly no snapshot came to name them.
+
+    They stay when the database fails: the commit may have happened.
+    """
     try:
         yield
     except (SnapshotRejected, LeaseLost, OSError):
@@ -108,39 +117,35 @@ def _measure_size(part: Part) -> SegmentSize:
     return SegmentSize(len(part.segment), live, part.dead_seconds, untrained=part.segment.untrained)
 
 
-def _with_live_rows(part: Part, alive: np.ndarray) -> Part:
+def _with_live_rows(part: Part, live: Mask) -> Part:
     dead_since = part.dead_since
-    if dead_since is None and not alive.all():
+    if dead_since is None and not live.all():
         dead_since = time.time()
-    return Part(part.segment, alive, dead_since)
+    return Part(part.segment, live, dead_since)
 
 
-def _read_delta_pages(state: State) -> Iterator[tuple[Columns, np.ndarray]]:
-    """The delta's rows, a block at a time: (columns, float16[b, dim]), each vector from the chunks or copied from the
-    segment that has it."""
+def _read_delta_pages(state: State) -> Iterator[Page]:
+    """The rows of the delta, a block at a time: (columns of b rows, float16[b, dim])."""
     delta = state.delta
     for first in range(0, len(delta), BLOCK):
         block = np.arange(first, min(first + BLOCK, len(delta)))
         slot, part, row = delta.slot[block], delta.part[block], delta.row[block]
+        # Rows whose vector is new have it in the chunks; where only columns changed it is copied from its segment.
         vectors = np.empty((len(slot), state.dim), np.float16)
         vectors[slot >= 0] = delta.chunks.take(slot[slot >= 0])
-        for number, held in enumerate(state.base.parts):
+        for number, source in enumerate(state.base.parts):
             at = part == number
-            vectors[at] = held.segment.vectors[row[at]]
+            vectors[at] = source.segment.vectors[row[at]]
         yield delta.columns.take(block), vectors
 
 
-def _new_name(held: Lease) -> str:
-    """A directory's name that carries the lease's token."""
-    return f"{held.token.hex[:12]}-{uuid.uuid4().hex[:8]}"
-
-
 def _write_segment(
-    held: Lease, pages: Iterable[tuple[Columns, np.ndarray]], expected: int, dim: int, model: str, *, train: bool = True
+    lease: Lease, pages: Iterable[Page], expected: int, dim: int, model: str, *, train: bool = True
 ) -> Part:
-    held.renew()
-    directory = segment_directory(_new_name(held))
-    segment.write(directory, pages, expected=expected, dim=dim, model=model, tick=held.renew_if_due, train=train)
+    """Write a segment and open it again, so that a snapshot only ever names files that could be read once."""
+    lease.renew()
+    directory = segment_directory(lease.new_directory_name())
+    segment.write(directory, pages, expected=expected, dim=dim, model=model, tick=lease.renew_if_due, train=train)
     try:
         written = segment.load(directory, model)
     except SnapshotDamaged:

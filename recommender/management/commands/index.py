@@ -10,10 +10,13 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from recommender.index import Difference, Index, Outcome, compact, rebuild, repair_differences, unusable_vectors, verify
+from recommender import index
+from recommender.index import Action, Difference, Index, Outcome
 
 SHOWN = 50
-PATIENCE_SECONDS = 60.0  # with the worker's own compaction
+
+# The worker compacts every few seconds. A command that comes at the same time waits for it, but not longer than this.
+PATIENCE_SECONDS = 60.0
 
 
 class Command(BaseCommand):
@@ -31,30 +34,36 @@ class Command(BaseCommand):
         check.add_argument("--repair", action="store_true", help="Mend what was found, then compare again.")
 
     def handle(self, *args: Any, action: str, **options: Any) -> None:
-        getattr(self, action)(**options)
+        actions: dict[str, Callable[..., None]] = {
+            "status": self.status,
+            "compact": self.compact,
+            "rebuild": self.rebuild,
+            "verify": self.verify,
+        }
+        actions[action](**options)
 
     def status(self, **options: Any) -> None:
-        index = Index()
-        health = index.health()
-        segments = [part.summary() for part in index.state().base.parts] if health["usable"] else []
+        reader = Index()
+        health = reader.health()
+        segments = [part.summary() for part in reader.state().base.parts] if health["usable"] else []
         self.stdout.write(json.dumps({**health, "segments": segments}, indent=2))
 
     def compact(self, **options: Any) -> None:
-        self.report(_in_turn(lambda: compact(force=True)))
+        self._report(_wait_for_turn(lambda: index.compact(force=True)))
 
     def rebuild(self, new_epoch: bool, **options: Any) -> None:
-        self.report(_in_turn(lambda: rebuild(new_epoch=new_epoch)))
+        self._report(_wait_for_turn(lambda: index.rebuild(new_epoch=new_epoch)))
 
     def verify(self, repair: bool, **options: Any) -> None:
-        differences = self.compare()
+        differences = self._verify_and_show()
         if differences and repair:
-            self.stdout.write(repair_differences(differences, lambda: _in_turn(rebuild)))
-            differences = self.compare()
+            self.stdout.write(index.repair_differences(differences, lambda: _wait_for_turn(index.rebuild)))
+            differences = self._verify_and_show()
         if differences:
             raise CommandError(f"{len(differences)} differences", returncode=1)
 
-    def compare(self) -> list[Difference]:
-        differences = [*verify(), *unusable_vectors()]
+    def _verify_and_show(self) -> list[Difference]:
+        differences = index.verify()
         for difference in differences[:SHOWN]:
             self.stdout.write(str(difference))
         if len(differences) > SHOWN:
@@ -62,18 +71,18 @@ class Command(BaseCommand):
         self.stdout.write(f"{len(differences)} differences")
         return differences
 
-    def report(self, outcome: Outcome) -> None:
-        if "busy" in outcome.actions:
+    def _report(self, outcome: Outcome) -> None:
+        if Action.BUSY in outcome.actions:
             raise CommandError("another compactor is still at work; try again in a minute")
-        if "failed" in outcome.actions:
-            done = ", ".join(action for action in outcome.actions if action != "failed") or "nothing"
+        if Action.FAILED in outcome.actions:
+            done = ", ".join(action for action in outcome.actions if action != Action.FAILED) or "nothing"
             raise CommandError(f"not all could be done; the log says why. Done: {done}")
         self.stdout.write(f"{', '.join(outcome.actions)}; snapshot {outcome.snapshot}")
 
 
-def _in_turn(act: Callable[[], Outcome]) -> Outcome:
+def _wait_for_turn(act: Callable[[], Outcome]) -> Outcome:
     """Act when the compactor at work, if there is one, has ended."""
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while "busy" in (outcome := act()).actions and time.monotonic() < deadline:
+    while Action.BUSY in (outcome := act()).actions and time.monotonic() < deadline:
         time.sleep(0.5)
     return outcome

@@ -2,17 +2,14 @@ import pytest
 
 from recommender import feed
 from recommender.index import Index
-from recommender.index.compaction import compactor
+from recommender.index.compaction.compactor import own_compactor
 from tests.recommender.index import catalogue
 
 
 @pytest.fixture(autouse=True)
 def index_root(settings, tmp_path):
     settings.INDEX_ROOT = tmp_path / "index"
-    compactor._readers.clear()
-    compactor._refused.clear()
-    compactor._failed.clear()
-    compactor._merges.clear()
+    own_compactor.forget()
     return settings.INDEX_ROOT
 
 

@@ -181,10 +181,10 @@ def test_a_model_activated_while_its_snapshot_was_built_takes_the_head_along(mod
     compact(force=True)
     Listing.objects.filter(pk=Listing.objects.first().pk).update(price=3)
 
-    def activate_first(held, snapshot, parent):
+    def activate_first(lease, snapshot, parent):
         if snapshot.model_id == other.pk:
             registry.activate(other)
-        return publish(held, snapshot, parent)
+        return publish(lease, snapshot, parent)
 
     monkeypatch.setattr(write_snapshots, "publish", activate_first)
     assert compact(force=True).actions == ("flushed", "flushed")
@@ -198,10 +198,10 @@ def test_a_model_retired_while_its_snapshot_was_built_gets_none_and_leaves_no_fi
     catalogue.add_many(model, 5)
     embed_all(other)
 
-    def retire_first(held, snapshot, parent):
+    def retire_first(lease, snapshot, parent):
         if snapshot.model_id == other.pk:
             registry.retire(other)
-        return publish(held, snapshot, parent)
+        return publish(lease, snapshot, parent)
 
     monkeypatch.setattr(write_snapshots, "publish", retire_first)
     assert compact(force=True).actions == ("superseded",)
@@ -217,8 +217,8 @@ def test_a_snapshot_that_was_not_built_from_the_newest_of_its_line_is_not_publis
     for live in (model, other):
         reader = Index(line=live.pk)
         reader.refresh()
-        with acquire_lease() as held, pytest.raises(LeaseLost, match="moved on"):
-            publish(held, reader.state().base, parent=tip_of(live).pk - 1)
+        with acquire_lease() as lease, pytest.raises(LeaseLost, match="moved on"):
+            publish(lease, reader.state().base, parent=tip_of(live).pk - 1)
     assert [len(line_of(live)) for live in (model, other)] == [1, 1]
 
 

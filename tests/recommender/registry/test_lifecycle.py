@@ -11,8 +11,7 @@ from recommender.admin.model_steps import BY_NAME
 from recommender.embedding import sweep
 from recommender.embedding.queue import MAX_FAILURES
 from recommender.index import Filter, get_index
-from recommender.index.compaction import compactor
-from recommender.index.compaction.compactor import compact
+from recommender.index.compaction.compactor import compact, own_compactor
 from recommender.index.storage.segment import VECTORS
 from recommender.models import Embedding, EmbeddingModel, IndexHead, IndexSnapshot
 from recommender.registry import RegistryError
@@ -26,8 +25,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture(autouse=True)
 def _fresh(fresh_index):
     feed.prune(feed.current_position())  # on SQLite the flush before this test fired the delete triggers
-    compactor._readers.clear()
-    compactor._refused.clear()
+    own_compactor.forget()
 
 
 @pytest.fixture

@@ -12,8 +12,7 @@ from ml.recipe import Recipe
 from recommender import feed, registry
 from recommender.embedding import worker_loop
 from recommender.embedding.embedder_cache import embedders
-from recommender.index.compaction import compactor
-from recommender.index.compaction.compactor import compact
+from recommender.index.compaction.compactor import compact, own_compactor
 from recommender.models import Embedding, EmbeddingModel, IndexSnapshot
 from tests.built_models import small_model_dir
 from tests.factories import api, draw_photo, make_image, make_listing, make_user, photo_file
@@ -46,7 +45,7 @@ def shop(fresh_index, settings):
     settings.EMBEDDER_CACHE = small_model_dir(32).parent / "openvino"
     settings.EMBEDDER_WEIGHTS = "untrained"
     feed.prune(feed.current_position())  # on SQLite the flush before this test fired the delete triggers
-    compactor._readers.clear()
+    own_compactor.forget()
     embedders.clear()
     models = small_model(32, "active"), small_model(48, "backfilling")
     for seed in range(LISTINGS):

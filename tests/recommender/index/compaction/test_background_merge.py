@@ -9,8 +9,8 @@ from django.db import connection
 from listings.models import Listing, ListingImage
 from recommender.index import Filter, Index
 from recommender.index.ann import choose_structure
-from recommender.index.compaction import compactor
-from recommender.index.compaction.compactor import compact, rebuild
+from recommender.index.compaction import merge_runner, retry_pause
+from recommender.index.compaction.compactor import Compactor, compact, own_compactor, rebuild, stop_merges
 from recommender.index.compaction.verify import verify
 from recommender.index.errors import SnapshotUnreadable
 from recommender.index.storage import segment
@@ -28,12 +28,9 @@ def long_merges(settings, monkeypatch):
     settings.INDEX_FLUSH_ROWS = 1
     settings.INDEX_EXACT_ROWS = 3 * BATCH
     settings.INDEX_RECALL_TARGET = 0.0
-    monkeypatch.setattr(compactor, "FOREGROUND_MERGE_ROWS", 0)
+    monkeypatch.setattr(merge_runner, "FOREGROUND_MERGE_ROWS", 0)
     yield
-    for merge in compactor._merges.values():
-        merge.wait()
-    compactor._merges.clear()
-    compactor._failed.clear()
+    wait_for_merges()
 
 
 class Stop:
@@ -76,8 +73,18 @@ def early_stop(monkeypatch):
     stop.go.set()
 
 
+def wait_for_merges():
+    for merge in own_compactor.get().merges.values():
+        merge.wait()
+
+
+def let_it_retry(monkeypatch):
+    """As if the time were over for which a failed merge rests."""
+    monkeypatch.setattr(retry_pause, "RETRY_SECONDS", 0)
+
+
 def the_merge():
-    (merge,) = compactor._merges.values()
+    (merge,) = own_compactor.get().merges.values()
     return merge
 
 
@@ -163,7 +170,7 @@ def test_a_segment_being_merged_is_merged_nowhere_else(model, index, early_stop)
         catalogue.add_many(model, 5, start=number * BATCH)
         assert compact().actions == ("flushed",)
         assert first <= set(sources())
-    assert len(compactor._merges) == 1
+    assert len(own_compactor.get().merges) == 1
     early_stop.release()
     assert compact().actions == ("merged",)
     assert first.isdisjoint(sources())
@@ -174,7 +181,7 @@ def test_a_segment_being_merged_is_merged_nowhere_else(model, index, early_stop)
 
 
 def test_short_merges_go_on_beside_a_long_one(model, index, early_stop, monkeypatch):
-    monkeypatch.setattr(compactor, "FOREGROUND_MERGE_ROWS", BATCH)
+    monkeypatch.setattr(merge_runner, "FOREGROUND_MERGE_ROWS", BATCH)
     begin_a_merge(model, early_stop)
     for number in range(4, 8):
         catalogue.add_many(model, 5, start=number * BATCH)
@@ -195,7 +202,7 @@ def test_forcing_waits_for_the_merge_that_runs_and_publishes_it(model, index, ea
     assert compact(force=True).actions == ("merged",)
     assert merging.is_done
     assert sources() == [merging.directory.name]
-    assert compactor._merges == {}
+    assert own_compactor.get().merges == {}
 
 
 def test_rows_that_all_died_during_a_merge_stay_dead(model, index, early_stop):
@@ -212,13 +219,8 @@ def test_rows_that_all_died_during_a_merge_stay_dead(model, index, early_stop):
 
 
 def compact_as_another():
-    """Another process has its own merges and readers."""
-    own, compactor._merges = compactor._merges, {}
-    readers, compactor._readers = compactor._readers, {}
-    try:
-        assert compact(force=True).actions == ("merged",)
-    finally:
-        compactor._merges, compactor._readers = own, readers
+    """Another process has a compactor of its own."""
+    assert Compactor().compact(force=True).actions == ("merged",)
 
 
 GONE = {"rebuilt": rebuild, "merged by another": compact_as_another}
@@ -237,7 +239,7 @@ def test_a_merge_whose_sources_are_gone_meanwhile_is_discarded_with_its_files(
     assert compact().actions == ("nothing",)
     assert not late.directory.exists()
     assert IndexSnapshot.objects.last() == tip
-    assert compactor._merges == {}
+    assert own_compactor.get().merges == {}
     catalogue.add_many(model, 3, start=9_000)
     assert compact().actions == ("flushed",)
     assert found(index) == everything()
@@ -296,7 +298,7 @@ def test_a_merge_that_cannot_be_opened_now_is_published_when_it_can(model, index
         assert compact().actions == ("failed",)
         assert merging <= set(sources())
     assert the_merge().directory == merged
-    compactor._failed.clear()
+    let_it_retry(monkeypatch)
     assert compact().actions == ("merged",)
     assert merging.isdisjoint(sources())
     assert verify() == []
@@ -315,8 +317,8 @@ def test_a_merge_for_which_there_is_no_thread_is_begun_again_later(model, index,
         for number in range(4):
             catalogue.add_many(model, BATCH, start=number * BATCH)
             assert compact().actions == ("flushed", "failed")[: 1 + number // 3]
-    compactor.stop_merges()
-    compactor._failed.clear()
+    stop_merges()
+    let_it_retry(monkeypatch)
     compact()
     the_merge().wait()
     assert compact().actions == ("merged",)
@@ -327,7 +329,9 @@ FAILURES = [OSError(28, "No space left on device"), RuntimeError("a fault"), Val
 
 
 @pytest.mark.parametrize("error", FAILURES, ids=lambda error: type(error).__name__)
-def test_a_merge_that_fails_on_its_thread_costs_nothing_but_itself(model, index, stop, index_root, error, caplog):
+def test_a_merge_that_fails_on_its_thread_costs_nothing_but_itself(
+    model, index, stop, index_root, error, caplog, monkeypatch
+):
     begin_a_merge(model, stop)
     merging = set(the_merge().sources)
     failed = the_merge().directory
@@ -344,8 +348,8 @@ def test_a_merge_that_fails_on_its_thread_costs_nothing_but_itself(model, index,
     assert index.health()["problem"] is None
     assert verify() == []
     assert compact().actions == ("nothing",)
-    assert compactor._merges == {}  # it rests first
-    compactor._failed.clear()
+    assert own_compactor.get().merges == {}  # it rests first
+    let_it_retry(monkeypatch)
     assert compact().actions == ("nothing",)
     the_merge().wait()
     assert compact().actions == ("merged",)
@@ -366,10 +370,9 @@ def test_a_merge_that_always_fails_never_stops_the_flushes(model, index, monkeyp
     outcomes, positions = [], []
     for number in range(12):
         catalogue.add_many(model, 5, start=number * 5)
-        compactor._failed.clear()
+        let_it_retry(monkeypatch)
         outcomes.append(compact().actions)
-        for merge in compactor._merges.values():
-            merge.wait()
+        wait_for_merges()
         positions.append(IndexSnapshot.objects.last().position)
         assert found(index) == everything()
     assert outcomes.count(("flushed", "failed")) > 2
@@ -430,9 +433,8 @@ def test_each_line_has_a_merge_of_its_own(model, early_stop):
         catalogue.add_many(model, 20, start=900)
         catalogue.embed_all(other)
         compact()
-    assert sorted(model for _, model in compactor._merges) == [model.pk, other.pk]
+    assert sorted(own_compactor.get().merges) == [model.pk, other.pk]
     early_stop.go.set()
-    for merge in list(compactor._merges.values()):
-        merge.wait()
+    wait_for_merges()
     assert compact().actions.count("merged") == 2
     assert verify() == []

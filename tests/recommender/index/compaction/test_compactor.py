@@ -14,15 +14,16 @@ from listings.models import Listing
 from recommender import feed
 from recommender.index import Filter, Index
 from recommender.index.ann import choose_structure
-from recommender.index.compaction import background_merge as merging
-from recommender.index.compaction import compactor, write_snapshots
+from recommender.index.compaction import lineage_compactor, retry_pause, write_snapshots
 from recommender.index.compaction import publish as publishing
-from recommender.index.compaction.compactor import compact, rebuild
+from recommender.index.compaction.compactor import compact, own_compactor, rebuild
 from recommender.index.compaction.lease import Lease, acquire_lease
+from recommender.index.compaction.lineage_compactor import LineageCompactor
 from recommender.index.compaction.merge_policy import SegmentSize, is_flush_due, plan_merge
 from recommender.index.compaction.publish import publish
 from recommender.index.compaction.verify import verify
 from recommender.index.errors import LeaseLost, SnapshotDamaged
+from recommender.index.rows.vector_file import VectorFile
 from recommender.index.storage import segment, snapshot
 from recommender.index.storage.snapshot import segment_directory, snapshot_directory
 from recommender.models import EmbeddingModel, IndexHead, IndexSnapshot
@@ -113,12 +114,12 @@ def holders(settings, content):
 
 def test_a_second_compactor_waits_its_turn_and_a_late_one_cannot_publish(model, index):
     catalogue.add_many(model, 5)
-    with acquire_lease() as held:
+    with acquire_lease() as lease:
         assert compact(force=True).actions == ("busy",)
         IndexHead.objects.update(token=uuid.uuid4())
         index.refresh()
         with pytest.raises(LeaseLost):
-            publish(held, index.state().base, parent=None)
+            publish(lease, index.state().base, parent=None)
     IndexHead.objects.update(token=None)
     assert compact(force=True).actions == ("flushed",)
 
@@ -127,12 +128,12 @@ def test_a_compactor_that_wakes_up_late_changes_nothing_and_leaves_no_files(mode
     catalogue.add_many(model, 5)
     real = write_snapshots.publish
 
-    def stalled(held, snapshot, parent):
+    def stalled(lease, snapshot, parent):
         """Meanwhile the lease ran out and another compactor published."""
         monkeypatch.setattr(write_snapshots, "publish", real)
         IndexHead.objects.update(token=None)
         assert compact(force=True).actions == ("flushed",)
-        return real(held, snapshot, parent)
+        return real(lease, snapshot, parent)
 
     monkeypatch.setattr(write_snapshots, "publish", stalled)
     assert compact(force=True).actions == ("superseded",)
@@ -258,7 +259,7 @@ def test_a_large_flush_trains_nothing_and_is_trained_by_the_merge_after_it(model
         assert not feed.read(IndexHead.load().snapshot.position, model.pk, 10).listings
         assert found(index) == sorted(Listing.objects.values_list("pk", flat=True))
         assert compact().actions == ("nothing",)  # it rests first
-    compactor._failed.clear()
+    monkeypatch.setattr(retry_pause, "RETRY_SECONDS", 0)  # a while later
     assert compact().actions == ("merged",)
     assert index_segments(index)[0].ivf is not None
     assert found(index) == sorted(Listing.objects.values_list("pk", flat=True))
@@ -280,7 +281,7 @@ MORE_THAN_A_PAGE = 600  # listings: whether there is room is asked before each p
 
 def test_more_than_readers_hold_is_flushed_and_rebuilds_nothing(model, settings, monkeypatch):
     settings.INDEX_FLUSH_ROWS, settings.INDEX_MEMORY_MB = 500, 1  # room for 16,384 vectors
-    monkeypatch.setattr(compactor, "MIN_FLUSH_CAPACITY", 50)
+    monkeypatch.setattr(lineage_compactor, "MIN_FLUSH_CAPACITY", 50)
     index = Index(50)
     catalogue.add_many(model, 700)
     compact()
@@ -298,7 +299,7 @@ def test_more_than_readers_hold_is_flushed_and_rebuilds_nothing(model, settings,
 
 def test_more_than_memory_holds_is_rebuilt_and_the_log_says_so(model, index, settings, monkeypatch, caplog):
     settings.INDEX_MEMORY_MB = 0
-    monkeypatch.setattr(compactor, "MIN_FLUSH_CAPACITY", 50)
+    monkeypatch.setattr(lineage_compactor, "MIN_FLUSH_CAPACITY", 50)
     catalogue.add_many(model, 5)
     compact()
     catalogue.add_many(model, MORE_THAN_A_PAGE, start=1_000)
@@ -311,8 +312,8 @@ def test_more_than_memory_holds_is_rebuilt_and_the_log_says_so(model, index, set
 def test_a_compactor_keeps_its_lease_while_it_reads_what_changed(model, monkeypatch):
     catalogue.add_many(model, MORE_THAN_A_PAGE)
     kept = []
-    monkeypatch.setattr(Lease, "renew_if_due", lambda held: kept.append("kept"))
-    monkeypatch.setattr(compactor, "flush", lambda held, state: kept.append("flush") or state.base)
+    monkeypatch.setattr(Lease, "renew_if_due", lambda lease: kept.append("kept"))
+    monkeypatch.setattr(lineage_compactor, "flush", lambda lease, state: kept.append("flush") or state.base)
     compact()
     assert kept[: kept.index("flush")] == ["kept", "kept"]
 
@@ -326,7 +327,7 @@ def test_files_that_this_process_cannot_open_now_are_neither_damaged_nor_deleted
     compact(force=True)
     before = sorted(path for path in index_root.rglob("*"))
     if not has_begun:
-        compactor._readers.clear()
+        own_compactor.forget()
 
     def refuse(*args, **options):
         raise OSError(number, os.strerror(number))
@@ -359,11 +360,11 @@ def test_what_ails_one_models_line_stops_no_others(model, monkeypatch, caplog):
     EmbeddingModel.objects.create(version="m2", arch="fake", dim=16, checkpoint="m2", sha256="1" * 64, state="standby")
     asked = []
 
-    def ails(held, one, *, force):
-        asked.append(one.version)
-        raise SnapshotDamaged(f"the files of {one.version}")
+    def ails(one, lease, *, force):
+        asked.append(one.model.version)
+        raise SnapshotDamaged(f"the files of {one.model.version}")
 
-    monkeypatch.setattr(compactor, "_compact", ails)
+    monkeypatch.setattr(LineageCompactor, "compact", ails)
     assert compact().actions == ("failed", "failed")
     assert sorted(asked) == ["m1", "m2"]
     assert "the files of m2" in caplog.text
@@ -379,7 +380,7 @@ def test_a_merge_that_fails_costs_nothing_but_itself(model, index, index_root, m
     def fail(*args):
         raise error
 
-    place = (segment, "load") if isinstance(error, SnapshotDamaged) else (merging.Merge, "_merged_pages")
+    place = (segment, "load") if isinstance(error, SnapshotDamaged) else (VectorFile, "read")
     real = segment.load
 
     def load(directory, version):

@@ -70,19 +70,20 @@ def life(root: str, kind: str, signal_name: str, at: int) -> None:
     """One compaction, in a process of its own that gets the signal at step `at`."""
     from django.conf import settings
 
-    from recommender.index.compaction import compactor as compaction
-    from recommender.index.compaction import merge_policy
+    from recommender.index.compaction import merge_policy, merge_runner
+    from recommender.index.compaction.compactor import own_compactor
 
-    force, compaction.FOREGROUND_MERGE_ROWS = ORDERS[kind]
+    compactor = own_compactor.get()
+    force, merge_runner.FOREGROUND_MERGE_ROWS = ORDERS[kind]
     merge_policy.SEGMENTS_PER_TIER = 2
     settings.INDEX_ROOT, settings.INDEX_FLUSH_ROWS = Path(root), 1
     steps = Steps(root, at, lambda: os.kill(os.getpid(), getattr(signal, signal_name)))
     steps.watch()
-    actions = list(compaction.compact(force=force).actions)
+    actions = list(compactor.compact(force=force).actions)
     if not force:
-        for merge in compaction._merges.values():
+        for merge in compactor.merges.values():
             merge.wait()
-        actions += compaction.compact().actions
+        actions += compactor.compact().actions
     print(json.dumps({"actions": actions, "steps": steps.taken}), flush=True)
 
 

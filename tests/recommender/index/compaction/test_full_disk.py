@@ -10,8 +10,9 @@ import pytest
 from listings.models import Listing
 from recommender.index import Filter, Index
 from recommender.index.ann import choose_structure
-from recommender.index.compaction import compactor
-from recommender.index.compaction.compactor import compact, rebuild
+from recommender.index.compaction import merge_runner, retry_pause
+from recommender.index.compaction.background_merge import Merge
+from recommender.index.compaction.compactor import compact, own_compactor, rebuild
 from recommender.index.compaction.verify import verify
 from recommender.index.storage import segment
 from recommender.models import IndexSnapshot
@@ -58,10 +59,8 @@ def disk(index_root):
 @pytest.fixture(autouse=True)
 def no_merge_is_left():
     yield
-    for merge in compactor._merges.values():
+    for merge in own_compactor.get().merges.values():
         merge.wait()
-    compactor._merges.clear()
-    compactor._failed.clear()
 
 
 def found(index):
@@ -157,8 +156,8 @@ def test_a_disk_that_fills_during_a_merge_stops_no_flush(model, index, disk, mon
     """The flush before the merge is published, time after time, and the merge is made when there is space."""
     settings.INDEX_EXACT_ROWS, settings.INDEX_RECALL_TARGET = 200, 0.0
     is_merging = []
-    begin = compactor.begin_merge
-    monkeypatch.setattr(compactor, "begin_merge", lambda *args: is_merging.append(1) or begin(*args))
+    run = Merge.run
+    monkeypatch.setattr(Merge, "run", lambda *args: is_merging.append(1) or run(*args))
     fills_up(monkeypatch, disk, *POINTS[point], while_merging=lambda: is_merging)
     for number in range(3):
         catalogue.add_many(model, 60, start=100 * number)
@@ -175,7 +174,7 @@ def test_a_disk_that_fills_during_a_merge_stops_no_flush(model, index, disk, mon
         assert len(index.state().delta) == 0
         assert disk.directories() == needed()
     assert len(set(positions)) == 4
-    monkeypatch.setattr(compactor, "begin_merge", begin)
+    monkeypatch.setattr(Merge, "run", run)
     assert compact(force=True).actions == ("merged",)
     assert found(index) == everything()
     assert verify() == []
@@ -186,7 +185,7 @@ def test_a_disk_that_fills_during_a_merge_on_its_thread_stops_no_flush(
     model, index, disk, monkeypatch, settings, point
 ):
     settings.INDEX_EXACT_ROWS, settings.INDEX_RECALL_TARGET, settings.INDEX_FLUSH_ROWS = 200, 0.0, 1
-    monkeypatch.setattr(compactor, "FOREGROUND_MERGE_ROWS", 0)
+    monkeypatch.setattr(merge_runner, "FOREGROUND_MERGE_ROWS", 0)
     is_full = []
     fills_up(
         monkeypatch,
@@ -199,7 +198,7 @@ def test_a_disk_that_fills_during_a_merge_on_its_thread_stops_no_flush(
     for number in range(4):
         catalogue.add_many(model, 60, start=100 * number)
         assert compact().actions == ("flushed",)
-    (merge,) = compactor._merges.values()
+    (merge,) = own_compactor.get().merges.values()
     merge.wait()
     assert is_full
     disk.free()
@@ -209,9 +208,9 @@ def test_a_disk_that_fills_during_a_merge_on_its_thread_stops_no_flush(
     assert compact().actions == ("flushed", "failed")
     assert position() != before
     assert disk.directories() == needed()
-    compactor._failed.clear()  # a while later
+    monkeypatch.setattr(retry_pause, "RETRY_SECONDS", 0)  # a while later
     assert compact().actions == ("nothing",)
-    (merge,) = compactor._merges.values()
+    (merge,) = own_compactor.get().merges.values()
     merge.wait()
     assert compact().actions == ("merged",)
     assert found(index) == everything()

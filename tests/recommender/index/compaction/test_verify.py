@@ -10,7 +10,7 @@ from django.db import connection
 
 from listings.models import Category, Listing, ListingImage
 from recommender.index.compaction.compactor import compact
-from recommender.index.compaction.verify import repair_differences, unusable_vectors, verify
+from recommender.index.compaction.verify import repair_differences, verify
 from recommender.index.rows.vector_file import VectorFile
 from recommender.index.storage import segment
 from recommender.index.storage.segment import VECTORS
@@ -34,7 +34,7 @@ def forget_changes():
 
 
 def kinds():
-    return sorted({difference.kind for difference in [*verify(), *unusable_vectors()]})
+    return sorted({difference.kind for difference in verify()})
 
 
 def test_a_healthy_index_has_no_differences(healthy):
@@ -109,7 +109,7 @@ def test_an_unusable_vector_is_named_and_sent_back_to_the_queue(healthy, vector)
     row = Embedding.objects.last()
     Embedding.objects.filter(pk=row.pk).update(vector=vector.tobytes())
     assert "unusable" in kinds()
-    repair_differences([*verify(), *unusable_vectors()])
+    repair_differences(verify())
     row.refresh_from_db()
     assert (row.state, row.vector) == ("pending", None)
     assert kinds() == []
@@ -137,7 +137,7 @@ def test_files_that_this_user_may_not_read_are_told_apart_and_nothing_is_rebuilt
     else:
         monkeypatch.setattr(*place, refuse)
     assert kinds() == ["unreadable"]
-    assert "nothing is repaired" in repair_differences([*verify(), *unusable_vectors()])
+    assert "nothing is repaired" in repair_differences(verify())
     assert sorted(index_root.rglob("*")) == before
 
 
