@@ -13,6 +13,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ml.text_table import align_columns
+
 from .arguments import positive
 
 if TYPE_CHECKING:
@@ -61,14 +63,12 @@ def run(options: argparse.Namespace) -> None:
 
 def as_table(hits: Sequence[Hit]) -> str:
     """Rank, similarity, label where there are labels, and path, in columns; bytes that are no text as escapes."""
-    rows = [("rank", "similarity", "label", "path")]
-    rows += [(str(hit.rank), f"{hit.similarity:.4f}", hit.picture.label, hit.picture.path) for hit in hits]
-    width = max(len(label) for _rank, _similarity, label, _path in rows)
-    labelled = any(hit.picture.label for hit in hits)
-    table = "\n".join(
-        f"{rank:>4}  {similarity:>10}  {label.ljust(width) + '  ' if labelled else ''}{path}"
-        for rank, similarity, label, path in rows
-    )
+    rows = [["rank", "similarity", "label", "path"]]
+    rows += [[str(hit.rank), f"{hit.similarity:.4f}", hit.picture.label, hit.picture.path] for hit in hits]
+    if not any(hit.picture.label for hit in hits):
+        for row in rows:
+            del row[2]
+    table = "\n".join(align_columns(rows, right=2))
     return table.encode(errors="backslashreplace").decode()
 
 

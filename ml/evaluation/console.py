@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+
+from ml.text_table import align_columns
 
 from .comparison import Comparison
 from .evaluate import Evaluation
@@ -34,7 +36,7 @@ def _averages(caption: str, columns: Mapping[str, Means]) -> list[str]:
     rows = [["", *columns]]
     for name, title in zip(NAMES, TITLES, strict=True):
         rows.append([title, *(str(means[name]) for means in columns.values())])
-    return [caption, *_aligned(rows)]
+    return [caption, *align_columns(rows)]
 
 
 def _per_class(evaluation: Evaluation) -> list[str]:
@@ -42,14 +44,9 @@ def _per_class(evaluation: Evaluation) -> list[str]:
     for name, means in evaluation.summary.per_class.items():
         recall, precision = means["recall_at_1"].mean, means["precision_at_10"].mean
         rows.append([name, str(means.n), f"{recall:.3f}", str(means["map_at_r"]), f"{precision:.3f}"])
-    return _aligned(rows)
+    return align_columns(rows)
 
 
 def _mistakes(evaluation: Evaluation) -> Iterator[str]:
     for name, taken_for, count in evaluation.confusion.mistakes(MOST_MISTAKES):
         yield f"{name} is taken for {taken_for} {count} times of {evaluation.summary.per_class[name].n}"
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
