@@ -64,7 +64,7 @@ def forget_retired() -> None:
 def count_photos(model: EmbeddingModel) -> PhotoCounts:
     from .registry import backfill_progress
 
-    return backfill_progress.count(model)
+    return backfill_progress.count_photos(model)
 
 
 class RecommenderConfig(AppConfig):

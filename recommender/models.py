@@ -211,6 +211,10 @@ class RankerVersion(models.Model):
     def __str__(self) -> str:
         return f"{self.name} ({self.state})"
 
+    @property
+    def is_active(self) -> bool:
+        return self.state == self.State.ACTIVE
+
     def clean(self) -> None:
         try:
             check_weights(self.weights)

@@ -14,9 +14,9 @@ from listings.models import Listing
 
 from .api.requests import PageSearchSerializer
 from .embedding.model_files import is_untrained
+from .errors import ModelNotReady
 from .index import IndexNotReady, get_index
 from .models import EmbeddingModel
-from .registry import ModelNotReady
 from .search.photo_query import Busy, photo_vector
 from .search.retrieval import Answer, Ask, NoPhoto, PhotoWaiting, by_vectors, similar
 

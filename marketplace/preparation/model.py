@@ -6,8 +6,8 @@ from django.core.management import call_command
 
 from recommender import registry
 from recommender.embedding.model_files import UNTRAINED, is_untrained
+from recommender.errors import RegistryError
 from recommender.models import Embedding, EmbeddingModel
-from recommender.registry import RegistryError
 
 IS_UNTRAINED = (
     "the model is UNTRAINED (EMBEDDER_WEIGHTS=untrained): every path works, but 'similar' means little more than "
@@ -43,7 +43,7 @@ def succeed(old: EmbeddingModel, weights: str) -> str | None:
     if new.state == EmbeddingModel.State.CANDIDATE:
         registry.backfill(new)
         new.refresh_from_db()
-    progress = registry.progress(new)
+    progress = registry.measure_progress(new)
     if progress.ready and not Embedding.objects.filter(model=old, vector__isnull=False).exists():
         registry.activate(new)
         return None

@@ -7,25 +7,29 @@ from dataclasses import dataclass
 
 from recommender import registry
 from recommender.models import EmbeddingModel
-from recommender.registry import Progress
+from recommender.registry import BackfillProgress
 
 State = EmbeddingModel.State
 
 
-@dataclass(frozen=True)
-class Step:
-    """One button. `name` ends its address; the registry, not `states`, decides whether it may be done."""
+@dataclass(frozen=True, kw_only=True)
+class ModelStep:
+    """One button of a model's page.
+
+    `name` ends the step's address, and the button is `shown_in` models of these states; whether the step may be done,
+    the registry decides. `done` is what the page says afterwards, with a place for the version.
+    """
 
     name: str
     title: str
-    states: tuple[State, ...]  # where the button is shown
+    shown_in: tuple[State, ...]
     do: Callable[[EmbeddingModel], object]
-    consequences: Callable[[EmbeddingModel, Progress], Sequence[str]]
-    done: str  # {version}
-    blockers: Callable[[EmbeddingModel, Progress], Sequence[str]] = lambda model, progress: ()
+    consequences: Callable[[EmbeddingModel, BackfillProgress], Sequence[str]]
+    blockers: Callable[[EmbeddingModel, BackfillProgress], Sequence[str]] = lambda model, progress: ()
+    done: str
 
 
-def _backfilling(model: EmbeddingModel, progress: Progress) -> list[str]:
+def _describe_backfill(model: EmbeddingModel, progress: BackfillProgress) -> list[str]:
     return [
         f"Workers embed {progress.photos:,} photos by {model.version}, after everything that is more urgent.",
         "New photos are embedded by it as well.",
@@ -33,7 +37,7 @@ def _backfilling(model: EmbeddingModel, progress: Progress) -> list[str]:
     ]
 
 
-def _activation(model: EmbeddingModel, progress: Progress) -> list[str]:
+def _describe_activation(model: EmbeddingModel, progress: BackfillProgress) -> list[str]:
     before = EmbeddingModel.objects.find_active()
     lines = [f"Every answer comes from {model.version} from now on; no visitor notices the switch."]
     if before and before != model:
@@ -41,8 +45,8 @@ def _activation(model: EmbeddingModel, progress: Progress) -> list[str]:
     return lines
 
 
-def _rollback(model: EmbeddingModel, progress: Progress) -> list[str]:
-    before = registry.previous_model()
+def _describe_rollback(model: EmbeddingModel, progress: BackfillProgress) -> list[str]:
+    before = registry.find_previous_model()
     if before is None:
         return []
     return [
@@ -51,15 +55,15 @@ def _rollback(model: EmbeddingModel, progress: Progress) -> list[str]:
     ]
 
 
-def _no_way_back(model: EmbeddingModel, progress: Progress) -> list[str]:
+def _find_rollback_blockers(model: EmbeddingModel, progress: BackfillProgress) -> list[str]:
     if not model.is_active:
         return [f"{model.version} is not active, so there is nothing to take back."]
-    if registry.previous_model() is None:
+    if registry.find_previous_model() is None:
         return ["No model is on standby, so there is none to roll back to."]
     return []
 
 
-def _retirement(model: EmbeddingModel, progress: Progress) -> list[str]:
+def _describe_retirement(model: EmbeddingModel, progress: BackfillProgress) -> list[str]:
     return [
         f"No photo is embedded by {model.version} any more, so it cannot be rolled back to.",
         "The vectors it made are deleted within the hour; its weights, figures and reports stay.",
@@ -68,43 +72,43 @@ def _retirement(model: EmbeddingModel, progress: Progress) -> list[str]:
 
 
 STEPS = (
-    Step(
-        "backfill",
-        "Backfill",
-        (State.CANDIDATE, State.RETIRED),
-        registry.backfill,
-        _backfilling,
-        "Model {version} is being backfilled.",
+    ModelStep(
+        name="backfill",
+        title="Backfill",
+        shown_in=(State.CANDIDATE, State.RETIRED),
+        do=registry.backfill,
+        consequences=_describe_backfill,
+        done="Model {version} is being backfilled.",
     ),
-    Step(
-        "activate",
-        "Activate",
-        (State.CANDIDATE, State.BACKFILLING, State.STANDBY),
-        registry.activate,
-        _activation,
-        "Model {version} answers now.",
-        lambda model, progress: progress.blockers,
+    ModelStep(
+        name="activate",
+        title="Activate",
+        shown_in=(State.CANDIDATE, State.BACKFILLING, State.STANDBY),
+        do=registry.activate,
+        consequences=_describe_activation,
+        blockers=lambda model, progress: progress.blockers,
+        done="Model {version} answers now.",
     ),
-    Step(
-        "rollback",
-        "Roll back",
-        (State.ACTIVE,),
-        registry.rollback,
-        _rollback,
-        "Rolled back from {version}.",
-        _no_way_back,
+    ModelStep(
+        name="rollback",
+        title="Roll back",
+        shown_in=(State.ACTIVE,),
+        do=registry.rollback,
+        consequences=_describe_rollback,
+        blockers=_find_rollback_blockers,
+        done="Rolled back from {version}.",
     ),
-    Step(
-        "retire",
-        "Retire",
-        (State.CANDIDATE, State.BACKFILLING, State.STANDBY),
-        registry.withdraw,
-        _retirement,
-        "Model {version} is retired.",
+    ModelStep(
+        name="retire",
+        title="Retire",
+        shown_in=(State.CANDIDATE, State.BACKFILLING, State.STANDBY),
+        do=registry.withdraw,
+        consequences=_describe_retirement,
+        done="Model {version} is retired.",
     ),
 )
-BY_NAME = {step.name: step for step in STEPS}
+STEP_BY_NAME = {step.name: step for step in STEPS}
 
 
-def offered(model: EmbeddingModel) -> list[Step]:
-    return [step for step in STEPS if model.state in step.states]
+def list_offered_steps(model: EmbeddingModel) -> list[ModelStep]:
+    return [step for step in STEPS if model.state in step.shown_in]

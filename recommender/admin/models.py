@@ -16,11 +16,12 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from recommender import registry
+from recommender.errors import RegistryError
 from recommender.models import Embedding, EmbeddingModel
-from recommender.registry import Progress, RegistryError
-from recommender.registry.evaluation import REPORT_NAME, Evaluation, evaluations, reports_folder
+from recommender.registry import BackfillProgress
+from recommender.registry.evaluation import REPORT_NAME, Evaluation, list_evaluations, reports_folder
 
-from .model_steps import BY_NAME, Step, offered
+from .model_steps import STEP_BY_NAME, ModelStep, list_offered_steps
 from .read_only import ReadOnlyAdmin
 
 NOTHING = "-"
@@ -38,12 +39,12 @@ class EmbeddingModelAdmin(ReadOnlyAdmin):
     readonly_fields = ("network", "weights")
 
     def get_urls(self) -> list[URLPattern]:
-        def page(address: str, view: Any, name: str) -> URLPattern:
+        def admin_path(address: str, view: Any, name: str) -> URLPattern:
             return re_path(address, self.admin_site.admin_view(view), name=f"recommender_embeddingmodel_{name}")
 
         return [
-            page(rf"^{PK}/(?P<name>{'|'.join(BY_NAME)})/$", self.step_view, "step"),
-            page(rf"^{PK}/reports/(?P<name>{REPORT_NAME})$", self.report_view, "report"),
+            admin_path(rf"^{PK}/(?P<name>{'|'.join(STEP_BY_NAME)})/$", self.step_view, "step"),
+            admin_path(rf"^{PK}/reports/(?P<name>{REPORT_NAME})$", self.report_view, "report"),
             *super().get_urls(),
         ]
 
@@ -66,18 +67,18 @@ class EmbeddingModelAdmin(ReadOnlyAdmin):
         if model.photos is None:
             return NOTHING
         share = f"{model.embedded_photos:,} of {model.photos:,}"
-        return format_html("{}<br>{}", bar(model.embedded_photos, model.photos), share)
+        return format_html("{}<br>{}", draw_bar(model.embedded_photos, model.photos), share)
 
     @admin.display(description="mAP@R")
     def measured(self, model: EmbeddingModel) -> str | SafeString:
-        known = evaluations(model)
+        known = list_evaluations(model)
         if not known:
             return NOTHING
         return format_html('{} <span class="quiet">on {}</span>', known[0].headline, known[0].data)
 
     @admin.display
     def report(self, model: EmbeddingModel) -> str | SafeString:
-        known = evaluations(model)
+        known = list_evaluations(model)
         if not known:
             return NOTHING
         return format_html('<a href="{}">Show</a>', report_address(model, known[0]))
@@ -86,22 +87,22 @@ class EmbeddingModelAdmin(ReadOnlyAdmin):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         model = self.get_object(request, object_id)
-        facts = self._facts(request, model) if model else {}
+        facts = self._collect_facts(request, model) if model else {}
         return super().change_view(request, object_id, form_url, {**facts, **(extra_context or {})})
 
-    def _facts(self, request: HttpRequest, model: EmbeddingModel) -> dict[str, Any]:
+    def _collect_facts(self, request: HttpRequest, model: EmbeddingModel) -> dict[str, Any]:
         """What the page shows besides the row."""
         facts: dict[str, Any] = {
-            "evaluations": [(evaluation, report_address(model, evaluation)) for evaluation in evaluations(model)],
-            "steps": offered(model) if may_step(request) else [],
+            "evaluations": [(evaluation, report_address(model, evaluation)) for evaluation in list_evaluations(model)],
+            "steps": list_offered_steps(model) if may_step(request) else [],
         }
         if not model.is_live:
             return facts
-        progress, embeddings = registry.progress(model), reverse("admin:recommender_embedding_changelist")
+        progress, embeddings = registry.measure_progress(model), reverse("admin:recommender_embedding_changelist")
         return facts | {
             "progress": progress,
-            "bar": bar(progress.done, progress.photos),
-            "counts": counts_in_words(progress),
+            "bar": draw_bar(progress.done, progress.photos),
+            "counts": describe_counts(progress),
             "blockers": () if model.is_active else progress.blockers,
             "failures": f"{embeddings}?model__id__exact={model.pk}&state__exact=failed",
         }
@@ -110,11 +111,11 @@ class EmbeddingModelAdmin(ReadOnlyAdmin):
         """Say what a step does and what stands in its way; do it when that was confirmed."""
         if not may_step(request):
             raise PermissionDenied
-        model, step = get_object_or_404(EmbeddingModel, pk=pk), BY_NAME[name]
+        model, step = get_object_or_404(EmbeddingModel, pk=pk), STEP_BY_NAME[name]
         if request.method == "POST":
-            self._take(request, model, step)
+            self._take_step(request, model, step)
             return HttpResponseRedirect(reverse("admin:recommender_embeddingmodel_change", args=[model.pk]))
-        progress = registry.progress(model)
+        progress = registry.measure_progress(model)
         context = {
             **self.admin_site.each_context(request),
             "title": f"{step.title} {model.version}?",
@@ -126,7 +127,7 @@ class EmbeddingModelAdmin(ReadOnlyAdmin):
         }
         return TemplateResponse(request, "admin/recommender/embeddingmodel/step.html", context)
 
-    def _take(self, request: HttpRequest, model: EmbeddingModel, step: Step) -> None:
+    def _take_step(self, request: HttpRequest, model: EmbeddingModel, step: ModelStep) -> None:
         try:
             step.do(model)
         except RegistryError as exc:
@@ -159,11 +160,11 @@ def report_address(model: EmbeddingModel, evaluation: Evaluation) -> str:
     return reverse("admin:recommender_embeddingmodel_report", args=[model.pk, evaluation.report])
 
 
-def bar(done: int, total: int) -> SafeString:
+def draw_bar(done: int, total: int) -> SafeString:
     return format_html('<progress value="{}" max="{}" aria-label="embedded"></progress>', done, max(total, 1))
 
 
-def counts_in_words(progress: Progress) -> str:
+def describe_counts(progress: BackfillProgress) -> str:
     indexed = "no index yet" if progress.snapshot_rows is None else f"{progress.snapshot_rows:,} in its newest index"
     return (
         f"{progress.done:,} of {progress.photos:,} embedded, {progress.waiting:,} waiting, "

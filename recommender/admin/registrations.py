@@ -141,7 +141,7 @@ class RankerVersionAdmin(admin.ModelAdmin):
         super().save_model(request, obj, form, change)
 
     def has_delete_permission(self, request: HttpRequest, obj: RankerVersion | None = None) -> bool:
-        if obj is not None and obj.state == RankerVersion.State.ACTIVE:
+        if obj is not None and obj.is_active:
             return False
         return super().has_delete_permission(request, obj)
 
@@ -159,11 +159,11 @@ class RankerVersionAdmin(admin.ModelAdmin):
             self.message_user(request, f"Answers are ordered by {chosen[0].name} now.", messages.SUCCESS)
 
 
-def offer(model: type[Model], action: Any) -> None:
-    """Add an action to pages that another room registered."""
+def offer_action(model: type[Model], action: Any) -> None:
+    """Add an action to pages that another app registered."""
     pages = admin.site.get_model_admin(model)
     pages.actions = [*(pages.actions or ()), action]
 
 
-offer(Listing, embed_listings_again)
-offer(ListingImage, embed_photos_again)
+offer_action(Listing, embed_listings_again)
+offer_action(ListingImage, embed_photos_again)

@@ -9,8 +9,8 @@ from rest_framework.views import APIView
 
 from listings.api.photos import refusal_status
 from ml.images import PhotoRefused
+from recommender.errors import ModelNotReady
 from recommender.index import IndexNotReady
-from recommender.registry import ModelNotReady
 from recommender.search.photo_query import Busy
 from recommender.search.retrieval import NoPhoto, PhotoWaiting
 

@@ -15,9 +15,9 @@ from rest_framework.response import Response
 from listings.api import schema
 from listings.api.parsers import BodyTooLarge
 from listings.photos.uploads import PhotoUploadHandler
+from recommender.errors import ModelNotReady
 from recommender.index import get_index
 from recommender.models import EmbeddingModel
-from recommender.registry import ModelNotReady
 from recommender.search.photo_query import photo_vector
 from recommender.search.retrieval import by_vectors
 

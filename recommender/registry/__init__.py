@@ -1,93 +1,17 @@
-"""Which models there are, which one is active, and what may be done with them: the room's face for everybody else."""
+"""What may be done with models. Everybody else who changes one does it through this face."""
 
-from __future__ import annotations
-
-import re
-from contextlib import nullcontext
-from pathlib import Path
-
-from django.conf import settings
-
-from ml.recipe import ModelFilesError, Recipe
-from recommender.embedding.model_files import export_model, require_allowed_weights
-from recommender.errors import ModelNotReady, RegistryError
-from recommender.models import EmbeddingModel
-
-from .backfill_progress import Progress, progress
-from .calibration_photos import own_photos
-from .lifecycle import activate, backfill, previous_model, retire, rollback, withdraw
+from .backfill_progress import BackfillProgress, measure_progress
+from .lifecycle import activate, backfill, find_previous_model, retire, rollback, withdraw
+from .registration import register
 
 __all__ = [
-    "ModelNotReady",
-    "Progress",
-    "RegistryError",
+    "BackfillProgress",
     "activate",
     "backfill",
-    "previous_model",
-    "progress",
+    "find_previous_model",
+    "measure_progress",
     "register",
     "retire",
     "rollback",
     "withdraw",
 ]
-
-VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # also a directory's name
-REPORTS = "-reports"  # after a model's name: the folder of its evaluations
-
-
-def register(version: str, weights: str, *, size: int | None = None, photos: Path | None = None) -> EmbeddingModel:
-    """Export `weights` below MODELS_ROOT and add the candidate.
-
-    `weights` is a word `python -m ml export` knows, whose export is taken as it is where there is one already, or the
-    path of a weights file; `size` is the side of the pictures in pixels where it shall differ from the weights' own.
-    Its precision is chosen on `photos`, a folder, else on the site's own where there are enough.
-    Raises:
-        RegistryError: the weights are not allowed or cannot be had, the version is no name or exists with others, or
-            `photos` come too late, because the version's precision was chosen before.
-    """
-    require_allowed_weights(weights)
-    if not VERSION.fullmatch(version):
-        raise RegistryError(
-            f"'{version}' cannot name a model; choose 1 to 64 letters, digits, dots, hyphens or underscores."
-        )
-    if version.endswith(REPORTS):
-        raise RegistryError(
-            f"'{version}' cannot name a model, because reports on a model are kept in folders that end in {REPORTS}; "
-            "choose another name."
-        )
-    directory = settings.MODELS_ROOT / version
-    if directory.exists():
-        if weights != Path(weights).name:  # a file's bytes may not be those of that export
-            raise RegistryError(
-                f"There is a model {version} already, and models are never replaced; choose another name."
-            )
-        if photos is not None:
-            raise RegistryError(
-                f"{directory} was exported before, and its precision chosen then; to choose it on {photos}, register "
-                "the weights under another version."
-            )
-    else:
-        with own_photos() if photos is None else nullcontext(photos) as folder:
-            export_model(directory, version, weights, size, folder)
-    try:
-        recipe = Recipe.read(directory)
-    except ModelFilesError as exc:
-        raise RegistryError(str(exc)) from exc
-    if (recipe.version, recipe.weights) != (version, Path(weights).name) or size not in (None, recipe.size):
-        raise RegistryError(
-            f"{directory} holds {recipe.weights} weights of version {recipe.version} at {recipe.size} px; "
-            "choose another name."
-        )
-    model, created = EmbeddingModel.objects.get_or_create(
-        version=version,
-        defaults={
-            "arch": recipe.arch,
-            "dim": recipe.dim,
-            "recipe": recipe.as_dict(),
-            "checkpoint": version,
-            "sha256": recipe.sha256,
-        },
-    )
-    if not created and model.sha256 != recipe.sha256:
-        raise RegistryError(f"Model {version} is registered with other weights (sha256 {model.sha256[:12]}…).")
-    return model

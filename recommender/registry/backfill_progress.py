@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from django.db.models import Count, Q
 
@@ -12,14 +12,13 @@ from recommender.embedding import sweep
 from recommender.embedding.queue import MAX_FAILURES
 from recommender.models import Embedding, EmbeddingModel, IndexHead, IndexSnapshot
 
-State = EmbeddingModel.State
-
-FEW_PHOTOS = 10  # this many, or one in a hundred, may stay without a vector for good
+# So many photos, or one in a hundred where that is more, may stay without a vector for good.
+FEW_PHOTOS = 10
 FEW_SHARE = 100
 
 
 @dataclass(frozen=True)
-class Counts:
+class BackfillCounts:
     """Photos by what one model has made of them; `rejected` and `failed` have no vector and never get one by waiting.
 
     `open`: queued, leased or failed with retries left · `missing`: photos without a queue row, which the sweep makes.
@@ -36,12 +35,14 @@ class Counts:
     def waiting(self) -> int:
         return self.open + self.missing
 
-    def is_few(self, photos: int) -> bool:
-        return photos <= max(FEW_PHOTOS, self.photos // FEW_SHARE)
+    @property
+    def most_without(self) -> int:
+        """As many photos may lack a vector without keeping the model from answering."""
+        return max(FEW_PHOTOS, self.photos // FEW_SHARE)
 
 
 @dataclass(frozen=True)
-class Progress(Counts):
+class BackfillProgress(BackfillCounts):
     """Counts, the rows of the model's newest snapshot (None: there is none), and why it cannot be activated now."""
 
     snapshot_rows: int | None
@@ -49,17 +50,16 @@ class Progress(Counts):
     blockers: list[str]
 
 
-def progress(model: EmbeddingModel) -> Progress:
+def measure_progress(model: EmbeddingModel) -> BackfillProgress:
     """Read-only, and a moment's truth: photos that are uploaded meanwhile count from the next call on."""
-    counted = count(model)
+    counts = count_photos(model)
     newest = lineage.published(model.pk).first()
-    blockers = blockers_of(model, counted, newest, IndexHead.load())
-    return Progress(
-        **vars(counted), snapshot_rows=newest.rows if newest else None, ready=not blockers, blockers=blockers
-    )
+    blockers = find_activation_blockers(model, counts, newest, IndexHead.load())
+    rows = newest.rows if newest else None
+    return BackfillProgress(**asdict(counts), snapshot_rows=rows, ready=not blockers, blockers=blockers)
 
 
-def count(model: EmbeddingModel) -> Counts:
+def count_photos(model: EmbeddingModel) -> BackfillCounts:
     """Two statements: the queue's rows, and the photos that have none."""
     without = Q(vector__isnull=True)
     exhausted = without & Q(state=Embedding.State.FAILED, attempts__gte=MAX_FAILURES)
@@ -71,44 +71,71 @@ def count(model: EmbeddingModel) -> Counts:
         failed=Count("pk", filter=exhausted),
     )
     photos = ListingImage.objects.exclude(state=ListingImage.State.REJECTED).count()
-    return Counts(photos=photos, missing=sweep.missing(model).count(), **rows)
+    return BackfillCounts(photos=photos, missing=sweep.missing(model).count(), **rows)
 
 
-def blockers_of(
-    model: EmbeddingModel, counted: Counts, newest: IndexSnapshot | None, head: IndexHead, *, patient: bool = True
+def find_activation_blockers(
+    model: EmbeddingModel, counts: BackfillCounts, newest: IndexSnapshot | None, head: IndexHead
 ) -> list[str]:
-    """What keeps the model from answering, a sentence each; empty when nothing does.
+    """What keeps the model from being activated, a sentence each. It has to embed every photo in the queue first."""
+    return _find_blockers(model, counts, newest, head, most_waiting=0)
 
-    `patient` waits for every photo in the queue; a rollback does not, as long as they are few.
-    A photo whose retries are exhausted keeps no model waiting, or one lost file would for ever; many of them do, for
-    then the model is at fault and its listings would vanish.
-    """
+
+def find_rollback_blockers(
+    model: EmbeddingModel, counts: BackfillCounts, newest: IndexSnapshot | None, head: IndexHead
+) -> list[str]:
+    """As `find_activation_blockers`, but a few photos may still wait: who rolls back wants the other model gone."""
+    return _find_blockers(model, counts, newest, head, most_waiting=counts.most_without)
+
+
+def _find_blockers(
+    model: EmbeddingModel, counts: BackfillCounts, newest: IndexSnapshot | None, head: IndexHead, most_waiting: int
+) -> list[str]:
     if model.is_active:
         return [f"{model.version} is active already."]
     if not EmbeddingModel.objects.active().exists():
         return []  # nothing answers yet, so nothing is lost
-    found = []
-    if model.state in (State.CANDIDATE, State.RETIRED):
-        found.append(
+    if not model.is_live:
+        blocker = (
             f"{model.version} is {model.state}; run `manage.py models backfill {model.version}` first, "
             "so that it has embedded every photo before it answers."
         )
-        return found
-    if counted.waiting and (patient or not counted.is_few(counted.waiting)):
-        found.append(
-            f"{counted.waiting:,} of {counted.photos:,} photos are not embedded by {model.version} yet; "
+        return [blocker]
+    return [
+        *_find_photo_blockers(model, counts, most_waiting),
+        *_find_snapshot_blockers(model, counts, newest, head),
+    ]
+
+
+def _find_photo_blockers(model: EmbeddingModel, counts: BackfillCounts, most_waiting: int) -> list[str]:
+    blockers = []
+    if counts.waiting > most_waiting:
+        blockers.append(
+            f"{counts.waiting:,} of {counts.photos:,} photos are not embedded by {model.version} yet; "
             "try again when they are."
         )
-    if not counted.is_few(counted.failed):
-        found.append(
-            f"{counted.failed:,} of {counted.photos:,} photos could not be embedded by {model.version} in "
+    # A photo whose retries are exhausted keeps no model waiting: one lost file would do so for ever. Where there are
+    # many, the model is at fault, and their listings would vanish from every answer.
+    if counts.failed > counts.most_without:
+        blockers.append(
+            f"{counts.failed:,} of {counts.photos:,} photos could not be embedded by {model.version} in "
             f"{MAX_FAILURES} tries each; the admin says why. Mend that, then embed them again."
         )
-    if newest is None and (counted.photos or not feed.covers(feed.ZERO, head.horizon)):
-        found.append(f"There is no index of {model.version} yet; the indexing worker makes it within a minute.")
-    if newest is not None and not feed.covers(newest.position, head.horizon):
-        found.append(
+    return blockers
+
+
+def _find_snapshot_blockers(
+    model: EmbeddingModel, counts: BackfillCounts, newest: IndexSnapshot | None, head: IndexHead
+) -> list[str]:
+    if newest is None:
+        # An empty site needs no snapshot: readers start from the feed alone, as long as nothing of it was pruned.
+        if not counts.photos and feed.covers(feed.ZERO, head.horizon):
+            return []
+        return [f"There is no index of {model.version} yet; the indexing worker makes it within a minute."]
+    if not feed.covers(newest.position, head.horizon):
+        blocker = (
             f"Snapshot {newest.pk} of {model.version} is behind the pruned part of the feed; "
             "the indexing worker makes another one within a minute."
         )
-    return found
+        return [blocker]
+    return []

@@ -7,14 +7,14 @@ from collections.abc import Callable
 
 from tqdm import tqdm
 
-from recommender import registry
 from recommender.embedding import doorbell, heartbeat
+from recommender.errors import RegistryError
 from recommender.models import EmbeddingModel
 
-from . import Progress, RegistryError
+from .backfill_progress import BackfillProgress, measure_progress
 
-POLL = 2.0  # seconds: counting millions of rows takes a moment
-KINDS = ("embedding", "indexing")
+POLL_SECONDS = 2.0  # counting millions of rows takes a moment
+WORKER_KINDS = ("embedding", "indexing")
 
 
 def wait_until_ready(model: EmbeddingModel, say: Callable[[str], object]) -> None:
@@ -23,30 +23,29 @@ def wait_until_ready(model: EmbeddingModel, say: Callable[[str], object]) -> Non
     Raises:
         RegistryError: what is left will not come by waiting, or somebody else activated or retired the model.
     """
-    for kind in KINDS:
+    for kind in WORKER_KINDS:
         if not heartbeat.is_alive(kind):
             say(f"No {kind} worker is running; the backfill waits for one.")
     with tqdm(unit=" photos", disable=None) as bar:
-        while not _show(bar, progress := _progress(model)).ready:
+        while True:
+            progress = _measure_backfill(model)
+            bar.total = progress.photos
+            bar.update(progress.done - bar.n)
+            if progress.ready:
+                return
             if is_stuck(progress):
                 raise RegistryError(f"{model.version} cannot be activated: {' '.join(progress.blockers)}")
             doorbell.ring()
-            time.sleep(POLL)
+            time.sleep(POLL_SECONDS)
 
 
-def is_stuck(progress: Progress) -> bool:
-    """Too many photos failed for good."""
-    return not progress.waiting and not progress.is_few(progress.failed)
+def is_stuck(progress: BackfillProgress) -> bool:
+    """Whether nothing is left to do, and yet too many photos have no vector."""
+    return not progress.waiting and progress.failed > progress.most_without
 
 
-def _progress(model: EmbeddingModel) -> Progress:
+def _measure_backfill(model: EmbeddingModel) -> BackfillProgress:
     model.refresh_from_db(fields=["state"])
     if model.state != EmbeddingModel.State.BACKFILLING:
         raise RegistryError(f"{model.version} is not being backfilled any more: it is {model.state} now.")
-    return registry.progress(model)
-
-
-def _show(bar: tqdm, progress: Progress) -> Progress:
-    bar.total = progress.photos
-    bar.update(progress.done - bar.n)
-    return progress
+    return measure_progress(model)

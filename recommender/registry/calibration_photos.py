@@ -1,4 +1,4 @@
-"""A sample of the site's own photos as files, for choosing a model's precision on what it will see."""
+"""A sample of the site's own photos as files: a model's precision is chosen on pictures as it will see them."""
 
 from __future__ import annotations
 
@@ -17,23 +17,24 @@ from recommender.embedding.photo_files import FileLost, StorageTrouble, read
 
 
 @contextmanager
-def own_photos() -> Iterator[Path | None]:
-    """A folder of clean pictures, no two of the same upload, chosen by their checksums; None if there are too few."""
+def calibration_photos() -> Iterator[Path | None]:
+    """A folder of clean pictures, no two of the same upload, that goes at the end; None if there are too few."""
     with TemporaryDirectory(prefix="mp-photos-") as name:
         folder = Path(name)
-        yield folder if _fill(folder) >= ENOUGH else None
+        yield folder if _copy_photos(folder) >= ENOUGH else None
 
 
-def _fill(folder: Path) -> int:
+def _copy_photos(folder: Path) -> int:
+    """Copy up to WANTED photos. Their checksums choose them, so that every export of a site sees the same ones."""
     ready = ListingImage.objects.filter(state=ListingImage.State.READY).order_by("sha256")
     if ready.values("sha256").distinct()[:ENOUGH].count() < ENOUGH:
         return 0
     rows = ready.values_list("sha256", "clean_file").iterator(chunk_size=WANTED)
-    stored = 0
+    copied = 0
     for sha256, copies in islice(groupby(rows, itemgetter(0)), 2 * WANTED):  # some files may be lost
         with suppress(FileLost, StorageTrouble):
             (folder / f"{sha256}.jpg").write_bytes(read(default_storage, next(copies)[1]))
-            stored += 1
-        if stored == WANTED:
+            copied += 1
+        if copied == WANTED:
             break
-    return stored
+    return copied

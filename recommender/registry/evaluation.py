@@ -25,13 +25,12 @@ from ml.atomic_files import whole_file
 from recommender.embedding.model_files import model_directory
 from recommender.models import EmbeddingModel
 
-from . import REPORTS
-
 FIGURES = {"recall_at_1": "R@1", "recall_at_5": "R@5", "recall_at_10": "R@10", "map_at_r": "mAP@R"}
 HEADLINE = "map_at_r"
 BOUNDS = ("mean", "low", "high")
-KEY = "evaluations"  # in `metrics`
+METRICS_KEY = "evaluations"
 KEPT = ("n", *FIGURES, "macro", "floor", "gallery", "leave_one_out")  # tables by class are in the report
+REPORTS_SUFFIX = "-reports"  # after a model's name: the folder of its evaluations
 REPORT_NAME = r"[0-9]{8}-[0-9]{6}-[A-Za-z0-9_-]{0,100}\.html"
 
 
@@ -74,17 +73,23 @@ class Average:
 
 @dataclass(frozen=True)
 class Evaluation:
-    data: str  # which photos: folder and name of their table
+    """What was found when a model was measured on one set of photos.
+
+    `data` names the set by the folder and the name of its table, `report` a file in `reports_folder`. Averages over
+    classes come first, where classes are large enough for any.
+    """
+
+    data: str
     at: datetime
-    averages: list[Average]  # over classes first, where classes are large enough
-    report: str  # a file's name in `reports_folder`
+    averages: list[Average]
+    report: str
 
     @property
     def headline(self) -> Figure:
         return self.averages[0].figures[HEADLINE]
 
 
-def evaluate(
+def evaluate_model(
     model: EmbeddingModel, table: Path, copies: Mapping[str, Path | None], **options: Path | str | int | None
 ) -> Evaluation:
     """Measure a model on the pictures of a CSV (`image,label`) and store the figures.
@@ -102,26 +107,28 @@ def evaluate(
     report = f"{now:%Y%m%d-%H%M%S}-{slugify(table.stem)[:100]}.html"
     with tempfile.TemporaryDirectory(prefix=".", suffix=".part", dir=folder) as part:
         written = {kind: Path(part, f"evaluation.{kind}").absolute() for kind in ("json", "html")}
-        _measure(model, table, {**options, **written})
+        _run_evaluation(model, table, {**options, **written})
         found = json.loads(written["json"].read_text(), parse_constant=lambda name: None)
         written["html"] = written["html"].replace(folder / report)
         entry = {"data": f"{table.parent.name}/{table.stem}", "at": now.isoformat(), "report": report}
         entry |= {name: found[name] for name in KEPT}
-        _store(model, entry)
-        _copy(written, copies)
-    return _read(entry)
+        _store_entry(model, entry)
+        _copy_files(written, copies)
+    return _parse_evaluation(entry)
 
 
-def evaluations(model: EmbeddingModel) -> list[Evaluation]:
+def list_evaluations(model: EmbeddingModel) -> list[Evaluation]:
     """What is known about a model, newest first."""
-    return sorted(map(_read, model.metrics.get(KEY, [])), key=lambda evaluation: evaluation.at, reverse=True)
+    return sorted(
+        map(_parse_evaluation, model.metrics.get(METRICS_KEY, [])), key=lambda evaluation: evaluation.at, reverse=True
+    )
 
 
 def reports_folder(model: EmbeddingModel) -> Path:
-    return settings.MODELS_ROOT / f"{model.checkpoint}{REPORTS}"
+    return settings.MODELS_ROOT / f"{model.checkpoint}{REPORTS_SUFFIX}"
 
 
-def _measure(model: EmbeddingModel, table: Path, options: Mapping[str, Path | str | int | None]) -> None:
+def _run_evaluation(model: EmbeddingModel, table: Path, options: Mapping[str, Path | str | int | None]) -> None:
     """Progress, figures and refusals reach the terminal as they are."""
     command = [sys.executable, "-m", "ml", "evaluate", str(table), "--model", str(model_directory(model).absolute())]
     for name, value in options.items():
@@ -132,7 +139,7 @@ def _measure(model: EmbeddingModel, table: Path, options: Mapping[str, Path | st
         raise EvaluationFailed(f"{model.version} was not evaluated, for the reason above; its figures are unchanged.")
 
 
-def _copy(written: Mapping[str, Path], copies: Mapping[str, Path | None]) -> None:
+def _copy_files(written: Mapping[str, Path], copies: Mapping[str, Path | None]) -> None:
     for kind, path in copies.items():
         if path is None:
             continue
@@ -143,24 +150,24 @@ def _copy(written: Mapping[str, Path], copies: Mapping[str, Path | None]) -> Non
             raise EvaluationFailed(f"The figures are stored, but {path} cannot be written: {exc.strerror}.") from exc
 
 
-def _store(model: EmbeddingModel, entry: dict[str, Any]) -> None:
+def _store_entry(model: EmbeddingModel, entry: dict[str, Any]) -> None:
     """Replace what was known about the same data; two evaluations at once both stay."""
     with transaction.atomic():
         model.metrics = EmbeddingModel.objects.select_for_update().values_list("metrics", flat=True).get(pk=model.pk)
-        known = model.metrics.get(KEY, [])
-        model.metrics[KEY] = [entry, *(other for other in known if other["data"] != entry["data"])]
+        known = model.metrics.get(METRICS_KEY, [])
+        model.metrics[METRICS_KEY] = [entry, *(other for other in known if other["data"] != entry["data"])]
         model.save(update_fields=["metrics"])
     for other in known:
         if other["data"] == entry["data"] and other["report"] != entry["report"]:
             (reports_folder(model) / other["report"]).unlink(missing_ok=True)
 
 
-def _read(entry: dict[str, Any]) -> Evaluation:
+def _parse_evaluation(entry: dict[str, Any]) -> Evaluation:
     macro = entry["macro"]
-    averages = [_average("classes", macro["classes"], macro)] if macro else []
-    averages.append(_average("photos", entry["n"], entry))
+    averages = [_parse_average("classes", macro["classes"], macro)] if macro else []
+    averages.append(_parse_average("photos", entry["n"], entry))
     return Evaluation(entry["data"], datetime.fromisoformat(entry["at"]), averages, entry["report"])
 
 
-def _average(over: str, n: int, figures: dict[str, Any]) -> Average:
+def _parse_average(over: str, n: int, figures: dict[str, Any]) -> Average:
     return Average(over, n, {name: Figure(*map(figures[name].get, BOUNDS)) for name in FIGURES})

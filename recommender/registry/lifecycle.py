@@ -1,10 +1,12 @@
 """Replacing the model that answers: one transaction moves the models' states and the head, and can be taken back.
 
-Backfilling, active and standby models are alive: every photo is embedded by each, and each has its own line of
-snapshots. Flips, publishing and pruning lock the same row of `IndexHead`.
+Backfilling, active and standby models are live: every photo is embedded by each, and each has its own line of
+snapshots. Switches, publishing and pruning lock the same row of `IndexHead`.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from django.db import transaction
 from django.db.models import F
@@ -16,7 +18,7 @@ from recommender.errors import RegistryError
 from recommender.index import collect_garbage
 from recommender.models import EmbeddingModel, IndexHead, IndexSnapshot
 
-from .backfill_progress import blockers_of, count
+from .backfill_progress import BackfillCounts, count_photos, find_activation_blockers, find_rollback_blockers
 
 State = EmbeddingModel.State
 
@@ -38,7 +40,7 @@ def activate(model: EmbeddingModel) -> None:
         RegistryError: photos are not embedded by it yet (uploads in flight count), or its index is not ready.
     """
     head = IndexHead.lock()
-    _flip(head, EmbeddingModel.objects.select_for_update().get(pk=model.pk), patient=True)
+    _switch_to(EmbeddingModel.objects.select_for_update().get(pk=model.pk), head, find_activation_blockers)
 
 
 @transaction.atomic
@@ -52,26 +54,31 @@ def rollback(leaving: EmbeddingModel | None = None) -> EmbeddingModel:
     head = IndexHead.lock()
     if leaving and not EmbeddingModel.objects.active().filter(pk=leaving.pk).exists():
         raise RegistryError(f"{leaving.version} is not active any more; look at the list before you roll back.")
-    model = previous_model()
+    model = find_previous_model()
     if model is None:
         raise RegistryError("No model is on standby, so there is none to go back to; backfill and activate one.")
-    _flip(head, model, patient=False)
+    _switch_to(model, head, find_rollback_blockers)
     return model
 
 
-def previous_model() -> EmbeddingModel | None:
+def find_previous_model() -> EmbeddingModel | None:
     """The one on standby that was active last: what a rollback goes back to."""
     last = F("activated_at").desc(nulls_last=True)
     return EmbeddingModel.objects.filter(state=State.STANDBY).order_by(last, "-pk").first()
 
 
-def _flip(head: IndexHead, model: EmbeddingModel, *, patient: bool) -> None:
-    before = EmbeddingModel.objects.select_for_update().find_active()
-    if model == before:
+def _switch_to(
+    model: EmbeddingModel,
+    head: IndexHead,
+    find_blockers: Callable[[EmbeddingModel, BackfillCounts, IndexSnapshot | None, IndexHead], list[str]],
+) -> None:
+    """Let a model answer from its newest snapshot. The caller holds the lock of the head."""
+    if model == EmbeddingModel.objects.select_for_update().find_active():
         return
     newest = lineage.published(model.pk).first()
-    if blockers := blockers_of(model, count(model), newest, head, patient=patient):
+    if blockers := find_blockers(model, count_photos(model), newest, head):
         raise RegistryError(blockers[0])
+    # In this order: a constraint allows one active model at any moment.
     EmbeddingModel.objects.active().update(state=State.STANDBY)
     EmbeddingModel.objects.filter(pk=model.pk).update(state=State.ACTIVE, activated_at=timezone.now())
     IndexHead.row().update(snapshot=newest)

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from recommender import registry
+from ml.text_table import align_columns
 from recommender.models import EmbeddingModel
 
-from . import Progress
-from .evaluation import Evaluation, evaluations
+from .backfill_progress import BackfillProgress, measure_progress
+from .evaluation import Evaluation, list_evaluations
 
 NOTHING = "-"
 TITLES = ("version", "state", "network", "dim", "weights", "photos embedded", "in snapshot", "mAP@R", "activated")
 
 
 @dataclass(frozen=True)
-class Row:
-    model: EmbeddingModel
-    progress: Progress | None  # None: no photo is embedded by it
-    evaluation: Evaluation | None  # the newest
+class ModelSummary:
+    """A model, how far it is (None: no photo is embedded by it), and how it did when it was measured last."""
 
-    def cells(self) -> tuple[str, ...]:
+    model: EmbeddingModel
+    progress: BackfillProgress | None
+    evaluation: Evaluation | None
+
+    def as_cells(self) -> tuple[str, ...]:
         model, activated = self.model, self.model.activated_at
         return (
             model.version,
@@ -30,13 +31,13 @@ class Row:
             model.arch,
             str(model.dim),
             model.recipe.get("weights", NOTHING),
-            share(self.progress),
-            NOTHING if self.progress is None else number(self.progress.snapshot_rows),
+            _format_share(self.progress),
+            NOTHING if self.progress is None else _format_number(self.progress.snapshot_rows),
             f"{self.evaluation.headline} on {self.evaluation.data}" if self.evaluation else NOTHING,
             f"{activated:%Y-%m-%d %H:%M}" if activated else NOTHING,
         )
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         model, progress = self.model, self.progress
         return {
             **{name: getattr(model, name) for name in ("version", "state", "arch", "dim", "sha256")},
@@ -53,32 +54,25 @@ class Row:
         }
 
 
-def overview() -> list[Row]:
+def summarise_models() -> list[ModelSummary]:
     """Every model, in the order of registration."""
     return [
-        Row(model, registry.progress(model) if model.is_live else None, newest(model))
+        ModelSummary(
+            model, measure_progress(model) if model.is_live else None, next(iter(list_evaluations(model)), None)
+        )
         for model in EmbeddingModel.objects.order_by("pk")
     ]
 
 
-def newest(model: EmbeddingModel) -> Evaluation | None:
-    return next(iter(evaluations(model)), None)
+def draw_table(summaries: Sequence[ModelSummary]) -> str:
+    return "\n".join(align_columns([TITLES, *(summary.as_cells() for summary in summaries)]))
 
 
-def share(progress: Progress | None) -> str:
+def _format_share(progress: BackfillProgress | None) -> str:
     if progress is None:
         return NOTHING
     return f"{progress.done:,} of {progress.photos:,}"
 
 
-def number(value: int | None) -> str:
+def _format_number(value: int | None) -> str:
     return NOTHING if value is None else f"{value:,}"
-
-
-def as_table(rows: Iterable[Row]) -> str:
-    """Columns as wide as their widest cell."""
-    lines: list[Sequence[str]] = [TITLES, *(row.cells() for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(f"{cell:{width}}" for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
-    )

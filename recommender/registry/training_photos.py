@@ -11,43 +11,42 @@ from listings.models import Category, ListingImage
 MANY_SELLERS = 10  # from here on a tenth of them can be set aside
 COLUMNS = ("image", "label", "group")
 
-Row = tuple[str, str, str]
+TrainingPhoto = tuple[str, str, str]  # a value for each of COLUMNS
 
 
-def labelled_photos(labels: str = "path") -> list[Row]:
+def list_training_photos(labels: str = "path") -> list[TrainingPhoto]:
     """Photos of active listings that have a category: file below MEDIA_ROOT, category, and whose pictures it is among.
 
     `labels` is "path" (each category is a class) or "root" (each department). Photos of one seller belong together,
     as people photograph all they sell before the same wall; where few people sell, those of one listing do.
     """
-    photos = (
+    rows = (
         ListingImage.objects.filter(state=ListingImage.State.READY, listing__status="active")
         .exclude(clean_file="")
         .exclude(listing__category=None)
         .order_by("id")
         .values_list("clean_file", "listing__category__path", "listing__seller_id", "listing_id")
     )
-    found = list(photos.iterator())
-    by_seller = len({seller for _, _, seller, _ in found}) >= MANY_SELLERS
+    photos = list(rows.iterator())
+    by_seller = len({seller for _, _, seller, _ in photos}) >= MANY_SELLERS
     return [
         (
             file,
             Category(path=path).root if labels == "root" else path,
             f"seller {seller}" if by_seller else f"listing {listing}",
         )
-        for file, path, seller, listing in found
+        for file, path, seller, listing in photos
     ]
 
 
-def trainable_classes(rows: list[Row]) -> int:
+def count_trainable_classes(photos: list[TrainingPhoto]) -> int:
     """How many classes have at least two photos."""
-    return sum(photos >= 2 for photos in Counter(label for _, label, _ in rows).values())
+    return sum(photos >= 2 for photos in Counter(label for _, label, _ in photos).values())
 
 
-def write_table(path: Path, rows: list[Row]) -> None:
-    """Write `image,label,group`."""
+def write_table(path: Path, photos: list[TrainingPhoto]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(COLUMNS)
-        table.writerows(rows)
+        table.writerows(photos)

@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from recommender import registry
-from recommender.models import Embedding, Heartbeat
+from ml.recipe import Recipe
+from recommender.models import Embedding, EmbeddingModel, Heartbeat
 from tests.built_models import untrained_model_dir
 from tests.factories import make_image, make_listing
 from tests.recommender.queue_rows import ROOT, environment
@@ -52,8 +52,8 @@ def test_a_forking_pool_is_refused_where_models_and_indexes_are_loaded(queue):
 
 def test_a_worker_embeds_what_was_saved_and_beats(settings):
     settings.MODELS_ROOT, settings.EMBEDDER_WEIGHTS = untrained_model_dir().parent, "untrained"
-    recipe = registry.Recipe.read(untrained_model_dir())
-    registry.EmbeddingModel.objects.create(
+    recipe = Recipe.read(untrained_model_dir())
+    EmbeddingModel.objects.create(
         version="untrained",
         arch=recipe.arch,
         dim=recipe.dim,

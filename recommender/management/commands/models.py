@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,14 @@ from ml.exporting.agreement import how_chosen
 from ml.recipe import SOURCES, Recipe
 from recommender import registry
 from recommender.embedding.sweep import sweep
+from recommender.errors import RegistryError
 from recommender.models import EmbeddingModel
-from recommender.registry import RegistryError
 from recommender.registry.backfill_wait import wait_until_ready
-from recommender.registry.evaluation import EvaluationFailed, evaluate
-from recommender.registry.model_table import as_table, overview
+from recommender.registry.evaluation import EvaluationFailed, evaluate_model
+from recommender.registry.model_table import draw_table, summarise_models
 
-UNTELLING = ("weights", "model", "best", "last")  # names of weights files that say nothing; their folder's does
+# Files of these names say nothing of the weights in them: the name of their folder does.
+UNTELLING = ("weights", "model", "best", "last")
 
 
 class Command(BaseCommand):
@@ -72,23 +74,32 @@ class Command(BaseCommand):
         parser.add_argument("--html", type=writable, metavar="FILE", help="write the report with pictures here as well")
 
     def handle(self, *args: Any, action: str, **options: Any) -> None:
+        actions: dict[str, Callable[..., None]] = {
+            "list": self._list_models,
+            "register": self._register_model,
+            "backfill": self._backfill_model,
+            "activate": self._activate_model,
+            "rollback": self._roll_back,
+            "retire": self._retire_model,
+            "evaluate": self._evaluate_model,
+        }
         try:
-            getattr(self, f"_{action}")(**options)
+            actions[action](**options)
         except (RegistryError, EvaluationFailed) as exc:
             raise CommandError(str(exc)) from exc
         except KeyboardInterrupt as exc:
             raise CommandError("Stopped.", returncode=130) from exc
 
-    def _list(self, *, as_json: bool, **options: Any) -> None:
-        rows = overview()
+    def _list_models(self, *, as_json: bool, **options: Any) -> None:
+        summaries = summarise_models()
         if as_json:
-            self.stdout.write(json.dumps([row.as_dict() for row in rows], indent=2))
-        elif rows:
-            self.stdout.write(as_table(rows))
+            self.stdout.write(json.dumps([summary.as_dict() for summary in summaries], indent=2))
+        elif summaries:
+            self.stdout.write(draw_table(summaries))
         else:
             self.stdout.write("No model is registered: `manage.py models register --weights starter --activate`.")
 
-    def _register(
+    def _register_model(
         self, *, weights: str, name: str | None, size: int | None, photos: Path | None, activate: bool, **options: Any
     ) -> None:
         path = Path(weights)
@@ -104,10 +115,10 @@ class Command(BaseCommand):
         if photos or recipe.agreement:
             self.stdout.write(how_chosen(recipe))
         if activate:
-            self._activate(name=model.version)
+            self._activate_model(name=model.version)
 
-    def _backfill(self, *, name: str, wait: bool, **options: Any) -> None:
-        model = find(name)
+    def _backfill_model(self, *, name: str, wait: bool, **options: Any) -> None:
+        model = find_model(name)
         if not (wait and model.state == EmbeddingModel.State.BACKFILLING):
             registry.backfill(model)
         sweep()
@@ -117,31 +128,33 @@ class Command(BaseCommand):
         else:
             self.stdout.write(f"{name} is being backfilled; `manage.py models list` says how far it is.")
 
-    def _activate(self, *, name: str, **options: Any) -> None:
-        registry.activate(find(name))
+    def _activate_model(self, *, name: str, **options: Any) -> None:
+        registry.activate(find_model(name))
         self.stdout.write(f"{name} is active.")
 
-    def _rollback(self, **options: Any) -> None:
+    def _roll_back(self, **options: Any) -> None:
         self.stdout.write(f"{registry.rollback().version} is active again.")
 
-    def _retire(self, *, name: str, **options: Any) -> None:
-        registry.retire(find(name))
+    def _retire_model(self, *, name: str, **options: Any) -> None:
+        registry.retire(find_model(name))
         self.stdout.write(f"{name} is retired: no photo is embedded by it any more.")
 
-    def _evaluate(self, *, names: list[str], **options: Any) -> None:
+    def _evaluate_model(self, *, names: list[str], **options: Any) -> None:
         if len(names) > 2:
             raise CommandError(f"Name one model and one CSV, not {' '.join(names)}.")
-        model = find(names[0]) if len(names) == 2 else EmbeddingModel.objects.find_active()
+        model = find_model(names[0]) if len(names) == 2 else EmbeddingModel.objects.find_active()
         if model is None:
             raise CommandError("No model is active: name one, as in `models evaluate VERSION CSV`.")
         copies = {name: options[name] for name in ("json", "html")}
-        found = evaluate(
+        evaluation = evaluate_model(
             model, Path(names[-1]), copies, **{name: options[name] for name in ("images", "group", "at_least")}
         )
-        self.stdout.write(f"{model.version} on {found.data}: mAP@R {found.headline}; `models list` shows it as well.")
+        self.stdout.write(
+            f"{model.version} on {evaluation.data}: mAP@R {evaluation.headline}; `models list` shows it as well."
+        )
 
 
-def find(version: str) -> EmbeddingModel:
+def find_model(version: str) -> EmbeddingModel:
     try:
         return EmbeddingModel.objects.get(version=version)
     except EmbeddingModel.DoesNotExist as exc:

@@ -12,9 +12,9 @@ from django.core.management.base import BaseCommand, CommandError
 
 from listings.models import Listing
 from ml.images import PhotoRefused
+from recommender.errors import ModelNotReady
 from recommender.index import IndexNotReady, get_index
 from recommender.models import EmbeddingModel
-from recommender.registry import ModelNotReady
 from recommender.search.photo_query import photo_vector
 from recommender.search.retrieval import Answer, Ask, NoPhoto, PhotoWaiting, by_vectors, similar
 

@@ -14,7 +14,7 @@ from django.core.management.base import BaseCommand, CommandError
 from ml.commands.training_options import add_training_options, training_arguments
 from ml.recipe import WEIGHTS
 from ml.training.files import has_begun
-from recommender.registry.training_photos import labelled_photos, trainable_classes, write_table
+from recommender.registry.training_photos import count_trainable_classes, list_training_photos, write_table
 
 TABLES = {"path": "photos.csv", "root": "photos-root.csv"}  # by --labels, so that a run keeps to what it began with
 
@@ -44,8 +44,8 @@ class Command(BaseCommand):
         self.stdout.write(f"Next: manage.py models register --weights {folder / WEIGHTS} --version NAME")
 
     def _export(self, table: Path, labels: str) -> None:
-        rows = labelled_photos(labels)
-        classes = trainable_classes(rows)
+        rows = list_training_photos(labels)
+        classes = count_trainable_classes(rows)
         if classes < 2:
             raise CommandError(
                 "Training needs photos of active listings in at least two categories, two photos each; "

@@ -14,7 +14,7 @@ from django.core.management.base import CommandError
 from ml.recipe import Recipe
 from recommender.models import EmbeddingModel
 from recommender.registry import evaluation
-from recommender.registry.evaluation import REPORT_NAME, Figure, evaluations, reports_folder
+from recommender.registry.evaluation import REPORT_NAME, Figure, list_evaluations, reports_folder
 from tests.built_models import untrained_model_dir
 from tests.factories import draw_photo
 from tests.recommender.queue_rows import make_model
@@ -59,7 +59,7 @@ def test_a_models_figures_are_stored_and_its_report_is_kept(model, table, tmp_pa
     call_command("models", "evaluate", str(table), "--at-least=3", *(part for pair in options.items() for part in pair))
 
     model.refresh_from_db()
-    newest, left = evaluations(model)
+    newest, left = list_evaluations(model)
     figures = json.loads(copies["json"].read_text())
     assert (newest.data, left.data) == ("clothes/small", "elsewhere/small")
     assert [(average.over, average.n) for average in newest.averages] == [("classes", 2), ("photos", 6)]
@@ -93,12 +93,12 @@ def test_figures_are_stored_even_when_a_copy_of_them_cannot_be_written(model, tm
         options["json"].write_text(json.dumps(EVALUATION | dict.fromkeys(("floor", "gallery", "leave_one_out"))))
         options["html"].write_text("report")
 
-    monkeypatch.setattr(evaluation, "_measure", measure)
+    monkeypatch.setattr(evaluation, "_run_evaluation", measure)
     copy = tmp_path / ("x" * 251)  # its unfinished part has a longer name
     with pytest.raises(evaluation.EvaluationFailed, match=r"The figures are stored, but .* File name too long"):
-        evaluation.evaluate(model, tmp_path / "small.csv", {"html": copy})
+        evaluation.evaluate_model(model, tmp_path / "small.csv", {"html": copy})
     model.refresh_from_db()
-    assert [found.headline for found in evaluations(model)] == [Figure(**EVALUATION["macro"]["map_at_r"])]
+    assert [found.headline for found in list_evaluations(model)] == [Figure(**EVALUATION["macro"]["map_at_r"])]
     assert [path.read_text() for path in reports_folder(model).iterdir()] == ["report"]
 
 

@@ -7,14 +7,14 @@ from django.db import connection, transaction
 
 from listings.models import ListingImage
 from recommender import feed, registry
-from recommender.admin.model_steps import BY_NAME
+from recommender.admin.model_steps import STEP_BY_NAME
 from recommender.embedding import sweep
 from recommender.embedding.queue import MAX_FAILURES
+from recommender.errors import RegistryError
 from recommender.index import Filter, get_index
 from recommender.index.compaction.compactor import compact, own_compactor
 from recommender.index.storage.segment import VECTORS
 from recommender.models import Embedding, EmbeddingModel, IndexHead, IndexSnapshot
-from recommender.registry import RegistryError
 from tests.recommender.index import catalogue
 from tests.recommender.index.catalogue import embed_all
 from tests.recommender.queue_rows import bulk_photos, make_model
@@ -65,7 +65,7 @@ def listings_found():
 def test_the_first_model_is_activated_at_once_for_nothing_answers_yet():
     bulk_photos(2)
     model = make_model("candidate")
-    assert registry.progress(model).ready
+    assert registry.measure_progress(model).ready
     registry.activate(model)
     assert EmbeddingModel.objects.find_active() == model
     model.refresh_from_db()
@@ -152,7 +152,7 @@ def test_rejected_photos_and_a_few_that_failed_for_good_keep_no_model_waiting(ol
     with pytest.raises(RegistryError, match=r"^2 of 30 photos are not embedded"):
         registry.activate(new)
     Embedding.objects.filter(pk__in=failed).update(attempts=MAX_FAILURES)
-    now = registry.progress(new)
+    now = registry.measure_progress(new)
     assert (now.photos, now.done, now.open, now.rejected, now.failed, now.missing) == (30, 27, 0, 1, 2, 0)
     registry.activate(new)
     assert served() == "new"
@@ -170,9 +170,9 @@ def test_activation_refuses_a_model_without_an_index(old):
     embed_all(new)
     with pytest.raises(RegistryError, match="no index of new yet"):
         registry.activate(new)
-    assert registry.progress(new).snapshot_rows is None
+    assert registry.measure_progress(new).snapshot_rows is None
     compact()
-    assert registry.progress(new).snapshot_rows == 30
+    assert registry.measure_progress(new).snapshot_rows == 30
     registry.activate(new)
 
 
@@ -225,14 +225,14 @@ def test_two_people_who_roll_back_at_once_do_not_end_where_they_began(old, new):
 
     def second():
         try:
-            BY_NAME["rollback"].do(new)
+            STEP_BY_NAME["rollback"].do(new)
         except RegistryError as exc:
             refused.append(str(exc))
         connection.close()
 
     late = threading.Thread(target=second)
     with transaction.atomic():
-        BY_NAME["rollback"].do(new)
+        STEP_BY_NAME["rollback"].do(new)
         late.start()
         late.join(0.5)
     late.join()

@@ -9,6 +9,7 @@ from django.core.management.base import CommandError
 
 from recommender import registry
 from recommender.embedding import sweep
+from recommender.errors import RegistryError
 from recommender.models import Embedding, EmbeddingModel
 from recommender.registry.backfill_wait import is_stuck, wait_until_ready
 from tests.recommender.queue_rows import bulk_photos, make_model
@@ -149,7 +150,7 @@ class TestBackfill:
         model = make_model("backfilling", version="new")
         EmbeddingModel.objects.filter(pk=model.pk).update(state=state)
         bulk_photos(3)
-        with pytest.raises(registry.RegistryError, match=f"new is not being backfilled any more: it is {state} now"):
+        with pytest.raises(RegistryError, match=f"new is not being backfilled any more: it is {state} now"):
             wait_until_ready(model, print)
 
     def test_a_few_lost_photos_do_not_count_as_stuck(self):
@@ -159,7 +160,7 @@ class TestBackfill:
         embedded_by(model)
         one = Embedding.objects.filter(model=model).first()
         Embedding.objects.filter(pk=one.pk).update(state="failed", attempts=99, vector=None)
-        assert not is_stuck(registry.progress(model))
+        assert not is_stuck(registry.measure_progress(model))
 
     def test_refuses_what_is_no_candidate(self):
         make_model(version="first")

@@ -10,8 +10,9 @@ from django.core.management.base import CommandError
 from recommender import registry
 from recommender.embedding.embedder_cache import COMMAND_POLICY, EmbedderCache, embedders
 from recommender.embedding.model_files import model_directory
+from recommender.errors import ModelNotReady, RegistryError
 from recommender.models import EmbeddingModel
-from recommender.registry import ModelNotReady, RegistryError, calibration_photos
+from recommender.registry import calibration_photos, registration
 from tests.built_models import untrained_model_dir
 from tests.factories import make_listing, make_ready_image
 from tests.recommender.queue_rows import make_model
@@ -54,7 +55,7 @@ def test_a_precision_is_chosen_on_the_sites_own_photos_where_there_are_enough(mo
 
     (models_root / "untrained").unlink()
     monkeypatch.setattr(calibration_photos, "ENOUGH", 2 if enough else 3)
-    monkeypatch.setattr(registry, "export_model", export)
+    monkeypatch.setattr(registration, "export_model", export)
     for seed in (1, 2):
         make_ready_image(make_listing(), seed)
     registry.register("untrained", "untrained")

@@ -7,7 +7,7 @@ from django.core.management import CommandError, call_command
 
 from listings.models import ListingImage
 from ml.training.files import CHECKPOINT
-from recommender.registry.training_photos import labelled_photos
+from recommender.registry.training_photos import list_training_photos
 from tests.factories import make_image, make_listing, make_ready_image, make_user
 
 pytestmark = pytest.mark.django_db
@@ -71,8 +71,8 @@ def test_a_run_goes_on_with_the_classes_it_began_with(tmp_path):
 
 def test_departments_can_be_the_classes(tmp_path):
     stock("Home / Mugs", "Home / Vases", "Garden / Pots")
-    assert [label for _, label, _ in labelled_photos("root")] == ["Home"] * 4 + ["Garden"] * 2
-    assert {label for _, label, _ in labelled_photos()} == {"Home / Mugs", "Home / Vases", "Garden / Pots"}
+    assert [label for _, label, _ in list_training_photos("root")] == ["Home"] * 4 + ["Garden"] * 2
+    assert {label for _, label, _ in list_training_photos()} == {"Home / Mugs", "Home / Vases", "Garden / Pots"}
 
 
 def test_only_clean_photos_of_active_listings_with_a_category_are_taken():
@@ -83,14 +83,14 @@ def test_only_clean_photos_of_active_listings_with_a_category_are_taken():
     make_image(make_listing(category="Home / Mugs"))
     rejected = make_ready_image(make_listing(category="Home / Mugs"))
     ListingImage.objects.filter(pk=rejected.pk).update(state="rejected")
-    assert len(labelled_photos()) == 1
+    assert len(list_training_photos()) == 1
 
 
 def test_photos_of_one_seller_belong_together_once_many_people_sell(django_assert_num_queries):
     sellers = [make_user() for _ in range(10)]
     for seller in sellers[:9]:
         stock("Home / Mugs", "Home / Vases", photos=1, seller=seller)
-    assert len({group for *_, group in labelled_photos()}) == 18
+    assert len({group for *_, group in list_training_photos()}) == 18
     stock("Home / Mugs", photos=1, seller=sellers[9])
     with django_assert_num_queries(1):
-        assert {group for *_, group in labelled_photos()} == {f"seller {seller.pk}" for seller in sellers}
+        assert {group for *_, group in list_training_photos()} == {f"seller {seller.pk}" for seller in sellers}

@@ -1,0 +1,95 @@
+"""Adding a model: its weights are exported below MODELS_ROOT, and a row says which files those must be."""
+
+from __future__ import annotations
+
+import re
+from contextlib import nullcontext
+from pathlib import Path
+
+from django.conf import settings
+
+from ml.recipe import ModelFilesError, Recipe
+from recommender.embedding.model_files import export_model, require_allowed_weights
+from recommender.errors import RegistryError
+from recommender.models import EmbeddingModel
+
+from .calibration_photos import calibration_photos
+from .evaluation import REPORTS_SUFFIX
+
+VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # also a directory's name
+
+
+def register(version: str, weights: str, *, size: int | None = None, photos: Path | None = None) -> EmbeddingModel:
+    """Export `weights` below MODELS_ROOT and add the candidate.
+
+    `weights` is a word `python -m ml export` knows, whose export is taken as it is where there is one already, or the
+    path of a weights file; `size` is the side of the pictures in pixels where it shall differ from the weights' own.
+    Its precision is chosen on `photos`, a folder, else on the site's own where there are enough.
+    Raises:
+        RegistryError: the weights are not allowed or cannot be had, the version is no name or exists with others, or
+            `photos` come too late, because the version's precision was chosen before.
+    """
+    require_allowed_weights(weights)
+    _check_name(version)
+    directory = settings.MODELS_ROOT / version
+    if directory.exists():
+        _check_earlier_export_may_serve(directory, weights, photos)
+    else:
+        with calibration_photos() if photos is None else nullcontext(photos) as folder:
+            export_model(directory, version, weights, size, folder)
+    return _add_row(_read_recipe(directory, version, weights, size))
+
+
+def _check_name(version: str) -> None:
+    if not VERSION.fullmatch(version):
+        raise RegistryError(
+            f"'{version}' cannot name a model; choose 1 to 64 letters, digits, dots, hyphens or underscores."
+        )
+    if version.endswith(REPORTS_SUFFIX):
+        raise RegistryError(
+            f"'{version}' cannot name a model, because reports on a model are kept in folders that end in "
+            f"{REPORTS_SUFFIX}; choose another name."
+        )
+
+
+def _check_earlier_export_may_serve(directory: Path, weights: str, photos: Path | None) -> None:
+    # A word names the same weights each time. A file of the same name may hold others than those exported before.
+    if weights != Path(weights).name:
+        raise RegistryError(
+            f"There is a model {directory.name} already, and models are never replaced; choose another name."
+        )
+    if photos is not None:
+        raise RegistryError(
+            f"{directory} was exported before, and its precision chosen then; to choose it on {photos}, register "
+            "the weights under another version."
+        )
+
+
+def _read_recipe(directory: Path, version: str, weights: str, size: int | None) -> Recipe:
+    """What the directory holds, which is refused unless it is what was asked for."""
+    try:
+        recipe = Recipe.read(directory)
+    except ModelFilesError as exc:
+        raise RegistryError(str(exc)) from exc
+    if (recipe.version, recipe.weights) != (version, Path(weights).name) or size not in (None, recipe.size):
+        raise RegistryError(
+            f"{directory} holds {recipe.weights} weights of version {recipe.version} at {recipe.size} px; "
+            "choose another name."
+        )
+    return recipe
+
+
+def _add_row(recipe: Recipe) -> EmbeddingModel:
+    model, created = EmbeddingModel.objects.get_or_create(
+        version=recipe.version,
+        defaults={
+            "arch": recipe.arch,
+            "dim": recipe.dim,
+            "recipe": recipe.as_dict(),
+            "checkpoint": recipe.version,
+            "sha256": recipe.sha256,
+        },
+    )
+    if not created and model.sha256 != recipe.sha256:
+        raise RegistryError(f"Model {recipe.version} is registered with other weights (sha256 {model.sha256[:12]}…).")
+    return model
