@@ -5,26 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from django.core.files.base import File
 from django.db.models import QuerySet
-from django.http import HttpRequest
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
 from rest_framework import generics, status
 from rest_framework.exceptions import APIException, NotFound, ValidationError
-from rest_framework.parsers import MultiPartParser
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from listings.models import Listing, ListingImage
-from listings.photos.uploads import REQUEST_MAX_BYTES, CheckedPhoto, PhotoUploadHandler, check
+from listings.photos.uploads import REQUEST_MAX_BYTES, CheckedPhoto, check_each
 from listings.services import ListingGone, TooManyPhotos, add_photos
 from ml.images import PhotoRefused
 
 from . import schema
 from .links import Links
-from .parsers import BodyTooLarge
 from .permissions import IsSellerOrStaff
+from .photo_forms import PhotoFormView
 from .serializers import UploadedPhotoSerializer, UploadSerializer
 
 TOO_LARGE = frozenset({"too_large", "too_many_pixels"})
@@ -56,20 +53,11 @@ class OwnListingView(generics.GenericAPIView):
         return Listing.objects.visible_to(self.request.user)
 
 
-class PhotosView(OwnListingView):
+class PhotosView(PhotoFormView, OwnListingView):
     serializer_class = UploadSerializer
-    parser_classes = (MultiPartParser,)
     throttle_scope = "upload"
-
-    def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
-        # Before authentication: its CSRF check may read the form.
-        request.upload_handlers = [PhotoUploadHandler(request)]
-        return super().initialize_request(request, *args, **kwargs)
-
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        if _content_length(request) > REQUEST_MAX_BYTES:
-            raise BodyTooLarge(f"A request holds at most {REQUEST_MAX_BYTES // (1024 * 1024)} MB of photos.")
-        super().initial(request, *args, **kwargs)
+    most_bytes = REQUEST_MAX_BYTES
+    too_large = f"A request holds at most {REQUEST_MAX_BYTES // (1024 * 1024)} MB of photos."
 
     @extend_schema(
         summary="Add photos",
@@ -109,7 +97,7 @@ class PhotosView(OwnListingView):
         files = request.FILES.getlist("images")
         if not files:
             raise ValidationError({"images": ["Send at least one photo in the field 'images'."]})
-        judged = [_judge(file) for file in files]
+        judged = check_each(files)
         images = iter(self._store(listing, [photo for photo in judged if isinstance(photo, CheckedPhoto)]))
         if all(isinstance(photo, PhotoRefused) for photo in judged):
             raise RefusedPhoto(next(photo for photo in judged if isinstance(photo, PhotoRefused)))
@@ -125,18 +113,6 @@ class PhotosView(OwnListingView):
             raise ValidationError({"images": [str(exc)]}) from exc
         except ListingGone as exc:
             raise NotFound from exc
-
-
-def _content_length(request: Request) -> int:
-    text = request.META.get("CONTENT_LENGTH") or ""
-    return int(text) if text.isdecimal() else 0
-
-
-def _judge(file: File) -> CheckedPhoto | PhotoRefused:
-    try:
-        return check(file)
-    except PhotoRefused as refusal:
-        return refusal
 
 
 def _refused(refusal: PhotoRefused) -> dict[str, Any]:

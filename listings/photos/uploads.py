@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +11,13 @@ from django.conf import settings
 from django.core.files.base import File
 from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.core.files.uploadhandler import FileUploadHandler
+from django.http import HttpRequest
 
 from ml.images import PhotoRefused, sniff
 
 # Beside the photos a request holds boundaries and part headers.
 REQUEST_MAX_BYTES = settings.PHOTO_MAX_BYTES * settings.PHOTOS_PER_LISTING + 1024 * 1024
+LONGEST_NUMBER = 18  # digits
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,13 @@ class PhotoUploadHandler(FileUploadHandler):
             self.file.close()
 
 
+def declared_length(request: HttpRequest) -> int:
+    """How many bytes the sender says the body has; 0 where it does not say, or says something that is no number."""
+    text = request.META.get("CONTENT_LENGTH") or ""
+    # Python refuses to read a number of thousands of digits; so many are far too long a body already.
+    return int(text[:LONGEST_NUMBER]) if text.isdecimal() else 0
+
+
 def check(upload: File) -> CheckedPhoto:
     """Raise `PhotoRefused`, with a sentence for the seller, unless size and header are those of a photo."""
     if (upload.size or 0) > settings.PHOTO_MAX_BYTES:
@@ -70,6 +80,17 @@ def check(upload: File) -> CheckedPhoto:
     digest = getattr(upload, "sha256", "") or _sha256(upload)
     upload.seek(0)
     return CheckedPhoto(upload, digest, header.width, header.height, f".{header.format.lower()}")
+
+
+def check_each(uploads: Iterable[File]) -> list[CheckedPhoto | PhotoRefused]:
+    """Each file as `check` finds it, or its refusal: one that is no photo does not keep the others out."""
+    checked: list[CheckedPhoto | PhotoRefused] = []
+    for upload in uploads:
+        try:
+            checked.append(check(upload))
+        except PhotoRefused as refusal:
+            checked.append(refusal)
+    return checked
 
 
 def _sha256(upload: File) -> str:

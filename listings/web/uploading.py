@@ -13,7 +13,7 @@ from django.shortcuts import render
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 
 from listings.models import Listing, ListingImage
-from listings.photos.uploads import REQUEST_MAX_BYTES, CheckedPhoto, PhotoUploadHandler, check
+from listings.photos.uploads import REQUEST_MAX_BYTES, CheckedPhoto, PhotoUploadHandler, check_each, declared_length
 from listings.services import TooManyPhotos, add_photos, room_for_photos, too_many_sentence
 from ml.images import PhotoRefused
 
@@ -35,8 +35,7 @@ def takes_photos(view: View) -> View:
     @csrf_exempt
     @wraps(view)
     def wrapper(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
-        length = request.META.get("CONTENT_LENGTH") or ""
-        if length.isdecimal() and int(length) > REQUEST_MAX_BYTES:
+        if declared_length(request) > REQUEST_MAX_BYTES:
             return render(request, "413.html", {"most": REQUEST_MAX_BYTES}, status=413)
         request.upload_handlers = [PhotoUploadHandler(request)]
         return protected(request, *args, **kwargs)
@@ -45,13 +44,9 @@ def takes_photos(view: View) -> View:
 
 
 def judge(files: Sequence[File]) -> tuple[list[CheckedPhoto], list[Refusal]]:
-    photos: list[CheckedPhoto] = []
-    refusals: list[Refusal] = []
-    for file in files:
-        try:
-            photos.append(check(file))
-        except PhotoRefused as refusal:
-            refusals.append(Refusal(file.name or "photo", refusal.reason))
+    judged = list(zip(files, check_each(files), strict=True))
+    photos = [photo for _, photo in judged if isinstance(photo, CheckedPhoto)]
+    refusals = [Refusal(file.name or "photo", one.reason) for file, one in judged if isinstance(one, PhotoRefused)]
     return photos, refusals
 
 

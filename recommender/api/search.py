@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.conf import settings
-from django.http import HttpRequest, QueryDict
+from django.http import QueryDict
 from drf_spectacular.utils import extend_schema
-from rest_framework.parsers import MultiPartParser
 from rest_framework.permissions import AllowAny, IsAdminUser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from listings.api import schema
-from listings.api.parsers import BodyTooLarge
-from listings.photos.uploads import PhotoUploadHandler
+from listings.api.photo_forms import PhotoFormView
 from recommender.errors import ModelNotReady
 from recommender.index import get_index
 from recommender.models import EmbeddingModel
@@ -25,8 +21,6 @@ from .answers import RankedAnswerSerializer, VectorSerializer, answer_json, refu
 from .errors import CoreView
 from .requests import PhotoSearchSerializer, PhotoSerializer
 
-REQUEST_MAX_BYTES = settings.PHOTO_MAX_BYTES + 1024 * 1024
-
 REFUSALS = {
     400: schema.BAD_INPUT,
     413: refusal("The photo is too large: `too_large`, `too_many_pixels`"),
@@ -36,21 +30,12 @@ REFUSALS = {
 }
 
 
-class PhotoRequestView(CoreView):
-    """A form with one photo, of which no more than the limit is kept."""
+class PhotoRequestView(PhotoFormView, CoreView):
+    """A form with one photo."""
 
-    parser_classes = (MultiPartParser,)
     throttle_scope = "search"
-
-    def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
-        # Before authentication: its CSRF check may read the form.
-        request.upload_handlers = [PhotoUploadHandler(request)]
-        return super().initialize_request(request, *args, **kwargs)
-
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        super().initial(request, *args, **kwargs)
-        if int(request.META.get("CONTENT_LENGTH") or 0) > REQUEST_MAX_BYTES:
-            raise BodyTooLarge(f"The photo is larger than {settings.PHOTO_MAX_BYTES // (1024 * 1024)} MB.")
+    most_bytes = settings.PHOTO_MAX_BYTES + 1024 * 1024  # beside the photo a request holds boundaries and part headers
+    too_large = f"The photo is larger than {settings.PHOTO_MAX_BYTES // (1024 * 1024)} MB."
 
 
 class ImageSearchView(PhotoRequestView):

@@ -124,10 +124,10 @@ def test_no_more_than_the_limit_is_kept_on_disk_and_nothing_stays_there(seller, 
         kept.append(Path(upload.temporary_file_path()).stat().st_size)
         return check(upload)
 
-    from listings.api import photos
+    from listings.photos import uploads
     from listings.photos.uploads import check
 
-    monkeypatch.setattr(photos, "check", look)
+    monkeypatch.setattr(uploads, "check", look)
     settings.PHOTO_MAX_BYTES = 100_000
     before = upload_leftovers()
     send(seller, listing, fake(draw_photo(1) + bytes(900_000)), photo_file(2))
