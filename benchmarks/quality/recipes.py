@@ -110,7 +110,7 @@ class _Comparison:
         self.runs += 1
         run = Run(self.scratch / f"run{self.runs}", plan, start.network, architecture.dim, photos, start=start.trained)
         run.train()
-        return run.result
+        return run.learner.result
 
     def _replay(self) -> Any:
         from ml.starter.data import LEFT_OUT, joined, tiny_set

@@ -141,7 +141,7 @@ def _with_made_up(training: PhotoSet, photos: Photos, masks: Pixels, out: Path) 
 def _trained(network: ResNet, plan: Plan, folder: Path, photos: Photos, judged: Photos) -> ResNet:
     run = Run(folder, plan, network, FORM.dim, photos, judged)
     until_over(run)
-    network.load_state_dict(run.result.state_dict())
+    network.load_state_dict(run.learner.result.state_dict())
     return network.cpu()
 
 

@@ -1,4 +1,7 @@
-"""Fine-tuning on a few kinds of goods makes a network forget what tells all others apart; two ways against it."""
+"""Two ways to keep a network from forgetting.
+
+Fine-tuning on a few kinds of goods makes it forget what tells all others apart.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from torch import Tensor, nn
 
 
 @torch.no_grad()
-def pull_back(network: nn.Module, start: Mapping[str, Tensor], strength: float) -> None:
+def add_pull_to_start(network: nn.Module, start: Mapping[str, Tensor], strength: float) -> None:
     """Add the gradient of L2-SP, strength / 2 * |w - start|², to every weight that learns and is in `start`.
 
     Li, Grandvalet & Davoine, "Explicit Inductive Bias for Transfer Learning with Convolutional Networks" (ICML 2018).
@@ -20,8 +23,8 @@ def pull_back(network: nn.Module, start: Mapping[str, Tensor], strength: float) 
             weight.grad.add_(weight - start[name], alpha=strength)
 
 
-def interpolated(network: nn.Module, start: Mapping[str, Tensor], keep: float) -> nn.Module:
-    """A copy with weights and statistics keep * start + (1 - keep) * own, where `start` has them.
+def interpolate_weights(network: nn.Module, start: Mapping[str, Tensor], keep: float) -> nn.Module:
+    """Return a copy whose weights and statistics are keep * start + (1 - keep) * own, where `start` has them.
 
     Wortsman et al., "Robust fine-tuning of zero-shot models" (CVPR 2022).
     """

@@ -33,7 +33,7 @@ class Epoch:
         return f"epoch {self.number + 1}: {shown}; {self.pictures:,} pictures of {self.size} px in {self.seconds:.0f} s"
 
 
-def write(folder: Path, epochs: Sequence[Epoch]) -> None:
+def write_history(folder: Path, epochs: Sequence[Epoch]) -> None:
     """Replace the folder's history, a line of JSON for each epoch."""
     with whole_file(folder / HISTORY, "w") as file:
         file.writelines(json.dumps(vars(epoch)) + "\n" for epoch in epochs)

@@ -15,8 +15,9 @@ from ml.recipe import file_sha256
 from .data.photo_pixels import Photos, decoded
 from .data.pixels import forget
 from .data.split import split
+from .errors import TrainingError
 from .files import CACHE, has_begun, weights_of
-from .loop import Run, TrainingError
+from .loop import Run
 from .outcome import claim, write_outcome
 from .plan import RECIPES, Plan
 from .starting import Starting, starting_network
@@ -45,7 +46,7 @@ def train(options: Namespace) -> None:
     until_over(run)
     path = write_outcome(run, starting.architecture, _name(options.weights))
     forget(folder / CACHE)
-    print(f"{path}: the network of {run.epochs[run.best['epoch']]}")
+    print(f"{path}: the network of {run.epochs[run.best.epoch]}")
 
 
 def _pictures(options: Namespace, *, begun: bool) -> tuple[PhotoSet, PhotoSet | None]:

@@ -44,8 +44,8 @@ class ClassifierLoss(nn.Module):
         return cross_entropy(logits, targets, label_smoothing=self.smoothing), logits
 
 
-def accuracy(logits: Tensor, targets: Tensor) -> float:
-    """The share of float32[N, classes] whose largest value is at int64[N]."""
+def share_right(logits: Tensor, targets: Tensor) -> float:
+    """Return the share of float32[N, classes] whose largest value is at int64[N]: the accuracy, 0 to 1."""
     with torch.no_grad():
         return float((logits.argmax(dim=1) == targets).float().mean())
 

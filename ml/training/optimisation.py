@@ -1,8 +1,7 @@
-"""Which weights move, how fast, and how the rate changes over a run."""
+"""Which weights learn, at which rate, and how their average is taken."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Container, Iterator, Sequence
 
 import torch
@@ -23,7 +22,7 @@ def optimiser_for(
     """
     held = {id(parameter) for name, parameter in network.named_parameters() if name in pulled}
     groups = []
-    for parameters, lr in ((_trunk(network), plan.lr * plan.trunk_lr), (_head(network, loss), plan.lr)):
+    for parameters, lr in ((_trunk_weights(network), plan.lr * plan.trunk_lr), (_head_weights(network, loss), plan.lr)):
         moving = [parameter for parameter in parameters if parameter.requires_grad]
         for decays in (True, False):
             members = [each for each in moving if (each.ndim > 1 and id(each) not in held) == decays]
@@ -34,23 +33,13 @@ def optimiser_for(
     return torch.optim.SGD(groups, momentum=0.9, nesterov=True)
 
 
-def _trunk(network: nn.Module) -> Iterator[nn.Parameter]:
+def _trunk_weights(network: nn.Module) -> Iterator[nn.Parameter]:
     return (parameter for name, parameter in network.named_parameters() if not name.startswith("fc."))
 
 
-def _head(network: nn.Module, loss: nn.Module) -> Iterator[nn.Parameter]:
+def _head_weights(network: nn.Module, loss: nn.Module) -> Iterator[nn.Parameter]:
     yield from (parameter for name, parameter in network.named_parameters() if name.startswith("fc."))
     yield from loss.parameters()
-
-
-def rate(done: float, warm_up: float) -> float:
-    """The multiple of a learning rate at this part of a run: a linear rise, then half a cosine to 0.
-
-    Loshchilov & Hutter 2017 (cosine), Goyal et al. 2017 (warm-up).
-    """
-    if done < warm_up:
-        return done / warm_up
-    return 0.5 * (1 + math.cos(math.pi * min(1.0, (done - warm_up) / (1 - warm_up))))
 
 
 def moving_average(decay: float, warm_up: bool) -> Callable[[Tensors, Tensors, Tensor | int], None]:
@@ -60,14 +49,14 @@ def moving_average(decay: float, warm_up: bool) -> Callable[[Tensors, Tensors, T
     short run the average is not mostly made of the weights it began with.
     """
 
-    def update(averaged: Tensors, current: Tensors, steps: Tensor | int) -> None:
+    def update_average(averaged: Tensors, current: Tensors, steps: Tensor | int) -> None:
         now = min(decay, (1 + float(steps)) / (10 + float(steps))) if warm_up else decay
         get_ema_multi_avg_fn(now)(averaged, current, steps)  # type: ignore[no-untyped-call]
 
-    return update
+    return update_average
 
 
-def freeze(network: nn.Module, layers: tuple[str, ...]) -> None:
+def freeze_layers(network: nn.Module, layers: tuple[str, ...]) -> None:
     """Stop these layers from learning; their batch statistics stay as they are too."""
     for name in layers:
         layer = network.get_submodule(name)

@@ -11,8 +11,9 @@ from ml.network.resnet import Architecture
 from ml.network.weights import write_weights
 from ml.recipe import WEIGHTS
 
+from .errors import TrainingError
 from .files import PLAN, has_begun
-from .loop import Run, TrainingError
+from .loop import Run
 
 SHA256 = "_sha256"  # how names of options end that stand for a file's content
 
@@ -53,7 +54,7 @@ def _change(name: str, was: object, now: object) -> str:
 
 def write_outcome(run: Run, architecture: Architecture, start: str) -> Path:
     """Write the weights of the best epoch, with their shape and how they came about."""
-    best = run.epochs[run.best["epoch"]]
+    best = run.epochs[run.best.epoch]
     path = run.folder / WEIGHTS
     write_weights(
         path,

@@ -40,9 +40,13 @@ class Plan:
     l2_sp: float = 0  # decay towards the starting weights in place of zero (see `forgetting`)
     keep: float = 0  # the share of the starting weights in the result (see `forgetting`)
 
-    def size_at(self, done: float) -> int:
-        """The side of the pictures after this part of the run."""
-        return next((size for until, size in self.sizes if done < until), self.sizes[-1][1])
+    def part_over(self, epochs: float, seconds: float) -> float:
+        """Return the part of the run that is over after so many epochs, and so many seconds of training; 1 is all."""
+        return seconds / (60 * self.minutes) if self.minutes else epochs / self.epochs
+
+    def size_at(self, part: float) -> int:
+        """Return the side of the pictures, in pixels, when `part` of the run is over."""
+        return next((size for until, size in self.sizes if part < until), self.sizes[-1][1])
 
     def as_dict(self) -> dict[str, Any]:
         """The plan as JSON holds it."""

@@ -23,7 +23,7 @@ from torch.utils.tensorboard.summary import hparams
 from .files import TENSORBOARD
 from .loop import Run
 from .validation.extraction import extract
-from .validation.retrieval import Judgement, can_be_judged, judgement
+from .validation.retrieval import Judgement, can_be_judged, judge_network
 from .validation.sheets import confusion_picture, neighbour_sheet, thumbnails
 
 SAMPLE = 256  # training pictures shown where there are no validation pictures
@@ -63,7 +63,7 @@ class Board:
         scalars["speed/pictures_per_second"] = epoch.pictures / epoch.seconds
         for tag, value in scalars.items():
             self._writer.add_scalar(tag, value, epoch.number)
-        if run.best["epoch"] == epoch.number:
+        if run.best.epoch == epoch.number:
             self._add_sheets(run, epoch.number)
         self._writer.flush()
 
@@ -90,7 +90,7 @@ class Board:
 
     def finish(self, run: Run) -> None:
         """Add what is known only at the end: the hyperparameters with their outcome, and the embedding projector."""
-        best = run.epochs[run.best["epoch"]]
+        best = run.epochs[run.best.epoch]
         outcome = {f"outcome/{name}": value for name, value in {"loss": best.loss, **best.validation}.items()}
         for summary in hparams(_plain(run.plan.as_dict()), outcome):  # type: ignore[no-untyped-call]
             self._file_writer.add_summary(summary)
@@ -101,9 +101,9 @@ class Board:
 
     def _project(self, run: Run) -> None:
         photos = (run.validation or run.photos).sample(PROJECTED, run.plan.seed)
-        network = run.best_network().to(run.device)
-        size = run.epochs[run.best["epoch"]].size
-        vectors = extract(network, photos.pixels, size, run.device)
+        network = run.best_network().to(run.learner.device)
+        size = run.epochs[run.best.epoch].size
+        vectors = extract(network, photos.pixels, size, run.learner.device)
         sprites = thumbnails(photos.pixels, np.arange(len(photos.targets)), SPRITE)
         shutil.rmtree(self.folder / f"{0:05}", ignore_errors=True)  # of a process that was killed in here
         self._writer.add_embedding(
@@ -117,7 +117,11 @@ class Board:
 def _judged_sample(run: Run) -> Judgement | None:
     """Training pictures among each other, of whatever groups; None if there are no two of a class."""
     photos = replace(run.photos.sample(SAMPLE, run.plan.seed), groups=None)
-    return judgement(run.result, photos, run.epochs[-1].size, run.device) if can_be_judged(photos) else None
+    return (
+        judge_network(run.learner.result, photos, run.epochs[-1].size, run.learner.device)
+        if can_be_judged(photos)
+        else None
+    )
 
 
 def principal(vectors: npt.NDArray[np.float32], most: int) -> npt.NDArray[np.float64]:

@@ -46,7 +46,7 @@ class Judgement:
         return counts
 
 
-def judgement(network: nn.Module, photos: Photos, size: int, device: torch.device) -> Judgement:
+def judge_network(network: nn.Module, photos: Photos, size: int, device: torch.device) -> Judgement:
     """Search among `photos` with each of them, at `size` px.
 
     Raises:

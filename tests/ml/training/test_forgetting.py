@@ -8,11 +8,12 @@ import torch
 
 from ml.folders.photo_set import read_photo_set
 from ml.training.data.photo_pixels import decoded
-from ml.training.forgetting import interpolated, pull_back
+from ml.training.forgetting import add_pull_to_start, interpolate_weights
 from ml.training.loop import Run
 from ml.training.loss import loss_for
-from ml.training.optimisation import moving_average, optimiser_for, rate
+from ml.training.optimisation import moving_average, optimiser_for
 from ml.training.plan import CLASSIFY, METRIC, RECIPES
+from ml.training.schedule import rate_factor
 from tests.ml.shapes import draw_shapes, tiny_network
 
 PLAN = dataclasses.replace(METRIC, epochs=2, batch=8, sizes=((1.0, 24),), ema=0, lr=0.05)
@@ -45,7 +46,7 @@ def test_the_pull_is_the_gradient_of_half_the_squared_distance():
     pixels = torch.rand(4, 3, 24, 24)
     network(pixels).sum().backward()
     pulled = copy.deepcopy({name: weight.grad for name, weight in network.named_parameters()})
-    pull_back(network, start, 0.7)
+    add_pull_to_start(network, start, 0.7)
     pulled, expected = ({name: w.grad for name, w in network.named_parameters()}, pulled)
     for name, weight in network.named_parameters():
         gap = weight.detach() - start[name] if name in start else 0.0
@@ -56,14 +57,14 @@ def test_layers_that_do_not_learn_are_not_pulled():
     network = tiny_network()
     network.conv1.requires_grad_(False)
     network(torch.rand(4, 3, 24, 24)).sum().backward()
-    pull_back(network, {"conv1.weight": torch.zeros(8, 3, 3, 3)}, 1.0)
+    add_pull_to_start(network, {"conv1.weight": torch.zeros(8, 3, 3, 3)}, 1.0)
     assert network.conv1.weight.grad is None
 
 
 def test_a_pulled_run_stays_nearer_to_its_start(photos, tmp_path):
     free, start = trained(photos, tmp_path / "free", trunk_lr=1.0)
     pulled, _ = trained(photos, tmp_path / "pulled", trunk_lr=1.0, l2_sp=3.0)
-    assert distance(pulled.network, start) < 0.7 * distance(free.network, start)
+    assert distance(pulled.learner.network, start) < 0.7 * distance(free.learner.network, start)
 
 
 def test_a_pulled_weight_does_not_decay_to_zero_too():
@@ -83,13 +84,13 @@ def test_a_pulled_weight_does_not_decay_to_zero_too():
 @pytest.mark.parametrize("keep", [0.25, 0.6])
 def test_the_result_lies_between_start_and_end(photos, tmp_path, keep):
     run, start = trained(photos, tmp_path / "run", keep=keep)
-    end = run.network.state_dict()
-    for name, tensor in run.result.state_dict().items():
+    end = run.learner.network.state_dict()
+    for name, tensor in run.learner.result.state_dict().items():
         if name in start and tensor.is_floating_point():
             torch.testing.assert_close(tensor, keep * start[name] + (1 - keep) * end[name])
         else:
             assert torch.equal(tensor, end[name])
-    assert not torch.equal(run.result.bn1.running_mean, end["bn1.running_mean"])
+    assert not torch.equal(run.learner.result.bn1.running_mean, end["bn1.running_mean"])
 
 
 def test_what_is_judged_and_kept_is_the_interpolated_network(photos, tmp_path):
@@ -97,19 +98,19 @@ def test_what_is_judged_and_kept_is_the_interpolated_network(photos, tmp_path):
     start = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     run = Run(tmp_path / "run", dataclasses.replace(PLAN, keep=0.5), network, 8, photos, photos, start=start)
     run.train()
-    mixed = interpolated(run.network, start, 0.5).state_dict()
-    if run.best["epoch"] == 1:
-        assert all(torch.equal(run.best["weights"][name], mixed[name]) for name in mixed)
-    from ml.training.validation.retrieval import judgement
+    mixed = interpolate_weights(run.learner.network, start, 0.5).state_dict()
+    if run.best.epoch == 1:
+        assert all(torch.equal(run.best.weights[name], mixed[name]) for name in mixed)
+    from ml.training.validation.retrieval import judge_network
 
-    judged = judgement(run.result, photos, 24, torch.device("cpu"))
+    judged = judge_network(run.learner.result, photos, 24, torch.device("cpu"))
     assert judged.figures == run.epochs[-1].validation
 
 
 def test_interpolation_leaves_its_arguments_alone():
     network = tiny_network()
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    mixed = interpolated(network, {name: tensor + 1 for name, tensor in before.items()}, 1.0)
+    mixed = interpolate_weights(network, {name: tensor + 1 for name, tensor in before.items()}, 1.0)
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
     torch.testing.assert_close(mixed.fc.weight.detach(), before["fc.weight"] + 1)
 
@@ -142,9 +143,9 @@ def test_an_average_that_warms_up_follows_its_first_steps():
 
 
 def test_rates_rise_and_fall_to_nothing():
-    assert [rate(done, 0.1) for done in (0.0, 0.05, 0.1, 0.55, 1.0)] == pytest.approx([0, 0.5, 1, 0.5, 0])
-    assert rate(0.0, 0.0) == 1
-    assert rate(1.5, 0.1) == 0
+    assert [rate_factor(done, 0.1) for done in (0.0, 0.05, 0.1, 0.55, 1.0)] == pytest.approx([0, 0.5, 1, 0.5, 0])
+    assert rate_factor(0.0, 0.0) == 1
+    assert rate_factor(1.5, 0.1) == 0
 
 
 def test_recipes_are_known_by_their_names_and_start_from_trained_weights():

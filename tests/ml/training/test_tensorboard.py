@@ -14,7 +14,7 @@ from ml.training.data.photo_pixels import decoded
 from ml.training.loop import Run
 from ml.training.plan import METRIC
 from ml.training.tensorboard import Board, principal, wait_for_a_later_name
-from ml.training.validation.retrieval import judgement
+from ml.training.validation.retrieval import judge_network
 from ml.training.validation.sheets import RIGHT, WRONG, confusion_picture, neighbour_sheet
 from tests.ml.shapes import draw_shapes, tiny_network
 
@@ -90,7 +90,7 @@ def test_curves_show_every_epoch_once(finished):
 def test_sheets_show_the_best_epoch(finished):
     shown = events(finished.folder)
     for tag in ("neighbours/validation", "confusion/validation"):
-        assert shown.Images(tag)[-1].step == finished.best["epoch"]
+        assert shown.Images(tag)[-1].step == finished.best.epoch
         assert min(picture_of(shown.Images(tag)[-1]).size) > 50
 
 
@@ -99,7 +99,7 @@ def test_hyperparameters_and_outcome_are_there(finished):
     assert "_hparams_/session_start_info" in shown.SummaryMetadata.__self__.summary_metadata
     start = shown.summary_metadata["_hparams_/session_start_info"].plugin_data.content
     assert b"trunk_lr" in start
-    assert [point.value for point in shown.Scalars("outcome/map_at_r")] == pytest.approx([finished.best["map_at_r"]])
+    assert [point.value for point in shown.Scalars("outcome/map_at_r")] == pytest.approx([finished.best.map_at_r])
 
 
 def test_the_projector_has_vectors_names_and_thumbnails(finished):
@@ -140,7 +140,7 @@ def test_training_pictures_are_shown_whatever_their_groups(photos, tmp_path, gro
 def test_neighbours_are_framed_by_whether_they_are_right(photos):
     import torch
 
-    judged = judgement(tiny_network(), photos, 24, torch.device("cpu"))
+    judged = judge_network(tiny_network(), photos, 24, torch.device("cpu"))
     sheet = np.asarray(neighbour_sheet(judged)).reshape(-1, 3)
     queries = np.argsort(photos.targets, kind="stable")[np.linspace(0, 31, 8).astype(int)]
     hits = int(judged.judged.hits[queries, :8].sum())

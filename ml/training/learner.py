@@ -1,0 +1,99 @@
+"""What learns in a run: a network and its loss, changed a step at a time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from ml.network.resnet import normalised
+
+from .checkpoint import Checkpoint
+from .errors import TrainingError
+from .forgetting import add_pull_to_start, interpolate_weights
+from .loss import loss_for, share_right
+from .optimisation import freeze_layers, moving_average, optimiser_for
+from .plan import Plan
+from .schedule import Schedule
+
+
+class Learner:
+    """A network, the loss it is trained with, and what changes the weights of both.
+
+    `start` holds the starting weights that are worth keeping (see `forgetting`), by their names in the network.
+    """
+
+    def __init__(self, plan: Plan, network: nn.Module, classes: int, dim: int, start: Mapping[str, Tensor]) -> None:
+        self.plan = plan
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        torch.manual_seed(plan.seed)  # the loss draws its first weights from torch's generator
+        self.network = network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.start = {name: tensor.detach().clone().to(self.device) for name, tensor in start.items()}
+        self.loss = loss_for(plan, classes, dim).to(self.device)
+        for layer in plan.frozen:
+            self.network.get_submodule(layer).requires_grad_(False)
+        self.average = (
+            AveragedModel(self.network, multi_avg_fn=moving_average(plan.ema, plan.ema_warm_up), use_buffers=True)
+            if plan.ema
+            else None
+        )
+        self.optimiser = optimiser_for(self.network, self.loss, plan, self.start if plan.l2_sp else ())
+        self.schedule = Schedule(self.optimiser, plan.warm_up)
+
+    @property
+    def result(self) -> nn.Module:
+        """The network whose vectors are used: averaged over steps, and mixed with the start, as the plan says."""
+        trained = self.average.module if self.average else self.network
+        return interpolate_weights(trained, self.start, self.plan.keep) if self.plan.keep else trained
+
+    def begin_epoch(self, number: int) -> None:
+        """Put the layers that learn into training mode, and what torch draws at random where this epoch begins."""
+        self.network.train()
+        freeze_layers(self.network, self.plan.frozen)
+        torch.manual_seed(self.plan.seed * 100_003 + number)
+
+    def take_step(self, views: Tensor, targets: Tensor, part: float) -> tuple[float, float]:
+        """Learn from uint8[B, size, size, 3] and int64[B] when `part` of the run is over.
+
+        Return the mean loss and the share of pictures whose class was right.
+
+        Raises:
+            TrainingError: the loss is not finite.
+        """
+        self.schedule.set_rates(part)
+        targets = targets.to(self.device)
+        with torch.autocast(self.device.type, torch.bfloat16):
+            vectors = self.network(normalised(views.to(self.device)))
+        # The loss is computed in float32: bfloat16 has three digits, too few for cosines over a low temperature.
+        loss, logits = self.loss(vectors.float(), targets)
+        value = loss.item()
+        if not math.isfinite(value):
+            raise TrainingError(f"The loss became {value} at {part:.0%} of the run; train with a lower rate.")
+        self._change_weights(loss)
+        return value, share_right(logits, targets)
+
+    def _change_weights(self, loss: Tensor) -> None:
+        self.optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.network.parameters(), self.plan.clip)
+        # After clipping, so that a large gradient of the loss does not weaken the pull.
+        if self.plan.l2_sp:
+            add_pull_to_start(self.network, self.start, self.plan.l2_sp)
+        self.optimiser.step()
+        if self.average:
+            self.average.update_parameters(self.network)
+
+    def load_state(self, saved: Checkpoint) -> None:
+        """Take up what a checkpoint says that was learned.
+
+        Raises:
+            RuntimeError, ValueError, TypeError, LookupError: it is of another network, loss or optimiser.
+        """
+        self.network.load_state_dict(saved.network)
+        self.loss.load_state_dict(saved.loss)
+        self.optimiser.load_state_dict(saved.optimiser)
+        if self.average:
+            self.average.load_state_dict(saved.average or {})

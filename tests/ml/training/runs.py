@@ -1,0 +1,35 @@
+"""Short runs of a tiny network, and what they end with."""
+
+import dataclasses
+
+import torch
+
+from ml.training.plan import CLASSIFY, METRIC
+
+SHORT = {"epochs": 3, "batch": 8, "sizes": ((1.0, 24),), "warm_up": 0.1}
+PLAN = dataclasses.replace(METRIC, **SHORT, ema=0.9)
+PLANS = {
+    "metric": dataclasses.replace(METRIC, **SHORT, ema_warm_up=True, l2_sp=0.1, keep=0.3),
+    "classify": dataclasses.replace(CLASSIFY, **SHORT | {"warm_up": 0}, frozen=("conv1", "bn1")),
+}
+
+
+def state(network):
+    return {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
+
+
+def assert_same_bits(one, other):
+    assert one.keys() == other.keys()
+    assert [name for name in one if not torch.equal(one[name], other[name])] == []
+
+
+class Stop(Exception):
+    """Raised where a process would be killed."""
+
+
+def stop_in(epoch):
+    def after_epoch(run):
+        if len(run.epochs) == epoch:
+            raise Stop
+
+    return after_epoch
