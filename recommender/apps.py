@@ -3,7 +3,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.apps import AppConfig
-from django.db import transaction
 from django.db.models.signals import post_migrate, post_save
 
 from .ranker_weights import DEFAULT_WEIGHTS
@@ -28,19 +27,6 @@ def ensure_seed_rows(sender: AppConfig, **kwargs: Any) -> None:
         )
 
 
-def ring_for_new_photo(created: bool, **kwargs: Any) -> None:
-    from .embedding.doorbell import ring
-
-    if created:
-        transaction.on_commit(ring, robust=True)
-
-
-def ring_for_photos(**kwargs: Any) -> None:
-    from .embedding.doorbell import ring
-
-    transaction.on_commit(ring, robust=True)
-
-
 def prepare_successor(serving: int, successor: int) -> None:
     """Load and test the embedder of the model with the id `successor`, where this process embeds with `serving` now.
 
@@ -52,7 +38,7 @@ def prepare_successor(serving: int, successor: int) -> None:
 
     if embedders.is_loaded(serving):
         model = EmbeddingModel.objects.get(pk=successor)
-        self_test.prove(model, embedders.load_embedder(model))
+        self_test.check_embedder(model, embedders.load_embedder(model))
 
 
 def forget_retired() -> None:
@@ -74,6 +60,7 @@ class RecommenderConfig(AppConfig):
         from listings.signals import photos_added
 
         from . import slots
+        from .embedding.doorbell import ring_after_commit, ring_for_new_photo
         from .index import ModelHooks, set_model_hooks
 
         slots.register()
@@ -82,4 +69,4 @@ class RecommenderConfig(AppConfig):
         post_save.connect(
             ring_for_new_photo, sender="listings.ListingImage", dispatch_uid="recommender.embedding.doorbell"
         )
-        photos_added.connect(ring_for_photos, dispatch_uid="recommender.embedding.doorbell")
+        photos_added.connect(ring_after_commit, dispatch_uid="recommender.embedding.doorbell")

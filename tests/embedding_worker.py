@@ -1,8 +1,8 @@
 """An embedding worker as a process of its own, with the fake embedder and, on demand, a fault: kill, hang or stop.
 
-`python -m tests.embedding_worker FAULT SHA256` drains the queue of the database that the environment names. Each life
-is a forked child; a child that dies is followed by the next, as a supervisor would do, until nothing is left. Prints
-the exit statuses as one line of JSON.
+`python -m tests.embedding_worker FAULT SHA256` embeds what the queue holds, in the database that the environment names.
+Each life is a forked child; a child that dies is followed by the next, as a supervisor would do, until nothing is left.
+Prints the exit statuses as one line of JSON.
 """
 
 from __future__ import annotations
@@ -39,10 +39,11 @@ class Fault:
 
 def live(fault: Fault) -> int:
     """One worker's life; the exit status says whether work is left."""
-    from recommender.embedding import photo_files, queue, worker_loop
-    from recommender.embedding.watchdog import Watch, guard
+    from recommender.embedding import photo_files, queue
+    from recommender.embedding.watchdog import start_watchdog
+    from recommender.embedding.worker_loop import WorkerLoop
     from recommender.models import Embedding
-    from tests.fakes import FakeEmbedder
+    from tests.fakes import FakeCache, FakeEmbedder
 
     class StoppingEmbedder(FakeEmbedder):
         def embed(self, batch):
@@ -53,9 +54,10 @@ def live(fault: Fault) -> int:
             return vectors
 
     photo_files.images.derive = fault.derive
-    embedder, watch = StoppingEmbedder(), Watch()
-    guard(watch)
-    worker_loop.embed_pending(PATIENCE, load=lambda model: embedder, watch=watch)
+    embedder = StoppingEmbedder()
+    loop = WorkerLoop(FakeCache(lambda model: embedder))
+    start_watchdog(loop.activity)
+    loop.run_slice(PATIENCE)
     leased = Embedding.objects.filter(state=Embedding.State.LEASED).exists()
     return IDLE if leased or queue.is_anything_pending() else DONE
 

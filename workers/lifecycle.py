@@ -1,4 +1,4 @@
-"""What a worker process does when it starts and ends: heartbeat, watchdog, the model loaded before the first photo."""
+"""What a worker process does when it starts and ends: heartbeat, watchdog, models loaded before the first photo."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from celery.concurrency.solo import TaskPool as SoloPool
 from celery.signals import worker_init, worker_ready, worker_shutdown
 
 from recommender.embedding.embedder_cache import EmbedderCache
-from recommender.embedding.heartbeat import Heart
-from recommender.embedding.watchdog import Watch, guard
+from recommender.embedding.heartbeat import HeartbeatThread
+from recommender.embedding.watchdog import start_watchdog
+from recommender.embedding.worker_loop import WorkerLoop
 from recommender.errors import ModelNotReady
 from recommender.index import stop_merges
 from recommender.models import EmbeddingModel
@@ -22,9 +23,39 @@ logger = logging.getLogger(__name__)
 
 SOLO_QUEUES = ("embedding", "indexing")
 
-watch = Watch()
-embedders = EmbedderCache(WORKER_POLICY)
-_hearts: list[Heart] = []
+
+class Worker:
+    """This worker process: the models it has loaded, its loop over the queue, and its heartbeat."""
+
+    def __init__(self) -> None:
+        self.embedders = EmbedderCache(WORKER_POLICY)
+        self.loop = WorkerLoop(self.embedders)
+        self._heartbeat: HeartbeatThread | None = None
+
+    def start(self, kind: str) -> None:
+        """Begin to beat; an embedding worker is also watched, and loads its models."""
+        embeds = kind == "embedding"
+        self._heartbeat = HeartbeatThread(kind, self.loop.activity.describe if embeds else dict)
+        self._heartbeat.start()
+        if embeds:
+            start_watchdog(self.loop.activity)
+            self.load_live_models()
+
+    def stop(self) -> None:
+        if self._heartbeat is not None:
+            self._heartbeat.stop()
+            self._heartbeat = None
+
+    def load_live_models(self) -> None:
+        """Load the active model first, and the others too, so that no upload waits for one that is on standby."""
+        for model in EmbeddingModel.objects.live().in_indexing_order():
+            try:
+                self.embedders.load_embedder(model)
+            except ModelNotReady as exc:
+                logger.error("Nothing is embedded by %s yet. %s", model.version, exc)
+
+
+worker = Worker()
 
 
 @worker_init.connect
@@ -36,33 +67,17 @@ def refuse_forking_pool(sender: Any, **kwargs: Any) -> None:
 
 
 @worker_ready.connect
-def begin(sender: Any, **kwargs: Any) -> None:
-    kind = kind_of(sender)
-    heart = Heart(kind, watch.describe if kind == "embedding" else dict)
-    heart.start()
-    _hearts.append(heart)
-    if kind == "embedding":
-        guard(watch)
-        preload()
+def start_worker(sender: Any, **kwargs: Any) -> None:
+    worker.start(kind_of(sender))
 
 
 @worker_shutdown.connect
-def end(**kwargs: Any) -> None:
+def stop_worker(**kwargs: Any) -> None:
     stop_merges()
-    while _hearts:
-        _hearts.pop().stop()
+    worker.stop()
 
 
-def preload() -> None:
-    """Load every live model, the active one first, so that no upload waits for one that is on standby."""
-    for model in EmbeddingModel.objects.live().in_indexing_order():
-        try:
-            embedders.load_embedder(model)
-        except ModelNotReady as exc:
-            logger.error("Nothing is embedded by %s yet. %s", model.version, exc)
-
-
-def kind_of(worker: Any) -> str:
+def kind_of(celery_worker: Any) -> str:
     """The queue that says what this worker is for."""
-    queues = worker.app.amqp.queues.consume_from
+    queues = celery_worker.app.amqp.queues.consume_from
     return next((name for name in SOLO_QUEUES if name in queues), "default")

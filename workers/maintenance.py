@@ -9,9 +9,9 @@ from recommender.embedding import sweep as upkeep
 
 @shared_task(name="workers.maintenance.sweep", ignore_result=True, soft_time_limit=50, time_limit=60)
 def sweep() -> None:
-    upkeep.sweep()
+    upkeep.sweep_queue()
 
 
 @shared_task(name="workers.maintenance.collect", ignore_result=True, soft_time_limit=240, time_limit=300)
 def collect() -> None:
-    upkeep.collect()
+    upkeep.collect_garbage()

@@ -30,7 +30,7 @@ def main(folder: Path, limit: int, copies: int, backlog: int = 0) -> None:
     from django.core.files.base import ContentFile
 
     from listings.models import Listing, ListingImage, originals_storage
-    from recommender.embedding import doorbell
+    from recommender.embedding.doorbell import doorbell
 
     paths = sorted(folder.glob("*.jpg"))[:limit]
     storage, seller = originals_storage(), User.objects.get_or_create(username="benchmark")[0]

@@ -16,7 +16,8 @@ from django.utils.html import format_html
 
 from listings.admin.filters import CappedPaginator
 from listings.models import Listing, ListingImage
-from recommender.embedding import doorbell, queue
+from recommender.embedding import queue
+from recommender.embedding.doorbell import doorbell
 from recommender.models import Embedding, Heartbeat, IndexHead, IndexSnapshot, RankerVersion
 from recommender.ranker_weights import WeightsInvalid
 from recommender.search.ranking.versions import activate

@@ -14,6 +14,7 @@ from typing import Any
 import redis
 from celery import current_app
 from django.conf import settings
+from django.db import transaction
 from kombu import Connection
 from kombu.exceptions import OperationalError
 from redis.backoff import NoBackoff
@@ -25,42 +26,65 @@ TASK = "workers.embedding.embed_pending"
 QUEUE = "embedding"
 FLAG = "doorbell:embedding"
 FLAG_SECONDS = 2
-EXPIRES_SECONDS = 60  # rings nobody answered are dropped; the sweep rings every 5 s
+EXPIRES_SECONDS = 60  # the broker drops a ring that nobody answered; the sweep rings every 5 s
 BREAK_SECONDS = 1.0
 
 TROUBLE = (redis.RedisError, OperationalError, OSError)
 
-_silent_until = 0.0
 
+class Doorbell:
+    """One process's way to the broker, which is left alone for a moment after it did not answer."""
 
-def ring() -> bool:
-    """Whether a message was sent; not, when one is under way already or the broker does not answer."""
-    if time.monotonic() < _silent_until:
-        return False
-    try:
-        if not _flags().set(FLAG, 1, nx=True, ex=FLAG_SECONDS):
+    def __init__(self) -> None:
+        self._silent_until = 0.0
+
+    def ring(self) -> bool:
+        """Whether a message was sent; not, when one is under way already or the broker does not answer."""
+        if self._is_silent():
             return False
-        _publish()
-    except TROUBLE as exc:
-        _break(exc)
-        return False
-    return True
+        try:
+            # The flag coalesces rings: who saves a hundred photos in a second sends one message.
+            if not _flags().set(FLAG, 1, nx=True, ex=FLAG_SECONDS):
+                return False
+            publish_task()
+        except TROUBLE as exc:
+            self._fall_silent(exc)
+            return False
+        return True
+
+    def answer(self) -> None:
+        """Clear the flag before looking for work, so that whoever saves after the look rings again."""
+        if self._is_silent():
+            return
+        try:
+            _flags().delete(FLAG)
+        except TROUBLE as exc:
+            self._fall_silent(exc)
+
+    def forget_trouble(self) -> None:
+        """Ask the broker again at once."""
+        self._silent_until = 0.0
+
+    def _is_silent(self) -> bool:
+        return time.monotonic() < self._silent_until
+
+    def _fall_silent(self, exc: Exception) -> None:
+        self._silent_until = time.monotonic() + BREAK_SECONDS
+        logger.warning("The broker does not answer (%s); the sweep wakes the worker later.", exc)
 
 
-def answer() -> None:
-    """Clear the flag before looking for work, so that whoever saves after the look rings again."""
-    if time.monotonic() < _silent_until:
-        return
-    try:
-        _flags().delete(FLAG)
-    except TROUBLE as exc:
-        _break(exc)
+doorbell = Doorbell()
 
 
-def _break(exc: Exception) -> None:
-    global _silent_until  # noqa: PLW0603 - one breaker a process
-    _silent_until = time.monotonic() + BREAK_SECONDS
-    logger.warning("The broker does not answer (%s); the sweep wakes the worker later.", exc)
+def ring_for_new_photo(created: bool, **kwargs: Any) -> None:
+    """Receive `post_save` of a photo."""
+    if created:
+        ring_after_commit()
+
+
+def ring_after_commit(**kwargs: Any) -> None:
+    """Receive `photos_added`. A worker that came before the commit would find nothing to do."""
+    transaction.on_commit(doorbell.ring, robust=True)
 
 
 def _flags() -> redis.Redis:
@@ -74,15 +98,16 @@ def _client(url: str, timeout: float) -> redis.Redis:
     )
 
 
-def _publish() -> None:
-    """Over a connection of its own: Celery's pool would wait and retry for minutes."""
-    with Connection(settings.CELERY_BROKER_URL, transport_options=_bounded(settings.REDIS_TIMEOUT / 2)) as connection:
+def publish_task() -> None:
+    """Send the task over a connection of its own: Celery's pool would wait and retry for minutes."""
+    options = _bounded_options(settings.REDIS_TIMEOUT / 2)
+    with Connection(settings.CELERY_BROKER_URL, transport_options=options) as connection:
         current_app.send_task(
             TASK, queue=QUEUE, connection=connection, retry=False, ignore_result=True, expires=EXPIRES_SECONDS
         )
 
 
-def _bounded(timeout: float) -> dict[str, Any]:
+def _bounded_options(timeout: float) -> dict[str, Any]:
     return {
         **settings.CELERY_BROKER_TRANSPORT_OPTIONS,
         "socket_timeout": timeout,

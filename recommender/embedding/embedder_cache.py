@@ -1,19 +1,21 @@
 """Loading models. `EmbedderCache.load_embedder` is the only way from a registered model to its embedder.
 
-Each model is loaded once in a process, on first use, so after any fork.
+Each model is loaded once in a process, on first use. A forked child loads its own: the threads of its parent's
+embedders are not there.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from django.conf import settings
 
 from ml.inference.cores import streams
+from ml.per_process import PerProcess
 from ml.recipe import ModelFilesError, Recipe
 from recommender.errors import ModelNotReady, RegistryError
 from recommender.models import EmbeddingModel
@@ -56,13 +58,20 @@ WEB_POLICY = LoadPolicy(open_for_answers)
 COMMAND_POLICY = LoadPolicy(open_for_many, exports_missing=True)
 
 
+@dataclass
+class _Loaded:
+    """Embedders by the model's id and sha256, and the lock of whoever loads the next one."""
+
+    embedders: dict[tuple[int, str], Embedder] = field(default_factory=dict)
+    loading: threading.Lock = field(default_factory=threading.Lock)
+
+
 class EmbedderCache:
     """The models that one process has loaded, and the policy it loads them by."""
 
     def __init__(self, policy: LoadPolicy = WEB_POLICY) -> None:
         self._policy = policy
-        self._embedders: dict[tuple[int, str], Embedder] = {}
-        self._loading = threading.Lock()
+        self._loaded = PerProcess(_Loaded)
 
     def load_embedder(self, model: EmbeddingModel) -> Embedder:
         """The model's embedder, verified against the model's row.
@@ -71,37 +80,40 @@ class EmbedderCache:
             ModelNotReady: its files are missing, damaged or not the row's.
         """
         key = (model.pk, model.sha256)
-        embedder = self._embedders.get(key)
+        loaded = self._loaded.get()
+        embedder = loaded.embedders.get(key)
         if embedder is None:
-            # Only those who wait for a new model wait for the lock: loaded ones were found above without it.
-            with self._loading:
-                embedder = self._embedders.get(key)
+            # Only those who want a new model wait for the lock: loaded ones were found above without it.
+            with loaded.loading:
+                embedder = loaded.embedders.get(key)
                 if embedder is None:
-                    embedder = self._open_verified(model)
+                    embedder = self.open_verified(model)
                     self.forget_retired()
-                    self._embedders[key] = embedder
+                    loaded.embedders[key] = embedder
         return embedder
 
     def is_loaded(self, model_id: int) -> bool:
         """Whether this process has embedded, or was about to embed, with this model."""
-        return any(loaded == model_id for loaded, _ in list(self._embedders))
+        return any(loaded_id == model_id for loaded_id, _ in list(self._loaded.get().embedders))
 
     def forget_retired(self) -> None:
         """Free the memory of retired models. Those on standby are kept, because they may come back at once."""
-        if not self._embedders:
+        if not self._loaded.get().embedders:
             return
         for model_id in EmbeddingModel.objects.filter(state=EmbeddingModel.State.RETIRED).values_list("pk", flat=True):
             self.forget(model_id)
 
     def forget(self, model_id: int) -> None:
-        for key in list(self._embedders):
+        embedders = self._loaded.get().embedders
+        for key in list(embedders):
             if key[0] == model_id:
-                self._embedders.pop(key, None)
+                embedders.pop(key, None)
 
     def clear(self) -> None:
-        self._embedders.clear()
+        self._loaded.forget()
 
-    def _open_verified(self, model: EmbeddingModel) -> Embedder:
+    def open_verified(self, model: EmbeddingModel) -> Embedder:
+        """What `load_embedder` does once: the files are made or found, compared with the row, and compiled."""
         directory = model_directory(model)
         try:
             if self._policy.exports_missing and is_untrained(model) and not directory.exists():

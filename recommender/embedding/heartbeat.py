@@ -27,36 +27,36 @@ TROUBLE = (DatabaseError, InterfaceError)
 FRESH = timedelta(seconds=5 * PERIOD)
 
 
-class Heart:
-    """Beats on a thread of its own between `start` and `stop`."""
+class HeartbeatThread:
+    """Writes the process's row every `period` seconds between `start` and `stop`."""
 
     def __init__(self, kind: str, describe: Callable[[], dict[str, Any]] = dict, period: float = PERIOD) -> None:
         self.kind = kind
         self.name = f"{kind}@{socket.gethostname()}:{os.getpid()}"[:120]
         self._describe, self._period = describe, period
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+        self._thread = threading.Thread(target=self._beat_until_stopped, name="heartbeat", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
     def stop(self) -> None:
-        """Take the row away: this worker ended in order."""
+        """Delete the row, because this worker ended in order."""
         self._stopped.set()
         self._thread.join(self._period)
 
-    def beat(self) -> None:
+    def write_beat(self) -> None:
         detail = {"pid": os.getpid(), "host": socket.gethostname(), **self._describe()}
         row = Heartbeat(name=self.name, kind=self.kind, seen_at=Now(), detail=detail)
         Heartbeat.objects.bulk_create(
             [row], update_conflicts=True, unique_fields=["name"], update_fields=["kind", "seen_at", "detail"]
         )
 
-    def _run(self) -> None:
+    def _beat_until_stopped(self) -> None:
         while True:
             close_old_connections()
             try:
-                self.beat()
+                self.write_beat()
             except TROUBLE as exc:
                 logger.warning("This heartbeat is not written: %s", exc)
                 with suppress(*TROUBLE):

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 from django.db.models import Min
+from numpy.typing import NDArray
 
 from ml.errors import cause_of
 from ml.images import PhotoRefused
@@ -38,51 +38,51 @@ class ModelTrouble(Exception):
 
 
 @dataclass(frozen=True)
-class Twin:
+class Duplicate:
     """Another photo of the same bytes that this model has embedded."""
 
-    vector: npt.NDArray
+    vector: NDArray[np.float16]
     derivatives: Derivatives | None
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """What decode threads made for rows of the same bytes: pixels to embed, or a vector that is known already."""
+    """What a decode thread made for rows of the same bytes: pixels to embed, or a vector that is known already."""
 
     derivatives: tuple[Derivatives | None, ...]
-    pixels: npt.NDArray | None = None
-    vector: npt.NDArray | None = None
+    pixels: NDArray[np.uint8] | None = None
+    vector: NDArray[np.float16] | None = None
 
 
 class Batch:
-    """Decoding starts with the object; `infer` waits for it and starts the model, `results` waits for the model."""
+    """Decoding starts when the object is made, in `threads`; the model starts with `start_inference`."""
 
     def __init__(self, lease: Lease, embedder: Embedder, threads: Executor) -> None:
         self.lease = lease
-        self._renewed = time.monotonic()
         self.embedder = embedder
-        self._twins = find_twins(lease)
-        self._jobs = [(rows, threads.submit(self._prepare, rows)) for rows in group(lease.rows)]
-        self._given: list[str] = []  # checksums of what the model has, in its order
-        self._inference: Future[npt.NDArray] | None = None
+        self._duplicates = find_duplicates(lease)
+        self._jobs = [(rows, threads.submit(self._prepare, rows)) for rows in group_by_bytes(lease.rows)]
+        self._renewed = time.monotonic()
+        self._given: list[str] = []  # checksums of the pictures that the model has, in its order
+        self._inference: Future[NDArray[np.float32]] | None = None
 
     @property
     def is_decoded(self) -> bool:
-        """Whether `infer` would not wait."""
+        """Whether `start_inference` would not wait."""
         return all(job.done() for _, job in self._jobs)
 
     @property
     def seconds_left(self) -> float:
-        """Of its lease."""
+        """What is left of its lease."""
         return self.lease.seconds - (time.monotonic() - self._renewed)
 
     @property
     def is_retry(self) -> bool:
-        """Whether its row was tried before: then nothing else may be in flight with it."""
+        """Whether its only row was tried before: then nothing else may be in flight with it."""
         return any(row.attempts for row in self.lease.rows)
 
-    def infer(self) -> None:
-        """Give what was decoded to the model, once.
+    def start_inference(self) -> None:
+        """Wait for decoding, then give all pictures to the model; once, however often it is called.
 
         Raises:
             StorageTrouble: the storage failed under some photo.
@@ -92,17 +92,17 @@ class Batch:
         for _, job in self._jobs:
             if (error := job.exception()) and not isinstance(error, (PhotoRefused, FileLost, FileDamaged)):
                 raise error
-        pixels = {rows[0].sha256: prepared.pixels for rows, prepared in self._prepared() if prepared.pixels is not None}
+        pixels = {rows[0].sha256: prepared.pixels for rows, prepared in self._decoded() if prepared.pixels is not None}
         if pixels:
             logger.info("giving %d photos to the model", len(pixels))
             self._given = list(pixels)
             self._inference = self.embedder.submit(np.stack(list(pixels.values())))
 
-    def results(self) -> list[Result]:
-        """One result a row, in no particular order.
+    def wait_for_results(self) -> list[Result]:
+        """Wait for the model. Returns one result for each row, in no particular order.
 
         Raises:
-            StorageTrouble: files are missing and the storage itself seems to be.
+            StorageTrouble: files are missing, and the storage itself seems to be missing too.
             ModelTrouble: see there.
         """
         try:
@@ -110,30 +110,31 @@ class Batch:
         except (RuntimeError, MemoryError) as exc:  # of OpenVINO or torch: memory, a driver
             raise ModelTrouble(f"The model failed at {len(self._given)} photos: {cause_of(exc)}") from exc
         found: list[Result] = []
-        for rows, prepared in self._prepared():
+        for rows, prepared in self._decoded():
             vector = vectors[rows[0].sha256] if prepared.vector is None else prepared.vector
             found += (Embedded(row, vector, made) for row, made in zip(rows, prepared.derivatives, strict=True))
         return found + self._refusals()
 
-    def keep(self) -> None:
-        """Renew the lease once a quarter of it has passed."""
+    def renew_lease(self) -> None:
+        """Start the lease's time again, if a quarter of it has passed."""
         if time.monotonic() - self._renewed > self.lease.seconds / 4:
-            queue.renew(self.lease)
+            queue.renew_lease(self.lease)
             self._renewed = time.monotonic()
 
     def abandon(self) -> None:
         """Give the rows back untried and leave no file."""
         wait([job for _, job in self._jobs])
-        for _, prepared in self._prepared():
-            photo_files.discard(prepared.derivatives)
-        queue.release(self.lease)
+        for _, prepared in self._decoded():
+            photo_files.discard_derivatives(prepared.derivatives)
+        queue.release_rows(self.lease)
 
-    def unfinished(self) -> list[int]:
-        """Photos still being decoded; all of them once decoding is over."""
+    def list_unfinished(self) -> list[int]:
+        """The photos that are still being decoded; all of them once decoding is over."""
         busy = [row.image_id for rows, job in self._jobs if not job.done() for row in rows]
         return busy or [row.image_id for row in self.lease.rows]
 
-    def _prepared(self) -> Iterator[tuple[list[Row], Prepared]]:
+    def _decoded(self) -> Iterator[tuple[list[Row], Prepared]]:
+        """Wait for decoding, and pass over what was refused or lost."""
         for rows, job in self._jobs:
             if job.exception() is None:
                 yield rows, job.result()
@@ -154,29 +155,32 @@ class Batch:
         return found + [Failed(row, LOST) for row in lost]
 
     def _prepare(self, rows: Sequence[Row]) -> Prepared:
-        """Runs in a decode thread, without the database."""
-        twin = self._twins.get(rows[0].sha256)
-        if twin and not any(row.has_vector for row in rows):
+        """Runs in a decode thread, which has no connection to the database."""
+        duplicate = self._duplicates.get(rows[0].sha256)
+        if duplicate and not any(row.has_vector for row in rows):
             with suppress(FileLost):
-                return Prepared(_derivatives_of_twin(rows, twin), vector=twin.vector)
-        picture = photo_files.load(rows[0])
+                return Prepared(_copy_of_duplicate(rows, duplicate), vector=duplicate.vector)
+        picture = photo_files.load_picture(rows[0])
         pixels = self.embedder.prepare(picture.image)
         if picture.encoded is None:
             return Prepared((None,) * len(rows), pixels)
         encoded = picture.encoded
-        return Prepared(_for_each(rows, lambda: photo_files.save(encoded)), pixels)
+        return Prepared(_make_for_each(rows, lambda: photo_files.save_derivatives(encoded)), pixels)
 
 
-def group(rows: Sequence[Row]) -> list[list[Row]]:
-    """Rows of the same bytes together; those that have derivatives apart from those that need them."""
+def group_by_bytes(rows: Sequence[Row]) -> list[list[Row]]:
+    """Group rows of the same bytes; those that have derivatives are kept apart from those that need them."""
     groups: dict[tuple[str, bool], list[Row]] = defaultdict(list)
     for row in rows:
         groups[row.sha256, bool(row.clean)].append(row)
     return list(groups.values())
 
 
-def find_twins(lease: Lease) -> dict[str, Twin]:
-    """By sha256: one embedded photo for each row that never had a vector. "Embed again" is never answered by a copy."""
+def find_duplicates(lease: Lease) -> dict[str, Duplicate]:
+    """By sha256, an embedded photo of the same bytes for rows that never had a vector.
+
+    Rows that have one were asked to be embedded again, and a copy would give them what they have.
+    """
     asked = {row.sha256 for row in lease.rows if not row.has_vector}
     if not asked:
         return {}
@@ -186,29 +190,29 @@ def find_twins(lease: Lease) -> dict[str, Twin]:
     first = embedded.values("image__sha256").annotate(first=Min("pk")).values("first")
     names = ("image__clean_file", "image__thumb_file", "image__width", "image__height")
     return {
-        sha256: Twin(np.frombuffer(vector, np.float16), Derivatives(*files) if all(files) else None)
+        sha256: Duplicate(np.frombuffer(vector, np.float16), Derivatives(*files) if all(files) else None)
         for sha256, vector, *files in Embedding.objects.filter(pk__in=first).values_list(
             "image__sha256", "vector", *names
         )
     }
 
 
-def _derivatives_of_twin(rows: Sequence[Row], twin: Twin) -> tuple[Derivatives | None, ...]:
+def _copy_of_duplicate(rows: Sequence[Row], duplicate: Duplicate) -> tuple[Derivatives | None, ...]:
     if all(row.clean for row in rows):
         return (None,) * len(rows)
-    if twin.derivatives is None:
+    if duplicate.derivatives is None:
         raise FileLost(rows[0].original)
-    source = twin.derivatives
-    return _for_each(rows, lambda: photo_files.copy(source))
+    source = duplicate.derivatives
+    return _make_for_each(rows, lambda: photo_files.copy_derivatives(source))
 
 
-def _for_each(rows: Sequence[Row], make: Callable[[], Derivatives]) -> tuple[Derivatives, ...]:
-    """Files of its own for every row, or for none."""
+def _make_for_each(rows: Sequence[Row], make: Callable[[], Derivatives]) -> tuple[Derivatives, ...]:
+    """Make files of its own for every row, or for none of them."""
     made: list[Derivatives] = []
     try:
         while len(made) < len(rows):
             made.append(make())
     except (FileLost, StorageTrouble):
-        photo_files.discard(made)
+        photo_files.discard_derivatives(made)
         raise
     return tuple(made)

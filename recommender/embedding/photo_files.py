@@ -25,6 +25,7 @@ from .queue import Row
 
 logger = logging.getLogger(__name__)
 
+# How many other photos, of the oldest and of the newest each, are looked for when a file is missing.
 WITNESSES = 10
 
 
@@ -58,7 +59,7 @@ class Picture:
     encoded: Encoded | None
 
 
-def load(row: Row) -> Picture:
+def load_picture(row: Row) -> Picture:
     """The stored clean picture, else one made from the original.
 
     Raises:
@@ -66,9 +67,10 @@ def load(row: Row) -> Picture:
         FileLost, FileDamaged, StorageTrouble: see there.
     """
     if row.clean:
-        with suppress(FileLost, PhotoRefused):  # it can be made again
-            return Picture(images.decode(read(default_storage, row.clean)), None)
-    data = read(originals_storage(), row.original)
+        # A derivative that is lost or damaged is made again from the original.
+        with suppress(FileLost, PhotoRefused):
+            return Picture(images.decode(read_file(default_storage, row.clean)), None)
+    data = read_file(originals_storage(), row.original)
     try:
         return Picture(*images.derive(data))
     except PhotoRefused as exc:
@@ -77,36 +79,36 @@ def load(row: Row) -> Picture:
         raise
 
 
-def save(encoded: Encoded) -> Derivatives:
+def save_derivatives(encoded: Encoded) -> Derivatives:
     """Store derivatives under names nobody else uses."""
     key = uuid.uuid4().hex
-    clean = _put(f"clean/{key[:2]}/{key}.jpg", encoded.clean)
+    clean = _store_file(f"clean/{key[:2]}/{key}.jpg", encoded.clean)
     try:
-        thumb = _put(f"thumb/{key[:2]}/{key}.jpg", encoded.thumb)
+        thumb = _store_file(f"thumb/{key[:2]}/{key}.jpg", encoded.thumb)
     except StorageTrouble:
-        delete(default_storage, [clean])
+        delete_files(default_storage, [clean])
         raise
     return Derivatives(clean, thumb, encoded.width, encoded.height)
 
 
-def copy(source: Derivatives) -> Derivatives:
+def copy_derivatives(source: Derivatives) -> Derivatives:
     """The same derivatives as files of another photo.
 
     Raises:
         FileLost, StorageTrouble: see there.
     """
-    clean, thumb = (read(default_storage, name) for name in (source.clean, source.thumb))
-    return save(Encoded(clean, thumb, source.width, source.height))
+    clean, thumb = (read_file(default_storage, name) for name in (source.clean, source.thumb))
+    return save_derivatives(Encoded(clean, thumb, source.width, source.height))
 
 
-def discard(unused: Iterable[Derivatives | None]) -> None:
+def discard_derivatives(unused: Iterable[Derivatives | None]) -> None:
     """Delete derivatives that no row names; what cannot be deleted now is collected later."""
     for made in unused:
         if made:
-            delete(default_storage, (made.clean, made.thumb))
+            delete_files(default_storage, (made.clean, made.thumb))
 
 
-def delete(storage: Storage, names: Iterable[str]) -> None:
+def delete_files(storage: Storage, names: Iterable[str]) -> None:
     for name in names:
         try:
             storage.delete(name)
@@ -114,7 +116,7 @@ def delete(storage: Storage, names: Iterable[str]) -> None:
             logger.warning("%s could not be deleted (%s); it is collected later.", name, exc)
 
 
-def read(storage: Storage, name: str) -> bytes:
+def read_file(storage: Storage, name: str) -> bytes:
     try:
         with storage.open(name) as file:
             return file.read()
@@ -124,11 +126,12 @@ def read(storage: Storage, name: str) -> bytes:
         raise StorageTrouble(f"{name} cannot be read: {exc}.") from exc
 
 
-def _put(name: str, data: bytes) -> str:
+def _store_file(name: str, data: bytes) -> str:
     try:
         return default_storage.save(name, ContentFile(data))
     except OSError as exc:
-        delete(default_storage, [name])  # a full disk leaves half a file
+        # A full disk leaves half a file behind.
+        delete_files(default_storage, [name])
         raise StorageTrouble(f"{name} cannot be stored: {exc}.") from exc
 
 

@@ -1,4 +1,4 @@
-"""The queue: `Embedding` rows are leased, renewed and released by token and database time (`results` settles them).
+"""The queue: `Embedding` rows are leased, renewed and released by token and database time.
 
 A worker that lost its lease changes nothing: results are updates of rows still held, and what it wrote to disk for the
 others is deleted. Queue queries never read the vector column.
@@ -22,15 +22,23 @@ from recommender.models import Embedding, EmbeddingModel
 
 State, Lane = Embedding.State, Embedding.Lane
 
+# A row is pending again after its lease ran out, with this reason, so that its next attempts can be counted apart.
 EXPIRED = "The worker that held this row stopped answering."
 EXPIRIES_ALONE = 3
 CRASHED = f"Reading this photo stopped the program {EXPIRIES_ALONE} times. Save it again as a JPEG and upload that."
 MAX_FAILURES = 8
 
+LANE_FLAGS = {
+    Lane.UPLOAD: "has_uploads",
+    Lane.RETRY: "has_retries",
+    Lane.IMPORT: "has_imports",
+    Lane.BACKFILL: "has_backfill",
+}
+
 
 @dataclass(frozen=True)
 class Row:
-    """What decoding one leased photo needs; names are storage names, "" where there is no such file yet."""
+    """What decoding one leased photo needs. `original` and `clean` are storage names, "" where there is no file."""
 
     pk: int
     image_id: int
@@ -58,56 +66,57 @@ class Waiting(NamedTuple):
     lanes: tuple[int, ...]
 
 
-def waiting() -> list[Waiting]:
+def list_waiting() -> list[Waiting]:
     """Every live model with pending rows: one query, one index probe per model and lane."""
-    found = [Waiting(model, _lanes(model)) for model in _with_lanes()]
+    found = [Waiting(model, _lanes_of(model)) for model in _models_with_lanes()]
     return [entry for entry in found if entry.lanes]
 
 
-def pick(entries: Sequence[Waiting], *, starving: bool) -> EmbeddingModel:
-    """The model whose rows come next: of the best lane, the active model first; when starving, the other end."""
+def pick_model(entries: Sequence[Waiting], *, low_priority: bool) -> EmbeddingModel:
+    """The model with the most urgent lane, the active model first among equals; with `low_priority` the last one."""
 
     def urgency(entry: Waiting) -> tuple[int, int]:
         rank = EmbeddingModel.EMBEDDING_ORDER.index(EmbeddingModel.State(entry.model.state))
-        return entry.lanes[-1 if starving else 0], rank
+        return entry.lanes[-1 if low_priority else 0], rank
 
-    return (max if starving else min)(entries, key=urgency).model
+    return (max if low_priority else min)(entries, key=urgency).model
 
 
-def lease(
-    model: EmbeddingModel, limit: int, seconds: float, *, starving: bool = False, beside: bool = False
+def lease_rows(
+    model: EmbeddingModel, limit: int, seconds: float, *, low_priority: bool = False, others_in_flight: bool = False
 ) -> Lease | None:
-    """Take up to `limit` rows of one lane: the best non-empty one, or the worst when `starving`.
+    """Lease up to `limit` rows of one lane: the most urgent that has any, or the least urgent with `low_priority`.
 
-    A row that was tried before is leased alone, and never `beside` others in the same process, so that a photo which
-    kills its worker names itself. Rows without a vector wait while the model embeds the same bytes for another: a
-    copy is cheaper.
+    A row that was tried before is leased alone, and never with `others_in_flight` in the same process: if its photo
+    kills the worker, no other photo can be to blame. Rows without a vector wait while the model embeds the same bytes
+    for another row, because a copy is cheaper.
     """
     token = uuid.uuid4()
     with transaction.atomic():
-        for claim in _claims(model, limit, starving=starving):
-            if beside and claim.tried:
+        for claim in _find_claims(model, limit, low_priority=low_priority):
+            if others_in_flight and claim.is_retry:
                 return None
-            taken = Embedding.objects.filter(pk__in=claim.ids, state=State.PENDING).update(
+            # The condition on the state makes this safe by itself: the locks only save work.
+            leased = Embedding.objects.filter(pk__in=claim.ids, state=State.PENDING).update(
                 state=State.LEASED, token=token, leased_until=_from_now(seconds), updated_at=Now()
             )
-            if taken:
-                return Lease(token, model.pk, _rows(claim.ids, token), seconds)
+            if leased:
+                return Lease(token, model.pk, _read_rows(claim.ids, token), seconds)
     return None
 
 
-def renew(held: Lease) -> int:
-    """Start the lease's time again; the number of rows still held."""
-    return rows_held(held).update(leased_until=_from_now(held.seconds))
+def renew_lease(lease: Lease) -> int:
+    """Start the lease's time again. Returns the number of rows still held."""
+    return held_rows(lease).update(leased_until=_from_now(lease.seconds))
 
 
-def release(held: Lease) -> int:
-    """Give the rows back untried: what stopped the work was not theirs."""
-    return rows_held(held).update(state=State.PENDING, token=None, leased_until=None, updated_at=Now())
+def release_rows(lease: Lease) -> int:
+    """Give the rows back untried: what stopped the work was no fault of theirs."""
+    return held_rows(lease).update(state=State.PENDING, token=None, leased_until=None, updated_at=Now())
 
 
 def return_expired() -> int:
-    """Put rows whose lease ran out back, to be retried alone; the third time alone is the photo's own doing."""
+    """Queue rows whose lease ran out, to be retried alone. A photo that times out alone three times is given up."""
     expired = Embedding.objects.filter(state=State.LEASED, leased_until__lt=Now())
     if not expired.exists():
         return 0
@@ -136,88 +145,97 @@ def embed_again(images: QuerySet[ListingImage]) -> int:
 
 def is_leasable(model: EmbeddingModel) -> bool:
     """Whether a lease would find rows now."""
-    return _leasable(model).exists()
+    return _leasable_rows(model).exists()
 
 
 def is_anything_pending() -> bool:
     return Embedding.objects.filter(state=State.PENDING, model__state__in=EmbeddingModel.LIVE).exists()
 
 
-def _pending() -> QuerySet[Embedding]:
+def _pending_rows() -> QuerySet[Embedding]:
     return Embedding.objects.filter(state=State.PENDING)
 
 
-def _leasable(model: EmbeddingModel) -> QuerySet[Embedding]:
-    leased = Embedding.objects.filter(state=State.LEASED, leased_until__isnull=False)  # the index's few rows
-    held = {sha256 for pk, sha256 in leased.values_list("model_id", "image__sha256") if pk == model.pk}
-    return _pending().filter(model=model).exclude(image__sha256__in=held, vector__isnull=True)
+def _leasable_rows(model: EmbeddingModel) -> QuerySet[Embedding]:
+    # Both conditions are those of the partial index on `leased_until`, which holds the few rows that are leased now.
+    # A condition on the model would make the planner read the model's rows instead.
+    leased = Embedding.objects.filter(state=State.LEASED, leased_until__isnull=False)
+    computed_now = {sha256 for pk, sha256 in leased.values_list("model_id", "image__sha256") if pk == model.pk}
+    return _pending_rows().filter(model=model).exclude(image__sha256__in=computed_now, vector__isnull=True)
 
 
-def rows_held(held: Lease) -> QuerySet[Embedding]:
-    """What is still ours of a lease."""
-    return Embedding.objects.filter(pk__in=[row.pk for row in held.rows], token=held.token, state=State.LEASED)
+def held_rows(lease: Lease) -> QuerySet[Embedding]:
+    """The rows of a lease that are still held: it may have run out, and others may have leased them."""
+    return Embedding.objects.filter(pk__in=[row.pk for row in lease.rows], token=lease.token, state=State.LEASED)
 
 
 def _from_now(seconds: float) -> ExpressionWrapper:
     return ExpressionWrapper(Now() + timedelta(seconds=seconds), output_field=DateTimeField())
 
 
-def _with_lanes() -> QuerySet[EmbeddingModel]:
+def _models_with_lanes() -> QuerySet[EmbeddingModel]:
+    """The live models; `LANE_FLAGS` names what says, for each lane, whether there are pending rows."""
     return EmbeddingModel.objects.live().annotate(
-        **{f"lane_{lane}": Exists(_pending().filter(model=OuterRef("pk"), lane=lane)) for lane in Lane.values}
+        **{flag: Exists(_pending_rows().filter(model=OuterRef("pk"), lane=lane)) for lane, flag in LANE_FLAGS.items()}
     )
 
 
-def _lanes(model: EmbeddingModel) -> tuple[int, ...]:
-    return tuple(lane for lane in Lane.values if getattr(model, f"lane_{lane}"))
+def _lanes_of(model: EmbeddingModel) -> tuple[int, ...]:
+    return tuple(lane for lane, flag in LANE_FLAGS.items() if getattr(model, flag))
 
 
 class Claim(NamedTuple):
-    """Locked rows of one lane; `tried` is a single one whose attempt was not the first."""
+    """Locked rows of one lane that have not been tried, or one row that has."""
 
     ids: list[int]
-    tried: bool
+    is_retry: bool
 
 
-def _claims(model: EmbeddingModel, limit: int, *, starving: bool) -> Iterator[Claim]:
-    """Candidates, best first: in each lane fresh rows, then one that was tried before; all reversed when starving.
+def _find_claims(model: EmbeddingModel, limit: int, *, low_priority: bool) -> Iterator[Claim]:
+    """What may be leased, the most urgent first: in each lane rows that were not tried, then one that was.
 
-    The model's row is locked, so that two workers do not take copies of the same bytes at the same instant.
+    With `low_priority` the order is reversed.
     """
-    locked = _with_lanes().filter(pk=model.pk).select_for_update(of=("self",), no_key=True)
-    lanes = [lane for live in locked for lane in _lanes(live)]
-    choices = [(lane, tried) for lane in lanes for tried in (False, True)]
-    leasable = _leasable(model)
-    for lane, tried in reversed(choices) if starving else choices:
-        attempts = Q(attempts__gt=0) if tried else Q(attempts=0)
+    # The model's row is locked, so that two workers do not lease copies of the same bytes at the same instant.
+    locked = _models_with_lanes().filter(pk=model.pk).select_for_update(of=("self",), no_key=True)
+    lanes = [lane for live in locked for lane in _lanes_of(live)]
+    choices = [(lane, is_retry) for lane in lanes for is_retry in (False, True)]
+    leasable = _leasable_rows(model)
+    for lane, is_retry in reversed(choices) if low_priority else choices:
+        attempts = Q(attempts__gt=0) if is_retry else Q(attempts=0)
         rows = leasable.filter(attempts, lane=lane).order_by("pk")
+        # Rows that another worker is leasing at this moment are passed over, not waited for.
         rows = rows.select_for_update(skip_locked=True, of=("self",))
-        if ids := list(rows.values_list("pk", flat=True)[: 1 if tried else limit]):
-            yield Claim(ids, tried)
+        if ids := list(rows.values_list("pk", flat=True)[: 1 if is_retry else limit]):
+            yield Claim(ids, is_retry)
 
 
-def _rows(ids: list[int], token: uuid.UUID) -> tuple[Row, ...]:
+def _read_rows(ids: list[int], token: uuid.UUID) -> tuple[Row, ...]:
+    # The wide vector column is not read: only whether there is one.
     found = (
         Embedding.objects.filter(pk__in=ids, token=token)
-        .annotate(has_vector=ExpressionWrapper(Q(vector__isnull=False), output_field=BooleanField()))
         .order_by("pk")
-        .values_list(
+        .values(
             "pk",
             "image_id",
-            "image__listing_id",
-            "image__sha256",
-            "image__original",
-            "image__clean_file",
-            "image__state",
-            "has_vector",
             "attempts",
+            listing_id=F("image__listing_id"),
+            sha256=F("image__sha256"),
+            original=F("image__original"),
+            clean=F("image__clean_file"),
+            ready=_is_true(Q(image__state=ListingImage.State.READY)),
+            has_vector=_is_true(Q(vector__isnull=False)),
         )
     )
-    return tuple(Row(*row[:6], row[6] == ListingImage.State.READY, *row[7:]) for row in found)
+    return tuple(Row(**row) for row in found)
+
+
+def _is_true(condition: Q) -> ExpressionWrapper:
+    return ExpressionWrapper(condition, output_field=BooleanField())
 
 
 def _give_up(doomed: QuerySet[Embedding]) -> int:
-    """Reject new photos; one that was decoded before is not at fault, so its row fails and waits for a person."""
+    """Reject photos that were never decoded. One that was is not at fault: its row fails and waits for a person."""
     image_ids = sorted(doomed.values_list("image_id", flat=True))
     if not image_ids:
         return 0

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from recommender.models import EmbeddingModel
 
 
-def prove(model: EmbeddingModel, embedder: Embedder) -> None:
-    """Embed a drawn picture from its bytes.
+def check_embedder(model: EmbeddingModel, embedder: Embedder) -> None:
+    """Decode and embed a picture that was drawn here.
 
     Raises:
         ModelNotReady: the decoder or the model does not do what it should.
     """
     try:
-        clean = images.clean(images.decode(images.encode_jpeg(drawn_picture())))
+        clean = images.clean(images.decode(images.encode_jpeg(draw_picture())))
     except PhotoRefused as exc:
         raise ModelNotReady(f"This machine cannot decode a picture it drew: {exc.reason}") from exc
     try:
@@ -42,7 +42,7 @@ def prove(model: EmbeddingModel, embedder: Embedder) -> None:
         )
 
 
-def drawn_picture() -> Image.Image:
+def draw_picture() -> Image.Image:
     picture = Image.new("RGB", (320, 240), (214, 203, 180))
     draw = ImageDraw.Draw(picture)
     draw.ellipse((60, 40, 200, 180), fill=(150, 40, 40))

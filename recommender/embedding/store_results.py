@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from django.db import connection, transaction
 from django.db.models import Case, F, Model, When
 from django.db.models.functions import Now
+from numpy.typing import NDArray
 
 from listings.models import ListingImage
 from ml.inference.vectors import is_indexable
@@ -22,7 +22,7 @@ from recommender.models import Embedding
 
 from . import photo_files
 from .photo_files import Derivatives
-from .queue import EXPIRED, Lease, Row, rows_held
+from .queue import EXPIRED, Lease, Row, held_rows
 
 State, PhotoState = Embedding.State, ListingImage.State
 
@@ -31,10 +31,10 @@ BAD_VECTOR = "The model gave no usable vector for this photo; it is tried again 
 
 @dataclass(frozen=True)
 class Embedded:
-    """A vector (float32[dim]) and, when they were just written, the photo's derivatives."""
+    """A vector of the model, float[dim], and the photo's derivatives where they were just written."""
 
     row: Row
-    vector: npt.NDArray
+    vector: NDArray[np.floating]
     derivatives: Derivatives | None = None
 
 
@@ -48,7 +48,7 @@ class Refused:
 
 @dataclass(frozen=True)
 class Failed:
-    """We could not embed it, now; the row is retried later."""
+    """The photo could not be embedded now, by no fault of its own: the row is retried later."""
 
     row: Row
     reason: str
@@ -57,14 +57,29 @@ class Failed:
 Result = Embedded | Refused | Failed
 
 
-@dataclass
-class Stored:
-    """Rows settled each way; `dropped` were no longer ours."""
+@dataclass(frozen=True)
+class Tally:
+    """What became of some micro-batches: how many rows were settled each way, and how many were `dropped`.
 
+    A row is dropped that the worker no longer held. `stopped` says why a time slice left work that was there.
+    """
+
+    batches: int = 0
     done: int = 0
     rejected: int = 0
     failed: int = 0
     dropped: int = 0
+    stopped: str = ""
+
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(
+            self.batches + other.batches,
+            self.done + other.done,
+            self.rejected + other.rejected,
+            self.failed + other.failed,
+            self.dropped + other.dropped,
+            self.stopped or other.stopped,
+        )
 
 
 @dataclass
@@ -76,29 +91,37 @@ class _Settled:
     failed: list[Failed] = field(default_factory=list)
 
 
-def store(lease: Lease, results: Sequence[Result]) -> Stored:
-    """Write what is still ours to write. When the database fails, files stay: the commit may have happened."""
+def settle_rows(lease: Lease, results: Sequence[Result]) -> Tally:
+    """Write the results of the rows that are still held, and delete the files of the others."""
     with transaction.atomic():
         locked = _lock_photos(results)
-        rows = rows_held(lease).select_for_update(of=("self",)).order_by("pk")
-        held = dict(rows.values_list("pk", "image__listing_id"))  # a photo may have moved since it was leased
-        settled = _sort([result for result in results if result.row.pk in held], locked)
+        rows = held_rows(lease).select_for_update(of=("self",)).order_by("pk")
+        # The listing is read again, because a photo may have moved to another one since it was leased.
+        held = dict(rows.values_list("pk", "image__listing_id"))
+        settled = _sort_results([result for result in results if result.row.pk in held], locked)
         wanted = [result for result in settled.embedded if _wants_derivatives(result, locked)]
         changed = {held[pk] for pk in _changed_rows(settled.embedded)}
         _write_embeddings(lease, settled)
         _write_photos(settled, wanted, locked)
         append_vectors(changed, lease.model_id)
+    # Not in a `finally`: when the database fails, the commit may have happened all the same, and rows name the files.
     used = {result.row.pk for result in wanted}
-    photo_files.discard(
+    photo_files.discard_derivatives(
         result.derivatives
         for result in results
         if isinstance(result, Embedded) and result.derivatives and result.row.pk not in used
     )
-    return Stored(len(settled.embedded), len(settled.refused), len(settled.failed), dropped=len(results) - len(held))
+    return Tally(
+        batches=1,
+        done=len(settled.embedded),
+        rejected=len(settled.refused),
+        failed=len(settled.failed),
+        dropped=len(results) - len(held),
+    )
 
 
 def _lock_photos(results: Sequence[Result]) -> dict[int, tuple[str, str]]:
-    """State and clean file of the photos whose rows will be written."""
+    """Lock the photos whose rows will be written. Returns each one's state and clean file."""
     touched = {
         result.row.image_id
         for result in results
@@ -110,7 +133,7 @@ def _lock_photos(results: Sequence[Result]) -> dict[int, tuple[str, str]]:
     return {pk: (state, clean) for pk, state, clean in rows.values_list("pk", "state", "clean_file")}
 
 
-def _sort(results: Iterable[Result], locked: dict[int, tuple[str, str]]) -> _Settled:
+def _sort_results(results: Iterable[Result], locked: dict[int, tuple[str, str]]) -> _Settled:
     settled = _Settled()
     for result in results:
         match result:
@@ -119,7 +142,8 @@ def _sort(results: Iterable[Result], locked: dict[int, tuple[str, str]]) -> _Set
             case Embedded():
                 settled.embedded.append(result)
             case Refused(row, reason) if locked[row.image_id][0] == PhotoState.READY:
-                settled.failed.append(Failed(row, reason))  # it was decoded before, so its bytes are not at fault
+                # The photo was decoded before, so its bytes are not at fault, and it stays on its page.
+                settled.failed.append(Failed(row, reason))
             case Refused():
                 settled.refused.append(result)
             case Failed():
@@ -128,32 +152,34 @@ def _sort(results: Iterable[Result], locked: dict[int, tuple[str, str]]) -> _Set
 
 
 def _wants_derivatives(result: Embedded, locked: dict[int, tuple[str, str]]) -> bool:
-    """Whether the photo still names what it named at the lease; another worker may have been first."""
+    """Whether the photo still names the clean file that it named at the lease: another worker may have been first."""
     return result.derivatives is not None and locked[result.row.image_id][1] == result.row.clean
 
 
 def _changed_rows(embedded: Sequence[Embedded]) -> set[int]:
-    """Rows that get a vector they did not have; unchanged bytes change no answer."""
+    """The rows whose vector becomes another one. Photos embedded again mostly keep theirs, and change no answer."""
     rows = [result.row.pk for result in embedded if result.row.has_vector]
     old = dict(Embedding.objects.filter(pk__in=rows).values_list("pk", "vector")) if rows else {}
     return {result.row.pk for result in embedded if bytes(old.get(result.row.pk) or b"") != to_bytes(result.vector)}
 
 
-def to_bytes(vector: npt.NDArray) -> bytes:
+def to_bytes(vector: NDArray[np.floating]) -> bytes:
     """float32[dim] -> float16 bytes, as the vector column holds them."""
     return vector.astype(np.float16).tobytes()
 
 
 def _write_embeddings(lease: Lease, settled: _Settled) -> None:
-    held = rows_held(lease)
+    held = held_rows(lease)
     common: dict[str, Any] = {"token": None, "leased_until": None, "updated_at": Now()}
     if settled.embedded:
         vectors = [(result.row.pk, to_bytes(result.vector)) for result in settled.embedded]
-        _update_each(Embedding, ("vector",), vectors)  # rows that are held, and locked since that was found
+        # This asks for no token: the rows were found to be held, and have been locked since.
+        _update_each(Embedding, ("vector",), vectors)
         held.filter(pk__in=[pk for pk, _ in vectors]).update(state=State.DONE, attempts=0, reason="", **common)
     for refused in settled.refused:
         held.filter(pk=refused.row.pk).update(state=State.REJECTED, vector=None, reason=refused.reason[:200], **common)
     for failed in settled.failed:
+        # Attempts that ended with the lease were counted for themselves, and say nothing about failures.
         attempts = Case(When(reason=EXPIRED, then=1), default=F("attempts") + 1)
         held.filter(pk=failed.row.pk).update(
             state=State.FAILED, attempts=attempts, reason=failed.reason[:200], **common
@@ -167,7 +193,7 @@ def _write_photos(settled: _Settled, wanted: Sequence[Embedded], locked: dict[in
         )
     if wanted:
         columns = ("clean_file", "thumb_file", "width", "height", "state", "reason")
-        _update_each(ListingImage, columns, [(*_named(one), PhotoState.READY, "") for one in wanted])
+        _update_each(ListingImage, columns, [(*_derivative_values(one), PhotoState.READY, "") for one in wanted])
     named = {result.row.image_id for result in wanted}
     unready = [
         result.row.image_id
@@ -179,14 +205,17 @@ def _write_photos(settled: _Settled, wanted: Sequence[Embedded], locked: dict[in
         ListingImage.objects.filter(pk__in=unready).update(state=PhotoState.READY, reason="")
 
 
-def _named(result: Embedded) -> tuple[Any, ...]:
+def _derivative_values(result: Embedded) -> tuple[Any, ...]:
     made = result.derivatives
     assert made is not None  # noqa: S101 - `wanted` holds only results with derivatives
     return result.row.image_id, made.clean, made.thumb, made.width, made.height
 
 
 def _update_each(table: type[Model], columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
-    """Give each row, by primary key, its own values in one statement: the ORM takes longer to write it than it runs."""
+    """Give each row, which begins with its primary key, its own values in one statement.
+
+    `bulk_update` would do the same, but takes longer to write its statement than the database needs to run it.
+    """
     name = connection.ops.quote_name(table._meta.db_table)  # noqa: SLF001 - documented, whatever its name
     names = [connection.ops.quote_name(column) for column in columns]
     changes = ", ".join(f"{column} = new.column{number}" for number, column in enumerate(names, start=2))

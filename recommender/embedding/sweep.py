@@ -20,7 +20,8 @@ from django.utils import timezone
 from listings.models import ListingImage, originals_storage
 from recommender.models import Embedding, EmbeddingModel, Heartbeat
 
-from . import doorbell, photo_files, planner_statistics, queue
+from . import photo_files, planner_statistics, queue
+from .doorbell import doorbell
 from .queue import MAX_FAILURES
 
 BATCH = 1000
@@ -28,7 +29,7 @@ RETRY_BASE = timedelta(minutes=1)  # doubled with every failure
 LITTER_AGE = timedelta(days=1)  # a file younger than this may belong to a transaction that is still open
 
 
-def sweep() -> dict[str, int]:
+def sweep_queue() -> dict[str, int]:
     """Repair the queue and ring if it holds work."""
     counts = {
         "expired": queue.return_expired(),
@@ -41,7 +42,7 @@ def sweep() -> dict[str, int]:
     return counts
 
 
-def missing(model: EmbeddingModel) -> QuerySet[ListingImage]:
+def photos_without_row(model: EmbeddingModel) -> QuerySet[ListingImage]:
     """Photos without a queue row for this model."""
     queued = Embedding.objects.filter(image=OuterRef("pk"), model=model)
     return ListingImage.objects.filter(~Exists(queued)).exclude(state=ListingImage.State.REJECTED)
@@ -68,7 +69,7 @@ def retry_failed() -> int:
     return failed.update(state=Embedding.State.PENDING, lane=Embedding.Lane.RETRY, updated_at=Now())
 
 
-def collect() -> dict[str, int]:
+def collect_garbage() -> dict[str, int]:
     """Delete what is past its time: rejected photos, files no row names, gone workers' heartbeats, retired vectors."""
     return {
         "rejected": _delete_old_rejected(),
@@ -102,11 +103,11 @@ def delete_rows_of_retired() -> int:
 
 
 def _insert_some(model: EmbeddingModel) -> int:
-    if not missing(model).exists():
+    if not photos_without_row(model).exists():
         return 0
     with transaction.atomic():
         # Locked photos cannot be deleted before the commit; one that is being deleted now is skipped.
-        found = missing(model).select_for_update(skip_locked=True, no_key=True).order_by("pk")
+        found = photos_without_row(model).select_for_update(skip_locked=True, no_key=True).order_by("pk")
         rows = [
             Embedding(image_id=pk, model=model, lane=_lane(model, source))
             for pk, source in found.values_list("pk", "source")[:BATCH]
@@ -155,5 +156,5 @@ def _delete_litter(storage: Storage, field: str, folder: str) -> int:
         return 0
     known = ListingImage.objects.filter(**{f"{field}__startswith": prefix}).values_list(field, flat=True)
     litter = old.difference(known.iterator())
-    photo_files.delete(storage, litter)
+    photo_files.delete_files(storage, litter)
     return len(litter)

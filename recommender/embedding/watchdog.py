@@ -1,6 +1,6 @@
-"""What the embedding worker is doing now, and the end of a process that does it for too long.
+"""The end of a worker process that does one thing for too long.
 
-A decoder that hangs cannot be interrupted from inside; the process ends, the lease expires, and the rows are retried
+A decoder that hangs cannot be interrupted from inside. So the process ends, the lease expires, and the rows are retried
 alone.
 """
 
@@ -10,8 +10,8 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
+
+from .worker_loop import Activity
 
 logger = logging.getLogger(__name__)
 
@@ -19,31 +19,9 @@ TICK = 0.25
 EXIT_CODE = 70
 
 
-class Watch:
-    """The current micro-batch, written by the drain, read by the watchdog and the heartbeat."""
-
-    def __init__(self) -> None:
-        self._current: tuple[float, Callable[[], Sequence[int]]] | None = None
-        self.note = ""
-
-    def begin(self, seconds: float, photos: Callable[[], Sequence[int]]) -> None:
-        """A micro-batch has `seconds` from now; `photos` names those it still waits for."""
-        self._current = (seconds, photos)
-
-    def end(self) -> None:
-        self._current = None
-
-    @property
-    def current(self) -> tuple[float, Callable[[], Sequence[int]]] | None:
-        return self._current
-
-    def describe(self) -> dict[str, Any]:
-        return {"doing": "embedding" if self._current else "waiting", "note": self.note}
-
-
-def guard(watch: Watch) -> threading.Thread:
+def start_watchdog(activity: Activity) -> threading.Thread:
     """Start the thread that ends this process when a micro-batch runs past its lease."""
-    thread = threading.Thread(target=_guard, args=(watch,), name="watchdog", daemon=True)
+    thread = threading.Thread(target=_watch, args=(activity,), name="watchdog", daemon=True)
     thread.start()
     return thread
 
@@ -55,22 +33,24 @@ class RunningTime:
         self._before, self._spent = now, 0.0
         self._seen: object | None = None
 
-    def of(self, current: object | None, now: float) -> float:
-        """Seconds; call it once a tick. A process that was stopped and continued did not hang."""
+    def measure(self, current: object | None, now: float) -> float:
+        """The seconds that `current` has been running; to be called once a tick."""
+        # A tick that took much longer means that the process was stopped and continued: it did not hang.
         step, self._before = min(now - self._before, 2 * TICK), now
         self._spent = self._spent + step if current is not None and current is self._seen else 0.0
         self._seen = current
         return self._spent
 
 
-def _guard(watch: Watch) -> None:
+def _watch(activity: Activity) -> None:
     clock = RunningTime(time.monotonic())
     while True:
         time.sleep(TICK)
-        current = watch.current
-        spent = clock.of(current, time.monotonic())
+        current = activity.current
+        spent = clock.measure(current, time.monotonic())
         if current is not None and spent > current[0]:
             photos = ", ".join(str(pk) for pk in current[1]())
             logger.critical("Photos %s took longer than %g s to read; this worker ends now.", photos, current[0])
             logging.shutdown()
+            # Not sys.exit: it would wait for the thread that hangs.
             os._exit(EXIT_CODE)

@@ -1,8 +1,8 @@
-"""The embedding loop: a micro-batch is stored while others are inferred and decoded, until none is left.
+"""The worker loop: a micro-batch is stored while others are inferred and decoded, until none is left.
 
 Runs in a worker, a command or a test alike. Trouble that is not a photo's own gives the rows back untried, with one
-logged sentence: a model's ends the work with that model, the storage's or the database's ends the slice. The sweep
-rings again.
+logged sentence: a model's ends the work with that model, the storage's or the database's ends the time slice. The
+sweep rings again.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, WeakSet
 
 from django.conf import settings
@@ -22,12 +22,12 @@ from django.db import DatabaseError, InterfaceError, OperationalError
 
 from recommender.errors import ModelNotReady
 
-from . import doorbell, queue, self_test, store_results
-from .embedder_cache import embedders
+from . import queue, self_test, store_results
+from .doorbell import doorbell
+from .embedder_cache import EmbedderCache, embedders
 from .micro_batch import Batch, ModelTrouble
 from .photo_files import StorageTrouble
-from .store_results import Embedded, Result
-from .watchdog import Watch
+from .store_results import Embedded, Result, Tally
 
 if TYPE_CHECKING:
     from ml.inference.embedder import Embedder
@@ -35,57 +35,106 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-Load = Callable[["EmbeddingModel"], "Embedder"]
-
-STARVING_EVERY = 8
-MOST_IN_FLIGHT = 3  # micro-batches: one that the model has, one that it may have next, one that is decoded
+# One micro-batch in so many is taken from the least urgent rows, so that uploads never stop a backfill.
+LOW_PRIORITY_EVERY = 8
+# The model computes one micro-batch, may have the next one waiting, and a third is decoded meanwhile.
+MOST_IN_FLIGHT = 3
 BURST_RUN = 20
 BURST_WINDOW = 40
-
-
-@dataclass
-class _Turns:
-    """Micro-batches this process has taken; one in eight comes from the worst lane."""
-
-    taken: int = 0
-
-    @property
-    def starving(self) -> bool:
-        return self.taken % STARVING_EVERY == STARVING_EVERY - 1
-
-
-_turns = _Turns()
-_proven: WeakSet[Embedder] = WeakSet()  # embedders that passed the test picture in this process
-_most: WeakKeyDictionary[Embedder, int] = WeakKeyDictionary()  # photos at a time, of those that failed at twice as many
 
 
 class Burst(Exception):
     """So many photos in a row could not be embedded that the photos are not to blame."""
 
 
-@dataclass
-class Tally:
-    """What one slice did; `stopped` says why it left work that was there."""
+class Activity:
+    """What a worker does now: written by its loop, read by the watchdog and by the heartbeat on their threads."""
 
-    batches: int = 0
-    done: int = 0
-    rejected: int = 0
-    failed: int = 0
-    dropped: int = 0
-    stopped: str = ""
+    def __init__(self) -> None:
+        # One attribute holds both values, so that a reader on another thread never sees parts of two micro-batches.
+        self._current: tuple[float, Callable[[], Sequence[int]]] | None = None
+        self.note = ""
+
+    def begin(self, seconds: float, list_photos: Callable[[], Sequence[int]]) -> None:
+        """A micro-batch has `seconds` from now; `list_photos` names the photos it still waits for."""
+        self._current = (seconds, list_photos)
+
+    def end(self) -> None:
+        self._current = None
+
+    @property
+    def current(self) -> tuple[float, Callable[[], Sequence[int]]] | None:
+        return self._current
+
+    def describe(self) -> dict[str, Any]:
+        return {"doing": "embedding" if self._current else "waiting", "note": self.note}
 
 
-def embed_pending(slice_seconds: float | None = None, *, load: Load | None = None, watch: Watch | None = None) -> Tally:
-    """Embed until nothing is pending or the slice is over; then look once more, and ring if there is more."""
-    seconds = settings.EMBED_SLICE_SECONDS if slice_seconds is None else slice_seconds
-    doorbell.answer()
-    with ThreadPoolExecutor(settings.EMBED_THREADS, thread_name_prefix="decode") as threads:
-        work = _Slice(threads, time.monotonic() + seconds, load or embedders.load_embedder, watch or Watch())
-        work.run()
-    doorbell.answer()
-    if work.is_more_pending():
-        doorbell.ring()
-    return work.tally
+class WorkerLoop:
+    """Embeds what the queue holds, one time slice after another.
+
+    A worker process has one loop for its whole life, which remembers what it learned of its embedders and whose turn
+    it is.
+    """
+
+    def __init__(self, cache: EmbedderCache = embedders) -> None:
+        self.activity = Activity()
+        self._cache = cache
+        self._leased_batches = 0
+        # Both forget an embedder when the cache does.
+        self._tested: WeakSet[Embedder] = WeakSet()
+        self._batch_limits: WeakKeyDictionary[Embedder, int] = WeakKeyDictionary()
+
+    def run_slice(self, seconds: float | None = None) -> Tally:
+        """Embed until nothing is pending or the time is over; then look once more, and ring if there is more."""
+        deadline = time.monotonic() + (settings.EMBED_SLICE_SECONDS if seconds is None else seconds)
+        doorbell.answer()
+        with ThreadPoolExecutor(settings.EMBED_THREADS, thread_name_prefix="decode") as threads:
+            time_slice = _TimeSlice(self, threads, deadline)
+            time_slice.run()
+        # A photo that was saved after the last look, but before this line, found the flag set and did not ring.
+        doorbell.answer()
+        if time_slice.is_more_pending():
+            doorbell.ring()
+        return time_slice.tally
+
+    @property
+    def is_low_priority_turn(self) -> bool:
+        return self._leased_batches % LOW_PRIORITY_EVERY == LOW_PRIORITY_EVERY - 1
+
+    def forget_retired(self) -> None:
+        self._cache.forget_retired()
+
+    def load_tested(self, model: EmbeddingModel) -> Embedder:
+        """The model's embedder, which has embedded a drawn picture in this process. Raises: ModelNotReady."""
+        embedder = self._cache.load_embedder(model)
+        if embedder not in self._tested:
+            self_test.check_embedder(model, embedder)
+            self._tested.add(embedder)
+        return embedder
+
+    def lease_rows(self, model: EmbeddingModel, embedder: Embedder, *, others_in_flight: bool) -> queue.Lease | None:
+        """As many rows as the embedder can compute at a time."""
+        limit = min(settings.EMBED_BATCH, self._batch_limits.get(embedder, settings.EMBED_BATCH))
+        lease = queue.lease_rows(
+            model,
+            limit,
+            settings.EMBED_LEASE_SECONDS,
+            low_priority=self.is_low_priority_turn,
+            others_in_flight=others_in_flight,
+        )
+        if lease is not None:
+            self._leased_batches += 1
+        return lease
+
+    def distrust(self, embedder: Embedder, failed_at: int) -> None:
+        """Test it again before its next micro-batch, which has half as many photos as it `failed_at`."""
+        self._tested.discard(embedder)
+        self._batch_limits[embedder] = max(1, failed_at // 2)
+
+    def distrust_all(self) -> None:
+        """Test every embedder again: nobody knows yet what the trouble is."""
+        self._tested.clear()
 
 
 def is_burst(outcomes: Sequence[bool]) -> bool:
@@ -95,25 +144,28 @@ def is_burst(outcomes: Sequence[bool]) -> bool:
     return unbroken or (len(last) == BURST_WINDOW and last.count(False) > BURST_WINDOW / 2)
 
 
-class _Slice:
-    def __init__(self, threads: Executor, deadline: float, load: Load, watch: Watch) -> None:
+class _TimeSlice:
+    """One turn at the queue: the micro-batches in flight, and what this turn has learned of models and photos."""
+
+    def __init__(self, loop: WorkerLoop, threads: Executor, deadline: float) -> None:
         self.tally = Tally()
-        self._threads, self._deadline, self._load, self._watch = threads, deadline, load, watch
+        self._loop, self._threads, self._deadline = loop, threads, deadline
         self._outcomes: deque[bool] = deque(maxlen=BURST_WINDOW)
-        self._unready: dict[int, str] = {}
+        self._unready_models: dict[int, str] = {}
         self._in_flight: list[Batch] = []
-        self._troubled = False
+        self._is_in_trouble = False
 
     def run(self) -> None:
         try:
-            embedders.forget_retired()
+            self._loop.forget_retired()
             queue.return_expired()
-            for entry in queue.waiting():
-                self._ready(entry.model)  # loading takes longer than a lease may wait
-            self._drain()
-            self._say(" ".join(self._unready.values()))
+            for entry in queue.list_waiting():
+                # Loading a model takes longer than a lease may wait, so every model is loaded before the first lease.
+                self._ready_embedder(entry.model)
+            self._embed_batches()
+            self._report(" ".join(self._unready_models.values()))
         except (StorageTrouble, Burst) as exc:
-            _proven.clear()
+            self._loop.distrust_all()
             self._stop(str(exc))
         except (OperationalError, InterfaceError) as exc:
             self._stop(f"The database does not answer: {exc}")
@@ -121,114 +173,108 @@ class _Slice:
             _abandon(self._in_flight)
             raise
         finally:
-            self._watch.end()
+            self._loop.activity.end()
 
     def is_more_pending(self) -> bool:
-        """Whether another slice could do more now; after trouble only the sweep rings."""
-        if self._troubled:
+        """Whether another time slice could do more now; after trouble only the sweep rings."""
+        if self._is_in_trouble:
             return False
-        models = (entry.model for entry in queue.waiting())
-        return any(model.pk not in self._unready and queue.is_leasable(model) for model in models)
+        models = (entry.model for entry in queue.list_waiting())
+        return any(model.pk not in self._unready_models and queue.is_leasable(model) for model in models)
 
-    def _drain(self) -> None:
-        while self._in_flight or self._lease():
+    def _embed_batches(self) -> None:
+        while self._in_flight or self._lease_next():
             current = self._in_flight[0]
-            self._watch.begin(current.seconds_left, current.unfinished)
-            current.infer()
-            while not current.is_retry and len(self._in_flight) < MOST_IN_FLIGHT and self._lease(beside=True):
-                pass
+            self._loop.activity.begin(current.seconds_left, current.list_unfinished)
+            current.start_inference()
+            self._lease_ahead(current)
             try:
-                found = current.results()
+                results = current.wait_for_results()
             except ModelTrouble as exc:
-                self._set_aside(current, exc)
+                self._set_model_aside(current, exc)
                 continue
             try:
-                self._go_on()
+                self._start_next_inference()
             finally:
-                self._store(current, found)
+                # Trouble with the next micro-batch must not cost the results that this one has.
+                self._store(current, results)
             for ahead in self._in_flight:
-                ahead.keep()
-            self._judge(found)
+                ahead.renew_lease()
+            self._judge(results)
 
-    def _set_aside(self, failed: Batch, trouble: ModelTrouble) -> None:
-        """No more with this model in this slice; in the next one it is proven again and given half as many photos."""
+    def _lease_ahead(self, current: Batch) -> None:
+        """Lease what is decoded while the model computes `current`."""
+        while not current.is_retry and len(self._in_flight) < MOST_IN_FLIGHT:
+            if not self._lease_next(others_in_flight=True):
+                break
+
+    def _set_model_aside(self, failed: Batch, trouble: ModelTrouble) -> None:
+        """Do no more with this model in this time slice."""
         model_id = failed.lease.model_id
-        self._unready[model_id] = str(trouble)
-        _proven.discard(failed.embedder)
-        _most[failed.embedder] = max(1, len(failed.lease.rows) // 2)
-        its = [batch for batch in self._in_flight if batch.lease.model_id == model_id]
-        self._in_flight = [batch for batch in self._in_flight if batch not in its]
-        _abandon(its)
+        self._unready_models[model_id] = str(trouble)
+        self._loop.distrust(failed.embedder, len(failed.lease.rows))
+        of_model = [batch for batch in self._in_flight if batch.lease.model_id == model_id]
+        self._in_flight = [batch for batch in self._in_flight if batch not in of_model]
+        _abandon(of_model)
 
-    def _go_on(self) -> None:
-        """While results are stored the model has the next micro-batch, where it is decoded already."""
+    def _start_next_inference(self) -> None:
+        """Give the model the next micro-batch if it is decoded, so that it computes while results are stored."""
         if len(self._in_flight) > 1 and self._in_flight[1].is_decoded:
-            self._in_flight[1].infer()
+            self._in_flight[1].start_inference()
 
-    def _lease(self, *, beside: bool = False) -> bool:
-        """Take the next micro-batch of the most urgent model that works here; its decoding starts at once."""
+    def _lease_next(self, *, others_in_flight: bool = False) -> bool:
+        """Lease the next micro-batch of the most urgent model that works here; its decoding starts at once."""
         passed: set[int] = set()  # models whose rows all wait for the same bytes elsewhere
         while time.monotonic() < self._deadline:
-            entries = [entry for entry in queue.waiting() if entry.model.pk not in passed | self._unready.keys()]
+            skipped = passed | self._unready_models.keys()
+            entries = [entry for entry in queue.list_waiting() if entry.model.pk not in skipped]
             if not entries:
                 return False
-            model = queue.pick(entries, starving=_turns.starving)
-            embedder = self._ready(model)
+            model = queue.pick_model(entries, low_priority=self._loop.is_low_priority_turn)
+            embedder = self._ready_embedder(model)
             if embedder is None:
                 continue
-            if self._take(model, embedder, beside=beside):
+            lease = self._loop.lease_rows(model, embedder, others_in_flight=others_in_flight)
+            if lease is not None:
+                self._in_flight.append(Batch(lease, embedder, self._threads))
                 return True
-            if queue.is_leasable(model):  # by somebody else, or once nothing else is in flight
+            # Rows that could be leased were taken by another worker, or must be leased with nothing else in flight.
+            if queue.is_leasable(model):
                 return False
             passed.add(model.pk)
         return False
 
-    def _take(self, model: EmbeddingModel, embedder: Embedder, *, beside: bool) -> bool:
-        limit = min(settings.EMBED_BATCH, _most.get(embedder, settings.EMBED_BATCH))
-        lease = queue.lease(model, limit, settings.EMBED_LEASE_SECONDS, starving=_turns.starving, beside=beside)
-        if lease is None:
-            return False
-        _turns.taken += 1
-        self._in_flight.append(Batch(lease, embedder, self._threads))
-        return True
-
-    def _ready(self, model: EmbeddingModel) -> Embedder | None:
+    def _ready_embedder(self, model: EmbeddingModel) -> Embedder | None:
         try:
-            embedder = self._load(model)
-            if embedder not in _proven:
-                self_test.prove(model, embedder)
-                _proven.add(embedder)
+            return self._loop.load_tested(model)
         except ModelNotReady as exc:
-            self._unready[model.pk] = str(exc)
+            self._unready_models[model.pk] = str(exc)
             return None
-        return embedder
 
-    def _store(self, batch: Batch, found: Sequence[Result]) -> None:
+    def _store(self, batch: Batch, results: Sequence[Result]) -> None:
         self._in_flight.remove(batch)
         try:
-            stored = store_results.store(batch.lease, found)
+            self.tally += store_results.settle_rows(batch.lease, results)
         except (OperationalError, InterfaceError):
             with suppress(DatabaseError, InterfaceError):
-                queue.release(batch.lease)
+                queue.release_rows(batch.lease)
             raise
-        self.tally.batches += 1
-        for outcome in ("done", "rejected", "failed", "dropped"):
-            setattr(self.tally, outcome, getattr(self.tally, outcome) + getattr(stored, outcome))
 
-    def _judge(self, found: Iterable[Result]) -> None:
-        self._outcomes.extend(isinstance(result, Embedded) for result in found)
+    def _judge(self, results: Iterable[Result]) -> None:
+        self._outcomes.extend(isinstance(result, Embedded) for result in results)
         if is_burst(self._outcomes):
             raise Burst(
                 f"{self._outcomes.count(False)} of the last {len(self._outcomes)} photos could not be embedded."
             )
 
     def _stop(self, sentence: str) -> None:
-        self._troubled = True
-        self._say(sentence)
+        self._is_in_trouble = True
+        self._report(sentence)
         _abandon(self._in_flight)
 
-    def _say(self, sentence: str) -> None:
-        self.tally.stopped = self._watch.note = sentence
+    def _report(self, sentence: str) -> None:
+        self.tally = replace(self.tally, stopped=sentence)
+        self._loop.activity.note = sentence
         if sentence:
             logger.error("Embedding stops for now. %s", sentence)
 

@@ -71,7 +71,7 @@ def count_photos(model: EmbeddingModel) -> BackfillCounts:
         failed=Count("pk", filter=exhausted),
     )
     photos = ListingImage.objects.exclude(state=ListingImage.State.REJECTED).count()
-    return BackfillCounts(photos=photos, missing=sweep.missing(model).count(), **rows)
+    return BackfillCounts(photos=photos, missing=sweep.photos_without_row(model).count(), **rows)
 
 
 def find_activation_blockers(

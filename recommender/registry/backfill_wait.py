@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from tqdm import tqdm
 
-from recommender.embedding import doorbell, heartbeat
+from recommender.embedding import heartbeat
+from recommender.embedding.doorbell import doorbell
 from recommender.errors import RegistryError
 from recommender.models import EmbeddingModel
 

@@ -13,7 +13,7 @@ from django.core.files.storage import default_storage
 
 from listings.models import ListingImage
 from ml.exporting.agreement import ENOUGH, WANTED
-from recommender.embedding.photo_files import FileLost, StorageTrouble, read
+from recommender.embedding.photo_files import FileLost, StorageTrouble, read_file
 
 
 @contextmanager
@@ -33,7 +33,7 @@ def _copy_photos(folder: Path) -> int:
     copied = 0
     for sha256, copies in islice(groupby(rows, itemgetter(0)), 2 * WANTED):  # some files may be lost
         with suppress(FileLost, StorageTrouble):
-            (folder / f"{sha256}.jpg").write_bytes(read(default_storage, next(copies)[1]))
+            (folder / f"{sha256}.jpg").write_bytes(read_file(default_storage, next(copies)[1]))
             copied += 1
         if copied == WANTED:
             break

@@ -18,12 +18,13 @@ from django.db import connection
 from django.utils import timezone
 
 from listings.models import Listing, ListingImage, originals_storage
-from recommender.embedding import queue, worker_loop
+from recommender.embedding import queue
 from recommender.embedding.queue import State
-from recommender.embedding.store_results import Embedded
+from recommender.embedding.store_results import Embedded, Tally
+from recommender.embedding.worker_loop import WorkerLoop
 from recommender.models import Embedding, EmbeddingModel
 from tests.factories import make_image, make_listing
-from tests.fakes import FakeEmbedder
+from tests.fakes import FakeCache, FakeEmbedder
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -55,10 +56,14 @@ def bulk_photos(number: int, *, source: str = ListingImage.Source.IMPORT) -> lis
     )
 
 
-def embed(embedder: FakeEmbedder | None = None, seconds: float = 30) -> worker_loop.Tally:
-    """Drain in this process with the fake embedder."""
-    embedder = embedder or FakeEmbedder()
-    return worker_loop.embed_pending(seconds, load=lambda model: embedder)
+def loop_with(embedder: FakeEmbedder) -> WorkerLoop:
+    """A worker loop, as of a process that just started, whose models are all this embedder."""
+    return WorkerLoop(FakeCache(lambda model: embedder))
+
+
+def embed(embedder: FakeEmbedder | None = None, seconds: float = 30) -> Tally:
+    """Embed what the queue holds in this process, as one that just started, with the fake embedder."""
+    return loop_with(embedder or FakeEmbedder()).run_slice(seconds)
 
 
 def vector(dim: int = 48, at: int = 0) -> npt.NDArray[np.float32]:

@@ -107,7 +107,7 @@ def test_a_crash_right_after_the_save_loses_nothing_the_sweep_finds_the_photo(br
     from django.db.models.signals import post_save
 
     from listings.models import ListingImage
-    from recommender.embedding.sweep import sweep
+    from recommender.embedding.sweep import sweep_queue
     from recommender.models import Embedding
 
     listing = catalogue.add_listing(catalogue.active_model(), photos=0)
@@ -125,7 +125,7 @@ def test_a_crash_right_after_the_save_loses_nothing_the_sweep_finds_the_photo(br
         post_save.sender_receivers_cache.clear()
     assert Embedding.objects.get(image__listing=listing).state == "pending"
     assert broker.llen("embedding") == 0
-    sweep()
+    sweep_queue()
     assert broker.llen("embedding") == 1
 
 

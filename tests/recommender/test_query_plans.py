@@ -43,8 +43,8 @@ def steps(work) -> int:
 
 
 def store(model) -> None:
-    lease = queue.lease(model, 2, 30)
-    store_results.store(lease, embedded(lease))
+    lease = queue.lease_rows(model, 2, 30)
+    store_results.settle_rows(lease, embedded(lease))
 
 
 def ids(field: str, number: int = 30) -> list[int]:
@@ -54,12 +54,12 @@ def ids(field: str, number: int = 30) -> list[int]:
 @pytest.mark.parametrize(
     "work",
     [
-        lambda model: queue.waiting(),
+        lambda model: queue.list_waiting(),
         lambda model: queue.is_anything_pending(),
         queue.is_leasable,
         lambda model: queue.return_expired(),
-        lambda model: queue.release(queue.lease(model, 2, 30)),
-        lambda model: micro_batch.find_twins(queue.lease(model, 2, 30)),
+        lambda model: queue.release_rows(queue.lease_rows(model, 2, 30)),
+        lambda model: micro_batch.find_duplicates(queue.lease_rows(model, 2, 30)),
         store,
         lambda model: feed.read(feed.current_position(), model.pk),
         lambda model: database_rows.read_columns(model.pk, ids("image__listing_id")),

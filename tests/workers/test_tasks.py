@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from celery import current_app
 
-from recommender.embedding import doorbell
+from recommender.embedding.doorbell import TASK
 from recommender.models import Embedding
 from tests.recommender.queue_rows import bulk_photos, make_model
 
@@ -37,7 +37,7 @@ def test_no_other_task_exists():
 
 def test_the_doorbell_and_the_schedule_name_tasks_that_exist():
     scheduled = {entry["task"] for entry in current_app.conf.beat_schedule.values()}
-    assert {doorbell.TASK, *scheduled} <= set(current_app.tasks)
+    assert {TASK, *scheduled} <= set(current_app.tasks)
 
 
 @pytest.mark.django_db(transaction=True)

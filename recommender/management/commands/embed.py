@@ -8,8 +8,10 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
-from recommender.embedding import doorbell, heartbeat, sweep, worker_loop
+from recommender.embedding import heartbeat, sweep
+from recommender.embedding.doorbell import doorbell
 from recommender.embedding.embedder_cache import COMMAND_POLICY, EmbedderCache
+from recommender.embedding.worker_loop import WorkerLoop
 from recommender.models import Embedding, EmbeddingModel
 
 POLL = 0.5
@@ -25,14 +27,14 @@ class Command(BaseCommand):
     def handle(self, *args: Any, wait: bool, here: bool, **options: Any) -> None:
         if not EmbeddingModel.objects.live().exists():
             raise CommandError("No model is registered: run `manage.py models register --weights … --activate` first.")
-        sweep.sweep()
+        sweep.sweep_queue()
         if here:
-            embedders = EmbedderCache(COMMAND_POLICY)
-            self._until_done(lambda: self._embed_some(embedders))
+            loop = WorkerLoop(EmbedderCache(COMMAND_POLICY))
+            self._until_done(lambda: self._embed_some(loop))
         elif wait:
             if not heartbeat.is_alive("embedding"):
                 self.stderr.write("No embedding worker is running; start one, or embed with --here.")
-            self._until_done(self._ring)
+            self._until_done(ring_and_wait)
         else:
             self.stdout.write(f"{count_waiting():,} photos wait for the embedding worker.")
 
@@ -45,16 +47,17 @@ class Command(BaseCommand):
                 step()
             bar.update(most - bar.n)
 
-    def _embed_some(self, embedders: EmbedderCache) -> None:
-        tally = worker_loop.embed_pending(slice_seconds=1, load=embedders.load_embedder)
+    def _embed_some(self, loop: WorkerLoop) -> None:
+        tally = loop.run_slice(1)
         if tally.stopped and not tally.batches:
             raise CommandError(tally.stopped)
         if not tally.batches:  # what is left is leased to others
             time.sleep(POLL)
 
-    def _ring(self) -> None:
-        doorbell.ring()
-        time.sleep(POLL)
+
+def ring_and_wait() -> None:
+    doorbell.ring()
+    time.sleep(POLL)
 
 
 def count_waiting() -> int:

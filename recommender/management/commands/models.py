@@ -14,7 +14,7 @@ from ml.commands.arguments import writable
 from ml.exporting.agreement import how_chosen
 from ml.recipe import SOURCES, Recipe
 from recommender import registry
-from recommender.embedding.sweep import sweep
+from recommender.embedding.sweep import sweep_queue
 from recommender.errors import RegistryError
 from recommender.models import EmbeddingModel
 from recommender.registry.backfill_wait import wait_until_ready
@@ -121,7 +121,7 @@ class Command(BaseCommand):
         model = find_model(name)
         if not (wait and model.state == EmbeddingModel.State.BACKFILLING):
             registry.backfill(model)
-        sweep()
+        sweep_queue()
         if wait:
             wait_until_ready(model, self.stderr.write)
             self.stdout.write(f"{name} is ready: `manage.py models activate {name}`.")

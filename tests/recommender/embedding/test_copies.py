@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from listings.models import ListingImage
-from recommender.embedding import queue, store_results, worker_loop
+from recommender.embedding import queue, store_results
+from recommender.embedding.micro_batch import Batch
 from recommender.models import Embedding, IndexChange
 from tests.factories import draw_photo, make_image, make_listing
 from tests.fakes import FakeEmbedder
@@ -135,8 +137,8 @@ def test_photos_embedded_again_do_not_wait_for_copies_that_they_would_not_take(s
         make_image(make_listing(), data=data)
     embed()
     queue.embed_again(ListingImage.objects.all())
-    assert queue.lease(model, 1, 30)
-    assert queue.lease(model, 1, 30)
+    assert queue.lease_rows(model, 1, 30)
+    assert queue.lease_rows(model, 1, 30)
 
 
 def test_two_models_embed_a_new_photo_with_one_set_of_files():
@@ -153,14 +155,14 @@ def test_files_of_whoever_is_second_are_deleted():
     make_model("standby")
     photo = make_photos(1)[0]
     embedder = FakeEmbedder()
-    lease = queue.lease(model, 1, 30)
-    with worker_loop.ThreadPoolExecutor(1) as threads:
-        late = worker_loop.Batch(lease, embedder, threads)
-        late.infer()
-        found = late.results()
+    lease = queue.lease_rows(model, 1, 30)
+    with ThreadPoolExecutor(1) as threads:
+        late = Batch(lease, embedder, threads)
+        late.start_inference()
+        found = late.wait_for_results()
     embed()
     kept = media_files() & named_files()
-    store_results.store(lease, found)
+    store_results.settle_rows(lease, found)
     photo.refresh_from_db()
     assert media_files() == kept == {photo.clean_file.name, photo.thumb_file.name}
     assert states() == {"done": 2}
@@ -170,10 +172,10 @@ def test_copies_that_wait_for_another_worker_do_not_hold_up_another_model(broker
     active, other = make_model(), make_model("standby")
     photo = make_photos(1)[0]
     make_image(make_listing(), data=photo.original.open().read())
-    lease = queue.lease(active, 1, 30)
+    lease = queue.lease_rows(active, 1, 30)
     broker.flushall()
     assert embed().done == 2
     assert Embedding.objects.filter(model=other, state="done").count() == 2
     assert broker.llen("embedding") == 0
-    queue.release(lease)
+    queue.release_rows(lease)
     assert embed().done == 2

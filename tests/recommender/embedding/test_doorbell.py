@@ -10,7 +10,7 @@ from django.db import transaction
 
 from listings.models import ListingImage
 from listings.signals import photos_added
-from recommender.embedding import doorbell
+from recommender.embedding.doorbell import BREAK_SECONDS, FLAG, TROUBLE, doorbell, publish_task
 from tests.factories import make_image, make_listing
 
 
@@ -76,7 +76,7 @@ def test_rings_are_coalesced_until_they_are_answered(broker):
     rings = [doorbell.ring() for _ in range(5)]
     assert rings == [True, False, False, False, False]
     assert broker.llen("embedding") == 1
-    assert 0 < broker.pttl(doorbell.FLAG) <= 2000
+    assert 0 < broker.pttl(FLAG) <= 2000
     doorbell.answer()
     assert doorbell.ring() is True
     assert broker.llen("embedding") == 2
@@ -85,14 +85,14 @@ def test_rings_are_coalesced_until_they_are_answered(broker):
 def test_a_dead_socket_costs_no_time_and_raises_nothing(broker_at, tmp_path):
     broker_at(f"unix://{tmp_path}/nobody.sock")
     assert seconds(doorbell.ring) < 0.1
-    doorbell._silent_until = 0
+    doorbell.forget_trouble()
     assert seconds(doorbell.answer) < 0.1
 
 
 def test_a_broker_that_accepts_and_never_answers_costs_one_timeout(broker_at, deaf_port):
     broker_at(f"redis://127.0.0.1:{deaf_port}")
     assert 0.25 < seconds(doorbell.ring) < 0.5
-    doorbell._silent_until = 0
+    doorbell.forget_trouble()
     assert seconds(doorbell.answer) < 0.5
 
 
@@ -100,12 +100,12 @@ def test_publishing_to_a_broker_that_never_answers_gives_up(broker_at, deaf_port
     """Kombu retries for ever by default, at more than one place."""
     broker_at(f"redis://127.0.0.1:{deaf_port}")
     start = time.perf_counter()
-    with pytest.raises(doorbell.TROUBLE):
-        doorbell._publish()
+    with pytest.raises(TROUBLE):
+        publish_task()
     assert time.perf_counter() - start < 0.5
     broker_at(f"unix://{tmp_path}/nobody.sock")
-    with pytest.raises(doorbell.TROUBLE):
-        doorbell._publish()
+    with pytest.raises(TROUBLE):
+        publish_task()
 
 
 def test_a_broker_that_falls_silent_between_flag_and_message_costs_half_a_second(broker_at, half_deaf_port):
@@ -120,7 +120,7 @@ def test_after_a_failure_the_broker_is_left_alone_for_a_second(broker_at, deaf_p
     assert seconds(doorbell.ring) < 0.01
     broker_at(good)
     assert doorbell.ring() is False
-    time.sleep(doorbell.BREAK_SECONDS)
+    time.sleep(BREAK_SECONDS)
     assert doorbell.ring() is True
 
 

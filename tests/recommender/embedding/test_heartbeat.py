@@ -7,7 +7,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from recommender.embedding.heartbeat import Heart
+from recommender.embedding.heartbeat import HeartbeatThread
 from recommender.models import Heartbeat
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def heart():
-    heart = Heart("embedding", lambda: {"doing": "waiting"}, period=0.05)
+    heart = HeartbeatThread("embedding", lambda: {"doing": "waiting"}, period=0.05)
     yield heart
     heart.stop()
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections import defaultdict
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from recommender.embedding import queue, store_results, worker_loop
 from recommender.models import Embedding
 from tests.fakes import FakeEmbedder
 from tests.recommender.queue_rows import embed, make_model, make_photos, original_of, states
@@ -25,69 +26,54 @@ def test_photos_are_embedded_in_micro_batches(settings):
     assert embedder.batches == [1, 4, 4, 2]
 
 
+class WaitingEmbedder(FakeEmbedder):
+    """Computes its first micro-batch only after so many photos were decoded, which takes both at the same time."""
+
+    def __init__(self, photos: int) -> None:
+        super().__init__()
+        self._tasks = threading.Semaphore(0)
+        self._photos = photos + 1  # the drawn test picture is the first
+
+    def prepare(self, image):
+        self._tasks.release()
+        return super().prepare(image)
+
+    def embed(self, batch):
+        if len(self.batches) == 1:
+            decoded = [self._tasks.acquire(timeout=30) for _ in range(self._photos)]
+            assert all(decoded), "The photos of the next micro-batch were not decoded meanwhile."
+        return super().embed(batch)
+
+
 def test_the_next_micro_batch_is_decoded_while_one_is_inferred(settings):
     settings.EMBED_BATCH = 2
     make_model()
     make_photos(4)
-    events: list[str] = []
-
-    class Recording(FakeEmbedder):
-        def prepare(self, image):
-            events.append("decoded")
-            return super().prepare(image)
-
-        def embed(self, batch):
-            vectors = super().embed(batch)
-            time.sleep(0.3)
-            events.append(f"embedded {len(batch)}")
-            return vectors
-
-    embed(Recording())
-    assert events[2:] == ["decoded", "decoded", "decoded", "decoded", "embedded 2", "embedded 2"]
+    embedder = WaitingEmbedder(4)
+    assert embed(embedder).done == 4
+    assert embedder.batches == [1, 2, 2]
 
 
-def test_the_model_has_the_next_micro_batch_before_results_are_stored(settings, monkeypatch):
+def test_the_model_has_the_next_micro_batch_before_results_are_stored(settings):
     settings.EMBED_BATCH = 2
     make_model()
     make_photos(6)
-    events: list[str] = []
-    leased: list[worker_loop.Batch] = []
-    store = store_results.store
+    stored: list[int] = []
 
-    class Known(worker_loop.Batch):
-        def __init__(self, *arguments):
-            super().__init__(*arguments)
-            leased.append(self)
-
-    class Recording(FakeEmbedder):
-        def embed(self, batch):
-            vectors = super().embed(batch)
-            following = len(self.batches) - 1  # the test picture was the first
-            deadline = time.monotonic() + 30
-            while 0 < following < 3 and not (len(leased) > following and leased[following].is_decoded):
-                assert time.monotonic() < deadline
-                time.sleep(0.01)
-            return vectors
-
+    class Recording(WaitingEmbedder):
         def submit(self, batch):
-            events.append("inferred")
+            stored.append(Embedding.objects.filter(state="done").count())
             return super().submit(batch)
 
-    def recorded(lease, found):
-        events.append("stored")
-        return store(lease, found)
-
-    monkeypatch.setattr(worker_loop, "Batch", Known)
-    monkeypatch.setattr(store_results, "store", recorded)
-    assert embed(Recording()).done == 6
-    assert events == ["inferred", "inferred", "stored", "inferred", "stored", "stored"]
+    assert embed(Recording(6)).done == 6
+    assert stored == [0, 0, 2]
 
 
 def test_results_do_not_wait_for_a_slow_decode(settings):
     settings.EMBED_BATCH = 2
     make_model()
     make_photos(4)
-    stored: list[int] = []
+    seen: list[bool] = []
 
     class Slow(FakeEmbedder):
         prepared = 0
@@ -95,26 +81,39 @@ def test_results_do_not_wait_for_a_slow_decode(settings):
         def prepare(self, image):
             self.prepared += 1
             if self.prepared > 4:  # after the test picture, the first batch and one of the second
-                time.sleep(1)
-                stored.append(Embedding.objects.filter(state="done").count())
+                seen.append(comes_true(lambda: Embedding.objects.filter(state="done").count() == 2))
                 connection.close()
             return super().prepare(image)
 
-    embed(Slow())
-    assert stored == [2]
+    assert embed(Slow()).done == 4
+    assert seen == [True]
+
+
+def comes_true(condition, seconds: float = 30) -> bool:
+    until = time.monotonic() + seconds
+    while not (met := condition()) and time.monotonic() < until:
+        time.sleep(0.01)
+    return met
 
 
 @pytest.mark.parametrize(("lease_seconds", "renewed"), [(1, True), (60, False)])
-def test_leases_that_wait_for_others_are_renewed_in_time(settings, monkeypatch, lease_seconds, renewed):
+def test_leases_that_wait_for_others_are_renewed_in_time(settings, lease_seconds, renewed):
     settings.EMBED_BATCH, settings.EMBED_LEASE_SECONDS = 1, lease_seconds
     make_model()
     make_photos(4)
-    held: list[int] = []
-    renew = queue.renew
-    monkeypatch.setattr(queue, "renew", lambda lease: held.append(renew(lease)))
-    assert embed(FakeEmbedder(seconds=0.3)).done == 4
-    assert bool(held) is renewed
-    assert all(number == 1 for number in held)
+    ends: dict[int, set] = defaultdict(set)
+
+    class Looking(FakeEmbedder):
+        def embed(self, batch):
+            vectors = super().embed(batch)
+            for pk, end in Embedding.objects.filter(state="leased").values_list("pk", "leased_until"):
+                ends[pk].add(end)
+            connection.close()
+            return vectors
+
+    tally = embed(Looking(seconds=0.3))
+    assert (tally.done, tally.dropped) == (4, 0)
+    assert any(len(seen) > 1 for seen in ends.values()) is renewed
 
 
 def test_trouble_with_the_next_micro_batch_loses_no_results(settings):
@@ -134,7 +133,6 @@ def test_the_number_of_queries_does_not_grow_with_the_batch(settings):
     counts = []
     for number in (2, 24):
         make_photos(number)
-        worker_loop._turns.taken = 0
         with CaptureQueriesContext(connection) as queries:
             embed()
         counts.append(len(queries))
@@ -147,7 +145,6 @@ def test_a_micro_batch_costs_a_bounded_number_of_queries(settings):
     counts = []
     for number in (4, 12):
         make_photos(number)
-        worker_loop._turns.taken = 0
         with CaptureQueriesContext(connection) as queries:
             embed()
         counts.append(len(queries))

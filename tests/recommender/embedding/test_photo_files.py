@@ -17,32 +17,32 @@ ENCODED = Encoded(b"clean", b"thumb", 40, 30)
 
 
 def test_saved_derivatives_have_names_nobody_else_uses():
-    first, second = photo_files.save(ENCODED), photo_files.save(ENCODED)
+    first, second = photo_files.save_derivatives(ENCODED), photo_files.save_derivatives(ENCODED)
     assert len({first.clean, first.thumb, second.clean, second.thumb}) == 4
     assert (first.width, first.height) == (40, 30)
-    assert photo_files.read(default_storage, first.clean) == b"clean"
+    assert photo_files.read_file(default_storage, first.clean) == b"clean"
 
 
 def test_a_thumb_that_cannot_be_stored_leaves_no_clean_file_behind(settings):
     settings.MEDIA_ROOT.mkdir(parents=True)
     (settings.MEDIA_ROOT / "thumb").write_text("in the way")
     with pytest.raises(StorageTrouble):
-        photo_files.save(ENCODED)
+        photo_files.save_derivatives(ENCODED)
     assert media_files() == {"thumb"}
 
 
 def test_copies_are_files_of_their_own():
-    source = photo_files.save(ENCODED)
-    copied = photo_files.copy(source)
-    photo_files.discard([source])
-    assert photo_files.read(default_storage, copied.thumb) == b"thumb"
+    source = photo_files.save_derivatives(ENCODED)
+    copied = photo_files.copy_derivatives(source)
+    photo_files.discard_derivatives([source])
+    assert photo_files.read_file(default_storage, copied.thumb) == b"thumb"
     assert media_files() == {copied.clean, copied.thumb}
 
 
 def test_discarding_what_is_gone_is_no_error():
-    made = photo_files.save(ENCODED)
-    photo_files.discard([made, None])
-    photo_files.discard([made])
+    made = photo_files.save_derivatives(ENCODED)
+    photo_files.discard_derivatives([made, None])
+    photo_files.discard_derivatives([made])
     assert media_files() == set()
 
 

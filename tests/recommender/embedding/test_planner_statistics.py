@@ -29,7 +29,7 @@ def fill(photos: int) -> None:
 @pytest.mark.parametrize(("photos", "analysed"), [(ENOUGH_ROWS + 100, True), (ENOUGH_ROWS - 100, False)])
 def test_a_sweep_analyses_what_a_first_import_filled_once(photos, analysed):
     fill(photos)
-    sweep.sweep()
+    sweep.sweep_queue()
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT relname, last_analyze, last_autoanalyze FROM pg_stat_user_tables WHERE relname = ANY(%s)", [TABLES]

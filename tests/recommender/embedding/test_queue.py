@@ -25,38 +25,38 @@ def test_a_lease_takes_rows_of_the_best_lane_only():
     model = make_model()
     photos = bulk_photos(6)
     lane(Lane.UPLOAD, photos[4:])
-    lease = queue.lease(model, 10, 30)
+    lease = queue.lease_rows(model, 10, 30)
     assert [row.image_id for row in lease.rows] == [photo.pk for photo in photos[4:]]
     assert states() == {"leased": 2, "pending": 4}
 
 
-def test_a_starving_lease_takes_rows_of_the_worst_lane():
+def test_a_low_priority_lease_takes_rows_of_the_worst_lane():
     model = make_model()
     photos = bulk_photos(3)
     lane(Lane.UPLOAD, photos[:2])
-    assert [row.image_id for row in queue.lease(model, 10, 30, starving=True).rows] == [photos[2].pk]
+    assert [row.image_id for row in queue.lease_rows(model, 10, 30, low_priority=True).rows] == [photos[2].pk]
 
 
 def test_a_lease_carries_what_decoding_needs():
     model = make_model()
     photo = bulk_photos(1)[0]
     ListingImage.objects.update(clean_file="clean/a.jpg", state="ready")
-    row = queue.lease(model, 1, 30).rows[0]
+    row = queue.lease_rows(model, 1, 30).rows[0]
     assert (row.image_id, row.listing_id, row.sha256) == (photo.pk, photo.listing_id, photo.sha256)
     assert (row.original, row.clean, row.ready) == ("none/0.jpg", "clean/a.jpg", True)
     assert (row.has_vector, row.attempts) == (False, 0)
 
 
 def test_nothing_pending_gives_no_lease():
-    assert queue.lease(make_model(), 10, 30) is None
+    assert queue.lease_rows(make_model(), 10, 30) is None
 
 
 def test_leased_rows_are_not_leased_again():
     model = make_model()
     bulk_photos(5)
-    first, second = queue.lease(model, 3, 30), queue.lease(model, 3, 30)
+    first, second = queue.lease_rows(model, 3, 30), queue.lease_rows(model, 3, 30)
     assert {row.pk for row in first.rows}.isdisjoint(row.pk for row in second.rows)
-    assert queue.lease(model, 3, 30) is None
+    assert queue.lease_rows(model, 3, 30) is None
 
 
 def test_rows_tried_before_are_leased_alone_after_fresh_ones():
@@ -64,28 +64,28 @@ def test_rows_tried_before_are_leased_alone_after_fresh_ones():
     bulk_photos(4)
     tried = list(Embedding.objects.order_by("pk").values_list("pk", flat=True)[:2])
     Embedding.objects.filter(pk__in=tried).update(attempts=1)
-    sizes = [[row.attempts for row in queue.lease(model, 10, 30).rows] for _ in range(3)]
+    sizes = [[row.attempts for row in queue.lease_rows(model, 10, 30).rows] for _ in range(3)]
     assert sizes == [[0, 0], [1], [1]]
 
 
-def test_a_row_tried_before_is_not_leased_beside_others():
+def test_a_row_tried_before_is_not_leased_with_others_in_flight():
     model = make_model()
     bulk_photos(2)
     tried = Embedding.objects.order_by("pk").first()
     Embedding.objects.filter(pk=tried.pk).update(attempts=1, lane=Lane.RETRY)
-    assert queue.lease(model, 10, 30, beside=True) is None
-    assert [row.pk for row in queue.lease(model, 10, 30).rows] == [tried.pk]
-    assert queue.lease(model, 10, 30, beside=True) is not None
+    assert queue.lease_rows(model, 10, 30, others_in_flight=True) is None
+    assert [row.pk for row in queue.lease_rows(model, 10, 30).rows] == [tried.pk]
+    assert queue.lease_rows(model, 10, 30, others_in_flight=True) is not None
 
 
 def test_queue_queries_never_read_the_vector_column(django_assert_num_queries):
     model = make_model()
     bulk_photos(3)
     with django_assert_num_queries(99, exact=False) as captured:
-        queue.waiting()
-        lease = queue.lease(model, 3, 30)
-        queue.renew(lease)
-        queue.release(lease)
+        queue.list_waiting()
+        lease = queue.lease_rows(model, 3, 30)
+        queue.renew_lease(lease)
+        queue.release_rows(lease)
         queue.return_expired()
     selected = [query["sql"].split(" FROM ")[0] for query in captured if query["sql"].startswith("SELECT")]
     assert selected
@@ -98,12 +98,12 @@ def test_pending_rows_are_found_through_the_partial_index():
     Embedding.objects.filter(image__lt=photos[-20].pk).update(state=State.DONE)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE recommender_embedding")
-    plan = queue._pending().filter(model=model, lane=Lane.IMPORT).order_by("pk")[:16].explain()
+    plan = queue._pending_rows().filter(model=model, lane=Lane.IMPORT).order_by("pk")[:16].explain()
     assert "embedding_pending" in plan
 
 
 @pytest.mark.parametrize(
-    ("entries", "starving", "expected"),
+    ("entries", "low_priority", "expected"),
     [
         ([("active", (0,)), ("backfilling", (3,))], False, "active"),
         ([("active", (2,)), ("backfilling", (0, 3))], False, "backfilling"),
@@ -114,9 +114,9 @@ def test_pending_rows_are_found_through_the_partial_index():
         ([("active", (2,)), ("standby", (2,))], True, "standby"),
     ],
 )
-def test_the_next_model_is_the_most_urgent_or_when_starving_the_least(entries, starving, expected):
+def test_the_next_model_is_the_most_urgent_or_with_low_priority_the_least(entries, low_priority, expected):
     waiting = [Waiting(EmbeddingModel(version=state, state=state), lanes) for state, lanes in entries]
-    assert queue.pick(waiting, starving=starving).state == expected
+    assert queue.pick_model(waiting, low_priority=low_priority).state == expected
 
 
 def test_waiting_lists_live_models_with_pending_rows():
@@ -124,25 +124,25 @@ def test_waiting_lists_live_models_with_pending_rows():
     photos = bulk_photos(2)
     lane(Lane.UPLOAD, photos[:1])
     EmbeddingModel.objects.filter(pk=retired.pk).update(state="retired")
-    assert [(entry.model, entry.lanes) for entry in queue.waiting()] == [(active, (Lane.UPLOAD, Lane.IMPORT))]
+    assert [(entry.model, entry.lanes) for entry in queue.list_waiting()] == [(active, (Lane.UPLOAD, Lane.IMPORT))]
     assert candidate.state == "candidate"
 
 
 def test_releasing_gives_rows_back_untried():
     model = make_model()
     bulk_photos(2)
-    lease = queue.lease(model, 2, 30)
-    assert queue.release(lease) == 2
+    lease = queue.lease_rows(model, 2, 30)
+    assert queue.release_rows(lease) == 2
     assert set(Embedding.objects.values_list("state", "attempts", "token", "lane")) == {("pending", 0, None, 2)}
-    assert queue.release(lease) == 0
+    assert queue.release_rows(lease) == 0
 
 
 def test_renewing_moves_the_end_of_the_lease_by_database_time():
     model = make_model()
     bulk_photos(1)
-    lease = queue.lease(model, 1, 30)
+    lease = queue.lease_rows(model, 1, 30)
     Embedding.objects.update(leased_until=timezone.now() + timedelta(seconds=1))
-    assert queue.renew(lease) == 1
+    assert queue.renew_lease(lease) == 1
     left = Embedding.objects.get().leased_until - timezone.now()
     assert timedelta(seconds=25) < left < timedelta(seconds=31)
 
@@ -150,7 +150,7 @@ def test_renewing_moves_the_end_of_the_lease_by_database_time():
 def test_a_living_lease_is_not_returned():
     model = make_model()
     bulk_photos(1)
-    queue.lease(model, 1, 30)
+    queue.lease_rows(model, 1, 30)
     assert queue.return_expired() == 0
     assert states() == {"leased": 1}
 
@@ -158,18 +158,18 @@ def test_a_living_lease_is_not_returned():
 def test_expired_rows_are_retried_alone_in_the_retry_lane():
     model = make_model()
     bulk_photos(3)
-    queue.lease(model, 3, 30)
+    queue.lease_rows(model, 3, 30)
     expire()
     rows = set(Embedding.objects.values_list("state", "lane", "attempts", "token", "reason"))
     assert rows == {("pending", Lane.RETRY, 1, None, EXPIRED)}
-    assert len(queue.lease(model, 3, 30).rows) == 1
+    assert len(queue.lease_rows(model, 3, 30).rows) == 1
 
 
 def expire_alone(model: EmbeddingModel, times: int) -> None:
-    queue.lease(model, 10, 30)
+    queue.lease_rows(model, 10, 30)
     expire()
     for _ in range(times):
-        assert len(queue.lease(model, 10, 30).rows) == 1
+        assert len(queue.lease_rows(model, 10, 30).rows) == 1
         expire()
 
 
@@ -178,7 +178,7 @@ def test_a_photo_whose_lease_expires_three_times_alone_is_rejected_with_the_reas
     photo = bulk_photos(1)[0]
     expire_alone(model, 2)
     assert states() == {"pending": 1}
-    queue.lease(model, 10, 30)
+    queue.lease_rows(model, 10, 30)
     expire()
     photo.refresh_from_db()
     assert (photo.state, photo.reason) == ("rejected", CRASHED)
@@ -201,7 +201,7 @@ def test_failures_do_not_count_towards_rejection():
     model = make_model()
     bulk_photos(1)
     Embedding.objects.update(attempts=6, reason="The uploaded file is missing.")
-    queue.lease(model, 1, 30)
+    queue.lease_rows(model, 1, 30)
     expire()
     assert Embedding.objects.values_list("state", "attempts").get() == ("pending", 1)
 
@@ -210,8 +210,8 @@ def test_embedding_again_keeps_answers_unchanged_while_workers_are_stopped():
     """Hazard 11: the vector stays until its successor is stored."""
     model = make_model()
     bulk_photos(3)
-    lease = queue.lease(model, 3, 30)
-    store_results.store(lease, embedded(lease))
+    lease = queue.lease_rows(model, 3, 30)
+    store_results.settle_rows(lease, embedded(lease))
     IndexChange.objects.all().delete()
     vectors = list(Embedding.objects.order_by("pk").values_list("vector", flat=True))
     assert queue.embed_again(ListingImage.objects.all()) == 3
@@ -225,9 +225,9 @@ def test_embedding_again_keeps_answers_unchanged_while_workers_are_stopped():
 def test_embedding_again_leaves_rows_that_are_in_work_alone():
     model = make_model()
     bulk_photos(2)
-    lease = queue.lease(model, 1, 30)
+    lease = queue.lease_rows(model, 1, 30)
     assert queue.embed_again(ListingImage.objects.all()) == 0
-    assert queue.renew(lease) == 1
+    assert queue.renew_lease(lease) == 1
 
 
 def test_a_hundred_thousand_imports_and_a_backfill_do_not_starve_an_upload_nor_the_backfill():
@@ -236,12 +236,12 @@ def test_a_hundred_thousand_imports_and_a_backfill_do_not_starve_an_upload_nor_t
     bulk_photos(2_000)
     Embedding.objects.filter(model=other).update(lane=Lane.BACKFILL)
     upload = bulk_photos(1, source="upload")[0]
-    first = queue.pick(queue.waiting(), starving=False)
-    assert [row.image_id for row in queue.lease(first, 16, 30).rows] == [upload.pk]
+    first = queue.pick_model(queue.list_waiting(), low_priority=False)
+    assert [row.image_id for row in queue.lease_rows(first, 16, 30).rows] == [upload.pk]
     assert first == active
-    starving = queue.pick(queue.waiting(), starving=True)
-    assert starving == other
-    assert len(queue.lease(starving, 16, 30, starving=True).rows) == 16
+    least = queue.pick_model(queue.list_waiting(), low_priority=True)
+    assert least == other
+    assert len(queue.lease_rows(least, 16, 30, low_priority=True).rows) == 16
 
 
 def test_concurrent_workers_never_lease_the_same_row():
@@ -253,8 +253,8 @@ def test_concurrent_workers_never_lease_the_same_row():
 
     def work() -> None:
         try:
-            while lease := queue.lease(model, 7, 30):
-                if store_results.store(lease, embedded(lease)).dropped:
+            while lease := queue.lease_rows(model, 7, 30):
+                if store_results.settle_rows(lease, embedded(lease)).dropped:
                     raise AssertionError("A row was leased twice.")
                 stored.extend(row.pk for row in lease.rows)
         except BaseException as exc:  # noqa: BLE001 - told to the test's own thread
@@ -272,16 +272,16 @@ def test_rows_wait_while_the_same_bytes_are_embedded_by_the_same_model():
     model, other = make_model(), make_model("standby")
     first, copy, _ = bulk_photos(3)
     ListingImage.objects.filter(pk=copy.pk).update(sha256=first.sha256)
-    held = queue.lease(model, 1, 30)
-    rest = queue.lease(model, 9, 30)
+    held = queue.lease_rows(model, 1, 30)
+    rest = queue.lease_rows(model, 9, 30)
     assert [row.image_id for row in held.rows] == [first.pk]
     assert copy.pk not in [row.image_id for row in rest.rows]
-    assert queue.lease(model, 9, 30) is None
+    assert queue.lease_rows(model, 9, 30) is None
     assert not queue.is_leasable(model)
-    assert len(queue.lease(other, 9, 30).rows) == 3
-    queue.release(held)
+    assert len(queue.lease_rows(other, 9, 30).rows) == 3
+    queue.release_rows(held)
     assert queue.is_leasable(model)
-    assert len(queue.lease(model, 9, 30).rows) == 2
+    assert len(queue.lease_rows(model, 9, 30).rows) == 2
 
 
 def test_two_workers_never_take_copies_at_the_same_instant():
@@ -294,7 +294,7 @@ def test_two_workers_never_take_copies_at_the_same_instant():
     def work() -> None:
         connection.ensure_connection()
         start.wait()
-        if lease := queue.lease(model, 1, 30):
+        if lease := queue.lease_rows(model, 1, 30):
             taken.extend(row.sha256 for row in lease.rows)
         connection.close()
 
@@ -309,7 +309,7 @@ def test_rows_that_another_transaction_locks_are_passed_over():
     leased: list[int] = []
 
     def other() -> None:
-        leased.extend(row.image_id for row in queue.lease(model, 10, 30).rows)
+        leased.extend(row.image_id for row in queue.lease_rows(model, 10, 30).rows)
         connection.close()
 
     with transaction.atomic():
@@ -323,7 +323,7 @@ def test_rows_that_another_transaction_locks_are_passed_over():
 def test_a_foreign_token_holds_nothing():
     model = make_model()
     bulk_photos(1)
-    lease = queue.lease(model, 1, 30)
+    lease = queue.lease_rows(model, 1, 30)
     forged = queue.Lease(uuid.uuid4(), lease.model_id, lease.rows, 30)
-    assert (queue.renew(forged), queue.release(forged)) == (0, 0)
-    assert store_results.store(forged, embedded(forged)).dropped == 1
+    assert (queue.renew_lease(forged), queue.release_rows(forged)) == (0, 0)
+    assert store_results.settle_rows(forged, embedded(forged)).dropped == 1

@@ -17,9 +17,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def test_storing_writes_float16_marks_done_and_feeds_the_listing():
     model = make_model()
     photo = bulk_photos(1)[0]
-    lease = queue.lease(model, 1, 30)
+    lease = queue.lease_rows(model, 1, 30)
     IndexChange.objects.all().delete()
-    stored = store_results.store(lease, embedded(lease))
+    stored = store_results.settle_rows(lease, embedded(lease))
     row = Embedding.objects.get()
     assert (stored.done, row.state, row.token, row.leased_until, row.attempts) == (1, "done", None, None, 0)
     assert np.frombuffer(row.vector, np.float16).tolist() == vector().tolist()
@@ -34,8 +34,8 @@ def test_backfill_of_another_model_feeds_only_its_own_rows():
     bulk_photos(20)
     ListingImage.objects.update(state="ready")
     IndexChange.objects.all().delete()
-    lease = queue.lease(other, 20, 30)
-    store_results.store(lease, embedded(lease))
+    lease = queue.lease_rows(other, 20, 30)
+    store_results.settle_rows(lease, embedded(lease))
     assert set(IndexChange.objects.values_list("model_id", flat=True)) == {other.pk}
     assert not IndexChange.objects.filter(model_id=active.pk).exists()
 
@@ -43,24 +43,24 @@ def test_backfill_of_another_model_feeds_only_its_own_rows():
 def test_the_same_vector_again_appends_nothing_to_the_feed():
     model = make_model()
     bulk_photos(2)
-    lease = queue.lease(model, 2, 30)
-    store_results.store(lease, embedded(lease))
+    lease = queue.lease_rows(model, 2, 30)
+    store_results.settle_rows(lease, embedded(lease))
     IndexChange.objects.all().delete()
     queue.embed_again(ListingImage.objects.all())
-    lease = queue.lease(model, 2, 30)
-    store_results.store(lease, embedded(lease))
+    lease = queue.lease_rows(model, 2, 30)
+    store_results.settle_rows(lease, embedded(lease))
     assert (states(), IndexChange.objects.count()) == ({"done": 2}, 0)
 
 
 def test_a_changed_vector_appends_its_listing_once():
     model = make_model()
     bulk_photos(2)
-    lease = queue.lease(model, 2, 30)
-    store_results.store(lease, embedded(lease))
+    lease = queue.lease_rows(model, 2, 30)
+    store_results.settle_rows(lease, embedded(lease))
     IndexChange.objects.all().delete()
     queue.embed_again(ListingImage.objects.all())
-    lease = queue.lease(model, 2, 30)
-    store_results.store(lease, [Embedded(row, vector(at=1)) for row in lease.rows])
+    lease = queue.lease_rows(model, 2, 30)
+    store_results.settle_rows(lease, [Embedded(row, vector(at=1)) for row in lease.rows])
     assert list(IndexChange.objects.values_list("model_id", flat=True)) == [model.pk]
 
 
@@ -70,8 +70,8 @@ def test_a_changed_vector_appends_its_listing_once():
 def test_nan_and_zero_vectors_fail_and_are_never_stored(bad):
     model = make_model()
     photo = bulk_photos(1)[0]
-    lease = queue.lease(model, 1, 30)
-    stored = store_results.store(lease, [Embedded(lease.rows[0], bad)])
+    lease = queue.lease_rows(model, 1, 30)
+    stored = store_results.settle_rows(lease, [Embedded(lease.rows[0], bad)])
     assert (stored.failed, stored.done) == (1, 0)
     assert Embedding.objects.values_list("state", "vector", "attempts", "reason").get() == (
         "failed",
@@ -87,8 +87,8 @@ def test_a_refused_photo_is_rejected_with_its_reason_and_feeds_its_listing():
     model = make_model()
     photo = bulk_photos(1)[0]
     Embedding.objects.update(vector=b"\0\0")
-    lease = queue.lease(model, 1, 30)
-    store_results.store(lease, [Refused(lease.rows[0], "The file is not a photo.")])
+    lease = queue.lease_rows(model, 1, 30)
+    store_results.settle_rows(lease, [Refused(lease.rows[0], "The file is not a photo.")])
     photo.refresh_from_db()
     assert (photo.state, photo.reason) == ("rejected", "The file is not a photo.")
     assert Embedding.objects.values_list("state", "vector", "reason").get() == (
@@ -102,9 +102,9 @@ def test_a_refused_photo_is_rejected_with_its_reason_and_feeds_its_listing():
 def test_one_rejected_photo_leaves_its_batch_alone():
     model = make_model()
     bulk_photos(3)
-    lease = queue.lease(model, 3, 30)
+    lease = queue.lease_rows(model, 3, 30)
     first, *others = lease.rows
-    stored = store_results.store(lease, [Refused(first, "x"), *(Embedded(row, vector()) for row in others)])
+    stored = store_results.settle_rows(lease, [Refused(first, "x"), *(Embedded(row, vector()) for row in others)])
     assert (stored.rejected, stored.done, states()) == (1, 2, {"rejected": 1, "done": 2})
 
 
@@ -112,8 +112,8 @@ def test_failures_are_counted_and_keep_the_vector():
     model = make_model()
     bulk_photos(1)
     Embedding.objects.update(vector=b"\0\0")
-    lease = queue.lease(model, 1, 30)
-    store_results.store(lease, [Failed(lease.rows[0], "gone")])
+    lease = queue.lease_rows(model, 1, 30)
+    store_results.settle_rows(lease, [Failed(lease.rows[0], "gone")])
     row = Embedding.objects.get()
     assert (row.state, row.attempts, row.reason, bytes(row.vector)) == ("failed", 1, "gone", b"\0\0")
 
@@ -121,11 +121,11 @@ def test_failures_are_counted_and_keep_the_vector():
 def test_results_of_a_lost_lease_change_nothing():
     model = make_model()
     bulk_photos(2)
-    lost = queue.lease(model, 2, 30)
+    lost = queue.lease_rows(model, 2, 30)
     expire()
     before = list(Embedding.objects.order_by("pk").values())
     changes = IndexChange.objects.count()
-    stored = store_results.store(lost, embedded(lost))
+    stored = store_results.settle_rows(lost, embedded(lost))
     assert stored.dropped == 2
     assert list(Embedding.objects.order_by("pk").values()) == before
     assert IndexChange.objects.count() == changes
@@ -135,9 +135,9 @@ def test_results_of_a_lost_lease_change_nothing():
 def test_a_deleted_photo_does_not_keep_its_batch_from_being_stored():
     model = make_model()
     photos = bulk_photos(3)
-    lease = queue.lease(model, 3, 30)
+    lease = queue.lease_rows(model, 3, 30)
     photos[1].delete()
-    stored = store_results.store(lease, embedded(lease))
+    stored = store_results.settle_rows(lease, embedded(lease))
     assert (stored.done, stored.dropped, states()) == (2, 1, {"done": 2})
 
 
@@ -145,9 +145,9 @@ def test_a_photo_that_moved_while_it_was_leased_is_announced_where_it_is_now():
     model = make_model()
     (photo,) = bulk_photos(1)
     ListingImage.objects.update(state="ready")
-    lease = queue.lease(model, 10, 30)
+    lease = queue.lease_rows(model, 10, 30)
     other = bulk_photos(1)[0].listing
     ListingImage.objects.filter(pk=photo.pk).update(listing=other)
     IndexChange.objects.all().delete()
-    store_results.store(lease, embedded(lease))
+    store_results.settle_rows(lease, embedded(lease))
     assert list(IndexChange.objects.filter(model_id=model.pk).values_list("listing_id", flat=True)) == [other.pk]

@@ -36,22 +36,22 @@ def test_a_sweep_rings_when_something_is_pending(broker):
     make_model()
     bulk_photos(1)
     broker.flushall()
-    sweep.sweep()
+    sweep.sweep_queue()
     assert broker.llen("embedding") == 1
 
 
 def test_a_sweep_is_silent_when_nothing_is_pending(broker):
     make_model()
-    assert sweep.sweep() == {"expired": 0, "missing": 0, "retried": 0}
+    assert sweep.sweep_queue() == {"expired": 0, "missing": 0, "retried": 0}
     assert broker.llen("embedding") == 0
 
 
 def test_expired_leases_are_returned_and_rung_for(broker):
     model = make_model()
     bulk_photos(2)
-    queue.lease(model, 2, 30)
+    queue.lease_rows(model, 2, 30)
     Embedding.objects.update(leased_until=timezone.now() - timedelta(seconds=1))
-    assert sweep.sweep()["expired"] == 2
+    assert sweep.sweep_queue()["expired"] == 2
     assert broker.llen("embedding") == 1
 
 
@@ -59,8 +59,8 @@ def test_missing_queue_rows_are_inserted_once_for_every_live_model():
     """Hazard 3."""
     photos = bulk_photos(5)
     active, standby, candidate = make_model(), make_model("standby"), make_model("candidate")
-    assert sweep.sweep()["missing"] == 10
-    assert sweep.sweep()["missing"] == 0
+    assert sweep.sweep_queue()["missing"] == 10
+    assert sweep.sweep_queue()["missing"] == 0
     assert Embedding.objects.filter(model=active).count() == len(photos)
     assert set(Embedding.objects.filter(model=standby).values_list("lane", flat=True)) == {Lane.BACKFILL}
     assert not Embedding.objects.filter(model=candidate).exists()
@@ -70,7 +70,7 @@ def test_missing_rows_of_the_active_model_keep_their_lane():
     bulk_photos(1)
     bulk_photos(1, source="upload")
     make_model()
-    sweep.sweep()
+    sweep.sweep_queue()
     assert sorted(Embedding.objects.values_list("lane", flat=True)) == [Lane.UPLOAD, Lane.IMPORT]
 
 
@@ -78,7 +78,7 @@ def test_rejected_photos_are_not_queued():
     bulk_photos(2)
     ListingImage.objects.update(state="rejected")
     make_model()
-    assert sweep.sweep()["missing"] == 0
+    assert sweep.sweep_queue()["missing"] == 0
 
 
 def test_more_missing_rows_than_a_batch_are_all_inserted(monkeypatch):
@@ -128,7 +128,7 @@ def test_old_rejected_photos_are_deleted_with_their_files(settings):
     ListingImage.objects.update(state="rejected")
     long_ago = timezone.now() - timedelta(days=settings.REJECTED_PHOTO_DAYS + 1)
     ListingImage.objects.filter(pk=old.pk).update(created_at=long_ago)
-    assert sweep.collect()["rejected"] == 1
+    assert sweep.collect_garbage()["rejected"] == 1
     assert list(ListingImage.objects.all()) == [young]
     assert not originals_storage().exists(old.original.name)
     assert originals_storage().exists(young.original.name)
@@ -146,7 +146,7 @@ def test_files_that_no_photo_names_are_deleted_after_a_day():
         make_old(storage.path(name))
     for field in (image.original, image.clean_file, image.thumb_file):
         make_old(field.path)
-    assert sweep.collect()["files"] == 3
+    assert sweep.collect_garbage()["files"] == 3
     assert media_files() == {image.clean_file.name, image.thumb_file.name, young}
     assert originals_storage().exists(image.original.name)
     assert not originals_storage().exists(litter[2][1])
@@ -154,12 +154,12 @@ def test_files_that_no_photo_names_are_deleted_after_a_day():
 
 def test_collecting_without_any_storage_deletes_nothing(settings):
     shutil.rmtree(settings.MEDIA_ROOT, ignore_errors=True)
-    assert not any(sweep.collect().values())
+    assert not any(sweep.collect_garbage().values())
 
 
 def test_heartbeats_of_workers_long_gone_are_removed():
     now = timezone.now()
     Heartbeat.objects.create(name="old", kind="default", seen_at=now - timedelta(days=2))
     Heartbeat.objects.create(name="new", kind="default", seen_at=now)
-    sweep.collect()
+    sweep.collect_garbage()
     assert [beat.name for beat in Heartbeat.objects.all()] == ["new"]

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from recommender.embedding.watchdog import TICK, RunningTime, Watch
+from recommender.embedding.watchdog import TICK, RunningTime
+from recommender.embedding.worker_loop import Activity
 
 BATCH, NEXT = object(), object()
 
@@ -22,20 +23,20 @@ def test_only_the_time_of_the_current_micro_batch_counts(ticks, expected):
     clock = RunningTime(now)
     for current, steps in ticks:
         now += steps * TICK
-        spent = clock.of(current, now)
+        spent = clock.measure(current, now)
     assert spent == pytest.approx(expected)
 
 
 def test_time_in_which_the_process_was_stopped_does_not_count():
     clock = RunningTime(0)
-    clock.of(BATCH, TICK)
-    assert clock.of(BATCH, 3600) == pytest.approx(2 * TICK)
+    clock.measure(BATCH, TICK)
+    assert clock.measure(BATCH, 3600) == pytest.approx(2 * TICK)
 
 
-def test_a_watch_describes_what_the_worker_does():
-    watch = Watch()
-    assert watch.describe() == {"doing": "waiting", "note": ""}
-    watch.begin(30, list)
-    assert watch.describe()["doing"] == "embedding"
-    watch.end()
-    assert watch.describe()["doing"] == "waiting"
+def test_an_activity_describes_what_the_worker_does():
+    activity = Activity()
+    assert activity.describe() == {"doing": "waiting", "note": ""}
+    activity.begin(30, list)
+    assert activity.describe()["doing"] == "embedding"
+    activity.end()
+    assert activity.describe()["doing"] == "waiting"

@@ -9,14 +9,24 @@ from django.db import OperationalError, connection
 
 from listings.models import ListingImage, originals_storage
 from ml.images import decode
-from recommender.embedding import doorbell, queue, store_results, worker_loop
-from recommender.embedding.embedder_cache import embedders
+from recommender.embedding import queue, store_results
+from recommender.embedding.doorbell import FLAG, doorbell
 from recommender.embedding.micro_batch import DAMAGED, LOST
+from recommender.embedding.worker_loop import WorkerLoop, is_burst
 from recommender.errors import ModelNotReady
-from recommender.models import Embedding
+from recommender.models import Embedding, EmbeddingModel
 from tests.factories import make_image, make_listing
-from tests.fakes import FakeEmbedder
-from tests.recommender.queue_rows import embed, make_model, make_photos, media_files, named_files, original_of, states
+from tests.fakes import FakeCache, FakeEmbedder
+from tests.recommender.queue_rows import (
+    embed,
+    loop_with,
+    make_model,
+    make_photos,
+    media_files,
+    named_files,
+    original_of,
+    states,
+)
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("empty_storage")]
 
@@ -42,12 +52,14 @@ def test_every_pending_photo_is_embedded_from_its_clean_picture():
     assert len(media_files()) == 10
 
 
-def test_a_worker_frees_the_memory_of_a_retired_model(monkeypatch):
-    loaded = {(make_model("retired").pk, ""): object(), (make_model().pk, ""): object()}
-    kept = list(loaded)[1:]
-    monkeypatch.setattr(embedders, "_embedders", loaded)
-    embed()
-    assert list(loaded) == kept
+def test_a_worker_frees_the_memory_of_a_retired_model():
+    retired, kept = make_model("standby"), make_model()
+    cache = FakeCache(lambda model: FakeEmbedder())
+    for model in (retired, kept):
+        cache.load_embedder(model)
+    EmbeddingModel.objects.filter(pk=retired.pk).update(state="retired")
+    WorkerLoop(cache).run_slice()
+    assert (cache.is_loaded(retired.pk), cache.is_loaded(kept.pk)) == (False, True)
 
 
 def test_a_backfill_embeds_stored_clean_pictures_and_writes_no_file():
@@ -157,7 +169,7 @@ def test_a_burst_of_rejections_stops_the_slice(settings):
     ],
 )
 def test_a_burst_is_twenty_in_a_row_or_most_of_the_last_forty(outcomes, expected):
-    assert worker_loop.is_burst(outcomes) is expected
+    assert is_burst(outcomes) is expected
 
 
 def test_a_model_that_cannot_be_loaded_leases_nothing():
@@ -167,7 +179,7 @@ def test_a_model_that_cannot_be_loaded_leases_nothing():
     def load(model):
         raise ModelNotReady("The weights are missing.")
 
-    tally = worker_loop.embed_pending(10, load=load)
+    tally = WorkerLoop(FakeCache(load)).run_slice(10)
     assert (tally.batches, states()) == (0, {"pending": 3})
 
 
@@ -200,14 +212,15 @@ def test_a_model_that_fails_at_a_micro_batch_costs_no_photo_and_is_given_fewer(s
     make_model()
     make_photos(9)
     broken = OutOfMemory(most=2)
+    loop = loop_with(broken)
     broker.flushall()
     for photos in (8, 4):
-        assert embed(broken).stopped == f"The model failed at {photos} photos: Could not allocate memory."
+        assert loop.run_slice().stopped == f"The model failed at {photos} photos: Could not allocate memory."
         assert set(Embedding.objects.values_list("state", "attempts")) == {("pending", 0)}
         assert media_files() == set()
     assert broker.llen("embedding") == 0
-    assert embed(broken).done == 9
-    assert broken.batches == [1, 1, 1, 2, 2, 2, 2, 1]  # proven again each time
+    assert loop.run_slice().done == 9
+    assert broken.batches == [1, 1, 1, 2, 2, 2, 2, 1]  # tested again each time
 
 
 def test_a_model_that_fails_does_not_hold_up_another(settings):
@@ -215,7 +228,7 @@ def test_a_model_that_fails_does_not_hold_up_another(settings):
     active, other = make_model(), make_model("backfilling")
     make_photos(20)
     embedders = {active.pk: FakeEmbedder(), other.pk: OutOfMemory(most=1)}
-    tally = worker_loop.embed_pending(30, load=lambda model: embedders[model.pk])
+    tally = WorkerLoop(FakeCache(lambda model: embedders[model.pk])).run_slice(30)
     assert "The model failed at 4 photos" in tally.stopped
     assert set(Embedding.objects.filter(model=active).values_list("state", flat=True)) == {"done"}
     assert set(Embedding.objects.filter(model=other).values_list("state", "attempts")) == {("pending", 0)}
@@ -246,7 +259,7 @@ def test_a_model_that_is_not_ready_does_not_hold_up_another(broker):
         return embedder
 
     broker.flushall()
-    worker_loop.embed_pending(10, load=load)
+    WorkerLoop(FakeCache(load)).run_slice(10)
     assert set(Embedding.objects.filter(model=active).values_list("state", flat=True)) == {"done"}
     assert set(Embedding.objects.filter(model=other).values_list("state", flat=True)) == {"pending"}
     assert broker.llen("embedding") == 0
@@ -256,10 +269,11 @@ def test_a_vector_that_is_not_a_number_fails_and_is_not_stored():
     make_model()
     make_photos(2)
     embedder = FakeEmbedder()
-    embed(embedder)
+    loop = loop_with(embedder)
+    loop.run_slice()
     photo = make_photos(1)[0]
     embedder.poison = float("nan")
-    assert embed(embedder).failed == 1
+    assert loop.run_slice().failed == 1
     row = Embedding.objects.get(image=photo)
     assert (row.state, row.vector) == ("failed", None)
     assert media_files() == named_files()
@@ -268,15 +282,15 @@ def test_a_vector_that_is_not_a_number_fails_and_is_not_stored():
 def test_a_database_that_fails_while_storing_gives_the_rows_back(monkeypatch):
     make_model()
     make_photos(3)
-    works = store_results.store
+    works = store_results.settle_rows
 
     def fails(lease, found):
         raise OperationalError("server closed the connection unexpectedly")
 
-    monkeypatch.setattr(store_results, "store", fails)
+    monkeypatch.setattr(store_results, "settle_rows", fails)
     assert "database" in embed().stopped
     assert set(Embedding.objects.values_list("state", "attempts")) == {("pending", 0)}
-    monkeypatch.setattr(store_results, "store", works)
+    monkeypatch.setattr(store_results, "settle_rows", works)
     assert embed().done == 3
 
 
@@ -327,7 +341,7 @@ def test_a_photo_saved_between_the_last_look_and_the_clearing_is_found_by_the_se
         nonlocal answers
         answers += 1
         if answers == 2:
-            broker.set(doorbell.FLAG, 1)
+            broker.set(FLAG, 1)
             broker.delete("embedding")
             make_photos(1)
             assert broker.llen("embedding") == 0
@@ -351,15 +365,14 @@ def test_an_upload_is_embedded_first_with_a_hundred_thousand_imports_and_a_backf
     many_pending(active, 100_000)
     upload = make_photos(1)[0]
     Embedding.objects.filter(image=upload, model=other).delete()
-    worker_loop._turns.taken = 0
     start = time.monotonic()
-    lease = queue.lease(queue.pick(queue.waiting(), starving=False), 8, 30)
+    lease = queue.lease_rows(queue.pick_model(queue.list_waiting(), low_priority=False), 8, 30)
     assert time.monotonic() - start < 1
     assert [row.image_id for row in lease.rows] == [upload.pk]
-    queue.release(lease)
-    embedder = FakeEmbedder(seconds=0.02)
+    queue.release_rows(lease)
+    loop = loop_with(FakeEmbedder(seconds=0.02))
     for _ in range(4):
-        embed(embedder, seconds=0.4)
+        loop.run_slice(0.4)
     assert Embedding.objects.get(image=upload).state == "done"
     assert Embedding.objects.filter(model=other, state="done").count() >= 8
     assert Embedding.objects.filter(model=active, state="done").count() >= 17

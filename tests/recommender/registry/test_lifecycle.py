@@ -108,7 +108,7 @@ def test_activation_counts_photos_without_a_queue_row(old, new):
     assert not Embedding.objects.filter(model=new).exclude(state="done").exists()
     with pytest.raises(RegistryError, match=r"^1 of 30 photos"):
         registry.activate(new)
-    sweep.sweep()
+    sweep.sweep_queue()
     embed_all(new)
     registry.activate(new)
     assert served() == "new"
@@ -138,7 +138,7 @@ def test_a_photo_whose_save_was_under_way_while_the_model_was_registered_is_wait
     assert not Embedding.objects.filter(model=new).exclude(state="done").exists()
     with pytest.raises(RegistryError, match=r"^1 of 31 photos"):
         registry.activate(new)
-    sweep.sweep()
+    sweep.sweep_queue()
     embed_all(new)
     registry.activate(new)
     assert len(listings_found()[1]) == 31
@@ -267,7 +267,7 @@ def test_a_retired_model_leaves_no_vector_and_no_file_and_can_be_embedded_again(
 
 def test_what_a_crash_left_of_a_retired_model_is_deleted_by_the_next_collection(old, new):
     EmbeddingModel.objects.filter(pk=new.pk).update(state="retired")
-    assert sweep.collect()["retired"] == 30
+    assert sweep.collect_garbage()["retired"] == 30
     assert not Embedding.objects.filter(model=new).exists()
 
 

@@ -10,8 +10,8 @@ from django.db import connection
 
 from ml.recipe import Recipe
 from recommender import feed, registry
-from recommender.embedding import worker_loop
 from recommender.embedding.embedder_cache import embedders
+from recommender.embedding.worker_loop import WorkerLoop
 from recommender.index.compaction.compactor import compact, own_compactor
 from recommender.models import Embedding, EmbeddingModel, IndexSnapshot
 from tests.built_models import small_model_dir
@@ -50,7 +50,7 @@ def shop(fresh_index, settings):
     models = small_model(32, "active"), small_model(48, "backfilling")
     for seed in range(LISTINGS):
         make_image(make_listing(), seed)
-    assert worker_loop.embed_pending().done == 2 * LISTINGS
+    assert WorkerLoop().run_slice().done == 2 * LISTINGS
     compact(force=True)
     yield models
     embedders.clear()
@@ -171,10 +171,10 @@ def test_a_listing_uploaded_between_activation_and_rollback_is_found_as_soon_as_
     wait_for(lambda: web.state().model_version == new.version)
     upload = make_listing()
     make_image(upload, 77)
-    worker_loop.embed_pending()
+    WorkerLoop().run_slice()
     compact(force=True)
     make_image(make_listing(), 79)
-    worker_loop.embed_pending()
+    WorkerLoop().run_slice()
     registry.rollback()
     wait_for(lambda: web.state().model_version == old.version)
     assert first_hit(77) == upload.pk
@@ -203,7 +203,7 @@ def test_a_process_that_cannot_load_the_new_model_goes_on_with_the_old_one_and_s
     upload = make_listing()
     make_image(upload, 78)
     settings.MODELS_ROOT = there
-    worker_loop.embed_pending()
+    WorkerLoop().run_slice()
     embedders.forget(new.pk)
     assert web.state().model_version == old.version
     wait_for(lambda: first_hit(78) == upload.pk)

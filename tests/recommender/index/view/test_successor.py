@@ -12,6 +12,7 @@ from recommender.embedding.embedder_cache import embedders
 from recommender.index import Filter
 from recommender.index.compaction.compactor import compact
 from recommender.index.view import opening
+from tests.fakes import FakeEmbedder
 from tests.recommender.index import catalogue
 from tests.recommender.queue_rows import make_model
 
@@ -140,10 +141,12 @@ def test_a_process_that_never_searched_with_a_photo_loads_no_model_for_a_flip(mo
     assert not embedders.is_loaded(other.pk)
 
 
-def test_a_process_forgets_a_retired_model_at_the_next_snapshot(model, other, web):
+def test_a_process_forgets_a_retired_model_at_the_next_snapshot(model, other, web, monkeypatch):
     registry.activate(other)
     wait_for(lambda: web.state().model_id == other.pk)
-    embedders._embedders.update({(model.pk, ""): object(), (other.pk, ""): object()})
+    monkeypatch.setattr(embedders, "open_verified", lambda opened: FakeEmbedder())
+    for used in (model, other):
+        embedders.load_embedder(used)
     registry.withdraw(model)
     catalogue.embed_all(other)
     compact(force=True)
