@@ -57,24 +57,26 @@ class TestCi:
         assert "browser tests will skip" in done.stdout
         assert done.stdout.endswith("make setup\nmake lint\nmake test\n")
 
-    @pytest.mark.parametrize(("made_with", "first"), [("3.12", "make setup"), ("3.11", "make clean")])
-    def test_an_environment_of_another_python_than_the_chosen_one_is_made_anew(
-        self, programs, tmp_path, made_with, first
-    ):
+    @pytest.fixture
+    def checkout(self, programs, tmp_path):
+        """A copy of the script beside an environment made with Python 3.12, with a `make` that only speaks."""
         (tmp_path / ".ci").mkdir()
         shutil.copy(ROOT / ".ci" / "run", tmp_path / ".ci" / "run")
         (tmp_path / ".venv" / "bin").mkdir(parents=True)
-        programs("old", f"echo {made_with}").rename(tmp_path / ".venv" / "bin" / "python")
-        programs("python3.12", "echo 3.12")
+        programs("made-with", "echo 3.12").rename(tmp_path / ".venv" / "bin" / "python")
         programs("chromium", "exit 0")
         programs("make", 'echo "make $1"')
-        done = run("env", "PYTHON=python3.12", "bash", str(tmp_path / ".ci" / "run"), path=programs.path)
+        return tmp_path
+
+    @pytest.mark.parametrize(("chosen", "first"), [("3.12", "make setup"), ("3.11", "make clean")])
+    def test_an_environment_of_another_python_than_the_chosen_one_is_made_anew(self, programs, checkout, chosen, first):
+        programs("chosen", f"echo {chosen}")
+        done = run("env", "PYTHON=chosen", "bash", str(checkout / ".ci" / "run"), path=programs.path)
         assert done.returncode == 0, done.stderr
         assert done.stdout.startswith(f"{first}\n")
 
-    def test_a_chosen_python_that_does_not_run_is_named_and_nothing_is_forgotten(self, programs):
-        programs("make", 'echo "make $1"')
-        done = run("env", "PYTHON=python9", "bash", ".ci/run", path=programs.path)
+    def test_a_chosen_python_that_does_not_run_is_named_and_nothing_is_forgotten(self, programs, checkout):
+        done = run("env", "PYTHON=python9", "bash", str(checkout / ".ci" / "run"), path=programs.path)
         assert (done.returncode, done.stdout) == (1, "")
         assert "PYTHON is 'python9', which does not run." in done.stderr
 

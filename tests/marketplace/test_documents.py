@@ -21,6 +21,17 @@ def named_paths(text):
             yield word
 
 
+def named_modules(text):
+    """What stands in backquotes and looks like a module of the project: `recommender.feed`."""
+    packages = "|".join(folder.strip("/") for folder in FOLDERS)
+    return re.findall(rf"`((?:{packages})(?:\.[a-z_]+)+)`", text)
+
+
+def is_module(name):
+    path = ROOT.joinpath(*name.split("."))
+    return path.is_dir() or path.with_suffix(".py").exists()
+
+
 def linked_paths(text):
     return [
         link for link in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text) if "://" not in link and not link.startswith("/")
@@ -30,6 +41,7 @@ def linked_paths(text):
 def test_what_looks_like_a_path_is_told_from_what_does_not():
     text = "`ml/cores.py`, `tests/x.py::test_it`, `docs/*.md`, `make dev`, `/api/docs/`, `ml`\n```\n`ml/no.py`\n```\n"
     assert list(named_paths(text)) == ["ml/cores.py", "tests/x.py", "docs/*.md"]
+    assert list(named_modules("`recommender.feed`, `ml`, `python -m ml.starter`")) == ["recommender.feed"]
     assert linked_paths("[a](docs/a.md) [b](https://x.y/z) [c](#d) [e](e.md#f)") == ["docs/a.md", "e.md"]
 
 
@@ -37,6 +49,7 @@ def test_what_looks_like_a_path_is_told_from_what_does_not():
 def test_every_file_that_a_document_names_exists(document):
     text = document.read_text()
     missing = {path for path in named_paths(text) if not (any(ROOT.glob(path.rstrip("/"))) or path in MADE_LATER)}
+    missing |= {name for name in named_modules(text) if not is_module(name)}
     missing |= {link for link in linked_paths(text) if not (document.parent / link).exists()}
     assert missing == set()
 

@@ -78,7 +78,7 @@ def test_a_worker_keeps_our_logging_and_logs_task_ids():
 
 def test_a_library_that_loads_well_says_nothing():
     code = (
-        "import logging.config; from marketplace import logs; "
+        "import logging.config; from marketplace.observing import logs; "
         "logging.config.dictConfig(logs.config('json', 'INFO')); import faiss"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
 
-THROUGH_THE_MODULE = "from ml import torchvision_compat as compat; torchvision = compat.import_torchvision()\n"
+THROUGH_THE_MODULE = "from ml.network import torchvision_compat as compat; torchvision = compat.import_torchvision()\n"
 AS_A_WORKING_BUILD = (
     "import torch; ops = torch.library.Library('torchvision', 'DEF')\n"
     "for name in ('nms', 'qnms'): ops.define(name + '(Tensor dets, Tensor scores, float iou_threshold) -> Tensor')\n"
@@ -49,7 +49,7 @@ def test_other_failures_of_the_import_are_not_hidden(tmp_path):
     package.mkdir()
     (package / "__init__.py").write_text("raise RuntimeError('a different fault')")
     done = run(
-        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from ml import torchvision_compat as compat\n"
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from ml.network import torchvision_compat as compat\n"
         "try: compat.import_torchvision()\n"
         "except RuntimeError as exc: print(exc, len(compat._fragments))"
     )
