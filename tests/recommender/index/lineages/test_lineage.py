@@ -6,91 +6,28 @@ import pytest
 from django.db.models.signals import post_save
 from django.utils import timezone
 
-from listings.models import Listing, ListingImage
+from listings.models import Listing
 from recommender import feed, registry
 from recommender.index import Filter, Index
 from recommender.index.compaction import write_snapshots
 from recommender.index.compaction.compactor import compact, rebuild
 from recommender.index.compaction.lease import acquire_lease
-from recommender.index.compaction.merge_policy import LONG_FEED, is_advance_due
 from recommender.index.compaction.publish import publish
 from recommender.index.compaction.verify import repair_differences, verify
 from recommender.index.errors import LeaseLost
 from recommender.index.storage.snapshot import segment_directory, snapshot_directory
-from recommender.index.view import database_rows
 from recommender.models import Embedding, EmbeddingModelQuerySet, IndexChange, IndexHead, IndexSnapshot
 from tests.recommender.index import catalogue
 from tests.recommender.index.catalogue import embed_all
-from tests.recommender.queue_rows import make_model
-
-
-@pytest.fixture
-def other(model):
-    """A second model, of another dimension, being backfilled."""
-    return make_model("backfilling", version="m2", dim=8)
-
-
-def line_of(model):
-    return list(IndexSnapshot.objects.filter(model=model, state="published").order_by("pk"))
-
-
-def tip_of(model):
-    return line_of(model)[-1]
+from tests.recommender.index.lineages.published import line_of, tip_of
+from tests.recommender.index.served import (
+    listed,
+)
 
 
 def age(seconds):
     """Make every snapshot older."""
     IndexSnapshot.objects.update(created_at=timezone.now() - timezone.timedelta(seconds=seconds))
-
-
-def store_all(rows, model):
-    """One vector for all of these rows, in one statement, and the feed rows of their listings."""
-    changed = set(rows.values_list("image__listing_id", flat=True))
-    rows.update(state="done", vector=catalogue.unit(1, model.dim).tobytes())
-    feed.append_vectors(changed, model.pk)
-
-
-def found(index):
-    index.refresh()
-    state = index.state()
-    query = catalogue.unit(0, state.dim).astype("float32")
-    return sorted(state.search(query, 10_000, Filter(statuses=("active", "sold"))).listing.tolist())
-
-
-def test_backfilling_ten_thousand_photos_leaves_the_active_delta_empty_and_is_built_once(model, index, other):
-    """Hazard 5."""
-    listings = [catalogue.add_listing(model) for _ in range(100)]
-    photos = [ListingImage(listing=listing, sha256=f"{n:064}") for listing in listings for n in range(99)]
-    ListingImage.objects.bulk_create(photos, batch_size=1_000)
-    store_all(Embedding.objects.filter(model=model), model)
-    compact(force=True)
-    index.refresh()
-    state = index.state()
-    assert state.rows == 10_000
-    waiting = Embedding.objects.filter(model=other, vector=None).order_by("pk")
-    while ids := list(waiting.values_list("pk", flat=True)[:1_000]):  # a minute's micro-batches
-        store_all(Embedding.objects.filter(pk__in=ids), other)
-        index.refresh()
-        assert (len(index.state().delta), index.state().behind) == (0, 0)
-        compact()
-    assert index.state().base is state.base
-    assert [snapshot.rows for snapshot in line_of(other)] == [10_000]
-    assert len(tip_of(other).segments) == 1
-
-
-def test_a_first_snapshot_waits_until_nearly_every_photo_is_embedded(model, other):
-    catalogue.add_many(model, 40)
-    embed_all(other)
-    rows = Embedding.objects.filter(model=other).order_by("pk")
-    waiting = rows.filter(pk__in=list(rows.values_list("pk", flat=True)[:3]))
-    waiting.update(state="pending", vector=None)
-    compact(force=True)
-    assert line_of(other) == []
-    waiting.first().delete()  # one photo without a row, which waits as well
-    Embedding.objects.filter(pk=waiting.last().pk).update(state="done", vector=catalogue.unit(1, 8).tobytes())
-    compact(force=True)
-    assert tip_of(other).rows == 38
-    assert tip_of(other).recall == 1.0
 
 
 def test_a_line_is_kept_flushed_and_merged_like_the_active_one(model, other):
@@ -102,27 +39,6 @@ def test_a_line_is_kept_flushed_and_merged_like_the_active_one(model, other):
     assert {tip_of(live).rows for live in (model, other)} == {60}
     assert len(tip_of(other).segments) <= 4
     assert IndexHead.load().snapshot == tip_of(model)
-
-
-@pytest.mark.parametrize("fault", ["dimension", "lost"])
-def test_a_first_snapshot_that_is_not_what_the_database_holds_is_not_published(
-    model, other, fault, monkeypatch, caplog, index_root
-):
-    catalogue.add_many(model, 20)
-    embed_all(other)
-    if fault == "dimension":
-        odd = Embedding.objects.filter(model=other).first()
-        Embedding.objects.filter(pk=odd.pk).update(vector=catalogue.unit(1, 5).tobytes())
-    else:
-        pages = database_rows.read_all
-        monkeypatch.setattr(
-            database_rows, "read_all", lambda *of: ((c.take(c.image > c.image[0]), v[1:]) for c, v in pages(*of))
-        )
-    compact(force=True)
-    assert line_of(other) == []
-    assert "holds 19 photos of 8 dimensions, the database 20 with a vector" in caplog.text
-    named = {entry["name"] for entry in tip_of(model).segments}
-    assert {path.name for path in (index_root / "segments").iterdir()} == named
 
 
 def test_only_what_every_retained_snapshot_of_every_line_includes_is_pruned(model, index, other):
@@ -138,7 +54,7 @@ def test_only_what_every_retained_snapshot_of_every_line_includes_is_pruned(mode
             compact(force=True)
     assert feed.covers(behind.position, IndexHead.load().horizon)
     registry.activate(other)
-    assert len(found(index)) == 5
+    assert len(listed(index)) == 5
     assert index.state().search(catalogue.unit(0, 8).astype("float32"), 5, Filter()).price.tolist() == [4.0] * 5
     assert feed.read(behind.position, other.pk).attributes == set(Listing.objects.values_list("pk", flat=True))
 
@@ -166,48 +82,6 @@ def test_a_line_that_nothing_changes_moves_on_when_the_feed_grows_long(model, ot
         compact()
     assert tip_of(model).rows == 5
     assert feed.length() <= 420
-
-
-def test_when_a_quiet_snapshot_moves_on():
-    assert not is_advance_due(LONG_FEED - 1, 1e9)
-    assert not is_advance_due(LONG_FEED, 119)
-    assert is_advance_due(LONG_FEED, 120)
-    assert not is_advance_due(LONG_FEED, float("inf"))
-
-
-def test_a_model_activated_while_its_snapshot_was_built_takes_the_head_along(model, other, monkeypatch):
-    catalogue.add_many(model, 5)
-    embed_all(other)
-    compact(force=True)
-    Listing.objects.filter(pk=Listing.objects.first().pk).update(price=3)
-
-    def activate_first(lease, snapshot, parent):
-        if snapshot.model_id == other.pk:
-            registry.activate(other)
-        return publish(lease, snapshot, parent)
-
-    monkeypatch.setattr(write_snapshots, "publish", activate_first)
-    assert compact(force=True).actions == ("flushed", "flushed")
-    assert IndexHead.load().snapshot == tip_of(other)
-    assert len(line_of(other)) == 2
-
-
-def test_a_model_retired_while_its_snapshot_was_built_gets_none_and_leaves_no_file(
-    model, other, monkeypatch, index_root
-):
-    catalogue.add_many(model, 5)
-    embed_all(other)
-
-    def retire_first(lease, snapshot, parent):
-        if snapshot.model_id == other.pk:
-            registry.retire(other)
-        return publish(lease, snapshot, parent)
-
-    monkeypatch.setattr(write_snapshots, "publish", retire_first)
-    assert compact(force=True).actions == ("superseded",)
-    assert not IndexSnapshot.objects.filter(model=other).exists()
-    assert len(list((index_root / "segments").iterdir())) == 1
-    assert len(list((index_root / "snapshots").iterdir())) == 1
 
 
 def test_a_snapshot_that_was_not_built_from_the_newest_of_its_line_is_not_published(model, other):
@@ -252,7 +126,7 @@ def test_a_damaged_snapshot_on_standby_is_built_again_from_rows(model, index, ot
     assert tip_of(model).rows == 5
     assert IndexHead.load().snapshot == tip_of(other)
     registry.rollback()
-    assert len(found(index)) == 5
+    assert len(listed(index)) == 5
     assert verify() == []
 
 
@@ -279,8 +153,25 @@ def test_a_new_history_begins_for_every_line(model, index, other):
     assert [len(line_of(live)) for live in (model, other)] == [1, 1]
     assert not any(snapshot_directory(name).exists() for name in retired)
     registry.activate(other)
-    assert len(found(index)) == 5
+    assert len(listed(index)) == 5
     assert verify() == []
+
+
+def test_a_model_activated_while_its_snapshot_was_built_takes_the_head_along(model, other, monkeypatch):
+    catalogue.add_many(model, 5)
+    embed_all(other)
+    compact(force=True)
+    Listing.objects.filter(pk=Listing.objects.first().pk).update(price=3)
+
+    def activate_first(lease, snapshot, parent):
+        if snapshot.model_id == other.pk:
+            registry.activate(other)
+        return publish(lease, snapshot, parent)
+
+    monkeypatch.setattr(write_snapshots, "publish", activate_first)
+    assert compact(force=True).actions == ("flushed", "flushed")
+    assert IndexHead.load().snapshot == tip_of(other)
+    assert len(line_of(other)) == 2
 
 
 def test_a_model_retired_before_its_turn_is_neither_compacted_nor_built_anew(model, other):
