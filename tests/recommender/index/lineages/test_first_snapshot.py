@@ -22,7 +22,6 @@ def store_all(rows, model):
 
 
 def test_backfilling_ten_thousand_photos_leaves_the_active_delta_empty_and_is_built_once(model, index, other):
-    """Hazard 5."""
     listings = [catalogue.add_listing(model) for _ in range(100)]
     photos = [ListingImage(listing=listing, sha256=f"{n:064}") for listing in listings for n in range(99)]
     ListingImage.objects.bulk_create(photos, batch_size=1_000)

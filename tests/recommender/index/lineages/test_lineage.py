@@ -42,7 +42,6 @@ def test_a_line_is_kept_flushed_and_merged_like_the_active_one(model, other):
 
 
 def test_only_what_every_retained_snapshot_of_every_line_includes_is_pruned(model, index, other):
-    """Hazard 9."""
     catalogue.add_many(model, 5)
     embed_all(other)
     compact(force=True)
