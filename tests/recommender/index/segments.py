@@ -1,12 +1,6 @@
-"""Vectors, columns, segments and small disks that the tests of segments are made of."""
-
-import os
-import shutil
-import subprocess
-from contextlib import contextmanager
+"""Vectors, columns and segments that the tests of segments are made of."""
 
 import numpy as np
-import pytest
 
 from recommender.index.rows.columns import DTYPES, Columns
 from recommender.index.rows.row_bitmap import RowBitmap
@@ -37,22 +31,6 @@ def write(directory, vectors, model="m1", **options):
 
 def everything(rows):
     return RowBitmap(np.ones(rows, bool))
-
-
-@contextmanager
-def small_disk(path, kilobytes):
-    """A file system of its own at `path`, which is soon full."""
-    mount = shutil.which("mount")
-    if mount is None or os.geteuid() != 0:
-        pytest.skip("only root can mount a small disk")
-    path.mkdir()
-    options = ["-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs"]
-    if subprocess.run([mount, *options, str(path)], capture_output=True, check=False).returncode:
-        pytest.skip("a small disk cannot be mounted here")
-    try:
-        yield path
-    finally:
-        subprocess.run(["umount", "--lazy", str(path)], check=True)
 
 
 def flip(path, place):

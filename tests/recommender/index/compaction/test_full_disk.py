@@ -1,8 +1,6 @@
 """A disk of one megabyte that really fills up: the compactor says so and lives, readers answer, it goes on later."""
 
 import os
-import subprocess
-import threading
 
 import numpy as np
 import pytest
@@ -10,57 +8,30 @@ import pytest
 from listings.models import Listing
 from recommender.index import Filter, Index
 from recommender.index.ann import choose_structure
-from recommender.index.compaction import merge_runner, retry_pause
+from recommender.index.compaction import merge_runner
 from recommender.index.compaction.background_merge import Merge
-from recommender.index.compaction.compactor import compact, own_compactor, rebuild
+from recommender.index.compaction.compactor import compact, rebuild
 from recommender.index.compaction.verify import verify
 from recommender.index.storage import segment
 from recommender.models import IndexSnapshot
 from tests.recommender.index import catalogue
+from tests.recommender.index.compaction.merges import is_merging, let_it_retry, the_merge, wait_for_merges
+from tests.recommender.index.served import named_directories
+from tests.recommender.index.small_disk import small_disk
 
-PAGE = 4096
 FLUSH_PAGES = 40  # more than the files of a small segment and of a snapshot take
-
-
-class Disk:
-    """A file system of its own."""
-
-    def __init__(self, root):
-        self._root, self._filler = root, root / "something-else"
-
-    def fill(self, pages_left=0):
-        self.free()
-        with self._filler.open("wb", buffering=0) as file:
-            try:
-                while file.write(b"\0" * PAGE):
-                    pass
-            except OSError:
-                file.truncate(max(0, file.tell() // PAGE - pages_left) * PAGE)
-
-    def free(self):
-        self._filler.unlink(missing_ok=True)
-
-    def directories(self):
-        return {path.name for folder in ("segments", "snapshots") for path in (self._root / folder).glob("*")}
 
 
 @pytest.fixture
 def disk(index_root):
-    index_root.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", index_root], capture_output=True, text=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip(f"a small file system cannot be mounted here: {mounted.stderr.strip()}")
-    yield Disk(index_root)
-    subprocess.run(["umount", "--lazy", index_root], check=True)
+    with small_disk(index_root, 1_024) as disk:
+        yield disk
 
 
 @pytest.fixture(autouse=True)
 def no_merge_is_left():
     yield
-    for merge in own_compactor.get().merges.values():
-        merge.wait()
+    wait_for_merges()
 
 
 def found(index):
@@ -78,9 +49,8 @@ def position():
     return IndexSnapshot.objects.last().position
 
 
-def needed():
-    rows = IndexSnapshot.objects.filter(state="published").values_list("directory", "segments")
-    return {directory for directory, _ in rows} | {entry["name"] for _, listed in rows for entry in listed}
+def directories(disk):
+    return {path.name for folder in ("segments", "snapshots") for path in (disk.root / folder).glob("*")}
 
 
 def test_on_a_full_disk_a_flush_fails_and_readers_old_and_new_go_on(model, index, disk, caplog):
@@ -95,7 +65,7 @@ def test_on_a_full_disk_a_flush_fails_and_readers_old_and_new_go_on(model, index
         assert "No space left on device" in caplog.text
         assert found(index) == found(Index()) == everything()
     assert IndexSnapshot.objects.get() == served
-    assert disk.directories() == needed()
+    assert directories(disk) == named_directories()
     disk.free()
     assert compact(force=True).actions == ("flushed",)
     assert found(index) == found(Index()) == everything()
@@ -132,7 +102,7 @@ def test_a_segment_larger_than_what_is_left_is_an_error_and_no_fault_in_a_map(mo
     assert compact(force=True).actions == ("failed",)
     assert rebuild().actions == ("failed",)
     assert IndexSnapshot.objects.get() == served
-    assert disk.directories() == needed()
+    assert directories(disk) == named_directories()
     assert len(found(index)) == 3_020
 
 
@@ -155,10 +125,10 @@ POINTS = {"as it begins": (segment, "write"), "when its vectors are written": (c
 def test_a_disk_that_fills_during_a_merge_stops_no_flush(model, index, disk, monkeypatch, settings, point):
     """The flush before the merge is published, time after time, and the merge is made when there is space."""
     settings.INDEX_EXACT_ROWS, settings.INDEX_RECALL_TARGET = 200, 0.0
-    is_merging = []
+    begun = []
     run = Merge.run
-    monkeypatch.setattr(Merge, "run", lambda *args: is_merging.append(1) or run(*args))
-    fills_up(monkeypatch, disk, *POINTS[point], while_merging=lambda: is_merging)
+    monkeypatch.setattr(Merge, "run", lambda *args: begun.append(1) or run(*args))
+    fills_up(monkeypatch, disk, *POINTS[point], while_merging=lambda: begun)
     for number in range(3):
         catalogue.add_many(model, 60, start=100 * number)
         assert compact(force=True).actions == ("flushed",)
@@ -166,13 +136,13 @@ def test_a_disk_that_fills_during_a_merge_stops_no_flush(model, index, disk, mon
     for number in range(3, 6):
         catalogue.add_many(model, 60, start=100 * number)
         assert compact(force=True).actions == ("flushed", "failed")
-        assert is_merging
+        assert begun
         positions.append(position())
-        is_merging.clear()
+        begun.clear()
         disk.free()
         assert found(index) == found(Index()) == everything()
         assert len(index.state().delta) == 0
-        assert disk.directories() == needed()
+        assert directories(disk) == named_directories()
     assert len(set(positions)) == 4
     monkeypatch.setattr(Merge, "run", run)
     assert compact(force=True).actions == ("merged",)
@@ -191,27 +161,23 @@ def test_a_disk_that_fills_during_a_merge_on_its_thread_stops_no_flush(
         monkeypatch,
         disk,
         *POINTS[point],
-        while_merging=lambda: (
-            not is_full and threading.current_thread().name == "index-merge" and not is_full.append(1)
-        ),
+        while_merging=lambda: not is_full and is_merging() and not is_full.append(1),
     )
     for number in range(4):
         catalogue.add_many(model, 60, start=100 * number)
         assert compact().actions == ("flushed",)
-    (merge,) = own_compactor.get().merges.values()
-    merge.wait()
+    the_merge().wait()
     assert is_full
     disk.free()
-    assert disk.directories() == needed()
+    assert directories(disk) == named_directories()
     catalogue.add_many(model, 60, start=900)
     before = position()
     assert compact().actions == ("flushed", "failed")
     assert position() != before
-    assert disk.directories() == needed()
-    monkeypatch.setattr(retry_pause, "RETRY_SECONDS", 0)  # a while later
+    assert directories(disk) == named_directories()
+    let_it_retry(monkeypatch)
     assert compact().actions == ("nothing",)
-    (merge,) = own_compactor.get().merges.values()
-    merge.wait()
+    the_merge().wait()
     assert compact().actions == ("merged",)
     assert found(index) == everything()
     assert verify() == []

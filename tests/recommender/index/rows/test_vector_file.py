@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from recommender.index.ann import dot_products
 from recommender.index.rows.vector_file import VectorFile, VectorWriter, mapped_bytes, release_pages
-from tests.recommender.index.segments import clustered, put, small_disk
+from tests.recommender.index.segments import clustered, put
+from tests.recommender.index.small_disk import small_disk
 
 ROWS = 3_000
 SOME = {
@@ -144,13 +145,13 @@ def test_space_for_the_expected_rows_is_taken_before_the_first_is_added(tmp_path
 
 def test_a_full_disk_is_an_error_before_the_first_row(tmp_path):
     with small_disk(tmp_path / "disk", 1_024) as disk, pytest.raises(OSError, match="No space left on device"):
-        VectorWriter(disk / "v", 20_000, 32)
+        VectorWriter(disk.root / "v", 20_000, 32)
 
 
 def test_a_disk_that_more_rows_than_expected_fill_is_an_error(tmp_path):
     vectors = clustered(20_000)
     with small_disk(tmp_path / "disk", 1_024) as disk, pytest.raises(OSError, match="No space left on device"):
-        put(disk, vectors, expected=10)
+        put(disk.root, vectors, expected=10)
 
 
 def test_pages_that_are_let_go_leave_the_memory_of_the_process_and_can_be_read_again(tmp_path):

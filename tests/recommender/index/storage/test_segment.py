@@ -16,7 +16,8 @@ from recommender.index.errors import SnapshotDamaged
 from recommender.index.rows.row_bitmap import RowBitmap
 from recommender.index.storage import segment
 from recommender.index.storage.segment import MANIFEST, VECTORS, damaged_files, load, read_manifest
-from tests.recommender.index.segments import DIM, clustered, everything, flip, plain_columns, small_disk, write
+from tests.recommender.index.segments import DIM, clustered, everything, flip, plain_columns, write
+from tests.recommender.index.small_disk import small_disk
 
 ROWS = 10_500  # a few more than are searched without an inverted file
 PLACES, PLACE_BYTES = 4, 64
@@ -132,8 +133,8 @@ def test_a_stream_that_breaks_leaves_nothing_behind(tmp_path):
 def test_a_full_disk_is_an_error_and_leaves_nothing_behind(tmp_path, kilobytes):
     with small_disk(tmp_path / "disk", kilobytes) as disk:
         with pytest.raises(OSError, match=r"No space left|requested and"):
-            write(disk / "s", clustered(ROWS))
-        assert list(disk.iterdir()) == []
+            write(disk.root / "s", clustered(ROWS))
+        assert list(disk.root.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", [VECTORS, "price.npy", "status.npy", *FILES])
