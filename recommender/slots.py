@@ -17,8 +17,8 @@ from .embedding.model_files import is_untrained
 from .errors import ModelNotReady
 from .index import IndexNotReady, get_index
 from .models import EmbeddingModel
-from .search.photo_query import Busy, photo_vector
-from .search.retrieval import Answer, Ask, NoPhoto, PhotoWaiting, by_vectors, similar
+from .search.photo_query import Busy
+from .search.retrieval import NoPhoto, PhotoWaiting, SearchRequest, find_similar, search_by_photo
 
 STRIP_RESULTS = 8
 PANEL_RESULTS = 12
@@ -38,54 +38,49 @@ def site_banner(request: HttpRequest | None) -> SafeString:
     if request is None:
         return SafeString("")
     model = EmbeddingModel.objects.find_active()
-    return _html("banner", request) if model and is_untrained(model) else SafeString("")
+    return _render("banner", request) if model and is_untrained(model) else SafeString("")
 
 
 def similar_strip(request: HttpRequest, listing: Listing) -> SafeString:
     """Nothing where there is no photo to compare: that is the seller's business, not the buyer's."""
     try:
-        answer = similar(get_index().state(), listing, Ask(viewer=request.user, limit=STRIP_RESULTS))
+        answer = find_similar(get_index().state(), listing, SearchRequest(viewer=request.user, limit=STRIP_RESULTS))
     except NoPhoto:
         return SafeString("")
     except PhotoWaiting as exc:
-        return _html("similar_strip", request, trouble=str(exc))
+        return _render("similar_strip", request, trouble=str(exc))
     except IndexNotReady:
-        return _html("similar_strip", request, trouble=SOON)
-    return _html("similar_strip", request, answer=answer)
+        return _render("similar_strip", request, trouble=SOON)
+    return _render("similar_strip", request, answer=answer)
 
 
 def admin_similar_panel(request: HttpRequest, listing: Listing) -> SafeString:
     """What staff needs to judge an answer: photos, similarities, reasons and versions."""
     try:
-        answer = similar(get_index().state(), listing, Ask(viewer=request.user, limit=PANEL_RESULTS))
+        answer = find_similar(get_index().state(), listing, SearchRequest(viewer=request.user, limit=PANEL_RESULTS))
     except (NoPhoto, PhotoWaiting, IndexNotReady) as exc:
-        return _html("admin_similar_panel", request, trouble=str(exc))
-    return _html("admin_similar_panel", request, answer=answer)
+        return _render("admin_similar_panel", request, trouble=str(exc))
+    return _render("admin_similar_panel", request, answer=answer)
 
 
 def photo_search(request: HttpRequest, photo: File) -> SafeString:
     """Results for an uploaded photo. Raises PhotoRefused, which the page shows beside the field."""
     asked = PageSearchSerializer(data=request.POST, context={"user": request.user})
     if not asked.is_valid():
-        return _html("photo_search", request, trouble=_sentences(asked.errors))
+        return _render("photo_search", request, trouble=_join_errors(asked.errors))
     try:
-        return _html("photo_search", request, answer=_search(photo, asked))
+        crop = asked.validated_data.get("crop")
+        answer = search_by_photo(get_index().state(), photo, asked.search_request(), crop)
+        return _render("photo_search", request, answer=answer)
     except (ModelNotReady, IndexNotReady):
-        return _html("photo_search", request, trouble=SOON)
+        return _render("photo_search", request, trouble=SOON)
     except Busy as exc:
-        return _html("photo_search", request, trouble=str(exc))
+        return _render("photo_search", request, trouble=str(exc))
 
 
-def _search(photo: File, asked: PageSearchSerializer) -> Answer:
-    state = get_index().state()
-    model = EmbeddingModel.objects.get(pk=state.model_id)
-    vectors = photo_vector(photo, model, asked.validated_data.get("crop"))
-    return by_vectors(state, vectors, model.pk, asked.ask())
-
-
-def _sentences(errors: dict[str, Any]) -> str:
+def _join_errors(errors: dict[str, Any]) -> str:
     return " ".join(str(message) for messages in errors.values() for message in messages)
 
 
-def _html(template: str, request: HttpRequest, **context: Any) -> SafeString:
+def _render(template: str, request: HttpRequest, **context: Any) -> SafeString:
     return render_to_string(f"recommender/{template}.html", context, request)

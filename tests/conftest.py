@@ -126,4 +126,4 @@ def broker_down(valkey):
 @pytest.fixture(autouse=True)
 def ranker_read_at_once(monkeypatch):
     """A test that changes the ranker asks right after it."""
-    monkeypatch.setattr("recommender.search.ranking.versions.REREAD_SECONDS", 1e-9)
+    monkeypatch.setattr("recommender.search.ranking.ranker.REREAD_SECONDS", 1e-9)

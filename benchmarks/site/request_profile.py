@@ -34,14 +34,14 @@ HEAVIEST = 25
 ROOT = Path(__file__).resolve().parents[2]
 SQL = re.compile(r"sqlite3\.Cursor|SQLiteCursorWrapper|psycopg/cursor\.py execute$")
 PARTS = {  # the function that is the whole of a part: the end of its file's name, and its own
-    "the view": ("api/similar.py", "get"),
-    "  index search": ("index/state.py", "search"),
-    "  stored vectors of the listing": ("index/state.py", "vectors_of"),
-    "  hydrate: listings, sellers, categories, photos": ("recommender/search/retrieval.py", "hydrate"),
-    "  features": ("ranking/features.py", "features"),
-    "  rank": ("ranking/linear.py", "rank"),
-    "  explain": ("ranking/explanation.py", "explain"),
-    "  answer as data": ("api/answers.py", "answer_json"),
+    "the view": ("recommender/api/views.py", "get"),
+    "  index search": ("index/view/state.py", "search"),
+    "  stored vectors of the listing": ("index/view/state.py", "vectors_of"),
+    "  hydrate: listings, sellers, categories, photos": ("recommender/search/retrieval.py", "read_showable"),
+    "  features": ("ranking/features.py", "compute_features"),
+    "  rank": ("ranking/ranker.py", "rank"),
+    "  explain": ("ranking/ranker.py", "explain"),
+    "  answer as data": ("recommender/api/views.py", "answer_json"),
     "    photos of a listing as data": ("api/serializers.py", "get_images"),
     "rendering": ("rest_framework/renderers.py", "render"),
 }

@@ -20,7 +20,7 @@ from recommender.embedding import queue
 from recommender.embedding.doorbell import doorbell
 from recommender.models import Embedding, Heartbeat, IndexHead, IndexSnapshot, RankerVersion
 from recommender.ranker_weights import WeightsInvalid
-from recommender.search.ranking.versions import activate
+from recommender.search.ranking.ranker import activate_ranker
 
 from .models import EmbeddingModelAdmin
 from .read_only import ReadOnlyAdmin
@@ -153,7 +153,7 @@ class RankerVersionAdmin(admin.ModelAdmin):
             self.message_user(request, "Choose one ranker.", messages.ERROR)
             return
         try:
-            activate(chosen[0])
+            activate_ranker(chosen[0])
         except WeightsInvalid as exc:
             self.message_user(request, str(exc), messages.ERROR)
         else:

@@ -1,17 +1,11 @@
-"""What ranked endpoints answer."""
+"""What ranked endpoints answer, as their documentation shows it; `views.answer_json` makes it."""
 
 from __future__ import annotations
 
-import uuid
-from typing import Any
-
-import structlog
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema_serializer
 from rest_framework import serializers
-from rest_framework.request import Request
 
 from listings.api.serializers import ListingSerializer
-from recommender.search.retrieval import Answer, Result
 
 
 class ReasonSerializer(serializers.Serializer):
@@ -138,29 +132,5 @@ class RefusalSerializer(serializers.Serializer):
     code = serializers.CharField(required=False)
 
 
-def refusal(description: str) -> OpenApiResponse:
+def document_refusal(description: str) -> OpenApiResponse:
     return OpenApiResponse(RefusalSerializer, description)
-
-
-def answer_json(answer: Answer, request: Request, *, explain: bool) -> dict[str, Any]:
-    state = answer.state
-    listings = ListingSerializer([one.listing for one in answer.results], many=True, context={"request": request}).data
-    index = {"snapshot": state.snapshot_id, "rows": state.rows, "behind": state.behind}
-    ranked = enumerate(zip(answer.results, listings, strict=True), 1)
-    return {
-        "request_id": request_id(),
-        "model": state.model_version,
-        "ranker": answer.ranker,
-        "index": index | {"plan": answer.plan} if explain else index,
-        "results": [_result_json(rank, one, listing, explain=explain) for rank, (one, listing) in ranked],
-    }
-
-
-def _result_json(rank: int, result: Result, listing: dict[str, Any], *, explain: bool) -> dict[str, Any]:
-    data = {"rank": rank, "listing": listing, "score": result.score, "similarity": result.similarity}
-    return data | {"reasons": result.reasons} if explain else data
-
-
-def request_id() -> str:
-    """The id under which the log knows this request."""
-    return structlog.contextvars.get_contextvars().get("request_id") or str(uuid.uuid4())

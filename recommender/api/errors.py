@@ -24,7 +24,7 @@ CONDITIONS: dict[type[Exception], tuple[int, str, int | None]] = {
 }
 
 
-class Refused(APIException):
+class ApiRefusal(APIException):
     """An answer `{"detail", "code"}`; `wait` in seconds becomes `Retry-After`."""
 
     def __init__(self, status_code: int, detail: str, code: str, wait: int | None = None) -> None:
@@ -36,10 +36,10 @@ class Refused(APIException):
 def as_answer(exc: Exception) -> Exception:
     """The refusal that stands for a condition of the core; any other exception as it is."""
     if isinstance(exc, PhotoRefused):
-        return Refused(refusal_status(exc.code), exc.reason, exc.code)
+        return ApiRefusal(refusal_status(exc.code), exc.reason, exc.code)
     for condition, (status_code, code, wait) in CONDITIONS.items():
         if isinstance(exc, condition):
-            return Refused(status_code, str(exc), code, wait)
+            return ApiRefusal(status_code, str(exc), code, wait)
     return exc
 
 

@@ -9,7 +9,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from recommender.search.filters import FilterSerializer, FiniteFloatField
-from recommender.search.retrieval import Ask
+from recommender.search.retrieval import SearchRequest
 
 MAX_RESULTS = 100
 SLACK = 1e-6  # sums of rounded fractions may exceed one by this much
@@ -47,9 +47,9 @@ class RankedSerializer(FilterSerializer):
         help_text="Add `reasons`, whose contributions sum to the score, and `index.plan`, how the index was searched.",
     )
 
-    def ask(self) -> Ask:
+    def search_request(self) -> SearchRequest:
         given = self.validated_data
-        return Ask(self.to_filter(), self.context["user"], given["limit"], given["min_similarity"])
+        return SearchRequest(self.to_filter(), self.context["user"], given["limit"], given["min_similarity"])
 
 
 class CropSerializer(serializers.Serializer):

@@ -1,7 +1,6 @@
 from django.urls import path
 
-from .search import EmbeddingView, ImageSearchView
-from .similar import SimilarView
+from .views import EmbeddingView, ImageSearchView, SimilarView
 
 urlpatterns = [
     path("listings/<int:listing_id>/similar/", SimilarView.as_view(), name="api-similar"),

@@ -28,22 +28,22 @@ class Busy(Exception):
     """This process is decoding as many photos as it may at a time."""
 
 
-def photo_vector(upload: File, model: EmbeddingModel, box: Box | None = None) -> NDArray[np.float32]:
+def embed_photo(upload: File, model: EmbeddingModel, box: Box | None = None) -> NDArray[np.float32]:
     """float32[1, dim], L2-normalised, of an uploaded photo or of the part of it in `box`.
 
     Raises PhotoRefused, ModelNotReady, Busy.
     """
     data = check(upload).file.read()
     embedder = embedders.load_embedder(model)
-    with one_of_few():
-        pixels = embedder.prepare(_picture(data, box))
+    with take_decoding_place():
+        pixels = embedder.prepare(_decode_picture(data, box))
     vectors = embedder.embed(pixels[np.newaxis])
     if not is_indexable(vectors).all():
         raise ModelNotReady(f"Model {model.version} gives no usable vector for this photo; try another one.")
     return vectors
 
 
-def _picture(data: bytes, box: Box | None) -> Image.Image:
+def _decode_picture(data: bytes, box: Box | None) -> Image.Image:
     """The clean picture of a photo, or of a part of it, which is decoded as much larger as the part is small."""
     if box is None:
         return images.clean(images.decode(data, images.CLEAN_SIDE))
@@ -52,7 +52,7 @@ def _picture(data: bytes, box: Box | None) -> Image.Image:
 
 
 @contextmanager
-def one_of_few() -> Iterator[None]:
+def take_decoding_place() -> Iterator[None]:
     """Hold one of this process's places for decoding. Raises Busy at once when all are taken."""
     if not _decodes.acquire(blocking=False):
         raise Busy("Too many photos are being searched with at this moment. Try again in a second.")

@@ -10,31 +10,33 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from django.contrib.auth.models import AnonymousUser, User
+from django.core.files.base import File
 from django.db.models import Exists, OuterRef
 from numpy.typing import NDArray
 
 from listings.models import Category, Listing, ListingImage
+from ml.images.derivatives import Box
 from recommender.index import Candidates, Filter, watch_recall
-from recommender.models import Embedding
+from recommender.models import Embedding, EmbeddingModel
 
 from .filters import matching
-from .ranking.explanation import Reason, explain
-from .ranking.features import Query, features, vector_distance
-from .ranking.linear import rank
-from .ranking.versions import Ranker, active_ranker
+from .photo_query import embed_photo
+from .ranking.features import RankingQuery, compute_features, vector_distance
+from .ranking.ranker import Ranker, Reason, active_ranker, explain, rank
 
 if TYPE_CHECKING:
     from recommender.index import State
 
 CANDIDATES = 200
 CANDIDATES_PER_RESULT = 5
-SPARE = 2  # hydrated beyond the limit, so that a few stale candidates cost no second query
-WIDER = 4  # times as many are searched for, or hydrated, where too few of these could be shown
-MOST_HYDRATED = 2_000  # at once
+SPARE = 2  # read beyond the limit, so that a few stale candidates cost no second query
+WIDER = 4  # times as many are searched for, or read, where too few of these could be shown
+MOST_READ = 2_000  # at once
 
 
 class NoPhoto(Exception):
@@ -46,10 +48,10 @@ class PhotoWaiting(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
-    """What the caller wants: results that pass `where` and `viewer` may see, at least this similar (cosine)."""
+class SearchRequest:
+    """What the caller wants: results that pass `filter` and `viewer` may see, at least this similar (cosine)."""
 
-    where: Filter = field(default_factory=Filter)
+    filter: Filter = field(default_factory=Filter)
     viewer: User | AnonymousUser = field(default_factory=AnonymousUser)
     limit: int = 20
     min_similarity: float = -1.0
@@ -61,12 +63,12 @@ class Result:
     image_id: int
     score: float
     similarity: float
-    why: Callable[[], dict[str, Reason]] = field(repr=False, compare=False)
+    explain: Callable[[], dict[str, Reason]] = field(repr=False, compare=False)
 
     @cached_property
     def reasons(self) -> dict[str, Reason]:
         """Put into words when somebody reads them: most answers leave without."""
-        return self.why()
+        return self.explain()
 
     @property
     def photo(self) -> ListingImage | None:
@@ -85,41 +87,51 @@ class Answer:
     plan: tuple[dict[str, Any], ...] = ()
 
 
-def similar(state: State, listing: Listing, ask: Ask) -> Answer:
+def find_similar(state: State, listing: Listing, request: SearchRequest) -> Answer:
     """Listings like this one, by all of its photos that this state has; where it has none, or knows that it is behind,
     by those in the database. Raises NoPhoto, PhotoWaiting.
     """
-    query = Query(
+    query = RankingQuery(
         now=time.time(),
         category=listing.category.path if listing.category else None,
         price=None if listing.price is None else float(listing.price),
-        point=ask.where.near or listing.point,
+        point=request.filter.near or listing.point,
     )
     vectors = state.vectors_of(listing.pk).astype(np.float32)
     if state.behind or not len(vectors):
-        vectors = stored_vectors(listing, state.model_id)
-    return _answer(state, vectors, state.model_id, ask, query, {listing.pk})
+        vectors = load_stored_vectors(listing, state.model_id)
+    return _answer(state, vectors, state.model_id, request, query, {listing.pk})
 
 
-def by_vectors(state: State, vectors: NDArray[np.float32], model_id: int, ask: Ask) -> Answer:
+def search_by_photo(state: State, photo: File, request: SearchRequest, box: Box | None = None) -> Answer:
+    """Listings like an uploaded photo, or like the part of it in `box`, by the model that this state is of.
+
+    Raises PhotoRefused, ModelNotReady, Busy.
+    """
+    model = EmbeddingModel.objects.get(pk=state.model_id)
+    return search_by_vectors(state, embed_photo(photo, model, box), model.pk, request)
+
+
+def search_by_vectors(state: State, vectors: NDArray[np.float32], model_id: int, request: SearchRequest) -> Answer:
     """Listings like a photo that is no listing's. `vectors`: float32[m, dim] made by this model, L2-normalised.
 
     Raises ForeignVector where the model is not the state's.
     """
-    return _answer(state, vectors, model_id, ask, Query(now=time.time(), point=ask.where.near))
+    query = RankingQuery(now=time.time(), point=request.filter.near)
+    return _answer(state, vectors, model_id, request, query)
 
 
-def stored_vectors(listing: Listing, model_id: int) -> NDArray[np.float32]:
+def load_stored_vectors(listing: Listing, model_id: int) -> NDArray[np.float32]:
     """float32[m, dim]: one model's vectors of a listing's photos, m > 0. Raises NoPhoto, PhotoWaiting."""
     rows = Embedding.objects.filter(model_id=model_id, image__listing=listing, vector__isnull=False)
     rows = rows.exclude(image__state=ListingImage.State.REJECTED).order_by("image__position", "image_id")
     stored = [np.frombuffer(vector, np.float16) for vector in rows.values_list("vector", flat=True) if vector]
     if not stored:
-        raise _why_no_vector(listing, model_id)
+        raise _explain_missing_vectors(listing, model_id)
     return np.stack(stored).astype(np.float32)
 
 
-def _why_no_vector(listing: Listing, model_id: int) -> NoPhoto | PhotoWaiting:
+def _explain_missing_vectors(listing: Listing, model_id: int) -> NoPhoto | PhotoWaiting:
     refused = Embedding.objects.filter(image=OuterRef("pk"), model_id=model_id, state=Embedding.State.REJECTED)
     states = listing.images.annotate(refused=Exists(refused)).values_list("state", "refused")
     photos = [state == ListingImage.State.REJECTED or refused for state, refused in states]
@@ -127,32 +139,36 @@ def _why_no_vector(listing: Listing, model_id: int) -> NoPhoto | PhotoWaiting:
         return NoPhoto("This listing has no photo, so nothing can look like it. Add one.")
     if all(photos):
         return NoPhoto("None of this listing's photos could be used. Each says why; add another one.")
-    return PhotoWaiting("This listing's photo is being looked at. Ask again in a moment.")
+    return PhotoWaiting("This listing's photo is being looked at. SearchRequest again in a moment.")
 
 
 def _answer(
     state: State,
     vectors: NDArray[np.float32],
     model_id: int,
-    ask: Ask,
-    query: Query,
+    request: SearchRequest,
+    query: RankingQuery,
     exclude: Collection[int] = (),
 ) -> Answer:
+    """Search in rounds, each wider than the one before, until there are enough results or nothing is left."""
     ranker = active_ranker()
-    width = max(CANDIDATES, CANDIDATES_PER_RESULT * ask.limit)
+    width = max(CANDIDATES, CANDIDATES_PER_RESULT * request.limit)
     results: list[Result] = []
     plan: tuple[dict[str, Any], ...] = ()
     seen = set(exclude)
-    while len(results) < ask.limit:
-        found = state.search(vectors, width, ask.where, seen, model_id=model_id)
+    for round_number in count():
+        found = state.search(vectors, width, request.filter, seen, model_id=model_id)
         plan += found.plan
-        if len(seen) == len(exclude):
-            watch_recall(state, vectors, width, ask.where, exclude, found)
+        if round_number == 0:
+            watch_recall(state, vectors, width, request.filter, exclude, found)
             if len(found):
+                # How alike is far depends on the model and on the catalogue. The first round says it for all of them,
+                # so that results of different rounds have comparable scores.
                 query = replace(query, farthest=float(vector_distance(found.similarity[-1:])[0]))
-        close = found.take(np.flatnonzero(found.similarity >= ask.min_similarity))
-        results.extend(_ranked(close, ask, query, ranker, ask.limit - len(results)))
-        if len(close) < width:
+        close = found.take(np.flatnonzero(found.similarity >= request.min_similarity))
+        results.extend(_rank_candidates(close, request, query, ranker, request.limit - len(results)))
+        # Fewer than asked for means that nothing else passes the filter and is similar enough.
+        if len(results) >= request.limit or len(close) < width:
             break
         seen.update(found.listing.tolist())
         width *= WIDER
@@ -160,46 +176,46 @@ def _answer(
     return Answer(results, ranker.name, state, plan)
 
 
-def _ranked(candidates: Candidates, ask: Ask, query: Query, ranker: Ranker, limit: int) -> list[Result]:
+def _rank_candidates(
+    candidates: Candidates, request: SearchRequest, query: RankingQuery, ranker: Ranker, limit: int
+) -> list[Result]:
     """The best `limit` candidates that the database confirms, best first."""
     if not len(candidates):
         return []
     categories = Category.objects.filter(pk__in=np.unique(candidates.category).tolist()).order_by()
     paths = dict(categories.values_list("pk", "path"))
-    values = features(candidates, query, paths)
+    values = compute_features(candidates, query, paths)
     ranking = rank(values, ranker.weights, candidates.listing)
-    results = []
-    for at, listing in _confirmed(candidates.listing, ranking.order, ask, limit):
-        results.append(
-            Result(
-                listing=listing,
-                image_id=int(candidates.image[at]),
-                score=float(ranking.score[at]),
-                similarity=float(candidates.similarity[at]),
-                why=partial(explain, at, candidates, query, paths, values, ranking),
-            )
+    return [
+        Result(
+            listing=listing,
+            image_id=int(candidates.image[place]),
+            score=float(ranking.score[place]),
+            similarity=float(candidates.similarity[place]),
+            explain=partial(explain, place, candidates, query, paths, values, ranking),
         )
-    return results
+        for place, listing in _confirm_in_order(candidates.listing, ranking.order, request, limit)
+    ]
 
 
-def _confirmed(
-    listing_ids: NDArray[np.int64], order: NDArray[np.int64], ask: Ask, limit: int
+def _confirm_in_order(
+    listing_ids: NDArray[np.int64], order: NDArray[np.int64], request: SearchRequest, limit: int
 ) -> Iterator[tuple[int, Listing]]:
     """(place, listing) of the first `limit` candidates in `order` that may be shown."""
     width = limit + SPARE
     while limit and len(order):
         places, order = order[:width], order[width:]
-        width = min(width * WIDER, MOST_HYDRATED)
-        rows = hydrate(listing_ids[places].tolist(), ask)
-        for at in places.tolist():
-            if limit and (listing := rows.get(int(listing_ids[at]))):
+        width = min(width * WIDER, MOST_READ)
+        rows = read_showable(listing_ids[places].tolist(), request)
+        for place in places.tolist():
+            if limit and (listing := rows.get(int(listing_ids[place]))):
                 limit -= 1
-                yield at, listing
+                yield place, listing
 
 
-def hydrate(listing_ids: list[int], ask: Ask) -> dict[int, Listing]:
+def read_showable(listing_ids: list[int], request: SearchRequest) -> dict[int, Listing]:
     """The listings of these ids that the viewer may see and that pass, with category, seller and ready photos."""
     if not listing_ids:
         return {}
-    rows = matching(Listing.objects.visible_to(ask.viewer), ask.where).filter(pk__in=listing_ids)
+    rows = matching(Listing.objects.visible_to(request.viewer), request.filter).filter(pk__in=listing_ids)
     return {row.pk: row for row in rows.order_by().detailed()}

@@ -40,9 +40,9 @@ from marketplace import gunicorn
 from recommender import index
 started = []
 index.start = lambda: started.append(gc.get_freeze_count())
-assert "recommender.api.similar" not in sys.modules
+assert "recommender.api.views" not in sys.modules
 gunicorn.post_worker_init(None)
-assert "recommender.api.similar" in sys.modules
+assert "recommender.api.views" in sys.modules
 assert len(started) == 1
 assert started[0] > 50_000, started
 """

@@ -64,10 +64,10 @@ def ids(field: str, number: int = 30) -> list[int]:
         lambda model: feed.read(feed.current_position(), model.pk),
         lambda model: database_rows.read_columns(model.pk, ids("image__listing_id")),
         lambda model: database_rows.read_vectors(model.pk, ids("image_id"), model.dim),
-        lambda model: retrieval.stored_vectors(Listing.objects.earliest("pk"), model.pk),
-        lambda model: retrieval.hydrate(ids("image__listing_id"), retrieval.Ask()),
-        lambda model: retrieval.hydrate(
-            ids("image__listing_id"), retrieval.Ask(Filter(min_price=1.0), make_user(), limit=9)
+        lambda model: retrieval.load_stored_vectors(Listing.objects.earliest("pk"), model.pk),
+        lambda model: retrieval.read_showable(ids("image__listing_id"), retrieval.SearchRequest()),
+        lambda model: retrieval.read_showable(
+            ids("image__listing_id"), retrieval.SearchRequest(Filter(min_price=1.0), make_user(), limit=9)
         ),
     ],
 )

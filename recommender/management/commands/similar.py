@@ -14,9 +14,7 @@ from listings.models import Listing
 from ml.images import PhotoRefused
 from recommender.errors import ModelNotReady
 from recommender.index import IndexNotReady, get_index
-from recommender.models import EmbeddingModel
-from recommender.search.photo_query import photo_vector
-from recommender.search.retrieval import Answer, Ask, NoPhoto, PhotoWaiting, by_vectors, similar
+from recommender.search.retrieval import Answer, NoPhoto, PhotoWaiting, SearchRequest, find_similar, search_by_photo
 
 TITLE_WIDTH = 40
 LONGEST_ID = 18  # digits that every 64-bit column holds
@@ -34,14 +32,14 @@ class Command(BaseCommand):
         if limit < 1:
             raise CommandError(f"--limit is {limit}; ask for at least one listing.")
         try:
-            answer = _ask(query, Ask(viewer=OPERATOR, limit=limit))
+            answer = _find_answer(query, SearchRequest(viewer=OPERATOR, limit=limit))
         except (IndexNotReady, ModelNotReady, NoPhoto, PhotoWaiting) as exc:
             raise CommandError(str(exc)) from exc
         except PhotoRefused as exc:
             raise CommandError(f"{query}: {exc.reason}") from exc
-        self._print(answer)
+        self._print_answer(answer)
 
-    def _print(self, answer: Answer) -> None:
+    def _print_answer(self, answer: Answer) -> None:
         state = answer.state
         self.stdout.write(f"model {state.model_version}, ranker {answer.ranker}, {state.rows} photos searched")
         self.stdout.write(f"{'listing':>9}  {'score':>6}  {'cosine':>6}  {'title':{TITLE_WIDTH}}  why")
@@ -55,20 +53,19 @@ class Command(BaseCommand):
             self.stdout.write("No active listing is in the index yet.")
 
 
-def _ask(query: str, ask: Ask) -> Answer:
+def _find_answer(query: str, request: SearchRequest) -> Answer:
     path = Path(query)
     if query.isdecimal() and len(query) <= LONGEST_ID and not path.exists():
-        return similar(get_index().state(), _listing(query), ask)
+        return find_similar(get_index().state(), _load_listing(query), request)
     state = get_index().state()
-    model = EmbeddingModel.objects.get(pk=state.model_id)
     try:
         with path.open("rb") as file:
-            return by_vectors(state, photo_vector(File(file), model), model.pk, ask)
+            return search_by_photo(state, File(file), request)
     except OSError as exc:
         raise CommandError(f"'{query}' is no listing's id, and no file that can be read: {exc.strerror}.") from exc
 
 
-def _listing(pk: str) -> Listing:
+def _load_listing(pk: str) -> Listing:
     listing = Listing.objects.select_related("category").filter(pk=int(pk)).first()
     if listing is None:
         raise CommandError(f"There is no listing {pk}.")

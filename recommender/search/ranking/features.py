@@ -1,6 +1,7 @@
-"""What speaks for a candidate, as numbers in [0, 1], from the index's columns alone: no query per result.
+"""What speaks for a candidate: each feature as a number from 0 to 1, and in words that a buyer understands.
 
-A value that is not known on either side is neutral (0.5): it neither lifts nor sinks a listing against its peers.
+Both are made from the index's columns alone, without a query per result. A value that is not known on either side is
+neutral (0.5): it neither lifts nor sinks a listing against its peers.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ SECONDS_PER_DAY = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
+class RankingQuery:
     """What the candidates are compared with.
 
     `now` is in epoch seconds, `point` in degrees on the 1 km grid; `farthest` is the distance between unit vectors at
@@ -40,7 +41,7 @@ class Query:
     farthest: float = math.sqrt(2)
 
 
-def features(candidates: Candidates, query: Query, paths: Mapping[int, str]) -> dict[str, Floats]:
+def compute_features(candidates: Candidates, query: RankingQuery, paths: Mapping[int, str]) -> dict[str, Floats]:
     """Every feature of every candidate.
 
     `paths` maps category ids to paths; an id it lacks counts as no category. Returns float64[n] in [0, 1] by name.
@@ -52,6 +53,20 @@ def features(candidates: Candidates, query: Query, paths: Mapping[int, str]) -> 
         "distance": distance_closeness(distances_km(candidates, query.point)),
         "age": freshness(candidates.created, query.now),
         "photos": np.clip(candidates.photos / ENOUGH_PHOTOS, 0.0, 1.0).astype(np.float64),
+    }
+
+
+def describe_features(
+    place: int, candidates: Candidates, query: RankingQuery, paths: Mapping[int, str]
+) -> dict[str, str]:
+    """What each feature says of the candidate at one place of the arrays."""
+    return {
+        "similarity": similarity_text(float(candidates.similarity[place])),
+        "category": category_text(query.category, paths.get(int(candidates.category[place]))),
+        "price": price_text(query.price, float(candidates.price[place])),
+        "distance": distance_text(_distance_km(place, candidates, query)),
+        "age": age_text(query.now - float(candidates.created[place])),
+        "photos": count_noun(int(candidates.photos[place]), "photo"),
     }
 
 
@@ -69,14 +84,38 @@ def vector_distance(similarity: NDArray[np.floating]) -> Floats:
     return np.sqrt(np.maximum(2.0 - 2.0 * similarity.astype(np.float64), 0.0))
 
 
+def similarity_text(cosine: float) -> str:
+    """Rounded down, but for what float16 costs: only the same picture looks 100 % alike."""
+    return f"looks {max(0, math.floor(cosine * 1000 + 0.1)) / 10:g}% alike"
+
+
 def category_closeness(category: NDArray[np.integer], wanted: str | None, paths: Mapping[int, str]) -> Floats:
     """Levels two paths share from the root, over the depth of the deeper one. int[n] ids to float64[n]."""
     ids, where = np.unique(category, return_inverse=True)
-    per_id = np.array([_shared(wanted, paths.get(int(one))) for one in ids], np.float64)
+    per_id = np.array([_closeness_of_paths(wanted, paths.get(int(one))) for one in ids], np.float64)
     return per_id[where] if len(ids) else np.empty(0)
 
 
-def shared_levels(one: str, other: str) -> int:
+def _closeness_of_paths(wanted: str | None, path: str | None) -> float:
+    if wanted is None or path is None:
+        return NEUTRAL
+    return count_shared_levels(wanted, path) / max(len(wanted.split(SEPARATOR)), len(path.split(SEPARATOR)))
+
+
+def category_text(wanted: str | None, path: str | None) -> str:
+    if path is None:
+        return "no category given"
+    if wanted is None:
+        return f"in {path}"
+    if wanted == path:
+        return f"same category: {path.rsplit(SEPARATOR, 1)[-1]}"
+    shared = count_shared_levels(wanted, path)
+    if not shared:
+        return f"another category: {path}"
+    return f"both in {SEPARATOR.join(path.split(SEPARATOR)[:shared])}"
+
+
+def count_shared_levels(one: str, other: str) -> int:
     """How many levels two category paths share, counted from the root."""
     levels = 0
     for a, b in zip(one.split(SEPARATOR), other.split(SEPARATOR), strict=False):
@@ -86,18 +125,26 @@ def shared_levels(one: str, other: str) -> int:
     return levels
 
 
-def _shared(wanted: str | None, path: str | None) -> float:
-    if wanted is None or path is None:
-        return NEUTRAL
-    return shared_levels(wanted, path) / max(len(wanted.split(SEPARATOR)), len(path.split(SEPARATOR)))
-
-
 def price_closeness(price: NDArray[np.floating], wanted: float | None) -> Floats:
     """exp(-|log price ratio|), that is cheaper / dearer, with one unit added to both so that free compares too."""
     if wanted is None:
         return np.full(len(price), NEUTRAL)
     ours, theirs = wanted + 1.0, price.astype(np.float64) + 1.0
-    return _known(np.minimum(ours, theirs) / np.maximum(ours, theirs))
+    return _with_neutral(np.minimum(ours, theirs) / np.maximum(ours, theirs))
+
+
+def price_text(wanted: float | None, price: float) -> str:
+    if math.isnan(price):
+        return "no price stated"
+    if wanted is None:
+        return "no price to compare with"
+    if round(price, 2) == round(wanted, 2):
+        return "same price"
+    if price == 0 or wanted == 0:
+        return "not free" if price else "free"
+    if price < wanted:
+        return f"{1 - price / wanted:.0%} cheaper"
+    return f"{price / wanted:.1f} times the price" if price >= 2 * wanted else f"{price / wanted - 1:.0%} dearer"
 
 
 def distances_km(candidates: Candidates, point: tuple[float, float] | None) -> Floats:
@@ -107,16 +154,37 @@ def distances_km(candidates: Candidates, point: tuple[float, float] | None) -> F
     return haversine_km(point, candidates.latitude, candidates.longitude)
 
 
+def _distance_km(place: int, candidates: Candidates, query: RankingQuery) -> float:
+    if query.point is None:
+        return math.nan
+    return float(haversine_km(query.point, candidates.latitude[place], candidates.longitude[place]))
+
+
 def distance_closeness(km: Floats) -> Floats:
     """Halves every HALF_DISTANCE_KM."""
-    return _known(0.5 ** (km / HALF_DISTANCE_KM))
+    return _with_neutral(0.5 ** (km / HALF_DISTANCE_KM))
+
+
+def distance_text(km: float) -> str:
+    if math.isnan(km):
+        return "distance unknown"
+    return "less than 1 km away" if km < 1 else f"{km:,.0f} km away"
 
 
 def freshness(created: NDArray[np.floating], now: float) -> Floats:
     """Halves every HALF_LIFE_DAYS; a time in the future counts as now. `created` in epoch seconds."""
     days = np.maximum(now - created.astype(np.float64), 0.0) / SECONDS_PER_DAY
-    return _known(0.5 ** (days / HALF_LIFE_DAYS))
+    return _with_neutral(0.5 ** (days / HALF_LIFE_DAYS))
 
 
-def _known(values: Floats) -> Floats:
+def age_text(seconds: float) -> str:
+    days = int(seconds // SECONDS_PER_DAY)
+    return "listed today" if days < 1 else f"listed {count_noun(days, 'day')} ago"
+
+
+def _with_neutral(values: Floats) -> Floats:
     return np.where(np.isnan(values), NEUTRAL, values)
+
+
+def count_noun(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

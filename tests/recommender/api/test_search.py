@@ -168,7 +168,7 @@ def test_a_body_that_is_no_form_is_refused(gallery):
 
 
 def test_while_two_photos_are_being_decoded_a_third_is_asked_to_come_back(gallery):
-    with photo_query.one_of_few(), photo_query.one_of_few():
+    with photo_query.take_decoding_place(), photo_query.take_decoding_place():
         response = post(SEARCH, image=photo_file())
         assert (response.status_code, response["Retry-After"]) == (503, "1")
         assert response.json()["code"] == "busy"

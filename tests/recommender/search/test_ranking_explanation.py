@@ -3,16 +3,16 @@ import math
 import pytest
 
 from recommender.ranker_weights import DEFAULT_WEIGHTS
-from recommender.search.ranking.explanation import (
+from recommender.search.ranking.features import (
+    RankingQuery,
     age_text,
     category_text,
+    compute_features,
     distance_text,
-    explain,
     price_text,
     similarity_text,
 )
-from recommender.search.ranking.features import Query, features
-from recommender.search.ranking.linear import rank
+from recommender.search.ranking.ranker import explain, rank
 from tests.recommender.candidates import candidates
 
 PATHS = {1: "Home / Mugs"}
@@ -23,8 +23,8 @@ def test_reasons_add_up_to_the_score_and_speak_of_the_candidate_they_belong_to()
         {"listing": 1, "similarity": 0.2},
         {"listing": 2, "similarity": 0.93, "category": 1, "price": 8.0, "latitude": 50.01799, "longitude": 0.0},
     )
-    query = Query(now=3 * 86_400, category="Home / Mugs", price=10.0, point=(50.0, 0.0))
-    values = features(found, query, PATHS)
+    query = RankingQuery(now=3 * 86_400, category="Home / Mugs", price=10.0, point=(50.0, 0.0))
+    values = compute_features(found, query, PATHS)
     ranking = rank(values, DEFAULT_WEIGHTS, found.listing)
     reasons = explain(1, found, query, PATHS, values, ranking)
     assert sum(reason["contribution"] for reason in reasons.values()) == pytest.approx(ranking.score[1])

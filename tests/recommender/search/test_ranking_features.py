@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recommender.ranker_weights import DEFAULT_WEIGHTS
-from recommender.search.ranking.features import NEUTRAL, Query, features
-from recommender.search.ranking.linear import rank
+from recommender.search.ranking.features import NEUTRAL, RankingQuery, compute_features
+from recommender.search.ranking.ranker import rank
 from tests.geometry import distance_km
 from tests.recommender.candidates import candidates
 
@@ -16,8 +16,8 @@ PATHS = {1: "Home", 2: "Home / Chairs", 3: "Home / Chairs / Stools", 4: "Garden"
 DAY = 86_400
 
 
-def one(name: str, query: Query, **entry) -> float:
-    return float(features(candidates(entry), query, PATHS)[name][0])
+def one(name: str, query: RankingQuery, **entry) -> float:
+    return float(compute_features(candidates(entry), query, PATHS)[name][0])
 
 
 @pytest.mark.parametrize(
@@ -35,13 +35,13 @@ def one(name: str, query: Query, **entry) -> float:
     ids=str,
 )
 def test_similarity_is_one_for_the_same_picture_and_neutral_at_the_farthest_candidate(cosine, farthest, value):
-    assert one("similarity", Query(now=0, farthest=farthest), similarity=cosine) == pytest.approx(value)
+    assert one("similarity", RankingQuery(now=0, farthest=farthest), similarity=cosine) == pytest.approx(value)
 
 
 def test_an_almost_identical_picture_stands_out_even_where_all_cosines_are_close_to_one():
     """As under an untrained model: a copy at 0.99997, its neighbours from 0.9997 down to 0.9985."""
     found = candidates({"similarity": 0.99997}, {"similarity": 0.9997, "photos": 9, "created": 0})
-    values = features(found, Query(now=0, farthest=math.sqrt(2 - 2 * 0.9985)), PATHS)
+    values = compute_features(found, RankingQuery(now=0, farthest=math.sqrt(2 - 2 * 0.9985)), PATHS)
     ranking = rank(values, DEFAULT_WEIGHTS, found.listing)
     assert ranking.score[0] > ranking.score[1]
 
@@ -61,7 +61,7 @@ def test_an_almost_identical_picture_stands_out_even_where_all_cosines_are_close
     ],
 )
 def test_category_closeness_is_shared_depth_over_the_deeper_depth(wanted, category, value):
-    assert one("category", Query(now=0, category=wanted), category=category) == pytest.approx(value)
+    assert one("category", RankingQuery(now=0, category=wanted), category=category) == pytest.approx(value)
 
 
 @pytest.mark.parametrize(
@@ -77,32 +77,32 @@ def test_category_closeness_is_shared_depth_over_the_deeper_depth(wanted, catego
     ],
 )
 def test_price_closeness_is_cheaper_over_dearer(wanted, price, value):
-    assert one("price", Query(now=0, price=wanted), price=price) == pytest.approx(value)
+    assert one("price", RankingQuery(now=0, price=wanted), price=price) == pytest.approx(value)
 
 
 def test_distance_halves_every_twenty_kilometres_and_is_neutral_where_unknown():
     north = 20 / 111.195
-    query = Query(now=0, point=(50.0, 0.0))
+    query = RankingQuery(now=0, point=(50.0, 0.0))
     assert one("distance", query, latitude=50.0, longitude=0.0) == 1.0
     assert one("distance", query, latitude=50.0 + north, longitude=0.0) == pytest.approx(0.5, abs=1e-4)
     assert one("distance", query, latitude=50.0 - 2 * north, longitude=0.0) == pytest.approx(0.25, abs=1e-4)
     assert one("distance", query) == NEUTRAL
-    assert one("distance", Query(now=0), latitude=50.0, longitude=0.0) == NEUTRAL
+    assert one("distance", RankingQuery(now=0), latitude=50.0, longitude=0.0) == NEUTRAL
 
 
 def test_age_halves_every_thirty_days_and_the_future_counts_as_now():
-    assert one("age", Query(now=30 * DAY), created=30 * DAY) == 1.0
-    assert one("age", Query(now=30 * DAY), created=0) == pytest.approx(0.5)
-    assert one("age", Query(now=60 * DAY), created=0) == pytest.approx(0.25)
-    assert one("age", Query(now=0), created=5 * DAY) == 1.0
+    assert one("age", RankingQuery(now=30 * DAY), created=30 * DAY) == 1.0
+    assert one("age", RankingQuery(now=30 * DAY), created=0) == pytest.approx(0.5)
+    assert one("age", RankingQuery(now=60 * DAY), created=0) == pytest.approx(0.25)
+    assert one("age", RankingQuery(now=0), created=5 * DAY) == 1.0
 
 
 def test_photos_count_up_to_four():
-    assert [one("photos", Query(now=0), photos=n) for n in (0, 1, 3, 4, 10)] == [0.0, 0.25, 0.75, 1.0, 1.0]
+    assert [one("photos", RankingQuery(now=0), photos=n) for n in (0, 1, 3, 4, 10)] == [0.0, 0.25, 0.75, 1.0, 1.0]
 
 
 def test_no_candidates_have_no_features():
-    result = features(candidates(), Query(now=0, category="Home", price=1.0, point=(0.0, 0.0)), PATHS)
+    result = compute_features(candidates(), RankingQuery(now=0, category="Home", price=1.0, point=(0.0, 0.0)), PATHS)
     assert {name: values.shape for name, values in result.items()} == dict.fromkeys(DEFAULT_WEIGHTS, (0,))
 
 
@@ -121,7 +121,7 @@ ENTRY = st.fixed_dictionaries(
     }
 )
 QUERY = st.builds(
-    Query,
+    RankingQuery,
     now=st.floats(0, 2e9),
     category=st.none() | st.sampled_from(list(PATHS.values())),
     price=MAYBE_PRICE,
@@ -130,7 +130,7 @@ QUERY = st.builds(
 )
 
 
-def slow(entry: dict, query: Query) -> dict[str, float]:
+def slow(entry: dict, query: RankingQuery) -> dict[str, float]:
     """The same six numbers, one candidate at a time, from the formulas in words."""
     path = PATHS.get(entry["category"])
     category = NEUTRAL
@@ -157,7 +157,7 @@ def slow(entry: dict, query: Query) -> dict[str, float]:
 
 @given(st.lists(ENTRY, max_size=12), QUERY)
 def test_the_arrays_equal_the_slow_obvious_version_and_stay_within_0_and_1(entries, query):
-    fast = features(candidates(*entries), query, PATHS)
+    fast = compute_features(candidates(*entries), query, PATHS)
     for at, entry in enumerate(entries):
         expected = slow(entry, query)
         assert {name: float(values[at]) for name, values in fast.items()} == pytest.approx(expected, abs=1e-7)
@@ -168,7 +168,9 @@ def test_the_arrays_equal_the_slow_obvious_version_and_stay_within_0_and_1(entri
 def test_a_price_nearer_to_the_wanted_one_never_ranks_lower(entry, query, wanted, other):
     query = replace(query, price=wanted)
     halfway = (wanted + other) / 2
-    near, far = features(candidates(entry | {"price": halfway}, entry | {"price": other}), query, PATHS)["price"]
+    near, far = compute_features(candidates(entry | {"price": halfway}, entry | {"price": other}), query, PATHS)[
+        "price"
+    ]
     assert near >= far
 
 
@@ -186,5 +188,5 @@ def test_improving_any_one_thing_never_lowers_the_score(entry, query, data):
         )
     )
     both = candidates(entry, entry | better)
-    ranking = rank(features(both, query, PATHS), DEFAULT_WEIGHTS, both.listing)
+    ranking = rank(compute_features(both, query, PATHS), DEFAULT_WEIGHTS, both.listing)
     assert ranking.score[1] >= ranking.score[0] - 1e-12

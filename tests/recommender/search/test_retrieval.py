@@ -10,8 +10,15 @@ from django.utils import timezone
 from listings.models import Listing, ListingImage
 from recommender.index import Filter
 from recommender.models import Embedding, RankerVersion
-from recommender.search.ranking import versions
-from recommender.search.retrieval import Ask, NoPhoto, PhotoWaiting, by_vectors, similar, stored_vectors
+from recommender.search.ranking import ranker
+from recommender.search.retrieval import (
+    NoPhoto,
+    PhotoWaiting,
+    SearchRequest,
+    find_similar,
+    load_stored_vectors,
+    search_by_vectors,
+)
 from tests.factories import make_image, make_listing, make_ready_image, make_user
 from tests.recommender.shop import sell, vector
 
@@ -25,7 +32,7 @@ def only_similarity(fresh_index):
 def look(fresh_index, cosine=1.0, **ask):
     fresh_index.refresh()
     state = fresh_index.state()
-    return by_vectors(state, vector(cosine, state.dim)[np.newaxis], state.model_id, Ask(**ask))
+    return search_by_vectors(state, vector(cosine, state.dim)[np.newaxis], state.model_id, SearchRequest(**ask))
 
 
 def ids(answer) -> list[int]:
@@ -35,14 +42,14 @@ def ids(answer) -> list[int]:
 def test_the_listing_itself_is_never_its_own_answer(fresh_index, model):
     twin, listing = sell(model, 1.0), sell(model, 1.0, 0.9)
     fresh_index.refresh()
-    assert ids(similar(fresh_index.state(), listing, Ask())) == [twin.pk]
+    assert ids(find_similar(fresh_index.state(), listing, SearchRequest())) == [twin.pk]
 
 
 def test_every_photo_of_the_listing_is_compared(fresh_index, model, only_similarity):
     listing = sell(model, 1.0, 0.0)
     back, front = sell(model, 0.05), sell(model, 0.9)
     fresh_index.refresh()
-    answer = similar(fresh_index.state(), listing, Ask())
+    answer = find_similar(fresh_index.state(), listing, SearchRequest())
     assert ids(answer) == [back.pk, front.pk]
     assert answer.results[0].similarity == pytest.approx(np.sqrt(1 - 0.05**2), abs=1e-3)
 
@@ -61,7 +68,7 @@ def test_ranking_lifts_what_is_near_in_price_and_category_above_what_looks_sligh
     other = sell(model, 0.82, price=900, category="Garden")
     mug = sell(model, 0.80, price=11, category="Home / Mugs")
     fresh_index.refresh()
-    answer = similar(fresh_index.state(), listing, Ask())
+    answer = find_similar(fresh_index.state(), listing, SearchRequest())
     assert ids(answer) == [mug.pk, other.pk]
     assert answer.results[0].reasons["category"]["text"] == "same category: Mugs"
     assert sum(r["contribution"] for r in answer.results[0].reasons.values()) == pytest.approx(answer.results[0].score)
@@ -73,7 +80,7 @@ def test_a_listing_deleted_while_the_reader_is_frozen_is_absent_at_once_and_repl
     state = fresh_index.state()
     listings[0].delete()
     Listing.objects.filter(pk=listings[1].pk).update(status="removed")
-    answer = by_vectors(state, vector(1)[np.newaxis], state.model_id, Ask(limit=2))
+    answer = search_by_vectors(state, vector(1)[np.newaxis], state.model_id, SearchRequest(limit=2))
     assert ids(answer) == [listings[2].pk, listings[3].pk]
 
 
@@ -94,7 +101,9 @@ def test_what_stopped_passing_since_the_index_was_refreshed_is_dropped(fresh_ind
     fresh_index.refresh()
     state = fresh_index.state()
     Listing.objects.filter(pk=changed.pk).update(**change)
-    assert ids(by_vectors(state, vector(1)[np.newaxis], state.model_id, Ask(where=where))) == [kept.pk]
+    assert ids(search_by_vectors(state, vector(1)[np.newaxis], state.model_id, SearchRequest(filter=where))) == [
+        kept.pk
+    ]
 
 
 @pytest.mark.parametrize("width", [8, 300], ids=["more than were fetched", "more than were read at first"])
@@ -107,10 +116,10 @@ def test_as_many_results_as_asked_come_whenever_they_exist_however_many_candidat
     fresh_index.refresh()
     state = fresh_index.state()
     Listing.objects.filter(pk__in=[listing.pk for listing in listings[:20]]).update(status="sold")
-    assert ids(by_vectors(state, vector(1)[np.newaxis], state.model_id, Ask(limit=5))) == [
+    assert ids(search_by_vectors(state, vector(1)[np.newaxis], state.model_id, SearchRequest(limit=5))) == [
         one.pk for one in listings[20:25]
     ]
-    assert ids(by_vectors(state, vector(1)[np.newaxis], state.model_id, Ask(limit=100))) == [
+    assert ids(search_by_vectors(state, vector(1)[np.newaxis], state.model_id, SearchRequest(limit=100))) == [
         one.pk for one in listings[20:]
     ]
 
@@ -120,12 +129,12 @@ def test_stale_candidates_however_many_are_passed_in_a_few_ever_wider_searches(
 ):
     monkeypatch.setattr("recommender.search.retrieval.CANDIDATES", 2)
     monkeypatch.setattr("recommender.search.retrieval.CANDIDATES_PER_RESULT", 1)
-    monkeypatch.setattr("recommender.search.retrieval.MOST_HYDRATED", 16)
+    monkeypatch.setattr("recommender.search.retrieval.MOST_READ", 16)
     listings = [sell(model, 0.99 - number / 100) for number in range(60)]
     fresh_index.refresh()
     state = fresh_index.state()
     Listing.objects.filter(pk__in=[listing.pk for listing in listings[:50]]).update(status="sold")
-    answer = by_vectors(state, vector(1)[np.newaxis], state.model_id, Ask(limit=2))
+    answer = search_by_vectors(state, vector(1)[np.newaxis], state.model_id, SearchRequest(limit=2))
     assert ids(answer) == [one.pk for one in listings[50:52]]
     assert len(answer.plan) <= 4  # one step each, of 2, 8, 32 and 128 candidates
 
@@ -140,9 +149,9 @@ def test_what_a_viewer_may_not_see_is_no_result_even_if_the_index_is_asked_for_i
     owner = make_user()
     draft = sell(model, 0.9, status="draft", seller=owner)
     where = Filter(statuses=("draft",))
-    assert ids(look(fresh_index, where=where, viewer=AnonymousUser())) == []
-    assert ids(look(fresh_index, where=where, viewer=make_user())) == []
-    assert ids(look(fresh_index, where=where, viewer=make_user(staff=True))) == [draft.pk]
+    assert ids(look(fresh_index, filter=where, viewer=AnonymousUser())) == []
+    assert ids(look(fresh_index, filter=where, viewer=make_user())) == []
+    assert ids(look(fresh_index, filter=where, viewer=make_user(staff=True))) == [draft.pk]
 
 
 def test_the_number_of_queries_does_not_grow_with_the_results(fresh_index, model):
@@ -154,7 +163,7 @@ def test_the_number_of_queries_does_not_grow_with_the_results(fresh_index, model
     counts = []
     for limit in (1, 5, 30):
         with CaptureQueriesContext(connection) as queries:
-            answer = similar(state, listing, Ask(limit=limit))
+            answer = find_similar(state, listing, SearchRequest(limit=limit))
             assert all(result.listing.category and result.listing.seller and result.photo for result in answer.results)
         assert len(answer.results) == limit
         counts.append(len(queries))
@@ -166,8 +175,10 @@ def test_distances_are_measured_from_the_listing_unless_a_point_is_given(fresh_i
     listing = sell(model, 1.0, latitude=51.5, longitude=-0.1)
     sell(model, 0.5, latitude=51.5, longitude=-0.1)
     fresh_index.refresh()
-    here = similar(fresh_index.state(), listing, Ask()).results[0]
-    away = similar(fresh_index.state(), listing, Ask(where=Filter(near=(52.5, -0.1), radius_km=500.0))).results[0]
+    here = find_similar(fresh_index.state(), listing, SearchRequest()).results[0]
+    away = find_similar(
+        fresh_index.state(), listing, SearchRequest(filter=Filter(near=(52.5, -0.1), radius_km=500.0))
+    ).results[0]
     assert here.reasons["distance"]["text"] == "less than 1 km away"
     assert away.reasons["distance"]["text"] == "111 km away"
 
@@ -190,26 +201,26 @@ def test_without_a_usable_ranker_the_built_in_weights_order_and_the_answer_says_
 
 def test_the_ranker_is_read_again_after_a_moment(db, monkeypatch, django_assert_num_queries):
     now = 1_000.0
-    monkeypatch.setattr(versions, "REREAD_SECONDS", 0.2)
-    versions._read.cache_clear()
-    monkeypatch.setattr(versions.time, "monotonic", lambda: now)
+    monkeypatch.setattr(ranker, "REREAD_SECONDS", 0.2)
+    ranker.read_ranker.cache_clear()
+    monkeypatch.setattr(ranker.time, "monotonic", lambda: now)
     with django_assert_num_queries(1):
-        assert versions.active_ranker() == versions.active_ranker()
+        assert ranker.active_ranker() == ranker.active_ranker()
     RankerVersion.objects.update(name="another")
-    assert versions.active_ranker().name == "linear-1"
+    assert ranker.active_ranker().name == "linear-1"
     now += 0.2
-    assert versions.active_ranker().name == "another"
+    assert ranker.active_ranker().name == "another"
 
 
 def test_a_vector_that_is_being_made_again_still_answers(model):
     listing = sell(model, 1.0)
     Embedding.objects.update(state="pending")
-    assert stored_vectors(listing, model.pk).shape == (1, model.dim)
+    assert load_stored_vectors(listing, model.pk).shape == (1, model.dim)
 
 
 def test_a_listing_without_photos_says_so(model):
     with pytest.raises(NoPhoto, match="has no photo"):
-        stored_vectors(make_listing(), model.pk)
+        load_stored_vectors(make_listing(), model.pk)
 
 
 def test_a_listing_whose_photos_were_all_refused_says_so(model):
@@ -218,7 +229,7 @@ def test_a_listing_whose_photos_were_all_refused_says_so(model):
     refused = make_image(listing)
     Embedding.objects.filter(image=refused).update(state="rejected")
     with pytest.raises(NoPhoto, match="could be used"):
-        stored_vectors(listing, model.pk)
+        load_stored_vectors(listing, model.pk)
 
 
 @pytest.mark.parametrize("state", ["pending", "leased", "failed"])
@@ -228,7 +239,7 @@ def test_a_photo_that_will_be_embedded_is_waited_for(model, state):
     make_ready_image(listing)
     Embedding.objects.filter(image__state="ready").update(state=state)
     with pytest.raises(PhotoWaiting):
-        stored_vectors(listing, model.pk)
+        load_stored_vectors(listing, model.pk)
 
 
 def test_a_photo_without_a_queue_row_is_waited_for(model):
@@ -236,17 +247,17 @@ def test_a_photo_without_a_queue_row_is_waited_for(model):
     make_image(listing)
     Embedding.objects.all().delete()
     with pytest.raises(PhotoWaiting):
-        stored_vectors(listing, model.pk)
+        load_stored_vectors(listing, model.pk)
 
 
 def test_vectors_of_rejected_photos_and_of_other_models_are_not_compared(model):
     listing = sell(model, 1.0, 0.5)
     ListingImage.objects.filter(pk=listing.images.first().pk).update(state="rejected")
-    vectors = stored_vectors(listing, model.pk)
+    vectors = load_stored_vectors(listing, model.pk)
     assert vectors.dtype == np.float32
     assert vectors[:, 0] == pytest.approx([0.5], abs=1e-3)
     with pytest.raises(PhotoWaiting):
-        stored_vectors(listing, model.pk + 1)
+        load_stored_vectors(listing, model.pk + 1)
 
 
 def test_age_is_measured_from_now(fresh_index, model):

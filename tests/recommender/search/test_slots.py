@@ -108,7 +108,7 @@ def test_a_photo_that_is_refused_is_the_pages_to_show(pictures):
 
 
 def test_a_busy_or_unready_search_says_when_to_come_back(pictures):
-    with photo_query.one_of_few(), photo_query.one_of_few():
+    with photo_query.take_decoding_place(), photo_query.take_decoding_place():
         html = slots.render_slot("photo_search", request=request(), photo=photo_file(2))
     assert "Try again in a second" in html
     EmbeddingModel.objects.update(sha256="0" * 64)

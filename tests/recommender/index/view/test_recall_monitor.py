@@ -16,7 +16,7 @@ from recommender.index import Filter
 from recommender.index.compaction.compactor import compact
 from recommender.index.view import process, recall_monitor
 from recommender.index.view.recall_monitor import BYTES, MOST_BYTES, Judged, Monitor, is_filtered, recall_of
-from recommender.search.retrieval import Ask, by_vectors
+from recommender.search.retrieval import SearchRequest, search_by_vectors
 from tests.recommender.candidates import candidates
 from tests.recommender.index import catalogue
 
@@ -378,8 +378,8 @@ def test_the_first_search_of_an_answer_is_offered_with_what_it_was_asked(model, 
     catalogue.add_many(model, 30)
     fresh_index.refresh()
     state, where, query = fresh_index.state(), Filter(min_price=0.5), catalogue.unit(0).astype(np.float32)[np.newaxis]
-    monkeypatch.setattr(retrieval, "hydrate", lambda ids, ask: {})  # so that the answer asks again and again
-    by_vectors(state, query, model.pk, Ask(where=where, limit=1))
+    monkeypatch.setattr(retrieval, "read_showable", lambda ids, ask: {})  # so that the answer asks again and again
+    search_by_vectors(state, query, model.pk, SearchRequest(filter=where, limit=1))
     [(seen, vectors, k, asked, exclude, found)] = offered
     assert (seen, vectors, k, asked, exclude) == (state, query, 10, where, ())
     assert len(found) == 10
@@ -391,7 +391,7 @@ def test_an_empty_answer_is_offered_too(model, fresh_index, monkeypatch):
     offered = []
     monkeypatch.setattr(retrieval, "watch_recall", lambda *query: offered.append(query))
     fresh_index.refresh()
-    by_vectors(fresh_index.state(), catalogue.unit(0).astype(np.float32)[np.newaxis], model.pk, Ask())
+    search_by_vectors(fresh_index.state(), catalogue.unit(0).astype(np.float32)[np.newaxis], model.pk, SearchRequest())
     assert [len(found) for *_, found in offered] == [0]
 
 

@@ -1,0 +1,148 @@
+"""The ranked endpoints: listings like a listing, listings like a photo, and the vector of a photo."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.http import QueryDict
+from django.shortcuts import get_object_or_404
+from drf_spectacular.utils import extend_schema
+from rest_framework.permissions import AllowAny, IsAdminUser
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from listings.api import schema
+from listings.api.photo_forms import PhotoFormView
+from listings.api.serializers import ListingSerializer
+from listings.models import Listing
+from recommender.errors import ModelNotReady
+from recommender.index import get_index
+from recommender.models import EmbeddingModel
+from recommender.search.photo_query import embed_photo
+from recommender.search.retrieval import Answer, Result, find_similar, search_by_photo
+
+from .answers import RankedAnswerSerializer, VectorSerializer, document_refusal
+from .errors import CoreView
+from .requests import PhotoSearchSerializer, PhotoSerializer, RankedSerializer
+
+PHOTO_REFUSALS = {
+    400: schema.BAD_INPUT,
+    413: document_refusal("The photo is too large: `too_large`, `too_many_pixels`"),
+    415: document_refusal("Not a photo: `not_an_image`, `truncated`, `unsupported`"),
+    429: schema.THROTTLED,
+    503: document_refusal("`index_not_ready`, `model_not_ready` or `busy`; `Retry-After` says when to come back"),
+}
+
+
+class SimilarView(CoreView):
+    @extend_schema(
+        operation_id="listings_similar",
+        summary="Listings like this one",
+        description="Compared by all photos of the listing. It may be any that you may open, a sold one too.",
+        tags=["search"],
+        parameters=[RankedSerializer],
+        responses={
+            200: RankedAnswerSerializer,
+            400: schema.BAD_INPUT,
+            404: schema.NOT_FOUND,
+            409: document_refusal("`no_photo`: none is usable; `photo_waiting`: `Retry-After` says when to come back"),
+            429: schema.THROTTLED,
+            503: document_refusal("`index_not_ready`; `Retry-After` says when to come back"),
+        },
+    )
+    def get(self, request: Request, listing_id: int) -> Response:
+        asked = RankedSerializer(data=request.query_params, context={"user": request.user})
+        asked.is_valid(raise_exception=True)
+        visible = Listing.objects.visible_to(request.user).select_related("category")
+        listing = get_object_or_404(visible, pk=listing_id)
+        answer = find_similar(get_index().state(), listing, asked.search_request())
+        return Response(answer_json(answer, request, explain=asked.validated_data["explain"]))
+
+
+class PhotoView(PhotoFormView, CoreView):
+    """Takes a form with one photo."""
+
+    throttle_scope = "search"
+    most_bytes = settings.PHOTO_MAX_BYTES + 1024 * 1024  # beside the photo a request holds boundaries and part headers
+    too_large = f"The photo is larger than {settings.PHOTO_MAX_BYTES // (1024 * 1024)} MB."
+
+
+class ImageSearchView(PhotoView):
+    permission_classes = (AllowAny,)
+
+    @extend_schema(
+        operation_id="search_image",
+        summary="Listings like a photo",
+        description="Filters may stand in the form or in the address; the form wins. The photo is not kept.",
+        tags=["search"],
+        request={"multipart/form-data": PhotoSearchSerializer},
+        responses={200: RankedAnswerSerializer, **PHOTO_REFUSALS},
+    )
+    def post(self, request: Request) -> Response:
+        asked = PhotoSearchSerializer(data=_merge_fields(request), context={"user": request.user})
+        asked.is_valid(raise_exception=True)
+        given = asked.validated_data
+        answer = search_by_photo(get_index().state(), given["image"], asked.search_request(), given.get("crop"))
+        return Response(answer_json(answer, request, explain=given["explain"]))
+
+
+def _merge_fields(request: Request) -> QueryDict:
+    """What the address and the form say together."""
+    merged = request.query_params.copy()
+    if isinstance(request.data, QueryDict):  # a request without a body has a plain dictionary
+        for name, values in request.data.lists():
+            merged.setlist(name, values)
+    return merged
+
+
+class EmbeddingView(PhotoView):
+    permission_classes = (IsAdminUser,)
+
+    @extend_schema(
+        operation_id="embed_image",
+        summary="The vector of a photo",
+        description="For staff, under the active model. Nothing is stored.",
+        tags=["search"],
+        request={"multipart/form-data": PhotoSerializer},
+        responses={
+            200: VectorSerializer,
+            401: schema.UNAUTHENTICATED,
+            403: document_refusal("Only for staff"),
+            **PHOTO_REFUSALS,
+        },
+    )
+    def post(self, request: Request) -> Response:
+        asked = PhotoSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        model = EmbeddingModel.objects.find_active()
+        if model is None:
+            raise ModelNotReady("No model is active: run `manage.py models register`.")
+        vector = embed_photo(asked.validated_data["image"], model, asked.validated_data.get("crop"))[0]
+        return Response({"model": model.version, "dim": model.dim, "vector": vector.tolist()})
+
+
+def answer_json(answer: Answer, request: Request, *, explain: bool) -> dict[str, Any]:
+    state = answer.state
+    listings = ListingSerializer([one.listing for one in answer.results], many=True, context={"request": request}).data
+    index = {"snapshot": state.snapshot_id, "rows": state.rows, "behind": state.behind}
+    ranked = enumerate(zip(answer.results, listings, strict=True), 1)
+    return {
+        "request_id": _request_id(),
+        "model": state.model_version,
+        "ranker": answer.ranker,
+        "index": index | {"plan": answer.plan} if explain else index,
+        "results": [_result_json(rank, one, listing, explain=explain) for rank, (one, listing) in ranked],
+    }
+
+
+def _result_json(rank: int, result: Result, listing: dict[str, Any], *, explain: bool) -> dict[str, Any]:
+    data = {"rank": rank, "listing": listing, "score": result.score, "similarity": result.similarity}
+    return data | {"reasons": result.reasons} if explain else data
+
+
+def _request_id() -> str:
+    """The id under which the log knows this request."""
+    return structlog.contextvars.get_contextvars().get("request_id") or str(uuid.uuid4())

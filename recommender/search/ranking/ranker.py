@@ -1,0 +1,119 @@
+"""The linear ranker: readable weights times features in [0, 1]. Exactly one `RankerVersion` is active.
+
+Every score can be taken apart again: `explain` says what each feature contributed to it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TypedDict
+
+import numpy as np
+from django.db import transaction
+from numpy.typing import NDArray
+
+from recommender.index import Candidates
+from recommender.models import RankerVersion
+from recommender.ranker_weights import DEFAULT_WEIGHTS, WeightsInvalid, check_weights
+
+from .features import Floats, RankingQuery, describe_features
+
+logger = logging.getLogger(__name__)
+
+BUILT_IN = "built-in"
+REREAD_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Ranker:
+    name: str
+    weights: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """`order` int64[n] lists candidates best first; `score` and `contributions` are in candidate order.
+
+    Contributions float64[n] by feature sum to `score` float64[n], which lies in [0, 1].
+    """
+
+    order: NDArray[np.int64]
+    score: Floats
+    weights: Mapping[str, float]
+    contributions: Mapping[str, Floats]
+
+
+class Reason(TypedDict):
+    value: float
+    weight: float
+    contribution: float
+    text: str
+
+
+def active_ranker() -> Ranker:
+    """The active row's ranker, read every REREAD_SECONDS at most: answers need not wait for it.
+
+    The built-in weights where there is no such row, or none that can order anything.
+    """
+    return read_ranker(period=time.monotonic() // REREAD_SECONDS)
+
+
+@lru_cache(maxsize=1)
+def read_ranker(period: float) -> Ranker:
+    """The ranker as the database has it in this period of time, which is all that the cache asks for."""
+    row = RankerVersion.objects.filter(state=RankerVersion.State.ACTIVE).values_list("name", "weights").first()
+    if row is None:
+        return Ranker(BUILT_IN, DEFAULT_WEIGHTS)
+    name, weights = row
+    try:
+        return Ranker(name, check_weights(weights))
+    except WeightsInvalid as exc:
+        logger.error("ranker %s cannot be used, answers are ordered by the built-in weights: %s", name, exc)
+        return Ranker(BUILT_IN, DEFAULT_WEIGHTS)
+
+
+def activate_ranker(ranker: RankerVersion) -> None:
+    """Order every answer from a moment on by this ranker. Raises WeightsInvalid."""
+    check_weights(ranker.weights)
+    state = RankerVersion.State
+    with transaction.atomic():
+        RankerVersion.objects.filter(state=state.ACTIVE).exclude(pk=ranker.pk).update(state=state.RETIRED)
+        RankerVersion.objects.filter(pk=ranker.pk).update(state=state.ACTIVE)
+
+
+def rank(features: Mapping[str, Floats], weights: Mapping[str, float], listings: NDArray[np.integer]) -> Ranking:
+    """Weighted mean of the features; equal scores are ordered by listing id.
+
+    Raises WeightsInvalid.
+    """
+    checked = check_weights(weights)
+    total = sum(checked.values())
+    contributions = {name: weight / total * features[name] for name, weight in checked.items()}
+    score = np.sum(list(contributions.values()), axis=0)
+    # The last key of lexsort counts first.
+    return Ranking(np.lexsort((listings, -score)), score, checked, contributions)
+
+
+def explain(
+    place: int,
+    candidates: Candidates,
+    query: RankingQuery,
+    paths: Mapping[int, str],
+    features: Mapping[str, Floats],
+    ranking: Ranking,
+) -> dict[str, Reason]:
+    """The reasons of the candidate at one place of the arrays; their contributions sum to its score."""
+    texts = describe_features(place, candidates, query, paths)
+    return {
+        name: Reason(
+            value=float(features[name][place]),
+            weight=weight,
+            contribution=float(ranking.contributions[name][place]),
+            text=texts[name],
+        )
+        for name, weight in ranking.weights.items()
+    }
