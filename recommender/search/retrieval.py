@@ -165,7 +165,7 @@ def _answer(
                 # How alike is far depends on the model and on the catalogue. The first round says it for all of them,
                 # so that results of different rounds have comparable scores.
                 query = replace(query, farthest=float(vector_distance(found.similarity[-1:])[0]))
-        close = found.take(np.flatnonzero(found.similarity >= request.min_similarity))
+        close = found.select_entries(np.flatnonzero(found.similarity >= request.min_similarity))
         results.extend(_rank_candidates(close, request, query, ranker, request.limit - len(results)))
         # Fewer than asked for means that nothing else passes the filter and is similar enough.
         if len(results) >= request.limit or len(close) < width:

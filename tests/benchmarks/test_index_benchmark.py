@@ -106,7 +106,7 @@ def test_conditions_of_a_level_pass_what_it_says():
     columns = Columns(**(others | {"price": price, "category": category}))
     for level in levels(unit(3), unit(40, 3), np.full(40, 1 / 40)):
         for query, passing in enumerate(level.passing(price, category)):
-            assert (Filter(**level.conditions(query)).mask(columns) == passing).all()
+            assert (Filter(**level.conditions(query)).mask_rows(columns) == passing).all()
 
 
 def test_the_least_effort_is_found_to_a_thirtieth():

@@ -81,7 +81,7 @@ def calibrate(
     plain = [_Case(query, pairs[n], plain_truth[n], lambda: everything) for n, query in enumerate(asked)]
     filtered = [_Case(asked[n], pairs[n], far_truth[n], partial(_of_lists, ivf, far[n])) for n in range(len(far))]
     tail = _tail(ivf, vectors, asked, pairs)
-    mapped = vectors.map(scattered=True)
+    mapped = vectors.open_map(scattered=True)
     with threadpool_limits(1):  # as where searches are answered
         start = Effort(min(LISTS[-1], ivf.lists), PLAIN_TOLERANCE, DEPTHS[-1])
         costs = _costs(ivf, mapped, asked)
@@ -173,7 +173,7 @@ def recall_of(similarity: np.ndarray, truth: np.ndarray) -> float:
 
 def _midpoints(vectors: VectorFile, pairs: np.ndarray) -> np.ndarray:
     """float16[q, dim], L2-normalised, of int64[q, 2] rows."""
-    total = vectors.take(pairs.ravel()).reshape(*pairs.shape, -1).astype(np.float32).sum(axis=1)
+    total = vectors.read_rows(pairs.ravel()).reshape(*pairs.shape, -1).astype(np.float32).sum(axis=1)
     return (total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), OPPOSITE)).astype(np.float16)
 
 
@@ -193,7 +193,7 @@ def _truth(
     wide = asked.astype(np.float32)
     plain = [np.empty(0, np.float32)] * len(asked)
     filtered = [np.empty(0, np.float32)] * len(far)
-    for first, block in vectors.blocks(32_768):
+    for first, block in vectors.iterate_blocks(32_768):
         similarity = wide @ block.astype(np.float32).T
         own = np.argwhere((pairs >= first) & (pairs < first + len(block)))
         similarity[own[:, 0], pairs[tuple(own.T)] - first] = -2
@@ -221,7 +221,7 @@ def _tail(ivf: Ivf, vectors: VectorFile, asked: np.ndarray, pairs: np.ndarray) -
     closeness = turned @ ivf.centroids.T
     parts = []
     for some in np.array_split(rows, max(1, len(rows) // 10_000)):
-        similarity = asked.astype(np.float32) @ vectors.take(some).astype(np.float32).T
+        similarity = asked.astype(np.float32) @ vectors.read_rows(some).astype(np.float32).T
         lists = ivf.list_of[some]
         z = (similarity - closeness[:, lists]) / ivf.spreads[lists]
         parts.append(z[(some != pairs[:, :1]) & (some != pairs[:, 1:])])

@@ -154,7 +154,7 @@ def build(
     faiss.omp_set_num_threads(threads)
     random = np.random.default_rng(SEED)
     rotation = np.linalg.qr(random.standard_normal((vectors.dim, vectors.dim)))[0].astype(np.float32)
-    learnt = vectors.take(sample).astype(np.float32) @ rotation
+    learnt = vectors.read_rows(sample).astype(np.float32) @ rotation
     centroids = _centroids(learnt, lists, tick)
     quantizer, index = _empty_index(centroids)
     _, nearest = quantizer.search(learnt, 1)
@@ -163,7 +163,7 @@ def build(
     total = np.bincount(nearest[:, 0], weights=squared, minlength=lists)
     spreads = np.sqrt(np.where(counts > 0, total / np.maximum(counts, 1), squared.mean())).clip(LEAST_SPREAD)
     del learnt
-    for _, block in vectors.blocks(FILLED):
+    for _, block in vectors.iterate_blocks(FILLED):
         index.add(block.astype(np.float32) @ rotation)
         tick()
     list_of = _write_codes(directory / CODES, index, lists, vectors.rows)

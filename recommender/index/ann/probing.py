@@ -134,7 +134,7 @@ class Probe:
         self._query = query[None, :]
         self._turned = ivf.turn(query)
         self._closeness = ivf.centroids @ self._turned[0]
-        self._selected = selection.per_list(ivf.list_of, ivf.lists)
+        self._selected = selection.counts_per_list(ivf.list_of, ivf.lists)
         self._compared = 0
 
     def run(self, k: int) -> tuple[np.ndarray, np.ndarray, Step]:

@@ -24,7 +24,7 @@ import numpy as np
 
 from recommender.index.rows.arrays import HalfVectors, Mask, RowIds
 from recommender.index.rows.columns import Columns
-from recommender.index.rows.vector_file import BLOCK, VectorFile
+from recommender.index.rows.vector_file import BLOCK_ROWS, VectorFile
 from recommender.index.storage import segment
 from recommender.index.storage.segment import VECTORS, Segment
 from recommender.index.storage.snapshot import Part, Snapshot, segment_directory
@@ -144,8 +144,8 @@ class Merge:
         """The merged rows in order, a block at a time: (columns of b rows, float16[b, dim])."""
         sources = [_Source(segment, rows) for segment, rows in zip(self._segments, self._rows, strict=True)]
         source_of = np.repeat(np.arange(len(sources)), [len(rows) for rows in self._rows])[self._order]
-        for first in range(0, len(source_of), BLOCK):
-            block = source_of[first : first + BLOCK]
+        for first in range(0, len(source_of), BLOCK_ROWS):
+            block = source_of[first : first + BLOCK_ROWS]
             vectors = np.empty((len(block), self._dim), np.float16)
             tables, places = [], []
             for number in np.unique(block).tolist():
@@ -154,7 +154,7 @@ class Merge:
                 tables.append(columns)
                 places.append(at)
             # The tables hold one source after the other; sorting their places puts the rows into the merged order.
-            yield Columns.concatenate(tables).take(np.argsort(np.concatenate(places))), vectors
+            yield Columns.concatenate(tables).select_rows(np.argsort(np.concatenate(places))), vectors
 
 
 class _Source:
@@ -167,7 +167,7 @@ class _Source:
     def read_next(self, count: int) -> tuple[Columns, HalfVectors]:
         rows = self._rows[self._read : self._read + count]
         self._read += count
-        return self._segment.columns.take(rows), _read_vectors(self._segment, rows)
+        return self._segment.columns.select_rows(rows), _read_vectors(self._segment, rows)
 
 
 def _order_rows(segments: Sequence[Segment], rows: Sequence[RowIds]) -> RowIds:
@@ -186,8 +186,8 @@ def _read_vectors(source: Segment, rows: RowIds) -> HalfVectors:
     stored = VectorFile(source.directory / VECTORS, len(source), source.dim)
     try:
         if last - first > SPARSE_FACTOR * len(rows):
-            return stored.take(rows)
-        return stored.read(first, last)[rows - first]
+            return stored.read_rows(rows)
+        return stored.read_range(first, last)[rows - first]
     except FileNotFoundError:
         # All its rows died meanwhile, so its files were deleted. What is mapped stays readable until it is unmapped.
         return source.vectors[rows]

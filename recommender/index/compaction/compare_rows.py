@@ -53,7 +53,7 @@ class _IndexedRows:
         tables, parts, rows = [], [], []
         for number, (part, live_rows) in enumerate(zip(state.base.parts, state.live_rows, strict=True)):
             at = np.flatnonzero(live_rows.mask)
-            tables.append(part.segment.columns.take(at))
+            tables.append(part.segment.columns.select_rows(at))
             parts.append(np.full(len(at), number))
             rows.append(at)
         delta = state.delta
@@ -61,8 +61,8 @@ class _IndexedRows:
         parts.append(delta.part)
         rows.append(np.where(delta.slot >= 0, delta.slot, delta.row))
         columns = Columns.concatenate(tables)
-        order = columns.order()
-        return cls(state, columns.take(order), np.concatenate(parts)[order], np.concatenate(rows)[order])
+        order = columns.sort_order()
+        return cls(state, columns.select_rows(order), np.concatenate(parts)[order], np.concatenate(rows)[order])
 
     def key_of(self, row: int) -> Key:
         return int(self.columns.listing[row]), int(self.columns.image[row])

@@ -15,7 +15,7 @@ from recommender import feed
 from recommender.index.errors import LeaseLost, SnapshotDamaged
 from recommender.index.rows.arrays import HalfVectors, Mask
 from recommender.index.rows.columns import Columns
-from recommender.index.rows.vector_file import BLOCK
+from recommender.index.rows.vector_file import BLOCK_ROWS
 from recommender.index.storage import segment
 from recommender.index.storage.snapshot import Part, Snapshot, purge_seconds, segment_directory
 from recommender.index.view import database_rows
@@ -127,8 +127,8 @@ def _with_live_rows(part: Part, live: Mask) -> Part:
 def _read_delta_pages(state: State) -> Iterator[Page]:
     """The rows of the delta, a block at a time: (columns of b rows, float16[b, dim])."""
     delta = state.delta
-    for first in range(0, len(delta), BLOCK):
-        block = np.arange(first, min(first + BLOCK, len(delta)))
+    for first in range(0, len(delta), BLOCK_ROWS):
+        block = np.arange(first, min(first + BLOCK_ROWS, len(delta)))
         slot, part, row = delta.slot[block], delta.part[block], delta.row[block]
         # Rows whose vector is new have it in the chunks; where only columns changed it is copied from its segment.
         vectors = np.empty((len(slot), state.dim), np.float16)
@@ -136,7 +136,7 @@ def _read_delta_pages(state: State) -> Iterator[Page]:
         for number, source in enumerate(state.base.parts):
             at = part == number
             vectors[at] = source.segment.vectors[row[at]]
-        yield delta.columns.take(block), vectors
+        yield delta.columns.select_rows(block), vectors
 
 
 def _write_segment(

@@ -44,15 +44,15 @@ class Columns:
     def __len__(self) -> int:
         return len(self.listing)
 
-    def take(self, rows: np.ndarray) -> Columns:
+    def select_rows(self, rows: np.ndarray) -> Columns:
         """The given rows (indices or a bool mask), copied."""
         return Columns(**{name: getattr(self, name)[rows] for name in DTYPES})
 
-    def ranges(self, listing_ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def row_ranges(self, listing_ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(first, last + 1) int64[m] each: where each listing's rows are."""
         return np.searchsorted(self.listing, listing_ids, "left"), np.searchsorted(self.listing, listing_ids, "right")
 
-    def spans_around(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def ranges_around(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(first, last + 1) int64[m] each: where the listings of these rows have theirs. For many rows much faster than
         `ranges`, which looks all over the column."""
         first, last, listing = rows.copy(), rows + 1, self.listing[rows]
@@ -65,18 +65,18 @@ class Columns:
 
     def rows_of(self, listing_ids: np.ndarray) -> np.ndarray:
         """int64[r]: indices of every row of these listings."""
-        return spans(*self.ranges(listing_ids)) if len(listing_ids) else NO_ROWS
+        return concatenate_ranges(*self.row_ranges(listing_ids)) if len(listing_ids) else NO_ROWS
 
-    def of_status(self, statuses: Sequence[int]) -> np.ndarray:
+    def have_status(self, statuses: Sequence[int]) -> np.ndarray:
         """bool[n]: which rows are of listings with one of these statuses."""
         wanted = np.zeros(len(STATUSES), bool)
         wanted[list(statuses)] = True
         return wanted[self.status]
 
-    def in_order(self) -> Columns:
-        return self.take(self.order())
+    def sorted_rows(self) -> Columns:
+        return self.select_rows(self.sort_order())
 
-    def order(self) -> np.ndarray:
+    def sort_order(self) -> np.ndarray:
         """int64[n]: the permutation that sorts by listing, then image."""
         return np.lexsort((self.image, self.listing))
 
@@ -119,7 +119,7 @@ class Columns:
         return columns
 
 
-def spans(first: np.ndarray, last: np.ndarray) -> np.ndarray:
+def concatenate_ranges(first: np.ndarray, last: np.ndarray) -> np.ndarray:
     """int64[r]: the numbers from each first to before its last, one span after another."""
     counts = last - first
     before = np.cumsum(counts) - counts

@@ -14,7 +14,7 @@ from listings.geo import box_around, haversine_km
 from .columns import STATUSES, Columns
 from .row_bitmap import RowBitmap
 
-FEW = 16  # one row in so many: from there on it is faster to look at rows one by one
+SPARSE_RATIO = 16  # one row in so many: from there on it is faster to look at rows one by one
 
 Condition = Callable[[Any], np.ndarray]
 
@@ -37,9 +37,9 @@ class Filter:
     statuses: tuple[str, ...] = ("active",)
     created_after: float | None = None
 
-    def mask(self, columns: Columns) -> np.ndarray:
+    def mask_rows(self, columns: Columns) -> np.ndarray:
         """bool[n]: which rows of `columns` pass."""
-        return self.prefilter(columns, RowBitmap(columns.of_status(self.status_numbers))).mask
+        return self.prefilter(columns, RowBitmap(columns.have_status(self.status_numbers))).mask
 
     @property
     def status_numbers(self) -> tuple[int, ...]:
@@ -56,7 +56,7 @@ class Filter:
                 rows = rows[condition(rows)]
                 continue
             mask = mask & condition(slice(None))
-            if np.count_nonzero(mask) * FEW < len(mask):
+            if np.count_nonzero(mask) * SPARSE_RATIO < len(mask):
                 rows = np.flatnonzero(mask)
         if rows is not None:
             return RowBitmap.from_rows(rows, len(columns))
@@ -125,7 +125,7 @@ class Candidates:
     def __len__(self) -> int:
         return len(self.listing)
 
-    def take(self, order: np.ndarray) -> Candidates:
+    def select_entries(self, order: np.ndarray) -> Candidates:
         """The same entries in another order, or fewer of them."""
         arrays = [one.name for one in fields(self) if one.name != "plan"]
         return Candidates(**{name: getattr(self, name)[order] for name in arrays}, plan=self.plan)

@@ -8,7 +8,7 @@ import numpy as np
 
 from .columns import NO_ROWS, Columns
 
-FEW = 1_000  # changed bits are set one by one; more are packed anew
+MAX_FLIPPED_BITS = 1_000  # changed bits are set one by one; more are packed anew
 
 
 class RowBitmap:
@@ -45,7 +45,7 @@ class RowBitmap:
         """uint8[ceil(n / 8)], the first row in the lowest bit, as FAISS reads them."""
         return np.packbits(self.mask, bitorder="little")
 
-    def per_list(self, list_of: np.ndarray, lists: int) -> np.ndarray:
+    def counts_per_list(self, list_of: np.ndarray, lists: int) -> np.ndarray:
         """int64[lists]: how many selected rows each inverted list holds; `list_of` says which one each row is in."""
         if self._per_list is None:
             # Not through `rows`: they take eight bytes each, and this selection may be kept.
@@ -66,7 +66,7 @@ class RowBitmap:
             more, fewer = (np.bincount(list_of[rows], minlength=len(before)) for rows in (add, remove))
             counts = list_of, before + more - fewer
         selection = RowBitmap(mask, count=self.count + len(add) - len(remove), per_list=counts)
-        if "bits" in self.__dict__ and len(add) + len(remove) < FEW:
+        if "bits" in self.__dict__ and len(add) + len(remove) < MAX_FLIPPED_BITS:
             bits = self.bits.copy()
             rows = np.concatenate([add, remove])
             np.bitwise_xor.at(bits, rows >> 3, np.left_shift(1, rows & 7).astype(np.uint8))
@@ -86,10 +86,10 @@ class LiveRows:
     def count(self) -> int:
         return int(np.count_nonzero(self.mask))
 
-    def of_status(self, statuses: tuple[int, ...], columns: Columns) -> RowBitmap:
+    def with_status(self, statuses: tuple[int, ...], columns: Columns) -> RowBitmap:
         """Those whose listing has one of these statuses."""
         if statuses not in self._by_status:
-            self._by_status[statuses] = RowBitmap(self.mask & columns.of_status(statuses))
+            self._by_status[statuses] = RowBitmap(self.mask & columns.have_status(statuses))
         return self._by_status[statuses]
 
     def without_rows(self, rows: np.ndarray) -> LiveRows:

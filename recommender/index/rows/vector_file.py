@@ -16,8 +16,8 @@ import numpy as np
 
 NAME = "vectors.f16"
 SYNCED_BYTES = 256 * 1024 * 1024  # at a time, so that no lease runs out while gigabytes reach a slow disk
-WINDOW = 128 * 1024  # what Linux reads ahead at a time, unless it is told otherwise
-BLOCK = 8_192  # rows read at once: 16 MB at 1000 dimensions
+READ_AHEAD_BYTES = 128 * 1024  # what Linux reads ahead at a time, unless it is told otherwise
+BLOCK_ROWS = 8_192  # rows read at once: 16 MB at 1000 dimensions
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class VectorFile:
     rows: int
     dim: int
 
-    def map(self, *, scattered: bool) -> np.ndarray:
+    def open_map(self, *, scattered: bool) -> np.ndarray:
         """float16[rows, dim], a read-only map shared through the page cache.
 
         `scattered`: a few rows here and there will be read, so that reading ahead would only push out other pages.
@@ -56,16 +56,16 @@ class VectorFile:
     def _advise(self, most: int) -> None:
         with suppress(OSError), self.path.open("rb") as file:
             # The kernel reads no more than its window at a time, however much it is asked for.
-            for place in range(0, min(most, self.rows * self.dim * 2), WINDOW):
-                os.posix_fadvise(file.fileno(), place, WINDOW, os.POSIX_FADV_WILLNEED)
+            for place in range(0, min(most, self.rows * self.dim * 2), READ_AHEAD_BYTES):
+                os.posix_fadvise(file.fileno(), place, READ_AHEAD_BYTES, os.POSIX_FADV_WILLNEED)
 
-    def read(self, first: int, last: int) -> np.ndarray:
+    def read_range(self, first: int, last: int) -> np.ndarray:
         """float16[last - first, dim], copied: memory of this process, not pages that stay mapped."""
         return np.fromfile(self.path, np.float16, (last - first) * self.dim, offset=first * self.dim * 2).reshape(
             -1, self.dim
         )
 
-    def take(self, rows: np.ndarray) -> np.ndarray:
+    def read_rows(self, rows: np.ndarray) -> np.ndarray:
         """float16[r, dim] of int64[r], read one by one. Through a map each could make the kernel count half a megabyte
         around it as this process's memory. Raises: OSError.
         """
@@ -76,10 +76,10 @@ class VectorFile:
                     raise OSError(f"{self.path} ends before row {row}")
         return found
 
-    def blocks(self, size: int = BLOCK) -> Iterator[tuple[int, np.ndarray]]:
+    def iterate_blocks(self, size: int = BLOCK_ROWS) -> Iterator[tuple[int, np.ndarray]]:
         """(first row, float16[b, dim]) of every block, in order."""
         for first in range(0, self.rows, size):
-            yield first, self.read(first, min(first + size, self.rows))
+            yield first, self.read_range(first, min(first + size, self.rows))
 
 
 def mapped_bytes() -> int:
@@ -120,7 +120,7 @@ class VectorWriter:
     def __enter__(self) -> Self:
         return self
 
-    def add(self, vectors: np.ndarray) -> None:
+    def write_vectors(self, vectors: np.ndarray) -> None:
         """float16[b, dim]"""
         data = np.ascontiguousarray(vectors, np.float16).reshape(-1, self._dim)
         self._file.write(data.data)

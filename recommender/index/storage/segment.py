@@ -71,7 +71,7 @@ class Segment:
     def count(self, selection: RowBitmap) -> None:
         """Count it by list, and pack it, for many searches."""
         if self.ivf is not None:
-            selection.per_list(self.ivf.list_of, self.ivf.lists)
+            selection.counts_per_list(self.ivf.list_of, self.ivf.lists)
             selection.bits  # noqa: B018 - cached
 
 
@@ -97,7 +97,7 @@ def write(
         tables = []
         with VectorWriter(part / VECTORS, expected, dim) as vectors:
             for table, block in pages:
-                vectors.add(block)
+                vectors.write_vectors(block)
                 tables.append(table)
                 tick()
         columns = Columns.concatenate(tables)
@@ -147,7 +147,7 @@ def load(directory: Path, model: str) -> Segment:
             directory,
             dim,
             Columns.load(directory),
-            stored.map(scattered=is_ivf),
+            stored.open_map(scattered=is_ivf),
             manifest["recall"],
             manifest["listings"],
             tuple(manifest["files"]),

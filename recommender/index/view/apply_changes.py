@@ -53,7 +53,7 @@ def absorb(state: State, listing_ids: Collection[int], revectored: Collection[in
     fresh = np.array([image in vectors for image in columns.image.tolist()], bool) & unknown
     slot[fresh] = chunks.append(np.array([vectors[image] for image in columns.image[fresh].tolist()]))
     present = fresh | ~unknown
-    new = Delta(columns.take(present), slot[present], part[present], row[present], chunks)
+    new = Delta(columns.select_rows(present), slot[present], part[present], row[present], chunks)
     return replace(state, live_rows=_without(state, ids), delta=state.delta.replace(ids, new))
 
 

@@ -38,7 +38,7 @@ def searchable(model_id: int) -> QuerySet[Embedding]:
 def read_columns(model_id: int, listing_ids: Collection[int]) -> Columns:
     """The columns of every searchable photo of these listings, in one query, sorted by (listing, image)."""
     rows = searchable(model_id).filter(image__listing_id__in=list(listing_ids)).values_list(*FIELDS)
-    return Columns.from_rows(rows).in_order()
+    return Columns.from_rows(rows).sorted_rows()
 
 
 def read_vectors(model_id: int, image_ids: Collection[int], dim: int) -> dict[int, np.ndarray]:
@@ -66,9 +66,9 @@ def read_all(model_id: int, dim: int) -> Iterator[tuple[Columns, np.ndarray]]:
         if not read:
             continue
         columns = Columns.from_rows(row[:-1] for row in read)
-        order = columns.order()
+        order = columns.sort_order()
         vectors = np.stack([np.frombuffer(row[-1], np.float16) for row in read])
-        yield columns.take(order), vectors[order]
+        yield columns.select_rows(order), vectors[order]
 
 
 def pages(listing_ids: Collection[int], size: int = LISTINGS_PER_QUERY) -> Iterator[list[int]]:

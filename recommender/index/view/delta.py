@@ -75,10 +75,10 @@ class Delta:
         """The delta in which these listings' rows are exactly those of `new`."""
         kept = np.ones(len(self), bool)
         kept[self.columns.rows_of(listing_ids)] = False
-        columns = Columns.concatenate([self.columns.take(kept), new.columns])
+        columns = Columns.concatenate([self.columns.select_rows(kept), new.columns])
         order = np.argsort(columns.listing, kind="stable")  # both are in order, and no listing is in both
         return Delta(
-            columns.take(order),
+            columns.select_rows(order),
             np.concatenate([self.slot[kept], new.slot])[order],
             np.concatenate([self.part[kept], new.part])[order],
             np.concatenate([self.row[kept], new.row])[order],

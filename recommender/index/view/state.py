@@ -12,7 +12,7 @@ import numpy as np
 from recommender.index.ann import dot_products
 from recommender.index.ann.probing import EXACT, Step
 from recommender.index.errors import ForeignVector
-from recommender.index.rows.columns import DTYPES, NO_ROWS, Columns, spans
+from recommender.index.rows.columns import DTYPES, NO_ROWS, Columns, concatenate_ranges
 from recommender.index.rows.filter import Candidates, Filter
 from recommender.index.rows.row_bitmap import LiveRows, RowBitmap
 from recommender.index.storage.snapshot import Snapshot
@@ -140,13 +140,13 @@ class State:
         """The rows of each part that pass, and the delta rows that hold their own vector and pass."""
         excluded = np.unique(np.fromiter(exclude, np.int64, len(exclude)))
         columns = self.delta.columns
-        delta_passes = where.mask(columns)
+        delta_passes = where.mask_rows(columns)
         delta_passes[columns.rows_of(excluded)] = False
         pointing = np.flatnonzero(delta_passes & (self.delta.slot < 0))
         selections = []
         for number, (part, live_rows) in enumerate(zip(self.base.parts, self.live_rows, strict=True)):
             held = part.segment.columns
-            of_status = live_rows.of_status(where.status_numbers, held)
+            of_status = live_rows.with_status(where.status_numbers, held)
             part.segment.count(of_status)  # once: what leaves out a few rows is counted from it
             selection = where.prefilter(held, of_status)
             kept = pointing[self.delta.part[pointing] == number]
@@ -251,13 +251,13 @@ class State:
     def _photos(self, listing: np.ndarray, places: list[tuple[int, np.ndarray]], row: np.ndarray) -> np.ndarray:
         """int64[n]: how many searchable photos each listing has, of which one is in this place: in the delta, or
         among the live rows beside it."""
-        first, last = self.delta.columns.ranges(listing)
+        first, last = self.delta.columns.row_ranges(listing)
         photos = last - first
         for number, at in places:
             if number == DELTA:
                 continue
-            first, last = self.base.parts[number].segment.columns.spans_around(row[at])
-            live = self.live_rows[number].mask[spans(first, last)]
+            first, last = self.base.parts[number].segment.columns.ranges_around(row[at])
+            live = self.live_rows[number].mask[concatenate_ranges(first, last)]
             photos += np.bincount(np.repeat(at, last - first)[live], minlength=len(listing))
         return photos
 

@@ -43,5 +43,5 @@ def flip(path, place):
 def put(path, vectors, expected=None):
     with VectorWriter(path / "v", len(vectors) if expected is None else expected, vectors.shape[1]) as writer:
         for block in np.array_split(vectors, 5):
-            writer.add(block)
+            writer.write_vectors(block)
     return writer

@@ -131,5 +131,5 @@ def test_rows_pass_the_same_conditions_in_the_database_as_in_the_index(model, sh
         created_after=draw(st.none() | st.just(shop["now"] - 6.5 * 86_400)),
     )
     columns = read_columns(model.pk, Listing.objects.values_list("pk", flat=True))
-    in_the_index = set(columns.listing[where.mask(columns)].tolist())
+    in_the_index = set(columns.listing[where.mask_rows(columns)].tolist())
     assert set(matching(Listing.objects.all(), where).values_list("pk", flat=True)) == in_the_index

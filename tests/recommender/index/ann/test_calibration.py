@@ -122,8 +122,8 @@ def test_the_far_lists_hold_half_of_the_rows_and_none_is_nearer_than_one_that_is
 
 @pytest.mark.parametrize("block", [700, 32_768])
 def test_the_truth_is_what_brute_force_finds_among_all_rows_but_the_own_pair(made, monkeypatch, block):
-    blocks = VectorFile.blocks
-    monkeypatch.setattr(VectorFile, "blocks", lambda file, _: blocks(file, block))
+    blocks = VectorFile.iterate_blocks
+    monkeypatch.setattr(VectorFile, "iterate_blocks", lambda file, _: blocks(file, block))
     far = _far_lists(made.ivf, made.asked[:20])
     told = []
     plain, filtered = _truth(made.ivf, made.file, made.pairs, made.asked, far, lambda: told.append(1))

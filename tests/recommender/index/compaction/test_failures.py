@@ -77,7 +77,7 @@ def test_a_merge_that_fails_costs_nothing_but_itself(model, index, index_root, m
     def fail(*args):
         raise error
 
-    place = (segment, "load") if isinstance(error, SnapshotDamaged) else (VectorFile, "read")
+    place = (segment, "load") if isinstance(error, SnapshotDamaged) else (VectorFile, "read_range")
     real = segment.load
 
     def load(directory, version):

@@ -73,7 +73,7 @@ def test_files_that_this_process_cannot_open_now_are_neither_damaged_nor_deleted
     def refuse(*args, **options):
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(segment.VectorFile, "map", refuse)
+    monkeypatch.setattr(segment.VectorFile, "open_map", refuse)
     for _ in range(2):
         assert compact(force=True).actions == ("failed",)
     assert os.strerror(number) in caplog.text

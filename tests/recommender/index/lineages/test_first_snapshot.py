@@ -68,7 +68,7 @@ def test_a_first_snapshot_that_is_not_what_the_database_holds_is_not_published(
     else:
         pages = database_rows.read_all
         monkeypatch.setattr(
-            database_rows, "read_all", lambda *of: ((c.take(c.image > c.image[0]), v[1:]) for c, v in pages(*of))
+            database_rows, "read_all", lambda *of: ((c.select_rows(c.image > c.image[0]), v[1:]) for c, v in pages(*of))
         )
     compact(force=True)
     assert line_of(other) == []

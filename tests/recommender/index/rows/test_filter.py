@@ -74,7 +74,7 @@ conditions = st.builds(
 )
 
 
-@pytest.mark.parametrize("few", [1, module.FEW, 1 << 40])  # rows one by one from the start, soon, and never
+@pytest.mark.parametrize("few", [1, module.SPARSE_RATIO, 1 << 40])  # rows one by one from the start, soon, and never
 @profile(deadline=None)
 @given(conditions, st.integers(0, 1_000), st.sampled_from([0, 1, 60, 200]))
 def test_rows_pass_as_if_each_had_been_asked(few, where, seed, rows):
@@ -82,8 +82,8 @@ def test_rows_pass_as_if_each_had_been_asked(few, where, seed, rows):
     selected = np.random.default_rng(seed).random(rows) < 0.8
     expected = np.array([passes(where, columns, row) for row in range(rows)], bool)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "FEW", few)
-        filtered, mask = where.prefilter(columns, RowBitmap(selected.copy())), where.mask(columns)
+        patch.setattr(module, "SPARSE_RATIO", few)
+        filtered, mask = where.prefilter(columns, RowBitmap(selected.copy())), where.mask_rows(columns)
     assert np.array_equal(filtered.mask, selected & expected)
     assert filtered.rows.tolist() == np.flatnonzero(selected & expected).tolist()
     assert filtered.count == (selected & expected).sum()

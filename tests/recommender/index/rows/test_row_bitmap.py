@@ -19,7 +19,7 @@ def is_counted_right(selection, mask, list_of, lists):
     assert selection.is_all == mask.all()
     assert np.array_equal(selection.bits, np.packbits(mask, bitorder="little"))
     recounted = [sum(1 for row in np.flatnonzero(mask) if list_of[row] == one) for one in range(lists)]
-    assert selection.per_list(list_of, lists).tolist() == recounted
+    assert selection.counts_per_list(list_of, lists).tolist() == recounted
 
 
 @st.composite
@@ -40,7 +40,7 @@ def test_a_changed_selection_counts_as_one_counted_anew(data):
     selection = RowBitmap(mask)
     for _ in range(data.draw(st.integers(1, 4))):
         if data.draw(st.booleans()):  # else counts are first asked for later
-            selection.per_list(list_of, lists)
+            selection.counts_per_list(list_of, lists)
         add, remove = data.draw(row_sets(size))
         before, kept = selection, selection.mask.copy()
         selection = selection.with_changes(add=add, remove=remove)
@@ -53,9 +53,9 @@ def test_a_changed_selection_counts_as_one_counted_anew(data):
 def test_counts_per_list_are_carried_over_and_not_made_again():
     selection = RowBitmap(np.ones(6, bool))
     list_of = np.array([0, 0, 1, 1, 2, 2], np.uint16)
-    selection.per_list(list_of, 3)
+    selection.counts_per_list(list_of, 3)
     changed = selection.with_changes(remove=np.array([0, 1, 4]))
-    assert changed.per_list(None, 0).tolist() == [0, 2, 1]
+    assert changed.counts_per_list(None, 0).tolist() == [0, 2, 1]
 
 
 def test_a_selection_that_does_not_change_stays_itself():
@@ -88,9 +88,9 @@ def test_rows_of_a_status_are_those_that_stand_and_have_it():
     columns = columns_of_status(np.arange(12) % 4)
     live_rows = LiveRows(np.arange(12) >= 4)
     assert live_rows.count == 8
-    assert live_rows.of_status(ACTIVE, columns).rows.tolist() == [5, 9]
-    assert live_rows.of_status(SOLD, columns).rows.tolist() == [5, 6, 9, 10]
-    assert live_rows.of_status(ACTIVE, columns) is live_rows.of_status(ACTIVE, columns)
+    assert live_rows.with_status(ACTIVE, columns).rows.tolist() == [5, 9]
+    assert live_rows.with_status(SOLD, columns).rows.tolist() == [5, 6, 9, 10]
+    assert live_rows.with_status(ACTIVE, columns) is live_rows.with_status(ACTIVE, columns)
 
 
 @profile(deadline=None)
@@ -101,13 +101,13 @@ def test_what_was_selected_is_carried_over_to_the_rows_that_still_stand(seed, go
     columns = columns_of_status(random.integers(4, size=30))
     live_rows = LiveRows(mask.copy())
     for statuses in (ACTIVE, SOLD):
-        live_rows.of_status(statuses, columns).per_list(list_of, 3)
+        live_rows.with_status(statuses, columns).counts_per_list(list_of, 3)
     left = live_rows.without_rows(np.array(sorted(gone), np.int64))
     left_mask = mask & ~np.isin(np.arange(30), sorted(gone))
     assert left.count == left_mask.sum()
     for statuses in (ACTIVE, SOLD):
         for one, stands in ((left, left_mask), (live_rows, mask)):
-            carried = one.of_status(statuses, None)  # made before, so columns are not looked at
+            carried = one.with_status(statuses, None)  # made before, so columns are not looked at
             is_counted_right(carried, stands & np.isin(columns.status, statuses), list_of, 3)
 
 

@@ -84,11 +84,11 @@ def test_what_was_added_is_read_back(tmp_path):
     file = open_file(tmp_path, 1_000)
     assert (writer.rows, writer.sha256) == (1_000, hashlib.sha256(vectors.tobytes()).hexdigest())
     for scattered in (False, True):
-        mapped = file.map(scattered=scattered)
+        mapped = file.open_map(scattered=scattered)
         assert np.array_equal(mapped, vectors)
         assert not mapped.flags.writeable
-    assert np.array_equal(file.read(3, 700), vectors[3:700])
-    blocks = list(file.blocks(300))
+    assert np.array_equal(file.read_range(3, 700), vectors[3:700])
+    blocks = list(file.iterate_blocks(300))
     assert [first for first, _ in blocks] == [0, 300, 600, 900]
     assert np.array_equal(np.concatenate([block for _, block in blocks]), vectors)
 
@@ -98,15 +98,15 @@ def test_rows_are_taken_in_any_order_and_one_beyond_the_end_is_an_error(tmp_path
     put(tmp_path, vectors)
     file = open_file(tmp_path, 100)
     for rows in ([], [99], [5, 3, 3, 0]):
-        assert np.array_equal(file.take(np.array(rows, np.int64)), vectors[np.array(rows, np.int64)])
+        assert np.array_equal(file.read_rows(np.array(rows, np.int64)), vectors[np.array(rows, np.int64)])
     with pytest.raises(OSError, match="v ends before row 100"):
-        file.take(np.array([0, 100]))
+        file.read_rows(np.array([0, 100]))
 
 
 def test_single_precision_is_stored_as_halves(tmp_path):
     wide = clustered(50).astype(np.float32) + np.float32(1e-6)
     put(tmp_path, wide)
-    assert np.array_equal(open_file(tmp_path, 50).map(scattered=False), wide.astype(np.float16))
+    assert np.array_equal(open_file(tmp_path, 50).open_map(scattered=False), wide.astype(np.float16))
 
 
 @pytest.mark.parametrize("expected", [0, 1, 60, 1_000])
@@ -114,14 +114,14 @@ def test_the_file_has_as_many_rows_as_were_added_whatever_was_expected(tmp_path,
     vectors = clustered(60)
     put(tmp_path, vectors, expected)
     assert (tmp_path / "v").stat().st_size == vectors.nbytes
-    assert np.array_equal(open_file(tmp_path, 60).map(scattered=False), vectors)
+    assert np.array_equal(open_file(tmp_path, 60).open_map(scattered=False), vectors)
 
 
 def test_no_rows_are_an_empty_file(tmp_path):
     assert put(tmp_path, np.empty((0, 32), np.float16), expected=10).rows == 0
     file = open_file(tmp_path, 0)
-    assert file.map(scattered=True).shape == (0, 32)
-    assert list(file.blocks()) == []
+    assert file.open_map(scattered=True).shape == (0, 32)
+    assert list(file.iterate_blocks()) == []
 
 
 @pytest.mark.parametrize("change", [-64, -1, 1, 64])
@@ -129,12 +129,12 @@ def test_a_file_of_another_size_is_refused(tmp_path, change):
     put(tmp_path, clustered(60))
     os.truncate(tmp_path / "v", 60 * 64 + change)
     with pytest.raises(ValueError, match="does not hold 60 vectors of 32"):
-        open_file(tmp_path, 60).map(scattered=False)
+        open_file(tmp_path, 60).open_map(scattered=False)
 
 
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError):
-        open_file(tmp_path, 0).map(scattered=False)
+        open_file(tmp_path, 0).open_map(scattered=False)
 
 
 def test_space_for_the_expected_rows_is_taken_before_the_first_is_added(tmp_path):
@@ -158,7 +158,7 @@ def test_pages_that_are_let_go_leave_the_memory_of_the_process_and_can_be_read_a
     rows, dim = 4_096, 512
     vectors = np.random.default_rng(0).standard_normal((rows, dim)).astype(np.float16)
     put(tmp_path, vectors)
-    mapped = VectorFile(tmp_path / "v", rows, dim).map(scattered=True)
+    mapped = VectorFile(tmp_path / "v", rows, dim).open_map(scattered=True)
     assert float(mapped.sum(dtype=np.float64)) == float(vectors.sum(dtype=np.float64))
     before = mapped_bytes()
     release_pages(mapped)

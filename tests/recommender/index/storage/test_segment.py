@@ -102,7 +102,7 @@ def test_pages_make_the_same_files_as_one_page(tmp_path):
     vectors, columns = clustered(900), plain_columns(900)
     whole = write(tmp_path / "whole", vectors)
     parts = np.array_split(np.arange(900), 7)
-    pages = ((columns.take(part), vectors[part]) for part in parts)
+    pages = ((columns.select_rows(part), vectors[part]) for part in parts)
     assert segment.write(tmp_path / "paged", pages, expected=5, dim=DIM, model="m1") == whole
 
 

@@ -356,7 +356,7 @@ def test_an_index_that_searches_exactly_finds_everything_and_one_that_forgets_do
     itself = set(state.search(query, 1, Filter()).listing.tolist())
     found = state.search(query, 20, Filter(), itself)
     right.offer(state, query, 20, Filter(), itself, found)
-    forgetful.offer(state, query, 20, Filter(), itself, found.take(np.arange(0, 20, 2)))
+    forgetful.offer(state, query, 20, Filter(), itself, found.select_entries(np.arange(0, 20, 2)))
     wait_for(lambda: right.figures()["all"].judged and forgetful.figures()["all"].judged)
     assert right.figures()["all"].mean == 1.0
     assert forgetful.figures()["all"].mean == 0.5
