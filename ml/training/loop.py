@@ -21,7 +21,7 @@ from .data.photo_pixels import Photos
 from .errors import TrainingError
 from .files import CHECKPOINT
 from .history import Epoch, write_history
-from .learner import Learner
+from .learning.learner import Learner
 from .plan import Plan
 from .requirements import refuse_what_cannot_be_trained
 from .validation.retrieval import Judgement, judge_network
@@ -30,7 +30,7 @@ from .validation.retrieval import Judgement, judge_network
 class Run:
     """One training run in `folder`; `train()` starts it or goes on with it.
 
-    `start` holds the starting weights that are worth keeping (see `forgetting`), by their names in the network.
+    `start` holds the starting weights that are worth keeping, by their names in the network (see `forgetting`).
     """
 
     def __init__(

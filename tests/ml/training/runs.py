@@ -23,13 +23,13 @@ def assert_same_bits(one, other):
     assert [name for name in one if not torch.equal(one[name], other[name])] == []
 
 
-class Stop(Exception):
+class Interrupted(Exception):
     """Raised where a process would be killed."""
 
 
 def stop_in(epoch):
     def after_epoch(run):
         if len(run.epochs) == epoch:
-            raise Stop
+            raise Interrupted
 
     return after_epoch

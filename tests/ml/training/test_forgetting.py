@@ -8,12 +8,12 @@ import torch
 
 from ml.folders.photo_set import read_photo_set
 from ml.training.data.photo_pixels import decoded
-from ml.training.forgetting import add_pull_to_start, interpolate_weights
+from ml.training.learning.forgetting import add_pull_to_start, interpolate_weights
+from ml.training.learning.loss import loss_for
+from ml.training.learning.optimisation import moving_average, optimiser_for
+from ml.training.learning.schedule import rate_factor
 from ml.training.loop import Run
-from ml.training.loss import loss_for
-from ml.training.optimisation import moving_average, optimiser_for
 from ml.training.plan import CLASSIFY, METRIC, RECIPES
-from ml.training.schedule import rate_factor
 from tests.ml.shapes import draw_shapes, tiny_network
 
 PLAN = dataclasses.replace(METRIC, epochs=2, batch=8, sizes=((1.0, 24),), ema=0, lr=0.05)

@@ -10,7 +10,7 @@ from ml.recipe import ModelFilesError
 from ml.training.errors import TrainingError
 from ml.training.loop import Run
 from tests.ml.shapes import tiny_network
-from tests.ml.training.runs import PLAN, PLANS, Stop, assert_same_bits, state, stop_in
+from tests.ml.training.runs import PLAN, PLANS, Interrupted, assert_same_bits, state, stop_in
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -25,7 +25,7 @@ def test_a_run_that_was_stopped_ends_with_the_same_bits(begin, recipe):
     whole = begin(PLANS[recipe], "whole", start=start)
     whole.train()
     for epoch in (2, 3):  # stopped twice, each time before the epoch's checkpoint
-        with pytest.raises(Stop):
+        with pytest.raises(Interrupted):
             begin(PLANS[recipe], "stopped", start=start).train(stop_in(epoch))
     resumed = begin(PLANS[recipe], "stopped", start=start)
     resumed.train()
@@ -51,7 +51,7 @@ def test_a_run_that_is_over_stays_as_it_is(begin):
 def test_a_run_of_an_older_version_goes_on(begin):
     """Plans have gained fields since; those that an old checkpoint does not name have their defaults."""
     run = begin()
-    with pytest.raises(Stop):
+    with pytest.raises(Interrupted):
         run.train(stop_in(2))
     old = read_file(run.folder)
     plan = json.loads(old["plan"])
@@ -75,14 +75,14 @@ def test_a_run_of_an_older_version_goes_on(begin):
     [({"lr": 0.2, "seed": 2}, r"another plan \(lr, seed\)"), ({"keep": 0.5}, r"another plan \(keep\)")],
 )
 def test_a_folder_of_another_plan_is_refused(begin, changes, named):
-    with pytest.raises(Stop):
+    with pytest.raises(Interrupted):
         begin().train(stop_in(2))
     with pytest.raises(TrainingError, match=named):
         begin(dataclasses.replace(PLAN, **changes)).train()
 
 
 def test_a_folder_of_other_pictures_is_refused(begin, photos, tmp_path):
-    with pytest.raises(Stop):
+    with pytest.raises(Interrupted):
         begin().train(stop_in(2))
     fewer = photos.sample(len(photos.targets) - 4, seed=0)
     with pytest.raises(TrainingError, match="other pictures"):
@@ -112,7 +112,7 @@ def test_a_folder_of_other_pictures_is_refused(begin, photos, tmp_path):
     ],
 )
 def test_a_checkpoint_of_something_else_is_refused_by_name(begin, change, says):
-    with pytest.raises(Stop):
+    with pytest.raises(Interrupted):
         begin().train(stop_in(2))
     run = begin()
     path = run.folder / "checkpoint.pt"
@@ -125,7 +125,7 @@ def test_a_checkpoint_of_something_else_is_refused_by_name(begin, change, says):
 
 @pytest.mark.parametrize("part", [0.0, 0.001, 0.5, 0.9, 0.999])
 def test_a_checkpoint_that_is_cut_short_is_refused_by_name(begin, part):
-    with pytest.raises(Stop):
+    with pytest.raises(Interrupted):
         begin().train(stop_in(2))
     run = begin()
     path = run.folder / "checkpoint.pt"

@@ -11,8 +11,8 @@ import torch
 
 from ml.training import loop
 from ml.training.errors import TrainingError
+from ml.training.learning.schedule import rate_factor
 from ml.training.loop import Run
-from ml.training.schedule import rate_factor
 from ml.training.validation.retrieval import NotFiniteError
 from tests.ml.shapes import tiny_network
 from tests.ml.training.runs import PLAN, assert_same_bits, state

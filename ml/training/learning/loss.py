@@ -9,7 +9,7 @@ from pytorch_metric_learning.losses import NormalizedSoftmaxLoss
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from .plan import Plan
+from ml.training.plan import Plan
 
 
 class ProxyLoss(nn.Module):

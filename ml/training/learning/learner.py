@@ -10,13 +10,13 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from ml.network.resnet import normalised
+from ml.training.checkpoint import Checkpoint
+from ml.training.errors import TrainingError
+from ml.training.plan import Plan
 
-from .checkpoint import Checkpoint
-from .errors import TrainingError
 from .forgetting import add_pull_to_start, interpolate_weights
 from .loss import loss_for, share_right
 from .optimisation import freeze_layers, moving_average, optimiser_for
-from .plan import Plan
 from .schedule import Schedule
 
 

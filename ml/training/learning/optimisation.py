@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from .plan import Plan
+from ml.training.plan import Plan
 
 Tensors = Sequence[Tensor]
 
