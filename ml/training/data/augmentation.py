@@ -1,6 +1,10 @@
 """What a picture may look like in training: another crop, mirrored, a little brighter. Never another hue.
 
 People search by colour, so hue is left alone: a network trained not to see it cannot tell a red dress from a blue one.
+
+What is done to a picture is torchvision's; how much of it is drawn here, from the generator of the batch. torchvision's
+own transforms draw from the one generator of the process, and threads that share it could not repeat a batch
+(docs/decisions/0013-augmentation.md).
 """
 
 from __future__ import annotations
@@ -10,11 +14,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from PIL import Image
 
 from ml.inference.preprocess import Pixels
+from ml.network.torchvision_compat import import_torchvision
 
-LEAST_ITEM, MOST_ITEM = 0.08, 0.85  # of a view, for its item to be put before another
+import_torchvision()  # before its submodules, which do not load beside a CPU build of torch otherwise
+from torchvision.transforms.v2 import functional  # noqa: E402
+
+# An item that fills less of a view, or more of it, is not put before another background.
+LEAST_ITEM, MOST_ITEM = 0.08, 0.85
 
 
 @dataclass(frozen=True)
@@ -31,86 +41,122 @@ class Augmentation:
     plain: float = 0.0  # the share of those that are put before a plain or shaded wall instead
 
 
-def augmented(
-    pictures: Sequence[Image.Image],
+@dataclass(frozen=True)
+class Crop:
+    """A rectangle of a picture, in pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+def augment_pictures(
+    pictures: Sequence[Image.Image] | Sequence[Pixels],
     size: int,
     how: Augmentation,
     rng: np.random.Generator,
     masks: Sequence[Image.Image] | None = None,
 ) -> Pixels:
-    """One random view of each of N pictures: uint8[N, size, size, 3].
+    """Draw one random view of each of N RGB pictures, uint8[h, w, 3] or Pillow's: uint8[N, size, size, 3].
 
     A mask, of any size, covers its whole picture, white on the item.
     """
     views = np.empty((len(pictures), size, size, 3), np.uint8)
     items = np.empty((len(pictures), size, size, 1), np.uint8)
     for i, picture in enumerate(pictures):
-        box, step = _crop_box(picture.size, how, rng), rng.choice((-1, 1))
-        views[i] = np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR, box=box))[:, ::step]
+        pixels = np.asarray(picture)
+        crop = _draw_crop(pixels.shape[:2], how, rng)
+        step = rng.choice((-1, 1))  # -1 mirrors the view
+        views[i] = _cut_picture(pixels, crop, size)[:, ::step]
         if masks is not None:
-            items[i, ..., 0] = _cut_like(masks[i], box, picture.size, size)[:, ::step]
+            items[i, ..., 0] = _cut_mask(masks[i], crop, pixels.shape[:2], size)[:, ::step]
     if masks is not None and how.move:
-        views = _moved(views, items, how, rng)
-    views = _relit(views, how, rng)
-    for position in np.flatnonzero(rng.random(len(views)) < how.erase):
-        _erase(views[position], rng)
+        views = _move_items(views, items, how, rng)
+    for view in views:
+        # The light changes before a part is erased: the erased part has the colour of what is left of the picture.
+        view[:] = _to_pixels(_relight(_to_tensor(view), how, rng))
+        if rng.random() < how.erase:
+            _erase_part(view, rng)
     return views
 
 
-def _crop_box(size: tuple[int, int], how: Augmentation, rng: np.random.Generator) -> tuple[float, float, float, float]:
-    """The random resized crop of Szegedy et al. 2015: left, top, right, bottom."""
-    width, height = size
+def _draw_crop(shape: tuple[int, ...], how: Augmentation, rng: np.random.Generator) -> Crop:
+    """Draw a random resized crop of a picture of `shape`, its height and width (Szegedy et al., CVPR 2015)."""
+    height, width = shape
     area = width * height * rng.uniform(*how.area)
+    # Drawn on a logarithmic scale, so that a crop is as often wider than high as it is higher than wide.
     aspect = math.exp(rng.uniform(-math.log(how.aspect), math.log(how.aspect)))
-    w, h = min(width, math.sqrt(area * aspect)), min(height, math.sqrt(area / aspect))
-    left, top = rng.uniform(0, width - w), rng.uniform(0, height - h)
-    return left, top, left + w, top + h
+    across = max(1, min(width, round(math.sqrt(area * aspect))))
+    down = max(1, min(height, round(math.sqrt(area / aspect))))
+    return Crop(int(rng.integers(0, height - down + 1)), int(rng.integers(0, width - across + 1)), down, across)
 
 
-def _cut_like(mask: Image.Image, box: Sequence[float], whole: tuple[int, int], size: int) -> Pixels:
-    """The part of `mask` that `box` is of a picture of the size `whole`: uint8[size, size]."""
-    across, down = mask.width / whole[0], mask.height / whole[1]
-    part = (box[0] * across, box[1] * down, box[2] * across, box[3] * down)
-    return np.asarray(mask.resize((size, size), Image.Resampling.BILINEAR, box=part))
+def _cut_picture(picture: Pixels, crop: Crop, size: int) -> Pixels:
+    """Scale the crop of uint8[h, w, 3] to uint8[size, size, 3]."""
+    # Copied, because torch takes only memory that may be written to, and pictures lie in a file that is read.
+    part = picture[crop.top : crop.top + crop.height, crop.left : crop.left + crop.width].copy()
+    return _to_pixels(functional.resize(_to_tensor(part), [size, size], antialias=True))
 
 
-def _moved(views: Pixels, items: Pixels, how: Augmentation, rng: np.random.Generator) -> Pixels:
-    """Some items before another view of the batch; a view that is nearly all item, or none, stays as it is."""
+def _cut_mask(mask: Image.Image, crop: Crop, shape: tuple[int, ...], size: int) -> Pixels:
+    """Scale the part of `mask` that `crop` is of a picture of `shape`, its height and width: uint8[size, size].
+
+    A mask is a few pixels wide, so its part seldom begins and ends at whole pixels; Pillow takes fractions of them.
+    """
+    down, across = mask.height / shape[0], mask.width / shape[1]
+    right, bottom = crop.left + crop.width, crop.top + crop.height
+    box = (crop.left * across, crop.top * down, right * across, bottom * down)
+    return np.asarray(mask.resize((size, size), Image.Resampling.BILINEAR, box=box))
+
+
+def _move_items(views: Pixels, items: Pixels, how: Augmentation, rng: np.random.Generator) -> Pixels:
+    """Put some items before another view of the batch; a view that is nearly all item, or none, stays as it is.
+
+    `views` are uint8[N, size, size, 3], `items` uint8[N, size, size, 1], 255 where a view shows its item.
+    """
     covered = items.mean(axis=(1, 2, 3)) / 255
     chosen = (rng.random(len(views)) < how.move) & (covered > LEAST_ITEM) & (covered < MOST_ITEM)
     behind = views[rng.permutation(len(views))]
     if how.plain:
         walls = rng.random(len(views)) < how.plain
-        behind[walls] = _walls(int(walls.sum()), views.shape[1], rng)
+        behind[walls] = _draw_walls(int(walls.sum()), views.shape[1], rng)
     opaque = items[chosen].astype(np.float32) / 255
     views[chosen] = opaque * views[chosen] + (1 - opaque) * behind[chosen]
     return views
 
 
-def _walls(count: int, size: int, rng: np.random.Generator) -> Pixels:
-    """uint8[count, size, size, 3]: one colour each, or two that run into each other from top to bottom."""
+def _draw_walls(count: int, size: int, rng: np.random.Generator) -> Pixels:
+    """Draw uint8[count, size, size, 3]: walls of one colour, or of two that run into each other from top to bottom."""
     top, bottom = rng.integers(0, 256, (2, count, 1, 1, 3))
     bottom = np.where(rng.random((count, 1, 1, 1)) < 0.5, top, bottom)
     return np.broadcast_to(np.linspace(top, bottom, size, axis=1)[:, :, 0], (count, size, size, 3)).astype(np.uint8)
 
 
-def _relit(views: Pixels, how: Augmentation, rng: np.random.Generator) -> Pixels:
-    brightness, contrast, saturation = (
-        rng.uniform(1 - x, 1 + x, (len(views), 1, 1, 1)).astype(np.float32)
-        for x in (how.brightness, how.contrast, how.saturation)
-    )
-    pixels = views.astype(np.float32)
-    grey = pixels.mean(axis=3, keepdims=True)
-    mean = grey.mean(axis=(1, 2), keepdims=True)
-    # brightness * (mean + contrast * (grey + saturation * (pixels - grey) - mean)), with fewer passes over the pixels
-    pixels *= brightness * contrast * saturation
-    pixels += brightness * (contrast * (1 - saturation) * grey + (1 - contrast) * mean)
-    return pixels.clip(0, 255, out=pixels).astype(np.uint8)
+def _relight(view: torch.Tensor, how: Augmentation, rng: np.random.Generator) -> torch.Tensor:
+    """Change the saturation, contrast and brightness of uint8[3, H, W] by random factors."""
+    for adjust, most in (
+        (functional.adjust_saturation, how.saturation),
+        (functional.adjust_contrast, how.contrast),
+        (functional.adjust_brightness, how.brightness),
+    ):
+        view = adjust(view, rng.uniform(1 - most, 1 + most))
+    return view
 
 
-def _erase(view: Pixels, rng: np.random.Generator) -> None:
-    """Random erasing (Zhong et al. 2017), filled with the picture's mean colour, in place."""
+def _erase_part(view: Pixels, rng: np.random.Generator) -> None:
+    """Fill a random rectangle of uint8[size, size, 3] with its mean colour, in place (Zhong et al., AAAI 2020)."""
     size = len(view)
-    h, w = (max(1, int(size * rng.uniform(0.15, 0.45))) for _ in range(2))
-    top, left = int(rng.integers(0, size - h + 1)), int(rng.integers(0, size - w + 1))
-    view[top : top + h, left : left + w] = view.mean(axis=(0, 1)).astype(np.uint8)
+    height, width = (max(1, int(size * rng.uniform(0.15, 0.45))) for _ in range(2))
+    top, left = int(rng.integers(0, size - height + 1)), int(rng.integers(0, size - width + 1))
+    view[top : top + height, left : left + width] = view.mean(axis=(0, 1)).astype(np.uint8)
+
+
+def _to_tensor(pixels: Pixels) -> torch.Tensor:
+    """Return uint8[H, W, 3] as uint8[3, H, W] that shares its memory."""
+    return torch.from_numpy(pixels).permute(2, 0, 1)
+
+
+def _to_pixels(view: torch.Tensor) -> Pixels:
+    """Return uint8[3, H, W] as uint8[H, W, 3] that shares its memory."""
+    return view.permute(1, 2, 0).numpy()

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from .augmentation import Augmentation, augmented
+from .augmentation import Augmentation, augment_pictures
 from .photo_pixels import Photos
 
 Ints = npt.NDArray[np.int64]
@@ -71,7 +71,7 @@ class Batches:
     def _make(self, number: int) -> tuple[Tensor, Tensor]:
         positions = self._order[number * self._batch : (number + 1) * self._batch]
         rng = np.random.default_rng((self._seed, number))
-        pictures = [self._photos.pixels.picture(position) for position in positions]
+        pictures = [self._photos.pixels.array(position) for position in positions]
         masks = None if self._photos.masks is None else [Image.fromarray(self._photos.masks[i]) for i in positions]
-        views = augmented(pictures, self._size, self._how, rng, masks)
+        views = augment_pictures(pictures, self._size, self._how, rng, masks)
         return torch.from_numpy(views), torch.from_numpy(self._photos.targets[positions])

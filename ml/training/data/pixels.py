@@ -36,11 +36,14 @@ class PixelCache:
     def __len__(self) -> int:
         return len(self.sizes)
 
-    def picture(self, position: int) -> Image.Image:
-        """One RGB picture."""
+    def array(self, position: int) -> Pixels:
+        """Return one RGB picture as uint8[h, w, 3], which may not be written to."""
         (height, width), start = self.sizes[position], self._offsets[position]
-        flat = self._pixels[start : start + 3 * int(height) * int(width)]
-        return Image.fromarray(flat.reshape(height, width, 3))
+        return self._pixels[start : start + 3 * int(height) * int(width)].reshape(height, width, 3)
+
+    def picture(self, position: int) -> Image.Image:
+        """Return one RGB picture."""
+        return Image.fromarray(self.array(position))
 
     def subset(self, positions: npt.NDArray[np.int64]) -> PixelCache:
         """The pictures at int64[M] `positions`, in this order."""

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from ml.folders.photo_set import PhotoSet, PhotoSetError, read_photo_set
-from ml.training.data.augmentation import Augmentation, augmented
+from ml.training.data.augmentation import Augmentation, augment_pictures
 from ml.training.data.batches import Batches, balanced_order
 from ml.training.data.photo_pixels import decoded
 from ml.training.data.pixels import UnreadablePicturesError, cached
@@ -107,7 +107,7 @@ def test_batches_are_the_same_whoever_prepares_them(shapes, tmp_path):
 
 def test_views_change_but_never_in_hue():
     red = [Image.new("RGB", (40, 30), (200, 30, 30))] * 16
-    views = augmented(red, 16, Augmentation(), np.random.default_rng(0)).astype(int)
+    views = augment_pictures(red, 16, Augmentation(), np.random.default_rng(0)).astype(int)
     assert len({tuple(view[0, 0]) for view in views}) > 8
     hues = np.array(Image.fromarray(views[:, 0, :1].astype(np.uint8)).convert("HSV"))[..., 0].astype(int)
     assert np.abs((hues + 128) % 256 - 128).max() <= 2
@@ -162,7 +162,7 @@ def before_walls():
 def test_an_item_is_put_before_another_picture_of_the_batch():
     pictures, masks = before_walls()
     seed = next(seed for seed in range(9) if _first_wall(pictures, masks, seed) == WALLS[1])
-    view = augmented(pictures, 32, STILL, np.random.default_rng(seed), masks)[0]
+    view = augment_pictures(pictures, 32, STILL, np.random.default_rng(seed), masks)[0]
     assert tuple(view[16, 16]) == ITEM
     assert tuple(view[1, 30]) == WALLS[1]
 
@@ -172,7 +172,7 @@ def test_an_item_is_put_before_a_wall_of_one_colour_or_two_that_run_into_each_ot
     how = dataclasses.replace(STILL, plain=1)
     walls = []
     for seed in range(9):
-        for view in augmented(pictures, 32, how, np.random.default_rng(seed), masks):
+        for view in augment_pictures(pictures, 32, how, np.random.default_rng(seed), masks):
             assert tuple(view[16, 16]) == ITEM
             wall = view[:, 1]  # a column beside the item
             assert (view[:, 30] == wall).all()
@@ -183,7 +183,7 @@ def test_an_item_is_put_before_a_wall_of_one_colour_or_two_that_run_into_each_ot
 
 
 def _first_wall(pictures, masks, seed):
-    return tuple(augmented(pictures, 32, STILL, np.random.default_rng(seed), masks)[0][1, 1].tolist())
+    return tuple(augment_pictures(pictures, 32, STILL, np.random.default_rng(seed), masks)[0][1, 1].tolist())
 
 
 @pytest.mark.parametrize("grey", [0, 255])
@@ -202,7 +202,9 @@ def test_a_mask_is_cropped_and_mirrored_with_its_picture():
     how = dataclasses.replace(STILL, area=(0.3, 1), aspect=4 / 3)
     other = Image.new("RGB", (64, 48), "lime")
     for seed in range(20):
-        view = augmented([picture, other], 32, how, np.random.default_rng(seed), [mask, Image.new("L", (8, 8))])[0]
+        view = augment_pictures([picture, other], 32, how, np.random.default_rng(seed), [mask, Image.new("L", (8, 8))])[
+            0
+        ]
         item = (view == ITEM).all(axis=2)
         background = (view == (0, 0, 255)).all(axis=2) | (view == (0, 255, 0)).all(axis=2)
         assert (item | background).mean() > 0.8  # the rest is the soft edge
