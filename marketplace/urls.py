@@ -11,9 +11,9 @@ urlpatterns = [
     path("api/v1/", include("recommender.api.urls")),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", DocsView.as_view(url_name="schema"), name="docs"),
-    path("health/live", health.live, name="health-live"),
-    path("health/ready", health.ready, name="health-ready"),
-    path("metrics", metrics.metrics, name="metrics"),
+    path("health/live", health.report_liveness, name="health-live"),
+    path("health/ready", health.report_readiness, name="health-ready"),
+    path("metrics", metrics.report_metrics, name="metrics"),
     path("", include("listings.photos.serving")),
     path("", include("listings.web.urls")),
 ]

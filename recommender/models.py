@@ -18,6 +18,8 @@ from listings.models import ListingImage
 
 from .ranker_weights import WeightsInvalid, check_weights
 
+LONGEST_ID = 18  # a number of so many digits fits into every 64-bit column
+
 
 class EmbeddingModelQuerySet(models.QuerySet["EmbeddingModel"]):
     def live(self) -> EmbeddingModelQuerySet:

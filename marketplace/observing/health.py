@@ -14,7 +14,7 @@ from django.views.decorators.http import require_safe
 
 from recommender.models import IndexHead
 
-from .health_details import details
+from .health_details import collect_details
 
 # A proxy on this machine connects from loopback too; these headers give it away.
 FORWARDING_HEADERS = ("X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Forwarded", "Via")
@@ -22,13 +22,13 @@ FORWARDING_HEADERS = ("X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Forwa
 
 @require_safe
 @never_cache
-def live(request: HttpRequest) -> JsonResponse:
+def report_liveness(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"status": "ok"})
 
 
 @require_safe
 @never_cache
-def ready(request: HttpRequest) -> JsonResponse:
+def report_readiness(request: HttpRequest) -> JsonResponse:
     """200 while the database answers and a snapshot, an empty one included, can be searched."""
     database = database_answers()
     index = index_health() if database else {"usable": False, "problem": None}
@@ -36,7 +36,7 @@ def ready(request: HttpRequest) -> JsonResponse:
     if may_see_details(request, database=database):
         answer["problem"] = index["problem"] if database else "The database does not answer."
         if database:
-            answer["details"] = {"index": index | index_lag(), **details()}
+            answer["details"] = {"index": index | index_lag(), **collect_details()}
     return JsonResponse(answer, status=200 if index["usable"] else 503)
 
 

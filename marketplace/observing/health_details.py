@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TypedDict
 
 import redis
 from django.conf import settings
-from django.db.models import Max
+from django.db.models import Max, QuerySet
 from django.utils import timezone
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -16,17 +16,18 @@ from recommender.models import Embedding, EmbeddingModel, Heartbeat
 
 COUNT_LIMIT = 10_000
 HEARTBEAT_LIMIT = 100
-FORGOTTEN = timedelta(days=1)  # a process silent for longer was taken away on purpose
+# Whoever runs the site took a process away on purpose if it has been silent for longer.
+FORGOTTEN = timedelta(days=1)
 
 
-def details() -> dict[str, Any]:
+def collect_details() -> dict[str, object]:
     now = timezone.now()
     models = load_live_models()
     return {
         "models": [{"version": model.version, "state": model.state} for model in models],
         "queue": queue_counts(),
         "upload_lag_seconds": upload_lag([model.pk for model in models], now),
-        "heartbeats": heartbeats(now),
+        "heartbeats": list_heartbeats(now),
         "broker_reachable": broker_answers(),
     }
 
@@ -35,18 +36,25 @@ def load_live_models() -> list[EmbeddingModel]:
     return list(EmbeddingModel.objects.live().only("version", "state"))
 
 
-def queue_counts() -> dict[str, Any]:
+class QueueCounts(TypedDict):
+    pending: dict[str, int]
+    leased: int
+    failed: int
+    counted_up_to: int
+
+
+def queue_counts() -> QueueCounts:
     """Waiting photos by lane, and those leased or failed; a count of COUNT_LIMIT means that many or more."""
     pending = Embedding.objects.filter(state=Embedding.State.PENDING)
     return {
-        "pending": {lane.name.lower(): bounded(pending.filter(lane=lane)) for lane in Embedding.Lane},
-        "leased": bounded(Embedding.objects.filter(state=Embedding.State.LEASED)),
-        "failed": bounded(Embedding.objects.filter(state=Embedding.State.FAILED)),
+        "pending": {lane.name.lower(): count_bounded(pending.filter(lane=lane)) for lane in Embedding.Lane},
+        "leased": count_bounded(Embedding.objects.filter(state=Embedding.State.LEASED)),
+        "failed": count_bounded(Embedding.objects.filter(state=Embedding.State.FAILED)),
         "counted_up_to": COUNT_LIMIT,
     }
 
 
-def bounded(rows: Any) -> int:
+def count_bounded(rows: QuerySet[Embedding]) -> int:
     return rows.order_by()[:COUNT_LIMIT].count()
 
 
@@ -62,7 +70,7 @@ def upload_lag(models: list[int], now: datetime) -> float:
     return max(((now - moment).total_seconds() for moment in oldest if moment), default=0.0)
 
 
-def heartbeats(now: datetime) -> list[dict[str, Any]]:
+def list_heartbeats(now: datetime) -> list[dict[str, object]]:
     seen = Heartbeat.objects.filter(seen_at__gte=now - FORGOTTEN).order_by("kind", "name")
     return [
         {"name": beat.name, "kind": beat.kind, "age_seconds": round((now - beat.seen_at).total_seconds(), 1)}

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 import structlog
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
+from structlog.typing import Processor
 
 FORMATS = ("json", "console")
 
 
-def config(log_format: str, level: str) -> dict[str, Any]:
+def logging_config(log_format: str, level: str) -> dict[str, object]:
     """The LOGGING setting; configures structlog on the way."""
     if log_format not in FORMATS:
         raise ImproperlyConfigured(f"LOG_FORMAT is '{log_format}'; use one of {', '.join(FORMATS)}.")
     if level.upper() not in logging.getLevelNamesMapping():
         raise ImproperlyConfigured(f"LOG_LEVEL is '{level}'; use DEBUG, INFO, WARNING or ERROR.")
-    shared: list[Any] = [
+    shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
@@ -37,13 +37,14 @@ def config(log_format: str, level: str) -> dict[str, Any]:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+    renderers = _choose_renderers(log_format)
     return {
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {
             "line": {
                 "()": structlog.stdlib.ProcessorFormatter,
-                "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderers(log_format)],
+                "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
                 "foreign_pre_chain": shared,
             }
         },
@@ -59,13 +60,13 @@ def config(log_format: str, level: str) -> dict[str, Any]:
     }
 
 
-def _renderers(log_format: str) -> list[Any]:
+def _choose_renderers(log_format: str) -> list[Processor]:
     if log_format == "console":
         return [structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)]
     return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
 
 
-def add_known_user(request: HttpRequest, log_kwargs: dict[str, Any], **kwargs: Any) -> None:
+def add_known_user(request: HttpRequest, log_kwargs: dict[str, object], **kwargs: object) -> None:
     """The account, where something has asked for it already: asking costs two queries a request."""
     user = request.__dict__.get("_cached_user") or request.__dict__.get("user")
     if user is not None and not isinstance(user, SimpleLazyObject) and user.pk:

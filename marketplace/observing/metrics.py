@@ -29,7 +29,7 @@ REFUSAL = "Metrics are for staff, this machine, or a monitor with the header X-H
 
 @require_safe
 @never_cache
-def metrics(request: HttpRequest) -> HttpResponse:
+def report_metrics(request: HttpRequest) -> HttpResponse:
     database = database_answers()
     if not may_see_details(request, database=database):
         return HttpResponse(REFUSAL, status=403, content_type="text/plain; charset=utf-8")
@@ -50,11 +50,11 @@ class Figures(Collector):
             "The web process that answered; figures of the index are as it sees it.",
             {"pid": str(os.getpid())},
         )
-        yield gauge("broker_up", "Whether the broker answers.", broker_answers())
+        yield make_gauge("broker_up", "Whether the broker answers.", broker_answers())
         with suppress(Error):  # a process that does not refresh on a thread refreshes here
             yield from index_figures(index_health())
         stored = self._stored()
-        yield gauge("database_up", "Whether the database answers.", self._database)
+        yield make_gauge("database_up", "Whether the database answers.", self._database)
         yield from stored
 
     def _stored(self) -> list[Metric]:
@@ -69,13 +69,13 @@ class Figures(Collector):
 
 
 def index_figures(index: dict[str, Any]) -> Iterator[Metric]:
-    yield gauge("index_usable", "Whether the index can be searched.", index["usable"])
-    yield gauge("index_rows", "Photos that are searched.", index["rows"])
-    yield gauge("index_delta_rows", "Photos of listings changed since the snapshot.", index["delta_rows"])
-    yield gauge("index_segments", "Segments of the snapshot.", index["segments"])
-    yield gauge("index_behind", "Changes that the last refresh left for later.", index["behind"])
-    yield gauge("index_refresh_age_seconds", "Since the last look at the change feed.", index.get("refreshed_s"))
-    yield gauge("index_recall_target", "INDEX_RECALL_TARGET.", settings.INDEX_RECALL_TARGET)
+    yield make_gauge("index_usable", "Whether the index can be searched.", index["usable"])
+    yield make_gauge("index_rows", "Photos that are searched.", index["rows"])
+    yield make_gauge("index_delta_rows", "Photos of listings changed since the snapshot.", index["delta_rows"])
+    yield make_gauge("index_segments", "Segments of the snapshot.", index["segments"])
+    yield make_gauge("index_behind", "Changes that the last refresh left for later.", index["behind"])
+    yield make_gauge("index_refresh_age_seconds", "Since the last look at the change feed.", index.get("refreshed_s"))
+    yield make_gauge("index_recall_target", "INDEX_RECALL_TARGET.", settings.INDEX_RECALL_TARGET)
     recall = index["recall"]
     for name, field, text in (
         ("index_recall_mean", "mean", "Share of the exact answer that sampled live searches gave."),
@@ -83,31 +83,32 @@ def index_figures(index: dict[str, Any]) -> Iterator[Metric]:
         ("index_recall_judged", "judged", "Sampled searches behind these figures."),
         ("index_recall_age_seconds", "last_s", "Since the last search was judged."),
     ):
-        yield gauges(name, text, "queries", {kind: figures[field] for kind, figures in recall.items()})
+        yield make_gauges(name, text, "queries", {kind: figures[field] for kind, figures in recall.items()})
 
 
 def lag_figures(lag: dict[str, Any]) -> Iterator[Metric]:
-    yield gauge("index_snapshot_age_seconds", "Since the served snapshot was written.", lag["snapshot_age_s"])
-    yield gauge("index_position_lag", "Changes in the feed that the index has not seen.", lag["position_lag"])
+    yield make_gauge("index_snapshot_age_seconds", "Since the served snapshot was written.", lag["snapshot_age_s"])
+    yield make_gauge("index_position_lag", "Changes in the feed that the index has not seen.", lag["position_lag"])
 
 
 def queue_figures() -> Iterator[Metric]:
     now, queue = timezone.now(), queue_counts()
     bound = f"counted up to {queue['counted_up_to']}"
-    yield gauges("queue_pending", f"Photos that wait to be embedded, {bound} a lane.", "lane", queue["pending"])
-    yield gauge("queue_leased", f"Photos that a worker holds, {bound}.", queue["leased"])
-    yield gauge("queue_failed", f"Photos that failed and are tried again later, {bound}.", queue["failed"])
+    yield make_gauges("queue_pending", f"Photos that wait to be embedded, {bound} a lane.", "lane", queue["pending"])
+    yield make_gauge("queue_leased", f"Photos that a worker holds, {bound}.", queue["leased"])
+    yield make_gauge("queue_failed", f"Photos that failed and are tried again later, {bound}.", queue["failed"])
     lag = upload_lag([model.pk for model in load_live_models()], now)
-    yield gauge("upload_lag_seconds", "How long the oldest uploaded photo has waited.", lag)
-    yield gauges("heartbeat_age_seconds", "Since any worker of the kind was heard of.", "kind", heartbeat_ages(now))
+    yield make_gauge("upload_lag_seconds", "How long the oldest uploaded photo has waited.", lag)
+    ages = heartbeat_ages(now)
+    yield make_gauges("heartbeat_age_seconds", "Since any worker of the kind was heard of.", "kind", ages)
 
 
-def gauge(name: str, text: str, value: float | None) -> Metric:
+def make_gauge(name: str, text: str, value: float | None) -> Metric:
     """One figure; without a sample where there is none."""
     return GaugeMetricFamily(f"marketplace_{name}", text, value)
 
 
-def gauges(name: str, text: str, label: str, values: Mapping[str, float | None]) -> Metric:
+def make_gauges(name: str, text: str, label: str, values: Mapping[str, float | None]) -> Metric:
     """One figure for each value of a label that has one."""
     family = GaugeMetricFamily(f"marketplace_{name}", text, labels=[label])
     for key, value in values.items():

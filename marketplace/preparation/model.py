@@ -29,10 +29,10 @@ def ensure_model(weights: str) -> str | None:
         active = EmbeddingModel.objects.find_active()
     if active is None or not is_untrained(active):
         return None
-    return IS_UNTRAINED if weights == UNTRAINED else succeed(active, weights)
+    return IS_UNTRAINED if weights == UNTRAINED else prepare_successor(active, weights)
 
 
-def succeed(old: EmbeddingModel, weights: str) -> str | None:
+def prepare_successor(old: EmbeddingModel, weights: str) -> str | None:
     """Let trained weights embed what an untrained model answers with; the switch is made by whoever runs the site."""
     try:
         new = registry.register(weights, weights)

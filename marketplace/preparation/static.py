@@ -13,7 +13,7 @@ STAMP = "sources.sha256"
 
 def collect_static(root: Path) -> bool:
     """Collect if anything changed since the last time; whether it did."""
-    now = fingerprint()
+    now = hash_sources()
     stamp = root / STAMP
     if stamp.exists() and stamp.read_text() == now:
         return False
@@ -22,7 +22,7 @@ def collect_static(root: Path) -> bool:
     return True
 
 
-def fingerprint() -> str:
+def hash_sources() -> str:
     """Name, size and time of every source file, as one hash."""
     digest = hashlib.sha256()
     for finder in get_finders():

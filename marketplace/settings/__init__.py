@@ -246,7 +246,7 @@ SPECTACULAR_SETTINGS = {
 HEALTH_TOKEN = env.str("HEALTH_TOKEN", "")
 
 # Logs: one JSON object a line on stderr; LOG_FORMAT=console for people.
-LOGGING = logs.config(env.str("LOG_FORMAT", "json"), env.str("LOG_LEVEL", "INFO"))
+LOGGING = logs.logging_config(env.str("LOG_FORMAT", "json"), env.str("LOG_LEVEL", "INFO"))
 DJANGO_STRUCTLOG_CELERY_ENABLED = True
 DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = logging.DEBUG
 DJANGO_STRUCTLOG_USER_ID_FIELD = (

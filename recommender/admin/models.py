@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Q
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, re_path, reverse
@@ -17,7 +19,7 @@ from django.utils.safestring import SafeString
 
 from recommender import registry
 from recommender.errors import RegistryError
-from recommender.models import Embedding, EmbeddingModel
+from recommender.models import LONGEST_ID, Embedding, EmbeddingModel
 from recommender.registry import BackfillProgress
 from recommender.registry.evaluation import REPORT_NAME, Evaluation, list_evaluations, reports_folder
 
@@ -25,8 +27,9 @@ from .model_steps import STEP_BY_NAME, ModelStep, list_offered_steps
 from .read_only import ReadOnlyAdmin
 
 NOTHING = "-"
-PK = r"(?P<pk>[0-9]{1,18})"  # digits that every 64-bit column holds
-REPORT_POLICY = "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'"  # one file, no scripts
+PK = rf"(?P<pk>[0-9]{{1,{LONGEST_ID}}})"
+# A report is one file: its pictures and styles are inside, and there is no script.
+REPORT_POLICY = "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
 @admin.register(EmbeddingModel)
@@ -39,7 +42,7 @@ class EmbeddingModelAdmin(ReadOnlyAdmin):
     readonly_fields = ("network", "weights")
 
     def get_urls(self) -> list[URLPattern]:
-        def admin_path(address: str, view: Any, name: str) -> URLPattern:
+        def admin_path(address: str, view: Callable[..., HttpResponseBase], name: str) -> URLPattern:
             return re_path(address, self.admin_site.admin_view(view), name=f"recommender_embeddingmodel_{name}")
 
         return [
@@ -48,7 +51,7 @@ class EmbeddingModelAdmin(ReadOnlyAdmin):
             *super().get_urls(),
         ]
 
-    def get_changelist_instance(self, request: HttpRequest) -> Any:
+    def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
         """One grouped query for the bars of all rows: the table of embeddings may have millions."""
         changelist = super().get_changelist_instance(request)
         add_counts(changelist.result_list)
@@ -90,9 +93,9 @@ class EmbeddingModelAdmin(ReadOnlyAdmin):
         facts = self._collect_facts(request, model) if model else {}
         return super().change_view(request, object_id, form_url, {**facts, **(extra_context or {})})
 
-    def _collect_facts(self, request: HttpRequest, model: EmbeddingModel) -> dict[str, Any]:
+    def _collect_facts(self, request: HttpRequest, model: EmbeddingModel) -> dict[str, object]:
         """What the page shows besides the row."""
-        facts: dict[str, Any] = {
+        facts: dict[str, object] = {
             "evaluations": [(evaluation, report_address(model, evaluation)) for evaluation in list_evaluations(model)],
             "steps": list_offered_steps(model) if may_step(request) else [],
         }
@@ -187,6 +190,5 @@ def add_counts(models: Iterable[Any]) -> None:
     }
     photos = max((row["queued"] for row in counts.values()), default=0)
     for model in models:
-        alive = model.is_live
         model.embedded_photos = counts[model.pk]["embedded"] if model.pk in counts else 0
-        model.photos = photos if alive else None
+        model.photos = photos if model.is_live else None

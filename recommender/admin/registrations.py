@@ -18,7 +18,7 @@ from listings.admin.filters import CappedPaginator
 from listings.models import Listing, ListingImage
 from recommender.embedding import queue
 from recommender.embedding.doorbell import doorbell
-from recommender.models import Embedding, Heartbeat, IndexHead, IndexSnapshot, RankerVersion
+from recommender.models import LONGEST_ID, Embedding, Heartbeat, IndexHead, IndexSnapshot, RankerVersion
 from recommender.ranker_weights import WeightsInvalid
 from recommender.search.ranking.ranker import activate_ranker
 
@@ -26,8 +26,6 @@ from .models import EmbeddingModelAdmin
 from .read_only import ReadOnlyAdmin
 
 __all__ = ["EmbeddingModelAdmin"]
-
-LONGEST_ID = 18  # digits that every 64-bit column holds
 
 
 def _embed_again(request: HttpRequest, images: QuerySet[ListingImage]) -> None:

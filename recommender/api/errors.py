@@ -33,7 +33,7 @@ class ApiRefusal(APIException):
         self.wait = wait
 
 
-def as_answer(exc: Exception) -> Exception:
+def translate_error(exc: Exception) -> Exception:
     """The refusal that stands for a condition of the core; any other exception as it is."""
     if isinstance(exc, PhotoRefused):
         return ApiRefusal(refusal_status(exc.code), exc.reason, exc.code)
@@ -47,4 +47,4 @@ class CoreView(APIView):
     """A view that may let conditions of the core rise."""
 
     def handle_exception(self, exc: Exception) -> Response:
-        return super().handle_exception(as_answer(exc))
+        return super().handle_exception(translate_error(exc))

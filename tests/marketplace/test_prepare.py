@@ -14,7 +14,7 @@ from django.db import connection
 from marketplace.preparation.database import one_at_a_time, prepare_database
 from marketplace.preparation.demo import decide_demo
 from marketplace.preparation.model import IS_UNTRAINED, ensure_model
-from marketplace.preparation.static import collect_static, fingerprint
+from marketplace.preparation.static import collect_static, hash_sources
 from marketplace.preparation.superuser import ensure_superuser
 from recommender.models import EmbeddingModel
 from tests.built_models import share, untrained_model_dir
@@ -165,9 +165,9 @@ class TestStatic:
         assert collect_static(settings.STATIC_ROOT)
         assert list(settings.STATIC_ROOT.glob("page.*.css"))
         assert not collect_static(settings.STATIC_ROOT)
-        before = fingerprint()
+        before = hash_sources()
         (source / "page.css").write_text("a { color: green }")
-        assert fingerprint() != before
+        assert hash_sources() != before
         assert collect_static(settings.STATIC_ROOT)
         fresh_finders()
 

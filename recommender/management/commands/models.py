@@ -73,7 +73,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", type=writable, metavar="FILE", help="write every figure here as well")
         parser.add_argument("--html", type=writable, metavar="FILE", help="write the report with pictures here as well")
 
-    def handle(self, *args: Any, action: str, **options: Any) -> None:
+    def handle(self, *args: object, action: str, **options: Any) -> None:
         actions: dict[str, Callable[..., None]] = {
             "list": self._list_models,
             "register": self._register_model,
@@ -90,7 +90,7 @@ class Command(BaseCommand):
         except KeyboardInterrupt as exc:
             raise CommandError("Stopped.", returncode=130) from exc
 
-    def _list_models(self, *, as_json: bool, **options: Any) -> None:
+    def _list_models(self, *, as_json: bool, **options: object) -> None:
         summaries = summarise_models()
         if as_json:
             self.stdout.write(json.dumps([summary.as_dict() for summary in summaries], indent=2))
@@ -100,7 +100,14 @@ class Command(BaseCommand):
             self.stdout.write("No model is registered: `manage.py models register --weights starter --activate`.")
 
     def _register_model(
-        self, *, weights: str, name: str | None, size: int | None, photos: Path | None, activate: bool, **options: Any
+        self,
+        *,
+        weights: str,
+        name: str | None,
+        size: int | None,
+        photos: Path | None,
+        activate: bool,
+        **options: object,
     ) -> None:
         path = Path(weights)
         if weights not in SOURCES:
@@ -117,7 +124,7 @@ class Command(BaseCommand):
         if activate:
             self._activate_model(name=model.version)
 
-    def _backfill_model(self, *, name: str, wait: bool, **options: Any) -> None:
+    def _backfill_model(self, *, name: str, wait: bool, **options: object) -> None:
         model = find_model(name)
         if not (wait and model.state == EmbeddingModel.State.BACKFILLING):
             registry.backfill(model)
@@ -128,14 +135,14 @@ class Command(BaseCommand):
         else:
             self.stdout.write(f"{name} is being backfilled; `manage.py models list` says how far it is.")
 
-    def _activate_model(self, *, name: str, **options: Any) -> None:
+    def _activate_model(self, *, name: str, **options: object) -> None:
         registry.activate(find_model(name))
         self.stdout.write(f"{name} is active.")
 
-    def _roll_back(self, **options: Any) -> None:
+    def _roll_back(self, **options: object) -> None:
         self.stdout.write(f"{registry.rollback().version} is active again.")
 
-    def _retire_model(self, *, name: str, **options: Any) -> None:
+    def _retire_model(self, *, name: str, **options: object) -> None:
         registry.retire(find_model(name))
         self.stdout.write(f"{name} is retired: no photo is embedded by it any more.")
 

@@ -14,10 +14,10 @@ from listings.models import Listing
 from ml.images import PhotoRefused
 from recommender.errors import ModelNotReady
 from recommender.index import IndexNotReady, get_index
+from recommender.models import LONGEST_ID
 from recommender.search.retrieval import Answer, NoPhoto, PhotoWaiting, SearchRequest, find_similar, search_by_photo
 
 TITLE_WIDTH = 40
-LONGEST_ID = 18  # digits that every 64-bit column holds
 OPERATOR = User(is_staff=True)  # whoever has a shell may see everything; never saved
 
 
@@ -28,7 +28,7 @@ class Command(BaseCommand):
         parser.add_argument("query", metavar="IMAGE_OR_LISTING", help="a listing's id, or the path of a photo")
         parser.add_argument("--limit", type=int, default=10)
 
-    def handle(self, *args: Any, query: str, limit: int, **options: Any) -> None:
+    def handle(self, *args: object, query: str, limit: int, **options: Any) -> None:
         if limit < 1:
             raise CommandError(f"--limit is {limit}; ask for at least one listing.")
         try:

@@ -86,16 +86,12 @@ def activate_ranker(ranker: RankerVersion) -> None:
 
 
 def rank(features: Mapping[str, Floats], weights: Mapping[str, float], listings: NDArray[np.integer]) -> Ranking:
-    """Weighted mean of the features; equal scores are ordered by listing id.
-
-    Raises WeightsInvalid.
-    """
-    checked = check_weights(weights)
-    total = sum(checked.values())
-    contributions = {name: weight / total * features[name] for name, weight in checked.items()}
+    """Weighted mean of the features, with weights that `check_weights` passed; listing ids order equal scores."""
+    total = sum(weights.values())
+    contributions = {name: weight / total * features[name] for name, weight in weights.items()}
     score = np.sum(list(contributions.values()), axis=0)
     # The last key of lexsort counts first.
-    return Ranking(np.lexsort((listings, -score)), score, checked, contributions)
+    return Ranking(np.lexsort((listings, -score)), score, weights, contributions)
 
 
 def explain(

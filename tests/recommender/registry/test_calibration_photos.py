@@ -33,7 +33,7 @@ def test_different_photos_are_copied_as_they_were_embedded():
 def test_no_file_is_read_where_there_are_too_few(monkeypatch):
     for seed in (1, 1, 2):
         make_ready_image(make_listing(), seed)
-    monkeypatch.delattr(calibration_photos, "read")
+    monkeypatch.delattr(calibration_photos, "read_file")
     with calibration_photos.calibration_photos() as folder:
         assert folder is None
 
