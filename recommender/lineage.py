@@ -1,4 +1,4 @@
-"""A live model's line of snapshots: each was built from the one before, and the newest is what it would answer with."""
+"""A model's lineage: its snapshots, each built from the one before. The latest is what the model would answer from."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from django.db.models import QuerySet
 from .models import EmbeddingModel, IndexHead, IndexSnapshot
 
 
-def published(model_id: int) -> QuerySet[IndexSnapshot]:
-    """The retained snapshots of a model, newest first."""
+def published_snapshots(model_id: int) -> QuerySet[IndexSnapshot]:
+    """The model's snapshots whose files are kept, newest first."""
     rows = IndexSnapshot.objects.filter(model=model_id, state=IndexSnapshot.State.PUBLISHED)
     return rows.select_related("model").order_by("-pk")
 
 
-def tip(head: IndexHead, model: EmbeddingModel) -> IndexSnapshot | None:
-    """The snapshot that the model's next one follows: the head's for the active model, else the newest published."""
-    return head.snapshot if model.is_active else published(model.pk).first()
+def latest_snapshot(head: IndexHead, model: EmbeddingModel) -> IndexSnapshot | None:
+    """The one that the model's next snapshot is built from, or replaces: the active model's may be damaged."""
+    return head.snapshot if model.is_active else published_snapshots(model.pk).first()
 
 
 def is_of_another_model(snapshot_id: int | None, model_id: int) -> bool:

@@ -53,7 +53,7 @@ class BackfillProgress(BackfillCounts):
 def measure_progress(model: EmbeddingModel) -> BackfillProgress:
     """Read-only, and a moment's truth: photos that are uploaded meanwhile count from the next call on."""
     counts = count_photos(model)
-    newest = lineage.published(model.pk).first()
+    newest = lineage.published_snapshots(model.pk).first()
     blockers = find_activation_blockers(model, counts, newest, IndexHead.load())
     rows = newest.rows if newest else None
     return BackfillProgress(**asdict(counts), snapshot_rows=rows, ready=not blockers, blockers=blockers)

@@ -75,7 +75,7 @@ def _switch_to(
     """Let a model answer from its newest snapshot. The caller holds the lock of the head."""
     if model == EmbeddingModel.objects.select_for_update().find_active():
         return
-    newest = lineage.published(model.pk).first()
+    newest = lineage.published_snapshots(model.pk).first()
     if blockers := find_blockers(model, count_photos(model), newest, head):
         raise RegistryError(blockers[0])
     # In this order: a constraint allows one active model at any moment.
@@ -97,7 +97,7 @@ def withdraw(model: EmbeddingModel) -> None:
     if model.is_active:
         raise RegistryError(f"{model.version} is the active model; activate another one before it is retired.")
     EmbeddingModel.objects.filter(pk=model.pk).update(state=State.RETIRED)
-    lineage.published(model.pk).update(state=IndexSnapshot.State.RETIRED)
+    lineage.published_snapshots(model.pk).update(state=IndexSnapshot.State.RETIRED)
 
 
 def retire(model: EmbeddingModel) -> None:

@@ -81,7 +81,7 @@ class Merge:
     def has_failed(self) -> bool:
         return self._error is not None
 
-    def run(self, tick: Callable[[], None]) -> None:
+    def write_segment(self, tick: Callable[[], None]) -> None:
         """Write the segment. Raises: OSError; whatever `tick` raises."""
         if len(self):
             pages = self._read_merged_pages()
@@ -105,13 +105,13 @@ class Merge:
             parts.append(self._load_part(live_now))
         return replace(base, parts=tuple(parts))
 
-    def discard(self) -> None:
+    def remove_files(self) -> None:
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def _run_in_background(self) -> None:
         try:
             lower_priority()
-            self.run(self._check_stopped)
+            self.write_segment(self._check_stopped)
         except MERGE_ERRORS as exc:
             self._error = exc
 

@@ -11,8 +11,8 @@ import uuid
 from collections.abc import Callable
 
 from ml.per_process import PerProcess
-from recommender import lineage
 from recommender.index.errors import LeaseLost, SnapshotDamaged
+from recommender.lineage import published_snapshots
 from recommender.models import EmbeddingModel, IndexHead
 
 from .background_merge import Merge
@@ -33,7 +33,7 @@ class Compactor:
     @property
     def merges(self) -> dict[int, Merge]:
         """The merges in the background, by the id of their model."""
-        running = {model_id: one.merges.running for model_id, one in self._lineages.items()}
+        running = {model_id: lineage.merges.running for model_id, lineage in self._lineages.items()}
         return {model_id: merge for model_id, merge in running.items() if merge is not None}
 
     def compact(self, *, force: bool = False) -> Outcome:
@@ -56,14 +56,18 @@ class Compactor:
             merge.stop()
 
     def _compact_lineages(self, lease: Lease, *, force: bool) -> list[Action]:
-        return [action for one in self._live_lineages() for action in _compact_lineage(one, lease, force=force)]
+        return [action for lineage in self._live_lineages() for action in _compact_lineage(lineage, lease, force=force)]
 
     def _rebuild_lineages(self, lease: Lease, *, new_epoch: bool) -> list[Action]:
         # A model that has no snapshot yet gets its first one from `compact`, once enough photos are embedded.
-        wanted = [one for one in self._live_lineages() if one.model.is_active or _has_snapshot(one.model)]
+        lineages = [
+            lineage for lineage in self._live_lineages() if lineage.model.is_active or _has_snapshot(lineage.model)
+        ]
         # The first lineage begins the new history; the others are built into it.
-        epochs = [uuid.uuid4() if new_epoch and number == 0 else None for number in range(len(wanted))]
-        return [action for one, epoch in zip(wanted, epochs, strict=True) for action in one.rebuild(lease, epoch)]
+        epochs = [uuid.uuid4() if new_epoch and number == 0 else None for number in range(len(lineages))]
+        return [
+            action for lineage, epoch in zip(lineages, epochs, strict=True) for action in lineage.rebuild(lease, epoch)
+        ]
 
     def _live_lineages(self) -> list[LineageCompactor]:
         """One for each live model, in the order in which they are compacted; those of other models are forgotten."""
@@ -71,8 +75,8 @@ class Compactor:
         for model_id in self._lineages.keys() - live.keys():
             self._lineages.pop(model_id).merges.stop()
         for model_id, model in live.items():
-            one = self._lineages.setdefault(model_id, LineageCompactor(model))
-            one.model = model  # its state may have changed since the last call
+            lineage = self._lineages.setdefault(model_id, LineageCompactor(model))
+            lineage.model = model  # its state may have changed since the last call
         return [self._lineages[model_id] for model_id in live]
 
 
@@ -113,14 +117,14 @@ def _run_with_lease(work: Callable[[Lease], list[Action]]) -> Outcome:
             collect_garbage()
 
 
-def _compact_lineage(one: LineageCompactor, lease: Lease, *, force: bool) -> list[Action]:
+def _compact_lineage(lineage: LineageCompactor, lease: Lease, *, force: bool) -> list[Action]:
     """Damaged files of one lineage must not keep the others from being compacted."""
     try:
-        return one.compact(lease, force=force)
+        return lineage.compact(lease, force=force)
     except SnapshotDamaged as exc:
-        logger.error("the index of %s is left as it is: %s", one.model.version, exc)
+        logger.error("the index of %s is left as it is: %s", lineage.model.version, exc)
         return [Action.FAILED]
 
 
 def _has_snapshot(model: EmbeddingModel) -> bool:
-    return lineage.published(model.pk).exists()
+    return published_snapshots(model.pk).exists()

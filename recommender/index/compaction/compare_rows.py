@@ -22,7 +22,7 @@ def compare_rows(state: State, only: Collection[int | None] | None = None) -> It
 
     Both are read page by page, each page with the indexed rows of the same listings.
     """
-    indexed = _IndexedRows.of(state)
+    indexed = _IndexedRows.from_state(state)
     compared = [np.zeros(0, np.int64)]
     for expected, vectors in _read_expected(state, only):
         listings = np.unique(expected.listing)
@@ -33,7 +33,7 @@ def compare_rows(state: State, only: Collection[int | None] | None = None) -> It
     for row in np.flatnonzero(stray).tolist():
         key = indexed.key_of(row)
         if only is None or key[0] in only:
-            yield _extra(key)
+            yield _extra_row(key)
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class _IndexedRows:
     row: RowIds
 
     @classmethod
-    def of(cls, state: State) -> _IndexedRows:
+    def from_state(cls, state: State) -> _IndexedRows:
         tables, parts, rows = [], [], []
         for number, (part, live_rows) in enumerate(zip(state.base.parts, state.live_rows, strict=True)):
             at = np.flatnonzero(live_rows.mask)
@@ -101,7 +101,7 @@ def _compare_page(
             yield from _compare_row(indexed, rows.pop(key), expected, number, vector)
         else:
             yield Difference("missing", *key, "searchable in the database, not in the index")
-    yield from map(_extra, rows)
+    yield from map(_extra_row, rows)
 
 
 def _compare_row(
@@ -116,5 +116,5 @@ def _compare_row(
         yield Difference("vector", *key, "the bytes differ from the database's")
 
 
-def _extra(key: Key) -> Difference:
+def _extra_row(key: Key) -> Difference:
     return Difference("extra", *key, "in the index, not searchable in the database")

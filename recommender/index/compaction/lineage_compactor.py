@@ -57,7 +57,7 @@ class LineageCompactor:
         """
         if not self._is_live():
             return []
-        newest = lineage.tip(IndexHead.load(), self.model)
+        newest = lineage.latest_snapshot(IndexHead.load(), self.model)
         if newest is None and not self.model.is_active:
             return self._build_first(lease)
         state = self._open_newest(lease, newest)
@@ -79,7 +79,7 @@ class LineageCompactor:
         if not self._is_live() or self._rejected.is_on:
             return []
         head = IndexHead.load()
-        newest = lineage.tip(head, self.model)
+        newest = lineage.latest_snapshot(head, self.model)
         try:
             build_from_rows(lease, self.model, epoch or head.epoch, parent=newest.pk if newest else None)
         except SnapshotRejected as exc:
@@ -137,7 +137,7 @@ class LineageCompactor:
 
     def _mark_damaged(self, newest: IndexSnapshot | None) -> None:
         """Only the compactor marks a snapshot, after looking at the files itself; other readers may be mistaken."""
-        now = lineage.tip(IndexHead.load(), self.model)
+        now = lineage.latest_snapshot(IndexHead.load(), self.model)
         if newest is not None and now == newest:  # not replaced meanwhile
             IndexSnapshot.objects.filter(pk=newest.pk).update(state=IndexSnapshot.State.DAMAGED)
 

@@ -69,7 +69,7 @@ class MergeRunner:
             raise  # its files may be whole: a later call may be able to open them
         except SnapshotDamaged:
             self.running = None
-            merge.discard()
+            merge.remove_files()
             raise
         # After any other error it is still there, and a later call publishes it.
         self.running = None
@@ -94,10 +94,10 @@ class MergeRunner:
 def _merge_now(lease: Lease, base: Snapshot, numbers: Sequence[int]) -> Snapshot:
     merge = begin_merge(lease, base, numbers)
     try:
-        merge.run(lease.renew_if_due)
+        merge.write_segment(lease.renew_if_due)
         return publish_merge(lease, base, merge) or base
     except (LeaseLost, *MERGE_ERRORS):
-        merge.discard()
+        merge.remove_files()
         raise
 
 

@@ -53,18 +53,10 @@ def append_snapshot(
     """Add the snapshot's row and retire those it replaces, all or nothing. Raises: LeaseLost."""
     head = IndexHead.lock()
     model = EmbeddingModel.objects.get(pk=snapshot.model_id)  # it may have been activated or retired meanwhile
-    newest = lineage.tip(head, model)
+    newest = lineage.latest_snapshot(head, model)
     if head.token != lease.token or (newest.pk if newest else None) != parent or not model.is_live:
         raise LeaseLost(f"the index of {model.version} moved on while this snapshot was built")
-    row = IndexSnapshot.objects.create(
-        model=model,
-        directory=name,
-        position=snapshot.position,
-        rows=snapshot.rows,
-        segments=listed,
-        recall=snapshot.recall,
-        state=IndexSnapshot.State.PUBLISHED,
-    )
+    row = _create_row(snapshot, model, name, listed)
     begins_epoch = head.epoch != snapshot.epoch
     head.epoch = snapshot.epoch
     if model.is_active:
@@ -78,6 +70,18 @@ def append_snapshot(
     return row
 
 
+def _create_row(snapshot: Snapshot, model: EmbeddingModel, name: str, listed: list[dict[str, Any]]) -> IndexSnapshot:
+    return IndexSnapshot.objects.create(
+        model=model,
+        directory=name,
+        position=snapshot.position,
+        rows=snapshot.rows,
+        segments=listed,
+        recall=snapshot.recall,
+        state=IndexSnapshot.State.PUBLISHED,
+    )
+
+
 @transaction.atomic
 def retire_fallbacks(model: EmbeddingModel, seconds: float) -> None:
     """Retire the model's earlier snapshots once its newest is this old.
@@ -85,14 +89,14 @@ def retire_fallbacks(model: EmbeddingModel, seconds: float) -> None:
     They name files that still hold what was deleted before the newest was written.
     """
     IndexHead.lock()
-    newest = lineage.published(model.pk).first()
+    newest = lineage.published_snapshots(model.pk).first()
     if newest and timezone.now() - newest.created_at >= timedelta(seconds=seconds):
         _retire_earlier(newest, 1)
 
 
 def _retire_earlier(newest: IndexSnapshot, retained: int) -> None:
     """Keep the newest `retained` snapshots of this lineage."""
-    published = lineage.published(newest.model_id)
+    published = lineage.published_snapshots(newest.model_id)
     earlier = published.exclude(pk=newest.pk).values_list("pk", flat=True)
     keep = [newest.pk, *earlier[: retained - 1]]
     published.exclude(pk__in=keep).update(state=IndexSnapshot.State.RETIRED)

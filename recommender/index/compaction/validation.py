@@ -23,24 +23,32 @@ class SnapshotRejected(RuntimeError):
 def validate_before_publish(base: Snapshot) -> None:
     """Count the snapshot's rows against the searchable vectors, and search it for vectors it holds.
 
-    While people edit, the numbers may differ by the photos of what they edited during the count, and no more.
     Raises: SnapshotRejected.
     """
-    # Both counts are taken at nearly the same moment: the snapshot is caught up with the feed first.
+    state = _compare_counts(base)
+    recall = measure_self_recall(state)
+    if recall < 1:
+        raise SnapshotRejected(f"{recall:.0%} of photos in the index of {base.model_version} find themselves")
+
+
+def _compare_counts(base: Snapshot) -> State:
+    """The snapshot caught up with the feed, if it has as many rows then as the database has searchable vectors.
+
+    Raises: SnapshotRejected.
+    """
     page = feed.read(base.position, base.model_id, FEED_LIMIT)
     state = fresh_state(base)
     for ids in database_rows.pages(page.listings):
         state = absorb(state, ids, page.vectors.intersection(ids))
     searchable = database_rows.searchable(base.model_id).count()
+    # People edit while this counts. The numbers may differ by all photos of the listings they edited, and no more.
     edited = feed.read(page.position, base.model_id, FEED_LIMIT)
     if abs(state.rows - searchable) > settings.PHOTOS_PER_LISTING * len(edited.listings):
         raise SnapshotRejected(
             f"the index of {base.model_version} holds {state.rows} photos of {base.dim} dimensions, "
             f"the database {searchable} with a vector"
         )
-    recall = measure_self_recall(state)
-    if recall < 1:
-        raise SnapshotRejected(f"{recall:.0%} of photos in the index of {base.model_version} find themselves")
+    return state
 
 
 def measure_self_recall(state: State) -> float:

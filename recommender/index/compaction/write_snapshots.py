@@ -71,7 +71,7 @@ def publish_merge(lease: Lease, base: Snapshot, merge: Merge) -> Snapshot | None
     """
     merged = merge.rebase_on(base)
     if merged is None:
-        merge.discard()
+        merge.remove_files()
         return None
     # Where dead rows were due to leave the disk, the earlier snapshots go too, because they name the old files.
     replaced = [part for part in base.parts if part.segment.name in merge.sources]

@@ -43,7 +43,7 @@ def open_head(known: Sequence[Segment], *, or_earlier: bool) -> Opened:
     except SnapshotDamaged as damage:
         if not or_earlier:
             raise
-        for row in lineage.published(head.snapshot.model_id).exclude(pk=head.snapshot.pk)[:FALLBACKS]:
+        for row in lineage.published_snapshots(head.snapshot.model_id).exclude(pk=head.snapshot.pk)[:FALLBACKS]:
             with suppress(SnapshotDamaged):
                 return Opened(_load(row, head, known), f"serving snapshot {row.pk}, because {damage}")
         if isinstance(damage, SnapshotUnreadable):
@@ -54,7 +54,7 @@ def open_head(known: Sequence[Segment], *, or_earlier: bool) -> Opened:
 def open_newest(model_id: int, known: Sequence[Segment]) -> Opened:
     """The newest snapshot of a model's line. Raises: SnapshotDamaged, IndexNotReady."""
     head = IndexHead.load()
-    row = lineage.published(model_id).first()
+    row = lineage.published_snapshots(model_id).first()
     if row is None:
         return Opened(_beginning(head, EmbeddingModel.objects.filter(pk=model_id).first()))
     return Opened(_load(row, head, known))

@@ -126,8 +126,8 @@ def test_a_disk_that_fills_during_a_merge_stops_no_flush(model, index, disk, mon
     """The flush before the merge is published, time after time, and the merge is made when there is space."""
     settings.INDEX_EXACT_ROWS, settings.INDEX_RECALL_TARGET = 200, 0.0
     begun = []
-    run = Merge.run
-    monkeypatch.setattr(Merge, "run", lambda *args: begun.append(1) or run(*args))
+    write = Merge.write_segment
+    monkeypatch.setattr(Merge, "write_segment", lambda *args: begun.append(1) or write(*args))
     fills_up(monkeypatch, disk, *POINTS[point], while_merging=lambda: begun)
     for number in range(3):
         catalogue.add_many(model, 60, start=100 * number)
@@ -144,7 +144,7 @@ def test_a_disk_that_fills_during_a_merge_stops_no_flush(model, index, disk, mon
         assert len(index.state().delta) == 0
         assert directories(disk) == named_directories()
     assert len(set(positions)) == 4
-    monkeypatch.setattr(Merge, "run", run)
+    monkeypatch.setattr(Merge, "write_segment", write)
     assert compact(force=True).actions == ("merged",)
     assert found(index) == everything()
     assert verify() == []

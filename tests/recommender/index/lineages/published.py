@@ -5,10 +5,10 @@ from __future__ import annotations
 from recommender.models import EmbeddingModel, IndexSnapshot
 
 
-def line_of(model: EmbeddingModel) -> list[IndexSnapshot]:
+def published_of(model: EmbeddingModel) -> list[IndexSnapshot]:
     """The oldest first."""
     return list(IndexSnapshot.objects.filter(model=model, state="published").order_by("pk"))
 
 
-def tip_of(model: EmbeddingModel) -> IndexSnapshot:
-    return line_of(model)[-1]
+def latest_of(model: EmbeddingModel) -> IndexSnapshot:
+    return published_of(model)[-1]

@@ -11,7 +11,7 @@ from recommender.index.view import database_rows
 from recommender.models import Embedding, IndexSnapshot
 from tests.recommender.index import catalogue
 from tests.recommender.index.catalogue import embed_all
-from tests.recommender.index.lineages.published import line_of, tip_of
+from tests.recommender.index.lineages.published import latest_of, published_of
 
 
 def store_all(rows, model):
@@ -37,8 +37,8 @@ def test_backfilling_ten_thousand_photos_leaves_the_active_delta_empty_and_is_bu
         assert (len(index.state().delta), index.state().behind) == (0, 0)
         compact()
     assert index.state().base is state.base
-    assert [snapshot.rows for snapshot in line_of(other)] == [10_000]
-    assert len(tip_of(other).segments) == 1
+    assert [snapshot.rows for snapshot in published_of(other)] == [10_000]
+    assert len(latest_of(other).segments) == 1
 
 
 def test_a_first_snapshot_waits_until_nearly_every_photo_is_embedded(model, other):
@@ -48,12 +48,12 @@ def test_a_first_snapshot_waits_until_nearly_every_photo_is_embedded(model, othe
     waiting = rows.filter(pk__in=list(rows.values_list("pk", flat=True)[:3]))
     waiting.update(state="pending", vector=None)
     compact(force=True)
-    assert line_of(other) == []
+    assert published_of(other) == []
     waiting.first().delete()  # one photo without a row, which waits as well
     Embedding.objects.filter(pk=waiting.last().pk).update(state="done", vector=catalogue.unit(1, 8).tobytes())
     compact(force=True)
-    assert tip_of(other).rows == 38
-    assert tip_of(other).recall == 1.0
+    assert latest_of(other).rows == 38
+    assert latest_of(other).recall == 1.0
 
 
 @pytest.mark.parametrize("fault", ["dimension", "lost"])
@@ -71,9 +71,9 @@ def test_a_first_snapshot_that_is_not_what_the_database_holds_is_not_published(
             database_rows, "read_all", lambda *of: ((c.select_rows(c.image > c.image[0]), v[1:]) for c, v in pages(*of))
         )
     compact(force=True)
-    assert line_of(other) == []
+    assert published_of(other) == []
     assert "holds 19 photos of 8 dimensions, the database 20 with a vector" in caplog.text
-    named = {entry["name"] for entry in tip_of(model).segments}
+    named = {entry["name"] for entry in latest_of(model).segments}
     assert {path.name for path in (index_root / "segments").iterdir()} == named
 
 

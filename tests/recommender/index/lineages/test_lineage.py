@@ -19,7 +19,7 @@ from recommender.index.storage.snapshot import segment_directory, snapshot_direc
 from recommender.models import Embedding, EmbeddingModelQuerySet, IndexChange, IndexHead, IndexSnapshot
 from tests.recommender.index import catalogue
 from tests.recommender.index.catalogue import embed_all
-from tests.recommender.index.lineages.published import line_of, tip_of
+from tests.recommender.index.lineages.published import latest_of, published_of
 from tests.recommender.index.served import (
     listed,
 )
@@ -35,17 +35,17 @@ def test_a_line_is_kept_flushed_and_merged_like_the_active_one(model, other):
         catalogue.add_many(model, 10, start=start)
         embed_all(other)
         compact(force=True)
-    assert [len(line_of(live)) for live in (model, other)] == [2, 2]
-    assert {tip_of(live).rows for live in (model, other)} == {60}
-    assert len(tip_of(other).segments) <= 4
-    assert IndexHead.load().snapshot == tip_of(model)
+    assert [len(published_of(live)) for live in (model, other)] == [2, 2]
+    assert {latest_of(live).rows for live in (model, other)} == {60}
+    assert len(latest_of(other).segments) <= 4
+    assert IndexHead.load().snapshot == latest_of(model)
 
 
 def test_only_what_every_retained_snapshot_of_every_line_includes_is_pruned(model, index, other):
     catalogue.add_many(model, 5)
     embed_all(other)
     compact(force=True)
-    behind = tip_of(other)
+    behind = latest_of(other)
     for price in range(1, 5):
         Listing.objects.update(price=price)
         with pytest.MonkeyPatch.context() as patch:
@@ -63,7 +63,7 @@ def test_a_backfilling_model_without_a_snapshot_holds_no_feed_back(model, other)
     for price in range(1, 4):
         Listing.objects.update(price=price)
         compact(force=True)
-    assert line_of(other) == []
+    assert published_of(other) == []
     assert not IndexChange.objects.filter(model_id=model.pk).exists()
 
 
@@ -79,7 +79,7 @@ def test_a_line_that_nothing_changes_moves_on_when_the_feed_grows_long(model, ot
         feed.append_vectors(range(1000, 1200), other.pk)
         age(121)
         compact()
-    assert tip_of(model).rows == 5
+    assert latest_of(model).rows == 5
     assert feed.length() <= 420
 
 
@@ -91,8 +91,8 @@ def test_a_snapshot_that_was_not_built_from_the_newest_of_its_line_is_not_publis
         reader = Index(line=live.pk)
         reader.refresh()
         with acquire_lease() as lease, pytest.raises(LeaseLost, match="moved on"):
-            publish(lease, reader.state().base, parent=tip_of(live).pk - 1)
-    assert [len(line_of(live)) for live in (model, other)] == [1, 1]
+            publish(lease, reader.state().base, parent=latest_of(live).pk - 1)
+    assert [len(published_of(live)) for live in (model, other)] == [1, 1]
 
 
 def test_a_deleted_photo_leaves_the_files_of_every_line(model, other, settings, index_root):
@@ -117,13 +117,13 @@ def test_a_damaged_snapshot_on_standby_is_built_again_from_rows(model, index, ot
     embed_all(other)
     compact(force=True)
     registry.activate(other)
-    shutil.rmtree(segment_directory(tip_of(model).segments[0]["name"]))
+    shutil.rmtree(segment_directory(latest_of(model).segments[0]["name"]))
     (difference,) = verify()
     assert difference.kind == "snapshot"
     assert difference.detail.startswith("m1: ")
     compact()
-    assert tip_of(model).rows == 5
-    assert IndexHead.load().snapshot == tip_of(other)
+    assert latest_of(model).rows == 5
+    assert IndexHead.load().snapshot == latest_of(other)
     registry.rollback()
     assert len(listed(index)) == 5
     assert verify() == []
@@ -133,23 +133,23 @@ def test_files_altered_in_another_line_are_named_and_mended(model, other):
     catalogue.add_many(model, 5)
     embed_all(other)
     compact(force=True)
-    path = segment_directory(tip_of(other).segments[0]["name"]) / "price.npy"
+    path = segment_directory(latest_of(other).segments[0]["name"]) / "price.npy"
     path.write_bytes(path.read_bytes()[::-1])
     differences = verify()
     assert {difference.kind for difference in differences} == {"snapshot"}
     assert str(path) in str(differences[0])
     repair_differences(differences)
     assert verify() == []
-    assert {tip_of(live).rows for live in (model, other)} == {5}
+    assert {latest_of(live).rows for live in (model, other)} == {5}
 
 
 def test_a_new_history_begins_for_every_line(model, index, other):
     catalogue.add_many(model, 5)
     embed_all(other)
     compact(force=True)
-    retired = [tip_of(model).directory, tip_of(other).directory]
+    retired = [latest_of(model).directory, latest_of(other).directory]
     rebuild(new_epoch=True)
-    assert [len(line_of(live)) for live in (model, other)] == [1, 1]
+    assert [len(published_of(live)) for live in (model, other)] == [1, 1]
     assert not any(snapshot_directory(name).exists() for name in retired)
     registry.activate(other)
     assert len(listed(index)) == 5
@@ -169,8 +169,8 @@ def test_a_model_activated_while_its_snapshot_was_built_takes_the_head_along(mod
 
     monkeypatch.setattr(write_snapshots, "publish", activate_first)
     assert compact(force=True).actions == ("flushed", "flushed")
-    assert IndexHead.load().snapshot == tip_of(other)
-    assert len(line_of(other)) == 2
+    assert IndexHead.load().snapshot == latest_of(other)
+    assert len(published_of(other)) == 2
 
 
 def test_a_model_retired_before_its_turn_is_neither_compacted_nor_built_anew(model, other):
@@ -188,7 +188,7 @@ def test_a_model_retired_before_its_turn_is_neither_compacted_nor_built_anew(mod
         assert compact(force=True).actions == ("flushed",)
     finally:
         post_save.disconnect(retire_the_other, sender=IndexSnapshot)
-    assert line_of(other) == []
+    assert published_of(other) == []
 
 
 def test_a_rebuild_says_which_lines_it_built_and_what_stopped_it(model, other, index_root):
