@@ -18,6 +18,6 @@ def latest_snapshot(head: IndexHead, model: EmbeddingModel) -> IndexSnapshot | N
     return head.snapshot if model.is_active else published_snapshots(model.pk).first()
 
 
-def is_of_another_model(snapshot_id: int | None, model_id: int) -> bool:
-    snapshots = IndexSnapshot.objects.exclude(model=model_id)
-    return snapshot_id is not None and snapshots.filter(pk=snapshot_id).exists()
+def find_model_id(snapshot_id: int) -> int | None:
+    """The model whose vectors a snapshot holds; None where its row was deleted meanwhile."""
+    return IndexSnapshot.objects.filter(pk=snapshot_id).values_list("model_id", flat=True).first()

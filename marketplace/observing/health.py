@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import secrets
+from dataclasses import asdict
 from typing import Any
 
 from django.conf import settings
@@ -51,13 +52,13 @@ def database_answers() -> bool:
 def index_health() -> dict[str, Any]:
     from recommender.index import health
 
-    return health()
+    return asdict(health())
 
 
 def index_lag() -> dict[str, Any]:
     from recommender.index import lag
 
-    return lag()
+    return asdict(lag())
 
 
 def may_see_details(request: HttpRequest, *, database: bool) -> bool:

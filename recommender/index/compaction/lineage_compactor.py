@@ -129,7 +129,7 @@ class LineageCompactor:
         state = self._reader.state()
         # Readers keep what they have when another snapshot cannot be opened. To build on that would lose changes.
         if state.base.id != snapshot_id:
-            raise SnapshotDamaged(f"snapshot {snapshot_id} cannot be opened: {self._reader.health()['problem']}")
+            raise SnapshotDamaged(f"snapshot {snapshot_id} cannot be opened: {self._reader.health().problem}")
         # Files that are open can be read after they were deleted, so the reader would never notice.
         if missing := missing_files(state.base):
             raise SnapshotDamaged(f"{missing[0]} is missing")

@@ -9,7 +9,7 @@ from recommender import feed
 from recommender.index.rows.row_bitmap import RowBitmap
 from recommender.index.storage.snapshot import Snapshot
 from recommender.index.view import database_rows
-from recommender.index.view.apply_changes import absorb, fresh_state
+from recommender.index.view.apply_changes import apply_changes, fresh_state
 from recommender.index.view.state import State
 
 SAMPLED_ROWS = 16  # of each segment
@@ -39,7 +39,7 @@ def _compare_counts(base: Snapshot) -> State:
     page = feed.read(base.position, base.model_id, FEED_LIMIT)
     state = fresh_state(base)
     for ids in database_rows.pages(page.listings):
-        state = absorb(state, ids, page.vectors.intersection(ids))
+        state = apply_changes(state, ids, page.vectors.intersection(ids))
     searchable = database_rows.searchable(base.model_id).count()
     # People edit while this counts. The numbers may differ by all photos of the listings they edited, and no more.
     edited = feed.read(page.position, base.model_id, FEED_LIMIT)

@@ -109,7 +109,7 @@ def _check_other_lineages(served: int) -> Iterator[Difference]:
 
 
 def _find_damaged_files(index: Index) -> Iterator[Difference]:
-    state, problem = index.state(), index.health()["problem"]
+    state, problem = index.state(), index.health().problem
     if problem:
         yield Difference("snapshot", None, None, problem)
     for part in state.base.parts:

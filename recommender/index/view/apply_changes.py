@@ -36,7 +36,7 @@ def _live_rows_of(part: Part, before: LiveRows | None) -> LiveRows:
     return before if before is not None and np.array_equal(before.mask, part.live) else LiveRows(part.live)
 
 
-def absorb(state: State, listing_ids: Collection[int], revectored: Collection[int]) -> State:
+def apply_changes(state: State, listing_ids: Collection[int], revectored: Collection[int]) -> State:
     """The state in which these listings are exactly as the database has them; two queries.
 
     `revectored` are those whose vectors changed; for the others a vector that is known already is not read again.

@@ -27,7 +27,7 @@ class Opened:
     """An open snapshot, and, where it is another than the one that should be served, why."""
 
     base: Snapshot
-    fault: str | None = None
+    error: str | None = None
 
 
 def open_head(known: Sequence[Segment], *, or_earlier: bool) -> Opened:
@@ -72,8 +72,8 @@ def open_successor(serving: int) -> Opened:
     return opened
 
 
-def beside(work: Callable[[], Opened]) -> Future[Opened]:
-    """Do this on a thread, and so a database connection, of its own."""
+def open_in_background(work: Callable[[], Opened]) -> Future[Opened]:
+    """Open something on a thread, and so a database connection, of its own."""
 
     def run() -> Opened:
         try:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import asdict
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from django.conf import settings
@@ -17,12 +16,35 @@ from recommender.index.rows.filter import Candidates, Filter
 from recommender.index.storage.snapshot import purge_seconds
 from recommender.models import IndexSnapshot
 
+from .health import IndexHealth
 from .reader import Index
-from .recall_monitor import Monitor, by_kind
+from .recall_monitor import Monitor, Recall, by_kind
 from .state import State
 
 LAG_LIMIT = 10_000
 LATE_SECONDS = 3_600  # a rewrite of a large segment begins before its deadline and may end a little after it
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProcessHealth(IndexHealth):
+    """The health of this process's index, with how many rows changed since its snapshot, of how many segments that is,
+    and the recall of its searches by kind of query."""
+
+    delta_rows: int
+    segments: int
+    recall: dict[str, Recall]
+
+
+@dataclass(frozen=True)
+class Lag:
+    """`snapshot_age_s`: seconds; None for the empty snapshot · `position_lag`: changes not yet seen, LAG_LIMIT at most.
+
+    Without a state, both are None.
+    """
+
+    snapshot_age_s: float | None = None
+    position_lag: int | None = None
+
 
 own_index = PerProcess(Index)
 own_monitor = PerProcess(lambda: Monitor(settings.INDEX_MONITOR_SHARE, settings.INDEX_RECALL_TARGET))
@@ -51,20 +73,17 @@ def watch_recall(
         monitor.offer(state, vectors, k, where, exclude, found)
 
 
-def health() -> dict[str, Any]:
-    """What Index.health() says, and delta_rows, segments and recall (figures of monitor.Recall by kind of query)."""
+def health() -> ProcessHealth:
     index, monitor = get_index(), own_monitor.get_made()
     state = _state()
     known = index.health()
-    recall = monitor.figures() if monitor else by_kind([])
-    problems = [known["problem"], monitor.problem() if monitor else None, _unpurged(state) if state else None]
-    return {
-        **known,
-        "delta_rows": len(state.delta) if state else 0,
-        "segments": len(state.base.parts) if state else 0,
-        "recall": {kind: asdict(figures) for kind, figures in recall.items()},
-        "problem": "; ".join(problem for problem in problems if problem) or None,
-    }
+    problems = [known.problem, monitor.problem() if monitor else None, _unpurged(state) if state else None]
+    return ProcessHealth(
+        **vars(known) | {"problem": "; ".join(problem for problem in problems if problem) or None},
+        delta_rows=len(state.delta) if state else 0,
+        segments=len(state.base.parts) if state else 0,
+        recall=monitor.figures() if monitor else by_kind([]),
+    )
 
 
 def _unpurged(state: State) -> str | None:
@@ -78,16 +97,13 @@ def _unpurged(state: State) -> str | None:
     )
 
 
-def lag() -> dict[str, Any]:
-    """What two queries tell: snapshot_age_s in seconds, and position_lag, changes not yet seen, LAG_LIMIT at most.
-
-    Each is None where it does not exist: without a state, and the age of the empty snapshot. Raises: django.db.Error.
-    """
+def lag() -> Lag:
+    """How far this process is behind the database, which takes two queries. Raises: django.db.Error."""
     state = _state()
     if state is None:
-        return {"snapshot_age_s": None, "position_lag": None}
+        return Lag()
     unseen = feed.read(state.position, state.model_id, LAG_LIMIT).behind
-    return {"snapshot_age_s": _age(state.snapshot_id), "position_lag": min(unseen, LAG_LIMIT)}
+    return Lag(_age(state.snapshot_id), min(unseen, LAG_LIMIT))
 
 
 def _age(snapshot_id: int | None) -> float | None:

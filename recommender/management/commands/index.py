@@ -6,6 +6,7 @@ import json
 import time
 from argparse import ArgumentParser
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -45,8 +46,8 @@ class Command(BaseCommand):
     def status(self, **options: Any) -> None:
         reader = Index()
         health = reader.health()
-        segments = [part.summary() for part in reader.state().base.parts] if health["usable"] else []
-        self.stdout.write(json.dumps({**health, "segments": segments}, indent=2))
+        segments = [part.summary() for part in reader.state().base.parts] if health.usable else []
+        self.stdout.write(json.dumps({**asdict(health), "segments": segments}, indent=2))
 
     def compact(self, **options: Any) -> None:
         self._report(_wait_for_turn(lambda: index.compact(force=True)))

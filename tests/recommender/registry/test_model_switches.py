@@ -13,6 +13,7 @@ from recommender import feed, registry
 from recommender.embedding.embedder_cache import embedders
 from recommender.embedding.worker_loop import WorkerLoop
 from recommender.index.compaction.compactor import compact, own_compactor
+from recommender.index.view import plan_refresh
 from recommender.models import Embedding, EmbeddingModel, IndexSnapshot
 from tests.built_models import small_model_dir
 from tests.factories import api, draw_photo, make_image, make_listing, make_user, photo_file
@@ -61,7 +62,7 @@ def web(fresh_index, shop, settings):
     """This process's index, refreshed as in a web process."""
     settings.INDEX_REFRESH_MS = 20
     fresh_index.start()
-    wait_for(lambda: fresh_index._state is not None)
+    wait_for(lambda: fresh_index.health().usable)
     yield fresh_index
     fresh_index.stop()
 
@@ -188,18 +189,20 @@ def first_hit(seed):
     return best["listing"]["id"]
 
 
-def test_a_process_that_cannot_load_the_new_model_goes_on_with_the_old_one_and_says_so(web, shop, settings, tmp_path):
+def test_a_process_that_cannot_load_the_new_model_goes_on_with_the_old_one_and_says_so(
+    web, shop, settings, tmp_path, monkeypatch
+):
     old, new = shop
     assert first_hit(3)  # this process searches with photos
     embedders.forget(new.pk)
     settings.MODELS_ROOT, there = tmp_path, settings.MODELS_ROOT
     registry.activate(new)
-    wait_for(lambda: web.health()["problem"] is not None)
-    assert "recipe.json is missing" in web.health()["problem"]
+    wait_for(lambda: web.health().problem is not None)
+    assert "recipe.json is missing" in web.health().problem
     registry.rollback()
-    wait_for(lambda: web.health()["problem"] is None)
+    wait_for(lambda: web.health().problem is None)
     registry.activate(new)
-    wait_for(lambda: web.health()["problem"] is not None)
+    wait_for(lambda: web.health().problem is not None)
     upload = make_listing()
     make_image(upload, 78)
     settings.MODELS_ROOT = there
@@ -207,7 +210,7 @@ def test_a_process_that_cannot_load_the_new_model_goes_on_with_the_old_one_and_s
     embedders.forget(new.pk)
     assert web.state().model_version == old.version
     wait_for(lambda: first_hit(78) == upload.pk)
-    web._retry_at = 0
+    monkeypatch.setattr(plan_refresh, "REOPEN_SECONDS", 0)
     wait_for(lambda: web.state().model_version == new.version)
-    wait_for(lambda: web.health()["problem"] is None)
+    wait_for(lambda: web.health().problem is None)
     assert embedders.is_loaded(new.pk)

@@ -59,7 +59,7 @@ class Shop:
         """A reader that lives through everything, and one that starts now, find what is in the database."""
         for index in (self.index, Index()):
             index.refresh()
-            assert index.health()["problem"] is None
+            assert index.health().problem is None
             assert self._found(index.state()) == self._expected()
 
     def _found(self, state) -> dict[int, float]:

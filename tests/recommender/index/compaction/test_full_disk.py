@@ -36,7 +36,7 @@ def no_merge_is_left():
 
 def found(index):
     index.refresh()
-    assert index.health()["problem"] is None
+    assert index.health().problem is None
     query = catalogue.unit(0).astype(np.float32)
     return set(index.state().search(query, 10_000, Filter()).listing.tolist())
 

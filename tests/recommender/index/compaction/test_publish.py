@@ -30,7 +30,7 @@ def test_files_stay_when_a_connection_is_lost_at_the_commit_that_may_have_happen
         compact(force=True)
     monkeypatch.undo()
     assert len(listed(index)) == 5
-    assert index.health()["problem"] is None
+    assert index.health().problem is None
     assert compact(force=True).actions == ("nothing",)
 
 

@@ -15,7 +15,8 @@ from recommender import index as index_package
 from recommender.index import Filter
 from recommender.index.compaction.compactor import compact
 from recommender.index.view import process, recall_monitor
-from recommender.index.view.recall_monitor import BYTES, MOST_BYTES, Judged, Monitor, is_filtered, recall_of
+from recommender.index.view.health import IndexHealth
+from recommender.index.view.recall_monitor import BYTES, MOST_BYTES, Judged, Monitor, Recall, is_filtered, recall_of
 from recommender.search.retrieval import SearchRequest, search_by_vectors
 from tests.recommender.candidates import candidates
 from tests.recommender.index import catalogue
@@ -343,7 +344,7 @@ def test_a_web_process_starts_one_and_others_sample_nothing(own_monitor):
     assert started._thread.is_alive()
     index_package.watch_recall(ScriptedState(), VECTORS, 4, Filter(), (), answer({1: 0.9}))
     wait_for(lambda: own_monitor().figures()["all"].judged == 1)
-    assert index_package.health()["recall"]["all"]["mean"] == 0.25
+    assert index_package.health().recall["all"].mean == 0.25
 
 
 def test_an_index_that_searches_exactly_finds_everything_and_one_that_forgets_does_not(watch, model, index):
@@ -366,7 +367,7 @@ def test_a_share_of_nothing_starts_none(own_monitor, settings):
     settings.INDEX_MONITOR_SHARE = 0.0
     index_package.start()
     assert own_monitor() is None
-    assert index_package.health()["recall"]["all"] == {"judged": 0, "mean": None, "worst": None, "last_s": None}
+    assert index_package.health().recall["all"] == Recall()
 
 
 def test_the_first_search_of_an_answer_is_offered_with_what_it_was_asked(model, fresh_index, monkeypatch):
@@ -399,9 +400,9 @@ def test_low_recall_is_said_beside_what_else_is_wrong(own_monitor, model, fresh_
     one = Monitor(1.0, 0.98)
     process.own_monitor.set(one)
     judge(one, ScriptedState(), {1: 0.9}, times=100)
-    assert index_package.health()["problem"].startswith("searches find 25.0%")
-    fresh_index._problem = "serving snapshot 1"
-    assert index_package.health()["problem"].startswith("serving snapshot 1; searches find 25.0%")
+    assert index_package.health().problem.startswith("searches find 25.0%")
+    monkeypatch.setattr(fresh_index, "health", lambda: IndexHealth(usable=True, problem="serving snapshot 1"))
+    assert index_package.health().problem.startswith("serving snapshot 1; searches find 25.0%")
 
 
 def test_an_index_larger_than_memory_should_hold_is_not_read_whole_to_judge_it():

@@ -10,13 +10,15 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from listings.models import Listing
+from recommender import feed
 from recommender.index import Filter, Index, IndexNotReady
 from recommender.index.compaction.compactor import compact, rebuild
 from recommender.index.errors import RefreshInTransaction
-from recommender.index.view import reader
-from recommender.index.view.apply_changes import absorb
+from recommender.index.view import refresher
+from recommender.index.view.apply_changes import apply_changes
 from recommender.models import EmbeddingModel, IndexHead
 from tests.recommender.index import catalogue
+from tests.waiting import runs_thread, wait_for
 
 QUERY = catalogue.unit(0).astype(np.float32)
 
@@ -85,7 +87,7 @@ def test_the_thread_keeps_the_state_fresh_and_survives_lost_connections(model, i
     catalogue.add_listing(model)
     index.start()
     try:
-        wait_for(lambda: found(index) != [])
+        becomes(lambda: found(index) != [])
         if connection.vendor == "postgresql":
             with connection.cursor() as cursor:
                 cursor.execute(
@@ -93,7 +95,7 @@ def test_the_thread_keeps_the_state_fresh_and_survives_lost_connections(model, i
                     " WHERE datname = current_database() AND pid <> pg_backend_pid()"
                 )
         listing = catalogue.add_listing(model)
-        wait_for(lambda: listing.pk in found(index))
+        becomes(lambda: listing.pk in found(index))
     finally:
         index.stop()
 
@@ -109,30 +111,30 @@ def test_a_refresher_that_died_of_a_fault_is_started_again(model, index, monkeyp
     monkeypatch.setattr(index, "refresh", fail)
     index.start()
     try:
-        wait_for(lambda: not index._thread.is_alive())
+        wait_for(lambda: not runs_thread("index-refresh"))
         listing = catalogue.add_listing(model)
-        wait_for(lambda: listing.pk in found(index))
+        becomes(lambda: listing.pk in found(index))
     finally:
         index.stop()
 
 
-def wait_for(condition, seconds=5):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+def becomes(condition):
+    """Wait for what is true of a state, while there may be none."""
+
+    def is_true():
         try:
-            if condition():
-                return
+            return condition()
         except IndexNotReady:
-            pass
-        time.sleep(0.02)
-    pytest.fail(f"not true within {seconds} s")
+            return False
+
+    wait_for(is_true, seconds=5)
 
 
 def test_searches_beside_refreshes_see_whole_states(model, index):
     listings = catalogue.add_many(model, 50)
     compact(force=True)
     index.start()
-    wait_for(lambda: len(found(index)) == 50)
+    becomes(lambda: len(found(index)) == 50)
     faults, stop = [], threading.Event()
 
     def keep_searching():
@@ -226,11 +228,11 @@ def test_while_a_big_change_is_taken_in_page_by_page_each_state_says_it_is_behin
     Listing.objects.update(price=555)
     behind = []
 
-    def absorb_and_look(*args):
-        behind.append(index._state.behind)  # state() would wait for the refresh it is called from
-        return absorb(*args)
+    def look_and_apply(*args):
+        behind.append(index.health().behind)  # state() would wait for the refresh it is called from
+        return apply_changes(*args)
 
-    monkeypatch.setattr(reader, "absorb", absorb_and_look)
+    monkeypatch.setattr(refresher, "apply_changes", look_and_apply)
     index.refresh()
     assert behind == [0, 1100, 1100]
     assert index.state().behind == 0
@@ -243,22 +245,38 @@ def test_a_state_that_is_loaded_answers_while_the_head_has_none_to_offer(model, 
     IndexHead.objects.update(snapshot=None)
     settings.INDEX_REFRESH_MS = 0
     assert found(index) == [listing.pk]
-    assert "the indexing worker builds it" in index.health()["problem"]
+    assert "the indexing worker builds it" in index.health().problem
 
 
 def test_a_reader_that_never_refreshed_tells_no_age(index, monkeypatch):
-    monkeypatch.setattr(index, "_thread", threading.current_thread())  # health leaves the first look to it
-    assert index.health()["refreshed_s"] is None
+    looking, go = threading.Event(), threading.Event()
+
+    def wait(*args, **options):
+        looking.set()
+        go.wait(30)
+        raise IndexNotReady("not yet")
+
+    monkeypatch.setattr(refresher, "open_head", wait)
+    index.start()
+    try:
+        assert looking.wait(30)
+        assert index.health().refreshed_s is None
+    finally:
+        go.set()
+        index.stop()
 
 
-def test_a_reader_whose_database_went_back_in_time_reads_again_what_happens_there(model, index):
+def test_a_reader_whose_database_went_back_in_time_reads_again_what_happens_there(model, index, monkeypatch):
     """A backup is restored under a running process, and the same numbers are given to other changes."""
     listing = catalogue.add_listing(model, price=1)
     compact(force=True)
     index.refresh()
-    state = index.state()
     ahead = "99999999999:99999999999:" if connection.vendor == "postgresql" else "99999999999"
-    index._state = replace(state, position=ahead)
+    read = feed.read
+    with monkeypatch.context() as before_the_restore:
+        before_the_restore.setattr(feed, "read", lambda *args: replace(read(*args), position=ahead))
+        index.refresh()
+    assert index.state().position == ahead
     Listing.objects.filter(pk=listing.pk).update(price=7)
     index.refresh()
     assert found(index, min_price=7) == [listing.pk]

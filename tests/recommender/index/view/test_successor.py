@@ -1,20 +1,21 @@
 """The state of another model is opened beside the one that answers, and takes its place only when it is whole."""
 
 import threading
-import time
 from contextlib import contextmanager
 
 import numpy as np
 import pytest
 
-from recommender import registry
-from recommender.embedding.embedder_cache import embedders
-from recommender.index import Filter
+from recommender import feed, registry
+from recommender.errors import ModelNotReady
+from recommender.index import Filter, ModelHooks, set_model_hooks
 from recommender.index.compaction.compactor import compact
-from recommender.index.view import opening
-from tests.fakes import FakeEmbedder
+from recommender.index.model_hooks import get_model_hooks
+from recommender.index.view import opening, plan_refresh
+from recommender.models import EmbeddingModel
 from tests.recommender.index import catalogue
 from tests.recommender.queue_rows import make_model
+from tests.waiting import runs_thread, wait_for
 
 
 @pytest.fixture
@@ -32,43 +33,80 @@ def web(index, other, settings):
     """An index that is refreshed on a thread."""
     settings.INDEX_REFRESH_MS = 10
     index.start()
-    wait_for(lambda: index._state is not None)
+    wait_for(lambda: index.health().usable)
     yield index
     index.stop()
 
 
-@pytest.fixture
-def gate(monkeypatch):
-    """A head's snapshot that was opened is not handed over until this is set; `gate.reached` says that one was."""
-    gate, real = threading.Event(), opening.open_head
-    gate.reached = threading.Event()
+class Gate:
+    """What was opened is not handed over before `set`; `reached` is set once something is, `opened` are its models."""
 
-    def waiting(*args, **options):
-        opened = real(*args, **options)
-        gate.reached.set()
-        gate.wait(30)
+    def __init__(self):
+        self.reached, self.opened, self._event = threading.Event(), [], threading.Event()
+
+    def hold(self, opened):
+        self.reached.set()
+        self._event.wait(30)
+        self.opened.append(opened.base.model_id)
         return opened
 
-    monkeypatch.setattr(opening, "open_head", waiting)
+    def set(self):
+        self._event.set()
+
+    def let_all_end(self):
+        self.set()
+        wait_for(lambda: not runs_thread("index-successor"))
+
+
+@pytest.fixture
+def gate(monkeypatch):
+    """Stops the head's snapshot on its way to the refresher, where it is opened in the background."""
+    gate, real = Gate(), opening.open_head
+    monkeypatch.setattr(opening, "open_head", lambda *args, **options: gate.hold(real(*args, **options)))
     yield gate
     gate.set()
 
 
 @contextmanager
-def paused(web):
-    """The refresher does nothing meanwhile, and has finished what it was doing."""
-    idle, refresh = threading.Event(), web.refresh
-    web.refresh = idle.set
-    assert idle.wait(30)
-    yield
-    web.refresh = refresh
+def paused(monkeypatch):
+    """The refresher has finished what it was doing, and looks at the feed again only afterwards."""
+    idle, go, read = threading.Event(), threading.Event(), feed.read
+
+    def wait(*args):
+        if threading.current_thread().name == "index-refresh":
+            idle.set()
+            assert go.wait(30)
+        return read(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(feed, "read", wait)
+        assert idle.wait(30)
+        yield
+        go.set()
 
 
-def wait_for(condition, seconds=30):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not true within {seconds} s"
-        time.sleep(0.005)
+class Recorder:
+    """Model hooks that write down what they were asked, and which models were retired then."""
+
+    def __init__(self):
+        self.prepared, self.retired, self.fault = [], [], None
+
+    def prepare_successor(self, serving, successor):
+        self.prepared.append((serving, successor))
+        if self.fault:
+            raise self.fault
+
+    def forget_retired(self):
+        retired = EmbeddingModel.objects.filter(state=EmbeddingModel.State.RETIRED)
+        self.retired.append(set(retired.values_list("pk", flat=True)))
+
+
+@pytest.fixture
+def recorder():
+    given, recorder = get_model_hooks(), Recorder()
+    set_model_hooks(ModelHooks(recorder.prepare_successor, recorder.forget_retired, given.count_photos))
+    yield recorder
+    set_model_hooks(given)
 
 
 def found(state):
@@ -83,7 +121,7 @@ def test_the_old_model_answers_and_follows_the_feed_until_the_new_one_is_open(mo
     catalogue.embed_all(other)
     wait_for(lambda: late.pk in found(web.state()))
     assert web.state().model_id == model.pk
-    assert web.health()["problem"] is None
+    assert web.health().problem is None
     gate.set()
     wait_for(lambda: web.state().model_id == other.pk)
     assert len(found(web.state())) == 11
@@ -92,69 +130,73 @@ def test_the_old_model_answers_and_follows_the_feed_until_the_new_one_is_open(mo
 def test_a_head_that_goes_back_before_the_successor_is_open_changes_nothing(model, other, web, gate):
     registry.activate(other)
     assert gate.reached.wait(30)
-    wait_for(lambda: web._successor is not None)
-    opened = web._successor
     registry.rollback()
-    wait_for(lambda: web._successor is None)
-    gate.set()
-    assert opened.result().base.model_id == other.pk
     catalogue.add_listing(model)
-    wait_for(lambda: len(found(web.state())) == 11)
+    wait_for(lambda: len(found(web.state())) == 11)  # a refresh has seen the head since
+    gate.let_all_end()
+    assert gate.opened == [other.pk]
+    catalogue.add_listing(model)
+    wait_for(lambda: len(found(web.state())) == 12)
     assert web.state().model_id == model.pk
 
 
-def test_a_successor_of_a_head_that_moved_on_meanwhile_is_not_taken(model, other, web, gate):
+def test_a_successor_of_a_head_that_moved_on_meanwhile_is_not_taken(model, other, web, gate, monkeypatch):
     """There and back, and the first model has a new snapshot: the second must not answer for a moment."""
     registry.activate(other)
     assert gate.reached.wait(30)
-    with paused(web):  # it sees the head only after all of it
+    with paused(monkeypatch):  # it sees the head only after all of it
         registry.rollback()
         catalogue.add_listing(model)
         snapshot = compact(force=True).snapshot
-        gate.set()
-        assert web._successor.result().base.model_id == other.pk
+        gate.let_all_end()
+        assert gate.opened == [other.pk]
     seen = set()
     wait_for(lambda: seen.add(web.state().model_id) or web.state().snapshot_id == snapshot)
     assert seen == {model.pk}
 
 
-def test_a_successor_that_was_replaced_itself_before_it_was_open_is_not_taken(model, other, web, gate):
+def test_a_successor_that_was_replaced_itself_before_it_was_open_is_not_taken(model, other, web, gate, monkeypatch):
     third = make_model("backfilling", version="m3", dim=12)
     catalogue.embed_all(third)
     compact(force=True)
     registry.activate(other)
     assert gate.reached.wait(30)
-    with paused(web):
+    with paused(monkeypatch):
         registry.activate(third)
-        gate.set()
-        assert web._successor.result().base.model_id == other.pk
+        gate.let_all_end()
+        assert gate.opened == [other.pk]
     seen = set()
     wait_for(lambda: seen.add(web.state().model_id) or third.pk in seen)
     assert seen == {model.pk, third.pk}
 
 
-def test_a_process_that_never_searched_with_a_photo_loads_no_model_for_a_flip(model, other, web):
-    embedders.clear()
+def test_the_new_models_embedder_is_prepared_before_it_answers(model, other, web, recorder):
     registry.activate(other)
     wait_for(lambda: web.state().model_id == other.pk)
-    assert not embedders.is_loaded(model.pk)
-    assert not embedders.is_loaded(other.pk)
+    assert recorder.prepared == [(model.pk, other.pk)]
 
 
-def test_a_process_forgets_a_retired_model_at_the_next_snapshot(model, other, web, monkeypatch):
+def test_a_model_whose_embedder_does_not_work_answers_only_once_it_does(model, other, web, recorder, monkeypatch):
+    recorder.fault = ModelNotReady("its files are missing")
     registry.activate(other)
-    wait_for(lambda: web.state().model_id == other.pk)
-    monkeypatch.setattr(embedders, "open_verified", lambda opened: FakeEmbedder())
-    for used in (model, other):
-        embedders.load_embedder(used)
+    wait_for(lambda: web.health().problem == "its files are missing")
+    catalogue.add_listing(model)
+    wait_for(lambda: len(found(web.state())) == 11)
+    assert web.state().model_id == model.pk
+    recorder.fault = None
+    monkeypatch.setattr(plan_refresh, "REOPEN_SECONDS", 0)
+    wait_for(lambda: web.state().model_id == other.pk and web.health().problem is None)
+
+
+def test_retired_models_are_forgotten_at_the_next_snapshot(model, other, web, recorder):
+    registry.activate(other)
+    wait_for(lambda: web.state().model_id == other.pk and recorder.retired == [set()])
     registry.withdraw(model)
     catalogue.embed_all(other)
     compact(force=True)
     catalogue.add_listing(other)
     snapshot = compact(force=True).snapshot
-    wait_for(lambda: web.state().snapshot_id == snapshot and not embedders.is_loaded(model.pk))
-    assert embedders.is_loaded(other.pk)
-    embedders.clear()
+    wait_for(lambda: web.state().snapshot_id == snapshot and recorder.retired[-1] == {model.pk})
 
 
 def test_a_command_without_a_refresher_follows_the_flip_at_once(model, other, index):

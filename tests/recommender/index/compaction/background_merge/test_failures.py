@@ -89,7 +89,7 @@ def test_a_merge_that_fails_on_its_thread_costs_nothing_but_itself(
     assert IndexSnapshot.objects.last().position != before  # what changed was flushed before
     assert merging < set(segment_names())
     assert found(index, exact=True) == everything()
-    assert index.health()["problem"] is None
+    assert index.health().problem is None
     assert verify() == []
     assert compact().actions == ("nothing",)
     assert running_merges() == {}  # it rests first
