@@ -1,11 +1,11 @@
-"""The cells that the import alone reads; the grammar of the others is `ml.cleaning.cells`, which any table shares."""
+"""The cells that the import alone reads; the grammar of the others is `ml.catalogue.cells`, which any table shares."""
 
 from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, time
 
-from ml.cleaning.cells import SHORT_LIMIT, BadCell, parse_degrees, parse_required, parse_text
+from ml.catalogue.cells import SHORT_LIMIT, BadCell, parse_degrees, parse_required, parse_text
 
 USERNAME = re.compile(r"[\w.@+-]+")
 

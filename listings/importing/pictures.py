@@ -11,29 +11,23 @@ from django.core.files.base import File
 
 from listings.models import Listing, ListingImage
 from listings.photos.uploads import check
+from ml.catalogue.findings import Finding, Kind
+from ml.catalogue.picture_files import PICTURE_SUFFIXES, find_picture
 from ml.images import PhotoRefused
 
 from .photos import Room, already_imported, save_photos, store_original
-from .report import Finding, Kind
 from .rows import PhotoRow
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
-
-
-def find_file(folder: Path, stem: str) -> Path | None:
-    """The first regular file of this name with one of the suffixes, in their order."""
-    return next((path for suffix in SUFFIXES if (path := folder / f"{stem}{suffix}").is_file()), None)
 
 
 def judge(row: PhotoRow, has_listing: bool, has_file: bool, is_full: bool) -> list[Finding]:
     """Why the row makes no photo: one finding a reason, none when it may."""
     findings = []
     if not has_listing:
-        findings.append(Finding(Kind.NO_LISTING, row.line, "product_id", row.product_id, "no listing has this id"))
+        reason = "no listing has this id"
+        findings.append(Finding(Kind.ROW_WITHOUT_LISTING, row.line, "product_id", row.product_id, reason))
     if not has_file:
-        findings.append(
-            Finding(Kind.NO_FILE, row.line, "id", row.id, f"no file {row.id}{SUFFIXES[0]} among the images")
-        )
+        reason = f"no file {row.id}{PICTURE_SUFFIXES[0]} among the images"
+        findings.append(Finding(Kind.ROW_WITHOUT_FILE, row.line, "id", row.id, reason))
     if has_listing and has_file and is_full:
         reason = f"the listing has {settings.PHOTOS_PER_LISTING} photos already"
         findings.append(Finding(Kind.TOO_MANY, row.line, "product_id", row.product_id, reason))
@@ -57,7 +51,7 @@ class PictureFolder:
         for row in rows:
             if row.id in done:
                 continue
-            listing_id, path = listing_ids.get(row.product_id), find_file(self._folder, row.id)
+            listing_id, path = listing_ids.get(row.product_id), find_picture(self._folder, row.id)
             is_full = listing_id is not None and room.is_full(listing_id)
             wrong = judge(row, listing_id is not None, path is not None, is_full)
             findings += wrong

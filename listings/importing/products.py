@@ -10,8 +10,8 @@ from django.db import transaction
 
 from listings.models import Category, Listing
 from listings.services import ensure_category
+from ml.catalogue.findings import Finding
 
-from .report import Finding
 from .rows import Product
 
 SELLER_PREFIX = "seller-"

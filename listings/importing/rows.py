@@ -9,11 +9,12 @@ from decimal import Decimal
 from typing import TypeVar
 
 from listings.models import SEPARATOR, Listing
-from ml.cleaning.cells import BadCell, parse_category, parse_file_stem, parse_price, parse_required, parse_text
+from ml.catalogue.cells import BadCell, parse_category, parse_file_stem, parse_price, parse_required, parse_text
+from ml.catalogue.findings import Finding, Kind
+from ml.catalogue.records import Record
 
+from .catalogue_file import Columns
 from .cells import parse_moment, parse_point, parse_username
-from .records import Columns, Record
-from .report import Finding, Kind
 
 Value = TypeVar("Value")
 

@@ -11,10 +11,12 @@ from typing import Generic, Protocol, TypeVar
 
 from django.conf import settings
 
+from ml.catalogue.findings import FileFindings, Finding, Kind
+from ml.catalogue.records import BrokenRecord, Record
+
+from .catalogue_file import CatalogueFile, Columns
 from .pictures import PictureFolder
 from .products import save_products
-from .records import Broken, CatalogueFile, Columns, Record
-from .report import Finding, Kind, Report
 from .rows import PHOTO_COLUMNS, PRODUCT_COLUMNS, PhotoRow, Product, read_photo_row, read_product
 from .seen import SeenIds
 
@@ -44,32 +46,32 @@ class Importer(Generic[Row]):
     read: Callable[[Record], tuple[Row | None, list[Finding]]]
     save: Callable[[Sequence[Row]], tuple[int, int, list[Finding]]]
 
-    def run(self, path: Path, report: Report, progress: Progress) -> Tally:
+    def run(self, path: Path, findings: FileFindings, progress: Progress) -> Tally:
         """Import the file; each batch is committed and reported before the next one is read."""
         tally = Tally()
         with CatalogueFile(path, self.columns) as file, SeenIds() as seen:
             for column in file.missing:
-                report.add(path.name, Finding(Kind.NOTE, 1, column, "", "no such column; left empty"))
+                findings.add(Finding(Kind.NOTE, 1, column, "", "no such column; left empty"))
             for batch in batches(file, BATCH_ROWS):
-                rows, findings = self._read_batch(batch, seen)
+                rows, wrong = self._read_batch(batch, seen)
                 made, there, more = self.save(rows)
-                for finding in sorted(findings + more, key=lambda found: found.line):
-                    report.add(path.name, finding)
+                for finding in sorted(wrong + more, key=lambda found: found.line):
+                    findings.add(finding)
                 tally.rows += len(batch)
                 tally.made += made
                 tally.there += there
                 progress(file.bytes_read, tally.rows)
-            first, lines = file.foreign_lines
+            first, lines = file.fallback_lines
             if lines:
                 reason = f"not UTF-8, read as Windows-1252; so were {lines:,} lines in all, this one first"
-                report.add(path.name, Finding(Kind.NOTE, first, "", "", reason))
+                findings.add(Finding(Kind.NOTE, first, "", "", reason))
         return tally
 
-    def _read_batch(self, batch: Sequence[Record | Broken], seen: SeenIds) -> tuple[list[Row], list[Finding]]:
+    def _read_batch(self, batch: Sequence[Record | BrokenRecord], seen: SeenIds) -> tuple[list[Row], list[Finding]]:
         rows: list[Row] = []
         findings: list[Finding] = []
         for record in batch:
-            if isinstance(record, Broken):
+            if isinstance(record, BrokenRecord):
                 findings.append(Finding(Kind.REFUSED, record.line, "", "", record.reason))
                 continue
             row, wrong = self.read(record)
@@ -87,7 +89,7 @@ class Importer(Generic[Row]):
         return [row for row in rows if row.line not in repeated], findings
 
 
-def batches(file: CatalogueFile, size: int) -> Iterator[list[Record | Broken]]:
+def batches(file: CatalogueFile, size: int) -> Iterator[list[Record | BrokenRecord]]:
     records = iter(file)
     while batch := list(islice(records, size)):
         yield batch

@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from .cells import SEPARATOR, BadCell, parse_category, parse_degrees, parse_price, parse_required, parse_text
-from .findings import Findings, Kind
-from .tables import Table
+from ml.catalogue.cells import (
+    SEPARATOR,
+    BadCell,
+    parse_category,
+    parse_degrees,
+    parse_price,
+    parse_required,
+    parse_text,
+)
+from ml.catalogue.findings import FileFindings, Finding, Kind
+from ml.catalogue.records import BrokenRecord, CsvFile
 
 REQUIRED = ("id", "category")  # columns
 ROOT_CATEGORY = "root_category"
@@ -22,7 +30,7 @@ class Product:
     label: str
 
 
-def read_products(table: Table, currency: str, levels: int, findings: Findings) -> Iterator[Product]:
+def read_products(table: CsvFile, currency: str, levels: int, findings: FileFindings) -> Iterator[Product]:
     """The usable rows of `table`; what was wrong goes to `findings`.
 
     Args:
@@ -31,23 +39,25 @@ def read_products(table: Table, currency: str, levels: int, findings: Findings) 
     """
     parsers = _parsers(currency)
     first_lines: dict[str, int] = {}
-    for line, row in table:
-        if isinstance(row, str):
-            findings.add(Kind.BAD_ROW, line, "", row)
+    for record in table:
+        if isinstance(record, BrokenRecord):
+            findings.add(Finding(Kind.BAD_ROW, record.line, "", "", record.reason))
             continue
+        line = record.line
         wrong = {}
         cells = {}
-        for column, cell in row.items():
+        for column, cell in record.cells.items():
             try:
                 cells[column] = parsers.get(column, parse_text)(cell)
             except BadCell as exc:
                 cells[column], wrong[column] = "", str(exc)
         first = first_lines.setdefault(cells["id"], line)
         if cells["id"] and first != line:
-            findings.add(Kind.REPEATED, line, "id", f"repeats line {first}; row left out")
+            findings.add(Finding(Kind.REPEATED, line, "id", cells["id"], f"repeats line {first}; row left out"))
             continue
         for column, reason in wrong.items():
-            findings.add(Kind.BAD_CELL, line, column, reason if cells["id"] else f"{reason}; row left out")
+            consequence = "" if cells["id"] else "; row left out"
+            findings.add(Finding(Kind.BAD_CELL, line, column, record.cells[column], f"{reason}{consequence}"))
         if cells["id"]:
             names = cells["category"].split(SEPARATOR)
             yield Product(cells["id"], cells | {ROOT_CATEGORY: names[0]}, SEPARATOR.join(names[:levels]))

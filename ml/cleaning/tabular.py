@@ -15,16 +15,17 @@ from pathlib import Path
 from typing import IO
 
 from ml.atomic_files import whole_file
+from ml.catalogue.cells import BadCell, parse_file_stem, parse_required
+from ml.catalogue.findings import FileFindings, Finding, Kind, Report
+from ml.catalogue.picture_files import PICTURE_SUFFIXES, find_picture
+from ml.catalogue.records import BrokenRecord, CatalogueError, CsvFile
 
-from .cells import BadCell, parse_file_stem, parse_required
-from .findings import Findings, Kind
 from .products import REQUIRED, ROOT_CATEGORY, read_products
-from .tables import Table, TableError
 
 PRODUCTS, TRAINING, LABELS, DROPPED = "products.csv", "training.csv", "labels.json", "dropped.csv"
 RESULTS = (PRODUCTS, TRAINING, LABELS, DROPPED)
 IMAGE_COLUMNS = ("id", "product_id")
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+DROPPED_COLUMNS = ("file", "line", "column", "reason")
 
 
 @dataclass(frozen=True)
@@ -43,44 +44,38 @@ class Summary:
     products: int
     images: int
     labels: list[str]
-    dropped: list[Findings]
+    dropped: list[FileFindings]
 
     @property
     def findings(self) -> int:
         """The lines of `dropped.csv`."""
-        return sum(len(findings.rows) for findings in self.dropped)
+        return sum(findings.counts.total() for findings in self.dropped)
 
 
 def clean_tables(products: Path, images: Path, target: Path, options: Options) -> Summary:
     """Write `products.csv`, `training.csv` (image,label,product), `labels.json` and `dropped.csv` into `target`.
 
     Raises:
-        TableError: a table cannot be read, lacks a column, is not UTF-8 or lists nothing; `target` cannot be written or
-            a result would replace a table.
+        CatalogueError: a table cannot be read, lacks a column, is not UTF-8 or lists nothing; `target` cannot be
+            written or a result would replace a table.
     """
     if options.pictures is not None and not options.pictures.is_dir():
-        raise TableError(f"{options.pictures} is not a folder.")
-    dropped = [Findings(products.name), Findings(images.name)]
+        raise CatalogueError(f"{options.pictures} is not a folder.")
     with ExitStack() as stack:
-        product_table = stack.enter_context(Table(products, REQUIRED))
-        image_table = stack.enter_context(Table(images, IMAGE_COLUMNS))
+        product_table = stack.enter_context(CsvFile(products, REQUIRED))
+        image_table = stack.enter_context(CsvFile(images, IMAGE_COLUMNS))
         _refuse_what_is_in_the_way(target, (products, images))
         file = _open_all(target, stack)
+        report = Report(file[DROPPED], DROPPED_COLUMNS, lineterminator="\n")
+        dropped = [report.begin_file(products.name), report.begin_file(images.name)]
         label_of = _write_products(file[PRODUCTS], product_table, options, dropped[0])
         images_of = _write_training(file[TRAINING], image_table, label_of, options.pictures, dropped[1])
         labels = sorted(images_of)
         json.dump({label: number for number, label in enumerate(labels)}, file[LABELS], indent=2, ensure_ascii=False)
-        rows = [row for findings in dropped for row in findings.rows]
-        csv.writer(file[DROPPED], lineterminator="\n").writerows([("file", "line", "column", "reason"), *rows])
     return Summary(len(label_of), images_of.total(), labels, dropped)
 
 
-def find_picture(folder: Path, stem: str) -> Path | None:
-    """The first regular file of this name with one of `SUFFIXES`, in their order."""
-    return next((path for suffix in SUFFIXES if (path := folder / f"{stem}{suffix}").is_file()), None)
-
-
-def _write_products(file: IO[str], table: Table, options: Options, findings: Findings) -> dict[str, str]:
+def _write_products(file: IO[str], table: CsvFile, options: Options, findings: FileFindings) -> dict[str, str]:
     """The label of each product that was written."""
     writer = csv.DictWriter(file, list(dict.fromkeys([*table.columns, ROOT_CATEGORY])), lineterminator="\n")
     writer.writeheader()
@@ -89,63 +84,70 @@ def _write_products(file: IO[str], table: Table, options: Options, findings: Fin
         writer.writerow(product.cells)
         label_of[product.id] = product.label
     if not label_of:
-        raise TableError(f"{table.path} lists no product that can be used.")
+        raise CatalogueError(f"{table.path} lists no product that can be used.")
     return label_of
 
 
 def _write_training(
-    file: IO[str], table: Table, label_of: Mapping[str, str], pictures: Path | None, findings: Findings
+    file: IO[str], table: CsvFile, label_of: Mapping[str, str], pictures: Path | None, findings: FileFindings
 ) -> Counter[str]:
     """How many images of each label were written."""
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(("image", "label", "product"))
     counts: Counter[str] = Counter()
-    for line, stem, product in _image_rows(table, findings):
-        picture = Path(f"{stem}{SUFFIXES[0]}") if pictures is None else find_picture(pictures, stem)
+    for line, stem, product in _read_images(table, findings):
+        first_name = f"{stem}{PICTURE_SUFFIXES[0]}"
+        picture = Path(first_name) if pictures is None else find_picture(pictures, stem)
         if picture is None:
-            findings.add(Kind.NO_FILE, line, "id", f"no picture {stem}{SUFFIXES[0]} in {pictures}")
+            reason = f"no picture {first_name} in {pictures}"
+            findings.add(Finding(Kind.IMAGE_WITHOUT_FILE, line, "id", stem, reason))
         if product not in label_of:
-            findings.add(Kind.NO_LISTING, line, "product_id", f"no listing {product}")
+            findings.add(Finding(Kind.IMAGE_WITHOUT_LISTING, line, "product_id", product, f"no listing {product}"))
         elif not label_of[product]:
-            findings.add(Kind.NO_LABEL, line, "product_id", f"listing {product} has no category")
+            reason = f"listing {product} has no category"
+            findings.add(Finding(Kind.IMAGE_WITHOUT_LABEL, line, "product_id", product, reason))
         elif picture is not None:
             writer.writerow((picture.name, label_of[product], product))
             counts[label_of[product]] += 1
     if not counts:
-        raise TableError(f"{table.path} lists no image of a listing with a category.")
+        raise CatalogueError(f"{table.path} lists no image of a listing with a category.")
     return counts
 
 
-def _image_rows(table: Table, findings: Findings) -> Iterator[tuple[int, str, str]]:
+def _read_images(table: CsvFile, findings: FileFindings) -> Iterator[tuple[int, str, str]]:
     """(line, id, id of the product) of the rows that have both, each image once."""
     first_lines: dict[str, int] = {}
-    for line, row in table:
-        if isinstance(row, str):
-            findings.add(Kind.BAD_ROW, line, "", row)
+    for record in table:
+        if isinstance(record, BrokenRecord):
+            findings.add(Finding(Kind.BAD_ROW, record.line, "", "", record.reason))
             continue
-        wrong = len(findings.rows)
+        line = record.line
         values = []
         for column, parse in (("id", parse_file_stem), ("product_id", parse_required)):
+            cell = record.cells[column]
             try:
-                values.append(parse(row[column]))
+                values.append(parse(cell))
             except BadCell as exc:
-                findings.add(Kind.BAD_CELL, line, column, f"{exc}; row left out")
-        if len(findings.rows) > wrong:
+                findings.add(Finding(Kind.BAD_CELL, line, column, cell, f"{exc}; row left out"))
+        if len(values) < 2:
             continue
-        if (first := first_lines.setdefault(values[0], line)) != line:
-            findings.add(Kind.REPEATED, line, "id", f"repeats line {first}; row left out")
+        stem, product = values
+        if (first := first_lines.setdefault(stem, line)) != line:
+            findings.add(Finding(Kind.REPEATED, line, "id", stem, f"repeats line {first}; row left out"))
             continue
-        yield line, values[0], values[1]
+        yield line, stem, product
 
 
 def _refuse_what_is_in_the_way(target: Path, tables: Sequence[Path]) -> None:
     """No result may replace a table it is made from; a folder of its name would stop it when others are there."""
     for path in (target / name for name in RESULTS):
         if path.is_dir():
-            raise TableError(f"{path} is a folder, and a file of that name is to be written; choose another folder.")
+            raise CatalogueError(
+                f"{path} is a folder, and a file of that name is to be written; choose another folder."
+            )
         for table in tables:
             if path.exists() and path.samefile(table):
-                raise TableError(f"{path} would replace the table it is made from; choose another folder.")
+                raise CatalogueError(f"{path} would replace the table it is made from; choose another folder.")
 
 
 def _open_all(target: Path, stack: ExitStack) -> dict[str, IO[str]]:
@@ -153,7 +155,7 @@ def _open_all(target: Path, stack: ExitStack) -> dict[str, IO[str]]:
         target.mkdir(parents=True, exist_ok=True)
         return {name: stack.enter_context(_whole_text(target / name)) for name in RESULTS}
     except OSError as exc:
-        raise TableError(f"{target} cannot be written: {exc.strerror}.") from exc
+        raise CatalogueError(f"{target} cannot be written: {exc.strerror}.") from exc
 
 
 def _whole_text(path: Path) -> AbstractContextManager[IO[str]]:

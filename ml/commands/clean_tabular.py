@@ -42,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Clean the tables and say what was kept and what was dropped."""
+    from ml.catalogue.findings import Kind
     from ml.cleaning.tabular import DROPPED, Options, clean_tables
 
     chosen = Options(options.currency, options.levels, options.pictures)
@@ -49,7 +50,8 @@ def run(options: argparse.Namespace) -> None:
     labels = f"{len(summary.labels):,} label{'s' if len(summary.labels) > 1 else ''}"
     print(f"{options.target}: {summary.products:,} products, {summary.images:,} images with {labels}.")
     for findings in summary.dropped:
-        print(f"  {findings.file}: {str(findings) or 'nothing to report'}")
+        counts = [kind.describe_count(findings.counts[kind]) for kind in Kind if findings.counts[kind]]
+        print(f"  {findings.name}: {', '.join(counts) or 'nothing to report'}")
     if summary.findings:
         print(f"Each of these {summary.findings:,} with line, column and reason: {options.target / DROPPED}")
     if len(summary.labels) == 1:

@@ -10,9 +10,10 @@ from django.db import IntegrityError
 from django.utils import timezone
 
 from listings.importing.progress import FileProgress
-from listings.importing.records import CatalogueError
-from listings.importing.report import Report
+from listings.importing.report_file import open_report
 from listings.importing.run import Importer, Tally, photo_importer, product_importer
+from ml.catalogue.findings import FileFindings, Report
+from ml.catalogue.records import CatalogueError
 
 
 class Command(BaseCommand):
@@ -34,25 +35,26 @@ class Command(BaseCommand):
             raise CommandError(f"{folder} is not a folder; give the one that holds the photos with --images.")
         now = timezone.now()
         try:
-            with Report(report) as findings:
-                self._import(product_importer(now), products, "listings", findings)
-                self._import(photo_importer(folder, now), images, "photos", findings)
+            with open_report(report) as opened:
+                self._import(product_importer(now), products, "listings", opened)
+                self._import(photo_importer(folder, now), images, "photos", opened)
         except CatalogueError as exc:
             raise CommandError(str(exc)) from exc
         except IntegrityError as exc:
             raise CommandError("Something else wrote the same rows at the same time. Run the import again.") from exc
         except KeyboardInterrupt as exc:
             raise CommandError("Stopped. Run the same command again to go on.") from exc
-        self.stdout.write(f"{findings.total:,} findings in {findings.path}")
+        self.stdout.write(f"{opened.total:,} findings in {report}")
 
     def _import(self, importer: Importer, path: Path, noun: str, report: Report) -> None:
         size = path.stat().st_size if path.is_file() else 0
         with FileProgress(path.name, size, sys.stderr, self.stdout.write) as progress:
-            tally = importer.run(path, report, progress)
-        self.stdout.write(summary(path.name, noun, tally, report))
+            findings = report.begin_file(path.name)
+            tally = importer.run(path, findings, progress)
+        self.stdout.write(summary(noun, tally, findings))
 
 
-def summary(name: str, noun: str, tally: Tally, report: Report) -> str:
-    found = [kind.counted(count) for kind, count in report.counts.get(name, {}).items()]
+def summary(noun: str, tally: Tally, findings: FileFindings) -> str:
+    found = [kind.describe_count(count) for kind, count in findings.counts.items()]
     there = f", {tally.there:,} there already" if tally.there else ""
-    return "; ".join([f"{name}: {tally.rows:,} rows, {tally.made:,} {noun} made{there}", *found])
+    return "; ".join([f"{findings.name}: {tally.rows:,} rows, {tally.made:,} {noun} made{there}", *found])

@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 import pytest
 
 from listings.importing.cells import parse_moment, parse_point, parse_username
-from ml.cleaning.cells import BadCell
+from ml.catalogue.cells import BadCell
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 

@@ -2,10 +2,10 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from listings.importing import rows
-from listings.importing.records import Record
-from listings.importing.report import Kind
 from listings.importing.rows import read_photo_row, read_product
 from listings.models import Category, ImportedPhoto, Listing
+from ml.catalogue.findings import Kind
+from ml.catalogue.records import Record
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 GOOD = {

@@ -1,7 +1,7 @@
 import pytest
 
-from listings.importing import records
-from listings.importing.records import CatalogueError, CatalogueFile, Columns, Record
+from listings.importing.catalogue_file import CatalogueFile, Columns
+from ml.catalogue.records import CatalogueError, Record
 
 COLUMNS = Columns(required=("id", "name"), optional=("price",))
 
@@ -48,7 +48,7 @@ def test_rows_with_too_few_or_too_many_cells_are_handed_out_as_broken(tmp_path):
 
 
 def test_a_line_without_end_costs_one_row_and_bounded_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr(records, "RECORD_LIMIT", 1000)
+    monkeypatch.setattr("ml.catalogue.lines.RECORD_LIMIT", 1000)
     lines = read(tmp_path, "id,name\n1," + "x" * 50_000 + "\n2,b\n")
     assert [line for line, _ in lines] == [2, 3]
     assert lines[0][1].startswith("broken")
@@ -67,7 +67,7 @@ def test_lines_that_are_not_utf8_are_read_as_windows_1252_and_counted(tmp_path):
     with CatalogueFile(path, COLUMNS) as file:
         names = [item.cells["name"] for item in file]
         assert names == ["café", "£3", "café"]
-        assert file.foreign_lines == (3, 2)
+        assert file.fallback_lines == (3, 2)
 
 
 def test_bytes_that_are_no_text_at_all_are_marked_and_do_not_stop_the_reading(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml.cleaning.cells import BadCell, parse_category, parse_degrees, parse_file_stem, parse_price, parse_required
+from ml.catalogue.cells import BadCell, parse_category, parse_degrees, parse_file_stem, parse_price, parse_required
 
 PRICES = {
     "£1,234.00": Decimal("1234.00"),

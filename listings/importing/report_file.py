@@ -1,0 +1,25 @@
+"""The file that an import's findings go to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ml.catalogue.findings import Report
+from ml.catalogue.records import CatalogueError
+
+REPORT_COLUMNS = ("line", "file", "column", "value", "reason")
+
+
+@contextmanager
+def open_report(path: Path) -> Iterator[Report]:
+    """A new report at `path`, in place of the one of the import before."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Each line reaches the disk as it is written: an import that is interrupted leaves what it found.
+        file = path.open("w", encoding="utf-8", newline="", buffering=1)
+    except OSError as exc:
+        raise CatalogueError(f"The report {path} cannot be written: {exc.strerror}.") from exc
+    with file:
+        yield Report(file, REPORT_COLUMNS)
