@@ -51,18 +51,18 @@ class _Comparison:
     def __init__(self, arguments: argparse.Namespace, scratch: Path) -> None:
         from ml.network.weights import network_with
         from ml.starter.data import clothing_set
-        from ml.training.data.split import split
+        from ml.training.data.split import split_photos
 
         self.arguments, self.scratch, self.runs = arguments, scratch, 0
         self.loaded = network_with(arguments.weights)
-        self.garments, aside = split(clothing_set(arguments.clothing, "train"), 0.1, seed=1)
+        self.garments, aside = split_photos(clothing_set(arguments.clothing, "train"), 0.1, seed=1)
         self.training, self.aside = self._decoded(self.garments), self._decoded(aside)
         self.judged = {name: self._decoded(clothing_set(arguments.clothing, name)) for name in ("unseen", "heldout")}
 
     def _decoded(self, photos: Any) -> Any:
-        from ml.training.data.photo_pixels import decoded
+        from ml.training.data.photo_pixels import decode_photos
 
-        return decoded(photos, round(SIDE_FACTOR * self.loaded.architecture.size), self.scratch / "cache")
+        return decode_photos(photos, round(SIDE_FACTOR * self.loaded.architecture.size), self.scratch / "cache")
 
     def figures(self) -> dict[str, Any]:
         from ml.training.plan import RECIPES
@@ -113,9 +113,9 @@ class _Comparison:
         return run.learner.result
 
     def _replay(self) -> Any:
-        from ml.starter.data import LEFT_OUT, joined, tiny_set
+        from ml.starter.data import LEFT_OUT, join_sets, tiny_set
 
-        return self._decoded(joined(self.garments, tiny_set(self.arguments.tiny / "train", LEFT_OUT)))
+        return self._decoded(join_sets(self.garments, tiny_set(self.arguments.tiny / "train", LEFT_OUT)))
 
     def _scores(self, network: Any) -> dict[str, float]:
         return {name: self._macro(network, photos) for name, photos in self.judged.items()}
@@ -124,9 +124,9 @@ class _Comparison:
         import torch
 
         from ml.evaluation.metrics import Labelled, judge, macro
-        from ml.training.validation.extraction import extract
+        from ml.training.validation.extraction import extract_vectors
 
-        vectors = extract(network, photos.pixels, self.loaded.architecture.size, torch.device("cpu"))
+        vectors = extract_vectors(network, photos.pixels, self.loaded.architecture.size, torch.device("cpu"))
         return macro(judge(Labelled(vectors, photos.targets)).map_at_r, photos.targets, AT_LEAST)
 
 

@@ -27,12 +27,12 @@ def run(options: argparse.Namespace) -> None:
     import torch
 
     from ml.training.files import has_begun
-    from ml.training.job import train
+    from ml.training.job import run_training
 
     if options.threads:
         torch.set_num_threads(options.threads)
     try:
-        train(options)
+        run_training(options)
     except KeyboardInterrupt:
         kept = has_begun(Path(options.out))
         print(

@@ -36,14 +36,14 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--keep",
-        type=share,
+        type=part_of_whole,
         metavar="SHARE",
         help="share of the starting weights in the result (metric, from weights made for searching: 0.7)",
     )
     parser.add_argument("--batch", type=above_one, metavar="N", help="pictures a step (default: 128)")
     parser.add_argument(
         "--validation-share",
-        type=share,
+        type=part_of_whole,
         metavar="SHARE",
         help="pictures set aside to judge by, whole groups where there are groups; 0: none (default: 0.1)",
     )
@@ -70,7 +70,7 @@ def above_one(text: str) -> int:
 
 def above_zero(text: str) -> float:
     """A number above 0."""
-    number = _number(text)
+    number = _finite_number(text)
     if not number > 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not above 0")
     return number
@@ -78,21 +78,21 @@ def above_zero(text: str) -> float:
 
 def not_negative(text: str) -> float:
     """0 or a number above."""
-    number = _number(text)
+    number = _finite_number(text)
     if not number >= 0:
         raise argparse.ArgumentTypeError(f"{text!r} is below 0")
     return number
 
 
-def share(text: str) -> float:
+def part_of_whole(text: str) -> float:
     """A part of a whole: 0 or more, less than 1."""
-    number = _number(text)
+    number = _finite_number(text)
     if not 0 <= number < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a share from 0 to less than 1")
     return number
 
 
-def _number(text: str) -> float:
+def _finite_number(text: str) -> float:
     try:
         number = float(text)
     except ValueError as exc:

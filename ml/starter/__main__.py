@@ -27,15 +27,15 @@ from ml.network.item_mask import ItemMask
 from ml.network.resnet import Architecture, ResNet
 from ml.network.weights import STARTER, write_weights
 from ml.training.data.augmentation import Augmentation
-from ml.training.data.photo_pixels import Photos, decoded
-from ml.training.job import until_over
+from ml.training.data.photo_pixels import Photos, decode_photos
+from ml.training.job import train_until_over
 from ml.training.loop import Run
 from ml.training.plan import METRIC, Plan
 
-from .colouring import coloured
-from .data import LEFT_OUT, clothing_set, joined, tiny_set
-from .made_up import made_up_masks, made_up_set
-from .mask import item_masks, learned_mask
+from .colouring import add_colours
+from .data import LEFT_OUT, clothing_set, join_sets, tiny_set
+from .made_up import draw_made_up_set, read_made_up_masks
+from .mask import learn_mask, predict_item_masks
 
 SOURCE_SIDE = 192
 EMPHASIS = 3.0  # on garments: few classes, but the finest distinctions
@@ -74,39 +74,39 @@ THIRD = dataclasses.replace(
 
 def main() -> int:
     """As the module says; the exit status is 1 after a refusal, told in one sentence."""
-    options = _options()
+    options = _read_options()
     try:
-        _make(options)
+        _make_weights(options)
     except (MlError, OSError) as exc:
         print(f"starter: {exc}", file=sys.stderr)
         return 1
     return 0
 
 
-def _make(options: argparse.Namespace) -> None:
+def _make_weights(options: argparse.Namespace) -> None:
     torch.set_num_threads(options.threads)
     clothing = clothing_set(options.clothing, "train")
-    training = joined(tiny_set(options.tiny / "train", LEFT_OUT), clothing)
+    training = join_sets(tiny_set(options.tiny / "train", LEFT_OUT), clothing)
     val = tiny_set(options.tiny / "val", LEFT_OUT)
     cache = options.out / "cache"
     emphasis = dict.fromkeys(clothing.classes, EMPHASIS)
-    photos = decoded(training, SOURCE_SIDE, cache, emphasis=emphasis, epoch_length=SHOWN)
-    judged = decoded(val, SOURCE_SIDE, cache)
+    photos = decode_photos(training, SOURCE_SIDE, cache, emphasis=emphasis, epoch_length=SHOWN)
+    judged = decode_photos(val, SOURCE_SIDE, cache)
     torch.manual_seed(FIRST.seed)
-    form = _trained(resnet.create(FORM), FIRST, options.out / "first", photos, judged)
-    mask = _mask(options.out / "mask.safetensors", form, photos)
-    masks = item_masks(mask, photos.pixels, FORM.size)
-    form = _trained(form, SECOND, options.out / "second", dataclasses.replace(photos, masks=masks), judged)
-    photos = _with_made_up(training, photos, masks, options.out)
-    plain = _trained(copy.deepcopy(form), THIRD, options.out / "third-plain", photos, judged)
+    form = _train_network(resnet.create(FORM), FIRST, options.out / "first", photos, judged)
+    mask = _learn_mask_once(options.out / "mask.safetensors", form, photos)
+    masks = predict_item_masks(mask, photos.pixels, FORM.size)
+    form = _train_network(form, SECOND, options.out / "second", dataclasses.replace(photos, masks=masks), judged)
+    photos = _add_made_up(training, photos, masks, options.out)
+    plain = _train_network(copy.deepcopy(form), THIRD, options.out / "third-plain", photos, judged)
     form.mask = mask
-    form = mean_of(_trained(form, THIRD, options.out / "third", photos, judged), plain)
-    network = coloured(form, COLOURED, photos, pictures=LOOKED_AT, seed=THIRD.seed)
+    form = average_networks(_train_network(form, THIRD, options.out / "third", photos, judged), plain)
+    network = add_colours(form, COLOURED, photos, pictures=LOOKED_AT, seed=THIRD.seed)
     write_weights(options.weights, network, COLOURED, start="nothing", licence="research; see LICENSE")
     print(f"{options.weights}: {options.weights.stat().st_size / 1e6:.1f} MB")
 
 
-def _options() -> argparse.Namespace:
+def _read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m ml.starter", description=__doc__)
     parser.add_argument("--tiny", type=Path, required=True, help="folder with train/WNID/*.webp and val/WNID/*.webp")
     parser.add_argument("--clothing", type=Path, required=True, help="folder with splits.csv and images/")
@@ -116,10 +116,10 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _mask(path: Path, form: ResNet, photos: Photos) -> ItemMask:
+def _learn_mask_once(path: Path, form: ResNet, photos: Photos) -> ItemMask:
     """Learned once and kept, so that a run that was stopped goes on with the same."""
     if not path.exists():
-        learned = learned_mask(form, photos.pixels, FORM.size, scenes=SCENES, epochs=2, seed=FIRST.seed)
+        learned = learn_mask(form, photos.pixels, FORM.size, scenes=SCENES, epochs=2, seed=FIRST.seed)
         with whole_file(path) as file:
             file.write(save(learned.state_dict()))
     mask = ItemMask().requires_grad_(False).eval()
@@ -127,25 +127,27 @@ def _mask(path: Path, form: ResNet, photos: Photos) -> ItemMask:
     return mask
 
 
-def _with_made_up(training: PhotoSet, photos: Photos, masks: Pixels, out: Path) -> Photos:
+def _add_made_up(training: PhotoSet, photos: Photos, masks: Pixels, out: Path) -> Photos:
     """`photos`, decoded from `training`, with `masks`, and made-up items, whose masks are known."""
     folder = out / "made-up"
-    made_up = made_up_set(folder, photos.pixels, MADE_UP_SIDE, classes=MADE_UP, each=COLOURINGS, seed=THIRD.seed)
-    masks = np.concatenate([masks, made_up_masks(made_up, masks.shape[1])])
+    made_up = draw_made_up_set(folder, photos.pixels, MADE_UP_SIDE, classes=MADE_UP, each=COLOURINGS, seed=THIRD.seed)
+    masks = np.concatenate([masks, read_made_up_masks(made_up, masks.shape[1])])
     emphasis = dict(zip(photos.classes, photos.emphasis, strict=True))
     emphasis |= dict.fromkeys(made_up.classes, MADE_UP_EMPHASIS)
-    both = decoded(joined(training, made_up), SOURCE_SIDE, out / "cache", emphasis=emphasis, epoch_length=SHOWN)
+    both = decode_photos(
+        join_sets(training, made_up), SOURCE_SIDE, out / "cache", emphasis=emphasis, epoch_length=SHOWN
+    )
     return dataclasses.replace(both, masks=masks)
 
 
-def _trained(network: ResNet, plan: Plan, folder: Path, photos: Photos, judged: Photos) -> ResNet:
+def _train_network(network: ResNet, plan: Plan, folder: Path, photos: Photos, judged: Photos) -> ResNet:
     run = Run(folder, plan, network, FORM.dim, photos, judged)
-    until_over(run)
+    train_until_over(run)
     network.load_state_dict(run.learner.result.state_dict())
     return network.cpu()
 
 
-def mean_of(network: ResNet, other: ResNet) -> ResNet:
+def average_networks(network: ResNet, other: ResNet) -> ResNet:
     """`network` with the mean of both's weights, where both have them, statistics of batches among them.
 
     Of runs that began as one: Wortsman et al., "Model soups", ICML 2022.

@@ -9,13 +9,13 @@ from torch import Tensor, nn
 from ml.network import resnet
 from ml.network.resnet import Architecture, ResNet
 from ml.training.data.photo_pixels import Photos
-from ml.training.validation.extraction import extract
+from ml.training.validation.extraction import extract_vectors
 
-from .palette import palette, selective_sums
-from .whitening import form_views, whitening
+from .palette import learn_palette, selective_sums
+from .whitening import embed_views, learn_whitening
 
 
-def coloured(form: ResNet, shape: Architecture, photos: Photos, *, pictures: int, seed: int) -> ResNet:
+def add_colours(form: ResNet, shape: Architecture, photos: Photos, *, pictures: int, seed: int) -> ResNet:
     """`shape` with the layers and the mask of `form`, its last layer whitened, and bins learned from `photos`.
 
     `form` must have a mask. `pictures` photos are looked at for what varies and which colours are common.
@@ -23,13 +23,15 @@ def coloured(form: ResNet, shape: Architecture, photos: Photos, *, pictures: int
     network = resnet.create(shape)
     layers = {name: tensor for name, tensor in form.state_dict().items() if not name.startswith("fc.")}
     network.load_state_dict(layers, strict=False)
-    turn = whitening(form_views(form, photos, shape.size, pictures=pictures, seed=seed), shape.dim - shape.colours)
+    turn = learn_whitening(
+        embed_views(form, photos, shape.size, pictures=pictures, seed=seed), shape.dim - shape.colours
+    )
     with torch.no_grad():
         network.fc.weight.copy_(turn @ form.fc.weight.double())
         network.fc.bias.copy_(turn @ form.fc.bias.double())
-    network.colour.centres.copy_(palette(photos.pixels, shape.colours, seed=seed))
+    network.colour.centres.copy_(learn_palette(photos.pixels, shape.colours, seed=seed))
     chosen = np.random.default_rng(seed).permutation(len(photos.pixels))[:pictures]
-    histograms = extract(_Histograms(network), photos.pixels.subset(chosen), shape.size, torch.device("cpu"))
+    histograms = extract_vectors(_Histograms(network), photos.pixels.subset(chosen), shape.size, torch.device("cpu"))
     network.colour.sums.copy_(selective_sums(torch.from_numpy(histograms), seed=seed))
     return network
 

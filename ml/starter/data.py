@@ -26,7 +26,7 @@ def clothing_set(folder: Path, split: str) -> PhotoSet:
     return PhotoSet(images, tuple(row["label"] for row in rows), tuple(row["sender_id"] for row in rows))
 
 
-def joined(*sets: PhotoSet) -> PhotoSet:
+def join_sets(*sets: PhotoSet) -> PhotoSet:
     """All pictures of several sets, without groups."""
     return PhotoSet(
         tuple(path for photos in sets for path in photos.images),

@@ -14,8 +14,8 @@ from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageOps
 
 from ml.inference.preprocess import Pixels
 
-from .backgrounds import background
-from .surfaces import surface
+from .backgrounds import draw_background
+from .surfaces import draw_surface
 
 FINER = 2  # drawn larger by this, then scaled down, for smooth edges
 
@@ -35,9 +35,9 @@ class Form:
     whole: Image.Image
     parts: tuple[Image.Image, ...]
 
-    def posed(self, rng: Random) -> Form:
+    def in_new_pose(self, rng: Random) -> Form:
         """The form turned, stretched, mirrored, nearer or farther, somewhere else in the picture."""
-        matrix = _pose(self.whole.width, rng)
+        matrix = _draw_pose(self.whole.width, rng)
         whole, *parts = (
             mask.transform(mask.size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
             for mask in (self.whole, *self.parts)
@@ -48,32 +48,32 @@ class Form:
 def random_form(size: int, rng: Random) -> Form:
     """A random form for scenes of `size`, from a trinket to what fills the picture, often with two like halves."""
     large, reach = size * FINER, rng.uniform(0.14, 0.5)
-    masks = [_mask(large, reach * 0.6, rng) for _ in range(rng.choice((0, 0, 1, 1, 2, 3)))]
-    masks.insert(0, _mask(large, reach, rng))
+    masks = [_draw_mask(large, reach * 0.6, rng) for _ in range(rng.choice((0, 0, 1, 1, 2, 3)))]
+    masks.insert(0, _draw_mask(large, reach, rng))
     if rng.random() < 0.5:
         masks = [ImageChops.lighter(mask, ImageOps.mirror(mask)) for mask in masks]
     return Form(masks[0], tuple(masks[1:]))
 
 
-def scene(photo: Image.Image, texture: Image.Image, size: int, rng: Random, item: Form | None = None) -> Scene:
+def draw_scene(photo: Image.Image, texture: Image.Image, size: int, rng: Random, item: Form | None = None) -> Scene:
     """An item in random colours, or of a piece of `texture`, before a place with pieces of `photo`.
 
     A random form where none is given.
     """
     item = item or random_form(size, rng)
     large, whole = size * FINER, item.whole
-    front = _lit(surface(texture, large, rng), whole, rng)
+    front = _shade_item(draw_surface(texture, large, rng), whole, rng)
     for part in item.parts:
         mask = ImageChops.darker(part, whole)
-        front.paste(_lit(surface(texture, large, rng), mask, rng), mask=mask)
-    picture = background(photo, large, rng)
+        front.paste(_shade_item(draw_surface(texture, large, rng), mask, rng), mask=mask)
+    picture = draw_background(photo, large, rng)
     _cast_shadow(picture, whole, rng)
     picture.paste(front, mask=whole)
     picture, whole = (layer.resize((size, size), Image.Resampling.BOX) for layer in (picture, whole))
-    return Scene(_photographed(picture, rng), np.asarray(whole))
+    return Scene(_add_camera_faults(picture, rng), np.asarray(whole))
 
 
-def _lit(item: Image.Image, mask: Image.Image, rng: Random) -> Image.Image:
+def _shade_item(item: Image.Image, mask: Image.Image, rng: Random) -> Image.Image:
     """Light from one side, and less of it towards the edge of `mask`, as on things that are round."""
     side = item.width
     turn, depth, rim = rng.uniform(0, 2 * math.pi), rng.uniform(0, 0.35), rng.choice((0, rng.uniform(0, 0.5)))
@@ -103,7 +103,7 @@ def _cast_shadow(behind: Image.Image, mask: Image.Image, rng: Random) -> None:
     behind.paste((20, 18, 20), mask=shadow.point(lambda value: int(value * darkest)))
 
 
-def _photographed(picture: Image.Image, rng: Random) -> Pixels:
+def _add_camera_faults(picture: Image.Image, rng: Random) -> Pixels:
     """Out of focus at times, darker corners, the grain of a camera: of all that is in the picture."""
     if rng.random() < 0.3:
         picture = picture.filter(ImageFilter.GaussianBlur(rng.uniform(0.2, 0.8)))
@@ -114,7 +114,7 @@ def _photographed(picture: Image.Image, rng: Random) -> Pixels:
     return (np.asarray(picture) * light[..., None] + grain).clip(0, 255).astype(np.uint8)
 
 
-def _pose(side: int, rng: Random) -> tuple[float, ...]:
+def _draw_pose(side: int, rng: Random) -> tuple[float, ...]:
     """The affine matrix that `Image.transform` takes: from places of the new picture to places of the old."""
     turn, shear, scale = rng.uniform(-0.25, 0.25), rng.uniform(-0.2, 0.2), rng.uniform(0.6, 1.35)
     wide = math.exp(rng.uniform(-0.2, 0.2))
@@ -125,7 +125,7 @@ def _pose(side: int, rng: Random) -> tuple[float, ...]:
     return a, b, middle - a * x - b * y, d, e, middle - d * x - e * y
 
 
-def _mask(side: int, reach: float, rng: Random) -> Image.Image:
+def _draw_mask(side: int, reach: float, rng: Random) -> Image.Image:
     """A mask of a few overlapping pieces about the middle, each about `reach` of the side wide."""
     mask = Image.new("L", (side, side))
     draw = ImageDraw.Draw(mask)
@@ -133,13 +133,13 @@ def _mask(side: int, reach: float, rng: Random) -> Image.Image:
     radius = side * reach
     for _ in range(rng.randint(1, 4)):
         at = [value + rng.uniform(-0.6, 0.6) * radius for value in middle]
-        rng.choice((_ellipse, _box, _polygon, _blob, _blob, _strokes, _strokes))(
+        rng.choice((_draw_ellipse, _draw_box, _draw_polygon, _draw_blob, _draw_blob, _draw_strokes, _draw_strokes))(
             draw, at, radius * rng.uniform(0.5, 1.1), rng
         )
     return mask
 
 
-def _ellipse(draw: ImageDraw.ImageDraw, at: list[float], radius: float, rng: Random) -> None:
+def _draw_ellipse(draw: ImageDraw.ImageDraw, at: list[float], radius: float, rng: Random) -> None:
     w, h = (radius * rng.uniform(0.5, 1.3) for _ in range(2))
     box = (at[0] - w, at[1] - h, at[0] + w, at[1] + h)
     if rng.random() < 0.25:
@@ -148,12 +148,12 @@ def _ellipse(draw: ImageDraw.ImageDraw, at: list[float], radius: float, rng: Ran
         draw.ellipse(box, fill=255)
 
 
-def _box(draw: ImageDraw.ImageDraw, at: list[float], radius: float, rng: Random) -> None:
+def _draw_box(draw: ImageDraw.ImageDraw, at: list[float], radius: float, rng: Random) -> None:
     w, h = (radius * rng.uniform(0.4, 1.3) for _ in range(2))
     draw.rounded_rectangle((at[0] - w, at[1] - h, at[0] + w, at[1] + h), radius * rng.uniform(0, 0.4), fill=255)
 
 
-def _polygon(draw: ImageDraw.ImageDraw, at: list[float], radius: float, rng: Random) -> None:
+def _draw_polygon(draw: ImageDraw.ImageDraw, at: list[float], radius: float, rng: Random) -> None:
     corners = rng.randint(3, 9)
     turns = sorted(rng.uniform(0, 2 * math.pi) for _ in range(corners))
     points = [
@@ -163,7 +163,7 @@ def _polygon(draw: ImageDraw.ImageDraw, at: list[float], radius: float, rng: Ran
     draw.polygon(points, fill=255)
 
 
-def _blob(draw: ImageDraw.ImageDraw, at: list[float], radius: float, rng: Random) -> None:
+def _draw_blob(draw: ImageDraw.ImageDraw, at: list[float], radius: float, rng: Random) -> None:
     """A round outline with a few bulges."""
     waves = [(rng.randint(1, 5), rng.uniform(0, 0.3), rng.uniform(0, 2 * math.pi)) for _ in range(3)]
     points = []
@@ -174,7 +174,7 @@ def _blob(draw: ImageDraw.ImageDraw, at: list[float], radius: float, rng: Random
     draw.polygon(points, fill=255)
 
 
-def _strokes(draw: ImageDraw.ImageDraw, at: list[float], radius: float, rng: Random) -> None:
+def _draw_strokes(draw: ImageDraw.ImageDraw, at: list[float], radius: float, rng: Random) -> None:
     for _ in range(rng.randint(2, 5)):
         ends = [(at[0] + rng.uniform(-1.4, 1.4) * radius, at[1] + rng.uniform(-1.4, 1.4) * radius) for _ in range(2)]
         draw.line(ends, fill=255, width=max(3, int(radius * rng.uniform(0.05, 0.25))))

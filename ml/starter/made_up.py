@@ -14,12 +14,12 @@ from ml.folders.photo_set import PhotoSet
 from ml.inference.preprocess import Pixels
 from ml.training.data.pixels import PixelCache
 
-from .items import Form, Scene, random_form, scene
+from .items import Form, Scene, draw_scene, random_form
 
 MASK = "-mask"  # after the name of a picture, the name of its mask
 
 
-def made_up_set(folder: Path, photos: PixelCache, size: int, *, classes: int, each: int, seed: int) -> PhotoSet:
+def draw_made_up_set(folder: Path, photos: PixelCache, size: int, *, classes: int, each: int, seed: int) -> PhotoSet:
     """`classes` forms, each in `each` colourings and poses before some of `photos`, drawn where not there.
 
     What is there is taken as it is: draw into another folder after a change of this code or of `size` or `seed`.
@@ -30,31 +30,31 @@ def made_up_set(folder: Path, photos: PixelCache, size: int, *, classes: int, ea
         kind = random_form(size, rng)
         paths = [folder / str(number) / f"{position}.png" for position in range(each)]
         paths[0].parent.mkdir(parents=True, exist_ok=True)
-        if not all(path.exists() and _mask_of(path).exists() for path in paths):
+        if not all(path.exists() and _mask_path(path).exists() for path in paths):
             for path in paths:
-                drawn = made_up(photos, size, rng, kind.posed(rng))
-                _save(drawn.mask, _mask_of(path))
-                _save(drawn.picture, path)
+                drawn = draw_made_up(photos, size, rng, kind.in_new_pose(rng))
+                _save_picture(drawn.mask, _mask_path(path))
+                _save_picture(drawn.picture, path)
         images += paths
     return PhotoSet(tuple(images), tuple(f"made up {path.parent.name}" for path in images))
 
 
-def made_up_masks(drawn: PhotoSet, side: int) -> Pixels:
-    """uint8[N, side, side]: where the item of each picture of `made_up_set` is."""
-    masks = (Image.open(_mask_of(path)) for path in drawn.images)
+def read_made_up_masks(drawn: PhotoSet, side: int) -> Pixels:
+    """uint8[N, side, side]: where the item of each picture of `draw_made_up_set` is."""
+    masks = (Image.open(_mask_path(path)) for path in drawn.images)
     return np.stack([np.asarray(mask.resize((side, side), Image.Resampling.BOX)) for mask in masks])
 
 
-def made_up(photos: PixelCache, size: int, rng: Random, item: Form | None = None) -> Scene:
+def draw_made_up(photos: PixelCache, size: int, rng: Random, item: Form | None = None) -> Scene:
     """A scene whose background, and often texture, is of `photos`."""
     background, texture = (photos.picture(rng.randrange(len(photos))) for _ in range(2))
-    return scene(background, texture, size, rng, item)
+    return draw_scene(background, texture, size, rng, item)
 
 
-def _mask_of(picture: Path) -> Path:
+def _mask_path(picture: Path) -> Path:
     return picture.with_stem(picture.stem + MASK)
 
 
-def _save(pixels: Pixels, path: Path) -> None:
+def _save_picture(pixels: Pixels, path: Path) -> None:
     with whole_file(path) as file:
         Image.fromarray(pixels).save(file, "PNG")

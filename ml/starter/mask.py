@@ -16,13 +16,13 @@ from ml.network.item_mask import ItemMask, item_part
 from ml.network.resnet import ResNet, normalised
 from ml.training.data.pixels import PixelCache
 
-from .made_up import made_up
+from .made_up import draw_made_up
 
 BATCH = 64
 LAYERS_RATE, RATE = 1e-3, 2e-3  # of the layers that begin as those of a classifier, and of the others
 
 
-def learned_mask(form: ResNet, backgrounds: PixelCache, size: int, *, scenes: int, epochs: int, seed: int) -> ItemMask:
+def learn_mask(form: ResNet, backgrounds: PixelCache, size: int, *, scenes: int, epochs: int, seed: int) -> ItemMask:
     """A mask that tells made-up items from `backgrounds`; its layers begin as those of `form`.
 
     All `scenes` are held in memory: four bytes a pixel, 2.4 GB for 48,000 of 112 px.
@@ -30,7 +30,7 @@ def learned_mask(form: ResNet, backgrounds: PixelCache, size: int, *, scenes: in
     torch.manual_seed(seed)
     mask = ItemMask()
     mask.load_state_dict(form.state_dict(), strict=False)  # the layers have the same names
-    pictures, items = _scenes(backgrounds, size, scenes, Random(seed))
+    pictures, items = _draw_scenes(backgrounds, size, scenes, Random(seed))
     begun = [weight for name, weight in mask.named_parameters() if name in form.state_dict()]
     new = [weight for name, weight in mask.named_parameters() if name not in form.state_dict()]
     optimiser = torch.optim.AdamW([{"params": begun}, {"params": new}], weight_decay=1e-4)
@@ -55,16 +55,16 @@ def learned_mask(form: ResNet, backgrounds: PixelCache, size: int, *, scenes: in
     return mask.requires_grad_(False).eval()
 
 
-def _scenes(backgrounds: PixelCache, size: int, count: int, rng: Random) -> tuple[Pixels, Pixels]:
+def _draw_scenes(backgrounds: PixelCache, size: int, count: int, rng: Random) -> tuple[Pixels, Pixels]:
     """uint8[count, size, size, 3] and uint8[count, size, size]: scenes, and where their items are."""
     pictures, items = np.empty((count, size, size, 3), np.uint8), np.empty((count, size, size), np.uint8)
     for position in trange(count, desc="scenes", disable=None):
-        drawn = made_up(backgrounds, size, rng)
+        drawn = draw_made_up(backgrounds, size, rng)
         pictures[position], items[position] = drawn.picture, drawn.mask
     return pictures, items
 
 
-def item_masks(mask: ItemMask, photos: PixelCache, size: int, *, batch: int = 128) -> Pixels:
+def predict_item_masks(mask: ItemMask, photos: PixelCache, size: int, *, batch: int = 128) -> Pixels:
     """uint8[N, size / 4, size / 4]: where `mask` sees the item of each whole picture, squeezed square."""
     parts = []
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):

@@ -18,7 +18,7 @@ EVERYWHERE = 15_000  # colours drawn evenly from the RGB cube
 RARE = 0.1  # added to each variance of histograms, as a part of the mean one, for colours that are hardly ever seen
 
 
-def palette(pixels: PixelCache, bins: int, *, seed: int = 1) -> Tensor:
+def learn_palette(pixels: PixelCache, bins: int, *, seed: int = 1) -> Tensor:
     """float32[bins, 3]: CIE Lab centres, by k-means over colours of photos and of the whole RGB cube.
 
     So they are dense where photos have many colours, but there are some everywhere.

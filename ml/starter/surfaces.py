@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 RGB = tuple[int, int, int]
 
 
-def colour(rng: Random) -> RGB:
+def draw_colour(rng: Random) -> RGB:
     """Any colour, greys as likely as the saturated."""
     grey, chroma = rng.uniform(10, 245), rng.choice((0.1, 0.5, 1.0))
     pure = [rng.uniform(0, 255) for _ in range(3)]
@@ -17,15 +17,15 @@ def colour(rng: Random) -> RGB:
     return red, green, blue
 
 
-def surface(texture: Image.Image, side: int, rng: Random) -> Image.Image:
+def draw_surface(texture: Image.Image, side: int, rng: Random) -> Image.Image:
     """One colour, or stripes, dots or checks of two, or a piece of a photo."""
-    plain = Image.new("RGB", (side, side), colour(rng))
+    plain = Image.new("RGB", (side, side), draw_colour(rng))
     pattern = rng.choice(("plain", "plain", "plain", "stripes", "dots", "checks", "photo", "photo"))
     if pattern == "photo":
-        return piece(texture, side, rng.uniform(0.2, 0.6), rng)
+        return cut_piece(texture, side, rng.uniform(0.2, 0.6), rng)
     if pattern == "plain":
         return plain
-    draw, other = ImageDraw.Draw(plain), colour(rng)
+    draw, other = ImageDraw.Draw(plain), draw_colour(rng)
     step = max(4, int(side * rng.uniform(0.04, 0.14)))
     for y in range(0, side, step):
         if pattern == "stripes":
@@ -37,7 +37,7 @@ def surface(texture: Image.Image, side: int, rng: Random) -> Image.Image:
     return plain.rotate(rng.choice((0, 45, 90)), expand=False, fillcolor=other)
 
 
-def shade(size: tuple[int, int], top: RGB, bottom: RGB, rng: Random) -> Image.Image:
+def draw_ramp(size: tuple[int, int], top: RGB, bottom: RGB, rng: Random) -> Image.Image:
     """From one colour towards the other, downwards, as far as chance has it."""
     share = rng.uniform(0, 1)
     end = tuple(round(one + (other - one) * share) for one, other in zip(top, bottom, strict=True))
@@ -46,7 +46,7 @@ def shade(size: tuple[int, int], top: RGB, bottom: RGB, rng: Random) -> Image.Im
     return ramp.resize(size, Image.Resampling.BILINEAR)
 
 
-def piece(photo: Image.Image, side: int, part: float, rng: Random) -> Image.Image:
+def cut_piece(photo: Image.Image, side: int, part: float, rng: Random) -> Image.Image:
     """A random piece of `photo`, `part` of it each way, as a square."""
     w, h = photo.width * part, photo.height * part
     left, top = rng.uniform(0, photo.width - w), rng.uniform(0, photo.height - h)

@@ -21,7 +21,7 @@ FLOOR = 0.1  # added to each variance, as a part of the mean one
 
 
 @torch.inference_mode()
-def form_views(network: ResNet, photos: Photos, size: int, *, pictures: int, seed: int) -> Tensor:
+def embed_views(network: ResNet, photos: Photos, size: int, *, pictures: int, seed: int) -> Tensor:
     """float32[pictures, VIEWS, dim], but for a last batch: form vectors, not normalised, of a network with a mask.
 
     Items are put before other pictures where masks say what they are.
@@ -40,7 +40,7 @@ def form_views(network: ResNet, photos: Photos, size: int, *, pictures: int, see
     return torch.stack(views, dim=1)
 
 
-def whitening(views: Tensor, dim: int) -> Tensor:
+def learn_whitening(views: Tensor, dim: int) -> Tensor:
     """float64[dim, D] to multiply vectors with, from float[N, V, D]: V views of each of N pictures.
 
     Whitening by the covariance of matching pairs, in part, then principal components (after Radenović et al., TPAMI

@@ -12,44 +12,44 @@ from ml.network.resnet import Architecture
 from ml.network.weights import STARTER
 from ml.recipe import file_sha256
 
-from .data.photo_pixels import Photos, decoded
-from .data.pixels import forget
-from .data.split import split
+from .data.photo_pixels import Photos, decode_photos
+from .data.pixels import delete_cache
+from .data.split import split_photos
 from .errors import TrainingError
 from .files import CACHE, has_begun, weights_of
 from .loop import Run
-from .outcome import claim, write_outcome
+from .outcome import claim_folder, write_outcome
 from .plan import RECIPES, Plan
-from .starting import Starting, starting_network
+from .starting import StartingNetwork, starting_network
 from .validation.retrieval import can_be_judged
 
 VALIDATION_SHARE = 0.1
 SEEN = 1.5  # the shorter side of decoded pictures, as a multiple of the network's: crops are not enlarged much
 
 
-def train(options: Namespace) -> None:
+def run_training(options: Namespace) -> None:
     """Start or go on with the run that `options` (of `ml.commands.train`) describe; tell its course on stdout.
 
     Raises:
         MlError: it cannot start or go on; the sentence says why.
     """
     folder = Path(options.out)
-    pictures, judged = _pictures(options, begun=has_begun(folder))
-    starting = _starting(options)
-    plan = _plan(options, starting, len(pictures))
-    claim(folder, _asked(options, plan, starting.architecture, pictures, judged))
+    pictures, judged = _read_pictures(options, begun=has_begun(folder))
+    starting = _load_starting_network(options)
+    plan = _choose_plan(options, starting, len(pictures))
+    claim_folder(folder, _describe_request(options, plan, starting.architecture, pictures, judged))
     if path := weights_of(folder):
         print(f"{folder} is a finished run; its weights are {path}. Choose another folder to train again.")
         return
-    print(_introduction(options, starting, pictures, judged), flush=True)
-    run = _run(folder, plan, starting, pictures, judged)
-    until_over(run)
-    path = write_outcome(run, starting.architecture, _name(options.weights))
-    forget(folder / CACHE)
+    print(_introduce_run(options, starting, pictures, judged), flush=True)
+    run = _make_run(folder, plan, starting, pictures, judged)
+    train_until_over(run)
+    path = write_outcome(run, starting.architecture, _weights_name(options.weights))
+    delete_cache(folder / CACHE)
     print(f"{path}: the network of {run.epochs[run.best.epoch]}")
 
 
-def _pictures(options: Namespace, *, begun: bool) -> tuple[PhotoSet, PhotoSet | None]:
+def _read_pictures(options: Namespace, *, begun: bool) -> tuple[PhotoSet, PhotoSet | None]:
     """What is trained on, and what is judged by; a run that has begun keeps pictures of files that are gone since."""
     photos = read_photo_set(options.table, options.images, there=not begun)
     if options.validation:
@@ -57,10 +57,10 @@ def _pictures(options: Namespace, *, begun: bool) -> tuple[PhotoSet, PhotoSet | 
             raise TrainingError("--validation and --validation-share exclude each other; give one of them.")
         return photos, read_photo_set(options.validation, options.images, there=not begun)
     share = VALIDATION_SHARE if options.validation_share is None else options.validation_share
-    return split(photos, share, options.seed or 1) if share else (photos, None)
+    return split_photos(photos, share, options.seed or 1) if share else (photos, None)
 
 
-def _starting(options: Namespace) -> Starting:
+def _load_starting_network(options: Namespace) -> StartingNetwork:
     return starting_network(
         options.weights,
         arch=options.arch,
@@ -71,7 +71,7 @@ def _starting(options: Namespace) -> Starting:
     )
 
 
-def _plan(options: Namespace, starting: Starting, pictures: int) -> Plan:
+def _choose_plan(options: Namespace, starting: StartingNetwork, pictures: int) -> Plan:
     """The recipe with what the options change, for this network and no larger batches than there are pictures.
 
     A head that is new, or was made for naming things, has nothing worth keeping unless that is asked for.
@@ -89,13 +89,13 @@ def _plan(options: Namespace, starting: Starting, pictures: int) -> Plan:
     return dataclasses.replace(plan, batch=min(plan.batch, pictures))
 
 
-def _asked(
+def _describe_request(
     options: Namespace, plan: Plan, architecture: Architecture, photos: PhotoSet, judged: PhotoSet | None
 ) -> dict[str, Any]:
     weights = STARTER if options.weights == "starter" else Path(options.weights)
     return {
         **architecture.as_dict(),
-        "weights": _name(options.weights),
+        "weights": _weights_name(options.weights),
         "weights_sha256": file_sha256(weights) if weights.is_file() else "",
         "table_sha256": file_sha256(options.table),
         "validation_sha256": file_sha256(options.validation) if options.validation else "",
@@ -105,11 +105,11 @@ def _asked(
     }
 
 
-def _name(weights: str) -> str:
+def _weights_name(weights: str) -> str:
     return Path(weights).name
 
 
-def _introduction(options: Namespace, starting: Starting, photos: PhotoSet, judged: PhotoSet | None) -> str:
+def _introduce_run(options: Namespace, starting: StartingNetwork, photos: PhotoSet, judged: PhotoSet | None) -> str:
     note = f" ({starting.note})" if starting.note else ""
     by = "judged by its loss alone" if judged is None else f"judged by {len(judged):,} others"
     return (
@@ -118,20 +118,20 @@ def _introduction(options: Namespace, starting: Starting, photos: PhotoSet, judg
     )
 
 
-def _run(folder: Path, plan: Plan, starting: Starting, photos: PhotoSet, judged: PhotoSet | None) -> Run:
+def _make_run(folder: Path, plan: Plan, starting: StartingNetwork, photos: PhotoSet, judged: PhotoSet | None) -> Run:
     side, cache = round(SEEN * starting.architecture.size), folder / CACHE
     return Run(
         folder,
         plan,
         starting.network,
         starting.architecture.dim,
-        decoded(photos, side, cache),
-        None if judged is None else _with_something_to_find(decoded(judged, side, cache)),
+        decode_photos(photos, side, cache),
+        None if judged is None else _require_something_to_find(decode_photos(judged, side, cache)),
         start=starting.trained if plan.l2_sp or plan.keep else None,
     )
 
 
-def _with_something_to_find(photos: Photos) -> Photos:
+def _require_something_to_find(photos: Photos) -> Photos:
     together = dataclasses.replace(photos, groups=None)
     if not can_be_judged(together):
         raise TrainingError(
@@ -144,7 +144,7 @@ def _with_something_to_find(photos: Photos) -> Photos:
     return together
 
 
-def until_over(run: Run) -> None:
+def train_until_over(run: Run) -> None:
     """Start or go on with a run; tell each epoch on stdout and to TensorBoard."""
     from .tensorboard import Board
 
@@ -152,8 +152,8 @@ def until_over(run: Run) -> None:
     with Board(run) as board:
 
         def tell(run: Run) -> None:
-            board.after_epoch(run)
+            board.add_epoch(run)
             print(run.epochs[-1], flush=True)
 
         run.train(tell)
-        board.finish(run)
+        board.add_outcome(run)

@@ -164,7 +164,7 @@ class Run:
 
     def _refuse_another_run(self, saved: Checkpoint) -> None:
         another = None
-        if names := self.plan.differences(saved.plan):
+        if names := self.plan.differing_fields(saved.plan):
             another = f"another plan ({', '.join(names)})"
         elif saved.classes != self.photos.classes:
             another = "other classes"

@@ -18,7 +18,7 @@ from .loop import Run
 SHA256 = "_sha256"  # how names of options end that stand for a file's content
 
 
-def claim(folder: Path, asked: dict[str, Any]) -> None:
+def claim_folder(folder: Path, asked: dict[str, Any]) -> None:
     """Write down what is asked of the run in `folder`; if it has begun already, compare that with what was asked first.
 
     Raises:
@@ -42,11 +42,11 @@ def claim(folder: Path, asked: dict[str, Any]) -> None:
         raise TrainingError(f"{path} is no plan of a run; choose another folder.")
     names = sorted(name for name in first if first[name] != asked.get(name))
     if names:
-        changes = ", ".join(_change(name, first.get(name), asked.get(name)) for name in names)
+        changes = ", ".join(_describe_change(name, first.get(name), asked.get(name)) for name in names)
         raise TrainingError(f"{folder} holds a run with other options ({changes}); choose another folder.")
 
 
-def _change(name: str, was: object, now: object) -> str:
+def _describe_change(name: str, was: object, now: object) -> str:
     if name.endswith(SHA256):
         return f"another {name.removesuffix(SHA256)} file"
     return f"{name} was {was}, not {now}"

@@ -52,7 +52,7 @@ class Plan:
         """The plan as JSON holds it."""
         return json.loads(json.dumps(asdict(self)))
 
-    def differences(self, other: dict[str, Any]) -> list[str]:
+    def differing_fields(self, other: dict[str, Any]) -> list[str]:
         """The names of what `other` has otherwise; what it does not name is taken to have its default."""
         defaults = {each.name: each.default for each in fields(self) if each.default is not MISSING}
         mine, theirs = self.as_dict(), json.loads(json.dumps(defaults)) | other

@@ -13,7 +13,7 @@ from ml.network.weights import network_with, refuse_nonsense
 
 
 @dataclass(frozen=True)
-class Starting:
+class StartingNetwork:
     """A network, its shape, its trained weights by name (without a new head's), and a line on what is new in it."""
 
     network: nn.Module
@@ -24,7 +24,7 @@ class Starting:
 
 def starting_network(
     source: str, *, arch: str | None, dim: int | None, size: int | None, pooling: str, seed: int
-) -> Starting:
+) -> StartingNetwork:
     """A network with weights from `source`, as `ml.network.weights.network_with` names it, and `dim` dimensions.
 
     Where None is given the weights decide. `pooling` is for weights that were not trained by this package: a weights
@@ -37,7 +37,7 @@ def starting_network(
         torch.manual_seed(seed)
         architecture = Architecture(arch or "resnet50", dim or 1000, pooling, size or 224)
         refuse_nonsense(architecture)
-        return Starting(resnet.create(architecture), architecture, {}, "nothing is trained yet")
+        return StartingNetwork(resnet.create(architecture), architecture, {}, "nothing is trained yet")
     loaded = network_with(source, arch=arch)
     found = loaded.architecture
     architecture = replace(
@@ -50,11 +50,13 @@ def starting_network(
     torch.manual_seed(seed)
     network = resnet.create(architecture)
     mine = network.state_dict()
-    trained = {name: tensor for name, tensor in loaded.network.state_dict().items() if _fits(mine, name, tensor)}
+    trained = {
+        name: tensor for name, tensor in loaded.network.state_dict().items() if _has_same_shape(mine, name, tensor)
+    }
     network.load_state_dict(mine | trained)
     note = "" if architecture.dim == found.dim else f"a new head, {architecture.dim} dimensions in place of {found.dim}"
-    return Starting(network, architecture, trained, note)
+    return StartingNetwork(network, architecture, trained, note)
 
 
-def _fits(state: dict[str, Tensor], name: str, tensor: Tensor) -> bool:
+def _has_same_shape(state: dict[str, Tensor], name: str, tensor: Tensor) -> bool:
     return name in state and state[name].shape == tensor.shape

@@ -22,9 +22,9 @@ from torch.utils.tensorboard.summary import hparams
 
 from .files import TENSORBOARD
 from .loop import Run
-from .validation.extraction import extract
+from .validation.extraction import extract_vectors
 from .validation.retrieval import Judgement, can_be_judged, judge_network
-from .validation.sheets import confusion_picture, neighbour_sheet, thumbnails
+from .validation.sheets import confusion_picture, make_thumbnails, neighbour_sheet
 
 SAMPLE = 256  # training pictures shown where there are no validation pictures
 PROJECTED, COMPONENTS, SPRITE = 1000, 64, 40  # pictures, dimensions and pixels of the embedding projector
@@ -39,7 +39,7 @@ def wait_for_a_later_name(folder: Path) -> None:
 
 
 class Board:
-    """The event files of one run, below its folder; `after_epoch` belongs before the epoch's checkpoint."""
+    """The event files of one run, below its folder; `add_epoch` belongs before the epoch's checkpoint."""
 
     def __init__(self, run: Run) -> None:
         """`run` has taken up its checkpoint: what an earlier process wrote of later epochs is crossed out."""
@@ -53,7 +53,7 @@ class Board:
     def __exit__(self, *exc: object) -> None:
         self._writer.close()
 
-    def after_epoch(self, run: Run) -> None:
+    def add_epoch(self, run: Run) -> None:
         """Add the epoch that has just ended."""
         epoch = run.epochs[-1]
         scalars = {"loss/training": epoch.loss, "accuracy/training": epoch.accuracy, "rate/head": epoch.lr}
@@ -68,7 +68,7 @@ class Board:
         self._writer.flush()
 
     def _add_sheets(self, run: Run, step: int) -> None:
-        judged = run.judgement or _judged_sample(run)
+        judged = run.judgement or _judge_sample(run)
         if judged is None:
             return
         where = "validation" if run.validation is not None else "training"
@@ -88,35 +88,35 @@ class Board:
     def _file_writer(self) -> Any:
         return self._writer.file_writer
 
-    def finish(self, run: Run) -> None:
+    def add_outcome(self, run: Run) -> None:
         """Add what is known only at the end: the hyperparameters with their outcome, and the embedding projector."""
         best = run.epochs[run.best.epoch]
         outcome = {f"outcome/{name}": value for name, value in {"loss": best.loss, **best.validation}.items()}
-        for summary in hparams(_plain(run.plan.as_dict()), outcome):  # type: ignore[no-untyped-call]
+        for summary in hparams(_plain_values(run.plan.as_dict()), outcome):  # type: ignore[no-untyped-call]
             self._file_writer.add_summary(summary)
         for tag, value in outcome.items():
             self._writer.add_scalar(tag, value, len(run.epochs))  # where a repetition crosses it out
-        self._project(run)
+        self._add_projector(run)
         self._writer.flush()
 
-    def _project(self, run: Run) -> None:
-        photos = (run.validation or run.photos).sample(PROJECTED, run.plan.seed)
+    def _add_projector(self, run: Run) -> None:
+        photos = (run.validation or run.photos).draw_sample(PROJECTED, run.plan.seed)
         network = run.best_network().to(run.learner.device)
         size = run.epochs[run.best.epoch].size
-        vectors = extract(network, photos.pixels, size, run.learner.device)
-        sprites = thumbnails(photos.pixels, np.arange(len(photos.targets)), SPRITE)
+        vectors = extract_vectors(network, photos.pixels, size, run.learner.device)
+        sprites = make_thumbnails(photos.pixels, np.arange(len(photos.targets)), SPRITE)
         shutil.rmtree(self.folder / f"{0:05}", ignore_errors=True)  # of a process that was killed in here
         self._writer.add_embedding(
-            np.round(principal(vectors, COMPONENTS), 4),
+            np.round(principal_components(vectors, COMPONENTS), 4),
             metadata=[photos.classes[target].replace("\t", " ") for target in photos.targets],
             label_img=torch.from_numpy(sprites).permute(0, 3, 1, 2).float() / 255,
             tag="pictures",
         )
 
 
-def _judged_sample(run: Run) -> Judgement | None:
+def _judge_sample(run: Run) -> Judgement | None:
     """Training pictures among each other, of whatever groups; None if there are no two of a class."""
-    photos = replace(run.photos.sample(SAMPLE, run.plan.seed), groups=None)
+    photos = replace(run.photos.draw_sample(SAMPLE, run.plan.seed), groups=None)
     return (
         judge_network(run.learner.result, photos, run.epochs[-1].size, run.learner.device)
         if can_be_judged(photos)
@@ -124,12 +124,12 @@ def _judged_sample(run: Run) -> Judgement | None:
     )
 
 
-def principal(vectors: npt.NDArray[np.float32], most: int) -> npt.NDArray[np.float64]:
+def principal_components(vectors: npt.NDArray[np.float32], most: int) -> npt.NDArray[np.float64]:
     """float64[N, <= most]: float32[N, dim] in its principal components; distances are nearly kept, files get small."""
     centred = vectors.astype(np.float64) - vectors.mean(axis=0)
     left, scale, _ = np.linalg.svd(centred, full_matrices=False)
     return (left * scale)[:, :most]
 
 
-def _plain(plan: dict[str, Any]) -> dict[str, str | float]:
+def _plain_values(plan: dict[str, Any]) -> dict[str, str | float]:
     return {name: value if isinstance(value, int | float) else str(value) for name, value in plan.items()}

@@ -32,13 +32,15 @@ def balanced_order(targets: Ints, emphasis: Floats, length: int, balance: float,
     classes, counts = np.unique(targets, return_counts=True)
     weights = emphasis[classes] * counts ** (1.0 - balance)
     shares = np.floor(length * weights / weights.sum() + rng.random(len(classes))).astype(int)
-    drawn = [_rounds(np.flatnonzero(targets == name), share, rng) for name, share in zip(classes, shares, strict=True)]
+    drawn = [
+        _draw_rounds(np.flatnonzero(targets == name), share, rng) for name, share in zip(classes, shares, strict=True)
+    ]
     order = np.concatenate(drawn)
     rng.shuffle(order)
     return np.resize(order, length)
 
 
-def _rounds(members: Ints, share: int, rng: np.random.Generator) -> Ints:
+def _draw_rounds(members: Ints, share: int, rng: np.random.Generator) -> Ints:
     rounds = [rng.permutation(members) for _ in range(-(-share // len(members)))]
     return np.concatenate(rounds)[:share] if rounds else members[:0]
 
@@ -60,7 +62,7 @@ class Batches:
         try:
             waiting: list[Future[tuple[Tensor, Tensor]]] = []
             for number in range(len(self)):
-                waiting.append(pool.submit(self._make, number))
+                waiting.append(pool.submit(self._make_batch, number))
                 if len(waiting) > AHEAD * self._threads:
                     yield waiting.pop(0).result()
             for future in waiting:
@@ -68,7 +70,7 @@ class Batches:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _make(self, number: int) -> tuple[Tensor, Tensor]:
+    def _make_batch(self, number: int) -> tuple[Tensor, Tensor]:
         positions = self._order[number * self._batch : (number + 1) * self._batch]
         rng = np.random.default_rng((self._seed, number))
         pictures = [self._photos.pixels.array(position) for position in positions]

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from ml.evaluation.metrics import NO_GROUP
 from ml.folders.photo_set import PhotoSet
 
-from .pixels import PixelCache, cached
+from .pixels import PixelCache, cache_pixels
 
 Ints = npt.NDArray[np.int64]
 
@@ -30,7 +30,7 @@ class Photos:
     groups: Ints | None = None  # int64[N]: pictures of one group do not find each other; NO_GROUP is none
     masks: npt.NDArray[np.uint8] | None = None  # uint8[N, m, m]: where each whole picture, squeezed, shows its item
 
-    def sample(self, length: int, seed: int) -> Photos:
+    def draw_sample(self, length: int, seed: int) -> Photos:
         """At most `length` of the pictures, drawn evenly from the classes."""
         rng = np.random.default_rng(seed)
         shuffled = rng.permutation(len(self.targets))
@@ -53,7 +53,7 @@ class Photos:
         return hashlib.sha256(self.targets.tobytes() + self.pixels.sizes.tobytes() + masks).hexdigest()
 
 
-def decoded(
+def decode_photos(
     photos: PhotoSet,
     side: int,
     cache: Path,
@@ -65,11 +65,13 @@ def decoded(
     """Decode `photos` to a shorter side of at most `side`, or map what an earlier call decoded."""
     names = list(classes or photos.classes)
     weights = np.array([(emphasis or {}).get(name, 1.0) for name in names])
-    pixels = cached(photos.images, side, cache)
-    return Photos(pixels, photos.targets(names), names, weights, epoch_length or len(photos), _numbered(photos.groups))
+    pixels = cache_pixels(photos.images, side, cache)
+    return Photos(
+        pixels, photos.targets(names), names, weights, epoch_length or len(photos), _number_groups(photos.groups)
+    )
 
 
-def _numbered(groups: Sequence[str] | None) -> Ints | None:
+def _number_groups(groups: Sequence[str] | None) -> Ints | None:
     """A number for each group; an empty name is no group."""
     if groups is None:
         return None

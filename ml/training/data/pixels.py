@@ -50,7 +50,7 @@ class PixelCache:
         return PixelCache(self._pixels, self._offsets[positions], self.sizes[positions])
 
 
-def cached(paths: Sequence[Path], side: int, folder: Path, *, threads: int = 2) -> PixelCache:
+def cache_pixels(paths: Sequence[Path], side: int, folder: Path, *, threads: int = 2) -> PixelCache:
     """Decode `paths` once into a file below `folder`; later calls with the same files map it again.
 
     So they do when some of the files are gone: what was begun with a picture can be ended without it.
@@ -58,13 +58,13 @@ def cached(paths: Sequence[Path], side: int, folder: Path, *, threads: int = 2) 
     Raises:
         UnreadablePicturesError: one or more pictures cannot be decoded.
     """
-    name = folder / f"pixels-{_fingerprint(paths, side)}"
+    name = folder / f"pixels-{_fingerprint_files(paths, side)}"
     index, data = name.with_suffix(".json"), name.with_suffix(".u8")
     known = json.loads(index.read_text()) if index.exists() else None
     if known is None or not _are_as_decoded(paths, known["files"]):
         folder.mkdir(parents=True, exist_ok=True)
         index.unlink(missing_ok=True)
-        known = {"files": [_mark(path) for path in paths], "sizes": _decode_all(paths, side, data, threads)}
+        known = {"files": [_mark_file(path) for path in paths], "sizes": _decode_all(paths, side, data, threads)}
         with whole_file(index, "w") as file:  # last: its presence means the pixels are complete
             json.dump(known, file)
     shapes = np.array(known["sizes"], np.int32).reshape(-1, 2)
@@ -72,12 +72,12 @@ def cached(paths: Sequence[Path], side: int, folder: Path, *, threads: int = 2) 
     return PixelCache(np.memmap(data, np.uint8, "r"), np.cumsum(lengths) - lengths, shapes)
 
 
-def forget(folder: Path) -> None:
-    """Delete what `cached` ever wrote into `folder`, and the folder where nothing else is in it."""
+def delete_cache(folder: Path) -> None:
+    """Delete what `cache_pixels` ever wrote into `folder`, and the folder where nothing else is in it."""
     remove_own(folder, OWN)
 
 
-def _fingerprint(paths: Sequence[Path], side: int) -> str:
+def _fingerprint_files(paths: Sequence[Path], side: int) -> str:
     digest = hashlib.sha256(str(side).encode())
     for path in paths:
         digest.update(f"{path.parent.resolve() / path.name}\n".encode(errors="surrogateescape"))
@@ -85,10 +85,10 @@ def _fingerprint(paths: Sequence[Path], side: int) -> str:
 
 
 def _are_as_decoded(paths: Sequence[Path], marks: Sequence[list[int] | None]) -> bool:
-    return all(_mark(path) in (mark, None) for path, mark in zip(paths, marks, strict=True))
+    return all(_mark_file(path) in (mark, None) for path, mark in zip(paths, marks, strict=True))
 
 
-def _mark(path: Path) -> list[int] | None:
+def _mark_file(path: Path) -> list[int] | None:
     """What changes with a file; None where there is none."""
     try:
         stat = path.stat()
@@ -103,7 +103,7 @@ def _decode_all(paths: Sequence[Path], side: int, data: Path, threads: int) -> l
     part = data.with_suffix(".part")
     with ThreadPoolExecutor(threads) as pool, part.open("wb") as file:
         for start in tqdm(range(0, len(paths), 512), desc="decoding", unit_scale=512, disable=None):
-            for pixels in pool.map(lambda path: _decoded(path, side), paths[start : start + 512]):
+            for pixels in pool.map(lambda path: _decode_picture(path, side), paths[start : start + 512]):
                 if isinstance(pixels, str):
                     refused.append(pixels)
                     continue
@@ -122,7 +122,7 @@ def _decode_all(paths: Sequence[Path], side: int, data: Path, threads: int) -> l
     return sizes
 
 
-def _decoded(path: Path, side: int) -> Pixels | str:
+def _decode_picture(path: Path, side: int) -> Pixels | str:
     """uint8[h, w, 3], or the sentence why not."""
     try:
         picture = decode(path.read_bytes())

@@ -10,7 +10,7 @@ from ml.folders.photo_set import PhotoSet, PhotoSetError
 Ints = npt.NDArray[np.int64]
 
 
-def split(photos: PhotoSet, share: float, seed: int) -> tuple[PhotoSet, PhotoSet]:
+def split_photos(photos: PhotoSet, share: float, seed: int) -> tuple[PhotoSet, PhotoSet]:
     """The pictures to train on, and about `share` of all to judge by.
 
     Where the set has groups, each is on one side whole. Elsewhere every class gives its share, at least two pictures

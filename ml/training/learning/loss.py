@@ -20,13 +20,13 @@ class ProxyLoss(nn.Module):
         self.loss = NormalizedSoftmaxLoss(classes, dim, temperature)
         self.smoothing = smoothing
 
-    def logits(self, vectors: Tensor) -> Tensor:
+    def class_logits(self, vectors: Tensor) -> Tensor:
         """float32[N, dim] -> float32[N, classes]."""
         return cast("Tensor", self.loss.get_logits(vectors))
 
     def forward(self, vectors: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """The mean loss and the logits of float32[N, dim] against int64[N]."""
-        logits = self.logits(nn.functional.normalize(vectors))
+        logits = self.class_logits(nn.functional.normalize(vectors))
         return cross_entropy(logits, targets, label_smoothing=self.smoothing), logits
 
 

@@ -12,7 +12,7 @@ from ml.network.resnet import UnitLength, normalised
 from ml.training.data.pixels import PixelCache
 
 
-def extract(
+def extract_vectors(
     network: nn.Module, pixels: PixelCache, size: int, device: torch.device, *, batch: int = 128
 ) -> npt.NDArray[np.float32]:
     """float32[N, dim], rows of length 1, of pictures prepared as for searching; modes of layers are kept."""

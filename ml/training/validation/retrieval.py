@@ -13,7 +13,7 @@ from ml.errors import MlError
 from ml.evaluation.metrics import NO_GROUP, Judged, Labelled, judge, macro
 from ml.training.data.photo_pixels import Photos
 
-from .extraction import extract
+from .extraction import extract_vectors
 
 
 class NotFiniteError(MlError):
@@ -52,7 +52,7 @@ def judge_network(network: nn.Module, photos: Photos, size: int, device: torch.d
     Raises:
         NotFiniteError: the network was trained to pieces.
     """
-    vectors = extract(network, photos.pixels, size, device)
+    vectors = extract_vectors(network, photos.pixels, size, device)
     if not np.isfinite(vectors).all():
         raise NotFiniteError("The network's vectors are no longer finite; train with a lower rate.")
     return Judgement(photos, vectors, judge(Labelled(vectors, photos.targets, photos.groups)))

@@ -21,7 +21,9 @@ INK = np.array((20, 60, 130))
 NAME = 24  # characters of a class's name that are shown
 
 
-def thumbnails(pixels: PixelCache, rows: Sequence[int] | npt.NDArray[np.int64], side: int) -> npt.NDArray[np.uint8]:
+def make_thumbnails(
+    pixels: PixelCache, rows: Sequence[int] | npt.NDArray[np.int64], side: int
+) -> npt.NDArray[np.uint8]:
     """uint8[N, side, side, 3]: the central squares of these pictures."""
     return np.stack([prepare(pixels.picture(row), side) for row in rows])
 
@@ -29,12 +31,12 @@ def thumbnails(pixels: PixelCache, rows: Sequence[int] | npt.NDArray[np.int64], 
 def neighbour_sheet(judgement: Judgement) -> Image.Image:
     """Queries of as many classes as fit, each with its nearest pictures: framed green where the class is right."""
     judged, pixels = judgement.judged, judgement.photos.pixels
-    queries = _spread(judged.targets, ROWS)
+    queries = _spread_over_classes(judged.targets, ROWS)
     cell = THUMB + 2 * FRAME
     sheet = Image.new("RGB", (cell * (COLUMNS + 1) + cell // 4, cell * len(queries)), PAPER)
     for line, query in enumerate(queries):
         found = [row for row in judged.found[query, :COLUMNS] if row >= 0]
-        for column, picture in enumerate(thumbnails(pixels, [query, *found], THUMB)):
+        for column, picture in enumerate(make_thumbnails(pixels, [query, *found], THUMB)):
             left = cell * column + (cell // 4 if column else 0)
             if column:
                 colour = RIGHT if judged.hits[query, column - 1] else WRONG
@@ -43,7 +45,7 @@ def neighbour_sheet(judgement: Judgement) -> Image.Image:
     return sheet
 
 
-def _spread(targets: npt.NDArray[np.int64], length: int) -> npt.NDArray[np.int64]:
+def _spread_over_classes(targets: npt.NDArray[np.int64], length: int) -> npt.NDArray[np.int64]:
     """Positions evenly over the classes, the same ones for the same targets."""
     by_class = np.argsort(targets, kind="stable")
     return by_class[np.unique(np.linspace(0, len(targets) - 1, min(length, len(targets))).astype(int))]
@@ -59,10 +61,10 @@ def confusion_picture(counts: npt.NDArray[np.int64], classes: Sequence[str]) -> 
     matrix = Image.fromarray(colours.repeat(cell, axis=0).repeat(cell, axis=1))
     if len(known) > LABELLED:
         return matrix
-    return _labelled(matrix, [classes[int(i)][-NAME:] for i in known], cell)
+    return _add_class_names(matrix, [classes[int(i)][-NAME:] for i in known], cell)
 
 
-def _labelled(matrix: Image.Image, names: Sequence[str], cell: int) -> Image.Image:
+def _add_class_names(matrix: Image.Image, names: Sequence[str], cell: int) -> Image.Image:
     font = ImageFont.load_default(size=max(9, min(16, cell - 4)))
     margin = round(max(font.getlength(name) for name in names)) + 8
     sheet = Image.new("RGB", (margin + matrix.width, margin + matrix.height), PAPER)

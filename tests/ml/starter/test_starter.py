@@ -16,15 +16,15 @@ from ml.inference.preprocess import prepare
 from ml.network import resnet
 from ml.network.resnet import Architecture, UnitLength, normalised
 from ml.network.weights import STARTER, read_weights
-from ml.starter.__main__ import mean_of
-from ml.starter.colouring import coloured
-from ml.starter.items import random_form, scene
-from ml.starter.made_up import made_up, made_up_masks, made_up_set
-from ml.starter.mask import item_masks, learned_mask
+from ml.starter.__main__ import average_networks
+from ml.starter.colouring import add_colours
+from ml.starter.items import draw_scene, random_form
+from ml.starter.made_up import draw_made_up, draw_made_up_set, read_made_up_masks
+from ml.starter.mask import learn_mask, predict_item_masks
 from ml.starter.palette import selective_sums
-from ml.starter.whitening import whitening
+from ml.starter.whitening import learn_whitening
 from ml.training.data.photo_pixels import Photos
-from ml.training.data.pixels import cached
+from ml.training.data.pixels import cache_pixels
 
 FORM = Architecture("resnet18", 600, "gem", 32)
 SHAPE = Architecture("resnet18", 560, "gem", 32, colours=8, colour_share=0.2)
@@ -38,7 +38,7 @@ def photos(tmp_path_factory):
     for number, kind in enumerate(KINDS):
         paths.append(folder / f"{kind}.jpg")
         draw_photo(kind, number, "teal", "plain", "table", "square").resize((90, 90)).save(paths[-1])
-    return cached(paths, 64, folder / "cache")
+    return cache_pixels(paths, 64, folder / "cache")
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +103,7 @@ def pairs(generator, apart):
 
 def test_whitening_turns_down_what_differs_between_views_of_a_picture():
     generator = torch.Generator().manual_seed(1)
-    turn = whitening(pairs(generator, torch.tensor([2.0, 0.2, 0.2, 0.2, 0.01, 0.01])), 6)
+    turn = learn_whitening(pairs(generator, torch.tensor([2.0, 0.2, 0.2, 0.2, 0.01, 0.01])), 6)
     lengths = turn.norm(dim=0)
     assert lengths[0] < 0.8 * lengths[1]
     assert lengths[1:4].tolist() == pytest.approx([lengths[1].item()] * 3, rel=0.05)
@@ -112,7 +112,7 @@ def test_whitening_turns_down_what_differs_between_views_of_a_picture():
 def test_whitening_keeps_the_directions_in_which_pictures_differ_most():
     generator = torch.Generator().manual_seed(1)
     views = pairs(generator, torch.full((6,), 0.1))
-    narrow, whole = whitening(views, 4), whitening(views, 6)
+    narrow, whole = learn_whitening(views, 4), learn_whitening(views, 6)
     assert narrow.shape == (4, 6)
     vectors = views.flatten(0, 1).double()
     assert torch.allclose(vectors @ narrow.T @ narrow @ vectors.T, vectors @ whole.T @ whole @ vectors.T, atol=1)
@@ -123,42 +123,42 @@ def test_a_scene_shows_its_item_where_its_mask_says():
     background = Image.new("RGB", (64, 64), (10, 200, 10))
     covered = []
     for seed in range(20):
-        made = scene(background, background, 48, Random(seed))
+        made = draw_scene(background, background, 48, Random(seed))
         assert made.picture.shape == (48, 48, 3)
         assert made.mask.shape == (48, 48)
         covered.append(made.mask.mean() / 255)
-        assert scene(background, background, 48, Random(seed)).picture.tobytes() == made.picture.tobytes()
+        assert draw_scene(background, background, 48, Random(seed)).picture.tobytes() == made.picture.tobytes()
     assert 0.02 < np.mean(covered) < 0.5
 
 
 def test_made_up_pictures_of_a_class_have_only_the_form_in_common(photos, tmp_path):
     options = {"size": 48, "classes": 3, "each": 4, "seed": 1}
-    made = made_up_set(tmp_path / "one", photos, **options)
+    made = draw_made_up_set(tmp_path / "one", photos, **options)
     assert made.classes == ["made up 0", "made up 1", "made up 2"]
     pictures = [path.read_bytes() for path in made.images]
     assert len(set(pictures)) == 12
-    assert [path.read_bytes() for path in made_up_set(tmp_path / "other", photos, **options).images] == pictures
-    masks = made_up_masks(made, 12)
+    assert [path.read_bytes() for path in draw_made_up_set(tmp_path / "other", photos, **options).images] == pictures
+    masks = read_made_up_masks(made, 12)
     assert (masks.shape, masks.dtype) == ((12, 12, 12), np.uint8)
     rng = Random("1 0")
-    first = made_up(photos, 48, rng, random_form(48, rng).posed(rng))
+    first = draw_made_up(photos, 48, rng, random_form(48, rng).in_new_pose(rng))
     assert np.array_equal(masks[0], np.asarray(Image.fromarray(first.mask).resize((12, 12), Image.Resampling.BOX)))
     assert len({mask.tobytes() for mask in masks}) == 12
     left_out = made.images[-1].with_stem("3-mask")
     left_out.unlink()  # as after a kill
-    made_up_set(tmp_path / "one", photos, **options)
-    assert np.array_equal(made_up_masks(made, 12), masks)
+    draw_made_up_set(tmp_path / "one", photos, **options)
+    assert np.array_equal(read_made_up_masks(made, 12), masks)
     made.images[0].write_bytes(b"kept")
-    assert made_up_set(tmp_path / "one", photos, **options).images[0].read_bytes() == b"kept"
+    assert draw_made_up_set(tmp_path / "one", photos, **options).images[0].read_bytes() == b"kept"
 
 
 def test_a_posed_form_is_the_same_elsewhere():
     rng = Random(1)
     kind = random_form(48, rng)
-    areas = [np.asarray(kind.posed(rng).whole).mean() / np.asarray(kind.whole).mean() for _ in range(40)]
+    areas = [np.asarray(kind.in_new_pose(rng).whole).mean() / np.asarray(kind.whole).mean() for _ in range(40)]
     assert 0.2 < min(areas) < 0.7  # nearly half as far again, and partly outside
     assert 1.4 < max(areas) < 4
-    turned = kind.posed(Random(2))
+    turned = kind.in_new_pose(Random(2))
     assert np.asarray(turned.whole).shape == (96, 96)
     assert np.asarray(turned.whole).tobytes() != np.asarray(kind.whole).tobytes()
 
@@ -168,14 +168,14 @@ def test_a_scene_of_a_form_shows_it():
     whole = np.asarray(kind.whole.resize((48, 48), Image.Resampling.BOX))
     photo = Image.new("RGB", (64, 64))
     for seed in range(3):
-        assert np.array_equal(scene(photo, photo, 48, Random(seed), kind).mask, whole)
+        assert np.array_equal(draw_scene(photo, photo, 48, Random(seed), kind).mask, whole)
 
 
 def test_a_mask_learns_where_items_are(photos):
     torch.manual_seed(1)
-    mask = learned_mask(resnet.create(FORM), photos, 32, scenes=512, epochs=4, seed=1)
+    mask = learn_mask(resnet.create(FORM), photos, 32, scenes=512, epochs=4, seed=1)
     assert not any(weight.requires_grad for weight in mask.parameters())
-    scenes = [made_up(photos, 32, Random(seed)) for seed in range(1000, 1040)]
+    scenes = [draw_made_up(photos, 32, Random(seed)) for seed in range(1000, 1040)]
     pictures = normalised(torch.from_numpy(np.stack([each.picture for each in scenes])))
     with torch.inference_mode():
         logits = mask(pictures)[:, 0].numpy()
@@ -187,7 +187,7 @@ def test_the_mean_of_two_networks_keeps_the_mask_of_the_first():
     one, other = resnet.create(FORM), resnet.create(FORM)
     one.mask = resnet.create(SHAPE).mask
     mask, before = one.mask.logit.weight.clone(), one.layer2[0].conv1.weight.clone()
-    mean = mean_of(one, other)
+    mean = average_networks(one, other)
     assert torch.allclose(mean.layer2[0].conv1.weight, (before + other.layer2[0].conv1.weight) / 2, atol=1e-6)
     assert torch.equal(mean.mask.logit.weight, mask)
 
@@ -232,10 +232,10 @@ def test_a_coloured_network_has_its_bins_among_the_colours_of_photos(photos):
     torch.manual_seed(1)
     form = resnet.create(FORM)
     form.mask = resnet.create(SHAPE).mask
-    network = coloured(form, SHAPE, labelled, pictures=256, seed=1)
+    network = add_colours(form, SHAPE, labelled, pictures=256, seed=1)
     assert torch.equal(network.mask.logit.weight, form.mask.logit.weight)
     lightness = network.colour.centres[:, 0]
     assert ((lightness >= 0) & (lightness <= 100)).all()
     assert len(network.colour.centres.unique(dim=0)) == SHAPE.colours
-    masks = item_masks(network.mask, photos, 32)
+    masks = predict_item_masks(network.mask, photos, 32)
     assert (masks.shape, masks.dtype) == ((len(photos), 8, 8), np.uint8)

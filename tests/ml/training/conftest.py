@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ml.folders.photo_set import read_photo_set
-from ml.training.data.photo_pixels import decoded
+from ml.training.data.photo_pixels import decode_photos
 from ml.training.loop import Run
 from tests.ml.shapes import draw_shapes, tiny_network
 from tests.ml.training.runs import PLAN
@@ -24,7 +24,7 @@ def one_thread():
 def photos(tmp_path_factory):
     folder = tmp_path_factory.mktemp("shapes")
     pictures = dataclasses.replace(read_photo_set(draw_shapes(folder)), groups=None)
-    return decoded(pictures, 32, folder / "cache")
+    return decode_photos(pictures, 32, folder / "cache")
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ml.folders.photo_set import read_photo_set
-from ml.training.data.photo_pixels import decoded
+from ml.training.data.photo_pixels import decode_photos
 from ml.training.learning.forgetting import add_pull_to_start, interpolate_weights
 from ml.training.learning.loss import loss_for
 from ml.training.learning.optimisation import moving_average, optimiser_for
@@ -22,7 +22,7 @@ PLAN = dataclasses.replace(METRIC, epochs=2, batch=8, sizes=((1.0, 24),), ema=0,
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
     folder = tmp_path_factory.mktemp("shapes")
-    return decoded(dataclasses.replace(read_photo_set(draw_shapes(folder)), groups=None), 32, folder / "cache")
+    return decode_photos(dataclasses.replace(read_photo_set(draw_shapes(folder)), groups=None), 32, folder / "cache")
 
 
 def trained(photos, folder, **changes):

@@ -11,9 +11,9 @@ from PIL import Image
 from ml.folders.photo_set import PhotoSet, PhotoSetError, read_photo_set
 from ml.training.data.augmentation import Augmentation, augment_pictures
 from ml.training.data.batches import Batches, balanced_order
-from ml.training.data.photo_pixels import decoded
-from ml.training.data.pixels import UnreadablePicturesError, cached
-from ml.training.data.split import split
+from ml.training.data.photo_pixels import decode_photos
+from ml.training.data.pixels import UnreadablePicturesError, cache_pixels
+from ml.training.data.split import split_photos
 from tests.ml.shapes import KINDS, draw_shapes
 
 
@@ -28,10 +28,10 @@ def a_set(counts, groups=None):
 
 
 def test_pictures_are_decoded_once_and_kept(shapes, tmp_path):
-    first = cached(shapes.images, 32, tmp_path)
+    first = cache_pixels(shapes.images, 32, tmp_path)
     data = next(tmp_path.glob("*.u8"))
     written = data.stat().st_mtime_ns
-    again = cached(shapes.images, 32, tmp_path)
+    again = cache_pixels(shapes.images, 32, tmp_path)
     assert data.stat().st_mtime_ns == written
     assert [again.picture(3).size, len(again)] == [(38, 32), len(shapes)]
     assert np.array_equal(first.picture(3), again.picture(3))
@@ -41,9 +41,9 @@ def test_a_picture_that_changed_is_decoded_again(shapes, tmp_path):
     paths = [tmp_path / f"{i}.png" for i in range(2)]
     for path in paths:
         Image.new("RGB", (8, 8), "red").save(path)
-    cached(paths, 8, tmp_path)
+    cache_pixels(paths, 8, tmp_path)
     Image.new("RGB", (8, 8), "blue").resize((8, 9)).save(paths[1])
-    assert cached(paths, 8, tmp_path).picture(1).getpixel((4, 4)) == (0, 0, 255)
+    assert cache_pixels(paths, 8, tmp_path).picture(1).getpixel((4, 4)) == (0, 0, 255)
 
 
 def test_unreadable_pictures_are_named_and_nothing_is_kept(shapes, tmp_path):
@@ -51,15 +51,15 @@ def test_unreadable_pictures_are_named_and_nothing_is_kept(shapes, tmp_path):
     for path in paths[3:]:
         path.write_text("no picture")
     with pytest.raises(UnreadablePicturesError, match=r"bad0\.jpg.*bad4\.jpg.* and 2 more"):
-        cached(paths, 32, tmp_path / "cache")
+        cache_pixels(paths, 32, tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
 
 
 def test_a_sample_takes_evenly_from_the_classes(shapes, tmp_path):
-    photos = decoded(shapes, 32, tmp_path)
-    sample = photos.sample(10, seed=1)
+    photos = decode_photos(shapes, 32, tmp_path)
+    sample = photos.draw_sample(10, seed=1)
     assert sorted(Counter(sample.targets).values()) == [2, 2, 3, 3]
-    assert len(photos.sample(10_000, seed=1).targets) == len(photos.targets)
+    assert len(photos.draw_sample(10_000, seed=1).targets) == len(photos.targets)
     for i, picture in enumerate(photos.pixels.sizes):
         assert tuple(picture) == photos.pixels.picture(i).size[::-1]
     kinds = sorted(KINDS)
@@ -69,7 +69,7 @@ def test_a_sample_takes_evenly_from_the_classes(shapes, tmp_path):
 
 def test_empty_groups_are_none(shapes, tmp_path):
     some = dataclasses.replace(shapes, groups=("", "a", "", "b", *("a",) * (len(shapes) - 4)))
-    assert decoded(some, 32, tmp_path).groups[:5].tolist() == [-1, 0, -1, 1, 0]
+    assert decode_photos(some, 32, tmp_path).groups[:5].tolist() == [-1, 0, -1, 1, 0]
 
 
 def test_balance_evens_out_the_classes():
@@ -94,7 +94,7 @@ def test_every_picture_of_a_class_is_shown_before_any_again():
 
 
 def test_batches_are_the_same_whoever_prepares_them(shapes, tmp_path):
-    photos = decoded(shapes, 32, tmp_path)
+    photos = decode_photos(shapes, 32, tmp_path)
     options = {"batch": 5, "size": 24, "how": Augmentation(), "seed": 7}
     alone = list(Batches(photos, np.arange(32), **options))
     together = list(Batches(photos, np.arange(32), **options, threads=4))
@@ -115,26 +115,26 @@ def test_views_change_but_never_in_hue():
 
 def test_a_share_is_set_aside_whole_groups_at_a_time():
     groups = tuple(f"sender {i % 25}" for i in range(200))
-    training, judged = split(a_set({"a": 100, "b": 100}, groups), 0.1, seed=1)
+    training, judged = split_photos(a_set({"a": 100, "b": 100}, groups), 0.1, seed=1)
     assert set(training.groups).isdisjoint(judged.groups)
     assert (len(training), len(judged)) == (184, 16)
-    assert split(a_set({"a": 100, "b": 100}, groups), 0.1, seed=1)[1] == judged
-    assert split(a_set({"a": 100, "b": 100}, groups), 0.1, seed=2)[1] != judged
+    assert split_photos(a_set({"a": 100, "b": 100}, groups), 0.1, seed=1)[1] == judged
+    assert split_photos(a_set({"a": 100, "b": 100}, groups), 0.1, seed=2)[1] != judged
 
 
 def test_pictures_without_a_group_are_set_aside_one_by_one():
-    judged = split(a_set({"a": 50, "b": 50}, ("",) * 100), 0.2, seed=1)[1]
+    judged = split_photos(a_set({"a": 50, "b": 50}, ("",) * 100), 0.2, seed=1)[1]
     assert len(judged) == 20
 
 
 def test_a_share_of_every_class_is_set_aside_where_there_are_no_groups():
-    training, judged = split(a_set({"a": 100, "b": 40, "c": 3}), 0.1, seed=1)
+    training, judged = split_photos(a_set({"a": 100, "b": 40, "c": 3}), 0.1, seed=1)
     assert Counter(judged.labels) == {"a": 10, "b": 4}
     assert len(training) == 129
 
 
 def test_small_classes_take_turns_to_give_two():
-    judged = split(a_set({f"class {i}": 6 for i in range(20)}), 0.1, seed=1)[1]
+    judged = split_photos(a_set({f"class {i}": 6 for i in range(20)}), 0.1, seed=1)[1]
     assert len(judged) == 12
     assert set(Counter(judged.labels).values()) == {2}
 
@@ -142,7 +142,7 @@ def test_small_classes_take_turns_to_give_two():
 @pytest.mark.parametrize("groups", [None, ("one",) * 6])
 def test_a_set_that_cannot_be_split_is_refused(groups):
     with pytest.raises(PhotoSetError, match="10% of 6 pictures cannot be set aside"):
-        split(a_set({"a": 3, "b": 3}, groups), 0.1, seed=1)
+        split_photos(a_set({"a": 3, "b": 3}, groups), 0.1, seed=1)
 
 
 ITEM, WALLS = (200, 30, 30), ((0, 90, 0), (0, 0, 120))

@@ -84,7 +84,7 @@ def test_a_folder_of_another_plan_is_refused(begin, changes, named):
 def test_a_folder_of_other_pictures_is_refused(begin, photos, tmp_path):
     with pytest.raises(Interrupted):
         begin().train(stop_in(2))
-    fewer = photos.sample(len(photos.targets) - 4, seed=0)
+    fewer = photos.draw_sample(len(photos.targets) - 4, seed=0)
     with pytest.raises(TrainingError, match="other pictures"):
         Run(tmp_path / "run", PLAN, tiny_network(), 8, fewer, photos).train()
 

@@ -10,10 +10,10 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from ml.folders.photo_set import read_photo_set
-from ml.training.data.photo_pixels import decoded
+from ml.training.data.photo_pixels import decode_photos
 from ml.training.loop import Run
 from ml.training.plan import METRIC
-from ml.training.tensorboard import Board, principal, wait_for_a_later_name
+from ml.training.tensorboard import Board, principal_components, wait_for_a_later_name
 from ml.training.validation.retrieval import judge_network
 from ml.training.validation.sheets import RIGHT, WRONG, confusion_picture, neighbour_sheet
 from tests.ml.shapes import draw_shapes, tiny_network
@@ -24,7 +24,7 @@ PLAN = dataclasses.replace(METRIC, epochs=3, batch=8, sizes=((1.0, 24),), ema=0)
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
     folder = tmp_path_factory.mktemp("shapes")
-    return decoded(dataclasses.replace(read_photo_set(draw_shapes(folder)), groups=None), 32, folder / "cache")
+    return decode_photos(dataclasses.replace(read_photo_set(draw_shapes(folder)), groups=None), 32, folder / "cache")
 
 
 def events(folder) -> EventAccumulator:
@@ -57,7 +57,7 @@ def finished(photos, tmp_path_factory):
         return run
 
     def show_then_die(run):
-        board.after_epoch(run)
+        board.add_epoch(run)
         if len(run.epochs) == 2:
             raise Killed
 
@@ -67,8 +67,8 @@ def finished(photos, tmp_path_factory):
     run = begin()
     assert len(run.epochs) == 1
     with Board(run) as board:
-        run.train(board.after_epoch)
-        board.finish(run)
+        run.train(board.add_epoch)
+        board.add_outcome(run)
     return run
 
 
@@ -120,8 +120,8 @@ def test_event_files_are_small(finished):
 def test_training_pictures_are_shown_where_none_are_set_aside(photos, tmp_path):
     run = Run(tmp_path, dataclasses.replace(PLAN, epochs=1), tiny_network(), 8, photos)
     with Board(run) as board:
-        run.train(board.after_epoch)
-        board.finish(run)
+        run.train(board.add_epoch)
+        board.add_outcome(run)
     assert set(events(tmp_path).Tags()["images"]) == {"neighbours/training", "confusion/training"}
 
 
@@ -133,7 +133,7 @@ def test_training_pictures_are_shown_whatever_their_groups(photos, tmp_path, gro
         few = dataclasses.replace(photos, targets=np.arange(32), classes=list("a" * 32), emphasis=np.ones(32))
     run = Run(tmp_path, dataclasses.replace(PLAN, epochs=1), tiny_network(), 8, few)
     with Board(run) as board:
-        run.train(board.after_epoch)
+        run.train(board.add_epoch)
     assert len(events(tmp_path).Tags()["images"]) == shown
 
 
@@ -161,7 +161,7 @@ def test_a_confusion_picture_is_darkest_where_most_are_taken_for_that():
 def test_principal_components_keep_distances():
     rng = np.random.default_rng(0)
     vectors = (rng.normal(size=(40, 5)) @ rng.normal(size=(5, 100))).astype(np.float32)
-    few = principal(vectors, 5)
+    few = principal_components(vectors, 5)
     before, after = (np.linalg.norm(rows[:, None] - rows, axis=2) for rows in (vectors, few))
     np.testing.assert_allclose(before, after, rtol=1e-4, atol=1e-4)
-    assert principal(vectors, 64).shape == (40, 40)
+    assert principal_components(vectors, 64).shape == (40, 40)
