@@ -36,7 +36,7 @@ def replaced(dim: int, listings: int = LISTINGS) -> dict[str, Any]:
 
 
 def measure(dim: int, listings: int) -> dict[str, Any]:
-    from recommender.index.compaction.compactor import rebuild
+    from recommender.index import rebuild
 
     model = prepared(dim)
     made_from = source(dim)
@@ -79,7 +79,7 @@ def _add(model: EmbeddingModel, rows: Iterator[np.ndarray], count: int) -> None:
 def _replace(model: EmbeddingModel, rows: Iterator[np.ndarray], count: int) -> None:
     """In steps, each followed by a compaction."""
     from listings.models import Listing
-    from recommender.index.compaction.compactor import compact
+    from recommender.index import compact
 
     going = np.random.default_rng(SEED).permutation(np.array(Listing.objects.values_list("pk", flat=True)))[:count]
     for start in range(0, count, FLUSHED):

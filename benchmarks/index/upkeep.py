@@ -66,7 +66,7 @@ def _compactions(model: EmbeddingModel, listings: int) -> dict[str, Any]:
 
 
 def _compacted() -> tuple[float, tuple[str, ...]]:
-    from recommender.index.compaction.compactor import compact
+    from recommender.index import compact
 
     start = time.perf_counter()
     actions = compact(force=True).actions

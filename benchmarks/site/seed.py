@@ -21,7 +21,7 @@ BATCH = 1000
 
 
 def main(count: int) -> None:
-    from recommender.index.compaction.compactor import compact
+    from recommender.index import compact
     from recommender.models import EmbeddingModel
 
     model = EmbeddingModel.objects.active().get()

@@ -102,8 +102,7 @@ def test_a_scrape_says_what_the_queue_holds_and_who_lives(model):
 
 
 def test_a_scrape_says_what_the_index_holds_and_how_fresh_it_is(model):
-    from recommender.index import get_index
-    from recommender.index.compaction.compactor import compact
+    from recommender.index import compact, get_index
     from tests.recommender.index.catalogue import add_many
 
     add_many(model, 5)

@@ -4,7 +4,7 @@ import pytest
 from rest_framework.test import APIClient
 
 from listings.models import Listing
-from recommender.index.compaction.compactor import compact
+from recommender.index import compact
 from recommender.models import EmbeddingModel
 from tests.factories import make_category, make_image, make_listing, make_user
 from tests.recommender.shop import sell

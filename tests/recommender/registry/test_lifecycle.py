@@ -11,8 +11,8 @@ from recommender.admin.model_steps import STEP_BY_NAME
 from recommender.embedding import sweep
 from recommender.embedding.queue import MAX_FAILURES
 from recommender.errors import RegistryError
-from recommender.index import Filter, get_index
-from recommender.index.compaction.compactor import compact, own_compactor
+from recommender.index import Filter, compact, get_index
+from recommender.index.compaction.compactor import own_compactor
 from recommender.index.storage.segment import VECTORS
 from recommender.models import Embedding, EmbeddingModel, IndexHead, IndexSnapshot
 from tests.recommender.index import catalogue

@@ -12,7 +12,8 @@ from ml.recipe import Recipe
 from recommender import feed, registry
 from recommender.embedding.embedder_cache import embedders
 from recommender.embedding.worker_loop import WorkerLoop
-from recommender.index.compaction.compactor import compact, own_compactor
+from recommender.index import compact
+from recommender.index.compaction.compactor import own_compactor
 from recommender.index.view import plan_refresh
 from recommender.models import Embedding, EmbeddingModel, IndexSnapshot
 from tests.built_models import small_model_dir

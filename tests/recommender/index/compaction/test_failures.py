@@ -53,7 +53,7 @@ def test_a_flush_that_cannot_be_opened_again_leaves_nothing_behind(model, index_
     assert compact(force=True).actions == ("flushed",)
 
 
-def test_what_ails_one_models_line_stops_no_others(model, monkeypatch, caplog):
+def test_what_ails_one_models_lineage_stops_no_others(model, monkeypatch, caplog):
     EmbeddingModel.objects.create(version="m2", arch="fake", dim=16, checkpoint="m2", sha256="1" * 64, state="standby")
     asked = []
 

@@ -69,7 +69,7 @@ def test_a_segment_that_is_shared_by_a_snapshot_published_meanwhile_stays(served
     assert (index_root / "segments" / "shared").exists()
 
 
-def test_the_heads_snapshot_keeps_its_row_when_it_is_damaged_and_another_line_goes_on(served, monkeypatch):
+def test_the_heads_snapshot_keeps_its_row_when_it_is_damaged_and_another_lineage_goes_on(served, monkeypatch):
     monkeypatch.setattr(collecting, "KEPT_ROWS", 1)
     IndexSnapshot.objects.filter(pk=served.pk).update(state="damaged")
     old, newest = another(served, state="retired"), another(served, state="retired")

@@ -1,4 +1,4 @@
-"""Each live model has its own line of snapshots; what one line does costs the others nothing and loses them nothing."""
+"""Each live model has a lineage of snapshots; what is done for one costs the others nothing and loses them nothing."""
 
 import shutil
 
@@ -30,7 +30,7 @@ def age(seconds):
     IndexSnapshot.objects.update(created_at=timezone.now() - timezone.timedelta(seconds=seconds))
 
 
-def test_a_line_is_kept_flushed_and_merged_like_the_active_one(model, other):
+def test_a_lineage_is_kept_flushed_and_merged_like_the_active_one(model, other):
     for start in range(0, 60, 10):
         catalogue.add_many(model, 10, start=start)
         embed_all(other)
@@ -41,7 +41,7 @@ def test_a_line_is_kept_flushed_and_merged_like_the_active_one(model, other):
     assert IndexHead.load().snapshot == latest_of(model)
 
 
-def test_only_what_every_retained_snapshot_of_every_line_includes_is_pruned(model, index, other):
+def test_only_what_every_retained_snapshot_of_every_lineage_includes_is_pruned(model, index, other):
     catalogue.add_many(model, 5)
     embed_all(other)
     compact(force=True)
@@ -67,8 +67,8 @@ def test_a_backfilling_model_without_a_snapshot_holds_no_feed_back(model, other)
     assert not IndexChange.objects.filter(model_id=model.pk).exists()
 
 
-def test_a_line_that_nothing_changes_moves_on_when_the_feed_grows_long(model, other, monkeypatch):
-    """Rows of a backfill concern the other lines not at all, yet these would keep them in the feed."""
+def test_a_lineage_that_nothing_changes_moves_on_when_the_feed_grows_long(model, other, monkeypatch):
+    """Rows of a backfill do not concern the other lineages, yet these would keep them in the feed."""
     catalogue.add_many(model, 5)
     embed_all(other)
     compact(force=True)
@@ -83,7 +83,7 @@ def test_a_line_that_nothing_changes_moves_on_when_the_feed_grows_long(model, ot
     assert feed.length() <= 420
 
 
-def test_a_snapshot_that_was_not_built_from_the_newest_of_its_line_is_not_published(model, other):
+def test_a_snapshot_that_was_not_built_from_the_newest_of_its_lineage_is_not_published(model, other):
     catalogue.add_many(model, 5)
     embed_all(other)
     compact(force=True)
@@ -95,7 +95,7 @@ def test_a_snapshot_that_was_not_built_from_the_newest_of_its_line_is_not_publis
     assert [len(published_of(live)) for live in (model, other)] == [1, 1]
 
 
-def test_a_deleted_photo_leaves_the_files_of_every_line(model, other, settings, index_root):
+def test_a_deleted_photo_leaves_the_files_of_every_lineage(model, other, settings, index_root):
     catalogue.add_many(model, 20)
     embed_all(other)
     compact(force=True)
@@ -129,7 +129,7 @@ def test_a_damaged_snapshot_on_standby_is_built_again_from_rows(model, index, ot
     assert verify() == []
 
 
-def test_files_altered_in_another_line_are_named_and_mended(model, other):
+def test_files_altered_in_another_lineage_are_named_and_mended(model, other):
     catalogue.add_many(model, 5)
     embed_all(other)
     compact(force=True)
@@ -143,7 +143,7 @@ def test_files_altered_in_another_line_are_named_and_mended(model, other):
     assert {latest_of(live).rows for live in (model, other)} == {5}
 
 
-def test_a_new_history_begins_for_every_line(model, index, other):
+def test_a_new_history_begins_for_every_lineage(model, index, other):
     catalogue.add_many(model, 5)
     embed_all(other)
     compact(force=True)
@@ -191,7 +191,7 @@ def test_a_model_retired_before_its_turn_is_neither_compacted_nor_built_anew(mod
     assert published_of(other) == []
 
 
-def test_a_rebuild_says_which_lines_it_built_and_what_stopped_it(model, other, index_root):
+def test_a_rebuild_says_which_lineages_it_built_and_what_stopped_it(model, other, index_root):
     catalogue.add_many(model, 5)
     embed_all(other)
     compact(force=True)

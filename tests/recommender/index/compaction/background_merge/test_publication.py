@@ -8,7 +8,7 @@ from django.db import connection
 
 from listings.models import Listing, ListingImage
 from recommender.index import Filter, Index
-from recommender.index.compaction import merge_runner
+from recommender.index.compaction import background_merge, merge_runner
 from recommender.index.compaction.compactor import compact
 from recommender.index.compaction.verify import verify
 from recommender.models import EmbeddingModel, IndexSnapshot
@@ -151,7 +151,7 @@ def test_searches_beside_a_merge_and_its_publication_always_find_everything(mode
     assert faults == []
 
 
-def test_each_line_has_a_merge_of_its_own(model, early_stop):
+def test_each_lineage_has_a_merge_of_its_own(model, early_stop):
     other = EmbeddingModel.objects.create(
         version="m2", arch="fake", dim=8, checkpoint="m2", sha256="1" * 64, state="standby"
     )
@@ -168,3 +168,16 @@ def test_each_line_has_a_merge_of_its_own(model, early_stop):
     wait_for_merges()
     assert compact().actions.count("merged") == 2
     assert verify() == []
+
+
+def test_the_merge_of_a_model_that_is_retired_is_given_up(model, early_stop, monkeypatch):
+    monkeypatch.setattr(background_merge, "STOP_SECONDS", 0.0)  # its thread is held up below
+    begin_a_merge(model, early_stop)
+    merge = the_merge()
+    EmbeddingModel.objects.filter(pk=model.pk).update(state="retired")
+    assert compact().actions == ("nothing",)
+    assert running_merges() == {}
+    early_stop.go.set()
+    merge.wait()
+    assert merge.has_failed
+    assert not merge.directory.exists()
