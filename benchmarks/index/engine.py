@@ -32,7 +32,7 @@ def build(directory: Path, values: Values, blocks: Iterable[Halves], dim: int) -
     from recommender.index.storage import segment
 
     rows = len(values["listing"])
-    segment.write(directory, _pages(values, blocks), expected=rows, dim=dim, model=MODEL)
+    segment.write_segment(directory, _pages(values, blocks), expected=rows, dim=dim, model=MODEL)
 
 
 def _pages(values: Values, blocks: Iterable[Halves]) -> Iterator[tuple[Any, Halves]]:
@@ -55,7 +55,7 @@ def open_state(directory: Path) -> Any:
     from recommender.index.storage.snapshot import Part, Snapshot
     from recommender.index.view.apply_changes import fresh_state
 
-    opened = segment.load(directory, MODEL)
+    opened = segment.open_segment(directory, MODEL)
     base = Snapshot(
         id=None,
         directory=None,

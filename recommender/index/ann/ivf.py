@@ -1,8 +1,10 @@
-"""An inverted file over a segment's rows: which list each row is in, and one bit a dimension of it beside its list.
+"""An inverted file (IVF) with RaBitQ codes: it chooses the rows of a segment that are worth an exact comparison.
 
-Vectors are turned by one random rotation, gathered around `centroids` (k-means), and coded by the signs of what is left
-(RaBitQ: Gao and Long, 2024, as FAISS's fast scan computes it). Codes lie in one file that is mapped: every process on a
-host shares them through the page cache. Codes only choose candidates; similarities are computed from the vectors.
+Building applies one random rotation to every vector, clusters the rows into inverted lists by k-means, and keeps one
+bit per dimension of each row: the sign of its residual, which is what remains after subtracting the centroid of its
+list (RaBitQ: Gao and Long, 2024, as computed by FAISS's fast scan). The codes are one memory-mapped file, so all
+processes on a host share them through the page cache. Similarities in answers never come from codes; they are computed
+from the stored vectors.
 """
 
 from __future__ import annotations
@@ -22,102 +24,114 @@ from ml.per_process import PerProcess
 from recommender.index.rows.row_bitmap import RowBitmap
 from recommender.index.rows.vector_file import VectorFile
 
-ROTATION, CENTROIDS, SPREADS, LISTS, CODES = FILES = (
+ROTATION, CENTROIDS, RESIDUAL_RMS, LISTS, CODES = FILES = (
     "rotation.npy",
     "centroids.npy",
     "spreads.npy",
     "lists.npy",
     "codes.ivf",
 )
-BLOCK_ROWS = 32  # rows whose codes FAISS interleaves
+BLOCK_ROWS = 32  # FAISS interleaves the codes of this many rows.
 ID_BYTES = 8
-FILLED = 16_384  # rows coded at once
-ITERATIONS = 8
-LEAST_SPREAD = 1e-3  # of a list of copies
-WIDE = 250_000  # codes, 2 to 3 milliseconds of one core
+CODED_AT_ONCE = 16_384  # Rows are encoded in blocks of this size, which bounds the memory of a build.
+KMEANS_ITERATIONS = 8
+# Lower bound of a list's residual RMS: a list that holds copies of one vector would have 0, and we divide by it.
+LEAST_RESIDUAL_RMS = 1e-3
+# A scan of more codes than this is shared between cores. One core takes 2 to 3 milliseconds for so many.
+CODES_PER_SHARE = 250_000
 SEED = 5
-NEARLY_ALL, SPARE = 0.8, 1.1  # of the rows; as many times the candidates are asked for that should be enough
-EVERYTHING = RowBitmap(np.ones(1, bool))
+# Where a filter leaves at least this share of the rows, the scan ignores it, asks for 1.1 times as many candidates as
+# the share suggests, and drops the others afterwards.
+NEARLY_ALL = 0.8
+EXTRA_CANDIDATES = 1.1
+ALL_ROWS = RowBitmap(np.ones(1, bool))  # Its length does not matter: a bitmap of all rows is never passed to FAISS.
 
 
 @dataclass(frozen=True)
 class Ivf:
-    """An open inverted file of n rows in `lists` lists.
+    """An open inverted file of n rows.
 
-    rotation: float32[dim, dim], orthogonal · centroids: float32[lists, dim], in the turned space · spreads:
-    float32[lists], root mean square distance of a list's rows from its centroid · list_of: unsigned[n] · sizes:
-    int64[lists]
+    rotation: float32[dim, dim], orthogonal · centroids: float32[lists, dim], after the rotation · residual_rms:
+    float32[lists], root mean square distance of a list's rows from its centroid · list_of: unsigned[n], the list of
+    each row · sizes: int64[lists], rows per list · mapped_codes: keeps alive the map that `faiss` searches
     """
 
     rotation: np.ndarray
     centroids: np.ndarray
-    spreads: np.ndarray
+    residual_rms: np.ndarray
     list_of: np.ndarray
     sizes: np.ndarray
     faiss: Any
-    stored: Any  # owns the map that `faiss` searches
+    mapped_codes: Any
 
     @property
-    def lists(self) -> int:
+    def list_count(self) -> int:
         return len(self.centroids)
 
-    def turn(self, query: np.ndarray) -> np.ndarray:
-        """float32[1, dim] of float16[dim]."""
+    def rotate_query(self, query: np.ndarray) -> np.ndarray:
+        """Rotate a query into the space of the centroids: float16[dim] to float32[1, dim]."""
         return query.astype(np.float32)[None, :] @ self.rotation
 
-    def touch(self) -> None:
-        """Read every code once, so that no search waits for the disk, or for the kernel to map a page."""
+    def prewarm(self) -> None:
+        """Read every code once, so that the first searches wait neither for the disk nor for page faults."""
         nothing = np.zeros((1, self.centroids.shape[1]), np.float32)
-        every = np.arange(self.lists)
-        self._scan(nothing, every, np.zeros(self.lists, np.float32), 1, EVERYTHING)
+        every = np.arange(self.list_count)
+        self.scan_codes(nothing, every, np.zeros(self.list_count, np.float32), 1, ALL_ROWS)
 
-    def scan(
-        self, turned: np.ndarray, lists: np.ndarray, closeness: np.ndarray, depth: int, selection: RowBitmap
+    def scan_lists(
+        self, rotated: np.ndarray, lists: np.ndarray, closeness: np.ndarray, depth: int, selection: RowBitmap
     ) -> np.ndarray:
-        """int64[r], r <= depth * cores: the selected rows of some lists whose codes promise the highest similarity.
+        """The selected rows of these lists whose codes promise the highest similarity: int64[r], r <= depth * cores.
 
-        turned: float32[1, dim] · lists: int64[p] · closeness: float32[p], inner products with their centroids
-        A scan of very many codes, as a filter that leaves nothing near makes necessary, is shared between the cores.
+        rotated: float32[1, dim] · lists: int64[p] · closeness: float32[p], inner products with their centroids
+        A filter that leaves nothing near the query needs a scan of very many codes; it is shared between the cores.
         """
-        shares = min(_cores(), int(self.sizes[lists].sum()) // WIDE + 1)
+        shares = min(_count_cores(), int(self.sizes[lists].sum()) // CODES_PER_SHARE + 1)
         if shares == 1:
-            return self._chosen(turned, lists, closeness, depth, selection)
+            return self._scan_selected(rotated, lists, closeness, depth, selection)
         parts = [slice(first, None, shares) for first in range(shares)]
         helpers = scan_threads.get()
         others = [
-            helpers.submit(self._chosen, turned, lists[part], closeness[part], depth, selection) for part in parts[1:]
+            helpers.submit(self._scan_selected, rotated, lists[part], closeness[part], depth, selection)
+            for part in parts[1:]
         ]
-        own = self._chosen(turned, lists[parts[0]], closeness[parts[0]], depth, selection)
+        own = self._scan_selected(rotated, lists[parts[0]], closeness[parts[0]], depth, selection)
         return np.concatenate([own, *(other.result() for other in others)])
 
-    def _chosen(
-        self, turned: np.ndarray, lists: np.ndarray, closeness: np.ndarray, depth: int, selection: RowBitmap
+    def _scan_selected(
+        self, rotated: np.ndarray, lists: np.ndarray, closeness: np.ndarray, depth: int, selection: RowBitmap
     ) -> np.ndarray:
-        """int64[r], r <= depth, most promising first. Where nearly all rows are selected, the others are sorted out
-        afterwards: asking for each whether it is selected costs a fifth of the scan."""
+        """As `scan_codes`, but a filter that leaves nearly all rows is applied after the scan.
+
+        Testing each row against the bitmap costs a fifth of a scan, so it pays only where it excludes many rows.
+        """
         share = selection.count / len(selection.mask)
         if NEARLY_ALL <= share < 1:
-            wanted = int(depth / share * SPARE)
-            rows = self._scan(turned, lists, closeness, wanted, EVERYTHING)
+            wanted = int(depth / share * EXTRA_CANDIDATES)
+            rows = self.scan_codes(rotated, lists, closeness, wanted, ALL_ROWS)
             selected = rows[selection.mask[rows]][:depth]
-            if len(selected) == depth or len(rows) < wanted:  # less than that was all there is
+            # Fewer rows than asked for means that the lists hold no more, so a second scan could not find any.
+            if len(selected) == depth or len(rows) < wanted:
                 return selected
-        return self._scan(turned, lists, closeness, depth, selection)
+        return self.scan_codes(rotated, lists, closeness, depth, selection)
 
-    def _scan(
-        self, turned: np.ndarray, lists: np.ndarray, closeness: np.ndarray, depth: int, selection: RowBitmap
+    def scan_codes(
+        self, rotated: np.ndarray, lists: np.ndarray, closeness: np.ndarray, depth: int, selection: RowBitmap
     ) -> np.ndarray:
+        """int64[r], r <= depth: the most promising rows, most promising first."""
         import faiss
 
+        # Waking OpenMP threads takes longer than scanning the lists of one query.
         faiss.omp_set_num_threads(1)
         chosen, near = np.ascontiguousarray(lists, np.int64), np.ascontiguousarray(closeness, np.float32)
         distances, rows = np.empty((1, depth), np.float32), np.empty((1, depth), np.int64)
         parameters = faiss.SearchParametersIVF(nprobe=len(chosen))
+        # The name keeps the selector alive: FAISS's parameters hold only a pointer to it.
         selector = None if selection.is_all else faiss.IDSelectorBitmap(selection.bits)
         parameters.sel = selector
         self.faiss.search_preassigned_c(
             1,
-            faiss.swig_ptr(turned),
+            faiss.swig_ptr(rotated),
             depth,
             faiss.swig_ptr(chosen),
             faiss.swig_ptr(near),
@@ -126,27 +140,27 @@ class Ivf:
             False,
             parameters,
         )
-        return rows[0][rows[0] >= 0]
+        return rows[0][rows[0] >= 0]  # FAISS fills up with -1 where it found fewer than `depth`.
 
 
 @cache
-def _cores() -> int:
+def _count_cores() -> int:
     return count_cores()
 
 
 def _start_scan_threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(max(1, _cores() - 1), thread_name_prefix="index-scan")
+    return ThreadPoolExecutor(max(1, _count_cores() - 1), thread_name_prefix="index-scan")
 
 
 scan_threads = PerProcess(_start_scan_threads)
 
 
-def build(
+def build_ivf(
     directory: Path, vectors: VectorFile, lists: int, sample: np.ndarray, threads: int, tick: Callable[[], None]
 ) -> None:
-    """Train on the rows `sample` (int64, ascending), code every row, and write the files.
+    """Train on the rows `sample` (int64, ascending), encode every row, and write the files.
 
-    `tick` is called between steps, so that a lease can be renewed.
+    `tick` is called between steps, so that the caller can renew its lease.
     Raises: OSError.
     """
     import faiss
@@ -155,36 +169,38 @@ def build(
     random = np.random.default_rng(SEED)
     rotation = np.linalg.qr(random.standard_normal((vectors.dim, vectors.dim)))[0].astype(np.float32)
     learnt = vectors.read_rows(sample).astype(np.float32) @ rotation
-    centroids = _centroids(learnt, lists, tick)
+    centroids = _train_centroids(learnt, lists, tick)
     quantizer, index = _empty_index(centroids)
     _, nearest = quantizer.search(learnt, 1)
     squared = np.square(learnt - centroids[nearest[:, 0]]).sum(axis=1)
     counts = np.bincount(nearest[:, 0], minlength=lists)
     total = np.bincount(nearest[:, 0], weights=squared, minlength=lists)
-    spreads = np.sqrt(np.where(counts > 0, total / np.maximum(counts, 1), squared.mean())).clip(LEAST_SPREAD)
-    del learnt
-    for _, block in vectors.iterate_blocks(FILLED):
+    # A list without a row in the sample gets the average, since nothing is known of it.
+    mean_square = np.where(counts > 0, total / np.maximum(counts, 1), squared.mean())
+    residual_rms = np.sqrt(mean_square).clip(LEAST_RESIDUAL_RMS)
+    del learnt  # It takes as much memory as all of the following steps.
+    for _, block in vectors.iterate_blocks(CODED_AT_ONCE):
         index.add(block.astype(np.float32) @ rotation)
         tick()
     list_of = _write_codes(directory / CODES, index, lists, vectors.rows)
     for name, array in (
         (ROTATION, rotation),
         (CENTROIDS, centroids),
-        (SPREADS, spreads.astype(np.float32)),
+        (RESIDUAL_RMS, residual_rms.astype(np.float32)),
         (LISTS, list_of),
     ):
         np.save(directory / name, array, allow_pickle=False)
     tick()
 
 
-def load(directory: Path, rows: int, dim: int) -> Ivf:
-    """Map the files. Raises: OSError, ValueError, RuntimeError where one is missing or not what it should be."""
-    rotation, centroids, spreads, list_of = (
+def open_ivf(directory: Path, rows: int, dim: int) -> Ivf:
+    """Map the files. Raises: OSError, ValueError or RuntimeError where one is missing or does not fit the segment."""
+    rotation, centroids, residual_rms, list_of = (
         np.asarray(np.load(directory / name, mmap_mode="r", allow_pickle=False))
-        for name in (ROTATION, CENTROIDS, SPREADS, LISTS)
+        for name in (ROTATION, CENTROIDS, RESIDUAL_RMS, LISTS)
     )
     lists = len(centroids)
-    shapes = (rotation.shape, centroids.shape, spreads.shape, list_of.shape)
+    shapes = (rotation.shape, centroids.shape, residual_rms.shape, list_of.shape)
     if shapes != ((dim, dim), (lists, dim), (lists,), (rows,)) or (rows and int(list_of.max()) >= lists):
         raise ValueError(f"{directory} holds an inverted file of another segment")
     sizes = np.bincount(list_of, minlength=lists)
@@ -192,20 +208,20 @@ def load(directory: Path, rows: int, dim: int) -> Ivf:
     stored = _map_codes(directory / CODES, sizes, _code_bytes(index))
     index.replace_invlists(stored, False)
     index.ntotal = rows
-    opened = Ivf(rotation, np.array(centroids), np.array(spreads), list_of, sizes, index, stored)
-    opened.touch()
+    opened = Ivf(rotation, np.array(centroids), np.array(residual_rms), list_of, sizes, index, stored)
+    opened.prewarm()
     return opened
 
 
-def _centroids(sample: np.ndarray, lists: int, tick: Callable[[], None]) -> np.ndarray:
-    """float32[lists, dim] by k-means, an iteration at a time."""
+def _train_centroids(sample: np.ndarray, lists: int, tick: Callable[[], None]) -> np.ndarray:
+    """float32[lists, dim] by k-means. Each iteration is a call of its own, so that `tick` is called in between."""
     import faiss
 
     clustering = faiss.Clustering(sample.shape[1], lists)
     clustering.niter, clustering.seed = 1, SEED
     clustering.min_points_per_centroid, clustering.max_points_per_centroid = 1, len(sample)
     quantizer = faiss.IndexFlatL2(sample.shape[1])
-    for _ in range(ITERATIONS):
+    for _ in range(KMEANS_ITERATIONS):
         quantizer.reset()
         clustering.train(sample, quantizer)
         tick()
@@ -219,20 +235,21 @@ def _empty_index(centroids: np.ndarray) -> tuple[Any, Any]:
     quantizer = faiss.IndexFlatL2(dim)
     quantizer.add(np.ascontiguousarray(centroids, np.float32))
     index = faiss.IndexIVFRaBitQFastScan(quantizer, dim, lists, faiss.METRIC_INNER_PRODUCT)
-    index.is_trained = True  # the centroids are all there is to learn
+    index.is_trained = True  # RaBitQ learns nothing beyond the centroids.
     return quantizer, index
 
 
 def _code_bytes(index: Any) -> int:
-    """Bytes of one row's code and factors within a block of BLOCK_ROWS."""
+    """Bytes that one row takes of a block of BLOCK_ROWS: its code and the factors of its similarity estimate."""
     return int(index.get_block_stride()) // BLOCK_ROWS
 
 
 def _write_codes(path: Path, index: Any, lists: int, rows: int) -> np.ndarray:
-    """Each list's blocks of codes, then its row numbers, padded to whole blocks; returns the list of each row."""
+    """Write each list's codes, then its row numbers, both padded to whole blocks; return the list of each row."""
     import faiss
 
     stored, code = faiss.downcast_InvertedLists(index.invlists), _code_bytes(index)
+    # Every process maps this array, so it takes the narrowest type that can hold a list's number.
     list_of = np.zeros(rows, np.uint16 if lists <= 1 << 16 else np.uint32)
     with path.open("wb") as file:
         for number in range(lists):
@@ -249,7 +266,7 @@ def _write_codes(path: Path, index: Any, lists: int, rows: int) -> np.ndarray:
 
 
 def _map_codes(path: Path, sizes: np.ndarray, code: int) -> Any:
-    """FAISS's own read-only map of lists on disk: it takes whole blocks as well as single codes."""
+    """Map the codes read-only through FAISS's OnDiskInvertedLists, whose fast scan reads whole blocks."""
     import faiss
 
     stored = faiss.OnDiskInvertedLists(len(sizes), code, "")
@@ -266,7 +283,7 @@ def _map_codes(path: Path, sizes: np.ndarray, code: int) -> Any:
     stored.filename, stored.totsize, stored.read_only = str(path), offset, True
     try:
         stored.do_mmap()
-    except RuntimeError as exc:  # the file is there and has the right size
+    except RuntimeError as exc:  # The file exists with the right size, so the process has run out of maps or memory.
         raise OSError(errno.ENOMEM, f"FAISS cannot map {path}: {exc}") from exc
     return stored
 

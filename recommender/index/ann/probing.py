@@ -1,11 +1,14 @@
-"""Which lists of an inverted file to look into for one query: as many as its own neighbours need, filtered or not.
+"""Chooses which inverted lists to scan for one query (nprobe), with or without a filter.
 
-First the lists nearest to the query are looked into that hold selected rows, as many as unfiltered queries need. Then
-the rest are judged: rows are similar to a query by the inner product with their list's centroid, plus something random
-in units of the list's spread, whose distribution was measured when the segment was built (`Tail`). So the number of
-rows better than the k-th found is known for each list not yet seen, and lists are looked into until what is left unseen
-is below a tolerance. A filter changes only how many rows of each list count; one that leaves nothing near makes the
-second look as wide as it has to be.
+1. Scan the nearest lists that contain selected rows, as many as an unfiltered query needs.
+2. Estimate how many better rows each other list still holds. The similarity of a row is the inner product of the query
+   with the centroid of its list, plus a random part in units of the list's residual RMS. The distribution of that
+   random part was measured when the segment was built (`Tail`), so the expected number of rows that beat the k-th
+   result follows for every list.
+3. Scan lists, most promising first, until the rows expected in those left out are fewer than `tolerance`.
+
+A filter changes only how many rows of each list count. Where it leaves nothing near the query, step 3 scans as many
+lists as it takes.
 """
 
 from __future__ import annotations
@@ -21,45 +24,53 @@ from recommender.index.rows.row_bitmap import RowBitmap
 from . import dot_products
 from .ivf import Ivf
 
-FIRST_LOOK_PER_RESULT = 20  # selected rows, at least, before it is judged how many more lists are needed
-DEPTH_PER_RESULT = 4  # candidates re-scored for each result beyond the ten that depths were measured for
+# The first scan covers at least this many selected rows per result, or the estimate would rest on too few.
+FIRST_LOOK_PER_RESULT = 20
+# `depth` was measured for k = MEASURED_K. Each result beyond that adds this many candidates to be re-scored.
+DEPTH_PER_RESULT = 4
 MEASURED_K = 10
-UNFILTERED = 0.9  # of the rows
-EXACT_MICROSECONDS = (
-    2_000  # what a filter leaves is compared whole where it takes no longer, though codes might be faster
-)
+UNFILTERED_SHARE = 0.9  # A search among at least this share of the rows counts as unfiltered.
+# If exact search over the filtered rows costs at most this, use it, even if codes would be faster: its recall is 1.
+EXACT_WITHIN_MICROSECONDS = 2_000
 EXACT, CODES = "exact", "codes"
 
 
 @dataclass(frozen=True)
 class Tail:
-    """P(z >= grid[i]) of z = (similarity - closeness to the centroid) / spread; beyond the grid log-linear."""
+    """Survival function of z = (similarity - closeness to the centroid) / residual RMS.
+
+    `share[i]` is P(z >= grid[i]). Between the points, and beyond the last, its logarithm is interpolated linearly.
+    """
 
     grid: tuple[float, ...]
     share: tuple[float, ...]
 
     def __call__(self, z: np.ndarray) -> np.ndarray:
-        return np.exp(self._log(z))
+        return np.exp(self._log_share(z))
 
     @cached_property
     def _points(self) -> tuple[np.ndarray, np.ndarray]:
         return np.array(self.grid), np.log(self.share)
 
-    def _log(self, z: np.ndarray) -> np.ndarray:
+    def _log_share(self, z: np.ndarray) -> np.ndarray:
         grid, logs = self._points
         beyond = logs[-1] + _last_slope(grid, logs) * (z - grid[-1])
         return np.where(z > grid[-1], beyond, np.interp(z, grid, logs, left=0.0))
 
 
 def _last_slope(grid: np.ndarray, logs: np.ndarray) -> float:
+    # The slope of the last tenth: a single pair of points would rest on a handful of measured rows.
     before = len(grid) - 1 - max(1, len(grid) // 10)
     return float((logs[-1] - logs[before]) / (grid[-1] - grid[before])) if before >= 0 else 0.0
 
 
 @dataclass(frozen=True)
 class Costs:
-    """Microseconds on the machine that built the segment: for each list looked into, for each code in it, for each
-    row compared exactly, and for each selected row that has to be sorted by list first."""
+    """Microseconds, measured on the machine that built the segment.
+
+    per_list: to enter a list · per_code: to estimate one row from its code · per_row: to compare one row exactly ·
+    per_selected: to find out whether one selected row lies in the chosen lists
+    """
 
     per_list: float
     per_code: float
@@ -68,9 +79,12 @@ class Costs:
 
 
 @dataclass(frozen=True)
-class Effort:
-    """`lists`: the nearest, looked into first. `tolerance`: neighbours that may be expected to stay unseen, as a share
-    of k. `depth`: candidates re-scored for k = 10."""
+class SearchParams:
+    """How much a search does.
+
+    lists: nearest lists to scan first · tolerance: how many true neighbours, as a share of k, may be expected in lists
+    that are not scanned · depth: candidates to re-score exactly for k = MEASURED_K
+    """
 
     lists: int
     tolerance: float
@@ -79,16 +93,16 @@ class Effort:
 
 @dataclass(frozen=True)
 class Tuning:
-    """What was measured when the segment was built; `plain` is for searches of nearly all rows."""
+    """What was measured when the segment was built; `plain` serves searches without a filter that matters."""
 
     tail: Tail
     costs: Costs
-    plain: Effort
-    filtered: Effort
+    plain: SearchParams
+    filtered: SearchParams
 
-    def effort(self, share: float) -> Effort:
-        """For a search among this share of the rows."""
-        return self.plain if share >= UNFILTERED else self.filtered
+    def params_for(self, share: float) -> SearchParams:
+        """The parameters of a search among this share of the rows."""
+        return self.plain if share >= UNFILTERED_SHARE else self.filtered
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -97,13 +111,13 @@ class Tuning:
     def from_dict(cls, values: dict[str, Any]) -> Tuning:
         """Raises: KeyError, TypeError where something is missing."""
         tail = Tail(tuple(values["tail"]["grid"]), tuple(values["tail"]["share"]))
-        efforts = (Effort(**values[name]) for name in ("plain", "filtered"))
+        efforts = (SearchParams(**values[name]) for name in ("plain", "filtered"))
         return cls(tail, Costs(**values["costs"]), *efforts)
 
 
 @dataclass(frozen=True)
-class Step:
-    """What a search did in one segment: `how` (exact or codes), lists looked into, rows selected and compared."""
+class SegmentPlan:
+    """What a search did in one segment: `how` (exact or codes), lists scanned, rows selected and rows compared."""
 
     how: str
     selected: int
@@ -111,11 +125,11 @@ class Step:
     lists: int = 0
 
     def as_dict(self) -> dict[str, Any]:
-        return dict(vars(self))  # asdict would copy deeply, which takes ten times as long
+        return dict(vars(self))  # `asdict` copies deeply and takes ten times as long.
 
 
 class Probe:
-    """One query in one inverted file. Immutable inputs; `run` looks at most twice."""
+    """One query in one inverted file; `find_nearest` scans lists at most twice."""
 
     def __init__(
         self,
@@ -127,82 +141,88 @@ class Probe:
         *,
         codes_only: bool = False,
     ) -> None:
-        """query: float16[dim] · vectors: float16[n, dim] · codes_only: take no short cut by comparing rows, so that
-        what is measured is the effort"""
+        """query: float16[dim] · vectors: float16[n, dim]
+
+        codes_only: never compare whole lists exactly, so that a calibration measures the parameters alone.
+        """
         self._codes_only = codes_only
         self._ivf, self._vectors, self._tuning, self._selection = ivf, vectors, tuning, selection
         self._query = query[None, :]
-        self._turned = ivf.turn(query)
-        self._closeness = ivf.centroids @ self._turned[0]
-        self._selected = selection.counts_per_list(ivf.list_of, ivf.lists)
+        self._rotated = ivf.rotate_query(query)
+        self._closeness = ivf.centroids @ self._rotated[0]
+        self._selected = selection.counts_per_list(ivf.list_of, ivf.list_count)
         self._compared = 0
 
-    def run(self, k: int) -> tuple[np.ndarray, np.ndarray, Step]:
-        """(similarities float32[k], rows int64[k], what was done) of about the k best selected rows, k <= selected."""
-        effort = self._tuning.effort(self._selection.count / len(self._vectors))
-        everything = self._tuning.costs.per_row * self._selection.count
+    def find_nearest(self, k: int) -> tuple[np.ndarray, np.ndarray, SegmentPlan]:
+        """About the k best selected rows: (similarities float32[k], rows int64[k], what was done); k <= selected."""
+        params = self._tuning.params_for(self._selection.count / len(self._vectors))
+        exact_cost = self._tuning.costs.per_row * self._selection.count
         if self._codes_only:
-            everything = np.inf
-        elif effort is not self._tuning.plain and everything <= EXACT_MICROSECONDS:
+            exact_cost = np.inf
+        elif params is not self._tuning.plain and exact_cost <= EXACT_WITHIN_MICROSECONDS:
             return self._scan_all(k)
-        depth = effort.depth + DEPTH_PER_RESULT * max(0, k - MEASURED_K)
-        first = self._nearest_lists(effort.lists, min(self._selection.count, FIRST_LOOK_PER_RESULT * k))
-        if everything <= self._cheapest(first, depth)[1]:
+        depth = params.depth + DEPTH_PER_RESULT * max(0, k - MEASURED_K)
+        first = self._nearest_lists(params.lists, min(self._selection.count, FIRST_LOOK_PER_RESULT * k))
+        if exact_cost <= self._cheapest_way(first, depth)[1]:
             return self._scan_all(k)
-        similarity, rows = self._look(first, depth, k)
+        similarity, rows = self._search_lists(first, depth, k)
+        # Whatever is still unseen must beat the k-th result; where there are fewer than k, everything does.
         floor = float(similarity[-1]) if len(similarity) == k else -1.0
-        more = self._promising(first, floor, effort.tolerance * k)
+        more = self._promising_lists(first, floor, params.tolerance * k)
         if len(more):
-            if everything <= self._cheapest(more, depth)[1]:
+            if exact_cost <= self._cheapest_way(more, depth)[1]:
                 return self._scan_all(k)
-            also = self._look(more, depth, k)
+            also = self._search_lists(more, depth, k)
             similarity, rows = np.concatenate([similarity, also[0]]), np.concatenate([rows, also[1]])
-            top = dot_products.best(similarity, k)
+            top = dot_products.top_k(similarity, k)
             similarity, rows = similarity[top], rows[top]
-        if len(rows) < k:  # codes gave fewer than were asked for
+        if len(rows) < k:
+            # The lists scanned held fewer selected rows than were asked for, and k results must be given if k exist.
             return self._scan_all(k)
-        return similarity, rows, Step(CODES, self._selection.count, self._compared, len(first) + len(more))
+        return similarity, rows, SegmentPlan(CODES, self._selection.count, self._compared, len(first) + len(more))
 
     def _nearest_lists(self, lists: int, wanted: int) -> np.ndarray:
-        """The lists nearest to the query that hold selected rows, `lists` of them, or more where these hold fewer than
-        `wanted` together."""
+        """The `lists` nearest lists with selected rows, or more where these hold fewer than `wanted` together."""
         holding = np.flatnonzero(self._selected)
         order = holding[np.argsort(-self._closeness[holding])]
         return order[: max(lists, int(np.searchsorted(np.cumsum(self._selected[order]), wanted)) + 1)]
 
-    def _promising(self, seen: np.ndarray, floor: float, tolerated: float) -> np.ndarray:
-        """Lists to look into, the most promising first, until fewer than `tolerated` better rows are left."""
-        expected = self._selected * self._tuning.tail((floor - self._closeness) / self._ivf.spreads)
+    def _promising_lists(self, seen: np.ndarray, floor: float, tolerated: float) -> np.ndarray:
+        """Lists to scan as well, most promising first, so that fewer than `tolerated` better rows stay unseen."""
+        expected = self._selected * self._tuning.tail((floor - self._closeness) / self._ivf.residual_rms)
         expected[seen] = 0
         order = np.argsort(-expected)
         unseen = expected.sum() - np.cumsum(expected[order])
         needed = 0 if expected.sum() <= tolerated else int(np.argmax(unseen <= tolerated)) + 1
         return order[:needed][self._selected[order[:needed]] > 0]
 
-    def _cheapest(self, lists: np.ndarray, depth: int) -> tuple[str, float]:
-        """How to look into these lists, and the microseconds it should take."""
+    def _cheapest_way(self, lists: np.ndarray, depth: int) -> tuple[str, float]:
+        """The cheaper way to search these lists, exact or by codes, and the microseconds it should take."""
         costs, ivf = self._tuning.costs, self._ivf
         codes = costs.per_list * len(lists) + costs.per_code * int(ivf.sizes[lists].sum()) + costs.per_row * depth
         exact = costs.per_selected * self._selection.count + costs.per_row * int(self._selected[lists].sum())
         return (EXACT, exact) if exact < codes and not self._codes_only else (CODES, codes)
 
-    def _look(self, lists: np.ndarray, depth: int, k: int) -> tuple[np.ndarray, np.ndarray]:
-        if self._cheapest(lists, depth)[0] == EXACT:
-            wanted = np.zeros(self._ivf.lists, bool)
+    def _search_lists(self, lists: np.ndarray, depth: int, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """The k best selected rows of these lists, by the cheaper way: (similarities float32, rows int64)."""
+        if self._cheapest_way(lists, depth)[0] == EXACT:
+            wanted = np.zeros(self._ivf.list_count, bool)
             wanted[lists] = True
             rows = self._selection.rows
             rows = rows[wanted[self._ivf.list_of[rows]]]
         else:
             closeness = self._closeness[lists]
-            rows = np.sort(self._ivf.scan(self._turned, lists, closeness, depth, self._selection))
-        return self._score(rows, k)
+            # Ascending rows are read from the disk in one direction.
+            rows = np.sort(self._ivf.scan_lists(self._rotated, lists, closeness, depth, self._selection))
+        return self._score_rows(rows, k)
 
-    def _scan_all(self, k: int) -> tuple[np.ndarray, np.ndarray, Step]:
-        similarity, rows = dot_products.nearest(self._query[0], self._vectors, self._selection, k)
-        return similarity, rows, Step(EXACT, self._selection.count, self._compared + self._selection.count)
+    def _scan_all(self, k: int) -> tuple[np.ndarray, np.ndarray, SegmentPlan]:
+        """The k best of all selected rows, compared exactly."""
+        similarity, rows = dot_products.nearest_rows(self._query[0], self._vectors, self._selection, k)
+        return similarity, rows, SegmentPlan(EXACT, self._selection.count, self._compared + self._selection.count)
 
-    def _score(self, rows: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    def _score_rows(self, rows: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         self._compared += len(rows)
         similarity = dot_products.inner_products(self._query, self._vectors, rows)[0]
-        top = dot_products.best(similarity, k)
+        top = dot_products.top_k(similarity, k)
         return similarity[top], rows[top]

@@ -85,7 +85,9 @@ class Merge:
         """Write the segment. Raises: OSError; whatever `tick` raises."""
         if len(self):
             pages = self._read_merged_pages()
-            segment.write(self.directory, pages, expected=len(self), dim=self._dim, model=self._model, tick=tick)
+            segment.write_segment(
+                self.directory, pages, expected=len(self), dim=self._dim, model=self._model, tick=tick
+            )
 
     def rebase_on(self, base: Snapshot) -> Snapshot | None:
         """`base` with the merged segment in place of its sources. What died since the merge began is dead in it too.
@@ -138,7 +140,7 @@ class Merge:
         ]
         live = np.concatenate(kept)[self._order]
         # A dead row died after the merge began. When exactly is not known, so the purge takes the earliest moment.
-        return Part(segment.load(self.directory, self._model), live, None if live.all() else self._began)
+        return Part(segment.open_segment(self.directory, self._model), live, None if live.all() else self._began)
 
     def _read_merged_pages(self) -> Iterator[tuple[Columns, HalfVectors]]:
         """The merged rows in order, a block at a time: (columns of b rows, float16[b, dim])."""

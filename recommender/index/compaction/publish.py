@@ -37,7 +37,7 @@ def publish(lease: Lease, snapshot: Snapshot, parent: int | None, *, retained: i
     """
     lease.renew()
     name = lease.new_directory_name()
-    listed = snapshots.write(name, snapshot)
+    listed = snapshots.write_snapshot(name, snapshot)
     try:
         row = append_snapshot(lease, snapshot, parent, name, listed, retained)
     except LeaseLost:

@@ -62,7 +62,7 @@ def measure_self_recall(state: State) -> float:
         sample = np.linspace(0, len(part.segment) - 1, min(SAMPLED_ROWS, len(part.segment))).astype(np.int64)
         everything = RowBitmap(np.ones(len(part.segment), bool))
         for vector in part.segment.vectors[sample]:
-            similarity, _, _ = part.segment.search(vector, 1, everything, exact=True)
+            similarity, _, _ = part.segment.find_nearest(vector, 1, everything, exact=True)
             own = float(np.square(vector.astype(np.float32)).sum())
             found.append(len(similarity) > 0 and float(similarity[0]) >= own - 1e-3)
     return float(np.mean(found)) if found else 1.0

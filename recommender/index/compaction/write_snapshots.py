@@ -145,9 +145,11 @@ def _write_segment(
     """Write a segment and open it again, so that a snapshot only ever names files that could be read once."""
     lease.renew()
     directory = segment_directory(lease.new_directory_name())
-    segment.write(directory, pages, expected=expected, dim=dim, model=model, tick=lease.renew_if_due, train=train)
+    segment.write_segment(
+        directory, pages, expected=expected, dim=dim, model=model, tick=lease.renew_if_due, train=train
+    )
     try:
-        written = segment.load(directory, model)
+        written = segment.open_segment(directory, model)
     except SnapshotDamaged:
         shutil.rmtree(directory, ignore_errors=True)
         raise

@@ -1,4 +1,4 @@
-"""Files that are born whole: written beside, fsynced with their directory, then renamed; half of one is never seen."""
+"""Directories that appear complete or not at all: written under another name, fsynced, then renamed."""
 
 from __future__ import annotations
 
@@ -16,19 +16,22 @@ from typing import Any
 from ml.atomic_files import fsync
 from recommender.index.errors import SnapshotDamaged, SnapshotUnreadable
 
-HALF = ".part"
-OF_PROCESS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EACCES, errno.EPERM}
+UNFINISHED_SUFFIX = ".part"
+# The process has run out of descriptors, memory or rights: the file itself may be intact.
+PROCESS_ERRNOS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EACCES, errno.EPERM}
 
 
 @contextmanager
-def born_whole(directory: Path) -> Iterator[Path]:
-    """A place beside `directory` to write its files to; it becomes `directory` at the end, or nothing is left. It is
-    locked meanwhile: only a writer that was killed leaves a half that `is_abandoned`."""
-    part = directory.with_name(directory.name + HALF)
+def write_atomically(directory: Path) -> Iterator[Path]:
+    """Yield a directory to write to, which is renamed to `directory` at the end, or removed where anything fails.
+
+    It is locked meanwhile, so an unfinished one without a lock (`is_abandoned`) is that of a killed writer.
+    """
+    part = directory.with_name(directory.name + UNFINISHED_SUFFIX)
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     try:
-        with _locked(part, fcntl.LOCK_EX):
+        with _hold_lock(part, fcntl.LOCK_EX):
             yield part
             fsync(part)
             part.rename(directory)
@@ -39,19 +42,22 @@ def born_whole(directory: Path) -> Iterator[Path]:
 
 
 def is_abandoned(directory: Path) -> bool:
-    """Whether it is half of one, and nobody writes the rest. Raises: OSError where it cannot be opened."""
-    if not directory.name.endswith(HALF):
+    """True if the directory is unfinished and its writer is gone. Raises: OSError where it cannot be opened."""
+    if not directory.name.endswith(UNFINISHED_SUFFIX):
         return False
     try:
-        with _locked(directory, fcntl.LOCK_EX | fcntl.LOCK_NB):
+        with _hold_lock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB):
             return True
     except BlockingIOError:
         return False
 
 
 @contextmanager
-def _locked(directory: Path, how: int) -> Iterator[None]:
-    """Until the end, or that of the process. Raises: OSError, BlockingIOError where somebody else holds the lock."""
+def _hold_lock(directory: Path, how: int) -> Iterator[None]:
+    """Hold a lock on the directory; the kernel releases it if the process dies.
+
+    Raises: OSError; BlockingIOError where another process holds it and `how` says not to wait.
+    """
     lock = os.open(directory, os.O_RDONLY)
     try:
         fcntl.flock(lock, how)
@@ -61,23 +67,23 @@ def _locked(directory: Path, how: int) -> Iterator[None]:
 
 
 def read_json(path: Path, keys: set[str]) -> dict[str, Any]:
-    """A manifest that has these keys. Raises: SnapshotDamaged naming the file."""
+    """Read a manifest and check that it has these keys. Raises: SnapshotDamaged naming the file."""
     try:
         content = json.loads(path.read_text())
     except (OSError, ValueError) as exc:
-        raise fault(f"{path} cannot be read: {exc}", exc) from exc
+        raise describe_damage(f"{path} cannot be read: {exc}", exc) from exc
     if not isinstance(content, dict) or not keys <= content.keys():
         raise SnapshotDamaged(f"{path} cannot be read: it is no manifest")
     return content
 
 
-def fault(message: str, exc: Exception) -> SnapshotDamaged:
-    """What it means that a file could not be opened: it is damaged, or this process can open none like it now."""
-    of_process = isinstance(exc, MemoryError) or (isinstance(exc, OSError) and exc.errno in OF_PROCESS)
+def describe_damage(message: str, exc: Exception) -> SnapshotDamaged:
+    """The error for a file that could not be opened: SnapshotUnreadable where the process is to blame."""
+    of_process = isinstance(exc, MemoryError) or (isinstance(exc, OSError) and exc.errno in PROCESS_ERRNOS)
     return SnapshotUnreadable(message) if of_process else SnapshotDamaged(message)
 
 
-def checksum(path: Path) -> str:
+def file_sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -1,8 +1,8 @@
-"""A segment: an immutable directory of rows. Their vectors, their columns, and what they are searched through.
+"""A segment: an immutable directory with the vectors and columns of some rows, and what they are searched through.
 
-Everything is mapped into memory, so every process on a host shares one copy in the page cache. `segment.json` is
-written last and holds the row count, checksums, the structure with its measured recall, and what was measured to tune
-it; a directory without it is not a segment.
+All files are memory-mapped, so the processes of a host share one copy in the page cache. `segment.json` is written
+last: a directory without it is not a segment. It holds the row count, checksums, and the structure with its
+measured recall and search parameters.
 """
 
 from __future__ import annotations
@@ -20,25 +20,29 @@ from django.conf import settings
 from ml.atomic_files import fsync
 from recommender.index.ann import choose_structure, dot_products, ivf
 from recommender.index.ann.ivf import Ivf
-from recommender.index.ann.probing import EXACT, Probe, Step, Tuning
+from recommender.index.ann.probing import EXACT, Probe, SegmentPlan, Tuning
 from recommender.index.errors import SnapshotDamaged, SnapshotUnreadable
 from recommender.index.rows import vector_file
 from recommender.index.rows.columns import Columns
 from recommender.index.rows.row_bitmap import RowBitmap
 from recommender.index.rows.vector_file import VectorFile, VectorWriter
 
-from .atomic_directory import born_whole, checksum, fault, read_json, write_file
+from .atomic_directory import describe_damage, file_sha256, read_json, write_atomically, write_file
 
 MANIFEST = "segment.json"
 VECTORS = vector_file.NAME
-READ_WHOLE = 64 * 1024 * 1024  # larger files are checked at places when they are opened, and whole by `index verify`
-PLACES, PLACE_BYTES = 64, 4096
+# Larger files are checked only at SAMPLED_PLACES when they are opened: reading 20 GB again in every process would push
+# out of the page cache what searches need. `index verify` reads them whole.
+READ_WHOLE_BELOW = 64 * 1024 * 1024
+SAMPLED_PLACES, PLACE_BYTES = 64, 4096
 
 
 @dataclass(frozen=True)
 class Segment:
-    """An open segment: `columns` of n rows, `vectors` float16[n, dim], both read-only maps; `ivf` where it has one;
-    `untrained` where it is yet to get one."""
+    """An open segment of n rows; `columns` and `vectors`, float16[n, dim], are read-only maps.
+
+    `ivf` and `tuning` are None where it is searched exactly; `untrained` says that a merge will train an inverted file.
+    """
 
     name: str
     directory: Path
@@ -55,27 +59,27 @@ class Segment:
     def __len__(self) -> int:
         return len(self.columns)
 
-    def search(
+    def find_nearest(
         self, query: np.ndarray, k: int, selection: RowBitmap, *, exact: bool = False
-    ) -> tuple[np.ndarray, np.ndarray, Step]:
-        """(similarities float32[k'], rows int64[k'], what was done): the k' = min(k, selected) most similar rows.
+    ) -> tuple[np.ndarray, np.ndarray, SegmentPlan]:
+        """The k' = min(k, selected) most similar rows: (similarities float32[k'], rows int64[k'], what was done).
 
         query: float16[dim], L2-normalised · selection: of this segment's rows · exact: compare all that is selected
         """
         k = min(k, selection.count)
         if self.ivf is None or self.tuning is None or exact or k == 0:
-            similarity, rows = dot_products.nearest(query, self.vectors, selection, k)
-            return similarity, rows, Step(EXACT, selection.count, selection.count)
-        return Probe(self.ivf, self.vectors, self.tuning, query, selection).run(k)
+            similarity, rows = dot_products.nearest_rows(query, self.vectors, selection, k)
+            return similarity, rows, SegmentPlan(EXACT, selection.count, selection.count)
+        return Probe(self.ivf, self.vectors, self.tuning, query, selection).find_nearest(k)
 
-    def count(self, selection: RowBitmap) -> None:
-        """Count it by list, and pack it, for many searches."""
+    def warm_filter_cache(self, selection: RowBitmap) -> None:
+        """Compute what the bitmap caches for searches of this segment, before it is shared by many of them."""
         if self.ivf is not None:
-            selection.counts_per_list(self.ivf.list_of, self.ivf.lists)
-            selection.bits  # noqa: B018 - cached
+            selection.counts_per_list(self.ivf.list_of, self.ivf.list_count)
+            selection.bits  # noqa: B018 - a cached property
 
 
-def write(
+def write_segment(
     directory: Path,
     pages: Iterable[tuple[Columns, np.ndarray]],
     *,
@@ -85,15 +89,14 @@ def write(
     tick: Callable[[], None] = lambda: None,
     train: bool = True,
 ) -> dict[str, Any]:
-    """Write rows as a segment, taken as a stream; returns its manifest.
+    """Write a stream of rows as a segment, all of it or nothing, and return its manifest.
 
-    pages: (columns of b rows, float16[b, dim]) each, all sorted by listing and image · expected: how many rows they
-    hold, about · tick: called between steps of a long build · train: build what so many rows are searched through; else
-    they are compared whole until a merge does
-    Born whole: written beside, fsynced, renamed, its manifest last.
-    Raises: OSError (disk full among them); nothing is left behind then.
+    pages: (columns of b rows, float16[b, dim]) each, all sorted by listing and image · expected: about how many rows
+    they hold · tick: called between steps of a long build · train: build an inverted file where so many rows deserve
+    one; else they are searched exactly until a merge builds it
+    Raises: OSError, such as a full disk; nothing is left behind then.
     """
-    with born_whole(directory) as part:
+    with write_atomically(directory) as part:
         tables = []
         with VectorWriter(part / VECTORS, expected, dim) as vectors:
             for table, block in pages:
@@ -101,10 +104,14 @@ def write(
                 tables.append(table)
                 tick()
         columns = Columns.concatenate(tables)
-        del tables
+        del tables  # The concatenated columns are a copy; both at once would double the memory of a large merge.
         columns.save(part)
         stored = VectorFile(part / VECTORS, vectors.rows, dim)
-        structure = choose_structure.build(part, stored, tick) if train else choose_structure.untrained(stored.rows)
+        structure = (
+            choose_structure.build_structure(part, stored, tick)
+            if train
+            else choose_structure.exact_until_merged(stored.rows)
+        )
         others = sorted(path for path in part.iterdir() if path.name != VECTORS)
         for path in others:
             fsync(path)
@@ -117,18 +124,18 @@ def write(
             "recall": structure.recall,
             "filtered_recall": structure.filtered_recall,
             "structure": {"kind": structure.kind, **(structure.details or {})},
-            "files": {VECTORS: vectors.sha256} | {path.name: checksum(path) for path in others},
-            "places": {path.name: _places(path) for path in part.iterdir() if path.stat().st_size > READ_WHOLE},
+            "files": {VECTORS: vectors.sha256} | {path.name: file_sha256(path) for path in others},
+            "places": {
+                path.name: _sampled_sha256(path) for path in part.iterdir() if path.stat().st_size > READ_WHOLE_BELOW
+            },
         }
         write_file(part / MANIFEST, json.dumps(manifest, indent=1).encode())
     return manifest
 
 
-def load(directory: Path, model: str) -> Segment:
-    """Open a segment, check it against its manifest, and map its files.
+def open_segment(directory: Path, model: str) -> Segment:
+    """Open a segment, check it against its manifest, and map its files. `damaged_files` checks every byte.
 
-    Large files are checked by size and at places only: reading 20 GB again in every process would push out what
-    searches need. `damaged_files` reads all.
     Raises: SnapshotDamaged naming the file; SnapshotUnreadable where it is this process that cannot open it.
     """
     manifest = read_manifest(directory)
@@ -140,7 +147,7 @@ def load(directory: Path, model: str) -> Segment:
     rows, dim, structure = manifest["rows"], manifest["dim"], manifest["structure"]
     try:
         is_ivf, stored = structure["kind"] == choose_structure.IVF, VectorFile(directory / VECTORS, rows, dim)
-        if VECTORS in manifest["places"]:  # others were read just now
+        if VECTORS in manifest["places"]:  # Smaller files were read whole just now, so they are in the page cache.
             stored.read_ahead(settings.INDEX_MEMORY_MB << 20)
         return Segment(
             directory.name,
@@ -151,12 +158,12 @@ def load(directory: Path, model: str) -> Segment:
             manifest["recall"],
             manifest["listings"],
             tuple(manifest["files"]),
-            ivf=ivf.load(directory, rows, dim) if is_ivf else None,
+            ivf=ivf.open_ivf(directory, rows, dim) if is_ivf else None,
             tuning=Tuning.from_dict(structure["tuning"]) if is_ivf else None,
             untrained=structure.get("untrained", False),
         )
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, MemoryError) as exc:
-        raise fault(f"{directory} cannot be opened: {exc}", exc) from exc
+        raise describe_damage(f"{directory} cannot be opened: {exc}", exc) from exc
 
 
 def read_manifest(directory: Path) -> dict[str, Any]:
@@ -166,14 +173,14 @@ def read_manifest(directory: Path) -> dict[str, Any]:
 
 
 def damaged_files(directory: Path, manifest: dict[str, Any]) -> list[str]:
-    """Names of files that are missing or whose bytes are not what was written. Raises: SnapshotUnreadable."""
+    """Names of files that are missing or differ from what was written. Raises: SnapshotUnreadable."""
     damaged = []
     for name, expected in manifest["files"].items():
         try:
-            if checksum(directory / name) != expected:
+            if file_sha256(directory / name) != expected:
                 damaged.append(name)
         except OSError as exc:
-            found = fault(f"{directory / name} cannot be read: {exc}", exc)
+            found = describe_damage(f"{directory / name} cannot be read: {exc}", exc)
             if isinstance(found, SnapshotUnreadable):
                 raise found from exc
             damaged.append(name)
@@ -183,19 +190,19 @@ def damaged_files(directory: Path, manifest: dict[str, Any]) -> list[str]:
 def _is_altered(path: Path, manifest: dict[str, Any]) -> bool:
     try:
         expected = manifest["places"].get(path.name)
-        return _places(path) != expected if expected else checksum(path) != manifest["files"][path.name]
+        return _sampled_sha256(path) != expected if expected else file_sha256(path) != manifest["files"][path.name]
     except FileNotFoundError:
         return True
     except OSError as exc:
-        raise fault(f"{path} cannot be read: {exc}", exc) from exc
+        raise describe_damage(f"{path} cannot be read: {exc}", exc) from exc
 
 
-def _places(path: Path) -> str:
-    """A checksum of the file's size and of the bytes at its beginning, its end, and between them at even distances."""
+def _sampled_sha256(path: Path) -> str:
+    """A checksum of the file's size and of blocks at its beginning, at its end, and at even distances between them."""
     size = path.stat().st_size
     digest = hashlib.sha256(str(size).encode())
     with path.open("rb") as file:
-        for place in np.linspace(0, max(0, size - PLACE_BYTES), PLACES).astype(np.int64).tolist():
+        for place in np.linspace(0, max(0, size - PLACE_BYTES), SAMPLED_PLACES).astype(np.int64).tolist():
             file.seek(place)
             digest.update(file.read(PLACE_BYTES))
     return digest.hexdigest()

@@ -1,8 +1,8 @@
-"""A snapshot: a manifest that names segments, with a bitmap of each segment's live rows.
+"""A snapshot: a manifest that names segments, with a bitmap of the live rows of each.
 
-Segments are shared between snapshots; only the bitmaps belong to one. The manifest is written last. It carries the
-epoch of the database's history, the model and the feed position, so that files of another history or model are
-recognised whatever directory they turn up in.
+Snapshots share segments; only the bitmaps are their own. The manifest is written last. It names the epoch of the
+database's history, the model and the feed position, so files of another history or model are recognised in whatever
+directory they turn up.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from django.conf import settings
 from recommender.index.errors import SnapshotDamaged
 
 from . import segment as segments
-from .atomic_directory import born_whole, checksum, fault, read_json, write_file
+from .atomic_directory import describe_damage, file_sha256, read_json, write_atomically, write_file
 from .segment import Segment
 
 MANIFEST = "manifest.json"
@@ -29,7 +29,7 @@ MANIFEST = "manifest.json"
 
 @dataclass(frozen=True)
 class Part:
-    """A segment within a snapshot: `live` is bool[n]; `dead_since` is when its first row died, in epoch seconds."""
+    """A segment within a snapshot; `live` is bool[n], `dead_since` when its first row was deleted (epoch seconds)."""
 
     segment: Segment
     live: np.ndarray
@@ -37,13 +37,13 @@ class Part:
 
     @property
     def dead_seconds(self) -> float:
-        """For how long it has held dead rows; 0 if it holds none."""
+        """For how long it has held deleted rows; 0 if it holds none."""
         return 0.0 if self.dead_since is None else time.time() - self.dead_since
 
-    def summary(self) -> dict[str, Any]:
-        """What `index status` says of it."""
+    def describe_part(self) -> dict[str, Any]:
+        """What `index status` prints about it."""
         live, segment = int(np.count_nonzero(self.live)), self.segment
-        lists = segment.ivf.lists if segment.ivf else None
+        lists = segment.ivf.list_count if segment.ivf else None
         return {"name": segment.name, "rows": len(segment), "live": live, "lists": lists, "recall": segment.recall}
 
 
@@ -66,14 +66,14 @@ class Snapshot:
 
     @property
     def recall(self) -> float:
-        """At 10, measured when each segment was built, by its live rows; exact ones return what a full scan returns."""
+        """Recall at 10: the mean of what was measured when each segment was built, weighted by its live rows."""
         live = [int(np.count_nonzero(part.live)) for part in self.parts]
         found = sum(rows * part.segment.recall for rows, part in zip(live, self.parts, strict=True))
         return found / sum(live) if sum(live) else 1.0
 
 
 def purge_seconds() -> float:
-    """After how long deleted photos' vectors must have left the files."""
+    """Within how many seconds the vectors of deleted photos must have left the files."""
     return settings.PURGE_DAYS * 86_400
 
 
@@ -85,10 +85,10 @@ def snapshot_directory(name: str) -> Path:
     return Path(settings.INDEX_ROOT) / "snapshots" / name
 
 
-def write(name: str, snapshot: Snapshot) -> list[dict[str, Any]]:
-    """Write a snapshot of segments already on disk; returns the manifest's list of segments."""
+def write_snapshot(name: str, snapshot: Snapshot) -> list[dict[str, Any]]:
+    """Write a snapshot of segments that are on disk already; return the manifest's list of segments."""
     listed = []
-    with born_whole(snapshot_directory(name)) as beside:
+    with write_atomically(snapshot_directory(name)) as beside:
         for number, part in enumerate(snapshot.parts):
             bitmap = f"live-{number}.bits"
             write_file(beside / bitmap, np.packbits(part.live, bitorder="little").tobytes())
@@ -99,7 +99,7 @@ def write(name: str, snapshot: Snapshot) -> list[dict[str, Any]]:
                     "live": int(np.count_nonzero(part.live)),
                     "dead_since": part.dead_since,
                     "bitmap": bitmap,
-                    "checksum": checksum(beside / bitmap),
+                    "checksum": file_sha256(beside / bitmap),
                 }
             )
         manifest = {
@@ -120,7 +120,7 @@ def read_manifest(name: str) -> dict[str, Any]:
     return read_json(snapshot_directory(name) / MANIFEST, {"epoch", "model", "dim", "position", "segments"})
 
 
-def load(row: Any, epoch: uuid.UUID, known: Sequence[Segment] = ()) -> Snapshot:
+def open_snapshot(row: Any, epoch: uuid.UUID, known: Sequence[Segment] = ()) -> Snapshot:
     """Open the files of an IndexSnapshot row (with its model), reusing segments that are open already.
 
     Raises: SnapshotDamaged where a file is missing or altered, or the manifest is of another history or model.
@@ -156,13 +156,13 @@ def missing_files(snapshot: Snapshot) -> list[Path]:
 
 def _load_part(row: Any, entry: dict[str, Any], already: dict[str, Segment]) -> Part:
     name = entry["name"]
-    segment = already.get(name) or segments.load(segment_directory(name), row.model.version)
+    segment = already.get(name) or segments.open_segment(segment_directory(name), row.model.version)
     path = snapshot_directory(row.directory) / entry["bitmap"]
     try:
-        intact = checksum(path) == entry["checksum"]
+        intact = file_sha256(path) == entry["checksum"]
         bits = np.frombuffer(path.read_bytes(), np.uint8)
     except OSError as exc:
-        raise fault(f"{path} cannot be read: {exc}", exc) from exc
+        raise describe_damage(f"{path} cannot be read: {exc}", exc) from exc
     if not intact or len(segment) != entry["rows"] or segment.dim != row.model.dim:
         raise SnapshotDamaged(f"{path} or segment {name} is not what the manifest says")
     live = np.unpackbits(bits, count=len(segment), bitorder="little").astype(bool)

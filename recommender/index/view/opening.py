@@ -94,7 +94,7 @@ def _load(row: IndexSnapshot, head: IndexHead, known: Sequence[Segment]) -> Snap
         raise SnapshotDamaged(f"snapshot {row.pk} is of another history: it is ahead of the database")
     if not feed.covers(row.position, head.horizon):
         raise SnapshotDamaged(f"snapshot {row.pk} is behind the pruned part of the feed")
-    return snapshot.load(row, head.epoch, known)
+    return snapshot.open_snapshot(row, head.epoch, known)
 
 
 def _beginning(head: IndexHead, model: EmbeddingModel | None) -> Snapshot:

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from recommender.index.ann import dot_products
-from recommender.index.ann.probing import EXACT, Step
+from recommender.index.ann.probing import EXACT, SegmentPlan
 from recommender.index.errors import ForeignVector
 from recommender.index.rows.columns import DTYPES, NO_ROWS, Columns, concatenate_ranges
 from recommender.index.rows.filter import Candidates, Filter
@@ -39,7 +39,7 @@ class Gathering:
     more may hide."""
 
     found: list[Found]
-    plan: list[tuple[int, Step]]
+    plan: list[tuple[int, SegmentPlan]]
     exhausted: bool = True
     floor: float = -math.inf
 
@@ -120,7 +120,7 @@ class State:
         A listing's similarity is the best cosine between any vector and any of its photos.
         Raises: ForeignVector where the model or the dimension is not this state's.
         """
-        queries = dot_products.to_halves(vectors)
+        queries = dot_products.to_float16(vectors)
         if model_id not in (None, self.model_id):
             raise ForeignVector(f"a vector of model {model_id} cannot be compared under {self.model_version}")
         if queries.shape[1] != self.dim:
@@ -147,7 +147,7 @@ class State:
         for number, (part, live_rows) in enumerate(zip(self.base.parts, self.live_rows, strict=True)):
             held = part.segment.columns
             of_status = live_rows.with_status(where.status_numbers, held)
-            part.segment.count(of_status)  # once: what leaves out a few rows is counted from it
+            part.segment.warm_filter_cache(of_status)  # once: what leaves out a few rows is counted from it
             selection = where.prefilter(held, of_status)
             kept = pointing[self.delta.part[pointing] == number]
             selections.append(selection.with_changes(add=self.delta.row[kept], remove=held.rows_of(excluded)))
@@ -162,17 +162,17 @@ class State:
             if not selection.count:
                 continue
             for query in queries:
-                similarity, rows, step = part.segment.search(query, count, selection, exact=exact)
+                similarity, rows, step = part.segment.find_nearest(query, count, selection, exact=exact)
                 gathered.add(number, similarity, rows, more=selection.count > count)
                 gathered.plan.append((number, step))
         for scores in self.delta.chunks.scores(queries, self.delta.slot[own]):
-            top = dot_products.best(scores, count)
+            top = dot_products.top_k(scores, count)
             gathered.add(DELTA, scores[top], own[top], more=len(own) > count)
         if len(own):
-            gathered.plan.append((DELTA, Step(EXACT, len(own), len(own))))
+            gathered.plan.append((DELTA, SegmentPlan(EXACT, len(own), len(own))))
         return gathered
 
-    def _explained(self, plan: list[tuple[int, Step]]) -> tuple[dict[str, object], ...]:
+    def _explained(self, plan: list[tuple[int, SegmentPlan]]) -> tuple[dict[str, object], ...]:
         return tuple(
             {"place": "delta" if part == DELTA else self.base.parts[part].segment.name, **step.as_dict()}
             for part, step in plan

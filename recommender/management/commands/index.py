@@ -46,7 +46,7 @@ class Command(BaseCommand):
     def status(self, **options: Any) -> None:
         reader = Index()
         health = reader.health()
-        segments = [part.summary() for part in reader.state().base.parts] if health.usable else []
+        segments = [part.describe_part() for part in reader.state().base.parts] if health.usable else []
         self.stdout.write(json.dumps({**asdict(health), "segments": segments}, indent=2))
 
     def compact(self, **options: Any) -> None:

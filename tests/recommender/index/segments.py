@@ -26,7 +26,7 @@ def plain_columns(rows):
 
 def write(directory, vectors, model="m1", **options):
     pages = [(plain_columns(len(vectors)), vectors)] if len(vectors) else []
-    return segment.write(directory, pages, expected=len(vectors), dim=vectors.shape[1], model=model, **options)
+    return segment.write_segment(directory, pages, expected=len(vectors), dim=vectors.shape[1], model=model, **options)
 
 
 def everything(rows):

@@ -51,14 +51,14 @@ def clusters(seed, count, rows, dim, spread=0.35):
 
 def test_importing_twenty_thousand_rows_writes_at_most_six_times_what_is_left(model, monkeypatch):
     written = []
-    real = segment.write
+    real = segment.write_segment
 
     def measured(directory, *args, **options):
         manifest = real(directory, *args, **options)
         written.append(size(directory))
         return manifest
 
-    monkeypatch.setattr(segment, "write", measured)
+    monkeypatch.setattr(segment, "write_segment", measured)
     vectors = clusters(1, 50, 20_000, model.dim)
     for first in range(0, len(vectors), 500):
         store(model, vectors[first : first + 500], photos=4)

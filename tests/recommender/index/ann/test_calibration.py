@@ -13,13 +13,11 @@ from recommender.index.ann.calibration import (
     DEPTHS,
     LISTS,
     TOLERANCES,
-    _far_lists,
-    _first,
-    _midpoints,
-    _truth,
     calibrate,
+    least_sufficient,
     recall_of,
 )
+from recommender.index.ann.held_out_queries import find_far_lists, pair_midpoints, true_similarities
 from recommender.index.ann.probing import MEASURED_K, Probe
 from recommender.index.rows.vector_file import VectorFile
 from tests.recommender.index.segments import clustered, put
@@ -35,15 +33,15 @@ def made(tmp_path_factory):
     put(directory, vectors)
     file = VectorFile(directory / "v", ROWS, DIM)
     left_out = np.sort(np.random.default_rng(0).choice(ROWS, QUERIES, replace=False))
-    ivf.build(directory, file, LISTS_BUILT, np.setdiff1d(np.arange(ROWS), left_out), 1, lambda: None)
+    ivf.build_ivf(directory, file, LISTS_BUILT, np.setdiff1d(np.arange(ROWS), left_out), 1, lambda: None)
     pairs = np.stack([left_out, np.roll(left_out, 1)], axis=1)
     return SimpleNamespace(
-        ivf=ivf.load(directory, ROWS, DIM),
+        ivf=ivf.open_ivf(directory, ROWS, DIM),
         file=file,
         vectors=vectors,
         left_out=left_out,
         pairs=pairs,
-        asked=_midpoints(file, pairs),
+        asked=pair_midpoints(file, pairs),
     )
 
 
@@ -68,7 +66,7 @@ def judge(made, target, told=None, memory=1 << 30):
         ([0.8999997], [0.9], 1),  # by rounding
     ],
 )
-def test_recall_is_the_share_that_is_as_similar_as_the_last_of_the_truth(found, truth, recall):
+def test_recall_is_the_share_that_is_as_similar_as_the_last_of_thetrue_similarities(found, truth, recall):
     assert recall_of(np.array(found, np.float32), np.array(truth, np.float32)) == pytest.approx(recall)
 
 
@@ -93,7 +91,7 @@ def test_the_first_that_suffices_is_the_one_that_asking_each_would_give(values, 
         return values.index(value) >= threshold
 
     expected = next((value for place, value in enumerate(values) if place >= threshold), values[-1])
-    assert _first(values, suffices) == expected
+    assert least_sufficient(values, suffices) == expected
     assert len(asked) <= len(values).bit_length()
 
 
@@ -108,13 +106,13 @@ def test_midpoints_are_as_near_to_one_row_as_to_the_other(made):
 def test_rows_that_point_away_from_each_other_have_a_midpoint_that_is_a_number(tmp_path):
     row = clustered(1)[0]
     put(tmp_path, np.stack([row, -row]))
-    assert np.isfinite(_midpoints(VectorFile(tmp_path / "v", 2, len(row)), np.array([[0, 1]]))).all()
+    assert np.isfinite(pair_midpoints(VectorFile(tmp_path / "v", 2, len(row)), np.array([[0, 1]]))).all()
 
 
 def test_the_far_lists_hold_half_of_the_rows_and_none_is_nearer_than_one_that_is_left(made):
-    far = _far_lists(made.ivf, made.asked)
+    far = find_far_lists(made.ivf, made.asked)
     for query, chosen in zip(made.asked, far, strict=True):
-        closeness = made.ivf.centroids @ made.ivf.turn(query)[0]
+        closeness = made.ivf.centroids @ made.ivf.rotate_query(query)[0]
         assert closeness[chosen].max() <= closeness[~chosen].min()
         held = made.ivf.sizes[chosen].sum()
         assert ROWS / 2 <= held <= ROWS / 2 + made.ivf.sizes.max()
@@ -124,9 +122,9 @@ def test_the_far_lists_hold_half_of_the_rows_and_none_is_nearer_than_one_that_is
 def test_the_truth_is_what_brute_force_finds_among_all_rows_but_the_own_pair(made, monkeypatch, block):
     blocks = VectorFile.iterate_blocks
     monkeypatch.setattr(VectorFile, "iterate_blocks", lambda file, _: blocks(file, block))
-    far = _far_lists(made.ivf, made.asked[:20])
+    far = find_far_lists(made.ivf, made.asked[:20])
     told = []
-    plain, filtered = _truth(made.ivf, made.file, made.pairs, made.asked, far, lambda: told.append(1))
+    plain, filtered = true_similarities(made.ivf, made.file, made.pairs, made.asked, far, lambda: told.append(1))
     assert (len(plain), len(filtered), len(told)) == (QUERIES, 20, -(-ROWS // block))
     exact = made.asked.astype(float) @ made.vectors.astype(float).T
     for number, products in enumerate(exact):
@@ -148,7 +146,7 @@ def test_a_query_is_searched_among_all_rows_but_its_own_pair_and_among_the_far_h
 
     monkeypatch.setattr(calibration, "Probe", Watched)
     judge(made, 0.9)
-    far = _far_lists(made.ivf, made.asked)
+    far = find_far_lists(made.ivf, made.asked)
     numbers = {query.tobytes(): number for number, query in enumerate(made.asked)}
     kinds = set()
     for query, mask in searched:
@@ -202,7 +200,7 @@ def test_costs_are_measured_and_positive(made):
 
 
 def test_pages_of_compared_rows_are_let_go_when_they_outgrow_the_memory(made, monkeypatch):
-    mapped, let_go, run = [0], [], Probe.run
+    mapped, let_go, run = [0], [], Probe.find_nearest
 
     def map_around(probe, k):
         found = run(probe, k)
@@ -213,7 +211,7 @@ def test_pages_of_compared_rows_are_let_go_when_they_outgrow_the_memory(made, mo
         let_go.append(mapped[0])
         mapped[0] = 0
 
-    monkeypatch.setattr(Probe, "run", map_around)
+    monkeypatch.setattr(Probe, "find_nearest", map_around)
     monkeypatch.setattr(calibration, "mapped_bytes", lambda: mapped[0])
     monkeypatch.setattr(calibration, "release_pages", forget)
     roomy = judge(made, 0.95)

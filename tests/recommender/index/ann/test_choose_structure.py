@@ -27,7 +27,7 @@ def thousands_are_many(settings):
 
 
 def build(file, tick=lambda: None):
-    return choose_structure.build(file.path.parent, file, tick)
+    return choose_structure.build_structure(file.path.parent, file, tick)
 
 
 def names(file):
@@ -46,11 +46,11 @@ def test_as_many_rows_as_the_setting_get_an_inverted_file(file, settings):
     structure = build(file, lambda: told.append(1))
     assert structure.kind == "ivf"
     assert settings.INDEX_RECALL_TARGET <= structure.recall <= 1
-    assert structure.details["lists"] == choose_structure.lists_for(ROWS)
+    assert structure.details["lists"] == choose_structure.choose_list_count(ROWS)
     assert names(file) == sorted(["v", *ivf.FILES])
-    assert ivf.load(file.path.parent, ROWS, DIM).lists == choose_structure.lists_for(ROWS)
+    assert ivf.open_ivf(file.path.parent, ROWS, DIM).list_count == choose_structure.choose_list_count(ROWS)
     assert isinstance(Tuning.from_dict(structure.details["tuning"]), Tuning)
-    assert len(told) > ivf.ITERATIONS
+    assert len(told) > ivf.KMEANS_ITERATIONS
 
 
 def test_an_inverted_file_that_misses_the_recall_target_is_removed_and_the_log_says_so(file, settings, caplog):
@@ -65,7 +65,7 @@ def test_an_inverted_file_that_misses_the_recall_target_is_removed_and_the_log_s
 
 def test_the_queries_that_measure_it_are_not_in_the_training_sample(file, monkeypatch):
     seen = {}
-    real_build, real_calibrate = ivf.build, choose_structure.calibrate
+    real_build, real_calibrate = ivf.build_ivf, choose_structure.calibrate
 
     def spy_build(directory, vectors, lists, sample, *rest):
         seen["sample"] = sample
@@ -75,7 +75,7 @@ def test_the_queries_that_measure_it_are_not_in_the_training_sample(file, monkey
         seen["queries"] = queries
         return real_calibrate(opened, vectors, queries, **rest)
 
-    monkeypatch.setattr(ivf, "build", spy_build)
+    monkeypatch.setattr(ivf, "build_ivf", spy_build)
     monkeypatch.setattr(choose_structure, "calibrate", spy_calibrate)
     structure = build(file)
     assert structure.details["trained_on"] == len(seen["sample"])
@@ -85,7 +85,7 @@ def test_the_queries_that_measure_it_are_not_in_the_training_sample(file, monkey
 
 def sample_of(rows, dim, lists, left_out=()):
     unread = VectorFile(None, rows, dim)
-    return choose_structure._sample(unread, lists, np.array(left_out, np.int64), np.random.default_rng(0))
+    return choose_structure._draw_sample(unread, lists, np.array(left_out, np.int64), np.random.default_rng(0))
 
 
 @pytest.mark.parametrize(
@@ -123,14 +123,14 @@ def test_little_memory_makes_the_build_train_on_fewer_rows(file, settings):
 
 
 def test_lists_grow_with_the_square_root_of_the_rows_within_bounds():
-    assert [choose_structure.lists_for(rows) for rows in (0, 100, 10_000, 1_000_000, 10**10)] == [
+    assert [choose_structure.choose_list_count(rows) for rows in (0, 100, 10_000, 1_000_000, 10**10)] == [
         1,
         5,
         50,
         500,
         1 << 15,
     ]
-    assert choose_structure.lists_for(10**12) == 1 << 15
+    assert choose_structure.choose_list_count(10**12) == 1 << 15
 
 
 def test_a_lost_lease_ends_the_build_and_is_no_reason_to_compare_rows_whole(file, caplog):

@@ -25,22 +25,22 @@ def built(tmp_path_factory):
     vectors, told = clustered(ROWS, DIM), []
     put(directory, vectors)
     sample = np.arange(0, ROWS, 2)
-    ivf.build(directory, VectorFile(directory / "v", ROWS, DIM), LISTS, sample, 1, lambda: told.append(1))
-    opened = ivf.load(directory, ROWS, DIM)
+    ivf.build_ivf(directory, VectorFile(directory / "v", ROWS, DIM), LISTS, sample, 1, lambda: told.append(1))
+    opened = ivf.open_ivf(directory, ROWS, DIM)
     return SimpleNamespace(directory=directory, vectors=vectors, told=len(told), opened=opened)
 
 
 def scan(opened, query, lists, depth, selection):
-    turned = opened.turn(query)
+    turned = opened.rotate_query(query)
     lists = np.asarray(lists, np.int64)
-    return opened.scan(turned, lists, (opened.centroids @ turned[0])[lists], depth, selection)
+    return opened.scan_lists(turned, lists, (opened.centroids @ turned[0])[lists], depth, selection)
 
 
 @pytest.fixture
 def three_cores(monkeypatch):
     """Scans of more than a few codes are shared."""
-    monkeypatch.setattr(ivf, "WIDE", 200)
-    monkeypatch.setattr(ivf, "_cores", lambda: 3)
+    monkeypatch.setattr(ivf, "CODES_PER_SHARE", 200)
+    monkeypatch.setattr(ivf, "_count_cores", lambda: 3)
     ivf.scan_threads.forget()
     yield
     ivf.scan_threads.get().shutdown()
@@ -50,9 +50,9 @@ def three_cores(monkeypatch):
 def test_every_row_is_in_exactly_one_list(built):
     opened = built.opened
     stored = [
-        faiss.rev_swig_ptr(opened.stored.get_ids(number), opened.stored.list_size(number)).copy()
+        faiss.rev_swig_ptr(opened.mapped_codes.get_ids(number), opened.stored.list_size(number)).copy()
         for number in range(LISTS)
-        if opened.stored.list_size(number)
+        if opened.mapped_codes.list_size(number)
     ]
     assert np.sort(np.concatenate(stored)).tolist() == list(range(ROWS))
     for rows in stored:
@@ -72,18 +72,18 @@ def test_a_spread_is_how_far_the_rows_of_a_list_are_from_its_centroid(built):
     turned = built.vectors.astype(np.float32) @ built.opened.rotation
     squared = np.square(turned - built.opened.centroids[built.opened.list_of]).sum(axis=1)
     expected = np.sqrt(np.bincount(built.opened.list_of, weights=squared) / built.opened.sizes)
-    assert np.allclose(built.opened.spreads, expected, rtol=0.1)  # learnt from every other row
+    assert np.allclose(built.opened.residual_rms, expected, rtol=0.1)  # learnt from every other row
 
 
 def test_vectors_are_turned_without_a_change_of_similarity(built):
     one, other = built.vectors[0], built.vectors[1]
-    turned = float(built.opened.turn(one)[0] @ built.opened.turn(other)[0])
+    turned = float(built.opened.rotate_query(one)[0] @ built.opened.rotate_query(other)[0])
     assert turned == pytest.approx(float(one.astype(float) @ other.astype(float)), abs=1e-5)
     assert np.allclose(built.opened.rotation @ built.opened.rotation.T, np.eye(DIM), atol=1e-5)
 
 
 def test_a_long_build_tells_of_its_steps(built):
-    assert built.told >= ivf.ITERATIONS
+    assert built.told >= ivf.KMEANS_ITERATIONS
 
 
 @profile(deadline=None, max_examples=60)
@@ -123,7 +123,7 @@ def test_a_wide_scan_shared_by_threads_finds_the_same_rows(built, three_cores, m
     for query in built.vectors[:10]:
         shared = {depth: scan(built.opened, query, lists, depth, selection) for depth in (100, ROWS)}
         with monkeypatch.context() as patch:
-            patch.setattr(ivf, "_cores", lambda: 1)
+            patch.setattr(ivf, "_count_cores", lambda: 1)
             alone = {depth: scan(built.opened, query, lists, depth, selection) for depth in (100, ROWS)}
         assert np.array_equal(np.sort(shared[ROWS]), np.sort(alone[ROWS]))
         assert len(set(shared[100].tolist())) == len(shared[100]) == 300  # each of the three looked as deep
@@ -137,16 +137,16 @@ def test_where_what_is_not_selected_lies_together_each_share_of_a_scan_finds_its
     mask = np.ones(ROWS, bool)
     mask[order[: ROWS // 8]] = False
     found = scan(built.opened, query, np.arange(LISTS), 100, RowBitmap(mask))
-    turned = built.opened.turn(query)
+    turned = built.opened.rotate_query(query)
     near = (built.opened.centroids @ turned[0]).astype(np.float32)
-    asked_for_each = built.opened._scan(turned, np.arange(LISTS), near, 100, RowBitmap(mask))
+    asked_for_each = built.opened.scan_codes(turned, np.arange(LISTS), near, 100, RowBitmap(mask))
     assert len(set(asked_for_each.tolist()) - set(found.tolist())) <= 1  # equal promises may swap
     assert mask[found].all()
 
 
 def test_a_wide_scan_of_fewer_lists_than_threads_finds_all_rows_of_them(built, three_cores):
     largest = int(np.argmax(built.opened.sizes))
-    assert built.opened.sizes[largest] > ivf.WIDE
+    assert built.opened.sizes[largest] > ivf.CODES_PER_SHARE
     found = scan(built.opened, built.vectors[0], [largest], ROWS, everything(ROWS))
     assert sorted(found.tolist()) == np.flatnonzero(built.opened.list_of == largest).tolist()
 
@@ -161,7 +161,7 @@ def test_codes_of_another_length_are_refused(copied, change):
     content = (copied / ivf.CODES).read_bytes()
     (copied / ivf.CODES).write_bytes(content[:change] if change < 0 else content + b"\0" * change)
     with pytest.raises(ValueError, match=f"has {len(content) + change} bytes, not {len(content)}"):
-        ivf.load(copied, ROWS, DIM)
+        ivf.open_ivf(copied, ROWS, DIM)
 
 
 ALTERED = {
@@ -173,7 +173,7 @@ ALTERED = {
     "a centroid too many": (ivf.CENTROIDS, lambda centroids: np.concatenate([centroids, centroids[:1]])),
     "centroids of fewer dimensions": (ivf.CENTROIDS, lambda centroids: centroids[:, :-1]),
     "centroids in one row": (ivf.CENTROIDS, np.ravel),
-    "a spread too few": (ivf.SPREADS, lambda spreads: spreads[:-1]),
+    "a spread too few": (ivf.RESIDUAL_RMS, lambda spreads: spreads[:-1]),
     "a rotation of fewer dimensions": (ivf.ROTATION, lambda rotation: rotation[:-1]),
 }
 
@@ -184,27 +184,27 @@ def test_arrays_of_another_shape_or_segment_are_refused(copied, damage):
     np.save(copied / name, alter(np.load(copied / name)), allow_pickle=False)
     says = "bytes, not" if damage == "rows in another list" else "another segment"
     with pytest.raises(ValueError, match=says):
-        ivf.load(copied, ROWS, DIM)
+        ivf.open_ivf(copied, ROWS, DIM)
 
 
 @pytest.mark.parametrize(("rows", "dim"), [(ROWS - 1, DIM), (ROWS, DIM + 1)])
 def test_an_inverted_file_of_another_segment_is_refused(built, rows, dim):
     with pytest.raises(ValueError, match="another segment"):
-        ivf.load(built.directory, rows, dim)
+        ivf.open_ivf(built.directory, rows, dim)
 
 
 @pytest.mark.parametrize("name", ivf.FILES)
 def test_a_missing_file_is_an_error(copied, name):
     (copied / name).unlink()
     with pytest.raises(FileNotFoundError):
-        ivf.load(copied, ROWS, DIM)
+        ivf.open_ivf(copied, ROWS, DIM)
 
 
 @pytest.mark.parametrize("name", [name for name in ivf.FILES if name.endswith(".npy")])
 def test_an_array_that_ends_too_early_is_refused(copied, name):
     (copied / name).write_bytes((copied / name).read_bytes()[:-5])
     with pytest.raises(ValueError, match=r"mmap length|could not|cannot"):
-        ivf.load(copied, ROWS, DIM)
+        ivf.open_ivf(copied, ROWS, DIM)
 
 
 def test_codes_that_cannot_be_mapped_for_want_of_memory_are_not_called_foreign(built, monkeypatch):
@@ -213,4 +213,4 @@ def test_codes_that_cannot_be_mapped_for_want_of_memory_are_not_called_foreign(b
 
     monkeypatch.setattr(faiss.OnDiskInvertedLists, "do_mmap", refuse)
     with pytest.raises(OSError, match=r"FAISS cannot map .*codes\.ivf: could not mmap"):
-        ivf.load(built.directory, ROWS, DIM)
+        ivf.open_ivf(built.directory, ROWS, DIM)

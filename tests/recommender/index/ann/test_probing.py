@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from recommender.index.ann import calibration, dot_products
 from recommender.index.ann.calibration import recall_of
 from recommender.index.ann.ivf import Ivf
-from recommender.index.ann.probing import EXACT_MICROSECONDS, Costs, Effort, Tail, Tuning
+from recommender.index.ann.probing import EXACT_WITHIN_MICROSECONDS, Costs, SearchParams, Tail, Tuning
 from recommender.index.rows.row_bitmap import RowBitmap
 from recommender.index.rows.vector_file import VectorFile
-from recommender.index.storage.segment import load
+from recommender.index.storage.segment import open_segment
 from tests.recommender.index.segments import clustered, everything, write
 
 ROWS, DIM, K = 12_000, 64, 10
@@ -32,10 +32,10 @@ def made(tmp_path_factory):
     vectors = clustered(ROWS, DIM, noise=0.4)
     write(directory / "measured", vectors)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(calibration, "_costs", lambda *_: SLOW)
+        patch.setattr(calibration, "_measure_costs", lambda *_: SLOW)
         write(directory / "slow", vectors)
-    measured, slow = load(directory / "measured", "m1"), load(directory / "slow", "m1")
-    narrow = replace(slow, tuning=replace(slow.tuning, filtered=Effort(lists=4, tolerance=0.02, depth=400)))
+    measured, slow = open_segment(directory / "measured", "m1"), open_segment(directory / "slow", "m1")
+    narrow = replace(slow, tuning=replace(slow.tuning, filtered=SearchParams(lists=4, tolerance=0.02, depth=400)))
     middles = vectors[:40].astype(float) + vectors[40:80]
     queries = (middles / np.linalg.norm(middles, axis=1, keepdims=True)).astype(np.float16)
     products = queries.astype(float) @ vectors.T
@@ -47,7 +47,7 @@ def chosen_rows(kind, segment, query, share):
     random = np.random.default_rng(query.view(np.uint16)).random(ROWS)
     if kind == "random":
         return random < share
-    closeness = (segment.ivf.centroids @ segment.ivf.turn(query)[0])[segment.ivf.list_of]
+    closeness = (segment.ivf.centroids @ segment.ivf.rotate_query(query)[0])[segment.ivf.list_of]
     order = np.lexsort((random, -closeness if kind == "near" else closeness))
     return np.isin(np.arange(ROWS), order[: int(ROWS * share)])
 
@@ -61,8 +61,8 @@ def test_a_filter_leaves_the_recall_high_wherever_its_rows_are(made, kind, share
     segment, recall, how = getattr(made, costs), [], set()
     for query in made.queries:
         selection = RowBitmap(chosen_rows(kind, segment, query, share))
-        similarity, rows, step = segment.search(query, K, selection)
-        truth, _, _ = segment.search(query, K, selection, exact=True)
+        similarity, rows, step = segment.find_nearest(query, K, selection)
+        truth, _, _ = segment.find_nearest(query, K, selection, exact=True)
         assert selection.mask[rows].all()
         recall.append(recall_of(similarity, truth))
         how.add(step.how)
@@ -75,7 +75,7 @@ def test_a_filter_leaves_the_recall_high_wherever_its_rows_are(made, kind, share
 def test_a_search_of_all_rows_has_the_recall_that_was_aimed_at(made, costs):
     segment = getattr(made, costs)
     recall = [
-        recall_of(segment.search(query, K, everything(ROWS))[0], np.sort(products)[::-1][:K].astype(np.float32))
+        recall_of(segment.find_nearest(query, K, everything(ROWS))[0], np.sort(products)[::-1][:K].astype(np.float32))
         for query, products in zip(made.queries, made.products, strict=True)
     ]
     assert np.mean(recall) >= 0.97
@@ -84,7 +84,7 @@ def test_a_search_of_all_rows_has_the_recall_that_was_aimed_at(made, costs):
 def test_more_results_are_chosen_from_more_candidates(made):
     recall = []
     for query, products in zip(made.queries, made.products, strict=True):
-        similarity, _, step = made.slow.search(query, 100, everything(ROWS))
+        similarity, _, step = made.slow.find_nearest(query, 100, everything(ROWS))
         recall.append(recall_of(similarity, np.sort(products)[::-1][:100].astype(np.float32)))
         assert step.how == "codes"
         assert step.compared >= 4 * 90
@@ -105,8 +105,8 @@ def test_as_many_are_found_as_were_asked_for_or_are_there(made, seed, share, k, 
     random = np.random.default_rng(seed)
     mask = random.random(ROWS) < share
     if lists is not None:  # and only in a few lists, which may be far away
-        mask &= np.isin(segment.ivf.list_of, random.integers(segment.ivf.lists, size=lists))
-    similarity, rows, step = segment.search(query, k, RowBitmap(mask))
+        mask &= np.isin(segment.ivf.list_of, random.integers(segment.ivf.list_count, size=lists))
+    similarity, rows, step = segment.find_nearest(query, k, RowBitmap(mask))
     assert len(rows) == len(similarity) == min(k, mask.sum())
     assert len(np.unique(rows)) == len(rows)
     assert mask[rows].all()
@@ -120,7 +120,7 @@ def test_as_many_are_found_as_were_asked_for_or_are_there(made, seed, share, k, 
 def test_an_exact_search_finds_what_brute_force_finds(made, seed, share, k, number):
     mask = np.random.default_rng(seed).random(ROWS) < share
     selection = RowBitmap(mask)
-    similarity, rows, step = made.slow.search(made.queries[number], k, selection, exact=True)
+    similarity, rows, step = made.slow.find_nearest(made.queries[number], k, selection, exact=True)
     best = np.sort(made.products[number][mask])[::-1][:k]
     assert np.allclose(similarity, best, atol=1e-5)
     assert np.allclose(made.products[number][rows], best, atol=1e-5)
@@ -132,32 +132,32 @@ def test_an_exact_search_finds_what_brute_force_finds(made, seed, share, k, numb
 def test_a_search_of_all_rows_reads_codes_and_says_how_many_lists(made):
     tuning = made.slow.tuning
     for query in made.queries:
-        step = made.slow.search(query, K, everything(ROWS))[2]
+        step = made.slow.find_nearest(query, K, everything(ROWS))[2]
         assert (step.how, step.selected) == ("codes", ROWS)
-        assert tuning.plain.lists <= step.lists <= made.slow.ivf.lists
+        assert tuning.plain.lists <= step.lists <= made.slow.ivf.list_count
         assert K <= step.compared < ROWS
         assert step.as_dict() == {"how": "codes", "selected": ROWS, "compared": step.compared, "lists": step.lists}
 
 
 def test_few_selected_rows_are_all_compared(made):
-    few = int(EXACT_MICROSECONDS / SLOW.per_row)
+    few = int(EXACT_WITHIN_MICROSECONDS / SLOW.per_row)
     for count, how in ((few, "exact"), (few * 40, "codes")):
         selection = RowBitmap.from_rows(np.arange(0, ROWS, 2)[:count], ROWS)
-        step = made.slow.search(made.queries[0], K, selection)[2]
+        step = made.slow.find_nearest(made.queries[0], K, selection)[2]
         assert (step.how, step.selected) == (how, count)
         assert (step.lists == 0, step.compared == count) == (how == "exact", how == "exact")
 
 
 def test_rows_are_compared_where_that_is_no_slower_than_reading_codes(made):
     fast = replace(made.slow, tuning=replace(made.slow.tuning, costs=replace(SLOW, per_row=1e-6)))
-    assert fast.search(made.queries[0], K, everything(ROWS))[2].how == "exact"
+    assert fast.find_nearest(made.queries[0], K, everything(ROWS))[2].how == "exact"
 
 
 def test_only_selected_rows_of_the_lists_are_compared_where_they_are_fewer_than_codes_would_promise(made, monkeypatch):
-    monkeypatch.setattr(Ivf, "scan", None)
+    monkeypatch.setattr(Ivf, "scan_lists", None)
     dear_codes = replace(made.slow, tuning=replace(made.slow.tuning, costs=replace(SLOW, per_code=1.0)))
     selection = RowBitmap(np.random.default_rng(0).random(ROWS) < 0.02)
-    _, rows, step = dear_codes.search(made.queries[0], 1, selection)
+    _, rows, step = dear_codes.find_nearest(made.queries[0], 1, selection)
     assert (step.how, len(rows)) == ("codes", 1)
     assert step.lists > 0
     assert 1 <= step.compared < selection.count
@@ -167,7 +167,7 @@ def test_a_filter_that_leaves_nothing_near_makes_the_search_look_into_more_lists
     wider = []
     for query in made.queries:
         looked = {
-            kind: made.narrow.search(query, K, RowBitmap(chosen_rows(kind, made.narrow, query, 0.5)))[2].lists
+            kind: made.narrow.find_nearest(query, K, RowBitmap(chosen_rows(kind, made.narrow, query, 0.5)))[2].lists
             for kind in ("near", "far")
         }
         wider.append(looked["far"] > looked["near"])
@@ -175,9 +175,9 @@ def test_a_filter_that_leaves_nothing_near_makes_the_search_look_into_more_lists
 
 
 def test_all_is_compared_where_codes_give_fewer_than_were_asked_for(made, monkeypatch):
-    real = Ivf.scan
-    monkeypatch.setattr(Ivf, "scan", lambda *arguments: real(*arguments)[:3])
-    similarity, _, step = made.slow.search(made.queries[0], K, everything(ROWS))
+    real = Ivf.scan_lists
+    monkeypatch.setattr(Ivf, "scan_lists", lambda *arguments: real(*arguments)[:3])
+    similarity, _, step = made.slow.find_nearest(made.queries[0], K, everything(ROWS))
     assert step.how == "exact"
     assert np.allclose(similarity, np.sort(made.products[0])[::-1][:K], atol=1e-5)
 
@@ -186,9 +186,9 @@ def test_the_tail_is_the_share_of_rows_that_are_so_much_nearer_than_their_centro
     segment, tail = made.measured, made.measured.tuning.tail
     pairs = np.stack([np.arange(40), np.arange(40, 80)], axis=1)
     stored = VectorFile(segment.directory / "vectors.f16", len(segment), segment.dim)
-    learnt = calibration._tail(segment.ivf, stored, made.queries, pairs)
+    learnt = calibration._measure_tail(segment.ivf, stored, made.queries, pairs)
     closeness = made.queries.astype(np.float32) @ segment.ivf.rotation @ segment.ivf.centroids.T
-    z = (made.products - closeness[:, segment.ivf.list_of]) / segment.ivf.spreads[segment.ivf.list_of]
+    z = (made.products - closeness[:, segment.ivf.list_of]) / segment.ivf.residual_rms[segment.ivf.list_of]
     for query, pair in enumerate(pairs):
         z[query, pair] = np.nan
     z = z[~np.isnan(z)]
@@ -230,11 +230,11 @@ def test_a_tuning_that_lacks_something_is_refused(made, missing):
 
 
 def test_a_search_of_nearly_all_rows_is_tuned_as_one_of_all():
-    plain, filtered = Effort(1, 1.0, 100), Effort(2, 0.5, 200)
+    plain, filtered = SearchParams(1, 1.0, 100), SearchParams(2, 0.5, 200)
     tuning = Tuning(Tail((0.0,), (1.0,)), SLOW, plain, filtered)
-    assert [tuning.effort(share) for share in (1.0, 0.9, 0.89, 0.0)] == [plain, plain, filtered, filtered]
+    assert [tuning.params_for(share) for share in (1.0, 0.9, 0.89, 0.0)] == [plain, plain, filtered, filtered]
 
 
 def test_similarities_are_those_of_the_vectors_and_not_of_their_codes(made):
-    similarity, rows, _ = made.slow.search(made.queries[0], K, everything(ROWS))
+    similarity, rows, _ = made.slow.find_nearest(made.queries[0], K, everything(ROWS))
     assert np.array_equal(similarity, dot_products.inner_products(made.queries[:1], made.slow.vectors, rows)[0])

@@ -88,7 +88,7 @@ def test_a_large_flush_trains_nothing_and_is_trained_by_the_merge_after_it(model
     settings.INDEX_EXACT_ROWS, settings.INDEX_RECALL_TARGET = 150, 0.0
     catalogue.add_many(model, 200)
     with monkeypatch.context() as faults:
-        faults.setattr(choose_structure, "build", fails)
+        faults.setattr(choose_structure, "build_structure", fails)
         assert compact().actions == ("flushed", "failed")
         assert not feed.read(IndexHead.load().snapshot.position, model.pk, 10).listings
         assert listed(index) == sorted(Listing.objects.values_list("pk", flat=True))

@@ -44,7 +44,7 @@ def test_a_flush_that_cannot_be_opened_again_leaves_nothing_behind(model, index_
     def damaged(directory, version):
         raise SnapshotDamaged(f"{directory} is missing or altered")
 
-    monkeypatch.setattr(segment, "load", damaged)
+    monkeypatch.setattr(segment, "open_segment", damaged)
     catalogue.add_many(model, 5)
     for _ in range(2):
         assert compact(force=True).actions == ("failed",)
@@ -77,8 +77,8 @@ def test_a_merge_that_fails_costs_nothing_but_itself(model, index, index_root, m
     def fail(*args):
         raise error
 
-    place = (segment, "load") if isinstance(error, SnapshotDamaged) else (VectorFile, "read_range")
-    real = segment.load
+    place = (segment, "open_segment") if isinstance(error, SnapshotDamaged) else (VectorFile, "read_range")
+    real = segment.open_segment
 
     def load(directory, version):
         return fail() if segment.read_manifest(directory)["rows"] == 40 else real(directory, version)

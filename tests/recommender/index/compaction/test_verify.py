@@ -115,7 +115,7 @@ def test_an_unusable_vector_is_named_and_sent_back_to_the_queue(healthy, vector)
     assert kinds() == []
 
 
-@pytest.mark.parametrize("place", [(VectorFile, "open_map"), (segment, "checksum"), (segment, "damaged_files")])
+@pytest.mark.parametrize("place", [(VectorFile, "open_map"), (segment, "file_sha256"), (segment, "damaged_files")])
 def test_files_that_this_user_may_not_read_are_told_apart_and_nothing_is_rebuilt(
     healthy, index_root, monkeypatch, place
 ):
@@ -130,7 +130,7 @@ def test_files_that_this_user_may_not_read_are_told_apart_and_nothing_is_rebuilt
 
         def check(*args):
             with monkeypatch.context() as faults:
-                faults.setattr(segment, "checksum", refuse)
+                faults.setattr(segment, "file_sha256", refuse)
                 return real(*args)
 
         monkeypatch.setattr(segment, "damaged_files", check)

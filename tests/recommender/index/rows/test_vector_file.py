@@ -50,10 +50,10 @@ def test_the_rows_asked_for_may_be_few_or_many_without_a_difference():
     vectors, asked = clustered(ROWS), clustered(2, seed=1)
     whole = dot_products.inner_products(asked, vectors)
     for count in (
-        dot_products.GATHERED,
-        dot_products.GATHERED + 1,
-        ROWS // dot_products.CONTIGUOUS,
-        ROWS // dot_products.CONTIGUOUS + 1,
+        dot_products.GATHERED_ROWS,
+        dot_products.GATHERED_ROWS + 1,
+        ROWS // dot_products.CONTIGUOUS_FROM_ONE_IN,
+        ROWS // dot_products.CONTIGUOUS_FROM_ONE_IN + 1,
     ):
         rows = np.sort(np.random.default_rng(count).choice(ROWS, count, replace=False))
         assert np.array_equal(dot_products.inner_products(asked, vectors, rows), whole[:, rows])
@@ -65,15 +65,15 @@ def test_no_vectors_have_no_products():
 
 
 def test_one_vector_becomes_one_row_of_halves():
-    assert dot_products.to_halves(np.ones(4)).shape == (1, 4)
-    turned = dot_products.to_halves(np.arange(6.0).reshape(2, 3).T)
+    assert dot_products.to_float16(np.ones(4)).shape == (1, 4)
+    turned = dot_products.to_float16(np.arange(6.0).reshape(2, 3).T)
     assert (turned.dtype, turned.flags.c_contiguous) == (np.float16, True)
 
 
 @given(st.lists(st.integers(-9, 9), max_size=40), st.integers(0, 45))
 def test_the_best_are_the_largest_in_order(values, k):
     similarity = np.array(values, np.float32)
-    top = dot_products.best(similarity, k)
+    top = dot_products.top_k(similarity, k)
     assert len(set(top.tolist())) == len(top)
     assert similarity[top].tolist() == sorted(values, reverse=True)[:k]
 

@@ -15,7 +15,7 @@ from recommender.index.ann.probing import Tuning
 from recommender.index.errors import SnapshotDamaged
 from recommender.index.rows.row_bitmap import RowBitmap
 from recommender.index.storage import segment
-from recommender.index.storage.segment import MANIFEST, VECTORS, damaged_files, load, read_manifest
+from recommender.index.storage.segment import MANIFEST, VECTORS, damaged_files, open_segment, read_manifest
 from tests.recommender.index.segments import DIM, clustered, everything, flip, plain_columns, write
 from tests.recommender.index.small_disk import small_disk
 
@@ -34,8 +34,8 @@ def large(tmp_path_factory):
 @pytest.fixture
 def sampled(monkeypatch, tmp_path):
     """A segment whose vectors are checked at places when it is opened, and the first byte of each place."""
-    monkeypatch.setattr(segment, "READ_WHOLE", 50_000)
-    monkeypatch.setattr(segment, "PLACES", PLACES)
+    monkeypatch.setattr(segment, "READ_WHOLE_BELOW", 50_000)
+    monkeypatch.setattr(segment, "SAMPLED_PLACES", PLACES)
     monkeypatch.setattr(segment, "PLACE_BYTES", PLACE_BYTES)
     vectors = clustered(1_000)
     write(tmp_path / "s", vectors)
@@ -60,7 +60,7 @@ def test_a_manifest_records_the_recall_the_curve_and_the_tuning(large):
 
 
 def test_what_was_written_is_opened(large):
-    opened = load(large, "m1")
+    opened = open_segment(large, "m1")
     assert np.array_equal(opened.vectors, clustered(ROWS))
     assert np.array_equal(opened.columns.listing, np.arange(ROWS))
     assert opened.tuning == Tuning.from_dict(read_manifest(large)["structure"]["tuning"])
@@ -70,10 +70,10 @@ def test_what_was_written_is_opened(large):
 def test_a_small_segment_has_no_inverted_file_and_is_compared_whole(tmp_path):
     vectors = clustered(500)
     manifest = write(tmp_path / "s", vectors)
-    opened = load(tmp_path / "s", "m1")
+    opened = open_segment(tmp_path / "s", "m1")
     assert (manifest["structure"], manifest["recall"]) == ({"kind": "exact"}, 1)
     assert opened.ivf is None
-    similarity, rows, step = opened.search(vectors[7], 10, everything(500))
+    similarity, rows, step = opened.find_nearest(vectors[7], 10, everything(500))
     assert np.array_equal(rows, np.argsort(-(vectors.astype(float) @ vectors[7].astype(float)))[:10])
     assert similarity[0] == pytest.approx(1, abs=1e-3)
     assert step.as_dict() == {"how": "exact", "selected": 500, "compared": 500, "lists": 0}
@@ -83,18 +83,18 @@ def test_an_untrained_segment_is_compared_whole_and_says_that_this_is_not_for_go
     vectors = clustered(ROWS)
     manifest = write(tmp_path / "s", vectors, train=False)
     assert manifest["structure"] == {"kind": "exact", "untrained": True}
-    opened = load(tmp_path / "s", "m1")
+    opened = open_segment(tmp_path / "s", "m1")
     assert (opened.ivf, opened.untrained) == (None, True)
-    assert opened.search(vectors[7], 3, everything(ROWS))[1][0] == 7
+    assert opened.find_nearest(vectors[7], 3, everything(ROWS))[1][0] == 7
     few = write(tmp_path / "few", vectors[:50], train=False)
     assert few["structure"] == {"kind": "exact"}
-    assert not load(tmp_path / "few", "m1").untrained
+    assert not open_segment(tmp_path / "few", "m1").untrained
 
 
 def test_a_segment_of_no_rows_finds_nothing(tmp_path):
     assert write(tmp_path / "s", np.empty((0, DIM), np.float16))["rows"] == 0
-    opened = load(tmp_path / "s", "m1")
-    similarity, rows, _ = opened.search(clustered(1)[0], 10, everything(0))
+    opened = open_segment(tmp_path / "s", "m1")
+    similarity, rows, _ = opened.find_nearest(clustered(1)[0], 10, everything(0))
     assert len(opened) == len(similarity) == len(rows) == 0
 
 
@@ -103,18 +103,18 @@ def test_pages_make_the_same_files_as_one_page(tmp_path):
     whole = write(tmp_path / "whole", vectors)
     parts = np.array_split(np.arange(900), 7)
     pages = ((columns.select_rows(part), vectors[part]) for part in parts)
-    assert segment.write(tmp_path / "paged", pages, expected=5, dim=DIM, model="m1") == whole
+    assert segment.write_segment(tmp_path / "paged", pages, expected=5, dim=DIM, model="m1") == whole
 
 
 def test_a_segment_of_another_model_is_refused(large):
     with pytest.raises(SnapshotDamaged, match="holds vectors of m1, not of m2"):
-        load(large, "m2")
+        open_segment(large, "m2")
 
 
 def test_the_step_between_pages_is_told(tmp_path):
     told = []
     pages = [(plain_columns(10), clustered(10))] * 3
-    segment.write(tmp_path / "s", pages, expected=30, dim=DIM, model="m1", tick=lambda: told.append(1))
+    segment.write_segment(tmp_path / "s", pages, expected=30, dim=DIM, model="m1", tick=lambda: told.append(1))
     assert len(told) >= 3
 
 
@@ -124,7 +124,7 @@ def test_a_stream_that_breaks_leaves_nothing_behind(tmp_path):
         raise RuntimeError("the database went away")
 
     with pytest.raises(RuntimeError, match="went away"):
-        segment.write(tmp_path / "s", pages(), expected=20, dim=DIM, model="m1")
+        segment.write_segment(tmp_path / "s", pages(), expected=20, dim=DIM, model="m1")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -142,11 +142,11 @@ def test_an_altered_or_missing_file_is_found_when_a_segment_is_opened(large, tmp
     directory = shutil.copytree(large, tmp_path / "s")
     flip(directory / name, (directory / name).stat().st_size // 2)
     with pytest.raises(SnapshotDamaged, match=f"{name} is missing or altered"):
-        load(directory, "m1")
+        open_segment(directory, "m1")
     assert damaged_files(directory, read_manifest(directory)) == [name]
     (directory / name).unlink()
     with pytest.raises(SnapshotDamaged, match=f"{name} is missing or altered"):
-        load(directory, "m1")
+        open_segment(directory, "m1")
     assert damaged_files(directory, read_manifest(directory)) == [name]
 
 
@@ -156,13 +156,13 @@ def test_a_manifest_without_its_tuning_is_refused(large, tmp_path):
     del manifest["structure"]["tuning"]["costs"]
     (directory / MANIFEST).write_text(json.dumps(manifest))
     with pytest.raises(SnapshotDamaged, match="cannot be opened"):
-        load(directory, "m1")
+        open_segment(directory, "m1")
 
 
 def test_only_large_files_are_checked_at_places(sampled):
     directory, _ = sampled
     assert set(read_manifest(directory)["places"]) == {VECTORS}
-    assert len(load(directory, "m1")) == 1_000
+    assert len(open_segment(directory, "m1")) == 1_000
 
 
 @pytest.mark.parametrize("number", range(PLACES))
@@ -171,7 +171,7 @@ def test_an_altered_place_of_a_large_file_is_found_when_it_is_opened(sampled, nu
     directory, places = sampled
     flip(directory / VECTORS, places[number] + within)
     with pytest.raises(SnapshotDamaged, match="altered"):
-        load(directory, "m1")
+        open_segment(directory, "m1")
 
 
 @pytest.mark.parametrize("change", [-2, 2])
@@ -179,13 +179,13 @@ def test_a_large_file_of_another_size_is_found_when_it_is_opened(sampled, change
     directory, _ = sampled
     os.truncate(directory / VECTORS, (directory / VECTORS).stat().st_size + change)
     with pytest.raises(SnapshotDamaged, match="altered"):
-        load(directory, "m1")
+        open_segment(directory, "m1")
 
 
 def test_what_lies_between_the_places_is_found_by_the_check_that_reads_all(sampled):
     directory, places = sampled
     flip(directory / VECTORS, (places[0] + places[1]) // 2)
-    assert len(load(directory, "m1")) == 1_000
+    assert len(open_segment(directory, "m1")) == 1_000
     assert damaged_files(directory, read_manifest(directory)) == [VECTORS]
 
 
@@ -216,11 +216,11 @@ def directions_without_any_order():
 def test_vectors_without_clusters_are_stored_and_searched(tmp_path, make):
     vectors = make()
     assert write(tmp_path / "s", vectors)["recall"] >= 0.98
-    opened = load(tmp_path / "s", "m1")
+    opened = open_segment(tmp_path / "s", "m1")
     some = RowBitmap(np.arange(ROWS) % 3 == 0)
     for k in (1, 10, 400):
         for selection in (everything(ROWS), some):
-            similarity, rows, _ = opened.search(vectors[6], k, selection)
+            similarity, rows, _ = opened.find_nearest(vectors[6], k, selection)
             assert len(similarity) == len(np.unique(rows)) == k
             assert selection.mask[rows].all()
             assert similarity[0] == pytest.approx(1, abs=1e-3)

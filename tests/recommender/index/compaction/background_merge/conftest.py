@@ -19,7 +19,7 @@ def long_merges(settings, monkeypatch):
     wait_for_merges()
 
 
-PLACES = {"before anything is read": (segment, "write"), "after every row is read": (choose_structure, "build")}
+PLACES = {"before anything is read": (segment, "write_segment"), "after every row is read": (choose_structure, "build_structure")}
 
 
 @pytest.fixture(params=PLACES)
@@ -31,6 +31,6 @@ def stop(request, monkeypatch):
 
 @pytest.fixture
 def early_stop(monkeypatch):
-    stop = Stop(monkeypatch, segment, "write")
+    stop = Stop(monkeypatch, segment, "write_segment")
     yield stop
     stop.go.set()

@@ -29,7 +29,7 @@ from tests.recommender.index.served import (
 
 def test_a_merge_that_cannot_be_opened_now_is_published_when_it_can(model, index, early_stop, monkeypatch):
     begin_a_merge(model, early_stop)
-    merging, merged, real = set(the_merge().sources), the_merge().directory, segment.load
+    merging, merged, real = set(the_merge().sources), the_merge().directory, segment.open_segment
     early_stop.release()
 
     def refuse(directory, version):
@@ -38,7 +38,7 @@ def test_a_merge_that_cannot_be_opened_now_is_published_when_it_can(model, index
         return real(directory, version)
 
     with monkeypatch.context() as faults:
-        faults.setattr(segment, "load", refuse)
+        faults.setattr(segment, "open_segment", refuse)
         assert compact().actions == ("failed",)
         assert merging <= set(segment_names())
     assert the_merge().directory == merged

@@ -1,0 +1,70 @@
+"""Queries that an inverted file was not trained on, and the truth about them: what it is calibrated against.
+
+Queries are the midpoints of two rows that training left out. Photos that people search with are less similar to the
+stored ones than these are among themselves, and midpoints are less similar by about as much.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from recommender.index.rows.vector_file import VectorFile
+
+from . import dot_products
+from .ivf import Ivf
+from .probing import MEASURED_K
+
+# Two rows that point in opposite directions have no midpoint of length 1; this keeps the division finite.
+LEAST_MIDPOINT_NORM = 1e-3
+SCANNED_ROWS = 32_768  # The exact comparison reads this many rows at once, which bounds its memory.
+
+
+def pair_midpoints(vectors: VectorFile, pairs: np.ndarray) -> np.ndarray:
+    """The query between each pair of rows: float16[q, dim], L2-normalised, of int64[q, 2]."""
+    total = vectors.read_rows(pairs.ravel()).reshape(*pairs.shape, -1).astype(np.float32).sum(axis=1)
+    return (total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), LEAST_MIDPOINT_NORM)).astype(np.float16)
+
+
+def find_far_lists(ivf: Ivf, asked: np.ndarray) -> np.ndarray:
+    """The lists farthest from each query that together hold half of the rows: bool[q, lists].
+
+    A filter that leaves just these rows is the hardest there is: nothing near, and too many rows to compare them all.
+    """
+    far = np.zeros((len(asked), ivf.list_count), bool)
+    for number, query in enumerate(asked):
+        order = np.argsort(ivf.centroids @ ivf.rotate_query(query)[0])
+        far[number, order[: int(np.searchsorted(np.cumsum(ivf.sizes[order]), ivf.sizes.sum() / 2)) + 1]] = True
+    return far
+
+
+def true_similarities(
+    ivf: Ivf, vectors: VectorFile, pairs: np.ndarray, asked: np.ndarray, far: np.ndarray, tick: Callable[[], None]
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Each query's MEASURED_K highest similarities, float32, best first: among all rows, and among its far lists.
+
+    The two rows that a query was made of do not count.
+    """
+    wide = asked.astype(np.float32)
+    plain = [np.empty(0, np.float32)] * len(asked)
+    filtered = [np.empty(0, np.float32)] * len(far)
+    for first, block in vectors.iterate_blocks(SCANNED_ROWS):
+        similarity = wide @ block.astype(np.float32).T
+        own = np.argwhere((pairs >= first) & (pairs < first + len(block)))
+        similarity[own[:, 0], pairs[tuple(own.T)] - first] = -2  # Below any cosine, so that no pair is its own answer.
+        list_of = ivf.list_of[first : first + len(block)]
+        for number, row in enumerate(similarity):
+            plain[number] = _merge_best(plain[number], row)
+            if number < len(far):
+                filtered[number] = _merge_best(filtered[number], row[far[number][list_of]])
+        tick()
+    return plain, filtered
+
+
+def _merge_best(best: np.ndarray, similarity: np.ndarray) -> np.ndarray:
+    """The MEASURED_K highest of both, highest first."""
+    if len(best) == MEASURED_K:
+        similarity = similarity[similarity > best[-1]]
+    both = np.concatenate([best, similarity])
+    return both[dot_products.top_k(both, MEASURED_K)]
