@@ -50,7 +50,7 @@ def three_cores(monkeypatch):
 def test_every_row_is_in_exactly_one_list(built):
     opened = built.opened
     stored = [
-        faiss.rev_swig_ptr(opened.mapped_codes.get_ids(number), opened.stored.list_size(number)).copy()
+        faiss.rev_swig_ptr(opened.mapped_codes.get_ids(number), opened.mapped_codes.list_size(number)).copy()
         for number in range(LISTS)
         if opened.mapped_codes.list_size(number)
     ]
