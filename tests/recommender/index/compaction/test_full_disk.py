@@ -118,7 +118,10 @@ def fills_up(monkeypatch, disk, module, name, *, while_merging):
     monkeypatch.setattr(module, name, full)
 
 
-POINTS = {"as it begins": (segment, "write_segment"), "when its vectors are written": (choose_structure, "build_structure")}
+POINTS = {
+    "as it begins": (segment, "write_segment"),
+    "when its vectors are written": (choose_structure, "build_structure"),
+}
 
 
 @pytest.mark.parametrize("point", POINTS)

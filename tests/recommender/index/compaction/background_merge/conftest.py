@@ -19,7 +19,10 @@ def long_merges(settings, monkeypatch):
     wait_for_merges()
 
 
-PLACES = {"before anything is read": (segment, "write_segment"), "after every row is read": (choose_structure, "build_structure")}
+PLACES = {
+    "before anything is read": (segment, "write_segment"),
+    "after every row is read": (choose_structure, "build_structure"),
+}
 
 
 @pytest.fixture(params=PLACES)
