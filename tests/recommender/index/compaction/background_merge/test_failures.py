@@ -108,7 +108,7 @@ def test_a_merge_that_always_fails_never_stops_the_flushes(model, index, monkeyp
 
     monkeypatch.setattr(
         choose_structure,
-        "build",
+        "build_structure",
         lambda *args: fail() if is_merging() else choose_structure.Structure(choose_structure.EXACT),
     )
     outcomes, positions = [], []
