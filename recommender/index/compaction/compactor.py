@@ -17,7 +17,7 @@ from recommender.models import EmbeddingModel, IndexHead
 
 from .background_merge import Merge
 from .garbage import collect_garbage
-from .lease import Lease, acquire_lease
+from .lease import CompactorLease, acquire_lease
 from .lineage_compactor import LineageCompactor
 from .outcome import Action, Outcome
 
@@ -55,10 +55,10 @@ class Compactor:
         for merge in self.merges.values():
             merge.stop()
 
-    def _compact_lineages(self, lease: Lease, *, force: bool) -> list[Action]:
+    def _compact_lineages(self, lease: CompactorLease, *, force: bool) -> list[Action]:
         return [action for lineage in self._live_lineages() for action in _compact_lineage(lineage, lease, force=force)]
 
-    def _rebuild_lineages(self, lease: Lease, *, new_epoch: bool) -> list[Action]:
+    def _rebuild_lineages(self, lease: CompactorLease, *, new_epoch: bool) -> list[Action]:
         # A model that has no snapshot yet gets its first one from `compact`, once enough photos are embedded.
         lineages = [
             lineage for lineage in self._live_lineages() if lineage.model.is_active or _has_snapshot(lineage.model)
@@ -99,7 +99,7 @@ def stop_merges() -> None:
         compactor.stop_merges()
 
 
-def _run_with_lease(work: Callable[[Lease], list[Action]]) -> Outcome:
+def _run_with_lease(work: Callable[[CompactorLease], list[Action]]) -> Outcome:
     with acquire_lease() as lease:
         if lease is None:
             return Outcome((Action.BUSY,))
@@ -117,7 +117,7 @@ def _run_with_lease(work: Callable[[Lease], list[Action]]) -> Outcome:
             collect_garbage()
 
 
-def _compact_lineage(lineage: LineageCompactor, lease: Lease, *, force: bool) -> list[Action]:
+def _compact_lineage(lineage: LineageCompactor, lease: CompactorLease, *, force: bool) -> list[Action]:
     """Damaged files of one lineage must not keep the others from being compacted."""
     try:
         return lineage.compact(lease, force=force)

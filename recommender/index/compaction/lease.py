@@ -17,7 +17,7 @@ from recommender.models import IndexHead
 LEASE_SECONDS = 60
 
 
-class Lease:
+class CompactorLease:
     """The right to build and publish, for as long as the head carries this token."""
 
     def __init__(self, token: uuid.UUID) -> None:
@@ -48,7 +48,7 @@ def directory_prefix(token: uuid.UUID) -> str:
 
 
 @contextmanager
-def acquire_lease() -> Iterator[Lease | None]:
+def acquire_lease() -> Iterator[CompactorLease | None]:
     """The lease, or None while another compactor holds it."""
     IndexHead.objects.get_or_create(pk=1)
     token = uuid.uuid4()
@@ -58,6 +58,6 @@ def acquire_lease() -> Iterator[Lease | None]:
         yield None
         return
     try:
-        yield Lease(token)
+        yield CompactorLease(token)
     finally:
         IndexHead.row().filter(token=token).update(token=None, token_until=None)

@@ -22,7 +22,7 @@ from recommender.index.view.reader import Index
 from recommender.index.view.state import State
 from recommender.models import EmbeddingModel, IndexHead, IndexSnapshot
 
-from .lease import Lease
+from .lease import CompactorLease
 from .merge_policy import is_advance_due, is_flush_due
 from .merge_runner import MergeRunner
 from .outcome import Action
@@ -50,7 +50,7 @@ class LineageCompactor:
         self._reader: Index | None = None
         self._rejected = RetryPause()
 
-    def compact(self, lease: Lease, *, force: bool) -> list[Action]:
+    def compact(self, lease: CompactorLease, *, force: bool) -> list[Action]:
         """Decide what the lineage needs, flush what changed, publish the merge that has ended, begin those due.
 
         Raises: LeaseLost; SnapshotDamaged, OSError where nothing could be flushed.
@@ -71,7 +71,7 @@ class LineageCompactor:
         retire_fallbacks(self.model, purge_seconds())
         return actions
 
-    def rebuild(self, lease: Lease, epoch: uuid.UUID | None = None) -> list[Action]:
+    def rebuild(self, lease: CompactorLease, epoch: uuid.UUID | None = None) -> list[Action]:
         """Build a snapshot from rows alone. What validation rejects is tried again much later.
 
         epoch: begins a new history; without it the head's goes on
@@ -93,17 +93,17 @@ class LineageCompactor:
         self.model.refresh_from_db(fields=["state"])
         return self.model.is_live
 
-    def _build_first(self, lease: Lease) -> list[Action]:
+    def _build_first(self, lease: CompactorLease) -> list[Action]:
         """Build the model's first snapshot, once nearly every photo is embedded."""
         counted = get_model_hooks().count_photos(self.model)
         return [] if counted.waiting * PHOTOS_PER_WAITING > counted.photos else self.rebuild(lease)
 
-    def _rebuild_lost(self, lease: Lease, newest: IndexSnapshot | None) -> list[Action]:
+    def _rebuild_lost(self, lease: CompactorLease, newest: IndexSnapshot | None) -> list[Action]:
         # Files ahead of the database are of a history that was given up by restoring a backup: a new one begins.
         is_ahead = newest is not None and feed.is_ahead_of_database(newest.position)
         return self.rebuild(lease, uuid.uuid4() if is_ahead else None)
 
-    def _open_newest(self, lease: Lease, newest: IndexSnapshot | None) -> State | None:
+    def _open_newest(self, lease: CompactorLease, newest: IndexSnapshot | None) -> State | None:
         """The state over the newest snapshot, caught up; None, with the reason logged, where it must be rebuilt.
 
         Raises: SnapshotUnreadable where it is this process that cannot open the files, which may be whole.
@@ -121,7 +121,7 @@ class LineageCompactor:
             return None
         return None if self._is_too_far_behind(state) else state
 
-    def _catch_up(self, lease: Lease, snapshot_id: int | None) -> State:
+    def _catch_up(self, lease: CompactorLease, snapshot_id: int | None) -> State:
         """Raises: SnapshotDamaged, IndexNotReady."""
         if self._reader is None:
             self._reader = Index(_flush_capacity(self.model.dim), line=self.model.pk)

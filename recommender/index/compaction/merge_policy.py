@@ -10,13 +10,13 @@ from dataclasses import dataclass
 TIER_BASE = 1_000
 TIER_FACTOR = 4
 
-# A tier of so many segments is full, and merged into one segment of a higher tier.
+# A tier of so many segments is full, and merged into one segment.
 SEGMENTS_PER_TIER = 4
 
 # A change waits no longer than this for its flush, however few there are.
 FLUSH_AFTER_SECONDS = 120
 
-# From this many rows on the feed is long: whoever starts reading it at an old snapshot takes noticeable time.
+# A feed of this many rows shall not grow longer: snapshots that keep it from being pruned are replaced.
 LONG_FEED = 20_000
 
 
@@ -56,7 +56,7 @@ def plan_merge(sizes: Sequence[SegmentSize], purge_seconds: float) -> list[int]:
 
     1. Segments that are more than half dead, or have held dead rows for `purge_seconds`: vectors of deleted photos
        must leave the files.
-    2. The lowest full tier. Merging it makes a segment of a higher tier, so each row is rewritten O(log N) times.
+    2. The lowest full tier. Segments grow from tier to tier, so each row is rewritten O(log N) times.
     3. Segments that a large flush left untrained.
     """
     overdue = [

@@ -11,7 +11,7 @@ from recommender.index.errors import LeaseLost, SnapshotDamaged, SnapshotUnreada
 from recommender.index.storage.snapshot import Snapshot
 
 from .background_merge import MERGE_ERRORS, Merge
-from .lease import Lease
+from .lease import CompactorLease
 from .outcome import Action
 from .retry_pause import RetryPause
 from .write_snapshots import begin_merge, choose_merge, publish_merge
@@ -34,7 +34,7 @@ class MergeRunner:
         if self.running is not None:
             self.running.stop()
 
-    def run(self, lease: Lease, base: Snapshot, *, force: bool) -> Iterator[Action]:
+    def run(self, lease: CompactorLease, base: Snapshot, *, force: bool) -> Iterator[Action]:
         """Make few segments of many: publish the merge that has ended, then begin what is due.
 
         Yields an action for each snapshot published. A long merge is published by a later call; with `force` this
@@ -55,7 +55,7 @@ class MergeRunner:
             self._failed.begin()
             yield Action.FAILED
 
-    def _publish_finished(self, lease: Lease, base: Snapshot, *, wait: bool) -> Snapshot | None:
+    def _publish_finished(self, lease: CompactorLease, base: Snapshot, *, wait: bool) -> Snapshot | None:
         """None where no merge has ended, or it came too late. Raises: LeaseLost, OSError, SnapshotDamaged."""
         merge = self.running
         if merge is None or not (merge.is_done or wait):
@@ -75,7 +75,7 @@ class MergeRunner:
         self.running = None
         return published
 
-    def _begin_due(self, lease: Lease, base: Snapshot, *, force: bool) -> Iterator[Action]:
+    def _begin_due(self, lease: CompactorLease, base: Snapshot, *, force: bool) -> Iterator[Action]:
         busy = set(self.running.sources) if self.running is not None else set()
         while numbers := choose_merge(base, busy):
             if force or _count_live(base, numbers) <= FOREGROUND_MERGE_ROWS:
@@ -91,7 +91,7 @@ class MergeRunner:
                 self.running = merge
 
 
-def _merge_now(lease: Lease, base: Snapshot, numbers: Sequence[int]) -> Snapshot:
+def _merge_now(lease: CompactorLease, base: Snapshot, numbers: Sequence[int]) -> Snapshot:
     merge = begin_merge(lease, base, numbers)
     try:
         merge.write_segment(lease.renew_if_due)

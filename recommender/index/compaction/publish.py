@@ -20,14 +20,16 @@ from recommender.index.storage import snapshot as snapshots
 from recommender.index.storage.snapshot import Snapshot
 from recommender.models import EmbeddingModel, IndexHead, IndexSnapshot
 
-from .lease import Lease
+from .lease import CompactorLease
 
 # Of each lineage this many of the newest snapshots stay published: the one that is served, and one to fall back on for
 # a process that cannot open it.
 RETAINED_SNAPSHOTS = 2
 
 
-def publish(lease: Lease, snapshot: Snapshot, parent: int | None, *, retained: int = RETAINED_SNAPSHOTS) -> Snapshot:
+def publish(
+    lease: CompactorLease, snapshot: Snapshot, parent: int | None, *, retained: int = RETAINED_SNAPSHOTS
+) -> Snapshot:
     """Write the snapshot's files and make it the newest of its lineage.
 
     parent: the snapshot it was built from
@@ -48,7 +50,12 @@ def publish(lease: Lease, snapshot: Snapshot, parent: int | None, *, retained: i
 
 @transaction.atomic
 def append_snapshot(
-    lease: Lease, snapshot: Snapshot, parent: int | None, name: str, listed: list[dict[str, Any]], retained: int
+    lease: CompactorLease,
+    snapshot: Snapshot,
+    parent: int | None,
+    name: str,
+    listed: list[dict[str, Any]],
+    retained: int,
 ) -> IndexSnapshot:
     """Add the snapshot's row and retire those it replaces, all or nothing. Raises: LeaseLost."""
     head = IndexHead.lock()

@@ -24,7 +24,7 @@ from recommender.index.view.state import State
 from recommender.models import EmbeddingModel
 
 from .background_merge import Merge
-from .lease import Lease
+from .lease import CompactorLease
 from .merge_policy import SegmentSize, plan_merge
 from .publish import RETAINED_SNAPSHOTS, publish
 from .validation import SnapshotRejected, validate_before_publish
@@ -33,10 +33,10 @@ from .validation import SnapshotRejected, validate_before_publish
 # a while.
 PURGE_MARGIN = 0.9
 
-Page = tuple[Columns, HalfVectors]
+RowPage = tuple[Columns, HalfVectors]
 
 
-def flush(lease: Lease, state: State) -> Snapshot:
+def flush(lease: CompactorLease, state: State) -> Snapshot:
     """Publish a snapshot that includes the delta: one new segment, and the old ones without the changed listings.
 
     Nothing is trained for the new segment. So a flush takes time for what changed and nothing else, and only a full
@@ -60,11 +60,11 @@ def choose_merge(base: Snapshot, busy: Collection[str] = ()) -> list[int]:
     return [free[place] for place in plan_merge(sizes, PURGE_MARGIN * purge_seconds())]
 
 
-def begin_merge(lease: Lease, base: Snapshot, numbers: Sequence[int]) -> Merge:
+def begin_merge(lease: CompactorLease, base: Snapshot, numbers: Sequence[int]) -> Merge:
     return Merge(base, numbers, lease.new_directory_name())
 
 
-def publish_merge(lease: Lease, base: Snapshot, merge: Merge) -> Snapshot | None:
+def publish_merge(lease: CompactorLease, base: Snapshot, merge: Merge) -> Snapshot | None:
     """Publish the snapshot in which a finished merge replaces its sources.
 
     None where the merge came too late; its files are removed then. Raises: LeaseLost, OSError, SnapshotDamaged.
@@ -81,7 +81,7 @@ def publish_merge(lease: Lease, base: Snapshot, merge: Merge) -> Snapshot | None
     return publish(lease, merged, parent=base.id, retained=1 if is_purge else RETAINED_SNAPSHOTS)
 
 
-def build_from_rows(lease: Lease, model: EmbeddingModel, epoch: uuid.UUID, parent: int | None) -> Snapshot:
+def build_from_rows(lease: CompactorLease, model: EmbeddingModel, epoch: uuid.UUID, parent: int | None) -> Snapshot:
     """Publish the model's whole index, built from rows; nothing is left of it where it cannot be published.
 
     Raises: SnapshotRejected, LeaseLost.
@@ -124,7 +124,7 @@ def _with_live_rows(part: Part, live: Mask) -> Part:
     return Part(part.segment, live, dead_since)
 
 
-def _read_delta_pages(state: State) -> Iterator[Page]:
+def _read_delta_pages(state: State) -> Iterator[RowPage]:
     """The rows of the delta, a block at a time: (columns of b rows, float16[b, dim])."""
     delta = state.delta
     for first in range(0, len(delta), BLOCK_ROWS):
@@ -140,7 +140,7 @@ def _read_delta_pages(state: State) -> Iterator[Page]:
 
 
 def _write_segment(
-    lease: Lease, pages: Iterable[Page], expected: int, dim: int, model: str, *, train: bool = True
+    lease: CompactorLease, pages: Iterable[RowPage], expected: int, dim: int, model: str, *, train: bool = True
 ) -> Part:
     """Write a segment and open it again, so that a snapshot only ever names files that could be read once."""
     lease.renew()

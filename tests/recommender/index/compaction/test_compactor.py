@@ -8,7 +8,7 @@ from recommender.index import Index
 from recommender.index.ann import choose_structure
 from recommender.index.compaction import lineage_compactor
 from recommender.index.compaction.compactor import compact, rebuild
-from recommender.index.compaction.lease import Lease
+from recommender.index.compaction.lease import CompactorLease
 from recommender.index.compaction.verify import verify
 from recommender.models import IndexHead, IndexSnapshot
 from tests.recommender.index import catalogue
@@ -153,7 +153,7 @@ def test_more_than_memory_holds_is_rebuilt_and_the_log_says_so(model, index, set
 def test_a_compactor_keeps_its_lease_while_it_reads_what_changed(model, monkeypatch):
     catalogue.add_many(model, MORE_THAN_A_PAGE)
     kept = []
-    monkeypatch.setattr(Lease, "renew_if_due", lambda lease: kept.append("kept"))
+    monkeypatch.setattr(CompactorLease, "renew_if_due", lambda lease: kept.append("kept"))
     monkeypatch.setattr(lineage_compactor, "flush", lambda lease, state: kept.append("flush") or state.base)
     compact()
     assert kept[: kept.index("flush")] == ["kept", "kept"]
