@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def ensure_seed_rows(sender: AppConfig, **kwargs: Any) -> None:
-    """A flushed database gets its head (of a new epoch) and its first ranker back."""
+    """Give a flushed database its head, of a new epoch, and its first ranker again."""
     from .models import IndexHead, RankerVersion
 
     IndexHead.load()

@@ -1,4 +1,7 @@
-"""From vectors to ranked answers. `Embedding` is the queue; `IndexHead` is the only pointer to what is served.
+"""Models and vectors, the change feed, snapshots of the index, and rankers.
+
+`Embedding` is the queue of photos to embed as well as the store of vectors; `IndexHead` is the only pointer to what is
+served.
 
 The database triggers of migration 0002 write `IndexChange` and `Embedding` rows for every change of a listing or
 photo, by whatever path it came.
@@ -31,7 +34,7 @@ class EmbeddingModelQuerySet(models.QuerySet["EmbeddingModel"]):
         return self.filter(state=EmbeddingModel.State.ACTIVE)
 
     def find_active(self) -> EmbeddingModel | None:
-        """The model that answers."""
+        """The model that answers, or None on a new site."""
         return self.active().first()
 
     def in_indexing_order(self) -> EmbeddingModelQuerySet:
@@ -105,7 +108,8 @@ class Embedding(models.Model):
         BACKFILL = 3
 
     image = models.ForeignKey(ListingImage, models.CASCADE, related_name="embeddings")
-    # No index on the model alone: it tells almost nothing apart, and SQLite would begin every query with it.
+    # There is no index on the model alone: nearly every row has the same one, and yet SQLite would begin every query
+    # with that index.
     model = models.ForeignKey(EmbeddingModel, models.CASCADE, related_name="embeddings", db_index=False)
     state = models.CharField(max_length=8, choices=State, default=State.PENDING)
     lane = models.PositiveSmallIntegerField(choices=Lane, default=Lane.UPLOAD)
@@ -130,7 +134,9 @@ class Embedding(models.Model):
 
 
 class IndexChange(models.Model):
-    """The change feed: says which listing changed, never how. Plain integers, so no cascade can delete a row.
+    """A row of the change feed: it says which listing changed, never how.
+
+    Its ids are plain integers, because no cascade may delete a row before readers have seen it.
 
     `model_id` NULL: attributes or photos changed; else a vector of that model. PostgreSQL adds a column `xid xid8`
     (migration 0002); a position in the feed is then a database snapshot, elsewhere the largest id seen.
@@ -164,7 +170,7 @@ class IndexSnapshot(models.Model):
 
 
 class IndexHead(models.Model):
-    """One row. The active snapshot, the history it belongs to, and the compactor's lease."""
+    """The one row that names the snapshot in use, the history it belongs to, and who holds the compactor's lease."""
 
     snapshot = models.ForeignKey(IndexSnapshot, models.PROTECT, null=True, related_name="+")
     epoch = models.UUIDField(default=uuid.uuid4)
@@ -225,7 +231,7 @@ class RankerVersion(models.Model):
 
 
 class Heartbeat(models.Model):
-    """A worker process that is alive says so here; health reads it, without asking the broker."""
+    """When a worker process was alive last. Health reads this, so it need not ask the broker."""
 
     name = models.CharField(max_length=120, primary_key=True)
     kind = models.CharField(max_length=20)

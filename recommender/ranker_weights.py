@@ -1,4 +1,4 @@
-"""The weights of a ranker: which there are, what a new site begins with, and which ones cannot order anything."""
+"""The weights of a ranker: their names, those of a new site, and the check that they can order anything."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What recommender shows inside the pages and the admin of listings; its own troubles are told in words, not raised."""
+"""What recommender shows inside the pages and the admin of listings. Where it has nothing to show, it says why."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ def register() -> None:
 
 
 def site_banner(request: HttpRequest | None) -> SafeString:
-    """A loud warning while vectors come from a model that has learned nothing; error pages do without the query."""
+    """A warning on every page while vectors come from a model that has learned nothing."""
+    # An error page is shown without a request. It must not ask the database, which may be what failed.
     if request is None:
         return SafeString("")
     model = EmbeddingModel.objects.find_active()
@@ -42,10 +43,11 @@ def site_banner(request: HttpRequest | None) -> SafeString:
 
 
 def similar_strip(request: HttpRequest, listing: Listing) -> SafeString:
-    """Nothing where there is no photo to compare: that is the seller's business, not the buyer's."""
+    """Similar listings below a listing."""
     try:
         answer = find_similar(get_index().state(), listing, SearchRequest(viewer=request.user, limit=STRIP_RESULTS))
     except NoPhoto:
+        # A buyer cannot do anything about a missing photo, so the page does not speak of it.
         return SafeString("")
     except PhotoWaiting as exc:
         return _render("similar_strip", request, trouble=str(exc))
@@ -55,7 +57,7 @@ def similar_strip(request: HttpRequest, listing: Listing) -> SafeString:
 
 
 def admin_similar_panel(request: HttpRequest, listing: Listing) -> SafeString:
-    """What staff needs to judge an answer: photos, similarities, reasons and versions."""
+    """Similar listings with what staff need to judge them: photos, similarities, reasons and versions."""
     try:
         answer = find_similar(get_index().state(), listing, SearchRequest(viewer=request.user, limit=PANEL_RESULTS))
     except (NoPhoto, PhotoWaiting, IndexNotReady) as exc:

@@ -1,4 +1,4 @@
-"""Is this process alive, and can it answer? What the probes found out is for the people who run the site."""
+"""Whether this process is alive, and whether it can answer. Details are for the people who run the site."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from recommender.models import IndexHead
 
 from .health_details import collect_details
 
-# A proxy on this machine connects from loopback too; these headers give it away.
+# A proxy on this machine connects from loopback as well, but it adds one of these headers.
 FORWARDING_HEADERS = ("X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Forwarded", "Via")
 
 
@@ -30,7 +30,7 @@ def report_liveness(request: HttpRequest) -> JsonResponse:
 @require_safe
 @never_cache
 def report_readiness(request: HttpRequest) -> JsonResponse:
-    """200 while the database answers and a snapshot, an empty one included, can be searched."""
+    """Status 200 while the database answers and the index, even an empty one, can be searched."""
     database = database_answers()
     index = index_health() if database else {"usable": False, "problem": None}
     answer: dict[str, Any] = {"status": "ok" if index["usable"] else "unavailable"}
@@ -62,12 +62,12 @@ def index_lag() -> dict[str, Any]:
 
 
 def may_see_details(request: HttpRequest, *, database: bool) -> bool:
-    """Whoever is trusted, and staff; without a database nobody can be recognised."""
+    """Staff and whoever is trusted. Without a database nobody can be recognised as staff."""
     return is_trusted(request) or (database and request.user.is_staff)
 
 
 def is_trusted(request: HttpRequest) -> bool:
-    """From this very machine, or with the token that monitoring was given."""
+    """Whether the request comes from this very machine, or with the token for monitoring."""
     token = settings.HEALTH_TOKEN
     given = request.headers.get("X-Health-Token", "")
     if token and secrets.compare_digest(given.encode(), token.encode()):

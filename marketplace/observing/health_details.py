@@ -1,4 +1,4 @@
-"""What health tells the people who run the site. Counts stop at a bound and use the partial indexes of the queue."""
+"""What health tells the people who run the site. Counts stop at a bound, so a long queue makes no slow answer."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class QueueCounts(TypedDict):
 
 
 def queue_counts() -> QueueCounts:
-    """Waiting photos by lane, and those leased or failed; a count of COUNT_LIMIT means that many or more."""
+    """Waiting photos by lane, leased ones and failed ones. COUNT_LIMIT stands for that many or more."""
     pending = Embedding.objects.filter(state=Embedding.State.PENDING)
     return {
         "pending": {lane.name.lower(): count_bounded(pending.filter(lane=lane)) for lane in Embedding.Lane},

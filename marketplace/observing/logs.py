@@ -52,10 +52,13 @@ def logging_config(log_format: str, level: str) -> dict[str, object]:
         "root": {"handlers": ["stderr"], "level": level.upper()},
         "loggers": {
             "django": {"handlers": [], "propagate": True},
-            "django.request": {"level": "ERROR"},  # what is refused is in the request's own line already
-            "django.server": {"handlers": [], "propagate": True, "level": "WARNING"},  # one line a request is enough
+            # A refused request has its own line already.
+            "django.request": {"level": "ERROR"},
+            # django-structlog writes a line for each request, so runserver need not.
+            "django.server": {"handlers": [], "propagate": True, "level": "WARNING"},
             "celery.redirected": {"level": "WARNING"},
-            "faiss.loader": {"level": "WARNING"},  # it tries every instruction set aloud
+            # FAISS says for every set of processor instructions whether it could load the library made for it.
+            "faiss.loader": {"level": "WARNING"},
         },
     }
 
@@ -67,7 +70,8 @@ def _choose_renderers(log_format: str) -> list[Processor]:
 
 
 def add_known_user(request: HttpRequest, log_kwargs: dict[str, object], **kwargs: object) -> None:
-    """The account, where something has asked for it already: asking costs two queries a request."""
+    """Add the id of the account to the request's line, where something has loaded the account already."""
+    # To load it here would cost two queries in every request.
     user = request.__dict__.get("_cached_user") or request.__dict__.get("user")
     if user is not None and not isinstance(user, SimpleLazyObject) and user.pk:
         log_kwargs["user_id"] = user.pk

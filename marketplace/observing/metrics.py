@@ -39,7 +39,7 @@ def report_metrics(request: HttpRequest) -> HttpResponse:
 
 
 class Figures(Collector):
-    """One scrape. A database that does not answer leaves its own figures out, and says so."""
+    """The figures of one scrape. While the database does not answer, those that come from it are left out."""
 
     def __init__(self, *, database: bool) -> None:
         self._database = database
@@ -51,13 +51,14 @@ class Figures(Collector):
             {"pid": str(os.getpid())},
         )
         yield make_gauge("broker_up", "Whether the broker answers.", broker_answers())
-        with suppress(Error):  # a process that does not refresh on a thread refreshes here
+        # A process that does not refresh its index on a thread does so here, for which it needs the database.
+        with suppress(Error):
             yield from index_figures(index_health())
-        stored = self._stored()
+        stored = self._collect_stored()
         yield make_gauge("database_up", "Whether the database answers.", self._database)
         yield from stored
 
-    def _stored(self) -> list[Metric]:
+    def _collect_stored(self) -> list[Metric]:
         if not self._database:
             return []
         try:
@@ -104,12 +105,12 @@ def queue_figures() -> Iterator[Metric]:
 
 
 def make_gauge(name: str, text: str, value: float | None) -> Metric:
-    """One figure; without a sample where there is none."""
+    """A metric with one value, or with none where there is no value."""
     return GaugeMetricFamily(f"marketplace_{name}", text, value)
 
 
 def make_gauges(name: str, text: str, label: str, values: Mapping[str, float | None]) -> Metric:
-    """One figure for each value of a label that has one."""
+    """A metric with a value for each value of a label, where it has one."""
     family = GaugeMetricFamily(f"marketplace_{name}", text, labels=[label])
     for key, value in values.items():
         if value is not None:

@@ -1,4 +1,4 @@
-"""The model of a site that starts: the shipped one, unless somebody chose another by name."""
+"""The model of a new site: the starter model that comes with the code, unless somebody chose another by name."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WAITING = (
 
 
 def ensure_model(weights: str) -> str | None:
-    """See to it that a model answers; a sentence if answers will not be what a visitor expects."""
+    """Register and activate a model if none answers. Returns a sentence if answers will not be what visitors expect."""
     active = EmbeddingModel.objects.find_active()
     if active is None:
         call_command("models", "register", "--weights", weights, "--activate")
@@ -33,7 +33,7 @@ def ensure_model(weights: str) -> str | None:
 
 
 def prepare_successor(old: EmbeddingModel, weights: str) -> str | None:
-    """Let trained weights embed what an untrained model answers with; the switch is made by whoever runs the site."""
+    """Let trained weights embed every photo while an untrained model answers. Whoever runs the site switches."""
     try:
         new = registry.register(weights, weights)
     except RegistryError as exc:

@@ -1,3 +1,3 @@
-"""Importing it registers the pages: Django's admin looks for a module or package of this name in each app."""
+"""Django's admin imports a module or package of this name from each app; importing this one registers the pages."""
 
 from . import registrations  # noqa: F401

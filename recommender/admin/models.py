@@ -1,4 +1,4 @@
-"""The registry in the admin: how far each model is, what it was measured at, and the steps of its life."""
+"""Embedding models in the admin: their progress, their evaluations, and buttons for the steps of their life."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ REPORT_POLICY = "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-i
 
 @admin.register(EmbeddingModel)
 class EmbeddingModelAdmin(ReadOnlyAdmin):
-    """A model is changed by steps alone, each asked for on a page of its own."""
+    """Staff change a model by steps alone, each of which is confirmed on a page of its own."""
 
     list_display = ("version", "state", "network", "embedded", "measured", "report", "activated_at")
     ordering = ("-pk",)
@@ -52,7 +52,7 @@ class EmbeddingModelAdmin(ReadOnlyAdmin):
         ]
 
     def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
-        """One grouped query for the bars of all rows: the table of embeddings may have millions."""
+        """Count for all rows of the page in one query, because the table of embeddings may have millions of rows."""
         changelist = super().get_changelist_instance(request)
         add_counts(changelist.result_list)
         return changelist
@@ -141,7 +141,7 @@ class EmbeddingModelAdmin(ReadOnlyAdmin):
             self.message_user(request, sentence, messages.SUCCESS)
 
     def report_view(self, request: HttpRequest, pk: str, name: str) -> FileResponse:
-        """The report of an evaluation, made from photos and labels of strangers: it may run nothing and ask nobody."""
+        """The report of an evaluation. Strangers wrote its labels, so its page may run no script and load nothing."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         model = get_object_or_404(EmbeddingModel, pk=pk)

@@ -1,4 +1,4 @@
-"""The page of rows that the site writes itself, which nobody edits by hand."""
+"""The kind of page for rows that the site writes itself."""
 
 from django.contrib import admin
 from django.db.models import Model
@@ -6,7 +6,7 @@ from django.http import HttpRequest
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
-    """Rows that are looked at and never edited by hand."""
+    """Staff can look at these rows, but nobody adds, changes or deletes one by hand."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -128,7 +128,7 @@ class HeartbeatAdmin(ReadOnlyAdmin):
 
 @admin.register(RankerVersion)
 class RankerVersionAdmin(admin.ModelAdmin):
-    """Weights may be edited here; which version orders answers is switched by the action, one at a time."""
+    """Weights are edited here. The action chooses the version that orders answers, of which there is one at a time."""
 
     actions = ("order_answers",)
     fields = ("name", "kind", "weights", "state", "metrics", "created_at")

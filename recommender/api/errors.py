@@ -1,4 +1,4 @@
-"""Conditions of the core as answers of the API: what was wrong, a code for programs, and when to come back."""
+"""Errors of the code behind the API as answers: a sentence, a code for programs, and when to try again."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from recommender.index import IndexNotReady
 from recommender.search.photo_query import Busy
 from recommender.search.retrieval import NoPhoto, PhotoWaiting
 
-# The status, the code and, where trying again helps, after how many seconds.
+# The status and the code of each error, and after how many seconds to try again, where that helps.
 CONDITIONS: dict[type[Exception], tuple[int, str, int | None]] = {
     NoPhoto: (status.HTTP_409_CONFLICT, "no_photo", None),
     PhotoWaiting: (status.HTTP_409_CONFLICT, "photo_waiting", 1),
@@ -34,7 +34,7 @@ class ApiRefusal(APIException):
 
 
 def translate_error(exc: Exception) -> Exception:
-    """The refusal that stands for a condition of the core; any other exception as it is."""
+    """The answer that stands for an error of ours; any other exception as it is."""
     if isinstance(exc, PhotoRefused):
         return ApiRefusal(refusal_status(exc.code), exc.reason, exc.code)
     for condition, (status_code, code, wait) in CONDITIONS.items():
@@ -44,7 +44,7 @@ def translate_error(exc: Exception) -> Exception:
 
 
 class CoreView(APIView):
-    """A view that may let conditions of the core rise."""
+    """A view that need not catch the errors of `CONDITIONS` and refused photos: they become answers."""
 
     def handle_exception(self, exc: Exception) -> Response:
         return super().handle_exception(translate_error(exc))

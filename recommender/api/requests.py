@@ -12,12 +12,12 @@ from recommender.search.filters import FilterSerializer, FiniteFloatField
 from recommender.search.retrieval import SearchRequest
 
 MAX_RESULTS = 100
-SLACK = 1e-6  # sums of rounded fractions may exceed one by this much
+SLACK = 1e-6  # fractions that were rounded may sum to this much more than one
 
 
 @extend_schema_field(OpenApiTypes.STR)
 class CropField(serializers.CharField):
-    """`x,y,w,h`: a rectangle in fractions of the upright picture, as a `Box`."""
+    """Parses `x,y,w,h`, a rectangle in fractions of the upright picture, into a `Box`."""
 
     default_error_messages = {
         "crop": "Write x,y,w,h as fractions of the picture, such as 0.25,0.1,0.5,0.5; the rectangle lies inside it."
@@ -35,7 +35,7 @@ class CropField(serializers.CharField):
 
 
 class RankedSerializer(FilterSerializer):
-    """The filters, and how many results of what likeness."""
+    """The filters, how many results are wanted, and how similar they must be."""
 
     limit = serializers.IntegerField(required=False, min_value=1, max_value=MAX_RESULTS, default=20)
     min_similarity = FiniteFloatField(

@@ -90,7 +90,7 @@ class ImageSearchView(PhotoView):
 
 
 def _merge_fields(request: Request) -> QueryDict:
-    """What the address and the form say together."""
+    """The parameters of the address, and those of the form in place of ones of the same name."""
     merged = request.query_params.copy()
     if isinstance(request.data, QueryDict):  # a request without a body has a plain dictionary
         for name, values in request.data.lists():

@@ -1,4 +1,4 @@
-"""What may be done with models. Everybody else who changes one does it through this face."""
+"""What may be done with embedding models. Code outside this package changes a model only through these functions."""
 
 from .backfill_progress import BackfillProgress, measure_progress
 from .lifecycle import activate, backfill, find_previous_model, retire, rollback, withdraw

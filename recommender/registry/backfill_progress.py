@@ -1,4 +1,4 @@
-"""How far a model is from answering: what it has embedded, what is left, and what stands in the way in words."""
+"""How far a model is from answering: what it has embedded, what is left, and which sentences say why it cannot yet."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ FEW_SHARE = 100
 
 @dataclass(frozen=True)
 class BackfillCounts:
-    """Photos by what one model has made of them; `rejected` and `failed` have no vector and never get one by waiting.
+    """How many photos one model has embedded, and why it has not embedded the others.
 
-    `open`: queued, leased or failed with retries left · `missing`: photos without a queue row, which the sweep makes.
+    `open` photos are queued, leased, or failed with retries left. `missing` ones have no row in the queue yet; the
+    sweep makes it. `rejected` and `failed` ones have no vector, and waiting does not give them one.
     """
 
     photos: int
@@ -37,13 +38,13 @@ class BackfillCounts:
 
     @property
     def most_without(self) -> int:
-        """As many photos may lack a vector without keeping the model from answering."""
+        """How many photos may lack a vector while the model may answer all the same."""
         return max(FEW_PHOTOS, self.photos // FEW_SHARE)
 
 
 @dataclass(frozen=True)
 class BackfillProgress(BackfillCounts):
-    """Counts, the rows of the model's newest snapshot (None: there is none), and why it cannot be activated now."""
+    """The counts, the rows of the model's newest snapshot or None without one, and why it cannot be activated now."""
 
     snapshot_rows: int | None
     ready: bool
@@ -51,7 +52,7 @@ class BackfillProgress(BackfillCounts):
 
 
 def measure_progress(model: EmbeddingModel) -> BackfillProgress:
-    """Read-only, and a moment's truth: photos that are uploaded meanwhile count from the next call on."""
+    """Count without changing anything. Photos that are uploaded meanwhile are seen by the next call."""
     counts = count_photos(model)
     newest = lineage.published_snapshots(model.pk).first()
     blockers = find_activation_blockers(model, counts, newest, IndexHead.load())
@@ -60,7 +61,7 @@ def measure_progress(model: EmbeddingModel) -> BackfillProgress:
 
 
 def count_photos(model: EmbeddingModel) -> BackfillCounts:
-    """Two statements: the queue's rows, and the photos that have none."""
+    """Count in two statements: the rows of the queue, and the photos without a row."""
     without = Q(vector__isnull=True)
     exhausted = without & Q(state=Embedding.State.FAILED, attempts__gte=MAX_FAILURES)
     rejected = without & Q(state=Embedding.State.REJECTED)
@@ -77,7 +78,7 @@ def count_photos(model: EmbeddingModel) -> BackfillCounts:
 def find_activation_blockers(
     model: EmbeddingModel, counts: BackfillCounts, newest: IndexSnapshot | None, head: IndexHead
 ) -> list[str]:
-    """What keeps the model from being activated, a sentence each. It has to embed every photo in the queue first."""
+    """What keeps the model from being activated, a sentence each. It must have embedded every photo in the queue."""
     return _find_blockers(model, counts, newest, head, most_waiting=0)
 
 

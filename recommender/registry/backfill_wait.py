@@ -14,7 +14,8 @@ from recommender.models import EmbeddingModel
 
 from .backfill_progress import BackfillProgress, measure_progress
 
-POLL_SECONDS = 2.0  # counting millions of rows takes a moment
+# Counting millions of rows takes a moment, so more often would keep the database busy.
+POLL_SECONDS = 2.0
 WORKER_KINDS = ("embedding", "indexing")
 
 
@@ -36,6 +37,7 @@ def wait_until_ready(model: EmbeddingModel, say: Callable[[str], object]) -> Non
                 return
             if is_stuck(progress):
                 raise RegistryError(f"{model.version} cannot be activated: {' '.join(progress.blockers)}")
+            # A worker may have missed the ring of the sweep, which rings again, but not at once.
             doorbell.ring()
             time.sleep(POLL_SECONDS)
 

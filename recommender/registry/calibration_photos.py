@@ -18,7 +18,7 @@ from recommender.embedding.photo_files import FileLost, StorageTrouble, read_fil
 
 @contextmanager
 def calibration_photos() -> Iterator[Path | None]:
-    """A folder of clean pictures, no two of the same upload, that goes at the end; None if there are too few."""
+    """A temporary folder of clean pictures, no two of the same upload, or None if the site has too few."""
     with TemporaryDirectory(prefix="mp-photos-") as name:
         folder = Path(name)
         yield folder if _copy_photos(folder) >= ENOUGH else None
@@ -31,7 +31,8 @@ def _copy_photos(folder: Path) -> int:
         return 0
     rows = ready.values_list("sha256", "clean_file").iterator(chunk_size=WANTED)
     copied = 0
-    for sha256, copies in islice(groupby(rows, itemgetter(0)), 2 * WANTED):  # some files may be lost
+    # Some files may be lost, so more rows are looked at than photos are wanted.
+    for sha256, copies in islice(groupby(rows, itemgetter(0)), 2 * WANTED):
         with suppress(FileLost, StorageTrouble):
             (folder / f"{sha256}.jpg").write_bytes(read_file(default_storage, next(copies)[1]))
             copied += 1

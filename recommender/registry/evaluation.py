@@ -1,4 +1,4 @@
-"""Measuring a registered model on labelled photos, in a process of its own: recommender never loads torch.
+"""Measure a registered model on labelled photos, in a process of its own, because this one never loads torch.
 
 The figures are kept in `EmbeddingModel.metrics`, the newest of each data set; the report with pictures is a file
 beside the model's directory.
@@ -29,18 +29,20 @@ FIGURES = {"recall_at_1": "R@1", "recall_at_5": "R@5", "recall_at_10": "R@10", "
 HEADLINE = "map_at_r"
 BOUNDS = ("mean", "low", "high")
 METRICS_KEY = "evaluations"
-KEPT = ("n", *FIGURES, "macro", "floor", "gallery", "leave_one_out")  # tables by class are in the report
-REPORTS_SUFFIX = "-reports"  # after a model's name: the folder of its evaluations
+# The rest of what `ml evaluate` finds, such as its tables by class, is in the report alone.
+KEPT = ("n", *FIGURES, "macro", "floor", "gallery", "leave_one_out")
+# Reports of a model lie in a folder of its name with this at the end.
+REPORTS_SUFFIX = "-reports"
 REPORT_NAME = r"[0-9]{8}-[0-9]{6}-[A-Za-z0-9_-]{0,100}\.html"
 
 
 class EvaluationFailed(Exception):
-    """`python -m ml evaluate` refused, and has said why on stderr."""
+    """`python -m ml evaluate` ended with an error, and has written the reason to stderr."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A share between 0 and 1 with its confidence interval; None where the data do not define it."""
+    """A share between 0 and 1 with its confidence interval; None where the data do not define one."""
 
     mean: float | None
     low: float | None = None
@@ -56,7 +58,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Average:
-    """Means over `n` classes, each class alike, or over `n` photos."""
+    """Means over `n` classes, in which each class counts the same, or over `n` photos."""
 
     over: str
     n: int
@@ -108,7 +110,9 @@ def evaluate_model(
     with tempfile.TemporaryDirectory(prefix=".", suffix=".part", dir=folder) as part:
         written = {kind: Path(part, f"evaluation.{kind}").absolute() for kind in ("json", "html")}
         _run_evaluation(model, table, {**options, **written})
+        # NaN stands for what the data do not define. JSON columns cannot hold it, so it becomes null.
         found = json.loads(written["json"].read_text(), parse_constant=lambda name: None)
+        # The report is in its place before the row names it.
         written["html"] = written["html"].replace(folder / report)
         entry = {"data": f"{table.parent.name}/{table.stem}", "at": now.isoformat(), "report": report}
         entry |= {name: found[name] for name in KEPT}
@@ -118,7 +122,7 @@ def evaluate_model(
 
 
 def list_evaluations(model: EmbeddingModel) -> list[Evaluation]:
-    """What is known about a model, newest first."""
+    """All evaluations of a model, newest first."""
     return sorted(
         map(_parse_evaluation, model.metrics.get(METRICS_KEY, [])), key=lambda evaluation: evaluation.at, reverse=True
     )
@@ -129,7 +133,7 @@ def reports_folder(model: EmbeddingModel) -> Path:
 
 
 def _run_evaluation(model: EmbeddingModel, table: Path, options: Mapping[str, Path | str | int | None]) -> None:
-    """Progress, figures and refusals reach the terminal as they are."""
+    """Run `ml evaluate`, which writes its progress, figures and errors to this terminal itself."""
     command = [sys.executable, "-m", "ml", "evaluate", str(table), "--model", str(model_directory(model).absolute())]
     for name, value in options.items():
         if value is not None:
@@ -151,8 +155,9 @@ def _copy_files(written: Mapping[str, Path], copies: Mapping[str, Path | None]) 
 
 
 def _store_entry(model: EmbeddingModel, entry: dict[str, Any]) -> None:
-    """Replace what was known about the same data; two evaluations at once both stay."""
+    """Store an evaluation in place of an earlier one on the same data, whose report is deleted."""
     with transaction.atomic():
+        # The figures are read again under the row's lock: another evaluation may have stored its own meanwhile.
         model.metrics = EmbeddingModel.objects.select_for_update().values_list("metrics", flat=True).get(pk=model.pk)
         known = model.metrics.get(METRICS_KEY, [])
         model.metrics[METRICS_KEY] = [entry, *(other for other in known if other["data"] != entry["data"])]

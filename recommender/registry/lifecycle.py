@@ -62,7 +62,7 @@ def rollback(leaving: EmbeddingModel | None = None) -> EmbeddingModel:
 
 
 def find_previous_model() -> EmbeddingModel | None:
-    """The one on standby that was active last: what a rollback goes back to."""
+    """The model on standby that was active last, which is the one that a rollback goes back to."""
     last = F("activated_at").desc(nulls_last=True)
     return EmbeddingModel.objects.filter(state=State.STANDBY).order_by(last, "-pk").first()
 
@@ -78,7 +78,7 @@ def _switch_to(
     newest = lineage.published_snapshots(model.pk).first()
     if blockers := find_blockers(model, count_photos(model), newest, head):
         raise RegistryError(blockers[0])
-    # In this order: a constraint allows one active model at any moment.
+    # The old model leaves its state first, because a constraint allows one active model at any moment.
     EmbeddingModel.objects.active().update(state=State.STANDBY)
     EmbeddingModel.objects.filter(pk=model.pk).update(state=State.ACTIVE, activated_at=timezone.now())
     IndexHead.row().update(snapshot=newest)

@@ -1,4 +1,4 @@
-"""What a terminal shows of the registry: one line a model."""
+"""What `manage.py models list` shows: one line for each model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TITLES = ("version", "state", "network", "dim", "weights", "photos embedded", "i
 
 @dataclass(frozen=True)
 class ModelSummary:
-    """A model, how far it is (None: no photo is embedded by it), and how it did when it was measured last."""
+    """A model with its latest evaluation, and its progress unless no photo is embedded by it."""
 
     model: EmbeddingModel
     progress: BackfillProgress | None

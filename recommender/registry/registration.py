@@ -1,4 +1,4 @@
-"""Adding a model: its weights are exported below MODELS_ROOT, and a row says which files those must be."""
+"""Add a model: export its weights below MODELS_ROOT, and store a row with the checksum of what was exported."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from recommender.models import EmbeddingModel
 from .calibration_photos import calibration_photos
 from .evaluation import REPORTS_SUFFIX
 
-VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # also a directory's name
+# A version also names the model's directory.
+VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 def register(version: str, weights: str, *, size: int | None = None, photos: Path | None = None) -> EmbeddingModel:
@@ -66,7 +67,7 @@ def _check_earlier_export_may_serve(directory: Path, weights: str, photos: Path 
 
 
 def _read_recipe(directory: Path, version: str, weights: str, size: int | None) -> Recipe:
-    """What the directory holds, which is refused unless it is what was asked for."""
+    """The recipe in the directory. Raises RegistryError unless it is of this version, these weights and this size."""
     try:
         recipe = Recipe.read(directory)
     except ModelFilesError as exc:

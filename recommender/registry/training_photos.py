@@ -8,7 +8,8 @@ from pathlib import Path
 
 from listings.models import Category, ListingImage
 
-MANY_SELLERS = 10  # from here on a tenth of them can be set aside
+# Training sets a tenth of the sellers aside for validation, which takes at least ten of them.
+MANY_SELLERS = 10
 COLUMNS = ("image", "label", "group")
 
 TrainingPhoto = tuple[str, str, str]  # a value for each of COLUMNS

@@ -1,4 +1,7 @@
-"""A photo somebody searches with, as a vector: the way a worker takes a listing's photo, so that both compare."""
+"""The vector of a photo that somebody searches with, prepared as workers prepare the photos of listings.
+
+Two vectors can be compared only if both photos were decoded, cleaned and scaled in the same way.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +23,13 @@ from recommender.embedding.embedder_cache import embedders
 from recommender.errors import ModelNotReady
 from recommender.models import EmbeddingModel
 
+# A decoded photo takes a lot of memory for a moment, and a web process answers several visitors at once.
 DECODES_AT_ONCE = 2
 _decodes = threading.BoundedSemaphore(DECODES_AT_ONCE)
 
 
 class Busy(Exception):
-    """This process is decoding as many photos as it may at a time."""
+    """This process decodes as many photos already as it may at a time."""
 
 
 def embed_photo(upload: File, model: EmbeddingModel, box: Box | None = None) -> NDArray[np.float32]:
@@ -44,9 +48,10 @@ def embed_photo(upload: File, model: EmbeddingModel, box: Box | None = None) -> 
 
 
 def _decode_picture(data: bytes, box: Box | None) -> Image.Image:
-    """The clean picture of a photo, or of a part of it, which is decoded as much larger as the part is small."""
+    """The clean picture of a photo, or of a part of it."""
     if box is None:
         return images.clean(images.decode(data, images.CLEAN_SIDE))
+    # The smaller the part, the larger the whole is decoded, so that the part has as many pixels as a whole photo.
     side = math.ceil(images.CLEAN_SIDE / min(box[2:]))
     return images.clean(images.crop(images.decode(data, side), box))
 

@@ -1,7 +1,8 @@
-"""From query vectors to ranked answers: wide candidates from the index, order, then truth from the database.
+"""From query vectors to ranked answers.
 
-The index may be a moment behind; an answer never is: each listing is read again, dropped if it may no longer be shown,
-and replaced by the next candidate.
+The index gives more candidates than results are wanted, the ranker orders them, and the database confirms them. The
+index may be a moment behind, but an answer never is: each listing is read again, and one that may no longer be shown
+is replaced by the next candidate.
 """
 
 from __future__ import annotations
@@ -34,9 +35,11 @@ if TYPE_CHECKING:
 
 CANDIDATES = 200
 CANDIDATES_PER_RESULT = 5
-SPARE = 2  # read beyond the limit, so that a few stale candidates cost no second query
-WIDER = 4  # times as many are searched for, or read, where too few of these could be shown
-MOST_READ = 2_000  # at once
+# So many listings are read beyond the limit: a few that may no longer be shown cost no second query then.
+SPARE = 2
+# Where too few of them may be shown, the next search or query takes so many times as many.
+WIDER = 4
+MOST_READ = 2_000  # listings in one query
 
 
 class NoPhoto(Exception):
@@ -67,7 +70,7 @@ class Result:
 
     @cached_property
     def reasons(self) -> dict[str, Reason]:
-        """Put into words when somebody reads them: most answers leave without."""
+        """What each feature contributed. Most answers go out without, so this is computed when it is asked for."""
         return self.explain()
 
     @property
@@ -88,9 +91,7 @@ class Answer:
 
 
 def find_similar(state: State, listing: Listing, request: SearchRequest) -> Answer:
-    """Listings like this one, by all of its photos that this state has; where it has none, or knows that it is behind,
-    by those in the database. Raises NoPhoto, PhotoWaiting.
-    """
+    """Listings like this one, compared by all of its photos. Raises NoPhoto, PhotoWaiting."""
     query = RankingQuery(
         now=time.time(),
         category=listing.category.path if listing.category else None,
@@ -98,6 +99,7 @@ def find_similar(state: State, listing: Listing, request: SearchRequest) -> Answ
         point=request.filter.near or listing.point,
     )
     vectors = state.vectors_of(listing.pk).astype(np.float32)
+    # The index may not have the newest photos yet, which are often the ones that somebody looks at.
     if state.behind or not len(vectors):
         vectors = load_stored_vectors(listing, state.model_id)
     return _answer(state, vectors, state.model_id, request, query, {listing.pk})

@@ -21,7 +21,7 @@ from recommender.registry.backfill_wait import wait_until_ready
 from recommender.registry.evaluation import EvaluationFailed, evaluate_model
 from recommender.registry.model_table import draw_table, summarise_models
 
-# Files of these names say nothing of the weights in them: the name of their folder does.
+# The names of these files do not tell the weights inside apart, so the model is named by their folder.
 UNTELLING = ("weights", "model", "best", "last")
 
 

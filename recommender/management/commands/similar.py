@@ -18,7 +18,8 @@ from recommender.models import LONGEST_ID
 from recommender.search.retrieval import Answer, NoPhoto, PhotoWaiting, SearchRequest, find_similar, search_by_photo
 
 TITLE_WIDTH = 40
-OPERATOR = User(is_staff=True)  # whoever has a shell may see everything; never saved
+# Whoever has a shell may see every listing, so the search is made for staff. This user is never saved.
+OPERATOR = User(is_staff=True)
 
 
 class Command(BaseCommand):

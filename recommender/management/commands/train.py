@@ -1,4 +1,4 @@
-"""Training needs torch, which this process never loads: `python -m ml train` runs beside it."""
+"""Train on the site's photos. This process never loads torch, so `python -m ml train` runs beside it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from ml.recipe import WEIGHTS
 from ml.training.files import has_begun
 from recommender.registry.training_photos import count_trainable_classes, list_training_photos, write_table
 
-TABLES = {"path": "photos.csv", "root": "photos-root.csv"}  # by --labels, so that a run keeps to what it began with
+# Each kind of labels has a table of its own, so that a run that goes on reads the one that it began with.
+TABLES = {"path": "photos.csv", "root": "photos-root.csv"}
 
 
 class Command(BaseCommand):
@@ -66,6 +67,7 @@ class Command(BaseCommand):
         try:
             status = training.wait()
         except KeyboardInterrupt:
-            status = training.wait()  # it was told to stop by the same keys
+            # Ctrl-C reaches the training as well, which saves its state before it ends.
+            status = training.wait()
         if status:
             raise CommandError(f"The training stopped with status {status}.", returncode=max(1, status))

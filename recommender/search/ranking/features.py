@@ -71,7 +71,7 @@ def describe_features(
 
 
 def visual_closeness(similarity: NDArray[np.floating], farthest: float) -> Floats:
-    """1 for the same picture, NEUTRAL at the farthest candidate, linear between. float[n] cosines to float64[n].
+    """1 for the same picture, NEUTRAL at the farthest candidate, and linear between the two. float[n] to float64[n].
 
     Cosines of one model may all lie within a thousandth of each other, of another between 0 and 1; measured by the
     candidates themselves, a picture that is almost the same stands out under either.
@@ -85,12 +85,14 @@ def vector_distance(similarity: NDArray[np.floating]) -> Floats:
 
 
 def similarity_text(cosine: float) -> str:
-    """Rounded down, but for what float16 costs: only the same picture looks 100 % alike."""
+    """Rounded down, so that only the same picture looks 100 % alike."""
+    # Vectors are stored in float16, by which even two copies of a picture may differ in the fourth decimal.
     return f"looks {max(0, math.floor(cosine * 1000 + 0.1)) / 10:g}% alike"
 
 
 def category_closeness(category: NDArray[np.integer], wanted: str | None, paths: Mapping[int, str]) -> Floats:
-    """Levels two paths share from the root, over the depth of the deeper one. int[n] ids to float64[n]."""
+    """The levels that two paths share from the root, over the depth of the deeper one. int[n] ids to float64[n]."""
+    # There are few categories among many candidates, so each is compared once.
     ids, where = np.unique(category, return_inverse=True)
     per_id = np.array([_closeness_of_paths(wanted, paths.get(int(one))) for one in ids], np.float64)
     return per_id[where] if len(ids) else np.empty(0)
@@ -126,9 +128,10 @@ def count_shared_levels(one: str, other: str) -> int:
 
 
 def price_closeness(price: NDArray[np.floating], wanted: float | None) -> Floats:
-    """exp(-|log price ratio|), that is cheaper / dearer, with one unit added to both so that free compares too."""
+    """The cheaper price over the dearer one, which is exp(-|log price ratio|)."""
     if wanted is None:
         return np.full(len(price), NEUTRAL)
+    # One unit more on both sides lets what is free be compared too.
     ours, theirs = wanted + 1.0, price.astype(np.float64) + 1.0
     return _with_neutral(np.minimum(ours, theirs) / np.maximum(ours, theirs))
 

@@ -64,7 +64,7 @@ def active_ranker() -> Ranker:
 
 @lru_cache(maxsize=1)
 def read_ranker(period: float) -> Ranker:
-    """The ranker as the database has it in this period of time, which is all that the cache asks for."""
+    """The ranker in the database. The cache keeps it for one period, which is a whole number that grows."""
     row = RankerVersion.objects.filter(state=RankerVersion.State.ACTIVE).values_list("name", "weights").first()
     if row is None:
         return Ranker(BUILT_IN, DEFAULT_WEIGHTS)

@@ -16,7 +16,7 @@ from tests.recommender.registered import EVALUATION, embedded_by
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-class TestList:
+class TestModelList:
     def test_shows_state_progress_figures_and_the_report(self, reader):
         old = make_model(version="old", metrics={"evaluations": [EVALUATION]})
         make_model("backfilling", version="new")

@@ -22,7 +22,7 @@ def models(*arguments) -> None:
     call_command("models", *map(str, arguments))
 
 
-class TestList:
+class TestListCommand:
     def test_says_what_to_do_where_there_is_no_model(self, capsys):
         models("list")
         assert "models register --weights starter --activate" in capsys.readouterr().out

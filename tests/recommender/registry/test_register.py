@@ -145,7 +145,7 @@ def test_no_active_model_is_none():
     assert EmbeddingModel.objects.find_active() is None
 
 
-class TestCommand:
+class TestRegisterCommand:
     def test_registers_and_activates(self, models_root, capsys):
         call_command("models", "register", "--weights", "untrained", "--activate")
         assert EmbeddingModel.objects.find_active().version == "untrained"
