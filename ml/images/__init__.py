@@ -1,10 +1,8 @@
 """The one decoder: bytes from strangers in, upright sRGB pictures and their derivatives out. No Django, no torch."""
 
 from .decoder import decode
-from .derivatives import CLEAN_SIDE, THUMB_SIDE, clean, crop, encode_jpeg, thumb
-from .derive import Encoded, derive
-from .header import MAX_BYTES, Header, sniff
-from .refusal import Code, PhotoRefused
+from .derivatives import CLEAN_SIDE, THUMB_SIDE, Encoded, clean, crop, derive, encode_jpeg, thumb
+from .header import MAX_BYTES, Code, Header, PhotoRefused, sniff
 
 __all__ = [
     "CLEAN_SIDE",

@@ -1,18 +1,30 @@
-"""Bytes to pixels. The same decode serves indexing and searching, so that equal photos give equal pixels."""
+"""Bytes to pixels. The same decode serves indexing and searching, so that equal photos give equal pixels.
+
+Whatever colour mode and profile a picture has, it becomes RGB in sRGB, over white.
+"""
 
 from __future__ import annotations
 
 import io
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 
-from PIL import Image, ImageFile
+import numpy as np
+from PIL import Image, ImageChops, ImageCms, ImageFile
 
-from .colour import to_srgb
-from .header import Header, header_of, open_picture, orientation
-from .memory import one_large_at_a_time
-from .refusal import PhotoRefused, refuse_damaged
+from .header import HOSTILE_BYTES, Header, PhotoRefused, open_picture, read_header, read_orientation, refuse_damaged
 
-MAX_SCANS = 100  # a progressive JPEG has about ten; each costs as much as decoding the whole picture
+# A progressive JPEG has about ten scans, and each costs as much as decoding the whole picture.
+MAX_SCANS = 100
+MAX_PROFILE_BYTES = 4 * 1024 * 1024
 
+# Pictures that take more memory than this are decoded one at a time, however many threads decode.
+LARGE_BYTES = 100 * 1024 * 1024
+_large = threading.Lock()
+
+# What makes a picture upright, by EXIF's orientation.
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -25,11 +37,11 @@ _TURNS = {
 
 
 def decode(data: bytes, max_side: int | None = None) -> Image.Image:
-    """The picture of `read`, for whoever does not need its header."""
-    return read(data, max_side)[1]
+    """The picture of `decode_with_header`, for whoever does not need its header."""
+    return decode_with_header(data, max_side)[1]
 
 
-def read(data: bytes, max_side: int | None = None) -> tuple[Header, Image.Image]:
+def decode_with_header(data: bytes, max_side: int | None = None) -> tuple[Header, Image.Image]:
     """The header, and the first frame: an upright RGB picture in sRGB, white where it was transparent, no metadata.
 
     Args:
@@ -42,19 +54,20 @@ def read(data: bytes, max_side: int | None = None) -> tuple[Header, Image.Image]
     image = open_picture(io.BytesIO(data))
     if image.format in ("JPEG", "MPO") and data.count(b"\xff\xda") > MAX_SCANS:
         raise PhotoRefused("The JPEG has too many scans. Save the photo again and send it once more.", "unsupported")
-    header = header_of(image)
-    image.decodermaxblock = len(data)  # by default Pillow takes the interpreter's lock back for every 64 KB
+    header = read_header(image)
+    # By default Pillow takes the interpreter's lock back for every 64 KB, for which threads would wait.
+    image.decodermaxblock = len(data)
     with refuse_damaged():
         if max_side is not None:
-            image.draft(None, _size_for(image, max_side))
+            image.draft(None, _draft_size(image, max_side))
         with one_large_at_a_time(header, image):
             image.load()
-            turn = orientation(image)
+            turn = read_orientation(image)
             picture = to_srgb(image, _reduction(image, max_side))
     return header, picture.transpose(_TURNS[turn]) if turn in _TURNS else picture
 
 
-def _size_for(image: ImageFile.ImageFile, max_side: int) -> tuple[int, int]:
+def _draft_size(image: ImageFile.ImageFile, max_side: int) -> tuple[int, int]:
     longest = max(image.size)
     return max(1, image.width * max_side // longest), max(1, image.height * max_side // longest)
 
@@ -62,3 +75,90 @@ def _size_for(image: ImageFile.ImageFile, max_side: int) -> tuple[int, int]:
 def _reduction(image: Image.Image, max_side: int | None) -> int:
     """By which whole factor to shrink before colours are converted; twice the wanted side stays, for quality."""
     return max(1, max(image.size) // (2 * max_side)) if max_side is not None else 1
+
+
+@contextmanager
+def one_large_at_a_time(header: Header, image: Image.Image) -> Iterator[None]:
+    """Wait until no other large picture is being decoded; small ones never wait."""
+    if _bytes_at_peak(header, image) < LARGE_BYTES:
+        yield
+        return
+    with _large:
+        yield
+
+
+def _bytes_at_peak(header: Header, drafted: Image.Image) -> int:
+    """The memory that decoding takes, roughly: two copies of four bytes a pixel, while colours are converted.
+
+    A progressive JPEG also keeps 16 bits for each coefficient of up to three channels until its last scan, at full
+    size, whatever it was drafted to.
+    """
+    coefficients = 3 * header.width * header.height if drafted.info.get("progressive") else 0
+    return 2 * coefficients + 2 * 4 * drafted.width * drafted.height
+
+
+def to_srgb(image: Image.Image, reduction: int = 1) -> Image.Image:
+    """A loaded picture as RGB in sRGB, white where it was transparent, shrunk by the whole factor `reduction`.
+
+    A broken or foreign colour profile is passed over, as browsers do.
+    """
+    profile = image.info.get("icc_profile")
+    picture = _to_plain_mode(image)
+    if reduction > 1:
+        picture = picture.reduce(reduction)
+    picture = _lay_over_white(picture)
+    converted = _through_profile(picture, profile) or _convert_to(picture, "RGB")
+    converted.info = {}
+    return converted
+
+
+def _to_plain_mode(image: Image.Image) -> Image.Image:
+    """The picture in one of L, RGB, CMYK, LA or RGBA: 8 bits a channel, colours instead of palette entries."""
+    if image.mode.startswith("I;16"):
+        return _to_eight_bits(image)
+    if image.mode == "CMYK":
+        # Adobe's CMYK is stored inverted, and Pillow takes every CMYK JPEG for Adobe's.
+        return image if "adobe" in image.info else ImageChops.invert(image)
+    if image.has_transparency_data:
+        return _convert_to(image, "LA" if image.mode == "LA" else "RGBA")
+    return _convert_to(image, "L" if image.mode == "L" else "RGB")
+
+
+def _convert_to(image: Image.Image, mode: str) -> Image.Image:
+    """The picture in `mode`; itself where it is, which Pillow would copy."""
+    return image if image.mode == mode else image.convert(mode)
+
+
+def _to_eight_bits(image: Image.Image) -> Image.Image:
+    """Grey of 16 bits to 8; Pillow's own conversion would clip."""
+    levels = np.asarray(image)
+    grey = Image.fromarray((levels >> 8).astype(np.uint8))
+    transparent = image.info.get("transparency")
+    if transparent is not None:
+        grey.putalpha(Image.fromarray(np.where(levels == transparent, 0, 255).astype(np.uint8)))
+    return grey
+
+
+def _lay_over_white(image: Image.Image) -> Image.Image:
+    if image.mode not in ("LA", "RGBA"):
+        return image
+    mode = image.mode.removesuffix("A")
+    flat = Image.new(mode, image.size, "white")
+    flat.paste(image.convert(mode), mask=image.getchannel("A"))
+    return flat
+
+
+def _through_profile(image: Image.Image, profile: bytes | None) -> Image.Image | None:
+    """The picture converted by its embedded ICC profile; None where there is none or it does not fit."""
+    if not profile or len(profile) > MAX_PROFILE_BYTES:
+        return None
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        return ImageCms.profileToProfile(image, source, _srgb(), outputMode="RGB")
+    except (ImageCms.PyCMSError, *HOSTILE_BYTES):
+        return None
+
+
+@cache
+def _srgb() -> ImageCms.ImageCmsProfile:
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import math
+from dataclasses import dataclass
 
 from PIL import Image
+
+from .decoder import decode_with_header
 
 CLEAN_SIDE = 512
 THUMB_SIDE = 320
@@ -14,14 +17,35 @@ QUALITY = 90
 Box = tuple[float, float, float, float]  # left, top, width, height, as fractions of the upright picture
 
 
+@dataclass(frozen=True)
+class Encoded:
+    """The derivatives as JPEG bytes, and the size of the upright original in pixels."""
+
+    clean: bytes
+    thumb: bytes
+    width: int
+    height: int
+
+
+def derive(data: bytes) -> tuple[Image.Image, Encoded]:
+    """Decode an original once. Returns its clean picture, and all that is kept of it.
+
+    Raises:
+        PhotoRefused: the bytes are not a picture we take.
+    """
+    header, picture = decode_with_header(data, max_side=CLEAN_SIDE)
+    kept = clean(picture)
+    return kept, Encoded(encode_jpeg(kept), encode_jpeg(thumb(kept)), header.width, header.height)
+
+
 def clean(image: Image.Image) -> Image.Image:
     """The picture with a longest side of at most `CLEAN_SIDE`, never enlarged."""
-    return _fit(image, CLEAN_SIDE)
+    return _scale_down(image, CLEAN_SIDE)
 
 
 def thumb(image: Image.Image) -> Image.Image:
     """The picture with a longest side of at most `THUMB_SIDE`, never enlarged."""
-    return _fit(image, THUMB_SIDE)
+    return _scale_down(image, THUMB_SIDE)
 
 
 def crop(image: Image.Image, box: Box) -> Image.Image:
@@ -33,8 +57,8 @@ def crop(image: Image.Image, box: Box) -> Image.Image:
     left, top, width, height = box
     if not (0 <= left < 1 and 0 <= top < 1 and 0 < width <= 1 - left + 1e-6 and 0 < height <= 1 - top + 1e-6):
         raise ValueError("A crop is x,y,w,h in fractions of the picture: each from 0 to 1, x + w and y + h at most 1.")
-    x0, x1 = _span(left, width, image.width)
-    y0, y1 = _span(top, height, image.height)
+    x0, x1 = _pixel_span(left, width, image.width)
+    y0, y1 = _pixel_span(top, height, image.height)
     return image.crop((x0, y0, x1, y1))
 
 
@@ -47,14 +71,15 @@ def encode_jpeg(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def _fit(image: Image.Image, side: int) -> Image.Image:
+def _scale_down(image: Image.Image, side: int) -> Image.Image:
     longest = max(image.size)
     if longest <= side:
         return image
     size = max(1, round(image.width * side / longest)), max(1, round(image.height * side / longest))
-    return image.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)  # a quarter faster than Lanczos, as sharp
+    # A quarter faster than Lanczos, and as sharp.
+    return image.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
 
 
-def _span(start: float, length: float, pixels: int) -> tuple[int, int]:
+def _pixel_span(start: float, length: float, pixels: int) -> tuple[int, int]:
     first = min(math.floor(start * pixels), pixels - 1)
     return first, max(first + 1, min(round((start + length) * pixels), pixels))

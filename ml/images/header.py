@@ -1,24 +1,99 @@
-"""What a picture's header says, and the limits it must keep, before any pixel is decoded."""
+"""Which files are taken for photos: by their first bytes, their header and its limits, before any pixel is decoded.
+
+Names and declared types are not asked. Who is refused is told why in a sentence.
+"""
 
 from __future__ import annotations
 
 import io
+import re
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import IO
+from typing import IO, Literal
 
 from PIL import ExifTags, Image, ImageFile
 
 from .av1 import coded_pixels
-from .formats import END_BYTES, PREFIX_BYTES, identify, refuse_polyglot
-from .refusal import HOSTILE_BYTES, PhotoRefused, refuse_damaged
+
+Code = Literal["not_an_image", "too_large", "too_many_pixels", "truncated", "unsupported"]
 
 MAX_BYTES = 20 * 1024 * 1024
-MAX_JPEG_PIXELS = 64_000_000  # decoded at a fraction of their size
 MAX_PIXELS = 24_000_000
-MAX_AVIF_PIXELS = 3 * MAX_PIXELS  # of all that is coded in the file: colours, alpha, a thumbnail, padding
+# A JPEG can be decoded at a fraction of its size, so that it may have more pixels than other formats.
+MAX_JPEG_PIXELS = 64_000_000
+# An AVIF codes more than the picture that is shown: alpha, a thumbnail, padding. All of it is decoded.
+MAX_AVIF_PIXELS = 3 * MAX_PIXELS
 
-_SIDEWAYS = (5, 6, 7, 8)
+PREFIX_BYTES = 64  # a format is known by so many bytes
+END_BYTES = 64 * 1024  # and what is hidden behind a picture is looked for in so many
+
+_SIDEWAYS = (5, 6, 7, 8)  # values of EXIF's orientation by which width and height change places
+
+_HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
+_AVIF_BRANDS = {b"avif", b"avis"}
+_CONTAINER_BRANDS = {b"mif1", b"msf1"}
+
+_UNSUPPORTED = {
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"BM": "BMP",
+    b"8BPS": "Photoshop",
+    b"\0\0\0\x0cjP  ": "JPEG 2000",
+    b"\xff\x0a": "JPEG XL",
+    b"\0\0\0\x0cJXL ": "JPEG XL",
+    b"\0\0\1\0": "icon",
+    b"%PDF-": "PDF",
+}
+_SVG = re.compile(rb"\s*(?:\xef\xbb\xbf)?\s*<(?:\?xml|!--|!doctype svg|svg)", re.IGNORECASE)
+_MARKUP = re.compile(rb"</?(?:script|html|svg|iframe|body)[\s>/]|<!doctype\s|<\?php", re.IGNORECASE)
+_ZIP_END = re.compile(rb"PK\x05\x06")
+_ZIP_DIRECTORY = b"PK\x01\x02"
+_LARGEST_DIRECTORY = 1 << 24  # bytes; four random bytes hardly ever say less
+
+# What Pillow and libheif raise on bytes they did not expect. MemoryError is absent: sizes are checked before pixels
+# are allocated, so running out of memory is this machine's trouble and not the photo's.
+HOSTILE_BYTES = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    EOFError,
+    ArithmeticError,
+    AttributeError,
+    AssertionError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+    Image.DecompressionBombWarning,
+)
+
+
+class PhotoRefused(Exception):
+    """A file is not a photo that can be shown; `reason` is a sentence for the seller, `code` is for programs."""
+
+    def __init__(self, reason: str, code: Code) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.code: Code = code
+
+
+@contextmanager
+def refuse_damaged() -> Iterator[None]:
+    """Turn whatever a decoder raises on hostile bytes into a refusal; a disk that cannot be read stays an OSError."""
+    try:
+        yield
+    except HOSTILE_BYTES as exc:
+        if isinstance(exc, OSError) and exc.errno is not None:
+            raise
+        raise PhotoRefused(
+            "The photo is damaged or was cut off while it was sent. Save it again and send it once more.", "truncated"
+        ) from exc
 
 
 @dataclass(frozen=True)
@@ -38,14 +113,14 @@ def sniff(file: IO[bytes]) -> Header:
         PhotoRefused: the file is no picture that `decode` would take; pixels may still be found damaged later.
         OSError: the file cannot be read.
     """
-    header = header_of(open_picture(file))
+    header = read_header(open_picture(file))
     file.seek(0)
     return header
 
 
-def header_of(image: ImageFile.ImageFile) -> Header:
+def read_header(image: ImageFile.ImageFile) -> Header:
     """The header of a picture that was opened and not yet drafted or decoded."""
-    turn = orientation(image)
+    turn = read_orientation(image)
     width, height = image.size
     if turn in _SIDEWAYS:
         width, height = height, width
@@ -62,7 +137,7 @@ def open_picture(file: IO[bytes]) -> ImageFile.ImageFile:
     file.seek(max(0, size - END_BYTES))
     end = file.read(END_BYTES)
     file.seek(0)
-    name = identify(file.read(PREFIX_BYTES))
+    name = identify_format(file.read(PREFIX_BYTES))
     refuse_polyglot(end)
     if name == "HEIF":
         _register_heif()
@@ -73,12 +148,12 @@ def open_picture(file: IO[bytes]) -> ImageFile.ImageFile:
         if isinstance(refusal.__cause__, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
             raise _too_many_pixels(name) from refusal.__cause__
         raise
-    if image.width * image.height > _limit(name) or (name == "AVIF" and _coded_pixels(file) > MAX_AVIF_PIXELS):
+    if image.width * image.height > _most_pixels(name) or (name == "AVIF" and _coded_pixels(file) > MAX_AVIF_PIXELS):
         raise _too_many_pixels(name)
     return image
 
 
-def orientation(image: Image.Image) -> int:
+def read_orientation(image: Image.Image) -> int:
     """EXIF orientation, 1 to 8 (1: upright); nonsense counts as upright."""
     if "exif" not in image.info:  # asking would decode a PNG
         return 1
@@ -103,12 +178,70 @@ def _register_heif() -> None:
     register_heif_opener(thumbnails=False, depth_images=False, aux_images=False, decode_threads=1)
 
 
-def _limit(name: str) -> int:
+def _most_pixels(name: str) -> int:
     return MAX_JPEG_PIXELS if name == "JPEG" else MAX_PIXELS
 
 
 def _too_many_pixels(name: str) -> PhotoRefused:
     return PhotoRefused(
-        f"The photo has more than {_limit(name) // 1_000_000} million pixels. Save it smaller and send it again.",
+        f"The photo has more than {_most_pixels(name) // 1_000_000} million pixels. Save it smaller and send it again.",
         "too_many_pixels",
     )
+
+
+def identify_format(prefix: bytes) -> str:
+    """Pillow's name of the format that `prefix`, the first `PREFIX_BYTES` of a file, announces.
+
+    Raises:
+        PhotoRefused: empty, a format that is not taken, or no picture at all.
+    """
+    if not prefix:
+        raise PhotoRefused("The file is empty.", "not_an_image")
+    if prefix.startswith(b"\xff\xd8\xff"):
+        return "JPEG"
+    if prefix.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "PNG"
+    if prefix.startswith((b"GIF87a", b"GIF89a")):
+        return "GIF"
+    if prefix.startswith(b"RIFF") and prefix[8:12] == b"WEBP":
+        return "WEBP"
+    return _format_in_container(prefix) or _refuse_format(prefix)
+
+
+def _format_in_container(prefix: bytes) -> str | None:
+    """HEIF and AVIF share a container; its brands tell them apart."""
+    if prefix[4:8] != b"ftyp":
+        return None
+    major = prefix[8:12]
+    minor = {prefix[i : i + 4] for i in range(16, min(len(prefix), int.from_bytes(prefix[:4])), 4)}
+    if major in _AVIF_BRANDS or (major in _CONTAINER_BRANDS and minor & _AVIF_BRANDS):
+        return "AVIF"
+    if major in _HEIF_BRANDS | _CONTAINER_BRANDS:
+        return "HEIF"
+    return None
+
+
+def _refuse_format(prefix: bytes) -> str:
+    name = next((name for magic, name in _UNSUPPORTED.items() if prefix.startswith(magic)), None)
+    if name is None and _SVG.match(prefix):
+        name = "SVG or XML"
+    if name is not None:
+        raise PhotoRefused(f"{name} files are not taken. Save the photo as JPEG, PNG, WebP or HEIC.", "unsupported")
+    raise PhotoRefused("The file is not a photo.", "not_an_image")
+
+
+def refuse_polyglot(end: bytes) -> None:
+    """Refuse a picture whose last `END_BYTES` are also a web page, a script or an archive."""
+    if _MARKUP.search(end) or any(_ends_archive(end, match.start()) for match in _ZIP_END.finditer(end)):
+        raise PhotoRefused(
+            "The file holds a picture and something else (a web page or an archive). Save the photo again as JPEG.",
+            "not_an_image",
+        )
+
+
+def _ends_archive(end: bytes, position: int) -> bool:
+    """Whether a ZIP's end record at `position` has its directory before it: four bytes alone occur by chance."""
+    size = int.from_bytes(end[position + 12 : position + 16], "little")
+    if size > position:
+        return size < _LARGEST_DIRECTORY
+    return size == 0 or end[position - size :].startswith(_ZIP_DIRECTORY)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 from ml.images import MAX_BYTES, PhotoRefused, decode, sniff
-from ml.images.formats import END_BYTES
+from ml.images.header import END_BYTES
 from tests.ml.pictures import FIXTURES, encode, quarters, scene
 
 
