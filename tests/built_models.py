@@ -18,7 +18,7 @@ CODE = (
     "exporting/export",
     "exporting/graph",
     "inference/openvino_runtime",
-    "inference/preprocess",
+    "inference/arrays",
     "network/colour",
     "network/item_mask",
     "network/resnet",

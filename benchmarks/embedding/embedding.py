@@ -27,10 +27,10 @@ from benchmarks.shared.machine import peak_rss_mb, processor, runtime
 from benchmarks.shared.plot import lines
 from ml import images
 from ml.folders.extraction import vectors_of
+from ml.inference.arrays import Pixels
 from ml.inference.cores import streams, usable_cores
 from ml.inference.embedder import Embedder
 from ml.inference.openvino_runtime import computes_bf16
-from ml.inference.preprocess import Pixels
 from ml.recipe import Recipe
 
 from .derived import derived, embed

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from ml.inference.embedder import Vectors
+from ml.inference.arrays import Vectors
 from ml.network.torchvision_compat import import_torchvision
 from ml.recipe import IMAGENET_MEAN, IMAGENET_STD
 

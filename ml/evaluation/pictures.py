@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ml.errors import MlError
 from ml.folders.extraction import PictureEmbedder, Refusal, vectors_of
 from ml.folders.photo_set import PhotoSet
-from ml.inference.embedder import Vectors
+from ml.inference.arrays import Vectors
 
 from .metrics import NO_GROUP, Labelled
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ml.inference.embedder import Vectors
+from ml.inference.arrays import Vectors
 from ml.recipe import Recipe
 
 NEIGHBOURS = 10

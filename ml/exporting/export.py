@@ -15,9 +15,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 from ml.atomic_files import fsync
-from ml.inference.embedder import Embedder, Vectors
+from ml.inference.arrays import Pixels, Vectors
+from ml.inference.embedder import Embedder
 from ml.inference.openvino_runtime import import_openvino
-from ml.inference.preprocess import Pixels
 from ml.network.resnet import UnitLength
 from ml.network.weights import Loaded, described, name_of, network_with
 from ml.recipe import GRAPH, WEIGHTS, ModelFilesError, Recipe, file_sha256

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from ml.folders.extraction import pictures_of
+from ml.inference.arrays import Pixels
 from ml.inference.cores import has_int8_units
 from ml.inference.embedder import Embedder
 from ml.inference.openvino_runtime import computes_bf16, import_openvino
-from ml.inference.preprocess import Pixels
 from ml.recipe import INT8_GRAPH, Recipe, file_sha256
 
 from .agreement import CALIBRATION, ENOUGH, WANTED, Agreement, agreement

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ml.inference.arrays import Pixels
 from ml.inference.openvino_runtime import import_openvino
-from ml.inference.preprocess import Pixels
 from ml.recipe import Recipe
 
 KEPT = (  # operations that stay as they are, by the names torch's modules have in a converted graph

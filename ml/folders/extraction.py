@@ -16,9 +16,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from ml.images import CLEAN_SIDE, MAX_BYTES, PhotoRefused, clean, decode
-from ml.inference.embedder import MAX_BATCH, Vectors
-from ml.inference.preprocess import prepare
-from ml.inference.vectors import is_indexable
+from ml.inference.arrays import Vectors, is_indexable, prepare
+from ml.inference.embedder import MAX_BATCH
 
 Prepared = npt.NDArray[Any]
 Refusal = tuple[Path, str]

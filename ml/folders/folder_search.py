@@ -8,8 +8,8 @@ import numpy as np
 
 from ml.errors import MlError
 from ml.images import CLEAN_SIDE, MAX_BYTES, PhotoRefused, clean, decode
-from ml.inference.embedder import Embedder, Vectors
-from ml.inference.vectors import is_indexable
+from ml.inference.arrays import Vectors, is_indexable
+from ml.inference.embedder import Embedder
 
 from .vector_folder import Hit, VectorFolder
 

@@ -16,7 +16,8 @@ import numpy.typing as npt
 
 from ml.atomic_files import whole_file
 from ml.errors import MlError
-from ml.inference.embedder import Embedder, Vectors
+from ml.inference.arrays import Vectors
+from ml.inference.embedder import Embedder
 
 VECTORS, IDS, REFUSED, MANIFEST = "vectors.npy", "ids.csv", "refused.csv", "extract.json"
 FORMAT = 1

@@ -11,19 +11,14 @@ from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from ml.per_process import PerProcess
 from ml.recipe import GRAPH, INT8_GRAPH, ModelFilesError, Recipe
 
+from .arrays import Pixels, Vectors, prepare, refuse_other_pixels
 from .cores import has_int8_units, usable_cores
 from .openvino_runtime import compile_graph, computes_bf16
-from .preprocess import Pixels, prepare
-
-__all__ = ["Embedder", "ModelFilesError", "Vectors"]
-
-Vectors = npt.NDArray[np.float32]
 
 MAX_BATCH = 32  # pictures that callers who have many gather for one call of `embed`
 REQUEST = 4  # pictures in one inference: more are no faster, and the last ones of a batch leave less idle
@@ -94,7 +89,7 @@ class Embedder:
     def embed(self, batch: Pixels) -> Vectors:
         """uint8[N, size, size, 3] to float32[N, dim], each row of length 1.
 
-        A row the network could not compute comes back as it is (zeros, NaN): see `vectors.is_indexable`.
+        A row the network could not compute comes back as it is (zeros, NaN): see `arrays.is_indexable`.
 
         Raises:
             ValueError: the batch has another shape or type.
@@ -122,12 +117,6 @@ class Embedder:
 
 def _refuse_forked_process() -> SimpleQueue[Any]:
     raise RuntimeError("This process was forked after the model was loaded; load it in the process that uses it.")
-
-
-def refuse_other_pixels(batch: Pixels, size: int) -> None:
-    """Raise ValueError unless `batch` is uint8[N, size, size, 3]."""
-    if batch.dtype != np.uint8 or batch.shape[1:] != (size, size, 3):
-        raise ValueError(f"Expected uint8[N, {size}, {size}, 3], got {batch.dtype}{list(batch.shape)}.")
 
 
 def _best_precision(recipe: Recipe) -> str:

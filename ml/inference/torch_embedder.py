@@ -23,9 +23,8 @@ from ml.network.resnet import UnitLength
 from ml.network.weights import WeightsError, read_weights
 from ml.recipe import WEIGHTS, ModelFilesError, Recipe
 
+from .arrays import Pixels, Vectors, prepare, refuse_other_pixels
 from .cores import usable_cores
-from .embedder import Vectors, refuse_other_pixels
-from .preprocess import Pixels, prepare
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +85,7 @@ class TorchEmbedder:
         return prepare(image, self.size)
 
     def embed(self, batch: Pixels) -> Vectors:
-        """uint8[N, size, size, 3] to float32[N, dim], each row of length 1; see `ml.inference.vectors.is_indexable`.
+        """uint8[N, size, size, 3] to float32[N, dim], each row of length 1; see `ml.inference.arrays.is_indexable`.
 
         Raises:
             ValueError: the batch has another shape or type.

@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save
 from ml.atomic_files import whole_file
 from ml.errors import MlError
 from ml.folders.photo_set import PhotoSet
-from ml.inference.preprocess import Pixels
+from ml.inference.arrays import Pixels
 from ml.network import resnet
 from ml.network.item_mask import ItemMask
 from ml.network.resnet import Architecture, ResNet

@@ -12,7 +12,7 @@ from random import Random
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageOps
 
-from ml.inference.preprocess import Pixels
+from ml.inference.arrays import Pixels
 
 from .backgrounds import draw_background
 from .surfaces import draw_surface

@@ -11,7 +11,7 @@ from tqdm import trange
 
 from ml.atomic_files import whole_file
 from ml.folders.photo_set import PhotoSet
-from ml.inference.preprocess import Pixels
+from ml.inference.arrays import Pixels
 from ml.training.data.pixels import PixelCache
 
 from .items import Form, Scene, draw_scene, random_form

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.functional import adaptive_avg_pool2d, binary_cross_entropy_with_logits
 from tqdm import trange
 
-from ml.inference.preprocess import Pixels
+from ml.inference.arrays import Pixels
 from ml.network.item_mask import ItemMask, item_part
 from ml.network.resnet import ResNet, normalised
 from ml.training.data.pixels import PixelCache

@@ -7,7 +7,7 @@ import torch
 from sklearn.cluster import KMeans
 from torch import Tensor
 
-from ml.inference.preprocess import prepare
+from ml.inference.arrays import prepare
 from ml.network.colour import Lab
 from ml.network.resnet import normalised
 from ml.training.data.pixels import PixelCache

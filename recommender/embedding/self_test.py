@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 from ml import images
 from ml.errors import cause_of
 from ml.images import PhotoRefused
-from ml.inference.vectors import is_indexable
+from ml.inference.arrays import is_indexable
 from recommender.errors import ModelNotReady
 
 if TYPE_CHECKING:

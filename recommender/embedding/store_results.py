@@ -16,7 +16,7 @@ from django.db.models.functions import Now
 from numpy.typing import NDArray
 
 from listings.models import ListingImage
-from ml.inference.vectors import is_indexable
+from ml.inference.arrays import is_indexable
 from recommender.feed import append_vectors
 from recommender.models import Embedding
 

@@ -18,7 +18,7 @@ from PIL import Image
 from listings.photos.uploads import check
 from ml import images
 from ml.images.derivatives import Box
-from ml.inference.vectors import is_indexable
+from ml.inference.arrays import is_indexable
 from recommender.embedding.embedder_cache import embedders
 from recommender.errors import ModelNotReady
 from recommender.models import EmbeddingModel

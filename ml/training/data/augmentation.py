@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ml.inference.preprocess import Pixels
+from ml.inference.arrays import Pixels
 from ml.network.torchvision_compat import import_torchvision
 
 import_torchvision()  # before its submodules, which do not load beside a CPU build of torch otherwise

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from ml.atomic_files import remove_own, whole_file
 from ml.errors import MlError
 from ml.images import PhotoRefused, decode
-from ml.inference.preprocess import Pixels
+from ml.inference.arrays import Pixels
 
 OWN = re.compile(r"pixels-[0-9a-f]{16}\.(u8|part|json)")  # the names of what is written here
 

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from ml.inference.preprocess import prepare
+from ml.inference.arrays import prepare
 from ml.network.resnet import UnitLength, normalised
 from ml.training.data.pixels import PixelCache
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from ml.inference.preprocess import prepare
+from ml.inference.arrays import prepare
 from ml.training.data.pixels import PixelCache
 
 from .retrieval import Judgement

@@ -15,7 +15,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef
 
 from listings.models import ListingImage
-from ml.inference.vectors import is_indexable
+from ml.inference.arrays import is_indexable
 from recommender import feed, lineage
 from recommender.index.errors import IndexNotReady, SnapshotDamaged
 from recommender.index.storage import segment

@@ -8,9 +8,9 @@ from ml.exporting import agreement, precision
 from ml.exporting.agreement import LEAST_PICTURES
 from ml.exporting.export import build
 from ml.inference import embedder as embedder_module
+from ml.inference.arrays import prepare
 from ml.inference.cores import has_int8_units
 from ml.inference.embedder import Embedder
-from ml.inference.preprocess import prepare
 from ml.network import resnet
 from ml.network.resnet import Architecture
 from ml.network.weights import write_weights

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from ml.images import clean, decode, encode_jpeg
-from ml.inference.embedder import Embedder, ModelFilesError
-from ml.inference.vectors import is_indexable
-from ml.recipe import Recipe
+from ml.inference.arrays import is_indexable
+from ml.inference.embedder import Embedder
+from ml.recipe import ModelFilesError, Recipe
 from tests.built_models import share
 from tests.ml.pictures import RED, SHARED_PHOTOS, encode, quarters, scene
 

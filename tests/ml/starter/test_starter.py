@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from listings.demo.drawing import KINDS, draw_photo
-from ml.inference.preprocess import prepare
+from ml.inference.arrays import prepare
 from ml.network import resnet
 from ml.network.resnet import Architecture, UnitLength, normalised
 from ml.network.weights import STARTER, read_weights

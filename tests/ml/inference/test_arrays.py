@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ml.inference.vectors import is_indexable
+from ml.inference.arrays import is_indexable
 
 
 def test_zero_nan_and_infinite_vectors_are_not_indexable():
