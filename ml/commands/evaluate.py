@@ -64,9 +64,9 @@ def run(options: argparse.Namespace) -> None:
     if options.json:
         _write(options.json, json.dumps(result.as_dict(), indent=1, ensure_ascii=False) + "\n")
     if options.html:
-        from ml.evaluation.report.page import page
+        from ml.evaluation.report.page import render_page
 
-        _write(options.html, page(result))
+        _write(options.html, render_page(result))
 
 
 def _write(path: Path, text: str) -> None:

@@ -10,7 +10,7 @@ from ml.folders.extraction import PictureEmbedder
 from ml.folders.photo_set import PhotoSet
 
 from .evaluate import AT_LEAST, Evaluation, evaluate_each
-from .figures import measured
+from .figures import MAIN, measured
 from .summary import Means, Summary, summarise
 
 
@@ -32,7 +32,7 @@ class Comparison:
     def sentence(self) -> str:
         """Which of the two finds better, or that these pictures cannot tell."""
         means, average = self._main()
-        found, ours, theirs = means["map_at_r"], self.model.model, self.other.model
+        found, ours, theirs = means[MAIN], self.model.model, self.other.model
         figures = f"{found.mean:+.3f} (95 % interval {found.low:+.3f} to {found.high:+.3f})"
         if not self.distinguishable:
             return f"{ours} and {theirs} cannot be told apart on these pictures: {average} mAP@R differs by {figures}."
@@ -42,7 +42,7 @@ class Comparison:
     @property
     def distinguishable(self) -> bool:
         """Whether zero is outside the interval of the difference in mAP@R."""
-        found = self._main()[0]["map_at_r"]
+        found = self._main()[0][MAIN]
         return not found.low <= 0 <= found.high
 
     def as_dict(self) -> dict[str, Any]:

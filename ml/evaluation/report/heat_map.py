@@ -3,56 +3,67 @@
 from __future__ import annotations
 
 from collections import Counter
-from html import escape
+from dataclasses import dataclass
+
+from markupsafe import Markup
 
 from ml.evaluation.confusion import Confusion
 
+from .rendering import render_template
+
 MOST_CLASSES = 40
-SIDE = 480  # px that the cells may take before they reach their smallest
-LONGEST = 20  # letters of a class name
-LETTER = 7  # px
+SIDE = 480  # px that all cells of a row share, until a cell is as small as it may be
+SMALLEST_CELL, LARGEST_CELL = 15, 48  # px
+LONGEST_NAME = 20  # letters
+LETTER_WIDTH = 7  # px; an estimate, because only the browser knows the font
 
 
-def heat_map(confusion: Confusion) -> str:
+@dataclass(frozen=True)
+class Cell:
+    """How many of a class's queries found which class first, and where that is shown."""
+
+    searched: str
+    found: str
+    count: int
+    queries: int
+    x: int
+    y: int
+
+
+@dataclass(frozen=True)
+class Label:
+    """The name of a class, and the middle of its row and of its column."""
+
+    text: str
+    middle: float
+
+
+def draw_heat_map(confusion: Confusion) -> Markup:
     """An SVG: a row is what is searched with, a column the class of the first result, of the most confused classes."""
     classes = confusion.most_confused(MOST_CLASSES)
-    place = {name: i for i, name in enumerate(classes)}
+    side = min(max(SIDE // len(classes), SMALLEST_CELL), LARGEST_CELL)
+    labels = [Label(_shorten(name), (i + 0.5) * side + 4) for i, name in enumerate(classes)]
+    return render_template(
+        "heat_map.svg",
+        side=side,
+        inner=side * len(classes),
+        margin=round(10 + LETTER_WIDTH * max(len(label.text) for label in labels)),
+        labels=labels,
+        cells=_place_cells(confusion, classes, side),
+    )
+
+
+def _place_cells(confusion: Confusion, classes: list[str], side: int) -> list[Cell]:
+    start = {name: i * side for i, name in enumerate(classes)}
     queries = Counter[str]()
-    for (name, _), count in confusion.counts.items():
-        queries[name] += count
-    cell = min(max(SIDE // len(classes), 15), 48)
-    margin = round(10 + LETTER * max(len(_short(name)) for name in classes))
-    cells = [
-        _cell(pair, (place[pair[0]], place[pair[1]]), count, queries[pair[0]], cell)
-        for pair, count in sorted(confusion.counts.items())
-        if place.keys() >= set(pair)
+    for (searched, _), count in confusion.counts.items():
+        queries[searched] += count
+    return [
+        Cell(searched, found, count, queries[searched], x=start[found], y=start[searched])
+        for (searched, found), count in sorted(confusion.counts.items())
+        if searched in start and found in start
     ]
-    labels = [_label(name, (i + 0.5) * cell + 4) for name, i in place.items()]
-    inner, size = len(classes) * cell, margin + len(classes) * cell
-    return (
-        f'<svg class="heat" width="{size}" height="{size}" viewBox="{-margin} {-margin} {size} {size}" role="img" '
-        f'aria-label="Confusion of {len(classes)} classes"><rect class="frame" width="{inner}" height="{inner}"/>'
-        f"{''.join(cells)}{''.join(labels)}</svg>"
-    )
 
 
-def _cell(pair: tuple[str, str], place: tuple[int, int], count: int, queries: int, side: int) -> str:
-    row, column = map(escape, pair)
-    return (
-        f'<rect class="{"right" if row == column else "wrong"}" x="{place[1] * side}" y="{place[0] * side}" '
-        f'width="{side}" height="{side}" fill-opacity="{0.08 + 0.92 * count / queries:.2f}">'
-        f"<title>{row} → {column}: {count} of {queries}</title></rect>"
-    )
-
-
-def _label(name: str, middle: float) -> str:
-    """The name left of its row and above its column."""
-    text = escape(_short(name))
-    return (
-        f'<text x="-6" y="{middle}" text-anchor="end">{text}</text>'
-        f'<text x="{middle}" y="-6" transform="rotate(-90 {middle} -6)">{text}</text>'
-    )
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"
+def _shorten(name: str) -> str:
+    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from html import escape
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -11,53 +11,63 @@ import numpy.typing as npt
 from ml.evaluation.evaluate import Evaluation
 from ml.folders.photo_set import PhotoSet
 
-from .thumbnails import thumbnail
+from .thumbnails import make_thumbnail
 
 Ints = npt.NDArray[np.int64]
 
-HITS, MISSES = 8, 16
-NEIGHBOURS = 8
+HITS, MISSES = 8, 16  # strips of each kind on a page
+NEIGHBOURS = 8  # results in a strip
 
 
-def hits(evaluation: Evaluation) -> Ints:
+@dataclass(frozen=True)
+class StripPicture:
+    """A picture of a strip, framed by its kind: `query`, `right` or `wrong`. Without a URI its file is gone."""
+
+    kind: str
+    label: str
+    name: str
+    uri: str | None
+
+
+def choose_hits(evaluation: Evaluation) -> Ints:
     """Queries whose first result is right, highest mAP@R first, as many classes as possible."""
     judged = evaluation.judged
     right = np.flatnonzero(judged.hits[:, 0])
-    return _varied(right[np.argsort(-judged.map_at_r[right], kind="stable")], judged.targets, HITS)
+    return _vary_classes(right[np.argsort(-judged.map_at_r[right], kind="stable")], judged.targets, HITS)
 
 
-def misses(evaluation: Evaluation) -> Ints:
+def choose_misses(evaluation: Evaluation) -> Ints:
     """Queries whose first result is wrong, lowest mAP@R first, those with more to find before others."""
     judged = evaluation.judged
     wrong = np.flatnonzero((judged.relevant > 0) & ~judged.hits[:, 0])
     order = np.lexsort((-judged.relevant[wrong], judged.map_at_r[wrong]))
-    return _varied(wrong[order], judged.targets, MISSES)
+    return _vary_classes(wrong[order], judged.targets, MISSES)
 
 
-def strip(evaluation: Evaluation, query: int) -> str:
-    """The query, then its first results framed in green where the class is right and in red where it is not."""
+def make_strip(evaluation: Evaluation, query: int) -> list[StripPicture]:
+    """The query, then its first results: right where the class is right."""
     pictures, judged = evaluation.pictures, evaluation.judged
     queries, searched = pictures.queries.photos, pictures.searched.photos
     found = [row for row in judged.found[query, :NEIGHBOURS].tolist() if row >= 0]
-    results = [
-        _figure(searched, row, "right" if right else "wrong")
-        for row, right in zip(found, judged.hits[query].tolist(), strict=False)
+    return [
+        _show(queries, query, "query"),
+        *(
+            _show(searched, row, "right" if is_right else "wrong")
+            for row, is_right in zip(found, judged.hits[query].tolist(), strict=False)
+        ),
     ]
-    return f'<div class="strip">{_figure(queries, query, "query")}{"".join(results)}</div>'
 
 
-def _varied(best_first: Ints, targets: Ints, most: int) -> Ints:
+def _vary_classes(best_first: Ints, targets: Ints, most: int) -> Ints:
     """The first `most`, every class once before any class twice."""
     seen: Counter[int] = Counter()
     turns = []
-    for name in targets[best_first].tolist():
-        turns.append(seen[name])
-        seen[name] += 1
+    for target in targets[best_first].tolist():
+        turns.append(seen[target])
+        seen[target] += 1
     return best_first[np.argsort(turns, kind="stable")[:most]]
 
 
-def _figure(photos: PhotoSet, row: int, kind: str) -> str:
-    label, name = escape(photos.labels[row]), escape(photos.images[row].name)
-    uri = thumbnail(photos.images[row])
-    picture = f'<img src="{uri}" alt="{label}" title="{name}">' if uri else f'<span class="lost" title="{name}"></span>'
-    return f'<figure class="{kind}">{picture}<figcaption>{label}</figcaption></figure>'
+def _show(photos: PhotoSet, row: int, kind: str) -> StripPicture:
+    path = photos.images[row]
+    return StripPicture(kind, photos.labels[row], path.name, make_thumbnail(path))

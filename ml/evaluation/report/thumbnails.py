@@ -14,7 +14,7 @@ SIDE = 112
 QUALITY = 70
 
 
-def thumbnail(path: Path) -> str | None:
+def make_thumbnail(path: Path) -> str | None:
     """A `data:` URI of a few kilobytes; None where the file cannot be read any more."""
     try:
         picture = clean(decode(path.read_bytes(), SIDE))

@@ -13,10 +13,10 @@ from PIL import Image
 from ml.evaluation.comparison import compare
 from ml.evaluation.confusion import Confusion
 from ml.evaluation.evaluate import evaluate
-from ml.evaluation.report.heat_map import MOST_CLASSES, heat_map
-from ml.evaluation.report.page import page
-from ml.evaluation.report.strips import HITS, MISSES, NEIGHBOURS, hits, misses
-from ml.evaluation.report.thumbnails import SIDE, thumbnail
+from ml.evaluation.report.heat_map import MOST_CLASSES, draw_heat_map
+from ml.evaluation.report.page import render_page
+from ml.evaluation.report.strips import HITS, MISSES, NEIGHBOURS, choose_hits, choose_misses
+from ml.evaluation.report.thumbnails import SIDE, make_thumbnail
 from ml.folders.photo_set import PhotoSet
 from tests.ml.drawn_classes import Brightness, MeanColour, drawn
 
@@ -62,7 +62,7 @@ def photos(tmp_path_factory):
 
 
 def test_the_page_is_whole_without_network_and_scripts(photos):
-    document = page(evaluate(photos, MeanColour()))
+    document = render_page(evaluate(photos, MeanColour()))
     found = parsed(document)
     assert "script" not in found.tags
     assert found.links
@@ -72,14 +72,14 @@ def test_the_page_is_whole_without_network_and_scripts(photos):
 
 
 def test_class_names_are_text(photos):
-    document = page(evaluate(photos, MeanColour()))
+    document = render_page(evaluate(photos, MeanColour()))
     assert HOSTILE not in document
     assert document.count("&lt;img src=x onerror=&quot;alert(1)&quot;&gt;&amp;") > 3
 
 
 def test_the_page_shows_hits_misses_floors_and_the_verdict(photos):
     result = compare(photos, {"colour": MeanColour(), "<brightness>": Brightness()})
-    document = page(result)
+    document = render_page(result)
     for text in ("Worst misses", "Hits", "histogram", "chance", "difference", "&lt;brightness&gt;", "mAP@R"):
         assert text in document
     assert result.sentence.replace("<", "&lt;").replace(">", "&gt;") in document
@@ -89,7 +89,7 @@ def test_the_page_shows_hits_misses_floors_and_the_verdict(photos):
 
 def test_misses_have_a_wrong_first_result_and_hits_a_right_one_with_classes_in_turn(photos):
     found = evaluate(photos, MeanColour())
-    right, wrong = hits(found), misses(found)
+    right, wrong = choose_hits(found), choose_misses(found)
     assert found.judged.hits[right, 0].all()
     assert not found.judged.hits[wrong, 0].any()
     assert len(set(found.judged.targets[right[:3]])) == 3
@@ -99,8 +99,8 @@ def test_misses_have_a_wrong_first_result_and_hits_a_right_one_with_classes_in_t
 def test_where_little_is_right_there_are_few_hits(tmp_path):
     photos = drawn(tmp_path, each=2)
     found = evaluate(PhotoSet(photos.images, ("a", "a", "b", "c", "b", "c")), MeanColour())
-    assert sorted(hits(found).tolist()) == [0, 1]
-    assert sorted(misses(found).tolist()) == [2, 3, 4, 5]
+    assert sorted(choose_hits(found).tolist()) == [0, 1]
+    assert sorted(choose_misses(found).tolist()) == [2, 3, 4, 5]
 
 
 def test_what_could_not_be_read_is_listed_and_a_lost_picture_leaves_a_gap(tmp_path):
@@ -108,7 +108,7 @@ def test_what_could_not_be_read_is_listed_and_a_lost_picture_leaves_a_gap(tmp_pa
     (tmp_path / "torn.jpg").write_bytes(b"\xff\xd8")
     found = evaluate(PhotoSet((*photos.images, tmp_path / "torn.jpg"), (*photos.labels, "red")), MeanColour())
     photos.images[0].unlink()
-    document = page(found)
+    document = render_page(found)
     assert "torn.jpg" in document
     assert "Pictures that could not be read: 1." in document
     assert '<span class="lost" title="red-0.png"></span>' in document
@@ -118,7 +118,7 @@ def test_a_thumbnail_of_the_busiest_picture_stays_small(tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (600, 800, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "noise.png")
     pictures = (HITS + MISSES) * (1 + NEIGHBOURS)
-    found = thumbnail(tmp_path / "noise.png")
+    found = make_thumbnail(tmp_path / "noise.png")
     assert len(found) * pictures < 4_000_000
     assert max(Image.open(io.BytesIO(base64.b64decode(found.partition(",")[2]))).size) == SIDE
 
@@ -126,7 +126,7 @@ def test_a_thumbnail_of_the_busiest_picture_stays_small(tmp_path):
 def test_the_heat_map_is_bounded_and_keeps_the_most_confused():
     counts = Counter({(f"class {i}", f"class {i}"): 9 for i in range(200)})
     counts["class 150", "class 3"] = 1
-    picture = heat_map(Confusion(counts))
+    picture = draw_heat_map(Confusion(counts))
     assert picture.count("<text") == 2 * MOST_CLASSES
     assert picture.count("<rect") == 1 + MOST_CLASSES + 1
     assert "class 150 → class 3: 1 of 10" in picture
@@ -139,7 +139,7 @@ def test_two_hundred_classes_stay_within_five_megabytes(tmp_path):
             images.append(tmp_path / f"{i}-{j}.png")
             Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).resize((112, 112)).save(images[-1])
             labels.append(f"class {i}")
-    document = page(evaluate(PhotoSet(tuple(images), tuple(labels)), MeanColour()))
+    document = render_page(evaluate(PhotoSet(tuple(images), tuple(labels)), MeanColour()))
     assert len(document.encode()) < 5_000_000
     assert document.count("data:image") <= (HITS + MISSES) * (1 + NEIGHBOURS)
     assert document.count('<td class="bar">') == 200
