@@ -1,7 +1,7 @@
 from django.apps import AppConfig
 from django_structlog.signals import bind_extra_request_finished_metadata
 
-from .observing.logs import add_known_user
+from .middleware import add_known_user
 
 
 class MarketplaceConfig(AppConfig):

@@ -1,9 +1,12 @@
+"""What happens around every request: the policy for its page, and the account in its line of the log."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TypeAlias
 
 from django.http import HttpRequest, HttpResponse
+from django.utils.functional import SimpleLazyObject
 
 GetResponse: TypeAlias = Callable[[HttpRequest], HttpResponse]
 
@@ -38,3 +41,11 @@ def inline_error_pages(get_response: GetResponse) -> GetResponse:
         return response
 
     return middleware
+
+
+def add_known_user(request: HttpRequest, log_kwargs: dict[str, object], **kwargs: object) -> None:
+    """Add the id of the account to the request's line, where something has loaded the account already."""
+    # To load it here would cost two queries in every request.
+    user = request.__dict__.get("_cached_user") or request.__dict__.get("user")
+    if user is not None and not isinstance(user, SimpleLazyObject) and user.pk:
+        log_kwargs["user_id"] = user.pk

@@ -19,10 +19,9 @@ from listings.services import ListingGone, TooManyPhotos, add_photos
 from ml.images import PhotoRefused
 
 from . import schema
-from .links import Links
 from .permissions import IsSellerOrStaff
 from .photo_forms import PhotoFormView
-from .serializers import UploadedPhotoSerializer, UploadSerializer
+from .serializers import Links, UploadedPhotoSerializer, UploadSerializer
 
 TOO_LARGE = frozenset({"too_large", "too_many_pixels"})
 

@@ -6,8 +6,6 @@ import logging
 
 import structlog
 from django.core.exceptions import ImproperlyConfigured
-from django.http import HttpRequest
-from django.utils.functional import SimpleLazyObject
 from structlog.typing import Processor
 
 FORMATS = ("json", "console")
@@ -67,11 +65,3 @@ def _choose_renderers(log_format: str) -> list[Processor]:
     if log_format == "console":
         return [structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)]
     return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-
-
-def add_known_user(request: HttpRequest, log_kwargs: dict[str, object], **kwargs: object) -> None:
-    """Add the id of the account to the request's line, where something has loaded the account already."""
-    # To load it here would cost two queries in every request.
-    user = request.__dict__.get("_cached_user") or request.__dict__.get("user")
-    if user is not None and not isinstance(user, SimpleLazyObject) and user.pk:
-        log_kwargs["user_id"] = user.pk

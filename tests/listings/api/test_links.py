@@ -5,7 +5,7 @@ from django.core.files.storage import FileSystemStorage
 from django.db.models.fields.files import FieldFile
 from django.test import RequestFactory
 
-from listings.api.links import Links
+from listings.api.serializers import Links
 from listings.models import ListingImage
 
 
