@@ -11,7 +11,7 @@ RECIPES = ("metric", "classify")
 
 
 def add_training_options(parser: argparse.ArgumentParser) -> None:
-    """Describe everything but the pictures."""
+    """Add every option but those that name the pictures."""
     parser.add_argument("--out", required=True, metavar="RUN", help="folder of the run; the same command goes on")
     parser.add_argument(
         "--recipe",
@@ -53,7 +53,8 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
 
 
 def training_arguments(options: dict[str, object]) -> list[str]:
-    """The command line that gives `add_training_options` these values, without those that were not given."""
+    """Return the command line that gives `add_training_options` these values, without those that are None."""
+    # The parser itself knows its options, so that a new one is passed on without being named here.
     parser = argparse.ArgumentParser(add_help=False)
     add_training_options(parser)
     given = [(action, options.get(action.dest)) for action in parser._actions]  # noqa: SLF001 - no public list
@@ -61,7 +62,7 @@ def training_arguments(options: dict[str, object]) -> list[str]:
 
 
 def above_one(text: str) -> int:
-    """A whole number above 1: statistics of a batch need two."""
+    """Read a whole number above 1: the statistics of a batch need two pictures."""
     number = positive(text)
     if number < 2:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 1")
@@ -69,7 +70,7 @@ def above_one(text: str) -> int:
 
 
 def above_zero(text: str) -> float:
-    """A number above 0."""
+    """Read a number above 0."""
     number = _finite_number(text)
     if not number > 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not above 0")
@@ -77,7 +78,7 @@ def above_zero(text: str) -> float:
 
 
 def not_negative(text: str) -> float:
-    """0 or a number above."""
+    """Read 0 or a number above."""
     number = _finite_number(text)
     if not number >= 0:
         raise argparse.ArgumentTypeError(f"{text!r} is below 0")
@@ -85,7 +86,7 @@ def not_negative(text: str) -> float:
 
 
 def part_of_whole(text: str) -> float:
-    """A part of a whole: 0 or more, less than 1."""
+    """Read a part of a whole: 0 or more, less than 1."""
     number = _finite_number(text)
     if not 0 <= number < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a share from 0 to less than 1")

@@ -1,9 +1,12 @@
 """Trains the starter weights from nothing; the same command goes on with a run that was stopped.
 
-First the form of things: a ResNet-18 on tiny-imagenet and photos of clothes, small pictures first. Then where items
-end, from made-up scenes. With that, form again, each item before other pictures, so that backgrounds count less. Once
-more, slowly, with forms that are made up as classes of their own, each in all colours and before all backgrounds: once
-pooling all of a picture and once where its item is, from the same start, and the mean of both. Last the colours.
+1. A ResNet-18 learns the form of things from tiny-imagenet and photos of clothes, from small pictures first.
+2. A mask network learns from made-up scenes where items end.
+3. The ResNet learns form again, with items put before other pictures by the mask, so that backgrounds count less.
+4. It learns once more, slowly, with made-up forms as classes of their own, each in all colours and before all
+   backgrounds: once pooling the whole picture and once where its item is, from the same start. The mean of both is
+   kept.
+5. The part of the vector that holds colours is computed from photos.
 """
 
 from __future__ import annotations
@@ -38,13 +41,13 @@ from .made_up import draw_made_up_set, read_made_up_masks
 from .mask import learn_mask, predict_item_masks
 
 SOURCE_SIDE = 192
-EMPHASIS = 3.0  # on garments: few classes, but the finest distinctions
+EMPHASIS = 3.0  # how much more often garments are shown: they are few classes with the finest distinctions
 SHOWN = 66_000  # pictures in an epoch
-SCENES = 48_000  # made up, to learn from where items end; each is seen twice
+SCENES = 48_000  # made-up scenes that teach where items end; each is seen twice
 MADE_UP, COLOURINGS = 2_000, 8  # classes of made-up items, and pictures of each
-MADE_UP_SIDE = 128
-MADE_UP_EMPHASIS = 0.15  # not quite a quarter of the pictures shown
-LOOKED_AT = 5_632  # pictures, for what varies between views and which colours are common
+MADE_UP_SIDE = 128  # pixels
+MADE_UP_EMPHASIS = 0.15  # with it not quite a quarter of the pictures shown are made up
+LOOKED_AT = 5_632  # pictures that show what varies between views, and which colours are common
 
 FORM = Architecture("resnet18", 1000, "gem", 112)
 COLOURED = dataclasses.replace(FORM, colours=744, colour_share=0.43)
@@ -73,7 +76,7 @@ THIRD = dataclasses.replace(
 
 
 def main() -> int:
-    """As the module says; the exit status is 1 after a refusal, told in one sentence."""
+    """Do what the module says. The exit status is 1 after a refusal, which is told in one sentence."""
     options = _read_options()
     try:
         _make_weights(options)
@@ -92,14 +95,14 @@ def _make_weights(options: argparse.Namespace) -> None:
     emphasis = dict.fromkeys(clothing.classes, EMPHASIS)
     photos = decode_photos(training, SOURCE_SIDE, cache, emphasis=emphasis, epoch_length=SHOWN)
     judged = decode_photos(val, SOURCE_SIDE, cache)
-    torch.manual_seed(FIRST.seed)
+    torch.manual_seed(FIRST.seed)  # the first weights are drawn from torch's generator
     form = _train_network(resnet.create(FORM), FIRST, options.out / "first", photos, judged)
     mask = _learn_mask_once(options.out / "mask.safetensors", form, photos)
     masks = predict_item_masks(mask, photos.pixels, FORM.size)
     form = _train_network(form, SECOND, options.out / "second", dataclasses.replace(photos, masks=masks), judged)
     photos = _add_made_up(training, photos, masks, options.out)
     plain = _train_network(copy.deepcopy(form), THIRD, options.out / "third-plain", photos, judged)
-    form.mask = mask
+    form.mask = mask  # from here on the network pools by it where its item is
     form = average_networks(_train_network(form, THIRD, options.out / "third", photos, judged), plain)
     network = add_colours(form, COLOURED, photos, pictures=LOOKED_AT, seed=THIRD.seed)
     write_weights(options.weights, network, COLOURED, start="nothing", licence="research; see LICENSE")
@@ -117,7 +120,7 @@ def _read_options() -> argparse.Namespace:
 
 
 def _learn_mask_once(path: Path, form: ResNet, photos: Photos) -> ItemMask:
-    """Learned once and kept, so that a run that was stopped goes on with the same."""
+    """Learn the mask, or read the one that was learned: a run that was stopped goes on with the same mask."""
     if not path.exists():
         learned = learn_mask(form, photos.pixels, FORM.size, scenes=SCENES, epochs=2, seed=FIRST.seed)
         with whole_file(path) as file:
@@ -128,7 +131,7 @@ def _learn_mask_once(path: Path, form: ResNet, photos: Photos) -> ItemMask:
 
 
 def _add_made_up(training: PhotoSet, photos: Photos, masks: Pixels, out: Path) -> Photos:
-    """`photos`, decoded from `training`, with `masks`, and made-up items, whose masks are known."""
+    """Return `photos`, which were decoded from `training`, with their `masks`, and made-up items with theirs."""
     folder = out / "made-up"
     made_up = draw_made_up_set(folder, photos.pixels, MADE_UP_SIDE, classes=MADE_UP, each=COLOURINGS, seed=THIRD.seed)
     masks = np.concatenate([masks, read_made_up_masks(made_up, masks.shape[1])])
@@ -148,9 +151,9 @@ def _train_network(network: ResNet, plan: Plan, folder: Path, photos: Photos, ju
 
 
 def average_networks(network: ResNet, other: ResNet) -> ResNet:
-    """`network` with the mean of both's weights, where both have them, statistics of batches among them.
+    """Give `network` the mean of the weights, and statistics of batches, that both have; return it.
 
-    Of runs that began as one: Wortsman et al., "Model soups", ICML 2022.
+    Both must have been trained from the same start (Wortsman et al., "Model soups", ICML 2022).
     """
     theirs = other.state_dict()
     with torch.no_grad():

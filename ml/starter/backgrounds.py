@@ -1,4 +1,4 @@
-"""Made-up places to stand before: a wall and a floor with things far behind, or a piece of a photo."""
+"""Made-up backgrounds: a wall and a floor with things far behind, or a piece of a photo."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from .surfaces import RGB, cut_piece, draw_colour, draw_ramp, draw_surface
 
 
 def draw_background(photo: Image.Image, side: int, rng: Random) -> Image.Image:
-    """A square without an item in it; what it takes from `photo` is too small to show a whole thing."""
+    """Draw a square of `side` pixels without an item in it; pieces of `photo` are too small to show a whole thing."""
     behind = _draw_wall(photo, side, rng)
+    # Things and walls are out of focus more often than not, as behind an item in a photo. The floor is near and sharp.
     if rng.random() < 0.6:
         for thing in rng.sample(THINGS, rng.choice((1, 1, 2))):
             thing(behind, _draw_quiet_colour(rng), rng)
@@ -25,7 +26,7 @@ def draw_background(photo: Image.Image, side: int, rng: Random) -> Image.Image:
 
 
 def _draw_quiet_colour(rng: Random) -> RGB:
-    """A colour of walls and floors more often than not: pale or of wood; else any."""
+    """Draw a colour: more often than not one of walls and floors, pale or of wood, else any."""
     if rng.random() < 0.4:
         return draw_colour(rng)
     base = rng.choice(((235, 230, 225), (200, 205, 210), (190, 150, 105), (110, 80, 60), (130, 150, 110)))
@@ -50,7 +51,7 @@ def _draw_wall(photo: Image.Image, side: int, rng: Random) -> Image.Image:
 
 
 def _draw_bricks(side: int, rng: Random) -> Image.Image:
-    """Rows of blocks, every other one shifted."""
+    """Draw rows of blocks, every other row shifted."""
     wall, base = Image.new("RGB", (side, side), _draw_quiet_colour(rng)), _draw_quiet_colour(rng)
     draw, high = ImageDraw.Draw(wall), max(4.0, side * rng.uniform(0.03, 0.12))
     wide, gap, shift = high * rng.uniform(1, 5), max(1.0, high * rng.uniform(0.04, 0.15)), rng.choice((0, 0.5))
@@ -63,7 +64,7 @@ def _draw_bricks(side: int, rng: Random) -> Image.Image:
 
 
 def _draw_cloth(side: int, rng: Random) -> Image.Image:
-    """Threads of one colour, some lighter than others, both ways, and folds."""
+    """Draw threads of one colour, some lighter than others, in both directions, and folds."""
     noise = np.random.default_rng(rng.getrandbits(32))
     depth, fold = rng.uniform(0.01, 0.08), rng.uniform(0, 0.25)
     weave = 1 + depth * (noise.standard_normal((side, 1)) + noise.standard_normal((1, side)))
@@ -75,7 +76,7 @@ def _draw_cloth(side: int, rng: Random) -> Image.Image:
 
 
 def _lay_floor(behind: Image.Image, photo: Image.Image, rng: Random) -> None:
-    """What things stand on, from the horizon to the lower edge."""
+    """Draw what things stand on, from the horizon to the lower edge."""
     side, horizon = behind.width, int(behind.width * rng.uniform(0.45, 0.85))
     size, base = (side, side - horizon), _draw_quiet_colour(rng)
     kind = rng.choice(("ramp", "ramp", "boards", "boards", "grain", "photo"))
@@ -103,14 +104,14 @@ def _lay_floor(behind: Image.Image, photo: Image.Image, rng: Random) -> None:
 
 
 def _draw_disc(behind: Image.Image, fill: RGB, rng: Random) -> None:
-    """A pool of light, a lamp, a mirror."""
+    """Draw a disc: a pool of light, a lamp or a mirror."""
     side = behind.width
     x, y, radius = side * rng.uniform(0.2, 0.8), side * rng.uniform(0.1, 0.6), side * rng.uniform(0.1, 0.55)
     ImageDraw.Draw(behind).ellipse((x - radius, y - radius, x + radius, y + radius), fill=fill)
 
 
 def _draw_frame(behind: Image.Image, fill: RGB, rng: Random) -> None:
-    """A picture, a window, a door."""
+    """Draw a frame: a picture, a window or a door."""
     side, draw = behind.width, ImageDraw.Draw(behind)
     w, h = (side * rng.uniform(0.12, 0.55) for _ in range(2))
     x, y = rng.uniform(-0.3 * w, side - 0.7 * w), rng.uniform(-0.3 * h, side * 0.7 - h)
@@ -123,7 +124,7 @@ def _draw_frame(behind: Image.Image, fill: RGB, rng: Random) -> None:
 
 
 def _draw_row(behind: Image.Image, fill: RGB, rng: Random) -> None:
-    """Things side by side on boards: books, bottles, boxes."""
+    """Draw things side by side on boards: books, bottles, boxes."""
     side, draw = behind.width, ImageDraw.Draw(behind)
     colours = [draw_colour(rng) for _ in range(rng.randint(2, 7))]
     for _ in range(rng.randint(1, 3)):
@@ -138,7 +139,7 @@ def _draw_row(behind: Image.Image, fill: RGB, rng: Random) -> None:
 
 
 def _draw_spots(behind: Image.Image, fill: RGB, rng: Random) -> None:
-    """Many small things anywhere: leaves, a crowd, what lies about."""
+    """Draw many small things anywhere: leaves, a crowd, things lying about."""
     side, draw = behind.width, ImageDraw.Draw(behind)
     colours, size = [fill, *(draw_colour(rng) for _ in range(rng.randint(1, 3)))], rng.uniform(0.02, 0.12)
     left, top = (side * rng.uniform(-0.2, 0.5) for _ in range(2))

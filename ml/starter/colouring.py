@@ -16,13 +16,15 @@ from .whitening import embed_views, learn_whitening
 
 
 def add_colours(form: ResNet, shape: Architecture, photos: Photos, *, pictures: int, seed: int) -> ResNet:
-    """`shape` with the layers and the mask of `form`, its last layer whitened, and bins learned from `photos`.
+    """Return a network of `shape` with the layers and the mask of `form` and a histogram of colours.
 
-    `form` must have a mask. `pictures` photos are looked at for what varies and which colours are common.
+    Its last layer is whitened, and the bins of its histogram are learned, from `pictures` of `photos`. `form` must have
+    a mask.
     """
     network = resnet.create(shape)
     layers = {name: tensor for name, tensor in form.state_dict().items() if not name.startswith("fc.")}
-    network.load_state_dict(layers, strict=False)
+    network.load_state_dict(layers, strict=False)  # the last layer and the histogram are not among them
+    # Whitening is linear, so it is written into the last layer and costs nothing when pictures are embedded.
     turn = learn_whitening(
         embed_views(form, photos, shape.size, pictures=pictures, seed=seed), shape.dim - shape.colours
     )
@@ -37,12 +39,12 @@ def add_colours(form: ResNet, shape: Architecture, photos: Photos, *, pictures: 
 
 
 class _Histograms(nn.Module):
-    """The colours that a network sees, before they are made selective."""
+    """The histograms of colours that a network sees, before they are made selective."""
 
     def __init__(self, network: ResNet) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """float32[N, 3, S, S] -> float32[N, bins], unit rows."""
+        """float32[N, 3, S, S] -> float32[N, bins], rows of length 1."""
         return self.network.colour.histogram(pictures, self.network.mask(pictures))

@@ -7,11 +7,16 @@ from pathlib import Path
 
 from ml.folders.photo_set import PhotoSet, PhotoSetError
 
-LEFT_OUT = ("n04133789", "n04259630", "n03770439")  # sandal, sombrero, miniskirt: their kinds are judged as unseen
+# Sandal, sombrero and miniskirt: garments of their kinds are judged as never seen in training.
+LEFT_OUT = ("n04133789", "n04259630", "n03770439")
 
 
 def tiny_set(folder: Path, left_out: tuple[str, ...] = ()) -> PhotoSet:
-    """The pictures at `folder`/CLASS/*.webp."""
+    """Return the pictures at `folder`/CLASS/*.webp, without classes that are left out.
+
+    Raises:
+        PhotoSetError: there are none.
+    """
     images = sorted(path for path in folder.glob("*/*.webp") if path.parent.name not in left_out)
     if not images:
         raise PhotoSetError(f"{folder} holds no CLASS/*.webp; unpack the tiny-imagenet archives there.")
@@ -19,7 +24,7 @@ def tiny_set(folder: Path, left_out: tuple[str, ...] = ()) -> PhotoSet:
 
 
 def clothing_set(folder: Path, split: str) -> PhotoSet:
-    """The photos of one split of `folder`/splits.csv; senders are the groups."""
+    """Return the photos of one split of `folder`/splits.csv; their senders are the groups."""
     with (folder / "splits.csv").open(newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["split"] == split]
     images = tuple(folder / "images" / f"{row['image']}.jpg" for row in rows)
@@ -27,7 +32,7 @@ def clothing_set(folder: Path, split: str) -> PhotoSet:
 
 
 def join_sets(*sets: PhotoSet) -> PhotoSet:
-    """All pictures of several sets, without groups."""
+    """Return all pictures of several sets, without groups."""
     return PhotoSet(
         tuple(path for photos in sets for path in photos.images),
         tuple(label for photos in sets for label in photos.labels),

@@ -1,6 +1,7 @@
-"""Made-up items before made-up places: what teaches where an item ends, and what form is.
+"""Made-up items before made-up backgrounds. They teach where an item ends, and what its form is.
 
-Shapes, colours and patterns are drawn at random; nothing of the demo's drawings or of judged photos is used.
+Shapes, colours and patterns are drawn at random. Nothing of the demo's drawings or of the photos that networks are
+judged by is used.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from ml.inference.arrays import Pixels
 from .backgrounds import draw_background
 from .surfaces import draw_surface
 
-FINER = 2  # drawn larger by this, then scaled down, for smooth edges
+FINER = 2  # scenes are drawn so many times as large and then scaled down, which smooths their edges
 
 
 @dataclass(frozen=True)
@@ -30,13 +31,13 @@ class Scene:
 
 @dataclass(frozen=True)
 class Form:
-    """An item without its colours: masks of the whole and of its parts of other colours: soles, handles, legs."""
+    """An item without its colours: a mask of the whole, and masks of parts of other colours: soles, handles, legs."""
 
     whole: Image.Image
     parts: tuple[Image.Image, ...]
 
     def in_new_pose(self, rng: Random) -> Form:
-        """The form turned, stretched, mirrored, nearer or farther, somewhere else in the picture."""
+        """Return the form turned, stretched, mirrored, nearer or farther, somewhere else in the picture."""
         matrix = _draw_pose(self.whole.width, rng)
         whole, *parts = (
             mask.transform(mask.size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
@@ -46,23 +47,25 @@ class Form:
 
 
 def random_form(size: int, rng: Random) -> Form:
-    """A random form for scenes of `size`, from a trinket to what fills the picture, often with two like halves."""
+    """Draw a form for scenes of `size` pixels, from a trinket to one that fills the picture, often symmetrical."""
     large, reach = size * FINER, rng.uniform(0.14, 0.5)
     masks = [_draw_mask(large, reach * 0.6, rng) for _ in range(rng.choice((0, 0, 1, 1, 2, 3)))]
     masks.insert(0, _draw_mask(large, reach, rng))
     if rng.random() < 0.5:
+        # Most things that are sold have two like halves: clothes, shoes seen from above, vases.
         masks = [ImageChops.lighter(mask, ImageOps.mirror(mask)) for mask in masks]
     return Form(masks[0], tuple(masks[1:]))
 
 
 def draw_scene(photo: Image.Image, texture: Image.Image, size: int, rng: Random, item: Form | None = None) -> Scene:
-    """An item in random colours, or of a piece of `texture`, before a place with pieces of `photo`.
+    """Draw an item in random colours, or covered with a piece of `texture`, before a place with pieces of `photo`.
 
-    A random form where none is given.
+    The item has a random form where none is given.
     """
     item = item or random_form(size, rng)
     large, whole = size * FINER, item.whole
     front = _shade_item(draw_surface(texture, large, rng), whole, rng)
+    # Parts are clipped to the whole, so that the whole is the mask of all that is drawn.
     for part in item.parts:
         mask = ImageChops.darker(part, whole)
         front.paste(_shade_item(draw_surface(texture, large, rng), mask, rng), mask=mask)
@@ -74,7 +77,7 @@ def draw_scene(photo: Image.Image, texture: Image.Image, size: int, rng: Random,
 
 
 def _shade_item(item: Image.Image, mask: Image.Image, rng: Random) -> Image.Image:
-    """Light from one side, and less of it towards the edge of `mask`, as on things that are round."""
+    """Light an item from one side, and less towards the edge of `mask`, as things are that are round."""
     side = item.width
     turn, depth, rim = rng.uniform(0, 2 * math.pi), rng.uniform(0, 0.35), rng.choice((0, rng.uniform(0, 0.5)))
     y, x = np.mgrid[0:side, 0:side].astype(np.float32) / side - 0.5
@@ -86,15 +89,17 @@ def _shade_item(item: Image.Image, mask: Image.Image, rng: Random) -> Image.Imag
 
 
 def _cast_shadow(behind: Image.Image, mask: Image.Image, rng: Random) -> None:
-    """None, or all around, or laid on the floor to one side."""
+    """Draw a shadow of `mask` all around it, or on the floor to one side, or none."""
     kind, side = rng.choice(("none", "around", "laid")), behind.width
     if kind == "none" or not (box := mask.getbbox()):
         return
+    # A shadow is soft, so it is drawn at a quarter of the size, which is faster.
     shadow, soft = mask.reduce(4), side * rng.uniform(0.002, 0.008)
     if kind == "around":
         right, down = (round(side / 4 * rng.uniform(-0.05, 0.06)) for _ in range(2))
         shadow = shadow.transform(shadow.size, Image.Transform.AFFINE, (1, 0, -right, 0, 1, -down))
     else:
+        # The mask is laid flat about the line on which the item stands, and slants away from the light.
         ground, flat, slant = box[3] / 4, rng.uniform(0.1, 0.4), rng.uniform(-1, 1)
         matrix = (1, slant / flat, -slant / flat * ground, 0, 1 / flat, ground - ground / flat)
         shadow = shadow.transform(shadow.size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
@@ -104,7 +109,7 @@ def _cast_shadow(behind: Image.Image, mask: Image.Image, rng: Random) -> None:
 
 
 def _add_camera_faults(picture: Image.Image, rng: Random) -> Pixels:
-    """Out of focus at times, darker corners, the grain of a camera: of all that is in the picture."""
+    """Return uint8[H, W, 3] with the faults of a camera: grain, darker corners, and at times a blur of everything."""
     if rng.random() < 0.3:
         picture = picture.filter(ImageFilter.GaussianBlur(rng.uniform(0.2, 0.8)))
     side = picture.width
@@ -115,7 +120,7 @@ def _add_camera_faults(picture: Image.Image, rng: Random) -> Pixels:
 
 
 def _draw_pose(side: int, rng: Random) -> tuple[float, ...]:
-    """The affine matrix that `Image.transform` takes: from places of the new picture to places of the old."""
+    """Draw an affine matrix as `Image.transform` takes it: from places of the new picture to places of the old one."""
     turn, shear, scale = rng.uniform(-0.25, 0.25), rng.uniform(-0.2, 0.2), rng.uniform(0.6, 1.35)
     wide = math.exp(rng.uniform(-0.2, 0.2))
     flip = rng.choice((-1, 1))
@@ -126,7 +131,7 @@ def _draw_pose(side: int, rng: Random) -> tuple[float, ...]:
 
 
 def _draw_mask(side: int, reach: float, rng: Random) -> Image.Image:
-    """A mask of a few overlapping pieces about the middle, each about `reach` of the side wide."""
+    """Draw a mask of a few overlapping pieces about the middle, each about `reach` of the side wide."""
     mask = Image.new("L", (side, side))
     draw = ImageDraw.Draw(mask)
     middle = [side * rng.uniform(0.38, 0.62) for _ in range(2)]
@@ -164,7 +169,7 @@ def _draw_polygon(draw: ImageDraw.ImageDraw, at: list[float], radius: float, rng
 
 
 def _draw_blob(draw: ImageDraw.ImageDraw, at: list[float], radius: float, rng: Random) -> None:
-    """A round outline with a few bulges."""
+    """Draw a round outline with a few bulges."""
     waves = [(rng.randint(1, 5), rng.uniform(0, 0.3), rng.uniform(0, 2 * math.pi)) for _ in range(3)]
     points = []
     for step in range(48):

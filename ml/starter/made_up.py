@@ -1,4 +1,4 @@
-"""A photo set of made-up items: the pictures of a class have the form in common, and nothing else."""
+"""A photo set of made-up items. The pictures of a class have the form in common, and nothing else."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from ml.training.data.pixels import PixelCache
 
 from .items import Form, Scene, draw_scene, random_form
 
-MASK = "-mask"  # after the name of a picture, the name of its mask
+MASK = "-mask"  # a mask has the name of its picture and this behind it
 
 
 def draw_made_up_set(folder: Path, photos: PixelCache, size: int, *, classes: int, each: int, seed: int) -> PhotoSet:
-    """`classes` forms, each in `each` colourings and poses before some of `photos`, drawn where not there.
+    """Return pictures of `classes` forms, each in `each` colourings and poses before some of `photos`.
 
-    What is there is taken as it is: draw into another folder after a change of this code or of `size` or `seed`.
+    They are drawn into `folder`. A picture that is there is taken as it is, so draw into another folder after a change
+    of this code, of `size` or of `seed`.
     """
     images: list[Path] = []
     for number in trange(classes, desc="made-up items", disable=None):
@@ -31,6 +32,7 @@ def draw_made_up_set(folder: Path, photos: PixelCache, size: int, *, classes: in
         paths = [folder / str(number) / f"{position}.png" for position in range(each)]
         paths[0].parent.mkdir(parents=True, exist_ok=True)
         if not all(path.exists() and _mask_path(path).exists() for path in paths):
+            # All of a class are drawn again, since what is drawn depends on what was drawn before it.
             for path in paths:
                 drawn = draw_made_up(photos, size, rng, kind.in_new_pose(rng))
                 _save_picture(drawn.mask, _mask_path(path))
@@ -40,13 +42,13 @@ def draw_made_up_set(folder: Path, photos: PixelCache, size: int, *, classes: in
 
 
 def read_made_up_masks(drawn: PhotoSet, side: int) -> Pixels:
-    """uint8[N, side, side]: where the item of each picture of `draw_made_up_set` is."""
+    """Return uint8[N, side, side], 255 where the item of each picture of `draw_made_up_set` is."""
     masks = (Image.open(_mask_path(path)) for path in drawn.images)
     return np.stack([np.asarray(mask.resize((side, side), Image.Resampling.BOX)) for mask in masks])
 
 
 def draw_made_up(photos: PixelCache, size: int, rng: Random, item: Form | None = None) -> Scene:
-    """A scene whose background, and often texture, is of `photos`."""
+    """Draw a scene whose background, and often texture, are pieces of `photos`."""
     background, texture = (photos.picture(rng.randrange(len(photos))) for _ in range(2))
     return draw_scene(background, texture, size, rng, item)
 

@@ -1,4 +1,4 @@
-"""Teaches where an item ends, from made-up scenes: no photo has to be cut out by hand."""
+"""Teaches a network where an item ends, from made-up scenes, so that no photo has to be cut out by hand."""
 
 from __future__ import annotations
 
@@ -19,18 +19,19 @@ from ml.training.data.pixels import PixelCache
 from .made_up import draw_made_up
 
 BATCH = 64
-LAYERS_RATE, RATE = 1e-3, 2e-3  # of the layers that begin as those of a classifier, and of the others
+LAYERS_RATE, RATE = 1e-3, 2e-3  # learning rates of the layers that begin as those of `form`, and of the others
 
 
 def learn_mask(form: ResNet, backgrounds: PixelCache, size: int, *, scenes: int, epochs: int, seed: int) -> ItemMask:
-    """A mask that tells made-up items from `backgrounds`; its layers begin as those of `form`.
+    """Return a mask that tells made-up items from `backgrounds`; its layers begin as those of `form`.
 
-    All `scenes` are held in memory: four bytes a pixel, 2.4 GB for 48,000 of 112 px.
+    All `scenes` are held in memory with four bytes a pixel: 2.4 GB for 48,000 of 112 pixels.
     """
     torch.manual_seed(seed)
     mask = ItemMask()
     mask.load_state_dict(form.state_dict(), strict=False)  # the layers have the same names
     pictures, items = _draw_scenes(backgrounds, size, scenes, Random(seed))
+    # Layers that can tell forms apart already learn at half the rate of those that know nothing yet.
     begun = [weight for name, weight in mask.named_parameters() if name in form.state_dict()]
     new = [weight for name, weight in mask.named_parameters() if name not in form.state_dict()]
     optimiser = torch.optim.AdamW([{"params": begun}, {"params": new}], weight_decay=1e-4)
@@ -41,9 +42,11 @@ def learn_mask(form: ResNet, backgrounds: PixelCache, size: int, *, scenes: int,
     for step in progress:
         if step % batches == 0:
             order = torch.randperm(scenes)
+        # Rolled rather than sliced, so that a batch at the end of the order is filled from its beginning.
         chosen = order.roll(-step * BATCH)[:BATCH]
         with torch.autocast("cpu", torch.bfloat16):
             logits = mask(normalised(torch.from_numpy(pictures[chosen])))
+        # The mask is coarser than the picture: each of its places should give the share of the item in it.
         wanted = adaptive_avg_pool2d(torch.from_numpy(items[chosen])[:, None].float() / 255, logits.shape[3])
         loss = binary_cross_entropy_with_logits(logits.float(), wanted)
         optimiser.zero_grad()
@@ -56,7 +59,7 @@ def learn_mask(form: ResNet, backgrounds: PixelCache, size: int, *, scenes: int,
 
 
 def _draw_scenes(backgrounds: PixelCache, size: int, count: int, rng: Random) -> tuple[Pixels, Pixels]:
-    """uint8[count, size, size, 3] and uint8[count, size, size]: scenes, and where their items are."""
+    """Draw scenes, uint8[count, size, size, 3], and where their items are, uint8[count, size, size]."""
     pictures, items = np.empty((count, size, size, 3), np.uint8), np.empty((count, size, size), np.uint8)
     for position in trange(count, desc="scenes", disable=None):
         drawn = draw_made_up(backgrounds, size, rng)
@@ -65,7 +68,7 @@ def _draw_scenes(backgrounds: PixelCache, size: int, count: int, rng: Random) ->
 
 
 def predict_item_masks(mask: ItemMask, photos: PixelCache, size: int, *, batch: int = 128) -> Pixels:
-    """uint8[N, size / 4, size / 4]: where `mask` sees the item of each whole picture, squeezed square."""
+    """Return uint8[N, size / 4, size / 4], 255 where `mask` sees the item of each whole picture, squeezed square."""
     parts = []
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         for start in trange(0, len(photos), batch, desc="item masks", disable=None):

@@ -1,4 +1,4 @@
-"""The colour histogram's bins, and the sums over them that make it selective."""
+"""Learns the bins of the colour histogram, and the sums over them that make it selective."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from ml.training.data.pixels import PixelCache
 PHOTOS = 1_500
 PER_PHOTO = 20
 EVERYWHERE = 15_000  # colours drawn evenly from the RGB cube
-RARE = 0.1  # added to each variance of histograms, as a part of the mean one, for colours that are hardly ever seen
+# This part of the mean variance is added to each, or colours that are hardly ever seen would decide everything.
+RARE = 0.1
 
 
 def learn_palette(pixels: PixelCache, bins: int, *, seed: int = 1) -> Tensor:
-    """float32[bins, 3]: CIE Lab centres, by k-means over colours of photos and of the whole RGB cube.
+    """Return float32[bins, 3]: centres in CIE Lab, by k-means over colours of photos and of the whole RGB cube.
 
-    So they are dense where photos have many colours, but there are some everywhere.
+    So they are dense where photos have many colours, and there are some everywhere.
     """
     rng = np.random.default_rng(seed)
     chosen = rng.choice(len(pixels), min(PHOTOS, len(pixels)), replace=False)
@@ -29,16 +30,19 @@ def learn_palette(pixels: PixelCache, bins: int, *, seed: int = 1) -> Tensor:
     seen = small[:, rng.choice(small.shape[1], PER_PHOTO, replace=False)].reshape(-1, 3)
     colours = np.concatenate([seen, rng.integers(0, 256, (EVERYWHERE, 3), dtype=np.uint8)])
     values = Lab()(normalised(torch.from_numpy(colours[None, None]))).reshape(3, -1).T.numpy()
+    # One start of few iterations is enough: the bins must be dense in the right places, not the best ones.
     found = KMeans(bins, n_init=1, max_iter=30, random_state=seed).fit(values)
     return torch.from_numpy(found.cluster_centers_.astype(np.float32))
 
 
 def selective_sums(histograms: Tensor, *, seed: int) -> Tensor:
-    """float32[2, bins, bins] for `ColourHistogram.sums`, of histograms float32[N, bins] of many photos.
+    """Return float32[2, bins, bins] for `ColourHistogram.sums`, from histograms float32[N, bins] of many photos.
 
-    Random signs, so that products of the two sums have squares of inner products, of whitened histograms.
+    Both sums are of whitened histograms with random signs. The inner product of two products of such sums is, but for
+    noise, the square of the inner product of the histograms (Kar and Karnick, AISTATS 2012).
     """
     bins = histograms.shape[1]
+    # In float64: small variances, of colours that are hardly ever seen, are lost among rounding errors otherwise.
     moments = histograms.double().T @ histograms.double()
     variances, directions = torch.linalg.eigh(moments * bins / moments.trace())
     whitening = (directions * (variances.clamp(min=0) + RARE).rsqrt()) @ directions.T

@@ -10,7 +10,8 @@ RGB = tuple[int, int, int]
 
 
 def draw_colour(rng: Random) -> RGB:
-    """Any colour, greys as likely as the saturated."""
+    """Draw any colour, greys as often as saturated ones."""
+    # Three evenly drawn channels are seldom grey, as much of what is sold is.
     grey, chroma = rng.uniform(10, 245), rng.choice((0.1, 0.5, 1.0))
     pure = [rng.uniform(0, 255) for _ in range(3)]
     red, green, blue = (round(chroma * value + (1 - chroma) * grey) for value in pure)
@@ -18,7 +19,7 @@ def draw_colour(rng: Random) -> RGB:
 
 
 def draw_surface(texture: Image.Image, side: int, rng: Random) -> Image.Image:
-    """One colour, or stripes, dots or checks of two, or a piece of a photo."""
+    """Draw a square of one colour, or of stripes, dots or checks of two, or a piece of `texture`."""
     plain = Image.new("RGB", (side, side), draw_colour(rng))
     pattern = rng.choice(("plain", "plain", "plain", "stripes", "dots", "checks", "photo", "photo"))
     if pattern == "photo":
@@ -38,7 +39,7 @@ def draw_surface(texture: Image.Image, side: int, rng: Random) -> Image.Image:
 
 
 def draw_ramp(size: tuple[int, int], top: RGB, bottom: RGB, rng: Random) -> Image.Image:
-    """From one colour towards the other, downwards, as far as chance has it."""
+    """Draw one colour that runs downwards into the other, a random part of the way."""
     share = rng.uniform(0, 1)
     end = tuple(round(one + (other - one) * share) for one, other in zip(top, bottom, strict=True))
     ramp = Image.new("RGB", (1, 2), top)
@@ -47,7 +48,7 @@ def draw_ramp(size: tuple[int, int], top: RGB, bottom: RGB, rng: Random) -> Imag
 
 
 def cut_piece(photo: Image.Image, side: int, part: float, rng: Random) -> Image.Image:
-    """A random piece of `photo`, `part` of it each way, as a square."""
+    """Cut a random piece of `photo`, `part` of its width and height, and scale it to a square of `side` pixels."""
     w, h = photo.width * part, photo.height * part
     left, top = rng.uniform(0, photo.width - w), rng.uniform(0, photo.height - h)
     return photo.resize((side, side), Image.Resampling.BILINEAR, box=(left, top, left + w, top + h))

@@ -1,4 +1,4 @@
-"""Weighs the directions of the form vector: those in which views of one picture differ say less about what it shows."""
+"""Weighs the directions of form vectors: where views of one picture differ, a direction says little about the item."""
 
 from __future__ import annotations
 
@@ -16,15 +16,19 @@ VIEWS = 3
 BATCH = 128
 BALANCE = 0.6
 LOOKS = Augmentation(area=(0.5, 1.0), aspect=1.2, brightness=0.15, contrast=0.15, saturation=0.1, erase=0.0, move=0.7)
-POWER = 0.35  # of a direction's variance between views, that its values are divided by; 0.5 would make all equal
-FLOOR = 0.1  # added to each variance, as a part of the mean one
+
+# The values of a direction are divided by its variance between views to this power. 0.5 would make all directions
+# equal.
+POWER = 0.35
+FLOOR = 0.1  # this part of the mean variance is added to each, so that no direction is divided by nearly nothing
 
 
 @torch.inference_mode()
 def embed_views(network: ResNet, photos: Photos, size: int, *, pictures: int, seed: int) -> Tensor:
-    """float32[pictures, VIEWS, dim], but for a last batch: form vectors, not normalised, of a network with a mask.
+    """Return form vectors, float32[pictures, VIEWS, dim], of views of pictures; the network must have a mask.
 
-    Items are put before other pictures where masks say what they are.
+    They are not normalised, and those of a last batch that is not full are left out. Items are put before other
+    pictures where masks say what they are.
     """
     network.eval()
     order = balanced_order(photos.targets, photos.emphasis, pictures, BALANCE, np.random.default_rng(seed))
@@ -41,16 +45,17 @@ def embed_views(network: ResNet, photos: Photos, size: int, *, pictures: int, se
 
 
 def learn_whitening(views: Tensor, dim: int) -> Tensor:
-    """float64[dim, D] to multiply vectors with, from float[N, V, D]: V views of each of N pictures.
+    """Return float64[dim, D] to multiply vectors with, from float[N, V, D]: V views of each of N pictures.
 
-    Whitening by the covariance of matching pairs, in part, then principal components (after Radenović et al., TPAMI
-    2019, section 3.3).
+    Vectors are whitened in part, by the covariance of views of a picture, and then reduced to their principal
+    components (after Radenović et al., TPAMI 2019, section 3.3).
     """
     views = views.double()
     apart = (views - views.mean(1, keepdim=True)).flatten(0, 1)
     variances, directions = torch.linalg.eigh(apart.T @ apart / len(apart))
     scale = (variances.clamp(min=0) / variances.mean() + FLOOR).pow(-POWER)
     even = (directions * scale) @ directions.T
+    # Vectors are compared by their angles, so the components are those of vectors of length 1.
     units = torch.nn.functional.normalize(views.flatten(0, 1) @ even)
     _, components = torch.linalg.eigh(units.T @ units)
     return components[:, -dim:].T @ even

@@ -55,17 +55,17 @@ class Best:
 class Checkpoint:
     """What a resumed run needs: what it was asked for, what it has learned, and what is known of its epochs."""
 
-    plan: dict[str, Any]
+    plan: dict[str, object]
     classes: list[str]
     epochs: list[Epoch]
     best: Best
     network: Weights
     loss: Weights
     average: Weights | None
-    optimiser: dict[str, Any]  # as torch has it: nested, with tensors and numbers
+    optimiser: dict[str, Any]  # nested dictionaries and lists of tensors and numbers, as torch has them
     photos: str | None = None  # the fingerprint of the pictures; the first checkpoints had none
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """Return what is written: tensors, numbers, strings, and lists and dictionaries of them, and no classes.
 
         So a checkpoint can be read without running code that is in it.

@@ -1,4 +1,4 @@
-"""What lies in the folder of a run; importing this loads nothing heavy."""
+"""The files in the folder of a run. Importing this loads nothing heavy."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ CHECKPOINT = "checkpoint.pt"
 HISTORY = "history.jsonl"
 PLAN = "plan.json"
 TENSORBOARD = "tensorboard"
-CACHE = "cache"  # decoded pictures, gone when the run is over
+CACHE = "cache"  # decoded pictures, which are deleted when the run is over
 
 
 def has_begun(folder: Path) -> bool:
-    """Whether the run in `folder` has ended an epoch: from here on, what it was asked for stays."""
+    """Return whether the run in `folder` has ended an epoch. From then on what it was asked for stays."""
     return weights_of(folder) is not None or (folder / CHECKPOINT).exists()
 
 
 def weights_of(folder: Path) -> Path | None:
-    """The weights of a run that has ended, else None: they are written last."""
+    """Return the weights of a run that is over, None before: they are written last."""
     path = folder / WEIGHTS
     return path if path.exists() else None

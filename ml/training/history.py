@@ -11,25 +11,25 @@ from ml.atomic_files import whole_file
 
 from .files import HISTORY
 
-SPOKEN = {"recall_at_1": "R@1", "map_at_r": "mAP@R"}
+NAMES = {"recall_at_1": "R@1", "map_at_r": "mAP@R"}  # what people call the metrics
 
 
 @dataclass
 class Epoch:
-    """One epoch; `seconds` are those of training, and `validation` is empty where nothing is judged."""
+    """What is known of one epoch. The fields' names are those in `history.jsonl` and in checkpoints."""
 
-    number: int
-    size: int
-    loss: float
-    accuracy: float
+    number: int  # from 0
+    size: int  # the side of the pictures, in pixels
+    loss: float  # the mean of its steps
+    accuracy: float  # the share of training pictures whose class was right, 0 to 1
     lr: float  # of the head, in the last step
-    seconds: float
-    pictures: int
-    validation: dict[str, float]
+    seconds: float  # of training, without those of judging and saving
+    pictures: int  # that were shown
+    validation: dict[str, float]  # metrics from 0 to 1; empty where nothing is judged
 
     def __str__(self) -> str:
         figures = {"loss": self.loss, "accuracy": self.accuracy} | self.validation
-        shown = ", ".join(f"{SPOKEN.get(name, name)} {value:.3f}" for name, value in figures.items())
+        shown = ", ".join(f"{NAMES.get(name, name)} {value:.3f}" for name, value in figures.items())
         return f"epoch {self.number + 1}: {shown}; {self.pictures:,} pictures of {self.size} px in {self.seconds:.0f} s"
 
 

@@ -23,12 +23,15 @@ from .plan import RECIPES, Plan
 from .starting import StartingNetwork, starting_network
 from .validation.retrieval import can_be_judged
 
-VALIDATION_SHARE = 0.1
-SEEN = 1.5  # the shorter side of decoded pictures, as a multiple of the network's: crops are not enlarged much
+VALIDATION_SHARE = 0.1  # of the pictures, where no share and no set of its own was asked for
+
+# The shorter side of decoded pictures, as a multiple of the network's side. The smallest crop is half as wide and high
+# as its picture, so it is enlarged by a third.
+DECODED_SIDE = 1.5
 
 
 def run_training(options: Namespace) -> None:
-    """Start or go on with the run that `options` (of `ml.commands.train`) describe; tell its course on stdout.
+    """Start the run that `options` (of `ml.commands.train`) describe, or go on with it, and print its course.
 
     Raises:
         MlError: it cannot start or go on; the sentence says why.
@@ -50,7 +53,10 @@ def run_training(options: Namespace) -> None:
 
 
 def _read_pictures(options: Namespace, *, begun: bool) -> tuple[PhotoSet, PhotoSet | None]:
-    """What is trained on, and what is judged by; a run that has begun keeps pictures of files that are gone since."""
+    """Return what is trained on and what is judged by.
+
+    A run that has begun has decoded its pictures, so their files may be gone since.
+    """
     photos = read_photo_set(options.table, options.images, there=not begun)
     if options.validation:
         if options.validation_share:
@@ -72,13 +78,11 @@ def _load_starting_network(options: Namespace) -> StartingNetwork:
 
 
 def _choose_plan(options: Namespace, starting: StartingNetwork, pictures: int) -> Plan:
-    """The recipe with what the options change, for this network and no larger batches than there are pictures.
-
-    A head that is new, or was made for naming things, has nothing worth keeping unless that is asked for.
-    """
+    """Return the recipe with what the options change, for this network and for batches of at most all pictures."""
     architecture = starting.architecture
     names = ("epochs", "minutes", "lr", "trunk_lr", "l2_sp", "keep", "batch", "patience", "seed")
     chosen: dict[str, Any] = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    # A head that is new, or that was made for naming things, holds nothing that is worth keeping.
     if options.keep is None and (starting.note or options.weights == "imagenet"):
         chosen["keep"] = 0.0
     if options.freeze is not None:
@@ -91,7 +95,8 @@ def _choose_plan(options: Namespace, starting: StartingNetwork, pictures: int) -
 
 def _describe_request(
     options: Namespace, plan: Plan, architecture: Architecture, photos: PhotoSet, judged: PhotoSet | None
-) -> dict[str, Any]:
+) -> dict[str, object]:
+    """Return all that makes two runs the same; files are named by their content, so that a renamed one is no other."""
     weights = STARTER if options.weights == "starter" else Path(options.weights)
     return {
         **architecture.as_dict(),
@@ -119,7 +124,7 @@ def _introduce_run(options: Namespace, starting: StartingNetwork, photos: PhotoS
 
 
 def _make_run(folder: Path, plan: Plan, starting: StartingNetwork, photos: PhotoSet, judged: PhotoSet | None) -> Run:
-    side, cache = round(SEEN * starting.architecture.size), folder / CACHE
+    side, cache = round(DECODED_SIDE * starting.architecture.size), folder / CACHE
     return Run(
         folder,
         plan,
@@ -132,6 +137,11 @@ def _make_run(folder: Path, plan: Plan, starting: StartingNetwork, photos: Photo
 
 
 def _require_something_to_find(photos: Photos) -> Photos:
+    """Return the validation pictures, without their groups where no picture has another to find otherwise.
+
+    Raises:
+        TrainingError: no picture has another one of its class.
+    """
     together = dataclasses.replace(photos, groups=None)
     if not can_be_judged(together):
         raise TrainingError(
@@ -145,15 +155,15 @@ def _require_something_to_find(photos: Photos) -> Photos:
 
 
 def train_until_over(run: Run) -> None:
-    """Start or go on with a run; tell each epoch on stdout and to TensorBoard."""
+    """Start a run or go on with it; print each epoch and show it in TensorBoard."""
     from .tensorboard import Board
 
     run.resume()
     with Board(run) as board:
 
-        def tell(run: Run) -> None:
+        def show_epoch(run: Run) -> None:
             board.add_epoch(run)
             print(run.epochs[-1], flush=True)
 
-        run.train(tell)
+        run.train(show_epoch)
         board.add_outcome(run)

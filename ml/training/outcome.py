@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from ml.atomic_files import whole_file
 from ml.network.resnet import Architecture
@@ -15,35 +15,44 @@ from .errors import TrainingError
 from .files import PLAN, has_begun
 from .loop import Run
 
-SHA256 = "_sha256"  # how names of options end that stand for a file's content
+SHA256 = "_sha256"  # the end of the names of options that stand for the content of a file
 
 
-def claim_folder(folder: Path, asked: dict[str, Any]) -> None:
-    """Write down what is asked of the run in `folder`; if it has begun already, compare that with what was asked first.
+def claim_folder(folder: Path, asked: Mapping[str, object]) -> None:
+    """Write down what is asked of the run in `folder`, or compare it with what was asked when the run began.
 
     Raises:
         TrainingError: the folder cannot be written, holds a run that was asked for something else, or its plan cannot
             be read.
     """
     path = folder / PLAN
+    # Before the first epoch has ended nothing would be mixed, so a mistyped option may still be corrected.
     if not (has_begun(folder) and path.exists()):
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with whole_file(path, "w") as file:
-                json.dump(asked, file, indent=2)
-        except OSError as exc:
-            raise TrainingError(f"{folder} cannot be written: {exc.strerror}. Choose another folder.") from exc
+        _write_request(path, asked)
         return
+    first = _read_request(path)
+    if names := sorted(name for name in first if first[name] != asked.get(name)):
+        changes = ", ".join(_describe_change(name, first.get(name), asked.get(name)) for name in names)
+        raise TrainingError(f"{folder} holds a run with other options ({changes}); choose another folder.")
+
+
+def _write_request(path: Path, asked: Mapping[str, object]) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(path, "w") as file:
+            json.dump(dict(asked), file, indent=2)
+    except OSError as exc:
+        raise TrainingError(f"{path.parent} cannot be written: {exc.strerror}. Choose another folder.") from exc
+
+
+def _read_request(path: Path) -> dict[str, object]:
     try:
         first = json.loads(path.read_text())
     except (OSError, ValueError) as exc:
         raise TrainingError(f"{path} cannot be read ({exc}); choose another folder.") from exc
     if not isinstance(first, dict):
         raise TrainingError(f"{path} is no plan of a run; choose another folder.")
-    names = sorted(name for name in first if first[name] != asked.get(name))
-    if names:
-        changes = ", ".join(_describe_change(name, first.get(name), asked.get(name)) for name in names)
-        raise TrainingError(f"{folder} holds a run with other options ({changes}); choose another folder.")
+    return first
 
 
 def _describe_change(name: str, was: object, now: object) -> str:
@@ -53,7 +62,7 @@ def _describe_change(name: str, was: object, now: object) -> str:
 
 
 def write_outcome(run: Run, architecture: Architecture, start: str) -> Path:
-    """Write the weights of the best epoch, with their shape and how they came about."""
+    """Write the weights of the best epoch with the shape of their network and how they came about; return the file."""
     best = run.epochs[run.best.epoch]
     path = run.folder / WEIGHTS
     write_weights(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
-from typing import Any
 
 from .data.augmentation import Augmentation
 
@@ -13,7 +13,10 @@ LAYERS = ("conv1", "bn1", "layer1", "layer2", "layer3", "layer4", "avgpool", "fc
 
 @dataclass(frozen=True)
 class Plan:
-    """One training run. Two runs with equal plans, data and threads give equal weights, unless `minutes` end them."""
+    """What is chosen for one training run.
+
+    On a processor two runs with equal plans, data and threads give equal weights, unless `minutes` end them.
+    """
 
     recipe: str
     loss: str  # "proxy" (normalised softmax) or "classifier"
@@ -23,19 +26,19 @@ class Plan:
     trunk_lr: float  # of the other layers, as a multiple of `lr`
     epochs: int = 20
     batch: int = 128
-    sizes: tuple[tuple[float, int], ...] = ((1.0, 224),)  # (until this part of the run, pictures have this side)
+    sizes: tuple[tuple[float, int], ...] = ((1.0, 224),)  # until which part of the run pictures have which side
     frozen: tuple[str, ...] = ()
-    warm_up: float = 0.1  # part of the run
+    warm_up: float = 0.1  # the part of the run in which rates rise
     weight_decay: float = 5e-4
-    ema: float = 0.998  # of the weights, a step; 0 keeps the last weights instead
+    ema: float = 0.998  # what a step keeps of the average of the weights; 0 averages nothing
     clip: float = 5.0  # largest norm of the gradient
-    smoothing: float = 0.1
-    temperature: float = 0.0625
-    balance: float = 0.5
+    smoothing: float = 0.1  # the probability that is shared among all classes in place of the right one
+    temperature: float = 0.0625  # cosines are divided by it before they become probabilities
+    balance: float = 0.5  # 0 shows classes as often as the data does, 1 all equally often
     augmentation: Augmentation = field(default_factory=Augmentation)
     patience: int = 10  # epochs without a better mAP@R before the run ends
     seed: int = 1
-    minutes: float = 0  # of training; where set they end the run and pace its rates, whatever `epochs` says
+    minutes: float = 0  # of training; where they are set they end the run and pace its rates, not `epochs`
     ema_warm_up: bool = False  # let the average forget its first steps sooner, for runs of few steps
     l2_sp: float = 0  # decay towards the starting weights in place of zero (see `forgetting`)
     keep: float = 0  # the share of the starting weights in the result (see `forgetting`)
@@ -48,14 +51,17 @@ class Plan:
         """Return the side of the pictures, in pixels, when `part` of the run is over."""
         return next((size for until, size in self.sizes if part < until), self.sizes[-1][1])
 
-    def as_dict(self) -> dict[str, Any]:
-        """The plan as JSON holds it."""
+    def as_dict(self) -> dict[str, object]:
+        """Return the plan as JSON holds it: tuples have become lists."""
         return json.loads(json.dumps(asdict(self)))
 
-    def differing_fields(self, other: dict[str, Any]) -> list[str]:
-        """The names of what `other` has otherwise; what it does not name is taken to have its default."""
+    def differing_fields(self, other: Mapping[str, object]) -> list[str]:
+        """Return the names of the fields that `other`, a plan as JSON holds it, has otherwise.
+
+        A plan of an older version does not name every field; those it does not name have their defaults.
+        """
         defaults = {each.name: each.default for each in fields(self) if each.default is not MISSING}
-        mine, theirs = self.as_dict(), json.loads(json.dumps(defaults)) | other
+        mine, theirs = self.as_dict(), json.loads(json.dumps(defaults)) | dict(other)
         return sorted(name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name))
 
 
@@ -73,6 +79,5 @@ CLASSIFY = Plan(
     balance=0,
     warm_up=0,
 )
-RECIPES = {
-    plan.recipe: plan for plan in (replace(METRIC, ema_warm_up=True, l2_sp=0.1, keep=0.7), CLASSIFY)
-}  # fine-tuning
+# `metric` is for fine-tuning, so it holds on to the weights it starts from; METRIC alone trains from nothing.
+RECIPES = {plan.recipe: plan for plan in (replace(METRIC, ema_warm_up=True, l2_sp=0.1, keep=0.7), CLASSIFY)}

@@ -14,7 +14,10 @@ from ml.network.weights import network_with, refuse_nonsense
 
 @dataclass(frozen=True)
 class StartingNetwork:
-    """A network, its shape, its trained weights by name (without a new head's), and a line on what is new in it."""
+    """A network, its shape, its trained weights by their names, and a line on what is new in it.
+
+    The weights of a new head are not among the trained ones.
+    """
 
     network: nn.Module
     architecture: Architecture
@@ -25,19 +28,17 @@ class StartingNetwork:
 def starting_network(
     source: str, *, arch: str | None, dim: int | None, size: int | None, pooling: str, seed: int
 ) -> StartingNetwork:
-    """A network with weights from `source`, as `ml.network.weights.network_with` names it, and `dim` dimensions.
+    """Return a network with weights from `source`, as `ml.network.weights.network_with` names it, and `dim` dimensions.
 
-    Where None is given the weights decide. `pooling` is for weights that were not trained by this package: a weights
-    file's own is kept. A new head's weights follow from `seed`.
+    Where an argument is None the weights decide. `pooling` is for weights that this package did not train; those of a
+    weights file keep the pooling they were trained with. The weights of a new head follow from `seed`.
 
     Raises:
         WeightsError, NoSuchNetworkError: see `ml.network.weights`.
     """
     if source == "untrained":
-        torch.manual_seed(seed)
         architecture = Architecture(arch or "resnet50", dim or 1000, pooling, size or 224)
-        refuse_nonsense(architecture)
-        return StartingNetwork(resnet.create(architecture), architecture, {}, "nothing is trained yet")
+        return StartingNetwork(_create_network(architecture, seed), architecture, {}, "nothing is trained yet")
     loaded = network_with(source, arch=arch)
     found = loaded.architecture
     architecture = replace(
@@ -46,9 +47,7 @@ def starting_network(
         size=size or found.size,
         pooling=pooling if source == "imagenet" else found.pooling,
     )
-    refuse_nonsense(architecture)
-    torch.manual_seed(seed)
-    network = resnet.create(architecture)
+    network = _create_network(architecture, seed)
     mine = network.state_dict()
     trained = {
         name: tensor for name, tensor in loaded.network.state_dict().items() if _has_same_shape(mine, name, tensor)
@@ -56,6 +55,12 @@ def starting_network(
     network.load_state_dict(mine | trained)
     note = "" if architecture.dim == found.dim else f"a new head, {architecture.dim} dimensions in place of {found.dim}"
     return StartingNetwork(network, architecture, trained, note)
+
+
+def _create_network(architecture: Architecture, seed: int) -> resnet.ResNet:
+    refuse_nonsense(architecture)
+    torch.manual_seed(seed)  # the first weights are drawn from torch's generator
+    return resnet.create(architecture)
 
 
 def _has_same_shape(state: dict[str, Tensor], name: str, tensor: Tensor) -> bool:

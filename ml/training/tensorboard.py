@@ -1,6 +1,6 @@
-"""What TensorBoard shows of a run. A run that is resumed continues its curves: no point is there twice or missing.
+"""What TensorBoard shows of a run. A resumed run continues its curves: no point is missing and none is there twice.
 
-Import this where a run starts, not before: it loads TensorBoard, and a writer starts a thread.
+This loads TensorBoard, whose writer starts a thread, so it is imported where a run starts and not before.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import shutil
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -28,12 +29,15 @@ from .validation.sheets import confusion_picture, make_thumbnails, neighbour_she
 
 SAMPLE = 256  # training pictures shown where there are no validation pictures
 PROJECTED, COMPONENTS, SPRITE = 1000, 64, 40  # pictures, dimensions and pixels of the embedding projector
-QUALITY = 80  # of photos in event files, which hold a sheet for every epoch that was the best so far
+QUALITY = 80  # of JPEG files: event files hold a sheet for every epoch that was the best so far
 
 
 def wait_for_a_later_name(folder: Path) -> None:
-    """TensorBoard reads event files by name, which begins with the second they were made in: within one, a resumed
-    run's could come before what it crosses out."""
+    """Wait until a new event file is named later than those in `folder`.
+
+    Names begin with the second in which a file was made, and TensorBoard reads files in the order of their names. In
+    the same second the file of a resumed run could be read before the file whose points it crosses out.
+    """
     while any(folder.glob(f"events.out.tfevents.{int(time.time())}.*")):
         time.sleep(0.05)
 
@@ -42,7 +46,7 @@ class Board:
     """The event files of one run, below its folder; `add_epoch` belongs before the epoch's checkpoint."""
 
     def __init__(self, run: Run) -> None:
-        """`run` has taken up its checkpoint: what an earlier process wrote of later epochs is crossed out."""
+        """Cross out what an earlier process wrote of later epochs; `run` has taken up its checkpoint already."""
         self.folder = run.folder / TENSORBOARD
         wait_for_a_later_name(self.folder)
         self._writer = SummaryWriter(str(self.folder), purge_step=len(run.epochs))
@@ -85,7 +89,7 @@ class Board:
         self._file_writer.add_summary(Summary(value=[value]), step)
 
     @property
-    def _file_writer(self) -> Any:
+    def _file_writer(self) -> Any:  # torch does not say what it is
         return self._writer.file_writer
 
     def add_outcome(self, run: Run) -> None:
@@ -95,7 +99,8 @@ class Board:
         for summary in hparams(_plain_values(run.plan.as_dict()), outcome):  # type: ignore[no-untyped-call]
             self._file_writer.add_summary(summary)
         for tag, value in outcome.items():
-            self._writer.add_scalar(tag, value, len(run.epochs))  # where a repetition crosses it out
+            # As if of the next epoch, so that a repetition after a kill crosses it out.
+            self._writer.add_scalar(tag, value, len(run.epochs))
         self._add_projector(run)
         self._writer.flush()
 
@@ -105,7 +110,8 @@ class Board:
         size = run.epochs[run.best.epoch].size
         vectors = extract_vectors(network, photos.pixels, size, run.learner.device)
         sprites = make_thumbnails(photos.pixels, np.arange(len(photos.targets)), SPRITE)
-        shutil.rmtree(self.folder / f"{0:05}", ignore_errors=True)  # of a process that was killed in here
+        # A process that was killed in here left half a projector, which the writer would warn about.
+        shutil.rmtree(self.folder / f"{0:05}", ignore_errors=True)
         self._writer.add_embedding(
             np.round(principal_components(vectors, COMPONENTS), 4),
             metadata=[photos.classes[target].replace("\t", " ") for target in photos.targets],
@@ -115,21 +121,22 @@ class Board:
 
 
 def _judge_sample(run: Run) -> Judgement | None:
-    """Training pictures among each other, of whatever groups; None if there are no two of a class."""
+    """Search among some training pictures, whatever their groups; None if no two of them are of a class."""
     photos = replace(run.photos.draw_sample(SAMPLE, run.plan.seed), groups=None)
-    return (
-        judge_network(run.learner.result, photos, run.epochs[-1].size, run.learner.device)
-        if can_be_judged(photos)
-        else None
-    )
+    if not can_be_judged(photos):
+        return None
+    return judge_network(run.learner.result, photos, run.epochs[-1].size, run.learner.device)
 
 
 def principal_components(vectors: npt.NDArray[np.float32], most: int) -> npt.NDArray[np.float64]:
-    """float64[N, <= most]: float32[N, dim] in its principal components; distances are nearly kept, files get small."""
+    """Return float32[N, dim] in its first principal components: float64[N, at most `most`].
+
+    Distances are nearly kept, and the files that hold the vectors as text get small.
+    """
     centred = vectors.astype(np.float64) - vectors.mean(axis=0)
     left, scale, _ = np.linalg.svd(centred, full_matrices=False)
     return (left * scale)[:, :most]
 
 
-def _plain_values(plan: dict[str, Any]) -> dict[str, str | float]:
+def _plain_values(plan: Mapping[str, object]) -> dict[str, str | float]:
     return {name: value if isinstance(value, int | float) else str(value) for name, value in plan.items()}

@@ -62,6 +62,25 @@ def augment_pictures(
 
     A mask, of any size, covers its whole picture, white on the item.
     """
+    views, items = _cut_views(pictures, size, how, rng, masks)
+    if masks is not None and how.move:
+        views = _move_items(views, items, how, rng)
+    for view in views:
+        # A part is erased last, so that it has the mean colour of the view as it is shown.
+        view[:] = _to_pixels(_relight(_to_tensor(view), how, rng))
+        if rng.random() < how.erase:
+            _erase_part(view, rng)
+    return views
+
+
+def _cut_views(
+    pictures: Sequence[Image.Image] | Sequence[Pixels],
+    size: int,
+    how: Augmentation,
+    rng: np.random.Generator,
+    masks: Sequence[Image.Image] | None,
+) -> tuple[Pixels, Pixels]:
+    """Crop and mirror each picture, and its mask alike: uint8[N, size, size, 3] and uint8[N, size, size, 1]."""
     views = np.empty((len(pictures), size, size, 3), np.uint8)
     items = np.empty((len(pictures), size, size, 1), np.uint8)
     for i, picture in enumerate(pictures):
@@ -71,14 +90,7 @@ def augment_pictures(
         views[i] = _cut_picture(pixels, crop, size)[:, ::step]
         if masks is not None:
             items[i, ..., 0] = _cut_mask(masks[i], crop, pixels.shape[:2], size)[:, ::step]
-    if masks is not None and how.move:
-        views = _move_items(views, items, how, rng)
-    for view in views:
-        # The light changes before a part is erased: the erased part has the colour of what is left of the picture.
-        view[:] = _to_pixels(_relight(_to_tensor(view), how, rng))
-        if rng.random() < how.erase:
-            _erase_part(view, rng)
-    return views
+    return views, items
 
 
 def _draw_crop(shape: tuple[int, ...], how: Augmentation, rng: np.random.Generator) -> Crop:

@@ -1,6 +1,7 @@
-"""Which pictures an epoch shows, in which order, and their pixels, prepared beside the training step.
+"""Which pictures an epoch shows, in which order, and their views, which threads prepare while the network learns.
 
-Everything is drawn from (seed, epoch, place in the epoch), so an epoch that is repeated after a kill is the same.
+Everything is drawn from the seed, the epoch and the place in the epoch, so that an epoch that is repeated after a kill
+is the same.
 """
 
 from __future__ import annotations
@@ -20,17 +21,19 @@ from .photo_pixels import Photos
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-AHEAD = 2  # batches prepared, for each thread, before they are asked for
+AHEAD = 2  # batches that each thread prepares before they are asked for
 
 
 def balanced_order(targets: Ints, emphasis: Floats, length: int, balance: float, rng: np.random.Generator) -> Ints:
-    """int64[length] positions; class c of n pictures gets a share in proportion to emphasis[c] * n ** (1 - balance).
+    """Draw int64[length] positions of pictures to show, whose classes are int64[N] `targets`.
 
-    `balance` 0 leaves the classes as they are, 1 shows all equally often. Within a class every picture is shown before
-    any is shown again.
+    A class c of n pictures gets a share in proportion to emphasis[c] * n ** (1 - balance): with `balance` 0 classes are
+    shown as often as the data has them, with 1 all equally often. Within a class every picture is shown before any is
+    shown again.
     """
     classes, counts = np.unique(targets, return_counts=True)
     weights = emphasis[classes] * counts ** (1.0 - balance)
+    # Rounded up or down at random, so that a class whose share is a fraction of a picture is shown in some epochs.
     shares = np.floor(length * weights / weights.sum() + rng.random(len(classes))).astype(int)
     drawn = [
         _draw_rounds(np.flatnonzero(targets == name), share, rng) for name, share in zip(classes, shares, strict=True)
@@ -46,7 +49,7 @@ def _draw_rounds(members: Ints, share: int, rng: np.random.Generator) -> Ints:
 
 
 class Batches:
-    """One epoch: pairs of uint8[B, size, size, 3] and int64[B] tensors; a last batch that is not full is left out."""
+    """One epoch: pairs of tensors uint8[B, size, size, 3] and int64[B]. A last batch that is not full is left out."""
 
     def __init__(
         self, photos: Photos, order: Ints, *, batch: int, size: int, how: Augmentation, seed: int, threads: int = 1
@@ -71,6 +74,7 @@ class Batches:
             pool.shutdown(cancel_futures=True)
 
     def _make_batch(self, number: int) -> tuple[Tensor, Tensor]:
+        """Prepare one batch, drawing from a generator of its own: whichever thread does it, the batch is the same."""
         positions = self._order[number * self._batch : (number + 1) * self._batch]
         rng = np.random.default_rng((self._seed, number))
         pictures = [self._photos.pixels.array(position) for position in positions]

@@ -20,25 +20,26 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Photos:
-    """N decoded pictures and their classes: `targets` int64[N] are positions in `classes`."""
+    """N decoded pictures and their classes: `targets`, int64[N], are positions in `classes`."""
 
     pixels: PixelCache
     targets: Ints
     classes: list[str]
     emphasis: npt.NDArray[np.float64]  # float64[classes]: how much more often than others a class is shown
     epoch_length: int  # pictures shown in an epoch
-    groups: Ints | None = None  # int64[N]: pictures of one group do not find each other; NO_GROUP is none
-    masks: npt.NDArray[np.uint8] | None = None  # uint8[N, m, m]: where each whole picture, squeezed, shows its item
+    groups: Ints | None = None  # int64[N]: pictures of one group do not find each other; NO_GROUP belongs to none
+    masks: npt.NDArray[np.uint8] | None = None  # uint8[N, m, m], 255 where a picture, squeezed square, shows its item
 
     def draw_sample(self, length: int, seed: int) -> Photos:
-        """At most `length` of the pictures, drawn evenly from the classes."""
+        """Return at most `length` of the pictures, drawn evenly from the classes."""
         rng = np.random.default_rng(seed)
         shuffled = rng.permutation(len(self.targets))
         targets = self.targets[shuffled]
-        turn = np.zeros(len(targets), np.int64)  # of each picture among those of its class
+        turn = np.zeros(len(targets), np.int64)  # the place of each picture among those of its class
         for name in np.unique(targets):
             members = np.flatnonzero(targets == name)
             turn[members] = np.arange(len(members))
+        # The first of every class come before the second of any, so that a short sample has some of each.
         keep = np.sort(shuffled[np.argsort(turn, kind="stable")[:length]])
         groups = None if self.groups is None else self.groups[keep]
         masks = None if self.masks is None else self.masks[keep]
@@ -48,7 +49,7 @@ class Photos:
 
     @property
     def fingerprint(self) -> str:
-        """Names the pictures' classes, order, sizes and masks, so that a run does not go on with others."""
+        """A checksum of the classes, order, sizes and masks of the pictures; a run does not go on with others."""
         masks = b"" if self.masks is None else self.masks.tobytes()
         return hashlib.sha256(self.targets.tobytes() + self.pixels.sizes.tobytes() + masks).hexdigest()
 
@@ -62,7 +63,14 @@ def decode_photos(
     emphasis: Mapping[str, float] | None = None,
     epoch_length: int | None = None,
 ) -> Photos:
-    """Decode `photos` to a shorter side of at most `side`, or map what an earlier call decoded."""
+    """Decode `photos` to a shorter side of at most `side` pixels, or map what an earlier call decoded.
+
+    `emphasis` says how much more often than others a class is shown, 1 for classes it does not name. Where
+    `epoch_length` is None, an epoch shows as many pictures as there are.
+
+    Raises:
+        UnreadablePicturesError: pictures cannot be decoded.
+    """
     names = list(classes or photos.classes)
     weights = np.array([(emphasis or {}).get(name, 1.0) for name in names])
     pixels = cache_pixels(photos.images, side, cache)
@@ -72,7 +80,7 @@ def decode_photos(
 
 
 def _number_groups(groups: Sequence[str] | None) -> Ints | None:
-    """A number for each group; an empty name is no group."""
+    """Return int64[N], a number for each group; an empty name is no group."""
     if groups is None:
         return None
     number = {name: i for i, name in enumerate(sorted({name for name in groups if name}))} | {"": NO_GROUP}

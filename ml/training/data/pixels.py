@@ -20,7 +20,7 @@ from ml.errors import MlError
 from ml.images import PhotoRefused, decode
 from ml.inference.arrays import Pixels
 
-OWN = re.compile(r"pixels-[0-9a-f]{16}\.(u8|part|json)")  # the names of what is written here
+OWN = re.compile(r"pixels-[0-9a-f]{16}\.(u8|part|json)")  # the names of files that are written here
 
 
 class UnreadablePicturesError(MlError):
@@ -28,7 +28,11 @@ class UnreadablePicturesError(MlError):
 
 
 class PixelCache:
-    """N pictures as uint8[h, w, 3] of their own sizes, shorter side at most `side`."""
+    """N pictures, uint8[h, w, 3] each, of different sizes.
+
+    `pixels` is uint8[bytes], one picture after the other, `offsets` int64[N] says where each begins, and `sizes`
+    int32[N, 2] has heights and widths.
+    """
 
     def __init__(self, pixels: Pixels, offsets: npt.NDArray[np.int64], sizes: npt.NDArray[np.int32]) -> None:
         self._pixels, self._offsets, self.sizes = pixels, offsets, sizes
@@ -46,14 +50,15 @@ class PixelCache:
         return Image.fromarray(self.array(position))
 
     def subset(self, positions: npt.NDArray[np.int64]) -> PixelCache:
-        """The pictures at int64[M] `positions`, in this order."""
+        """Return the pictures at int64[M] `positions`, in this order."""
         return PixelCache(self._pixels, self._offsets[positions], self.sizes[positions])
 
 
 def cache_pixels(paths: Sequence[Path], side: int, folder: Path, *, threads: int = 2) -> PixelCache:
-    """Decode `paths` once into a file below `folder`; later calls with the same files map it again.
+    """Decode `paths` once into a file in `folder`; later calls with the same files map it again.
 
-    So they do when some of the files are gone: what was begun with a picture can be ended without it.
+    They map it too where some of the files are gone, so that a run can end after a picture was deleted. Decoded
+    pictures have a shorter side of at most `side` pixels.
 
     Raises:
         UnreadablePicturesError: one or more pictures cannot be decoded.
@@ -65,7 +70,8 @@ def cache_pixels(paths: Sequence[Path], side: int, folder: Path, *, threads: int
         folder.mkdir(parents=True, exist_ok=True)
         index.unlink(missing_ok=True)
         known = {"files": [_mark_file(path) for path in paths], "sizes": _decode_all(paths, side, data, threads)}
-        with whole_file(index, "w") as file:  # last: its presence means the pixels are complete
+        # The index is written last, so its presence means that the pixels are complete.
+        with whole_file(index, "w") as file:
             json.dump(known, file)
     shapes = np.array(known["sizes"], np.int32).reshape(-1, 2)
     lengths = 3 * shapes[:, 0].astype(np.int64) * shapes[:, 1]
@@ -73,7 +79,7 @@ def cache_pixels(paths: Sequence[Path], side: int, folder: Path, *, threads: int
 
 
 def delete_cache(folder: Path) -> None:
-    """Delete what `cache_pixels` ever wrote into `folder`, and the folder where nothing else is in it."""
+    """Delete what `cache_pixels` ever wrote into `folder`, and the folder if nothing else is in it."""
     remove_own(folder, OWN)
 
 
@@ -89,7 +95,7 @@ def _are_as_decoded(paths: Sequence[Path], marks: Sequence[list[int] | None]) ->
 
 
 def _mark_file(path: Path) -> list[int] | None:
-    """What changes with a file; None where there is none."""
+    """Return the size and time of a file, which change with its content; None where there is no file."""
     try:
         stat = path.stat()
     except OSError:
@@ -123,7 +129,7 @@ def _decode_all(paths: Sequence[Path], side: int, data: Path, threads: int) -> l
 
 
 def _decode_picture(path: Path, side: int) -> Pixels | str:
-    """uint8[h, w, 3], or the sentence why not."""
+    """Return uint8[h, w, 3], or the sentence that says why the picture cannot be decoded."""
     try:
         picture = decode(path.read_bytes())
     except OSError as exc:

@@ -11,10 +11,11 @@ Ints = npt.NDArray[np.int64]
 
 
 def split_photos(photos: PhotoSet, share: float, seed: int) -> tuple[PhotoSet, PhotoSet]:
-    """The pictures to train on, and about `share` of all to judge by.
+    """Return the pictures to train on, and about `share` of all to judge by.
 
-    Where the set has groups, each is on one side whole. Elsewhere every class gives its share, at least two pictures
-    (one has nothing to find), and classes of fewer than four none; small classes take turns.
+    Where the set has groups, each group is whole on one side. Elsewhere every class gives its share: two pictures at
+    least, as one alone would have nothing to find, and none where the class has fewer than four. Of classes too small
+    for a share, as many give two as it takes to come to the share of all.
 
     Raises:
         PhotoSetError: no such split exists.
@@ -31,6 +32,7 @@ def split_photos(photos: PhotoSet, share: float, seed: int) -> tuple[PhotoSet, P
 
 
 def _by_class(photos: PhotoSet, share: float, wanted: float, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
+    """Return bool[N]: which pictures are set aside where there are no groups."""
     targets = photos.targets()
     members = [rng.permutation(np.flatnonzero(targets == name)) for name in range(len(photos.classes))]
     counts = [round(share * len(own)) if share * len(own) >= 1.5 else 0 for own in members]
@@ -46,7 +48,10 @@ def _by_class(photos: PhotoSet, share: float, wanted: float, rng: np.random.Gene
 
 
 def _whole_groups(photos: PhotoSet, wanted: float, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
-    """Groups in random order, as long as they fit; a picture without a group is one by itself."""
+    """Return bool[N]: which pictures are set aside, by groups in random order, as long as they fit.
+
+    A picture without a group is one by itself.
+    """
     names = [group or f"\0{i}" for i, group in enumerate(photos.groups or ())]
     group, sizes = np.unique(names, return_inverse=True, return_counts=True)[1:]
     aside = np.zeros(len(photos), bool)

@@ -1,4 +1,4 @@
-"""What a recipe minimises. Both losses are classifiers over the training classes; they differ in what they compare."""
+"""What a recipe minimises. Both losses are classifiers over the training classes, and differ in what they compare."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ml.training.plan import Plan
 
 
 class ProxyLoss(nn.Module):
-    """Normalised softmax: cross-entropy over the cosines to one learned proxy a class (Zhai & Wu, BMVC 2019)."""
+    """Normalised softmax: cross-entropy over the cosines to one learned proxy of each class (Zhai & Wu, BMVC 2019)."""
 
     def __init__(self, classes: int, dim: int, *, temperature: float, smoothing: float) -> None:
         super().__init__()
@@ -21,11 +21,11 @@ class ProxyLoss(nn.Module):
         self.smoothing = smoothing
 
     def class_logits(self, vectors: Tensor) -> Tensor:
-        """float32[N, dim] -> float32[N, classes]."""
+        """Return the cosines of float32[N, dim] to the proxies over the temperature: float32[N, classes]."""
         return cast("Tensor", self.loss.get_logits(vectors))
 
     def forward(self, vectors: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """The mean loss and the logits of float32[N, dim] against int64[N]."""
+        """Return the mean loss, float32[], and the logits, float32[N, classes], of float32[N, dim] against int64[N]."""
         logits = self.class_logits(nn.functional.normalize(vectors))
         return cross_entropy(logits, targets, label_smoothing=self.smoothing), logits
 
@@ -39,7 +39,7 @@ class ClassifierLoss(nn.Module):
         self.smoothing = smoothing
 
     def forward(self, vectors: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """The mean loss and the logits of float32[N, dim] against int64[N]."""
+        """Return the mean loss, float32[], and the logits, float32[N, classes], of float32[N, dim] against int64[N]."""
         logits = cast("Tensor", self.classifier(vectors))
         return cross_entropy(logits, targets, label_smoothing=self.smoothing), logits
 
@@ -51,7 +51,7 @@ def share_right(logits: Tensor, targets: Tensor) -> float:
 
 
 def loss_for(plan: Plan, classes: int, dim: int) -> nn.Module:
-    """The loss that `plan` names, its weights drawn from torch's generator."""
+    """Return the loss that `plan` names; its first weights are drawn from torch's generator."""
     if plan.loss == "proxy":
         return ProxyLoss(classes, dim, temperature=plan.temperature, smoothing=plan.smoothing)
     return ClassifierLoss(classes, dim, smoothing=plan.smoothing)

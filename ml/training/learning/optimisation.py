@@ -16,13 +16,14 @@ Tensors = Sequence[Tensor]
 def optimiser_for(
     network: nn.Module, loss: nn.Module, plan: Plan, pulled: Container[str] = ()
 ) -> torch.optim.Optimizer:
-    """The head and the loss learn at `plan.lr`, the other layers at a multiple.
+    """Return an optimiser in which the head and the loss learn at `plan.lr`, the other layers at a multiple of it.
 
-    Vectors and scalars do not decay, nor do weights named in `pulled`: they are drawn to where they started.
+    Weights named in `pulled` do not decay towards zero: they are drawn to where they started.
     """
     held = {id(parameter) for name, parameter in network.named_parameters() if name in pulled}
     groups = []
     for parameters, lr in ((_trunk_weights(network), plan.lr * plan.trunk_lr), (_head_weights(network, loss), plan.lr)):
+        # Biases and the scales of batch norms, which are vectors, do not decay: small ones make nothing simpler.
         moving = [parameter for parameter in parameters if parameter.requires_grad]
         for decays in (True, False):
             members = [each for each in moving if (each.ndim > 1 and id(each) not in held) == decays]
@@ -43,10 +44,10 @@ def _head_weights(network: nn.Module, loss: nn.Module) -> Iterator[nn.Parameter]
 
 
 def moving_average(decay: float, warm_up: bool) -> Callable[[Tensors, Tensors, Tensor | int], None]:
-    """An update of an exponential moving average of weights, as `AveragedModel` calls it.
+    """Return a function that updates an exponential moving average of weights, as `AveragedModel` calls it.
 
-    With `warm_up` it follows the weights faster in the first steps, (1 + n) / (10 + n) after n of them, so that in a
-    short run the average is not mostly made of the weights it began with.
+    With `warm_up` the average follows the weights faster in the first steps: after n of them it keeps (1 + n) / (10 +
+    n) of itself. So in a short run it is not mostly made of the weights it began with.
     """
 
     def update_average(averaged: Tensors, current: Tensors, steps: Tensor | int) -> None:
@@ -57,7 +58,8 @@ def moving_average(decay: float, warm_up: bool) -> Callable[[Tensors, Tensors, T
 
 
 def freeze_layers(network: nn.Module, layers: tuple[str, ...]) -> None:
-    """Stop these layers from learning; their batch statistics stay as they are too."""
+    """Stop these layers from learning, and keep their batch statistics as they are."""
+    # Without gradients a batch norm would still follow the statistics of the batches it sees.
     for name in layers:
         layer = network.get_submodule(name)
         layer.requires_grad_(False)

@@ -15,7 +15,11 @@ from ml.training.data.pixels import PixelCache
 def extract_vectors(
     network: nn.Module, pixels: PixelCache, size: int, device: torch.device, *, batch: int = 128
 ) -> npt.NDArray[np.float32]:
-    """float32[N, dim], rows of length 1, of pictures prepared as for searching; modes of layers are kept."""
+    """Return float32[N, dim], rows of length 1, of pictures that are prepared as for searching.
+
+    Layers are in training or evaluation mode afterwards as they were before.
+    """
+    # Not simply train() afterwards: frozen layers are in evaluation mode while the others learn.
     modes = [(layer, layer.training) for layer in network.modules()]
     network.eval()
     parts = []

@@ -17,20 +17,23 @@ from .extraction import extract_vectors
 
 
 class NotFiniteError(MlError):
-    """A network's vectors say nothing any more."""
+    """The vectors of a network are no longer finite numbers."""
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """What each picture finds among the others; those of its own group are not looked at."""
+    """What each of N pictures finds among the others, without those of its own group."""
 
     photos: Photos
-    vectors: npt.NDArray[np.float32]
+    vectors: npt.NDArray[np.float32]  # float32[N, dim], rows of length 1
     judged: Judged
 
     @property
     def figures(self) -> dict[str, float]:
-        """Means over classes of the classes' means; pictures that have nothing to find do not count."""
+        """R@1 and mAP@R, 0 to 1: means over classes of the means in each class.
+
+        Pictures that have nothing to find do not count.
+        """
         targets = self.photos.targets
         return {
             "recall_at_1": macro(self.judged.recall_at(1), targets),
@@ -39,7 +42,7 @@ class Judgement:
 
     @property
     def confusion(self) -> npt.NDArray[np.int64]:
-        """int64[C, C]: how many pictures of a class (row) found one of a class (column) first."""
+        """int64[C, C]: how many pictures of the row's class found one of the column's class first."""
         counts = np.zeros((len(self.photos.classes),) * 2, np.int64)
         known = self.judged.relevant > 0
         np.add.at(counts, (self.photos.targets[known], self.photos.targets[self.judged.found[known, 0]]), 1)
@@ -47,10 +50,10 @@ class Judgement:
 
 
 def judge_network(network: nn.Module, photos: Photos, size: int, device: torch.device) -> Judgement:
-    """Search among `photos` with each of them, at `size` px.
+    """Search among `photos` with each of them, at `size` pixels.
 
     Raises:
-        NotFiniteError: the network was trained to pieces.
+        NotFiniteError: the network gives vectors that are not finite, as after training at too high a rate.
     """
     vectors = extract_vectors(network, photos.pixels, size, device)
     if not np.isfinite(vectors).all():
@@ -59,7 +62,8 @@ def judge_network(network: nn.Module, photos: Photos, size: int, device: torch.d
 
 
 def can_be_judged(photos: Photos) -> bool:
-    """Whether any picture has another one of its class and, where there are groups, of another group."""
+    """Return whether any picture has another one of its class and, where there are groups, of another group."""
+    # A picture without a group is given a number that no other has.
     alone = np.arange(len(photos.targets)) + len(photos.targets)
     own = alone if photos.groups is None else np.where(photos.groups == NO_GROUP, alone, photos.groups)
     pairs = np.unique(np.stack((photos.targets, own)), axis=1)

@@ -16,20 +16,20 @@ from .retrieval import Judgement
 ROWS, COLUMNS = 8, 8
 THUMB, FRAME = 64, 4
 RIGHT, WRONG, PAPER = (30, 160, 70), (205, 45, 45), (255, 255, 255)
-LABELLED = 30  # classes, at most, whose names still fit beside the matrix
+LABELLED = 30  # the most classes whose names fit beside the matrix
 INK = np.array((20, 60, 130))
-NAME = 24  # characters of a class's name that are shown
+NAME = 24  # characters that are shown of the name of a class, its last ones: of a path these tell most
 
 
 def make_thumbnails(
     pixels: PixelCache, rows: Sequence[int] | npt.NDArray[np.int64], side: int
 ) -> npt.NDArray[np.uint8]:
-    """uint8[N, side, side, 3]: the central squares of these pictures."""
+    """Return the central squares of these pictures: uint8[N, side, side, 3]."""
     return np.stack([prepare(pixels.picture(row), side) for row in rows])
 
 
 def neighbour_sheet(judgement: Judgement) -> Image.Image:
-    """Queries of as many classes as fit, each with its nearest pictures: framed green where the class is right."""
+    """Draw queries of as many classes as fit, each with its nearest pictures, framed green where the class is right."""
     judged, pixels = judgement.judged, judgement.photos.pixels
     queries = _spread_over_classes(judged.targets, ROWS)
     cell = THUMB + 2 * FRAME
@@ -46,13 +46,13 @@ def neighbour_sheet(judgement: Judgement) -> Image.Image:
 
 
 def _spread_over_classes(targets: npt.NDArray[np.int64], length: int) -> npt.NDArray[np.int64]:
-    """Positions evenly over the classes, the same ones for the same targets."""
+    """Return int64[length or fewer] positions, evenly over the classes; the same ones for the same targets."""
     by_class = np.argsort(targets, kind="stable")
     return by_class[np.unique(np.linspace(0, len(targets) - 1, min(length, len(targets))).astype(int))]
 
 
 def confusion_picture(counts: npt.NDArray[np.int64], classes: Sequence[str]) -> Image.Image:
-    """A row for each class of int64[C, C], a column for what it is taken for; the darker, the larger its part."""
+    """Draw a row for each class of int64[C, C] and a column for what it is taken for; the darker, the more often."""
     known = np.flatnonzero(counts.sum(axis=1) + counts.sum(axis=0))
     counts = counts[np.ix_(known, known)]
     shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
@@ -69,7 +69,7 @@ def _add_class_names(matrix: Image.Image, names: Sequence[str], cell: int) -> Im
     margin = round(max(font.getlength(name) for name in names)) + 8
     sheet = Image.new("RGB", (margin + matrix.width, margin + matrix.height), PAPER)
     sheet.paste(matrix, (margin, margin))
-    columns = Image.new("RGB", (margin, matrix.width), PAPER)  # drawn lying, then turned
+    columns = Image.new("RGB", (margin, matrix.width), PAPER)  # drawn as rows, then turned
     for picture, anchor, x in ((sheet, "rm", margin - 4), (columns, "lm", 4)):
         top = margin if picture is sheet else 0
         draw = ImageDraw.Draw(picture)
