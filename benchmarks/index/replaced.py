@@ -91,11 +91,11 @@ def _replace(model: EmbeddingModel, rows: Iterator[np.ndarray], count: int) -> N
 
 def _recall(queries: np.ndarray) -> float:
     from recommender.index import Filter
-    from recommender.index.view.recall_monitor import recall_of
+    from recommender.index.ann.recall import recall_of_listings
 
     state = _state()
     pairs = [[state.search(query[None, :], K, Filter(), exact=exact) for exact in (False, True)] for query in queries]
-    return round(float(np.mean([recall_of(*pair) for pair in pairs])), 4)
+    return round(float(np.mean([recall_of_listings(*pair) for pair in pairs])), 4)
 
 
 def _segments() -> list[dict[str, Any]]:

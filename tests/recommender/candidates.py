@@ -29,3 +29,9 @@ def candidates(*entries: dict) -> Candidates:
         for name, default in DEFAULTS.items()
     }
     return Candidates(**columns)
+
+
+def listings_found(similarity: dict[int, float]) -> Candidates:
+    """Candidates of these listings, best first."""
+    best_first = sorted(similarity.items(), key=lambda entry: (-entry[1], entry[0]))
+    return candidates(*({"listing": listing, "similarity": value} for listing, value in best_first))

@@ -21,6 +21,7 @@ from . import dot_products
 from .held_out_queries import find_far_lists, pair_midpoints, true_similarities
 from .ivf import Ivf
 from .probing import MEASURED_K, Costs, Probe, SearchParams, Tail, Tuning
+from .recall import recall_of_similarities
 
 T = TypeVar("T")
 
@@ -36,7 +37,6 @@ DEPTHS = (100, 200, 400, 800, 1600)
 ASSUMED_COSTS = Costs(per_list=8.0, per_code=0.0125, per_row=0.2, per_selected=0.003)
 TAIL_POINTS = 200
 ROWS = {"plain": "all", "filtered": "far half"}  # How the manifest's curve names the two kinds of queries.
-TIE = 1e-6  # Similarities closer than this differ by rounding only.
 TIMED_QUERIES = 9
 RAREST_PAIRS = 20  # A point of the tail rests on at least this many pairs of a query and a row.
 # The queries are a sample, so this share of what the target allows to be missed is kept in reserve.
@@ -147,7 +147,7 @@ class _Tuner:
             similarity, _, _ = probe.find_nearest(MEASURED_K)
             seconds += time.perf_counter() - began
             self._limit_mapped_memory()
-            found.append(recall_of(similarity, case.truth))
+            found.append(recall_of_similarities(similarity, case.truth))
             self._tick()
         milliseconds = seconds / len(cases) * 1000
         recall = float(np.mean(found))
@@ -168,17 +168,6 @@ def least_sufficient(values: Sequence[T], suffices: Callable[[T], bool]) -> T:
         middle = (low + high) // 2
         low, high = (low, middle) if suffices(values[middle]) else (middle + 1, high)
     return values[low]
-
-
-def recall_of(similarity: np.ndarray, truth: np.ndarray) -> float:
-    """The share of the true k best that were found; rows as similar as the k-th stand for each other, as many as the
-    truth has. Both float32, best first."""
-    if not len(truth):
-        return 1.0
-    better, places = np.count_nonzero(truth > truth[-1] + TIE), len(truth)
-    found = np.count_nonzero(similarity > truth[-1] + TIE)
-    ties = np.count_nonzero(np.abs(similarity - truth[-1]) <= TIE)
-    return float(found + min(ties, places - better)) / places
 
 
 def _measure_tail(ivf: Ivf, vectors: VectorFile, asked: np.ndarray, pairs: np.ndarray) -> Tail:

@@ -18,7 +18,8 @@ from recommender.models import IndexSnapshot
 
 from .health import IndexHealth
 from .reader import Index
-from .recall_monitor import Monitor, Recall, by_kind
+from .recall_monitor import RecallMonitor
+from .recall_window import Recall, summarise_by_kind
 from .state import State
 
 LAG_LIMIT = 10_000
@@ -47,7 +48,7 @@ class Lag:
 
 
 own_index = PerProcess(Index)
-own_monitor = PerProcess(lambda: Monitor(settings.INDEX_MONITOR_SHARE, settings.INDEX_RECALL_TARGET))
+own_monitor = PerProcess(lambda: RecallMonitor(settings.INDEX_MONITOR_SHARE))
 
 
 def get_index() -> Index:
@@ -70,19 +71,23 @@ def watch_recall(
     The arguments are those of State.search, and its answer. Only web processes, which call `start`, have a monitor.
     """
     if monitor := own_monitor.get_made():
-        monitor.offer(state, vectors, k, where, exclude, found)
+        monitor.offer_search(state, vectors, k, where, exclude, found)
 
 
 def health() -> ProcessHealth:
     index, monitor = get_index(), own_monitor.get_made()
     state = _state()
     known = index.health()
-    problems = [known.problem, monitor.problem() if monitor else None, _unpurged(state) if state else None]
+    problems = [
+        known.problem,
+        monitor.window.describe_problem(settings.INDEX_RECALL_TARGET) if monitor else None,
+        _unpurged(state) if state else None,
+    ]
     return ProcessHealth(
         **vars(known) | {"problem": "; ".join(problem for problem in problems if problem) or None},
         delta_rows=len(state.delta) if state else 0,
         segments=len(state.base.parts) if state else 0,
-        recall=monitor.figures() if monitor else by_kind([]),
+        recall=monitor.window.recall_by_kind() if monitor else summarise_by_kind([]),
     )
 
 

@@ -163,11 +163,13 @@ def test_strangers_make_health_ask_nothing_more_than_whether_it_is_ready(model, 
 
 def test_searches_that_find_too_little_are_a_problem_for_those_who_may_know(model):
     from recommender.index.view import process
-    from recommender.index.view.recall_monitor import Judged, Monitor
+    from recommender.index.view.recall_monitor import RecallMonitor
+    from recommender.index.view.recall_window import JudgedSearch
 
-    monitor = Monitor(share=1.0, target=0.98)
+    monitor = RecallMonitor(share=1.0)
     process.own_monitor.set(monitor)
-    monitor._window.extend([Judged(0.9, model.pk, filtered=True, at=time.monotonic())] * 100)
+    for _ in range(100):
+        monitor.window.record(JudgedSearch(0.9, model.pk, filtered=True, at=time.monotonic()))
     try:
         seen, outside = ready(), ready(REMOTE_ADDR=OUTSIDE)
     finally:

@@ -1,6 +1,7 @@
 """Figures for Prometheus: to whom, which, and what is left out when something does not answer."""
 
 import os
+import time
 from datetime import timedelta
 
 import prometheus_client
@@ -11,7 +12,8 @@ from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
 from marketplace.observing import metrics as page
-from recommender.index.view.recall_monitor import Judged, Monitor
+from recommender.index.view.recall_monitor import RecallMonitor
+from recommender.index.view.recall_window import JudgedSearch
 from recommender.models import Embedding, Heartbeat
 from tests.factories import make_image, make_listing, make_user
 
@@ -124,10 +126,11 @@ def test_a_scrape_says_what_searches_find_once_some_were_judged(model, settings)
     assert figures["index_recall_target",] == 0.9
     assert figures["index_recall_judged", "all"] == 0
     assert ("index_recall_mean", "all") not in figures
-    monitor = Monitor(share=1.0, target=0.9)
+    monitor, now = RecallMonitor(share=1.0), time.monotonic()
     process.own_monitor.set(monitor)
-    monitor._window.extend([Judged(1.0, 1, filtered=False, at=0.0)] * 3)
-    monitor._window.append(Judged(0.6, 1, filtered=True, at=1.0))
+    for recall in (1.0, 1.0, 1.0):
+        monitor.window.record(JudgedSearch(recall, 1, filtered=False, at=now))
+    monitor.window.record(JudgedSearch(0.6, 1, filtered=True, at=now))
     figures = scrape()
     by_kind = {key: round(value, 3) for key, value in figures.items() if key[0].startswith("index_recall_")}
     assert {key for key in by_kind if key[0] == "index_recall_age_seconds"}

@@ -8,10 +8,10 @@ from django.db import connection, transaction
 from listings.models import Listing, ListingImage
 from recommender import feed
 from recommender.index import Filter, Index
+from recommender.index.ann.recall import recall_of_listings
 from recommender.index.compaction.compactor import compact, rebuild
 from recommender.index.storage import segment
 from recommender.index.storage.snapshot import segment_directory
-from recommender.index.view.recall_monitor import recall_of
 from recommender.models import IndexSnapshot
 from tests.recommender.index.served import segment_names, structure_kinds
 
@@ -115,4 +115,4 @@ def recall(queries):
     state = index.state()
     assert state.rows == 12_000
     answers = [[state.search(query, 10, Filter(), exact=exact) for exact in (False, True)] for query in queries]
-    return np.mean([recall_of(*pair) for pair in answers])
+    return np.mean([recall_of_listings(*pair) for pair in answers])

@@ -1,6 +1,5 @@
 """An inverted file is measured against the exact truth on unseen queries, and tuned to what the target needs."""
 
-from collections import Counter
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,7 +14,6 @@ from recommender.index.ann.calibration import (
     TOLERANCES,
     calibrate,
     least_sufficient,
-    recall_of,
 )
 from recommender.index.ann.held_out_queries import find_far_lists, pair_midpoints, true_similarities
 from recommender.index.ann.probing import MEASURED_K, Probe
@@ -48,38 +46,6 @@ def made(tmp_path_factory):
 def judge(made, target, told=None, memory=1 << 30):
     tick = (lambda: None) if told is None else (lambda: told.append(1))
     return calibrate(made.ivf, made.file, made.left_out, target=target, memory=memory, tick=tick)
-
-
-@pytest.mark.parametrize(
-    ("found", "truth", "recall"),
-    [
-        ([0.9, 0.8, 0.7], [0.9, 0.8, 0.7], 1),
-        ([0.9, 0.7, 0.6], [0.9, 0.8, 0.7], 2 / 3),
-        ([0.9, 0.9, 0.9], [0.9, 0.9, 0.9], 1),
-        ([0.9, 0.5, 0.5], [0.9, 0.5, 0.5], 1),  # which of many equal ones was found does not matter
-        ([0.5, 0.5, 0.4], [0.9, 0.5, 0.5], 2 / 3),
-        ([0.9, 0.8, 0.7, 0.6], [0.9, 0.8], 1),
-        ([0.9], [0.9, 0.8], 1 / 2),
-        ([], [0.9, 0.8], 0),
-        ([0.9], [], 1),
-        ([0.3, 0.2], [0.9, 0.8], 0),
-        ([0.8999997], [0.9], 1),  # by rounding
-    ],
-)
-def test_recall_is_the_share_that_is_as_similar_as_the_last_of_thetrue_similarities(found, truth, recall):
-    assert recall_of(np.array(found, np.float32), np.array(truth, np.float32)) == pytest.approx(recall)
-
-
-@given(st.lists(st.integers(0, 6) | st.integers(0, 10_000), min_size=1, max_size=40), st.integers(1, 15), st.randoms())
-def test_recall_is_the_overlap_with_the_truth_and_more_only_where_rows_tie_with_its_last(values, k, random):
-    order = sorted(values, reverse=True)
-    truth = order[:k]
-    found = sorted(random.sample(order, min(k, len(order))), reverse=True)
-    overlap = sum((Counter(found) & Counter(truth)).values()) / len(truth)
-    recall = recall_of(np.array(found, np.float32), np.array(truth, np.float32))
-    assert overlap - 1e-9 <= recall <= 1
-    if truth[-1] not in order[k:]:
-        assert recall == pytest.approx(overlap)
 
 
 @given(st.lists(st.integers(), min_size=1, max_size=40, unique=True), st.integers(0, 40))

@@ -11,9 +11,9 @@ from hypothesis import settings as profile
 from hypothesis import strategies as st
 
 from recommender.index.ann import calibration, dot_products
-from recommender.index.ann.calibration import recall_of
 from recommender.index.ann.ivf import Ivf
 from recommender.index.ann.probing import EXACT_WITHIN_MICROSECONDS, Costs, SearchParams, Tail, Tuning
+from recommender.index.ann.recall import recall_of_similarities
 from recommender.index.rows.row_bitmap import RowBitmap
 from recommender.index.rows.vector_file import VectorFile
 from recommender.index.storage.segment import open_segment
@@ -64,7 +64,7 @@ def test_a_filter_leaves_the_recall_high_wherever_its_rows_are(made, kind, share
         similarity, rows, step = segment.find_nearest(query, K, selection)
         truth, _, _ = segment.find_nearest(query, K, selection, exact=True)
         assert selection.mask[rows].all()
-        recall.append(recall_of(similarity, truth))
+        recall.append(recall_of_similarities(similarity, truth))
         how.add(step.how)
     assert np.mean(recall) >= 0.95
     if costs != "measured":
@@ -75,7 +75,9 @@ def test_a_filter_leaves_the_recall_high_wherever_its_rows_are(made, kind, share
 def test_a_search_of_all_rows_has_the_recall_that_was_aimed_at(made, costs):
     segment = getattr(made, costs)
     recall = [
-        recall_of(segment.find_nearest(query, K, everything(ROWS))[0], np.sort(products)[::-1][:K].astype(np.float32))
+        recall_of_similarities(
+            segment.find_nearest(query, K, everything(ROWS))[0], np.sort(products)[::-1][:K].astype(np.float32)
+        )
         for query, products in zip(made.queries, made.products, strict=True)
     ]
     assert np.mean(recall) >= 0.97
@@ -85,7 +87,7 @@ def test_more_results_are_chosen_from_more_candidates(made):
     recall = []
     for query, products in zip(made.queries, made.products, strict=True):
         similarity, _, step = made.slow.find_nearest(query, 100, everything(ROWS))
-        recall.append(recall_of(similarity, np.sort(products)[::-1][:100].astype(np.float32)))
+        recall.append(recall_of_similarities(similarity, np.sort(products)[::-1][:100].astype(np.float32)))
         assert step.how == "codes"
         assert step.compared >= 4 * 90
     assert np.mean(recall) >= 0.95
