@@ -7,6 +7,6 @@ from celery import shared_task
 from .lifecycle import worker
 
 
-@shared_task(name="workers.embedding.embed_pending", ignore_result=True, soft_time_limit=240, time_limit=300)
+@shared_task(name="workers.embedding.embed_pending", ignore_result=True)
 def embed_pending() -> None:
     worker.loop.run_slice()

@@ -1,17 +1,17 @@
-"""What keeps the queue and the storage tidy; loads no model and no index."""
+"""What keeps the queue and the storage tidy (pool: prefork, which enforces the limits); loads no model and no index."""
 
 from __future__ import annotations
 
 from celery import shared_task
 
-from recommender.embedding import sweep as upkeep
+from recommender.embedding.sweep import collect_garbage, sweep_queue
 
 
 @shared_task(name="workers.maintenance.sweep", ignore_result=True, soft_time_limit=50, time_limit=60)
 def sweep() -> None:
-    upkeep.sweep_queue()
+    sweep_queue()
 
 
 @shared_task(name="workers.maintenance.collect", ignore_result=True, soft_time_limit=240, time_limit=300)
 def collect() -> None:
-    upkeep.collect_garbage()
+    collect_garbage()

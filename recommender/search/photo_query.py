@@ -19,13 +19,14 @@ from listings.photos.uploads import check
 from ml import images
 from ml.images.derivatives import Box
 from ml.inference.arrays import is_indexable
+from ml.per_process import PerProcess
 from recommender.embedding.embedder_cache import embedders
 from recommender.errors import ModelNotReady
 from recommender.models import EmbeddingModel
 
 # A decoded photo takes a lot of memory for a moment, and a web process answers several visitors at once.
 DECODES_AT_ONCE = 2
-_decodes = threading.BoundedSemaphore(DECODES_AT_ONCE)
+_decoding_places = PerProcess(lambda: threading.BoundedSemaphore(DECODES_AT_ONCE))
 
 
 class Busy(Exception):
@@ -59,9 +60,10 @@ def _decode_picture(data: bytes, box: Box | None) -> Image.Image:
 @contextmanager
 def take_decoding_place() -> Iterator[None]:
     """Hold one of this process's places for decoding. Raises Busy at once when all are taken."""
-    if not _decodes.acquire(blocking=False):
+    places = _decoding_places.get()
+    if not places.acquire(blocking=False):
         raise Busy("Too many photos are being searched with at this moment. Try again in a second.")
     try:
         yield
     finally:
-        _decodes.release()
+        places.release()
