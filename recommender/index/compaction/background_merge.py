@@ -30,6 +30,7 @@ from recommender.index.storage.segment import VECTORS, Segment
 from recommender.index.storage.snapshot import Part, Snapshot, segment_directory
 from recommender.index.thread_priority import lower_priority
 
+# How long the end of a process waits for a merge to notice that it should stop.
 STOP_SECONDS = 10.0
 
 # What may go wrong in a merge and concern nothing but the merge: the disk, FAISS, damaged or vanished files, memory.
@@ -144,7 +145,7 @@ class Merge:
 
     def _read_merged_pages(self) -> Iterator[tuple[Columns, HalfVectors]]:
         """The merged rows in order, a block at a time: (columns of b rows, float16[b, dim])."""
-        sources = [_Source(segment, rows) for segment, rows in zip(self._segments, self._rows, strict=True)]
+        sources = [_Source(*source) for source in zip(self._segments, self._rows, strict=True)]
         source_of = np.repeat(np.arange(len(sources)), [len(rows) for rows in self._rows])[self._order]
         for first in range(0, len(source_of), BLOCK_ROWS):
             block = source_of[first : first + BLOCK_ROWS]

@@ -14,6 +14,7 @@ from django.db.models.functions import Now
 from recommender.index.errors import LeaseLost
 from recommender.models import IndexHead
 
+# So long after a compactor was killed another one may go on. One that works renews its lease much more often.
 LEASE_SECONDS = 60
 
 

@@ -18,8 +18,7 @@ from .write_snapshots import begin_merge, choose_merge, publish_merge
 
 logger = logging.getLogger(__name__)
 
-# A merge of more rows runs in the background, so that flushes need not wait for it; one of so many takes a second or
-# two.
+# A merge of so many rows takes a second or two. Larger ones run in the background, so that flushes need not wait.
 FOREGROUND_MERGE_ROWS = 20_000
 
 

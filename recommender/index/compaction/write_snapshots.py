@@ -92,7 +92,7 @@ def build_from_rows(lease: CompactorLease, model: EmbeddingModel, epoch: uuid.UU
     part = _write_segment(lease, pages, expected, model.dim, model.version)
     with _removed_unless_published([part]):
         base = replace(base, parts=(part,) if len(part.segment) else ())
-        # The active model's index is lost, and visitors wait for this one. Any other model can wait until it is right.
+        # Visitors may be waiting for the active model's index. That of any other model can wait until it is right.
         if not model.is_active:
             validate_before_publish(base)
         return publish(lease, base, parent=parent)
