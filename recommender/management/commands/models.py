@@ -32,17 +32,7 @@ class Command(BaseCommand):
         actions = parser.add_subparsers(dest="action", required=True)
         listing = actions.add_parser("list", help="every model: state, backfill, figures")
         listing.add_argument("--json", action="store_true", dest="as_json", help="for programs")
-        register = actions.add_parser("register", help="export weights and add them as a candidate")
-        register.add_argument("--weights", required=True, help=f"{', '.join(SOURCES)}, or a weights file")
-        register.add_argument("--version", dest="name", help="the model's name in every answer (default: its weights)")
-        register.add_argument("--size", type=int, metavar="PIXELS", help="side of the pictures (default: the weights')")
-        register.add_argument(
-            "--photos",
-            type=Path,
-            metavar="DIR",
-            help="choose its precision on these photos, 800 or more (default: the site's own, where there are as many)",
-        )
-        register.add_argument("--activate", action="store_true", help="answer with it at once")
+        self._add_register(actions.add_parser("register", help="export weights and add them as a candidate"))
         backfill = actions.add_parser("backfill", help="embed every photo with a candidate")
         backfill.add_argument("name", metavar="VERSION")
         backfill.add_argument(
@@ -57,6 +47,18 @@ class Command(BaseCommand):
             actions.add_parser(action, help=text).add_argument("name", metavar="VERSION")
         actions.add_parser("rollback", help="answer with the model before again")
         self._add_evaluate(actions.add_parser("evaluate", help="measure a model on labelled photos"))
+
+    def _add_register(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--weights", required=True, help=f"{', '.join(SOURCES)}, or a weights file")
+        parser.add_argument("--version", dest="name", help="the model's name in every answer (default: its weights)")
+        parser.add_argument("--size", type=int, metavar="PIXELS", help="side of the pictures (default: the weights')")
+        parser.add_argument(
+            "--photos",
+            type=Path,
+            metavar="DIR",
+            help="choose its precision on these photos, 800 or more (default: the site's own, where there are as many)",
+        )
+        parser.add_argument("--activate", action="store_true", help="answer with it at once")
 
     def _add_evaluate(self, parser: ArgumentParser) -> None:
         parser.usage = "manage.py models evaluate [VERSION] CSV [--images DIR] [--group COLUMN] [--json FILE]"
@@ -109,13 +111,9 @@ class Command(BaseCommand):
         activate: bool,
         **options: object,
     ) -> None:
-        path = Path(weights)
         if weights not in SOURCES:
-            if not path.is_file():
-                raise CommandError(f"There are no weights '{weights}': neither one of {', '.join(SOURCES)} nor a file.")
-            path = path.absolute()
-            weights = str(path)
-            name = name or (path.parent.name if path.stem in UNTELLING else path.stem)
+            path = find_weights_file(weights)
+            weights, name = str(path), name or (path.parent.name if path.stem in UNTELLING else path.stem)
         model = registry.register(name or weights, weights, size=size, photos=photos)
         self.stdout.write(f"{model.version} is registered: {model.arch}, {model.dim} dimensions.")
         recipe = Recipe(**model.recipe)
@@ -159,6 +157,13 @@ class Command(BaseCommand):
         self.stdout.write(
             f"{model.version} on {evaluation.data}: mAP@R {evaluation.headline}; `models list` shows it as well."
         )
+
+
+def find_weights_file(weights: str) -> Path:
+    path = Path(weights)
+    if not path.is_file():
+        raise CommandError(f"There are no weights '{weights}': neither one of {', '.join(SOURCES)} nor a file.")
+    return path.absolute()
 
 
 def find_model(version: str) -> EmbeddingModel:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -89,11 +91,14 @@ def test_a_copy_that_cannot_be_written_is_refused_before_any_work(model, tmp_pat
 
 
 def test_figures_are_stored_even_when_a_copy_of_them_cannot_be_written(model, tmp_path, monkeypatch):
-    def measure(model, table, options):
-        options["json"].write_text(json.dumps(EVALUATION | dict.fromkeys(("floor", "gallery", "leave_one_out"))))
-        options["html"].write_text("report")
+    def write_files(command, **options):
+        paths = dict(itertools.pairwise(command))
+        figures = EVALUATION | dict.fromkeys(("floor", "gallery", "leave_one_out"))
+        Path(paths["--json"]).write_text(json.dumps(figures))
+        Path(paths["--html"]).write_text("report")
+        return subprocess.CompletedProcess(command, 0)
 
-    monkeypatch.setattr(evaluation, "_run_evaluation", measure)
+    monkeypatch.setattr(subprocess, "run", write_files)
     copy = tmp_path / ("x" * 251)  # its unfinished part has a longer name
     with pytest.raises(evaluation.EvaluationFailed, match=r"The figures are stored, but .* File name too long"):
         evaluation.evaluate_model(model, tmp_path / "small.csv", {"html": copy})
