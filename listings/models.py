@@ -10,21 +10,23 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.files.storage import Storage, storages
 from django.core.validators import MaxValueValidator, MinValueValidator
-from django.db import models
+from django.db import models, transaction
 from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 
 from .geo import to_grid
-from .querysets import CategoryQuerySet, ListingQuerySet
+from .querysets import SEPARATOR, CategoryQuerySet, ListingQuerySet
 
-SEPARATOR = " / "
+# What a category's columns hold; whoever takes a category from outside refuses more with a sentence.
+NAME_LENGTH, PATH_LENGTH = 120, 500
 
 
 class Category(models.Model):
-    name = models.CharField(max_length=120)
+    name = models.CharField(max_length=NAME_LENGTH)
     parent = models.ForeignKey("self", models.PROTECT, null=True, blank=True, related_name="children")
-    path = models.CharField(max_length=500, unique=True, editable=False)
+    # The names from the root down, joined by SEPARATOR: a subtree is one indexed prefix, without recursion in SQL.
+    path = models.CharField(max_length=PATH_LENGTH, unique=True, editable=False)
 
     objects = CategoryQuerySet.as_manager()
 
@@ -38,12 +40,14 @@ class Category(models.Model):
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Keep the materialised path true, for this row and for everything below it."""
         old, self.path = self.path, self.expected_path()
-        super().save(*args, **kwargs)
-        if old and old != self.path:
-            below = list(Category.objects.filter(path__startswith=old + SEPARATOR))
-            for child in below:
-                child.path = self.path + child.path[len(old) :]
-            Category.objects.bulk_update(below, ["path"])
+        # A crash between the two writes would leave children whose paths lead to no parent.
+        with transaction.atomic():
+            super().save(*args, **kwargs)
+            if old and old != self.path:
+                below = list(Category.objects.filter(path__startswith=old + SEPARATOR))
+                for child in below:
+                    child.path = self.path + child.path[len(old) :]
+                Category.objects.bulk_update(below, ["path"])
 
     def clean(self) -> None:
         if SEPARATOR in self.name:
@@ -53,6 +57,7 @@ class Category(models.Model):
             if above.pk == self.pk:
                 raise ValidationError({"parent": "A category cannot be moved below itself."})
             above = above.parent
+        # The unique index would refuse it too, but with a message about a column that no form shows.
         clash = Category.objects.filter(path=self.expected_path()).exclude(pk=self.pk)
         if clash.exists():
             raise ValidationError({"name": f"'{self.expected_path()}' exists already."})
@@ -72,8 +77,10 @@ class Listing(models.Model):
         SOLD = "sold"
         REMOVED = "removed"
 
+    # PROTECT: deleting an account must not take listings, and with them photos and vectors, along unnoticed.
     seller = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="listings")
-    external_id = models.CharField(  # NULL keeps "no id" out of the unique index
+    # NULL and not "": a unique index holds any number of NULLs, but only one empty string.
+    external_id = models.CharField(
         max_length=64, null=True, blank=True, unique=True, help_text="The row's id in the catalogue it came from."
     )
     title = models.CharField(max_length=200)
@@ -93,10 +100,12 @@ class Listing(models.Model):
 
     class Meta:
         ordering = ["-created_at", "-id"]
+        # One for each ordering of the public list; the id at the end lets cursor pages seek to their first row.
         indexes = [
             models.Index(fields=["status", "-created_at", "-id"], name="listing_status_created"),
             models.Index(fields=["status", "price", "id"], name="listing_status_price"),
         ]
+        # Forms and serializers say the same in words; these hold for bulk updates and raw SQL as well.
         constraints = [
             models.CheckConstraint(
                 condition=Q(price__isnull=True) | Q(price__gte=0), name="listing_price_not_negative"
@@ -139,6 +148,8 @@ def originals_storage() -> Storage:
 
 
 def original_path(image: ListingImage, filename: str) -> str:
+    """A name that cannot be guessed, in one of 256 folders, so that no folder holds millions of files."""
+    # Of the sender's name only the suffix is kept: the rest may be anything, and may tell who took the photo.
     return f"{uuid.uuid4().hex[:2]}/{uuid.uuid4().hex}{PurePosixPath(filename).suffix.lower()[:6]}"
 
 
@@ -155,6 +166,7 @@ class ListingImage(models.Model):
     listing = models.ForeignKey(Listing, models.CASCADE, related_name="images")
     original = models.FileField(storage=originals_storage, upload_to=original_path, max_length=200)
     position = models.PositiveSmallIntegerField(default=0)
+    # Workers look up equal photos by it, so that the same bytes are embedded once.
     sha256 = models.CharField(max_length=64, db_index=True, editable=False)
     width = models.PositiveIntegerField(null=True, editable=False)
     height = models.PositiveIntegerField(null=True, editable=False)

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser, User
 
 
+SEPARATOR = " / "  # between the names of a category's path
+
+
 def of_status(*statuses: str) -> Q:
     """The condition on rows that are found by id.
 
@@ -28,7 +31,7 @@ def of_status(*statuses: str) -> Q:
 class CategoryQuerySet(models.QuerySet):
     def subtree(self, path: str) -> CategoryQuerySet:
         """The category at this path and everything below it."""
-        return self.filter(Q(path=path) | Q(path__startswith=f"{path} / "))
+        return self.filter(Q(path=path) | Q(path__startswith=path + SEPARATOR))
 
 
 class ListingQuerySet(models.QuerySet):

@@ -28,6 +28,8 @@ class TooManyPhotos(Exception):
 
 def ensure_category(path: str) -> Category:
     """The category at this path, made with everything above it where it is missing."""
+    # From the root down, because each level is the parent of the next. get_or_create by path lets two imports that
+    # make the same category at once share it.
     category: Category | None = None
     walked: list[str] = []
     for name in path.split(SEPARATOR):
@@ -50,6 +52,7 @@ def publish(seller: User, fields: dict[str, Any]) -> Listing:
 def change(listing: Listing, user: User | AnonymousUser, changes: dict[str, Any]) -> Listing:
     """Write these fields unless the listing left this person's hands since it was read: a removed one stays removed."""
     changes = _with_category(changes)
+    # One conditional update in place of read, check and save: a removal meanwhile cannot be overwritten.
     changed = Listing.objects.editable_by(user).filter(pk=listing.pk).update(**changes, updated_at=timezone.now())
     if not changed:
         raise ListingGone
@@ -64,6 +67,7 @@ def _with_category(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def remove(listing: Listing) -> None:
+    """Take a listing away from everybody but staff. The row stays, so that staff can look into it or undo it."""
     Listing.objects.filter(pk=listing.pk).exclude(status=Listing.Status.REMOVED).update(
         status=Listing.Status.REMOVED, updated_at=timezone.now()
     )
@@ -85,12 +89,13 @@ def add_photos(listing: Listing, photos: Sequence[CheckedPhoto]) -> list[Listing
     try:
         for photo in photos:
             image = ListingImage(listing=listing, sha256=photo.sha256, width=photo.width, height=photo.height)
-            image.original = original_path(image, f"photo{photo.suffix}")  # before writing, which may fail half-way
+            # The name is set before the file is written, so that a write that fails half-way is cleaned up as well.
+            image.original = original_path(image, f"photo{photo.suffix}")
             images.append(image)
             originals_storage().save(image.original.name, photo.file)
         with transaction.atomic(durable=True):
             _add_rows(listing, images)
-    except BaseException:
+    except BaseException:  # Also an interrupted request: nobody else knows of these files yet.
         _delete_files(images)
         raise
     return images
@@ -101,6 +106,7 @@ def _add_rows(listing: Listing, images: Sequence[ListingImage]) -> None:
     present = Listing.objects.select_for_update().exclude(status=Listing.Status.REMOVED).filter(pk=listing.pk)
     if not present.exists():
         raise ListingGone
+    # Counted under the lock: what a form counted before may have been used up by another upload.
     room = room_for_photos(listing.pk)
     if len(images) > room:
         raise TooManyPhotos(too_many_sentence(room))

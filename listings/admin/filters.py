@@ -37,7 +37,7 @@ class RootCategoryFilter(admin.SimpleListFilter):
         if self.value() == "none":
             return queryset.filter(category=None)
         chosen = self.value() or ""
-        if not chosen.isdecimal():
+        if not chosen.isdecimal():  # Somebody edited the address.
             return queryset
         root = Category.objects.filter(pk=chosen).first()
         return queryset.filter(category__in=Category.objects.subtree(root.path)) if root else queryset.none()

@@ -53,6 +53,7 @@ class DeletedWithWhatBelongs:
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[list, dict, set, list]:
         shown, counts, forbidden, protected = super().get_deleted_objects(objs, request)  # type: ignore[misc]
+        # Django would forbid the deletion for the sake of queue rows, which nobody may delete one by one.
         return shown, counts, forbidden & {"listing", "listing image"}, protected
 
 
@@ -71,7 +72,7 @@ class ListingImageInline(PhotoColumns, admin.TabularInline):
 class ListingImageAdmin(PhotoColumns, DeletedWithWhatBelongs, admin.ModelAdmin):
     """For the moderator: which photos were refused, and why. Other rooms may add to `actions`."""
 
-    actions: list[Any] = []
+    actions: list[Any] = []  # A list, because other rooms append to it.
     list_display = ("id", "thumbnail", "state_words", "why", "listing_link", "seller", "created_at")
     list_filter = ("state", ReasonFilter, "source")
     list_select_related = ("listing__seller",)

@@ -72,7 +72,7 @@ class Position:
 def _parse_value(column: str | None, value: Any) -> Any:
     if column == "created_at":
         moment = datetime.fromisoformat(value)
-        if moment.utcoffset() is None:
+        if moment.utcoffset() is None:  # The database would read it in the time zone of its own session.
             raise ValueError("a moment without a time zone")
         return moment
     if column == "price":
@@ -89,6 +89,7 @@ def fetch_page(
     queryset: QuerySet[Listing], ordering: str, after: Position | None, count: int
 ) -> list[tuple[int, Listing]]:
     """The next rows in page order, each with its run; going back they come nearest first."""
+    # The runs of an ordering follow each other: priced listings first, then those without a price.
     runs = list(enumerate(ORDERINGS[ordering]))
     back = after is not None and after.back
     if back:
@@ -96,7 +97,7 @@ def fetch_page(
     rows: list[tuple[int, Listing]] = []
     for number, run in runs:
         if after is not None and (number > after.run if back else number < after.run):
-            continue
+            continue  # This run lies before the cursor.
         part = _sort_run(queryset.filter(run.where), run, back)
         if after is not None and number == after.run:
             part = part.filter(_rows_beyond(run, after))

@@ -10,9 +10,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from listings.models import SEPARATOR, Category
-
-NAME_LENGTH, PATH_LENGTH = 120, 500  # of the columns
+from listings.models import NAME_LENGTH, PATH_LENGTH, SEPARATOR, Category
 
 
 @extend_schema_field(OpenApiTypes.STR)
@@ -29,7 +27,8 @@ class CategoryPathField(serializers.CharField):
 
     def to_internal_value(self, data: Any) -> Category | str:  # type: ignore[override]
         path = super().to_internal_value(data)
-        self.run_validators(path)  # before the look-up: a database refuses what the validators refuse
+        # Before the look-up, because PostgreSQL refuses to compare texts that the validators refuse, such as "\0".
+        self.run_validators(path)
         category = Category.objects.filter(path=path).first()
         if category is not None:
             return category
@@ -40,6 +39,7 @@ class CategoryPathField(serializers.CharField):
         return path
 
     def run_validators(self, value: Any) -> None:
+        # DRF calls it again with the Category that `to_internal_value` returned.
         if isinstance(value, str):
             super().run_validators(value)
 
@@ -71,11 +71,11 @@ class CoordinateField(serializers.FloatField):
     default_error_messages = {"finite": "A coordinate is a finite number of degrees."}
 
     def to_internal_value(self, data: Any) -> float:
-        if isinstance(data, bool):
+        if isinstance(data, bool):  # `true` is no coordinate, though float(True) is 1.0.
             self.fail("invalid")
         try:
             value = super().to_internal_value(data)
-        except OverflowError:
+        except OverflowError:  # An integer of more than 308 digits.
             self.fail("finite")
         if not math.isfinite(value):
             self.fail("finite")

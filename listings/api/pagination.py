@@ -20,6 +20,7 @@ class ListingPagination(BasePagination):
 
     def paginate_queryset(self, queryset: Any, request: Request, view: APIView | None = None) -> list[Any]:
         ordering, limit, position = self._read_parameters(request)
+        # One row more than is shown tells whether there is a next page, without counting.
         rows = fetch_page(queryset, ordering, position, limit + 1)
         more, rows = len(rows) > limit, rows[:limit]
         back = position is not None and position.back

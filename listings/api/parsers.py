@@ -24,12 +24,14 @@ class BoundedJSONParser(BaseParser):
 
     def parse(self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping | None = None) -> Any:
         limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-        body = stream.read(limit + 1)
+        body = stream.read(limit + 1)  # One byte more tells a body of exactly the limit from one that goes on.
         if len(body) > limit:
             raise BodyTooLarge(f"A JSON body holds at most {limit // 1024} kB.")
         try:
             data = json.loads(body.decode(), parse_constant=strict_json.strict_constant)
-            if b"\\u" in body:  # half of a surrogate pair is JSON, but no text that could be stored or answered
+            # Half of a surrogate pair is valid JSON, but no text that could be stored or sent back. It can only come
+            # from an escape, so other bodies need no second look.
+            if b"\\u" in body:
                 json.dumps(data, ensure_ascii=False).encode()
         except (ValueError, RecursionError) as exc:
             raise ParseError(f"This is not JSON: {exc}") from exc

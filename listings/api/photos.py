@@ -97,6 +97,7 @@ class PhotosView(PhotoFormView, OwnListingView):
         if not files:
             raise ValidationError({"images": ["Send at least one photo in the field 'images'."]})
         judged = check_each(files)
+        # All good files are stored in one transaction, then handed out again in the order they were sent in.
         images = iter(self._store(listing, [photo for photo in judged if isinstance(photo, CheckedPhoto)]))
         if all(isinstance(photo, PhotoRefused) for photo in judged):
             raise RefusedPhoto(next(photo for photo in judged if isinstance(photo, PhotoRefused)))

@@ -24,7 +24,7 @@ from listings.services import change, publish
 
 from .fields import CategoryPathField, CoordinateField, CurrencyField
 
-MOMENT = serializers.DateTimeField()
+MOMENT = serializers.DateTimeField()  # One for all listings: making a field costs more than using it.
 
 
 class Links:
@@ -174,6 +174,7 @@ class ListingSerializer(serializers.ModelSerializer):
 
     @extend_schema_field(ImageSerializer(many=True))
     def get_images(self, listing: Listing) -> list[dict[str, Any]]:
+        # To others a photo exists once it can be seen; its seller and staff also watch it being prepared or refused.
         own = self._is_own(listing)
         shown = [image for image in listing.photos if own or image.state == ListingImage.State.READY]
         return [self._photo.to_representation(image) for image in shown]
@@ -221,7 +222,8 @@ class ListingSerializer(serializers.ModelSerializer):
         return status
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        attrs.pop("currency", None)
+        attrs.pop("currency", None)  # CurrencyField has checked it, and there is no such column.
+        # A PATCH may send one coordinate; then the other one is what the row has.
         point = [attrs.get(name, getattr(self.instance, name, None)) for name in ("latitude", "longitude")]
         if point.count(None) == 1:
             missing = "latitude" if point[0] is None else "longitude"

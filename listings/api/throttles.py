@@ -43,6 +43,7 @@ class Breaker:
         with self._lock:
             if time.monotonic() < self._retry_at:
                 return False
+            # The next caller waits for another pause, unless this one finds the trouble over and closes the breaker.
             self._retry_at = time.monotonic() + self.pause
             return True
 
@@ -78,6 +79,7 @@ def count_hit(key: str, seconds: int) -> int | None:
         client = _redis_client(
             str(settings.CACHES["default"]["LOCATION"])
         )  # held: its end would close the connection in use
+        # The key names its window, so expiry only cleans up and the two commands need no transaction.
         with client.pipeline(transaction=False) as pipe:
             pipe.incr(key)
             pipe.expire(key, seconds)

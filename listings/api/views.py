@@ -45,6 +45,7 @@ class TokenView(APIView):
         credentials = CredentialsSerializer(data=request.data)
         credentials.is_valid(raise_exception=True)
         user = authenticate(request, **credentials.validated_data)
+        # The same answer for a wrong password and an unknown name, so that nobody can find out who has an account.
         if user is None:
             raise ValidationError({"detail": "No active account has this name and password."})
         token, _ = Token.objects.get_or_create(user=user)
@@ -79,6 +80,7 @@ class ListingsView(generics.ListCreateAPIView):
         return Listing.objects.listed_to(self.request.user).detailed()
 
     def get_serializer_context(self) -> dict[str, Any]:
+        # A list shows everybody grid points; who has just published reads back what they sent.
         return {**super().get_serializer_context(), "exact_point": self.request.method == "POST"}
 
 
@@ -104,11 +106,12 @@ class ListingsView(generics.ListCreateAPIView):
     ),
 )
 class ListingView(generics.RetrieveUpdateDestroyAPIView):
+    # No PUT: a client that leaves out a field it does not know would erase it.
     http_method_names = ["get", "patch", "delete", "head", "options"]
     serializer_class = ListingSerializer
     permission_classes = (IsAuthenticatedOrReadOnly, IsSellerOrStaff)
     parser_classes = (BoundedJSONParser,)
-    filter_backends = ()
+    filter_backends = ()  # The filters of lists would turn an open listing into a 404.
     lookup_url_kwarg = "listing_id"
 
     def get_queryset(self) -> QuerySet[Listing]:

@@ -16,8 +16,10 @@ from listings.models import ListingImage
 
 log = structlog.get_logger(__name__)
 
+# Whatever a browser makes of the bytes, they run no script and load nothing.
 SANDBOX = "sandbox; default-src 'none'"
-FOREVER = "public, max-age=31536000, immutable"  # a derivative's bytes never change under its name
+# The bytes of a derivative never change under its name, so a browser need not ask again.
+FOREVER = "public, max-age=31536000, immutable"
 
 
 class DerivativeConverter:
@@ -57,6 +59,7 @@ def serve_original(request: HttpRequest, image_id: int) -> FileResponse:
         raise Http404("The original file of this photo is gone.") from exc
     log.info("original_downloaded", image=image.pk, listing=image.listing_id, by=request.user.pk)
     name = f"photo-{image.pk}{PurePosixPath(image.original.path).suffix}"
+    # A neutral type and an attachment: an original is whatever somebody sent, so a browser must not render it.
     response = FileResponse(file, as_attachment=True, filename=name, content_type="application/octet-stream")
     response["Cache-Control"] = "private, no-store"
     return _forbid_scripts(response)

@@ -17,7 +17,7 @@ from ml.images import PhotoRefused, sniff
 
 # Beside the photos a request holds boundaries and part headers.
 REQUEST_MAX_BYTES = settings.PHOTO_MAX_BYTES * settings.PHOTOS_PER_LISTING + 1024 * 1024
-LONGEST_NUMBER = 18  # digits
+LONGEST_NUMBER = 18  # Digits of a body's length that are read.
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ class PhotoUploadHandler(FileUploadHandler):
         self.file = PhotoUpload("photo", self.content_type, 0, self.charset, self.content_type_extra)
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
+        # What is too large is refused later, with a sentence; until then it must not fill the disk.
         if start + len(raw_data) <= settings.PHOTO_MAX_BYTES:
             self.file.write(raw_data)
             self.digest.update(raw_data)
@@ -59,6 +60,7 @@ class PhotoUploadHandler(FileUploadHandler):
         return self.file
 
     def upload_interrupted(self) -> None:
+        # Closing a temporary file deletes it.
         if self.file is not None:
             self.file.close()
 
@@ -77,6 +79,7 @@ def check(upload: File) -> CheckedPhoto:
         raise PhotoRefused(f"The photo is larger than {limit} MB. Save it smaller and send it again.", "too_large")
     upload.seek(0)
     header = sniff(upload)
+    # An upload was hashed while it was written; files of an import and of tests were not.
     digest = getattr(upload, "sha256", "") or _sha256(upload)
     upload.seek(0)
     return CheckedPhoto(upload, digest, header.width, header.height, f".{header.format.lower()}")

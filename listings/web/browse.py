@@ -17,8 +17,11 @@ from listings.models import SEPARATOR, Category, Listing, ListingImage
 from .access import visible_or_404
 from .pages import NoSuchPage, Page, page_of
 
+# How people read the orderings of the API.
 ORDERINGS = {"-created": "Newest", "price": "Lowest price", "-price": "Highest price"}
+# What the filter form has no field for but must send along, so that filtering keeps the search.
 BESIDE_THE_FILTERS = ("q", "category", "seller", "near", "radius_km")
+# What says where in a list somebody is, and not which list it is.
 PLACE_IN_LIST = ("cursor", "limit", "ordering")
 
 
@@ -37,6 +40,7 @@ def browse_listings(request: HttpRequest) -> HttpResponse:
         try:
             page = page_of(asked.qs, request)
         except NoSuchPage:
+            # An old or edited link: its list is worth more than an error page, so it starts at the first page.
             return redirect(f"{request.path}?{_query_without(request.GET, **dict.fromkeys(PLACE_IN_LIST))}")
     path = request.GET.get("category", "") if "category" not in asked.errors else ""
     context = {
@@ -105,6 +109,7 @@ def _query_without(asked: QueryDict, **changes: str | None) -> str:
 def listing_page(request: HttpRequest, listing_id: int) -> HttpResponse:
     listing = visible_or_404(request, listing_id)
     images = listing.photos
+    # Whatever its state, a photo is shown once a browser can load it: "embed again" takes no picture away.
     photos = [image for image in images if image.clean_file and image.thumb_file]
     context = {
         "listing": listing,
