@@ -11,8 +11,9 @@ from django.db import transaction
 from django.db.models import Max
 from django.utils import timezone
 
-from .models import SEPARATOR, Category, Listing, ListingImage, original_path, originals_storage
+from .models import Category, Listing, ListingImage, original_path, originals_storage
 from .photos.uploads import CheckedPhoto
+from .querysets import SEPARATOR
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser, User

@@ -13,7 +13,8 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from PIL import Image, ImageDraw
 from rest_framework.test import APIClient
 
-from listings.models import SEPARATOR, Category, Listing, ListingImage
+from listings.models import Category, Listing, ListingImage
+from listings.querysets import SEPARATOR
 
 _serial = itertools.count(1)
 

@@ -10,7 +10,8 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from listings.models import NAME_LENGTH, PATH_LENGTH, SEPARATOR, Category
+from listings.models import NAME_LENGTH, PATH_LENGTH, Category
+from listings.querysets import SEPARATOR
 
 
 @extend_schema_field(OpenApiTypes.STR)

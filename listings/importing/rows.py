@@ -8,7 +8,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TypeVar
 
-from listings.models import SEPARATOR, Listing
+from listings.models import Listing
+from listings.querysets import SEPARATOR
 from ml.catalogue.cells import BadCell, parse_category, parse_file_stem, parse_price, parse_required, parse_text
 from ml.catalogue.findings import Finding, Kind
 from ml.catalogue.records import Record

@@ -12,7 +12,8 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 
 from listings.api.filters import ListingFilter
-from listings.models import SEPARATOR, Category, Listing, ListingImage
+from listings.models import Category, Listing, ListingImage
+from listings.querysets import SEPARATOR
 
 from .access import visible_or_404
 from .pages import NoSuchPage, Page, page_of

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from listings.geo import haversine_km
-from listings.models import SEPARATOR
+from listings.querysets import SEPARATOR
 from recommender.index import Candidates
 
 Floats = NDArray[np.float64]
