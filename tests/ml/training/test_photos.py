@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from ml.folders.photo_set import PhotoSet, PhotoSetError, read_photo_set
@@ -15,6 +16,9 @@ from ml.training.data.photo_pixels import decode_photos
 from ml.training.data.pixels import UnreadablePicturesError, cache_pixels
 from ml.training.data.split import split_photos
 from tests.ml.shapes import KINDS, draw_shapes
+
+ITEM, WALLS = (200, 30, 30), ((0, 90, 0), (0, 0, 120))
+STILL = Augmentation(area=(1, 1), aspect=1, brightness=0, contrast=0, saturation=0, erase=0, move=1)
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +117,29 @@ def test_views_change_but_never_in_hue():
     assert np.abs((hues + 128) % 256 - 128).max() <= 2
 
 
+def test_views_follow_from_the_generator_they_are_given_alone():
+    pictures = [Image.linear_gradient("L").convert("RGB")] * 8
+    views = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        views.append(augment_pictures(pictures, 16, Augmentation(), np.random.default_rng(0)))
+    assert np.array_equal(*views)
+
+
+def test_crops_keep_as_much_and_are_mirrored_as_often_as_the_ranges_say():
+    """By a picture whose red says how far right a pixel is, and whose green how far down."""
+    across, down = np.meshgrid(np.arange(240), np.arange(240))
+    picture = np.stack([across, down, 0 * down], axis=2).astype(np.uint8)
+    how = dataclasses.replace(STILL, area=(0.25, 0.75), aspect=4 / 3, move=0)
+    views = augment_pictures([picture] * 400, 24, how, np.random.default_rng(0)).astype(int)
+    widths, heights = (views[:, 12, -1, 0] - views[:, 12, 0, 0]), (views[:, -1, 12, 1] - views[:, 0, 12, 1])
+    assert 0.4 < (widths < 0).mean() < 0.6
+    widths, heights = np.abs(widths) * 24 / 23, heights * 24 / 23  # from the middle of a pixel to the next one's
+    areas, ratios = widths * heights / 240**2, widths / heights
+    assert [areas.min(), np.median(areas), areas.max()] == pytest.approx([0.25, 0.5, 0.75], abs=0.05)
+    assert [ratios.min(), np.median(ratios), ratios.max()] == pytest.approx([3 / 4, 1, 4 / 3], abs=0.08)
+
+
 def test_a_share_is_set_aside_whole_groups_at_a_time():
     groups = tuple(f"sender {i % 25}" for i in range(200))
     training, judged = split_photos(a_set({"a": 100, "b": 100}, groups), 0.1, seed=1)
@@ -143,10 +170,6 @@ def test_small_classes_take_turns_to_give_two():
 def test_a_set_that_cannot_be_split_is_refused(groups):
     with pytest.raises(PhotoSetError, match="10% of 6 pictures cannot be set aside"):
         split_photos(a_set({"a": 3, "b": 3}, groups), 0.1, seed=1)
-
-
-ITEM, WALLS = (200, 30, 30), ((0, 90, 0), (0, 0, 120))
-STILL = Augmentation(area=(1, 1), aspect=1, brightness=0, contrast=0, saturation=0, erase=0, move=1)
 
 
 def before_walls():
