@@ -7,7 +7,7 @@ that is imported where it is called.
 from .compaction.compactor import compact, rebuild, stop_merges
 from .compaction.difference import Difference
 from .compaction.garbage import collect_garbage
-from .compaction.outcome import Action, Outcome
+from .compaction.outcome import Action, CompactionOutcome
 from .compaction.verify import repair_differences, verify
 from .errors import ForeignVector, IndexNotReady
 from .model_hooks import ModelHooks, PhotoCounts, set_model_hooks
@@ -21,13 +21,13 @@ __all__ = [
     "STATUSES",
     "Action",
     "Candidates",
+    "CompactionOutcome",
     "Difference",
     "Filter",
     "ForeignVector",
     "Index",
     "IndexNotReady",
     "ModelHooks",
-    "Outcome",
     "PhotoCounts",
     "State",
     "collect_garbage",

@@ -19,7 +19,7 @@ from .background_merge import Merge
 from .garbage import collect_garbage
 from .lease import CompactorLease, acquire_lease
 from .lineage_compactor import LineageCompactor
-from .outcome import Action, Outcome
+from .outcome import Action, CompactionOutcome
 
 logger = logging.getLogger(__name__)
 
@@ -36,14 +36,14 @@ class Compactor:
         running = {model_id: lineage.merges.running for model_id, lineage in self._lineages.items()}
         return {model_id: merge for model_id, merge in running.items() if merge is not None}
 
-    def compact(self, *, force: bool = False) -> Outcome:
+    def compact(self, *, force: bool = False) -> CompactionOutcome:
         """Flush and merge what is due (everything, with `force`) for every live model.
 
         A lineage is rebuilt where its files are damaged, or where more changed than a flush may hold.
         """
         return _run_with_lease(lambda lease: self._compact_lineages(lease, force=force))
 
-    def rebuild(self, *, new_epoch: bool = False) -> Outcome:
+    def rebuild(self, *, new_epoch: bool = False) -> CompactionOutcome:
         """Build every lineage again from rows alone.
 
         new_epoch: after a restore, when the history of the feed is another one
@@ -83,12 +83,12 @@ class Compactor:
 own_compactor = PerProcess(Compactor)
 
 
-def compact(*, force: bool = False) -> Outcome:
+def compact(*, force: bool = False) -> CompactionOutcome:
     """See Compactor.compact: with the compactor of this process."""
     return own_compactor.get().compact(force=force)
 
 
-def rebuild(*, new_epoch: bool = False) -> Outcome:
+def rebuild(*, new_epoch: bool = False) -> CompactionOutcome:
     """See Compactor.rebuild: with the compactor of this process."""
     return own_compactor.get().rebuild(new_epoch=new_epoch)
 
@@ -99,19 +99,19 @@ def stop_merges() -> None:
         compactor.stop_merges()
 
 
-def _run_with_lease(work: Callable[[CompactorLease], list[Action]]) -> Outcome:
+def _run_with_lease(work: Callable[[CompactorLease], list[Action]]) -> CompactionOutcome:
     with acquire_lease() as lease:
         if lease is None:
-            return Outcome((Action.BUSY,))
+            return CompactionOutcome((Action.BUSY,))
         try:
             actions = work(lease)
-            return Outcome(tuple(actions) or (Action.NOTHING,), IndexHead.load().snapshot_id)
+            return CompactionOutcome(tuple(actions) or (Action.NOTHING,), IndexHead.load().snapshot_id)
         except LeaseLost as exc:
             logger.warning("compaction not published: %s", exc)
-            return Outcome((Action.SUPERSEDED,))
+            return CompactionOutcome((Action.SUPERSEDED,))
         except (OSError, SnapshotDamaged) as exc:
             logger.error("the index is left as it is, readers go on with what they have: %s", exc)
-            return Outcome((Action.FAILED,))
+            return CompactionOutcome((Action.FAILED,))
         finally:
             # Above all after a failure: on a full disk, deleting what nobody needs makes the next try possible.
             collect_garbage()

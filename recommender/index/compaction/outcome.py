@@ -19,7 +19,7 @@ class Action(StrEnum):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CompactionOutcome:
     """What a compaction did, in this order. `snapshot` is the one served afterwards."""
 
     actions: tuple[Action, ...]

@@ -26,7 +26,7 @@ from recommender.models import Embedding, EmbeddingModel
 from .compactor import rebuild
 from .compare_rows import compare_rows
 from .difference import Difference, file_difference
-from .outcome import Outcome
+from .outcome import CompactionOutcome
 
 # How often rows that differ are compared again, each time caught up with the feed.
 RECHECKS = 3
@@ -40,7 +40,7 @@ def verify() -> list[Difference]:
     return [*_compare_index(), *_find_unusable_vectors()]
 
 
-def repair_differences(differences: list[Difference], rebuild_index: Callable[[], Outcome] = rebuild) -> str:
+def repair_differences(differences: list[Difference], rebuild_index: Callable[[], CompactionOutcome] = rebuild) -> str:
     """Repair what `verify` found, calling `rebuild_index` where files must be written anew; says what it did."""
     if not differences:
         return "nothing to repair"

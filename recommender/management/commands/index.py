@@ -12,7 +12,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from recommender import index
-from recommender.index import Action, Difference, Index, Outcome
+from recommender.index import Action, CompactionOutcome, Difference, Index
 
 SHOWN = 50
 
@@ -72,7 +72,7 @@ class Command(BaseCommand):
         self.stdout.write(f"{len(differences)} differences")
         return differences
 
-    def _report(self, outcome: Outcome) -> None:
+    def _report(self, outcome: CompactionOutcome) -> None:
         if Action.BUSY in outcome.actions:
             raise CommandError("another compactor is still at work; try again in a minute")
         if Action.FAILED in outcome.actions:
@@ -81,7 +81,7 @@ class Command(BaseCommand):
         self.stdout.write(f"{', '.join(outcome.actions)}; snapshot {outcome.snapshot}")
 
 
-def _wait_for_turn(act: Callable[[], Outcome]) -> Outcome:
+def _wait_for_turn(act: Callable[[], CompactionOutcome]) -> CompactionOutcome:
     """Act when the compactor at work, if there is one, has ended."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while Action.BUSY in (outcome := act()).actions and time.monotonic() < deadline:
