@@ -70,7 +70,7 @@ class _IndexedRows:
     def vector_of(self, row: int) -> bytes:
         part, place = int(self.part[row]), int(self.row[row])
         if part < 0:
-            return self.state.delta.chunks.take(np.array([place]))[0].tobytes()
+            return self.state.delta.chunks.copy_vectors(np.array([place]))[0].tobytes()
         return self.state.base.parts[part].segment.vectors[place].tobytes()
 
 

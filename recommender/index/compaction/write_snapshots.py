@@ -132,7 +132,7 @@ def _read_delta_pages(state: State) -> Iterator[RowPage]:
         slot, part, row = delta.slot[block], delta.part[block], delta.row[block]
         # Rows whose vector is new have it in the chunks; where only columns changed it is copied from its segment.
         vectors = np.empty((len(slot), state.dim), np.float16)
-        vectors[slot >= 0] = delta.chunks.take(slot[slot >= 0])
+        vectors[slot >= 0] = delta.chunks.copy_vectors(slot[slot >= 0])
         for number, source in enumerate(state.base.parts):
             at = part == number
             vectors[at] = source.segment.vectors[row[at]]

@@ -54,7 +54,7 @@ def apply_changes(state: State, listing_ids: Collection[int], revectored: Collec
     slot[fresh] = chunks.append(np.array([vectors[image] for image in columns.image[fresh].tolist()]))
     present = fresh | ~unknown
     new = Delta(columns.select_rows(present), slot[present], part[present], row[present], chunks)
-    return replace(state, live_rows=_without(state, ids), delta=state.delta.replace(ids, new))
+    return replace(state, live_rows=_without(state, ids), delta=state.delta.with_listings(ids, new))
 
 
 def _known_places(state: State, ids: np.ndarray, columns: Columns) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -142,7 +142,7 @@ class Refresher:
                 return
             state = apply_changes(state, ids, page.vectors.intersection(ids))
             if len(state.delta.chunks) > self._capacity:
-                state = replace(state, delta=state.delta.repacked())
+                state = replace(state, delta=state.delta.repack_chunks())
             if publish:
                 self.state = replace(state, behind=page.behind)
             on_page()

@@ -94,7 +94,7 @@ class State:
         ids, delta = np.array([listing_id]), self.delta
         at = delta.columns.rows_of(ids)
         own, pointing = at[delta.slot[at] >= 0], at[delta.slot[at] < 0]
-        found = [delta.chunks.take(delta.slot[own])]
+        found = [delta.chunks.copy_vectors(delta.slot[own])]
         for number, (part, live_rows) in enumerate(zip(self.base.parts, self.live_rows, strict=True)):
             rows = part.segment.columns.rows_of(ids)
             kept = delta.row[pointing[delta.part[pointing] == number]]
@@ -165,7 +165,7 @@ class State:
                 similarity, rows, step = part.segment.find_nearest(query, count, selection, exact=exact)
                 gathered.add(number, similarity, rows, more=selection.count > count)
                 gathered.plan.append((number, step))
-        for scores in self.delta.chunks.scores(queries, self.delta.slot[own]):
+        for scores in self.delta.chunks.inner_products(queries, self.delta.slot[own]):
             top = dot_products.top_k(scores, count)
             gathered.add(DELTA, scores[top], own[top], more=len(own) > count)
         if len(own):
