@@ -152,7 +152,7 @@ def is_anything_pending() -> bool:
     return Embedding.objects.filter(state=State.PENDING, model__state__in=EmbeddingModel.LIVE).exists()
 
 
-def _pending_rows() -> QuerySet[Embedding]:
+def pending_rows() -> QuerySet[Embedding]:
     return Embedding.objects.filter(state=State.PENDING)
 
 
@@ -161,7 +161,7 @@ def _leasable_rows(model: EmbeddingModel) -> QuerySet[Embedding]:
     # A condition on the model would make the planner read the model's rows instead.
     leased = Embedding.objects.filter(state=State.LEASED, leased_until__isnull=False)
     computed_now = {sha256 for pk, sha256 in leased.values_list("model_id", "image__sha256") if pk == model.pk}
-    return _pending_rows().filter(model=model).exclude(image__sha256__in=computed_now, vector__isnull=True)
+    return pending_rows().filter(model=model).exclude(image__sha256__in=computed_now, vector__isnull=True)
 
 
 def held_rows(lease: Lease) -> QuerySet[Embedding]:
@@ -176,7 +176,7 @@ def _from_now(seconds: float) -> ExpressionWrapper:
 def _models_with_lanes() -> QuerySet[EmbeddingModel]:
     """The live models; `LANE_FLAGS` names what says, for each lane, whether there are pending rows."""
     return EmbeddingModel.objects.live().annotate(
-        **{flag: Exists(_pending_rows().filter(model=OuterRef("pk"), lane=lane)) for lane, flag in LANE_FLAGS.items()}
+        **{flag: Exists(pending_rows().filter(model=OuterRef("pk"), lane=lane)) for lane, flag in LANE_FLAGS.items()}
     )
 
 

@@ -60,7 +60,7 @@ def test_a_photo_of_embedded_bytes_is_copied_without_inference():
     assert second.clean_file.storage.exists(second.clean_file.name)
 
 
-def test_a_twin_whose_files_are_lost_is_not_copied(settings):
+def test_a_duplicate_whose_files_are_lost_is_not_copied(settings):
     make_model()
     data = draw_photo(1)
     make_image(make_listing(), data=data)
@@ -74,7 +74,7 @@ def test_a_twin_whose_files_are_lost_is_not_copied(settings):
     assert second.clean_file.storage.exists(second.clean_file.name)
 
 
-def test_embedding_again_computes_even_where_a_twin_could_be_copied():
+def test_embedding_again_computes_even_where_a_duplicate_could_be_copied():
     make_model()
     data = draw_photo(1)
     first = make_image(make_listing(), data=data)
