@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import transaction
@@ -44,13 +44,13 @@ def ensure_category(path: str) -> Category:
 
 
 @transaction.atomic
-def publish(seller: User, fields: dict[str, Any]) -> Listing:
+def publish(seller: User, fields: dict[str, object]) -> Listing:
     """A new listing of this seller; `category` may be the path of one that is still to be made."""
     return Listing.objects.create(seller=seller, **_with_category(fields))
 
 
 @transaction.atomic
-def change(listing: Listing, user: User | AnonymousUser, changes: dict[str, Any]) -> Listing:
+def change(listing: Listing, user: User | AnonymousUser, changes: dict[str, object]) -> Listing:
     """Write these fields unless the listing left this person's hands since it was read: a removed one stays removed."""
     changes = _with_category(changes)
     # One conditional update in place of read, check and save: a removal meanwhile cannot be overwritten.
@@ -62,7 +62,7 @@ def change(listing: Listing, user: User | AnonymousUser, changes: dict[str, Any]
     return listing
 
 
-def _with_category(fields: dict[str, Any]) -> dict[str, Any]:
+def _with_category(fields: dict[str, object]) -> dict[str, object]:
     category = fields.get("category")
     return {**fields, "category": ensure_category(category)} if isinstance(category, str) else fields
 

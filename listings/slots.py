@@ -12,7 +12,6 @@ but for `photo_search`, which may raise `PhotoRefused`: the page shows that sent
 """
 
 from collections.abc import Callable
-from typing import Any
 
 from django.utils.safestring import SafeString
 
@@ -32,7 +31,7 @@ def register_filler(name: str, function: Filler) -> None:
     _fillers[_require_hole(name)] = function
 
 
-def render_slot(name: str, **context: Any) -> SafeString:
+def render_slot(name: str, **context: object) -> SafeString:
     """What fills the hole; nothing where nobody does."""
     filler = _fillers.get(_require_hole(name))
     return filler(**context) if filler else SafeString("")

@@ -43,14 +43,14 @@ def broken_rules(values: Any) -> Iterator[str]:
 
 
 @register()
-def check_settings(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
+def check_settings(app_configs: object = None, **kwargs: object) -> list[CheckMessage]:
     return [
         Error(sentence, id=f"marketplace.E{number:03}") for number, sentence in enumerate(broken_rules(settings), 1)
     ]
 
 
 @worker_init.connect
-def refuse_start(**kwargs: Any) -> None:
+def refuse_start(**kwargs: object) -> None:
     """SystemExit, because Celery logs any other exception of a handler and goes on."""
     if broken := list(broken_rules(settings)):
         raise SystemExit("\n".join(broken))

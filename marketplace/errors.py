@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
@@ -18,7 +17,7 @@ MALFORMED = "This request is malformed."
 RETRY_SECONDS = "5"
 
 
-def api_error(exc: Exception, context: dict[str, Any]) -> Response | None:
+def api_error(exc: Exception, context: dict[str, object]) -> Response | None:
     """DRF's answers, and JSON for what DRF leaves to Django."""
     if _is_outage(exc):
         set_rollback()

@@ -8,7 +8,6 @@ out of these walks.
 import gc
 import itertools
 import os
-from typing import Any
 
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers.gthread import ThreadWorker
@@ -55,7 +54,7 @@ def post_worker_init(worker: ThreadWorker) -> None:
 served = itertools.count(1)  # requests of this process
 
 
-def post_request(worker: ThreadWorker, req: Any, environ: dict[str, Any], resp: Any) -> None:
+def post_request(worker: ThreadWorker, req: object, environ: dict[str, object], resp: object) -> None:
     """Freeze what the index, the first requests and pages seldom opened have loaded: ever more rarely, since something
     that a request in progress holds is frozen with it."""
     number = next(served)

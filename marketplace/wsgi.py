@@ -6,7 +6,7 @@ from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "marketplace.settings")
 
-WSGI: TypeAlias = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+WSGI: TypeAlias = Callable[[dict[str, object], Callable[..., Any]], Iterable[bytes]]
 
 
 def utf8_only(app: WSGI) -> WSGI:

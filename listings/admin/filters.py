@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import cast
 
 from django.contrib import admin
 from django.core.paginator import Paginator
@@ -29,7 +29,7 @@ class RootCategoryFilter(admin.SimpleListFilter):
     title = "category"
     parameter_name = "root"
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> Lookups:
+    def lookups(self, request: HttpRequest, model_admin: object) -> Lookups:
         roots = Category.objects.filter(parent=None).order_by("path").values_list("pk", "name")
         return [(str(pk), name) for pk, name in roots] + [("none", "No category")]
 
@@ -47,7 +47,7 @@ class PhotoStateFilter(admin.SimpleListFilter):
     title = "a photo is"
     parameter_name = "photo"
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> Lookups:
+    def lookups(self, request: HttpRequest, model_admin: object) -> Lookups:
         return list(ListingImage.State.choices)
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Listing]) -> QuerySet[Listing]:
@@ -60,7 +60,7 @@ class HasPhotosFilter(admin.SimpleListFilter):
     title = "photos"
     parameter_name = "photos"
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> Lookups:
+    def lookups(self, request: HttpRequest, model_admin: object) -> Lookups:
         return [("yes", "With photos"), ("no", "Without photos")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Listing]) -> QuerySet[Listing]:
@@ -77,7 +77,7 @@ class PriceFilter(admin.SimpleListFilter):
     parameter_name = "price"
     CONDITIONS = {"stated": Q(price__gt=0), "free": Q(price=0), "none": Q(price=None)}
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> Lookups:
+    def lookups(self, request: HttpRequest, model_admin: object) -> Lookups:
         return [("stated", "Stated"), ("free", "Free"), ("none", "On request")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Listing]) -> QuerySet[Listing]:
@@ -92,7 +92,7 @@ class ReasonFilter(admin.SimpleListFilter):
     parameter_name = "reason"
     MOST_REASONS = 20
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> Lookups:
+    def lookups(self, request: HttpRequest, model_admin: object) -> Lookups:
         rejected = ListingImage.objects.filter(state=ListingImage.State.REJECTED).order_by("reason")
         reasons = rejected.values_list("reason", flat=True).distinct()[: self.MOST_REASONS]
         return [(reason, reason or "(none given)") for reason in reasons]
@@ -103,5 +103,5 @@ class ReasonFilter(admin.SimpleListFilter):
         return queryset.filter(state=ListingImage.State.REJECTED, reason=self.value())
 
 
-def _has_photo(**state: Any) -> Exists:
+def _has_photo(**state: object) -> Exists:
     return Exists(ListingImage.objects.filter(listing=OuterRef("pk"), **state))

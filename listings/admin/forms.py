@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from typing import Any
-
 from django import forms
 from django.core.exceptions import ValidationError
 
@@ -31,7 +29,7 @@ class ListingAdminForm(forms.ModelForm):
             raise ValidationError(too_many_sentence(room))
         return photos
 
-    def clean(self) -> dict[str, Any] | None:
+    def clean(self) -> dict[str, object] | None:
         data = super().clean()
         if self.cleaned_data.get("photos") and self.cleaned_data.get("status") == Listing.Status.REMOVED:
             self.add_error("photos", "A removed listing takes no photos. Choose another status, or leave them out.")

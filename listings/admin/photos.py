@@ -51,7 +51,7 @@ class PhotoColumns:
 class DeletedWithWhatBelongs:
     """Whoever may delete a photo or a listing deletes with it what other rooms keep about it and show read-only."""
 
-    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[list, dict, set, list]:
+    def get_deleted_objects(self, objs: object, request: HttpRequest) -> tuple[list, dict, set, list]:
         shown, counts, forbidden, protected = super().get_deleted_objects(objs, request)  # type: ignore[misc]
         # Django would forbid the deletion for the sake of queue rows, which nobody may delete one by one.
         return shown, counts, forbidden & {"listing", "listing image"}, protected

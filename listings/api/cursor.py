@@ -44,7 +44,7 @@ class Position:
 
     ordering: str
     run: int
-    value: Any
+    value: object
     pk: int
     back: bool = False
 

@@ -23,7 +23,7 @@ MAX_ID = 2**63 - 1
 class PointField(forms.CharField):
     """ "51.5,-0.12" as (latitude, longitude) of the 1 km grid."""
 
-    def clean(self, value: Any) -> tuple[float, float] | None:
+    def clean(self, value: object) -> tuple[float, float] | None:
         text = super().clean(value)
         if not text:
             return None
@@ -39,7 +39,7 @@ class PointField(forms.CharField):
 class CategoryField(forms.CharField):
     """A category's path as the ids of the category and of everything below it."""
 
-    def clean(self, value: Any) -> list[int] | None:
+    def clean(self, value: object) -> list[int] | None:
         path = super().clean(value)
         if not path:
             return None
@@ -89,7 +89,7 @@ class SellerFilter(filters.Filter):
 class ListingForm(forms.Form):
     """Rules that need two fields."""
 
-    def clean(self) -> dict[str, Any]:
+    def clean(self) -> dict[str, object]:
         data = super().clean() or {}
         if data.get("radius_km") is not None and data.get("near") is None and "near" not in self.errors:
             self.add_error("radius_km", "A radius needs a centre: give near=latitude,longitude too.")

@@ -55,10 +55,10 @@ class ListingPagination(BasePagination):
             raise ValidationError(errors)
         return ordering, int(limit), position
 
-    def get_paginated_response(self, data: Any) -> Response:
+    def get_paginated_response(self, data: object) -> Response:
         return Response({"next": self.next, "previous": self.previous, "results": data})
 
-    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+    def get_paginated_response_schema(self, schema: dict[str, object]) -> dict[str, object]:
         link = {"type": "string", "format": "uri", "nullable": True}
         return {
             "type": "object",
@@ -70,8 +70,8 @@ class ListingPagination(BasePagination):
             },
         }
 
-    def get_schema_operation_parameters(self, view: APIView) -> list[dict[str, Any]]:
-        def describe_parameter(name: str, description: str, **schema: Any) -> dict[str, Any]:
+    def get_schema_operation_parameters(self, view: APIView) -> list[dict[str, object]]:
+        def describe_parameter(name: str, description: str, **schema: object) -> dict[str, object]:
             return {"name": name, "in": "query", "required": False, "description": description, "schema": schema}
 
         return [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from django.http import HttpRequest
 from rest_framework.parsers import MultiPartParser
@@ -25,12 +25,12 @@ class PhotoFormView(APIView):
     most_bytes: ClassVar[int]
     too_large: ClassVar[str]
 
-    def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
+    def initialize_request(self, request: HttpRequest, *args: object, **kwargs: object) -> Request:
         # Before authentication: its CSRF check may read the form.
         request.upload_handlers = [PhotoUploadHandler(request)]
         return super().initialize_request(request, *args, **kwargs)
 
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+    def initial(self, request: Request, *args: object, **kwargs: object) -> None:
         if declared_length(request) > self.most_bytes:
             raise BodyTooLarge(self.too_large)
         super().initial(request, *args, **kwargs)

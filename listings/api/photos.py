@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
@@ -115,11 +114,11 @@ class PhotosView(PhotoFormView, OwnListingView):
             raise NotFound from exc
 
 
-def _refused(refusal: PhotoRefused) -> dict[str, Any]:
+def _refused(refusal: PhotoRefused) -> dict[str, object]:
     return {"id": None, "state": "rejected", "reason": refusal.reason, "thumb": None, "position": None}
 
 
-def _stored(request: Request, image: ListingImage) -> dict[str, Any]:
+def _stored(request: Request, image: ListingImage) -> dict[str, object]:
     thumb = Links(request).file_url(image.thumb_file)
     return {
         "id": image.pk,

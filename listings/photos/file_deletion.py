@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from functools import partial
-from typing import Any
 
 from django.core.files.storage import Storage
 from django.db import transaction
@@ -21,7 +20,7 @@ def connect_signals() -> None:
     pre_delete.connect(delete_with_photo, sender=ListingImage, dispatch_uid="listings.photos.file_deletion")
 
 
-def delete_with_photo(instance: ListingImage, **kwargs: Any) -> None:
+def delete_with_photo(instance: ListingImage, **kwargs: object) -> None:
     """Read the names under the row's lock: a worker may have added derivatives since the instance was loaded."""
     row = ListingImage.objects.select_for_update().filter(pk=instance.pk).values(*FIELDS).first()
     if row is None:

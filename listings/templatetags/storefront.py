@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
 
 from django import template
 from django.conf import settings
@@ -22,7 +21,7 @@ SYMBOLS = {"GBP": "£", "EUR": "€", "USD": "$", "JPY": "¥"}
 
 
 @register.simple_tag(takes_context=True)
-def slot(context: Context, name: str, **values: Any) -> SafeString:
+def slot(context: Context, name: str, **values: object) -> SafeString:
     """`{% slot "similar_strip" listing=listing %}`: the hole's content, given the request too."""
     return slots.render_slot(name, request=context.get("request"), **values)
 

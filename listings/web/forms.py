@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from typing import Any
-
 from django import forms
 from django.core.files.uploadedfile import UploadedFile
 
@@ -58,5 +56,5 @@ class SellForm(ListingForm):
 
     key = forms.UUIDField(widget=forms.HiddenInput)
 
-    def fields_of_listing(self) -> dict[str, Any]:
+    def fields_of_listing(self) -> dict[str, object]:
         return {name: self.cleaned_data[name] for name in self.Meta.fields}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -56,7 +54,7 @@ def photo_states(request: HttpRequest, listing_id: int) -> JsonResponse:
     return JsonResponse({"settled": settled, "photos": [_describe_state(image) for image in images]})
 
 
-def _describe_state(image: ListingImage) -> dict[str, Any]:
+def _describe_state(image: ListingImage) -> dict[str, object]:
     return {
         "id": image.pk,
         "state": image.state,

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView
 from django.http import HttpRequest, HttpResponse
@@ -21,7 +19,7 @@ class SignInView(LoginView):
     template_name = "listings/sign_in.html"
     redirect_authenticated_user = True
 
-    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def post(self, request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
         """Passwords are not guessed faster here than over the API."""
         if is_too_often(request, "token"):
             context = self.get_context_data(form=SignInForm(request), too_often=True)

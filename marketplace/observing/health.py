@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 import secrets
 from dataclasses import asdict
-from typing import Any
 
 from django.conf import settings
 from django.db import Error, connection
@@ -33,7 +32,7 @@ def report_readiness(request: HttpRequest) -> JsonResponse:
     """Status 200 while the database answers and the index, even an empty one, can be searched."""
     database = database_answers()
     index = index_health() if database else {"usable": False, "problem": None}
-    answer: dict[str, Any] = {"status": "ok" if index["usable"] else "unavailable"}
+    answer: dict[str, object] = {"status": "ok" if index["usable"] else "unavailable"}
     if may_see_details(request, database=database):
         answer["problem"] = index["problem"] if database else "The database does not answer."
         if database:
@@ -49,13 +48,13 @@ def database_answers() -> bool:
         return False
 
 
-def index_health() -> dict[str, Any]:
+def index_health() -> dict[str, object]:
     from recommender.index import health
 
     return asdict(health())
 
 
-def index_lag() -> dict[str, Any]:
+def index_lag() -> dict[str, object]:
     from recommender.index import lag
 
     return asdict(lag())

@@ -1,5 +1,4 @@
 import os
-from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand
@@ -15,7 +14,7 @@ class Command(BaseCommand):
     help = "Makes a site ready to start: schema, superuser, model, static files. Safe to repeat."
     requires_system_checks = []
 
-    def handle(self, *args: object, **options: Any) -> None:
+    def handle(self, *args: object, **options: object) -> None:
         settings.VAR_DIR.mkdir(parents=True, exist_ok=True)
         prepare_database()
         self.say(ensure_superuser(os.environ.get("ADMIN_PASSWORD", ""), settings.VAR_DIR / "admin-password"))
