@@ -63,7 +63,7 @@ class RecommenderConfig(AppConfig):
         from .embedding.doorbell import ring_after_commit, ring_for_new_photo
         from .index import ModelHooks, set_model_hooks
 
-        slots.register()
+        slots.register_fillers()
         set_model_hooks(ModelHooks(prepare_successor, forget_retired, count_photos))
         post_migrate.connect(ensure_seed_rows, sender=self)
         post_save.connect(

@@ -26,7 +26,7 @@ PANEL_RESULTS = 12
 SOON = "Similar listings cannot be shown at this moment. Reload the page in a few seconds."
 
 
-def register() -> None:
+def register_fillers() -> None:
     slots.register_filler("site_banner", site_banner)
     slots.register_filler("similar_strip", similar_strip)
     slots.register_filler("photo_search", photo_search)
@@ -39,7 +39,7 @@ def site_banner(request: HttpRequest | None) -> SafeString:
     if request is None:
         return SafeString("")
     model = EmbeddingModel.objects.find_active()
-    return _render("banner", request) if model and is_untrained(model) else SafeString("")
+    return _render_template("banner", request) if model and is_untrained(model) else SafeString("")
 
 
 def similar_strip(request: HttpRequest, listing: Listing) -> SafeString:
@@ -50,10 +50,10 @@ def similar_strip(request: HttpRequest, listing: Listing) -> SafeString:
         # A buyer cannot do anything about a missing photo, so the page does not speak of it.
         return SafeString("")
     except PhotoWaiting as exc:
-        return _render("similar_strip", request, trouble=str(exc))
+        return _render_template("similar_strip", request, trouble=str(exc))
     except IndexNotReady:
-        return _render("similar_strip", request, trouble=SOON)
-    return _render("similar_strip", request, answer=answer)
+        return _render_template("similar_strip", request, trouble=SOON)
+    return _render_template("similar_strip", request, answer=answer)
 
 
 def admin_similar_panel(request: HttpRequest, listing: Listing) -> SafeString:
@@ -61,28 +61,28 @@ def admin_similar_panel(request: HttpRequest, listing: Listing) -> SafeString:
     try:
         answer = find_similar(get_index().state(), listing, SearchRequest(viewer=request.user, limit=PANEL_RESULTS))
     except (NoPhoto, PhotoWaiting, IndexNotReady) as exc:
-        return _render("admin_similar_panel", request, trouble=str(exc))
-    return _render("admin_similar_panel", request, answer=answer)
+        return _render_template("admin_similar_panel", request, trouble=str(exc))
+    return _render_template("admin_similar_panel", request, answer=answer)
 
 
 def photo_search(request: HttpRequest, photo: File) -> SafeString:
     """Results for an uploaded photo. Raises PhotoRefused, which the page shows beside the field."""
     asked = PageSearchSerializer(data=request.POST, context={"user": request.user})
     if not asked.is_valid():
-        return _render("photo_search", request, trouble=_join_errors(asked.errors))
+        return _render_template("photo_search", request, trouble=_join_errors(asked.errors))
     try:
         crop = asked.validated_data.get("crop")
         answer = search_by_photo(get_index().state(), photo, asked.search_request(), crop)
-        return _render("photo_search", request, answer=answer)
+        return _render_template("photo_search", request, answer=answer)
     except (ModelNotReady, IndexNotReady):
-        return _render("photo_search", request, trouble=SOON)
+        return _render_template("photo_search", request, trouble=SOON)
     except Busy as exc:
-        return _render("photo_search", request, trouble=str(exc))
+        return _render_template("photo_search", request, trouble=str(exc))
 
 
 def _join_errors(errors: dict[str, Any]) -> str:
     return " ".join(str(message) for messages in errors.values() for message in messages)
 
 
-def _render(template: str, request: HttpRequest, **context: Any) -> SafeString:
+def _render_template(template: str, request: HttpRequest, **context: Any) -> SafeString:
     return render_to_string(f"recommender/{template}.html", context, request)

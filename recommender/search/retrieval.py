@@ -102,7 +102,7 @@ def find_similar(state: State, listing: Listing, request: SearchRequest) -> Answ
     # The index may not have the newest photos yet, which are often the ones that somebody looks at.
     if state.behind or not len(vectors):
         vectors = load_stored_vectors(listing, state.model_id)
-    return _answer(state, vectors, state.model_id, request, query, {listing.pk})
+    return _search_in_rounds(state, vectors, state.model_id, request, query, {listing.pk})
 
 
 def search_by_photo(state: State, photo: File, request: SearchRequest, box: Box | None = None) -> Answer:
@@ -120,7 +120,7 @@ def search_by_vectors(state: State, vectors: NDArray[np.float32], model_id: int,
     Raises ForeignVector where the model is not the state's.
     """
     query = RankingQuery(now=time.time(), point=request.filter.near)
-    return _answer(state, vectors, model_id, request, query)
+    return _search_in_rounds(state, vectors, model_id, request, query)
 
 
 def load_stored_vectors(listing: Listing, model_id: int) -> NDArray[np.float32]:
@@ -144,7 +144,7 @@ def _explain_missing_vectors(listing: Listing, model_id: int) -> NoPhoto | Photo
     return PhotoWaiting("This listing's photo is being looked at. SearchRequest again in a moment.")
 
 
-def _answer(
+def _search_in_rounds(
     state: State,
     vectors: NDArray[np.float32],
     model_id: int,

@@ -36,15 +36,15 @@ class Command(BaseCommand):
         folder = Path(out).resolve()
         table = folder / TABLES[labels]
         if not has_begun(folder):
-            self._export(table, labels)
+            self._write_photos(table, labels)
         elif table.exists():
             self.stdout.write(f"Going on with the photos of the first start, {table}.")
         else:
             raise CommandError(f"{folder} holds a run that began without --labels {labels}; choose another folder.")
-        self._train(folder, table, options)
+        self._run_training(folder, table, options)
         self.stdout.write(f"Next: manage.py models register --weights {folder / WEIGHTS} --version NAME")
 
-    def _export(self, table: Path, labels: str) -> None:
+    def _write_photos(self, table: Path, labels: str) -> None:
         rows = list_training_photos(labels)
         classes = count_trainable_classes(rows)
         if classes < 2:
@@ -58,7 +58,7 @@ class Command(BaseCommand):
             raise CommandError(f"{table} cannot be written: {exc.strerror}.") from exc
         self.stdout.write(f"{table}: {len(rows):,} photos, {classes} categories with two or more.")
 
-    def _train(self, folder: Path, table: Path, options: dict[str, Any]) -> None:
+    def _run_training(self, folder: Path, table: Path, options: dict[str, Any]) -> None:
         self.stdout.flush()
         command = [sys.executable, "-m", "ml", "train", str(table), "--images", str(settings.MEDIA_ROOT)]
         weights = Path(options["weights"])
