@@ -25,11 +25,23 @@ BOX_SLACK_DEGREES = 1e-6
 
 def to_grid(latitude: float, longitude: float) -> tuple[float, float]:
     """Snap a point to the centre of its cell, about one kilometre on each side."""
+    return grid_latitude(latitude), grid_longitude(latitude, longitude)
+
+
+def grid_latitude(latitude: float) -> float:
+    return round(_row_centre(latitude), 5)
+
+
+def grid_longitude(latitude: float, longitude: float) -> float:
+    """How wide a cell is in degrees depends on its latitude."""
+    width = CELL_DEGREES / max(SMALLEST_COSINE, math.cos(math.radians(_row_centre(latitude))))
+    centre = (math.floor(longitude / width) + 0.5) * width
+    return round(min(180.0, max(-180.0, centre)), 5)
+
+
+def _row_centre(latitude: float) -> float:
     row = math.floor(latitude / CELL_DEGREES)
-    lat = min(90.0, max(-90.0, (row + 0.5) * CELL_DEGREES))
-    width = CELL_DEGREES / max(SMALLEST_COSINE, math.cos(math.radians(lat)))
-    lon = (math.floor(longitude / width) + 0.5) * width
-    return round(lat, 5), round(min(180.0, max(-180.0, lon)), 5)
+    return min(90.0, max(-90.0, (row + 0.5) * CELL_DEGREES))
 
 
 def haversine_km(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, TypeAlias
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -15,6 +15,7 @@ from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 
+from .filterable import ListingStatus
 from .geo import to_grid
 from .querysets import SEPARATOR, CategoryQuerySet, ListingQuerySet
 
@@ -71,11 +72,7 @@ class Category(models.Model):
 
 
 class Listing(models.Model):
-    class Status(models.TextChoices):
-        DRAFT = "draft"
-        ACTIVE = "active"
-        SOLD = "sold"
-        REMOVED = "removed"
+    Status: TypeAlias = ListingStatus
 
     # PROTECT: deleting an account must not take listings, and with them photos and vectors, along unnoticed.
     seller = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="listings")

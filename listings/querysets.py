@@ -10,10 +10,16 @@ from django.db.models import F, Prefetch, Q, Value
 from django.db.models.functions import Cos, Floor, Greatest, Least, Lower, Power, Radians, Sin
 from django.db.models.lookups import In
 
+from .filterable import Filter, ListingStatus, Lookup
 from .geo import CELL_SLACK_KM, KM_PER_DEGREE, SMALLEST_COSINE, box_around, haversine_of
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser, User
+
+# Between the names of the levels in a category's path.
+SEPARATOR = " / "
+
+ACTIVE, SOLD, REMOVED = ListingStatus.ACTIVE.value, ListingStatus.SOLD.value, ListingStatus.REMOVED.value
 
 
 SEPARATOR = " / "  # between the names of a category's path
@@ -37,15 +43,15 @@ class CategoryQuerySet(models.QuerySet):
 class ListingQuerySet(models.QuerySet):
     def public(self) -> ListingQuerySet:
         """What anybody may find in lists and answers."""
-        return self.filter(status="active")
+        return self.filter(status=ACTIVE)
 
     def visible_to(self, user: User | AnonymousUser) -> ListingQuerySet:
         """What this person may open, among rows found by id: staff all, owners their own, others active and sold."""
         if user.is_staff:
             return self.all()
-        readable = of_status("active", "sold")
+        readable = of_status(ACTIVE, SOLD)
         if user.is_authenticated:
-            readable |= Q(seller=user) & ~Q(status="removed")
+            readable |= Q(seller=user) & ~Q(status=REMOVED)
         return self.filter(readable)
 
     def listed_to(self, user: User | AnonymousUser) -> ListingQuerySet:
@@ -54,18 +60,29 @@ class ListingQuerySet(models.QuerySet):
             return self.all()
         if not user.is_authenticated:
             return self.public()
-        return self.filter(Q(status="active") | Q(seller=user) & ~Q(status="removed"))
+        return self.filter(Q(status=ACTIVE) | Q(seller=user) & ~Q(status=REMOVED))
 
     def editable_by(self, user: User | AnonymousUser) -> ListingQuerySet:
         if user.is_staff:
             return self.all()
-        return self.filter(seller=user).exclude(status="removed") if user.is_authenticated else self.none()
+        return self.filter(seller=user).exclude(status=REMOVED) if user.is_authenticated else self.none()
 
     def detailed(self) -> ListingQuerySet:
         """With everything a listing shows, in two queries for any number of listings."""
         # Not as `images`: a manager and a queryset for each listing take longer than its row.
         photos = Prefetch("images", to_attr="loaded_photos")
         return self.select_related("seller", "category").prefetch_related(photos)
+
+    def matching(self, where: Filter) -> ListingQuerySet:
+        """Listings that pass every condition but the one on the status."""
+        rows = self
+        for condition, value in where.asked():
+            if condition.lookup is Lookup.NEAR:
+                (latitude, longitude), radius_km = value
+                rows = rows.near(latitude, longitude, radius_km)
+            else:
+                rows = rows.filter(**{f"{condition.source}__{condition.lookup}": condition.in_database(value)})
+        return rows
 
     def near(self, latitude: float, longitude: float, radius_km: float) -> ListingQuerySet:
         """Listings whose grid point lies in the circle; where in its cell a listing is decides nothing."""

@@ -38,14 +38,14 @@ def build(directory: Path, values: Values, blocks: Iterable[Halves], dim: int) -
 def _pages(values: Values, blocks: Iterable[Halves]) -> Iterator[tuple[Any, Halves]]:
     """(columns, vectors) of each block; every listing is on sale."""
     from recommender.index import STATUSES
-    from recommender.index.rows.columns import DTYPES, Columns
+    from recommender.index.rows.columns import Columns, column_dtypes
 
     first = 0
     for block in blocks:
         here = slice(first, first + len(block))
         own = {name: array[here] for name, array in values.items()}
         own["status"] = np.full(len(block), STATUSES.index("active"))
-        yield Columns(**{name: own[name].astype(dtype) for name, dtype in DTYPES.items()}), block
+        yield Columns(**{name: own[name].astype(dtype) for name, dtype in column_dtypes().items()}), block
         first += len(block)
 
 
@@ -82,10 +82,10 @@ def vectors(state: Any) -> Halves:
 
 def values(state: Any, rows: int) -> Values:
     """The columns of the first rows, copied."""
-    from recommender.index.rows.columns import DTYPES
+    from recommender.index.rows.columns import column_dtypes
 
     columns = state.base.parts[0].segment.columns
-    return {name: np.array(getattr(columns, name)[:rows]) for name in DTYPES if name != "status"}
+    return {name: np.array(getattr(columns, name)[:rows]) for name in column_dtypes() if name != "status"}
 
 
 def structure(directory: Path) -> dict[str, Any]:
@@ -102,10 +102,10 @@ def _short(values: dict[str, Any]) -> dict[str, Any]:
 
 def structure_bytes(directory: Path) -> int:
     """What a segment takes on disk beside its vectors and columns."""
-    from recommender.index.rows.columns import DTYPES
+    from recommender.index.rows.columns import column_dtypes
     from recommender.index.storage import segment
 
-    others = {segment.MANIFEST, segment.VECTORS, *(f"{name}.npy" for name in DTYPES)}
+    others = {segment.MANIFEST, segment.VECTORS, *(f"{name}.npy" for name in column_dtypes())}
     return sum(path.stat().st_size for path in directory.iterdir() if path.name not in others)
 
 

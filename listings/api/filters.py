@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.db.models import Q
+from django.db.models import BigIntegerField, Q
 from django_filters import rest_framework as filters
 
+from listings.filterable import DEFAULT_RADIUS_KM, Condition, Filter, Kind, Lookup, Parameter
 from listings.geo import to_grid
 from listings.models import Category, Listing
 from listings.querysets import ListingQuerySet
 
-DEFAULT_RADIUS_KM = 10.0
 MAX_RADIUS_KM = 20_100.0  # half of the Earth's circumference
 MAX_WORDS = 10
-MAX_ID = 2**63 - 1
 
 
 class PointField(forms.CharField):
@@ -61,9 +62,9 @@ class RadiusField(forms.FloatField):
             raise ValidationError(f"A radius is greater than 0 and at most {MAX_RADIUS_KM:g} km.")
 
 
-class SellerField(forms.IntegerField):
+class IdField(forms.IntegerField):
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(min_value=1, max_value=MAX_ID, **kwargs)
+        super().__init__(min_value=1, max_value=BigIntegerField.MAX_BIGINT, **kwargs)
 
 
 class PointFilter(filters.CharFilter):
@@ -82,8 +83,29 @@ class RadiusFilter(filters.Filter):
     field_class = RadiusField
 
 
-class SellerFilter(filters.Filter):
-    field_class = SellerField
+class IdFilter(filters.Filter):
+    field_class = IdField
+
+
+FILTERS: dict[Kind, Callable[..., filters.Filter]] = {
+    Kind.FLAG: filters.BooleanFilter,
+    Kind.ID: IdFilter,
+    Kind.AMOUNT: PriceFilter,
+    Kind.CATEGORY: partial(CategoryFilter, max_length=500),
+    Kind.POINT: partial(PointFilter, max_length=80),
+    Kind.RADIUS: RadiusFilter,
+}
+
+
+def build_filter(condition: Condition, parameter: Parameter) -> filters.Filter:
+    """The filter of lists for a declared condition."""
+    if condition.lookup is Lookup.NEAR:
+        how = {"method": "filter_near"}
+    elif condition.lookup is Lookup.RADIUS:
+        how = {"method": "filter_nothing"}
+    else:
+        how = {"field_name": condition.source, "lookup_expr": condition.lookup.value}
+    return FILTERS[parameter.kind](help_text=parameter.help_text, **how)
 
 
 class ListingForm(forms.Form):
@@ -100,27 +122,15 @@ class ListingForm(forms.Form):
 
 
 class ListingFilter(filters.FilterSet):
+    """Words, the declared conditions and the status, which means something else here than in ranked answers."""
+
+    filter_type = Filter
+
     q = filters.CharFilter(
         method="filter_words",
         max_length=200,
         help_text=f"Words that title or description contain, in any order; the first {MAX_WORDS} count.",
     )
-    category = CategoryFilter(
-        method="filter_category",
-        max_length=500,
-        help_text="A category's path, such as `Home & Garden / Furniture`; what lies below it is included.",
-    )
-    min_price = PriceFilter(field_name="price", lookup_expr="gte", help_text="Listings without a price are left out.")
-    max_price = PriceFilter(field_name="price", lookup_expr="lte", help_text="Listings without a price are left out.")
-    near = PointFilter(
-        method="filter_near",
-        max_length=80,
-        help_text="`latitude,longitude`. Places are compared as points of a 1 km grid.",
-    )
-    radius_km = RadiusFilter(
-        method="filter_nothing", help_text=f"Around `near`, {DEFAULT_RADIUS_KM:g} km if not given."
-    )
-    seller = SellerFilter(field_name="seller_id", help_text="A seller's id.")
     status = filters.ChoiceFilter(
         choices=Listing.Status.choices,
         help_text="Narrows the list within what you may see: others' active listings, your own, everything for staff.",
@@ -131,13 +141,20 @@ class ListingFilter(filters.FilterSet):
         fields: list[str] = []
         form = ListingForm
 
+    @classmethod
+    def get_filters(cls) -> dict[str, filters.Filter]:
+        written = super().get_filters()
+        declared = {
+            one.parameter.name: build_filter(one, one.parameter)
+            for one in cls.filter_type.conditions().values()
+            if one.parameter
+        }
+        return {"q": written.pop("q"), **declared, **written}
+
     def filter_words(self, queryset: ListingQuerySet, name: str, value: str) -> ListingQuerySet:
         for word in value.split()[:MAX_WORDS]:
             queryset = queryset.filter(Q(title__icontains=word) | Q(description__icontains=word))
         return queryset
-
-    def filter_category(self, queryset: ListingQuerySet, name: str, value: list[int]) -> ListingQuerySet:
-        return queryset.filter(category__in=value)
 
     def filter_near(self, queryset: ListingQuerySet, name: str, value: tuple[float, float]) -> ListingQuerySet:
         return queryset.near(*value, self.form.cleaned_data["radius_km"] or DEFAULT_RADIUS_KM)

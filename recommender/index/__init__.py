@@ -4,6 +4,8 @@ Everybody else imports this face alone and knows nothing of the engine behind it
 that is imported where it is called.
 """
 
+from listings.filterable import STATUSES, Filter
+
 from .compaction.compactor import compact, rebuild, stop_merges
 from .compaction.difference import Difference
 from .compaction.garbage import collect_garbage
@@ -11,8 +13,7 @@ from .compaction.outcome import Action, CompactionOutcome
 from .compaction.verify import repair_differences, verify
 from .errors import ForeignVector, IndexNotReady
 from .model_hooks import ModelHooks, PhotoCounts, set_model_hooks
-from .rows.columns import STATUSES
-from .rows.filter import Candidates, Filter
+from .rows.candidates import Candidates
 from .view.process import get_index, health, lag, start, watch_recall
 from .view.reader import Index
 from .view.state import State

@@ -7,15 +7,18 @@ drafts; nobody finds a removed one.
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime
+from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.db.models import BigIntegerField
 from rest_framework import serializers
 
 from listings.api import filters as lists
+from listings.filterable import DEFAULT_RADIUS_KM, Kind
 from listings.geo import to_grid
 from listings.models import Listing
 from listings.querysets import of_status
@@ -56,35 +59,36 @@ def _clean(field: forms.Field, text: str) -> Any:
         raise serializers.ValidationError(exc.messages) from exc
 
 
-class PriceField(serializers.DecimalField):
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(required=False, max_digits=12, decimal_places=2, min_value=Decimal(0), **kwargs)
+PARAMETERS: dict[Kind, Callable[..., serializers.Field]] = {
+    # Where it may be null, a flag that a form leaves out is not taken for false.
+    Kind.FLAG: partial(serializers.BooleanField, allow_null=True),
+    Kind.ID: partial(serializers.IntegerField, min_value=1, max_value=BigIntegerField.MAX_BIGINT),
+    Kind.AMOUNT: partial(serializers.DecimalField, max_digits=12, decimal_places=2, min_value=Decimal(0)),
+    Kind.CATEGORY: SubtreeField,
+    Kind.POINT: PointField,
+    Kind.RADIUS: partial(FiniteFloatField, min_value=0.1, max_value=lists.MAX_RADIUS_KM),
+}
 
 
 class FilterSerializer(serializers.Serializer):
     """Conditions on the listings of an answer. Needs `context={"user": …}`."""
 
-    category = SubtreeField(
-        required=False,
-        help_text="A category's path, such as `Home & Garden / Furniture`; what lies below it is included. "
-        "A path that does not exist is an error, an empty category is an empty answer.",
-    )
-    min_price = PriceField(help_text="Listings without a price are left out.")
-    max_price = PriceField(help_text="Listings without a price are left out.")
-    near = PointField(required=False, help_text="`latitude,longitude`, compared on a 1 km grid.")
-    radius_km = FiniteFloatField(
-        required=False,
-        min_value=0.1,
-        max_value=lists.MAX_RADIUS_KM,
-        help_text=f"Around `near`, {lists.DEFAULT_RADIUS_KM:g} km if not given.",
-    )
-    seller = serializers.IntegerField(required=False, min_value=1, max_value=lists.MAX_ID, help_text="A seller's id.")
+    filter_type = Filter
+
     status = serializers.ChoiceField(
         required=False,
         choices=[Listing.Status.ACTIVE.value, Listing.Status.SOLD.value, Listing.Status.DRAFT.value],
         default=Listing.Status.ACTIVE.value,
         help_text="`draft` is for staff.",
     )
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        """Those written out, and one for each declared condition that callers may ask for."""
+        declared = {
+            parameter.name: PARAMETERS[parameter.kind](required=False, help_text=parameter.help_text)
+            for parameter in self.filter_type.parameters().values()
+        }
+        return {**super().get_fields(), **declared}
 
     def validate_status(self, status: str) -> str:
         if status == Listing.Status.DRAFT and not self.context["user"].is_staff:
@@ -104,34 +108,15 @@ class FilterSerializer(serializers.Serializer):
     def to_filter(self) -> Filter:
         """The validated conditions as the index takes them."""
         given = self.validated_data
-        return Filter(
-            category_ids=given.get("category"),
-            min_price=_number(given.get("min_price")),
-            max_price=_number(given.get("max_price")),
-            near=given.get("near"),
-            radius_km=given.get("radius_km", lists.DEFAULT_RADIUS_KM) if "near" in given else None,
-            seller_id=given.get("seller"),
-            statuses=(given["status"],),
-        )
-
-
-def _number(price: Decimal | None) -> float | None:
-    return None if price is None else float(price)
+        values: dict[str, Any] = {"statuses": (given["status"],)}
+        for name, parameter in self.filter_type.parameters().items():
+            value = given.get(parameter.name)
+            values[name] = float(value) if isinstance(value, Decimal) else value
+        if values["near"] is not None and values["radius_km"] is None:
+            values["radius_km"] = DEFAULT_RADIUS_KM
+        return self.filter_type(**values)
 
 
 def matching(listings: ListingQuerySet, where: Filter) -> ListingQuerySet:
     """The rows that pass, among some found by id."""
-    listings = listings.filter(of_status(*where.statuses))
-    if where.category_ids is not None:
-        listings = listings.filter(category_id__in=where.category_ids)
-    if where.min_price is not None:
-        listings = listings.filter(price__gte=round(where.min_price, 2))
-    if where.max_price is not None:
-        listings = listings.filter(price__lte=round(where.max_price, 2))
-    if where.seller_id is not None:
-        listings = listings.filter(seller_id=where.seller_id)
-    if where.created_after is not None:
-        listings = listings.filter(created_at__gt=datetime.fromtimestamp(where.created_after, UTC))
-    if where.near is not None and where.radius_km is not None:
-        listings = listings.near(*where.near, where.radius_km)
-    return listings
+    return listings.filter(of_status(*where.statuses)).matching(where)

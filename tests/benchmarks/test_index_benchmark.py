@@ -98,15 +98,16 @@ def test_levels_let_their_share_of_rows_pass():
 
 def test_conditions_of_a_level_pass_what_it_says():
     from recommender.index import Filter
-    from recommender.index.rows.columns import DTYPES, Columns
+    from recommender.index.rows.columns import Columns, column_dtypes
+    from recommender.index.rows.filter import mask_rows
 
     price = np.random.default_rng(0).integers(0, PRICES, 2000)
     category = np.random.default_rng(1).integers(1, 41, 2000)
-    others = {name: np.ones(2000, dtype) for name, dtype in DTYPES.items()}
+    others = {name: np.ones(2000, dtype) for name, dtype in column_dtypes().items()}
     columns = Columns(**(others | {"price": price, "category": category}))
     for level in levels(unit(3), unit(40, 3), np.full(40, 1 / 40)):
         for query, passing in enumerate(level.passing(price, category)):
-            assert (Filter(**level.conditions(query)).mask_rows(columns) == passing).all()
+            assert (mask_rows(Filter(**level.conditions(query)), columns) == passing).all()
 
 
 def test_the_least_effort_is_found_to_a_thirtieth():

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from recommender.index.rows.filter import Candidates
+from recommender.index.rows.candidates import Candidates
 
 TIE = 1e-6  # similarities closer than this differ by rounding only
 

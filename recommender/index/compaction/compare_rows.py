@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from recommender.index.rows.arrays import Ids, RowIds
-from recommender.index.rows.columns import DTYPES, Columns
+from recommender.index.rows.columns import Columns, column_dtypes
 from recommender.index.view import database_rows
 from recommender.index.view.state import State
 
@@ -108,7 +108,7 @@ def _compare_row(
     indexed: _IndexedRows, row: int, expected: Columns, number: int, vector: bytes
 ) -> Iterator[Difference]:
     key = indexed.key_of(row)
-    for name in DTYPES:
+    for name in column_dtypes():
         has, want = getattr(indexed.columns, name)[row], getattr(expected, name)[number]
         if not np.array_equal(has, want, equal_nan=True):
             yield Difference(name, *key, f"index has {has}, database has {want}")

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from django.db.models import QuerySet, Value
 from django.db.models.functions import Concat
 
+from listings.filterable import COLUMNS, STATUSES, ListingStatus
 from listings.models import Listing
-from recommender.index.rows.columns import STATUSES, Columns
+from recommender.index.rows.columns import Columns
 from recommender.models import Embedding
 
 LISTINGS_PER_QUERY = 500
-SEARCHABLE = tuple(status for status in STATUSES if status != "removed")
+SEARCHABLE = tuple(status for status in STATUSES if status != ListingStatus.REMOVED)
 
-FIELDS = (
-    "image__listing_id",
-    "image_id",
-    "image__listing__category_id",
-    "image__listing__price",
-    "image__listing__latitude",
-    "image__listing__longitude",
-    "image__listing__created_at",
-    "image__listing__seller_id",
-    "image__listing__status",
-)
+
+def column_paths() -> dict[str, str]:
+    """Where a query of embeddings finds the keys and every declared source, by their names."""
+    sources = {source for column in COLUMNS.values() for source in column.sources}
+    return {
+        "listing": "image__listing_id",
+        "image": "image_id",
+        **{source: f"image__listing__{source}" for source in sorted(sources)},
+    }
 
 
 def searchable(model_id: int) -> QuerySet[Embedding]:
@@ -37,8 +37,15 @@ def searchable(model_id: int) -> QuerySet[Embedding]:
 
 def read_columns(model_id: int, listing_ids: Collection[int]) -> Columns:
     """The columns of every searchable photo of these listings, in one query, sorted by (listing, image)."""
-    rows = searchable(model_id).filter(image__listing_id__in=list(listing_ids)).values_list(*FIELDS)
-    return Columns.from_rows(rows).sorted_rows()
+    paths = column_paths()
+    rows = searchable(model_id).filter(image__listing_id__in=list(listing_ids)).values_list(*paths.values())
+    return Columns.from_database(_by_name([*paths], rows)).sorted_rows()
+
+
+def _by_name(names: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> dict[str, Sequence[Any]]:
+    """What the rows hold of each name."""
+    transposed = list(zip(*rows, strict=True)) or [()] * len(names)
+    return dict(zip(names, transposed, strict=True))
 
 
 def read_vectors(model_id: int, image_ids: Collection[int], dim: int) -> dict[int, np.ndarray]:
@@ -53,7 +60,7 @@ def read_vectors(model_id: int, image_ids: Collection[int], dim: int) -> dict[in
 
 def read_all(model_id: int, dim: int) -> Iterator[tuple[Columns, np.ndarray]]:
     """Pages of (columns, float16[n, dim]) over everything searchable, by listing id, in autocommit."""
-    last = 0
+    paths, last = column_paths(), 0
     while True:
         page = list(
             Listing.objects.filter(pk__gt=last).order_by("pk").values_list("pk", flat=True)[:LISTINGS_PER_QUERY]
@@ -61,13 +68,14 @@ def read_all(model_id: int, dim: int) -> Iterator[tuple[Columns, np.ndarray]]:
         if not page:
             return
         last = page[-1]
-        rows = searchable(model_id).filter(image__listing_id__in=page).values_list(*FIELDS, "vector")
+        rows = searchable(model_id).filter(image__listing_id__in=page).values_list(*paths.values(), "vector")
         read = [row for row in rows if len(row[-1]) == dim * 2]
         if not read:
             continue
-        columns = Columns.from_rows(row[:-1] for row in read)
+        values = _by_name([*paths, "vector"], read)
+        columns = Columns.from_database(values)
         order = columns.sort_order()
-        vectors = np.stack([np.frombuffer(row[-1], np.float16) for row in read])
+        vectors = np.stack([np.frombuffer(vector, np.float16) for vector in values["vector"]])
         yield columns.select_rows(order), vectors[order]
 
 

@@ -9,10 +9,11 @@ import numpy as np
 from django.conf import settings
 from django.utils import timezone
 
+from listings.filterable import Filter
 from ml.per_process import PerProcess
 from recommender import feed
 from recommender.index.errors import IndexNotReady
-from recommender.index.rows.filter import Candidates, Filter
+from recommender.index.rows.candidates import Candidates
 from recommender.index.storage.snapshot import purge_seconds
 from recommender.models import IndexSnapshot
 

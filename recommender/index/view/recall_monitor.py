@@ -16,9 +16,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from listings.filterable import Filter
 from recommender.index.ann.recall import recall_of_listings
 from recommender.index.errors import SnapshotDamaged
-from recommender.index.rows.filter import Candidates, Filter
+from recommender.index.rows.candidates import Candidates
 from recommender.index.thread_priority import lower_priority, use_one_core
 
 from .recall_window import JudgedSearch, RecallWindow

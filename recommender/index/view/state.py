@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
+from listings.filterable import Filter
 from recommender.index.ann import dot_products
 from recommender.index.ann.probing import EXACT, SegmentPlan
 from recommender.index.errors import ForeignVector
-from recommender.index.rows.columns import DTYPES, NO_ROWS, Columns, concatenate_ranges
-from recommender.index.rows.filter import Candidates, Filter
+from recommender.index.rows.candidates import Candidates
+from recommender.index.rows.columns import NO_ROWS, Columns, concatenate_ranges
+from recommender.index.rows.filter import mask_rows, prefilter
 from recommender.index.rows.row_bitmap import LiveRows, RowBitmap
 from recommender.index.storage.snapshot import Snapshot
 
@@ -133,14 +135,14 @@ class State:
             gathered = self._fetch(queries, fetch, passing, own, exact=exact)
             best = self._group(_concatenate(gathered.found), gathered.floor)
             if gathered.exhausted or len(best.row) >= k:
-                return replace(self._describe(best, k), plan=self._explained(gathered.plan))
+                return self._describe(best, k, self._explained(gathered.plan))
             fetch *= WIDER
 
     def _passing(self, where: Filter, exclude: Collection[int]) -> tuple[list[RowBitmap], np.ndarray]:
         """The rows of each part that pass, and the delta rows that hold their own vector and pass."""
         excluded = np.unique(np.fromiter(exclude, np.int64, len(exclude)))
         columns = self.delta.columns
-        delta_passes = where.mask_rows(columns)
+        delta_passes = mask_rows(where, columns)
         delta_passes[columns.rows_of(excluded)] = False
         pointing = np.flatnonzero(delta_passes & (self.delta.slot < 0))
         selections = []
@@ -148,7 +150,7 @@ class State:
             held = part.segment.columns
             of_status = live_rows.with_status(where.status_numbers, held)
             part.segment.warm_filter_cache(of_status)  # once: what leaves out a few rows is counted from it
-            selection = where.prefilter(held, of_status)
+            selection = prefilter(where, held, of_status)
             kept = pointing[self.delta.part[pointing] == number]
             selections.append(selection.with_changes(add=self.delta.row[kept], remove=held.rows_of(excluded)))
         return selections, np.flatnonzero(delta_passes & (self.delta.slot >= 0))
@@ -187,31 +189,19 @@ class State:
         order = order[np.sort(first)]
         return Found(found.similarity[order], found.part[order], found.row[order])
 
-    def _describe(self, found: Found, k: int) -> Candidates:
+    def _describe(self, found: Found, k: int, plan: tuple[dict[str, object], ...]) -> Candidates:
         """Columns of the found rows; rows whose listing changed take the delta's values, not the base's."""
         listing = self._column("listing", self._places(found.part), found.row)
         order = np.lexsort((listing, -found.similarity))[:k]
         listing, part, row = listing[order], found.part[order], found.row[order]
         places = self._places(part)
-        values = {name: self._column(name, places, row) for name in DTYPES}
+        values = {name: self._column(name, places, row) for name in self.delta.columns.arrays}
         changed, at = self._changed(part, row)
         if len(changed):
-            for name in DTYPES:
-                values[name][changed] = getattr(self.delta.columns, name)[at]
-        price = values["price"]
-        return Candidates(
-            listing=listing,
-            image=values["image"],
-            similarity=found.similarity[order],
-            category=values["category"],
-            price=np.where(price < 0, np.nan, price / 100),
-            latitude=values["latitude"],
-            longitude=values["longitude"],
-            created=values["created"],
-            seller=values["seller"],
-            status=values["status"],
-            photos=self._photos(listing, places, row),
-        )
+            for name, array in self.delta.columns.arrays.items():
+                values[name][changed] = array[at]
+        photos = self._photos(listing, places, row)
+        return Candidates.from_columns(values, found.similarity[order], photos, plan)
 
     def _places(self, part: np.ndarray) -> list[tuple[int, np.ndarray]]:
         """Each part among these, the delta first, and int64[n]: where in `part` it is."""
@@ -221,10 +211,10 @@ class State:
     def _column(self, name: str, places: list[tuple[int, np.ndarray]], row: np.ndarray) -> np.ndarray:
         """Values of one column at these places."""
         if len(places) == 1:  # as in most searches
-            return getattr(self._columns(places[0][0]), name)[row]
-        values = np.empty(len(row), DTYPES[name])
+            return self._columns(places[0][0]).arrays[name][row]
+        values = np.empty(len(row), self.delta.columns.arrays[name].dtype)
         for number, at in places:
-            values[at] = getattr(self._columns(number), name)[row[at]]
+            values[at] = self._columns(number).arrays[name][row[at]]
         return values
 
     def _columns(self, part: int) -> Columns:

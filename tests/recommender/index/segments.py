@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from recommender.index.rows.columns import DTYPES, Columns
+from recommender.index.rows.columns import Columns, column_dtypes
 from recommender.index.rows.row_bitmap import RowBitmap
 from recommender.index.rows.vector_file import VectorWriter
 from recommender.index.storage import segment
@@ -21,7 +21,12 @@ def clustered(rows, dim=DIM, seed=0, noise=0.6):
 def plain_columns(rows):
     """One photo a listing, and nothing else said of it."""
     numbers = {"listing": np.arange(rows), "image": np.arange(rows)}
-    return Columns(**{name: numbers.get(name, np.zeros(rows)).astype(dtype) for name, dtype in DTYPES.items()})
+    return Columns(**{name: numbers.get(name, np.zeros(rows)).astype(dtype) for name, dtype in column_dtypes().items()})
+
+
+def with_values(columns, **arrays):
+    """The same rows with other values in some columns."""
+    return Columns(**(columns.arrays | arrays))
 
 
 def write(directory, vectors, model="m1", **options):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from listings.geo import to_grid
 from listings.models import Listing
 from recommender.index import Filter
+from recommender.index.rows.filter import mask_rows
 from recommender.index.view.database_rows import read_columns
 from recommender.search.filters import FilterSerializer, matching
 from tests.factories import make_category, make_user
@@ -131,5 +132,5 @@ def test_rows_pass_the_same_conditions_in_the_database_as_in_the_index(model, sh
         created_after=draw(st.none() | st.just(shop["now"] - 6.5 * 86_400)),
     )
     columns = read_columns(model.pk, Listing.objects.values_list("pk", flat=True))
-    in_the_index = set(columns.listing[where.mask_rows(columns)].tolist())
+    in_the_index = set(columns.listing[mask_rows(where, columns)].tolist())
     assert set(matching(Listing.objects.all(), where).values_list("pk", flat=True)) == in_the_index
