@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from django.db.models import QuerySet
+from django.http import HttpRequest
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
 from rest_framework import generics, status
 from rest_framework.exceptions import APIException, NotFound, ValidationError
+from rest_framework.parsers import MultiPartParser
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.views import APIView
 
 from listings.models import Listing, ListingImage
-from listings.photos.uploads import REQUEST_MAX_BYTES, CheckedPhoto, check_each
+from listings.photos.uploads import REQUEST_MAX_BYTES, CheckedPhoto, PhotoUploadHandler, check_each, declared_length
 from listings.services import ListingGone, TooManyPhotos, add_photos
 from ml.images import PhotoRefused
 
 from . import schema
+from .parsers import BodyTooLarge
 from .permissions import IsSellerOrStaff
-from .photo_forms import PhotoFormView
-from .serializers import Links, UploadedPhotoSerializer, UploadSerializer
+from .serializers import UploadedPhotoSerializer, UploadSerializer
 
 TOO_LARGE = frozenset({"too_large", "too_many_pixels"})
 
@@ -49,6 +53,28 @@ class OwnListingView(generics.GenericAPIView):
 
     def get_queryset(self) -> QuerySet[Listing]:
         return Listing.objects.visible_to(self.request.user)
+
+
+class PhotoFormView(APIView):
+    """A view that takes a form of photos and keeps no more of each than the limit.
+
+    A body that says it is longer than `most_bytes` is refused unread, before the sender is known: to authenticate a
+    browser its form is read for the CSRF token, and to count a request against a limit costs a round trip.
+    """
+
+    parser_classes = (MultiPartParser,)
+    most_bytes: ClassVar[int]
+    too_large: ClassVar[str]
+
+    def initialize_request(self, request: HttpRequest, *args: object, **kwargs: object) -> Request:
+        # Before authentication: its CSRF check may read the form.
+        request.upload_handlers = [PhotoUploadHandler(request)]
+        return super().initialize_request(request, *args, **kwargs)
+
+    def initial(self, request: Request, *args: object, **kwargs: object) -> None:
+        if declared_length(request) > self.most_bytes:
+            raise BodyTooLarge(self.too_large)
+        super().initial(request, *args, **kwargs)
 
 
 class PhotosView(PhotoFormView, OwnListingView):
@@ -100,9 +126,7 @@ class PhotosView(PhotoFormView, OwnListingView):
         images = iter(self._store(listing, [photo for photo in judged if isinstance(photo, CheckedPhoto)]))
         if all(isinstance(photo, PhotoRefused) for photo in judged):
             raise RefusedPhoto(next(photo for photo in judged if isinstance(photo, PhotoRefused)))
-        answer = [
-            _refused(photo) if isinstance(photo, PhotoRefused) else _stored(request, next(images)) for photo in judged
-        ]
+        answer = [_refused(photo) if isinstance(photo, PhotoRefused) else _stored(next(images)) for photo in judged]
         return Response(answer, status.HTTP_201_CREATED)
 
     def _store(self, listing: Listing, photos: Sequence[CheckedPhoto]) -> list[ListingImage]:
@@ -118,15 +142,9 @@ def _refused(refusal: PhotoRefused) -> dict[str, object]:
     return {"id": None, "state": "rejected", "reason": refusal.reason, "thumb": None, "position": None}
 
 
-def _stored(request: Request, image: ListingImage) -> dict[str, object]:
-    thumb = Links(request).file_url(image.thumb_file)
-    return {
-        "id": image.pk,
-        "state": image.state,
-        "reason": image.reason,
-        "thumb": thumb,
-        "position": image.position,
-    }
+def _stored(image: ListingImage) -> dict[str, object]:
+    # A worker makes the thumbnail later.
+    return {"id": image.pk, "state": image.state, "reason": image.reason, "thumb": None, "position": image.position}
 
 
 class PhotoView(OwnListingView):

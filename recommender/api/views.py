@@ -15,7 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from listings.api import schema
-from listings.api.photo_forms import PhotoFormView
+from listings.api.photos import PhotoFormView
 from listings.api.serializers import ListingSerializer
 from listings.models import Listing
 from recommender.errors import ModelNotReady
