@@ -22,7 +22,7 @@ import numpy as np
 from tqdm import tqdm
 
 from tests.servers.stack import Stack, free_port
-from tests.visitor import Visitor
+from tests.servers.visitor import Visitor
 
 from .photos import photos
 

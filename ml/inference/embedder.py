@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ml.per_process import PerProcess
 from ml.recipe import GRAPH, INT8_GRAPH, ModelFilesError, Recipe
 
 from .arrays import Pixels, Vectors, prepare, refuse_other_pixels
 from .cores import has_int8_units, usable_cores
 from .openvino_runtime import compile_graph, computes_bf16
+from .per_process import PerProcess
 
 MAX_BATCH = 32  # pictures that callers who have many gather for one call of `embed`
 REQUEST = 4  # pictures in one inference: more are no faster, and the last ones of a batch leave less idle

@@ -26,7 +26,7 @@ from tests.acceptance import catalogue
 from tests.acceptance.catalogue import SHARED, embedded, unsettled
 from tests.acceptance.conftest import copy
 from tests.servers.stack import Stack
-from tests.visitor import Visitor
+from tests.servers.visitor import Visitor
 
 pytestmark = pytest.mark.skipif(not SHARED.is_dir(), reason="the shared clothing catalogue is not on this machine")
 

@@ -17,7 +17,7 @@ from marketplace.supervisor.parent import die_with
 from tests.servers import compose
 from tests.servers.stack import KEPT_VARIABLES, alive, children, free_port
 from tests.servers.valkey import Valkey
-from tests.visitor import Visitor
+from tests.servers.visitor import Visitor
 
 SERVICES = compose.application_services()
 

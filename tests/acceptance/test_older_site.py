@@ -94,7 +94,7 @@ class TestBeforeTheFirstStart:
         assert site.manage("index", "verify").strip() == "0 differences"
 
 
-class TestRunning:
+class TestOlderSiteRunning:
     def test_similar_answers_as_before(self, site: Stack, old: OldSite) -> None:
         anna = site.visitor(old.expected["tokens"]["anna"])
         waiting = str(old.expected["waiting"]["listing"])

@@ -6,7 +6,7 @@ import time
 
 from tests.acceptance.catalogue import UNTHROTTLED, draw
 from tests.servers.stack import Stack
-from tests.visitor import Visitor
+from tests.servers.visitor import Visitor
 
 
 def test_the_index_is_fresh_within_five_seconds_of_the_servers_return(new_stack, postgres_server, short_tmp):

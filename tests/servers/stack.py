@@ -28,7 +28,7 @@ from typing import Any, Self, TypeVar
 
 from marketplace.paths import run_directory
 from marketplace.supervisor.parent import die_with
-from tests.visitor import Visitor
+from tests.servers.visitor import Visitor
 
 from .valkey import Valkey
 

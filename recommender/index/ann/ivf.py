@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from ml.inference.cores import usable_cores as count_cores
-from ml.per_process import PerProcess
+from ml.inference.per_process import PerProcess
 from recommender.index.rows.row_bitmap import RowBitmap
 from recommender.index.rows.vector_file import VectorFile
 

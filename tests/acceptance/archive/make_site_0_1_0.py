@@ -28,7 +28,7 @@ from PIL import Image, ImageDraw
 
 from tests.acceptance import catalogue
 from tests.servers.stack import PASSWORD, Stack
-from tests.visitor import Visitor
+from tests.servers.visitor import Visitor
 
 from .packing import check_out, hash_files, pack_site
 from .small_network import write_network

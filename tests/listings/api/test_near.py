@@ -8,7 +8,7 @@ import pytest
 from listings.geo import to_grid
 from listings.models import Listing
 from tests.factories import api, make_listing, make_user
-from tests.geometry import distance_km
+from tests.listings.geometry import distance_km
 
 pytestmark = pytest.mark.django_db
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from recommender.ranker_weights import DEFAULT_WEIGHTS
 from recommender.search.ranking.features import NEUTRAL, RankingQuery, compute_features
 from recommender.search.ranking.ranker import rank
-from tests.geometry import distance_km
+from tests.listings.geometry import distance_km
 from tests.recommender.candidates import candidates
 
 PATHS = {1: "Home", 2: "Home / Chairs", 3: "Home / Chairs / Stools", 4: "Garden", 5: "Home / Tables"}

@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 
 
 def start_worker(fault: str, sha256: str = "", **extra: str) -> subprocess.Popen:
-    command = [sys.executable, "-m", "tests.embedding_worker", fault, sha256]
+    command = [sys.executable, "-m", "tests.servers.embedding_worker", fault, sha256]
     return subprocess.Popen(command, cwd=ROOT, env=environment(**extra), stdout=subprocess.PIPE, text=True)
 
 

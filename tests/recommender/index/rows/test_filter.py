@@ -14,7 +14,7 @@ from recommender.index.rows import filter as module
 from recommender.index.rows.columns import Columns
 from recommender.index.rows.filter import mask_rows, prefilter
 from recommender.index.rows.row_bitmap import RowBitmap
-from tests.geometry import distance_km
+from tests.listings.geometry import distance_km
 from tests.recommender.index.segments import plain_columns, with_values
 
 PLACES = [(51.5, -0.12), (51.52, -0.1), (52.2, 0.12), (-36.8, 174.8), (0.0, 179.99), (0.0, -179.99), (89.99, 10.0)]

@@ -9,7 +9,7 @@ import numpy as np
 from recommender.index import Filter
 from recommender.index.view.recall_monitor import AnsweredSearch
 from tests.recommender.candidates import listings_found
-from tests.waiting import wait_for
+from tests.servers.waiting import wait_for
 
 VECTORS = np.eye(1, 4, dtype=np.float32)
 RIGHT = {1: 0.9, 2: 0.8, 3: 0.7, 4: 0.6}

@@ -24,7 +24,7 @@ from recommender.index.view.recall_monitor import (
     rest_seconds,
 )
 from tests.recommender.index import catalogue
-from tests.waiting import runs_thread, wait_for
+from tests.servers.waiting import runs_thread, wait_for
 
 from .scripted import (
     RIGHT,

@@ -18,7 +18,7 @@ from recommender.index.view import refresher
 from recommender.index.view.apply_changes import apply_changes
 from recommender.models import EmbeddingModel, IndexHead
 from tests.recommender.index import catalogue
-from tests.waiting import runs_thread, wait_for
+from tests.servers.waiting import runs_thread, wait_for
 
 QUERY = catalogue.unit(0).astype(np.float32)
 

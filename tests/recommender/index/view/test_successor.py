@@ -15,7 +15,7 @@ from recommender.index.view import opening, plan_refresh
 from recommender.models import EmbeddingModel
 from tests.recommender.index import catalogue
 from tests.recommender.queue_rows import make_model
-from tests.waiting import runs_thread, wait_for
+from tests.servers.waiting import runs_thread, wait_for
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from recommender.index.view.recall_window import Recall
 from recommender.search import retrieval
 from recommender.search.retrieval import SearchRequest, search_by_vectors
 from tests.recommender.index import catalogue
-from tests.waiting import runs_thread, wait_for
+from tests.servers.waiting import runs_thread, wait_for
 
 from .scripted import ScriptedSearch, judge, judged
 

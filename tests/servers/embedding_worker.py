@@ -1,6 +1,7 @@
 """An embedding worker as a process of its own, with the fake embedder and, on demand, a fault: kill, hang or stop.
 
-`python -m tests.embedding_worker FAULT SHA256` embeds what the queue holds, in the database that the environment names.
+`python -m tests.servers.embedding_worker FAULT SHA256` embeds what the queue holds, in the database that the
+environment names.
 Each life is a forked child; a child that dies is followed by the next, as a supervisor would do, until nothing is left.
 Prints the exit statuses as one line of JSON.
 """
