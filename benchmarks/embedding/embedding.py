@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import wait
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from pathlib import Path
 from statistics import median
@@ -88,9 +89,9 @@ def _small(directory: Path, embedder: Embedder, paths: Sequence[Path]) -> dict[s
         mine = [paths[i % len(paths)] for i in range(number * OURS, (number + 1) * OURS)]
         rates.append(
             Rates(
-                naive=_rate(NAIVE, lambda mine=mine: naive.embed(network, mine[:NAIVE])),
+                naive=_rate(NAIVE, partial(naive.embed, network, mine[:NAIVE])),
                 bare=_rate(BARE * 4, lambda: wait([embedder.submit(resident) for _ in range(4)])),
-                ours=_rate(OURS, lambda mine=mine: vectors_of(mine, embedder)),
+                ours=_rate(OURS, partial(vectors_of, mine, embedder)),
             )
         )
     reference = Embedder.load(directory, precision="f32").embed(resident)

@@ -45,7 +45,7 @@ class Questions:
                 f"{level.name}/truth": truth,
                 f"{level.name}/passing": passing,
             }
-        np.savez(path, **arrays)
+        np.savez(path, allow_pickle=False, **arrays)
 
     @classmethod
     def load(cls, path: Path) -> Questions:

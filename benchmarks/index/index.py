@@ -93,7 +93,7 @@ def _write_rows(folder: Path, rows: int, dim: int) -> dict[str, Any]:
     (folder / "rows").mkdir(exist_ok=True)
     values, questions = dataset.make(made_from, Pieces(folder / "rows", rows, dim))
     questions.save(folder / QUESTIONS)
-    np.savez(folder / VALUES, **values)
+    np.savez(folder / VALUES, allow_pickle=False, **values)
     return {
         "made_from": made_from.name,
         "noise": made_from.noise,

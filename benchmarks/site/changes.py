@@ -49,7 +49,7 @@ class Writer:
         self._vectors = iter(source(model.dim).block(OTHERS, 0, added))
         self._seller = User.objects.get_or_create(username="churn")[0]
         self._categories = list(Category.objects.filter(children=None).values_list("pk", flat=True))
-        self._shown: deque[tuple[float, int, int]] = deque()  # since when, listing, price
+        self._shown: deque[tuple[float, int, float]] = deque()  # since when, listing, price
         self._prices = iter(range(UNIQUE_PRICE, 10 * UNIQUE_PRICE))
         self._done = dict.fromkeys(KINDS, 0)
         self._due = 0  # new listings that wait for others
@@ -130,7 +130,7 @@ class Writer:
             _report("add", listings[-1].pk, price)
 
 
-def _report(kind: str, listing: int, price: int) -> None:
+def _report(kind: str, listing: int, price: float) -> None:
     print(json.dumps({"kind": kind, "listing": listing, "price": price, "at": time.monotonic()}), flush=True)
 
 

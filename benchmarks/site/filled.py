@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from benchmarks.shared.machine import disk_mb, peak_rss_mb
 from tests.servers.stack import Stack
@@ -111,13 +111,15 @@ def _run_watched(process: subprocess.Popen[str]) -> int:
         peak = max(peak, peak_rss_mb(process.pid))
         time.sleep(0.1)
     if process.returncode:
-        raise SystemExit(f"`{' '.join(map(str, process.args))}` ended with status {process.returncode}")
+        command = cast("list[str]", process.args)  # as `Stack.spawn` passes it
+        raise SystemExit(f"`{' '.join(command)}` ended with status {process.returncode}")
     return peak
 
 
 def shared_memory_mb(pid: int) -> dict[str, int]:
     """Rss; Pss, which gives each process its share of what several map; private: nobody else's."""
     text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    kilobytes = {name: int(re.search(rf"^{key}:\s+(\d+)", text, re.MULTILINE)[1]) for name, key in MEMORY.items()}
+    sums = dict(re.findall(r"^(\w+):\s+(\d+)", text, re.MULTILINE))
+    kilobytes = {name: int(sums[key]) for name, key in MEMORY.items()}
     private = kilobytes.pop("private_clean") + kilobytes.pop("private_dirty")
     return {name: kb // 1024 for name, kb in {**kilobytes, "private": private}.items()}

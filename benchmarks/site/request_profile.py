@@ -17,6 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -153,8 +154,12 @@ def _print_parts(profile: cProfile.Profile, scale: float) -> None:
 
     print("parts, scaled to the time without the profiler:")
     for part, (file, function) in PARTS.items():
-        show(part, lambda path, name, file=file, function=function: path.endswith(file) and name == function)
+        show(part, partial(_is_function, file, function))
     show("SQL, executing and fetching, within the others", lambda path, name: bool(SQL.search(f"{path} {name}")))
+
+
+def _is_function(file: str, function: str, path: str, name: str) -> bool:
+    return path.endswith(file) and name == function
 
 
 def _print_heaviest(profile: cProfile.Profile) -> None:

@@ -179,7 +179,7 @@ class Stack:
             text=True,
         )
 
-    def wait_for(self, answer: Callable[[], T], what: str, timeout: float = 60, every: float = 0.1) -> T:
+    def wait_for(self, answer: Callable[[], T | None], what: str, timeout: float = 60, every: float = 0.1) -> T:
         """The first true value that `answer` gives; StackFailed, with the log, when none comes in time."""
         deadline = time.monotonic() + timeout
         while True:
