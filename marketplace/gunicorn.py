@@ -48,7 +48,7 @@ def post_worker_init(worker: ThreadWorker) -> None:
     get_resolver().url_patterns  # noqa: B018 - loads the views
     gc.set_threshold(YOUNG)
     freeze()
-    index.start()
+    index.start_threads()
 
 
 served = itertools.count(1)  # requests of this process

@@ -53,7 +53,7 @@ def open_state(directory: Path) -> Any:
     """A state over this one segment, all of its rows live."""
     from recommender.index.storage import segment
     from recommender.index.storage.snapshot import Part, Snapshot
-    from recommender.index.view.apply_changes import fresh_state
+    from recommender.index.view.apply_changes import make_state
 
     opened = segment.open_segment(directory, MODEL)
     base = Snapshot(
@@ -66,7 +66,7 @@ def open_state(directory: Path) -> Any:
         position="0",
         parts=(Part(opened, np.ones(len(opened), bool)),),
     )
-    return fresh_state(base)
+    return make_state(base)
 
 
 def where(conditions: dict[str, Any]) -> Any:

@@ -57,7 +57,7 @@ def main(rows: int) -> None:
 
     from .api import Questions
 
-    index.start()
+    index.start_threads()
     _wait(index.get_index())
     client, ask = Client(headers={"host": "127.0.0.1"}), Questions(rows)
 

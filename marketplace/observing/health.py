@@ -49,15 +49,15 @@ def database_answers() -> bool:
 
 
 def index_health() -> dict[str, object]:
-    from recommender.index import health
+    from recommender.index import report_health
 
-    return asdict(health())
+    return asdict(report_health())
 
 
 def index_lag() -> dict[str, object]:
-    from recommender.index import lag
+    from recommender.index import measure_lag
 
-    return asdict(lag())
+    return asdict(measure_lag())
 
 
 def may_see_details(request: HttpRequest, *, database: bool) -> bool:

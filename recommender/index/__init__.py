@@ -14,7 +14,7 @@ from .compaction.verify import repair_differences, verify
 from .errors import ForeignVector, IndexNotReady
 from .model_hooks import ModelHooks, PhotoCounts, set_model_hooks
 from .rows.candidates import Candidates
-from .view.process import get_index, health, lag, start, watch_recall
+from .view.process import get_index, measure_lag, report_health, start_threads, watch_recall
 from .view.reader import Index
 from .view.state import State
 
@@ -34,12 +34,12 @@ __all__ = [
     "collect_garbage",
     "compact",
     "get_index",
-    "health",
-    "lag",
+    "measure_lag",
     "rebuild",
     "repair_differences",
+    "report_health",
     "set_model_hooks",
-    "start",
+    "start_threads",
     "stop_merges",
     "verify",
     "watch_recall",

@@ -124,7 +124,7 @@ class LineageCompactor:
     def _catch_up(self, lease: CompactorLease, snapshot_id: int | None) -> State:
         """Raises: SnapshotDamaged, IndexNotReady."""
         if self._reader is None:
-            self._reader = Index(_flush_capacity(self.model.dim), line=self.model.pk)
+            self._reader = Index(_flush_capacity(self.model.dim), lineage_of=self.model.pk)
         self._reader.refresh(lease.renew_if_due)
         state = self._reader.state()
         # Readers keep what they have when another snapshot cannot be opened. To build on that would lose changes.

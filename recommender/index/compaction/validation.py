@@ -9,7 +9,7 @@ from recommender import feed
 from recommender.index.rows.row_bitmap import RowBitmap
 from recommender.index.storage.snapshot import Snapshot
 from recommender.index.view import database_rows
-from recommender.index.view.apply_changes import apply_changes, fresh_state
+from recommender.index.view.apply_changes import apply_changes, make_state
 from recommender.index.view.state import State
 
 SAMPLED_ROWS = 16  # of each segment
@@ -37,10 +37,10 @@ def _compare_counts(base: Snapshot) -> State:
     Raises: SnapshotRejected.
     """
     page = feed.read(base.position, base.model_id, FEED_LIMIT)
-    state = fresh_state(base)
-    for ids in database_rows.pages(page.listings):
+    state = make_state(base)
+    for ids in database_rows.split_in_pages(page.listings):
         state = apply_changes(state, ids, page.vectors.intersection(ids))
-    searchable = database_rows.searchable(base.model_id).count()
+    searchable = database_rows.find_searchable(base.model_id).count()
     # People edit while this counts. The numbers may differ by all photos of the listings they edited, and no more.
     edited = feed.read(page.position, base.model_id, FEED_LIMIT)
     if abs(state.rows - searchable) > settings.PHOTOS_PER_LISTING * len(edited.listings):

@@ -99,7 +99,7 @@ def _check_other_lineages(served: int) -> Iterator[Difference]:
     """Files of the models that do not answer now; their rows are compared once they do."""
     for model in EmbeddingModel.objects.live().in_indexing_order():
         if model.pk != served and lineage.published_snapshots(model.pk).exists():
-            index = Index(capacity=UNLIMITED, line=model.pk)
+            index = Index(capacity=UNLIMITED, lineage_of=model.pk)
             try:
                 index.refresh()
             except (SnapshotDamaged, IndexNotReady) as exc:

@@ -19,7 +19,7 @@ from recommender.index.rows.vector_file import BLOCK_ROWS
 from recommender.index.storage import segment
 from recommender.index.storage.snapshot import Part, Snapshot, purge_seconds, segment_directory
 from recommender.index.view import database_rows
-from recommender.index.view.apply_changes import empty_snapshot
+from recommender.index.view.apply_changes import make_empty_snapshot
 from recommender.index.view.state import State
 from recommender.models import EmbeddingModel
 
@@ -86,8 +86,8 @@ def build_from_rows(lease: CompactorLease, model: EmbeddingModel, epoch: uuid.UU
 
     Raises: SnapshotRejected, LeaseLost.
     """
-    base = empty_snapshot(model, epoch, feed.current_position())
-    expected = database_rows.searchable(model.pk).count()
+    base = make_empty_snapshot(model, epoch, feed.current_position())
+    expected = database_rows.find_searchable(model.pk).count()
     pages = database_rows.read_all(model.pk, model.dim)
     part = _write_segment(lease, pages, expected, model.dim, model.version)
     with _removed_unless_published([part]):

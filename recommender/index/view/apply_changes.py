@@ -18,12 +18,12 @@ from .delta import Delta
 from .state import State
 
 
-def empty_snapshot(model: EmbeddingModel, epoch: uuid.UUID, position: str) -> Snapshot:
+def make_empty_snapshot(model: EmbeddingModel, epoch: uuid.UUID, position: str) -> Snapshot:
     """What every history begins with: nothing, at the beginning of the feed."""
     return Snapshot(None, None, epoch, model.pk, model.version, model.dim, position, ())
 
 
-def fresh_state(base: Snapshot, before: State | None = None) -> State:
+def make_state(base: Snapshot, before: State | None = None) -> State:
     """A state without changes; what the one before knows of rows that stand as they stood is taken over."""
     known = (
         dict(zip((part.segment.name for part in before.base.parts), before.live_rows, strict=True)) if before else {}
@@ -43,7 +43,7 @@ def apply_changes(state: State, listing_ids: Collection[int], revectored: Collec
     """
     ids = np.array(sorted(listing_ids), np.int64)
     columns = database_rows.read_columns(state.model_id, listing_ids)
-    slot, part, row = _known_places(state, ids, columns)
+    slot, part, row = _find_vectors(state, ids, columns)
     unknown = ((slot < 0) & (part < 0)) | np.isin(columns.listing, list(revectored))
     slot[unknown], part[unknown], row[unknown] = -1, -1, -1
     chunks = state.delta.chunks
@@ -54,10 +54,10 @@ def apply_changes(state: State, listing_ids: Collection[int], revectored: Collec
     slot[fresh] = chunks.append(np.array([vectors[image] for image in columns.image[fresh].tolist()]))
     present = fresh | ~unknown
     new = Delta(columns.select_rows(present), slot[present], part[present], row[present], chunks)
-    return replace(state, live_rows=_without(state, ids), delta=state.delta.with_listings(ids, new))
+    return replace(state, live_rows=_remove_listings(state, ids), delta=state.delta.with_listings(ids, new))
 
 
-def _known_places(state: State, ids: np.ndarray, columns: Columns) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _find_vectors(state: State, ids: np.ndarray, columns: Columns) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(slot, part, row) int64[n] each of the vectors the state has for these rows; -1 where it has none."""
     known: dict[tuple[int, int], tuple[int, int, int]] = {}
     for number, (part, live_rows) in enumerate(zip(state.base.parts, state.live_rows, strict=True)):
@@ -75,7 +75,7 @@ def _known_places(state: State, ids: np.ndarray, columns: Columns) -> tuple[np.n
     return places[:, 0].copy(), places[:, 1].copy(), places[:, 2].copy()
 
 
-def _without(state: State, ids: np.ndarray) -> tuple[LiveRows, ...]:
+def _remove_listings(state: State, ids: np.ndarray) -> tuple[LiveRows, ...]:
     """What stands without these listings; what does not change is shared."""
     pairs = zip(state.base.parts, state.live_rows, strict=True)
     return tuple(live_rows.without_rows(part.segment.columns.rows_of(ids)) for part, live_rows in pairs)

@@ -28,7 +28,7 @@ def column_paths() -> dict[str, str]:
     }
 
 
-def searchable(model_id: int) -> QuerySet[Embedding]:
+def find_searchable(model_id: int) -> QuerySet[Embedding]:
     """Embeddings that belong in the index: a vector is there and the listing is not removed."""
     rows = Embedding.objects.filter(model_id=model_id, vector__isnull=False)
     # In an expression, no index fits the status: SQLite would read every listing on sale for the sake of a few.
@@ -38,7 +38,7 @@ def searchable(model_id: int) -> QuerySet[Embedding]:
 def read_columns(model_id: int, listing_ids: Collection[int]) -> Columns:
     """The columns of every searchable photo of these listings, in one query, sorted by (listing, image)."""
     paths = column_paths()
-    rows = searchable(model_id).filter(image__listing_id__in=list(listing_ids)).values_list(*paths.values())
+    rows = find_searchable(model_id).filter(image__listing_id__in=list(listing_ids)).values_list(*paths.values())
     return Columns.from_database(_by_name([*paths], rows)).sorted_rows()
 
 
@@ -68,7 +68,7 @@ def read_all(model_id: int, dim: int) -> Iterator[tuple[Columns, np.ndarray]]:
         if not page:
             return
         last = page[-1]
-        rows = searchable(model_id).filter(image__listing_id__in=page).values_list(*paths.values(), "vector")
+        rows = find_searchable(model_id).filter(image__listing_id__in=page).values_list(*paths.values(), "vector")
         read = [row for row in rows if len(row[-1]) == dim * 2]
         if not read:
             continue
@@ -79,7 +79,7 @@ def read_all(model_id: int, dim: int) -> Iterator[tuple[Columns, np.ndarray]]:
         yield columns.select_rows(order), vectors[order]
 
 
-def pages(listing_ids: Collection[int], size: int = LISTINGS_PER_QUERY) -> Iterator[list[int]]:
+def split_in_pages(listing_ids: Collection[int], size: int = LISTINGS_PER_QUERY) -> Iterator[list[int]]:
     ordered = sorted(listing_ids)
     for start in range(0, len(ordered), size):
         yield ordered[start : start + size]

@@ -17,9 +17,9 @@ from recommender.index.storage.segment import Segment
 from recommender.index.storage.snapshot import Snapshot
 from recommender.models import EmbeddingModel, IndexHead, IndexSnapshot
 
-from .apply_changes import empty_snapshot
+from .apply_changes import make_empty_snapshot
 
-FALLBACKS = 2
+MAX_FALLBACKS = 2
 
 
 @dataclass(frozen=True)
@@ -37,15 +37,15 @@ def open_head(known: Sequence[Segment], *, or_earlier: bool) -> Opened:
     """
     head = IndexHead.load()
     if head.snapshot is None:
-        return Opened(_beginning(head, EmbeddingModel.objects.find_active()))
+        return Opened(_make_first_snapshot(head, EmbeddingModel.objects.find_active()))
     try:
-        return Opened(_load(head.snapshot, head, known))
+        return Opened(_load_checked(head.snapshot, head, known))
     except SnapshotDamaged as damage:
         if not or_earlier:
             raise
-        for row in lineage.published_snapshots(head.snapshot.model_id).exclude(pk=head.snapshot.pk)[:FALLBACKS]:
+        for row in lineage.published_snapshots(head.snapshot.model_id).exclude(pk=head.snapshot.pk)[:MAX_FALLBACKS]:
             with suppress(SnapshotDamaged):
-                return Opened(_load(row, head, known), f"serving snapshot {row.pk}, because {damage}")
+                return Opened(_load_checked(row, head, known), f"serving snapshot {row.pk}, because {damage}")
         if isinstance(damage, SnapshotUnreadable):
             raise IndexNotReady(str(damage)) from damage
         raise IndexNotReady(f"{damage}; waiting for the indexing worker to rebuild") from damage
@@ -56,8 +56,8 @@ def open_newest(model_id: int, known: Sequence[Segment]) -> Opened:
     head = IndexHead.load()
     row = lineage.published_snapshots(model_id).first()
     if row is None:
-        return Opened(_beginning(head, EmbeddingModel.objects.filter(pk=model_id).first()))
-    return Opened(_load(row, head, known))
+        return Opened(_make_first_snapshot(head, EmbeddingModel.objects.filter(pk=model_id).first()))
+    return Opened(_load_checked(row, head, known))
 
 
 def open_successor(serving: int) -> Opened:
@@ -87,7 +87,7 @@ def open_in_background(work: Callable[[], Opened]) -> Future[Opened]:
     return outcome
 
 
-def _load(row: IndexSnapshot, head: IndexHead, known: Sequence[Segment]) -> Snapshot:
+def _load_checked(row: IndexSnapshot, head: IndexHead, known: Sequence[Segment]) -> Snapshot:
     if row.state != IndexSnapshot.State.PUBLISHED:
         raise SnapshotDamaged(f"snapshot {row.pk} is marked {row.state}")
     if feed.is_ahead_of_database(row.position):
@@ -97,9 +97,9 @@ def _load(row: IndexSnapshot, head: IndexHead, known: Sequence[Segment]) -> Snap
     return snapshot.open_snapshot(row, head.epoch, known)
 
 
-def _beginning(head: IndexHead, model: EmbeddingModel | None) -> Snapshot:
+def _make_first_snapshot(head: IndexHead, model: EmbeddingModel | None) -> Snapshot:
     if model is None:
         raise IndexNotReady("no embedding model is active: run `manage.py models register`")
     if not feed.covers(feed.ZERO, head.horizon):
         raise IndexNotReady("there is no snapshot yet: the indexing worker builds it")
-    return empty_snapshot(model, head.epoch, feed.ZERO)
+    return make_empty_snapshot(model, head.epoch, feed.ZERO)

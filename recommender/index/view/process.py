@@ -57,7 +57,7 @@ def get_index() -> Index:
     return own_index.get()
 
 
-def start() -> None:
+def start_threads() -> None:
     """Load the index, keep it fresh and judge its answers on threads; each web process calls it after the fork."""
     get_index().start()
     if settings.INDEX_MONITOR_SHARE:
@@ -75,14 +75,14 @@ def watch_recall(
         monitor.offer_search(state, vectors, k, where, exclude, found)
 
 
-def health() -> ProcessHealth:
+def report_health() -> ProcessHealth:
     index, monitor = get_index(), own_monitor.get_made()
-    state = _state()
+    state = _find_state()
     known = index.health()
     problems = [
         known.problem,
         monitor.window.describe_problem(settings.INDEX_RECALL_TARGET) if monitor else None,
-        _unpurged(state) if state else None,
+        _describe_overdue_purge(state) if state else None,
     ]
     return ProcessHealth(
         **vars(known) | {"problem": "; ".join(problem for problem in problems if problem) or None},
@@ -92,7 +92,7 @@ def health() -> ProcessHealth:
     )
 
 
-def _unpurged(state: State) -> str | None:
+def _describe_overdue_purge(state: State) -> str | None:
     """That deleted photos' vectors are still on disk after the time that was promised."""
     longest = max((part.dead_seconds for part in state.base.parts), default=0.0)
     if longest <= purge_seconds() + LATE_SECONDS:
@@ -103,23 +103,23 @@ def _unpurged(state: State) -> str | None:
     )
 
 
-def lag() -> Lag:
+def measure_lag() -> Lag:
     """How far this process is behind the database, which takes two queries. Raises: django.db.Error."""
-    state = _state()
+    state = _find_state()
     if state is None:
         return Lag()
     unseen = feed.read(state.position, state.model_id, LAG_LIMIT).behind
-    return Lag(_age(state.snapshot_id), min(unseen, LAG_LIMIT))
+    return Lag(_snapshot_age(state.snapshot_id), min(unseen, LAG_LIMIT))
 
 
-def _age(snapshot_id: int | None) -> float | None:
+def _snapshot_age(snapshot_id: int | None) -> float | None:
     if snapshot_id is None:
         return None
     created = IndexSnapshot.objects.filter(pk=snapshot_id).values_list("created_at", flat=True).first()
     return round((timezone.now() - created).total_seconds(), 1) if created else None  # rows outlive no retirement
 
 
-def _state() -> State | None:
+def _find_state() -> State | None:
     try:
         return get_index().state()
     except IndexNotReady:

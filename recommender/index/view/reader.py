@@ -29,13 +29,14 @@ STALE_SECONDS = 10  # after so long without a refresh health calls it a problem
 
 
 class Index:
-    """`capacity` bounds the rows, and the vectors, that the delta may hold.
+    """A view of the index that follows the head from model to model, as searches need it.
 
-    It follows the head from model to model, or, for the compactor, the `line` of the model with this id.
+    capacity: how many rows, and how many vectors, the delta may hold
+    lineage_of: a model's id, for the compactor: the view keeps to this model's newest snapshot instead
     """
 
-    def __init__(self, capacity: int | None = None, *, line: int | None = None) -> None:
-        self._refresher = Refresher(capacity or settings.INDEX_DELTA_ROWS, line)
+    def __init__(self, capacity: int | None = None, *, lineage_of: int | None = None) -> None:
+        self._refresher = Refresher(capacity or settings.INDEX_DELTA_ROWS, lineage_of)
         self._lock = threading.Lock()  # held by the one who refreshes
         self._refreshed_at = 0.0
         self._problem: str | None = None

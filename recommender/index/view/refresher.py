@@ -16,7 +16,7 @@ from recommender.lineage import find_model_id
 from recommender.models import EmbeddingModel, IndexHead
 
 from . import database_rows
-from .apply_changes import apply_changes, fresh_state
+from .apply_changes import apply_changes, make_state
 from .opening import Opened, open_head, open_in_background, open_newest, open_successor
 from .plan_refresh import Attempt, Outcome, Successor, Target, plan_refresh
 from .state import State
@@ -39,13 +39,13 @@ class Memory:
 class Refresher:
     """Holds the newest state (None before the first refresh); whoever calls `refresh` sees to it that nobody else does.
 
-    `capacity` and `line` are those of `Index`.
+    `capacity` and `lineage_of` are those of `Index`.
     """
 
-    def __init__(self, capacity: int, line: int | None) -> None:
+    def __init__(self, capacity: int, lineage_of: int | None) -> None:
         self.state: State | None = None
         self._capacity = capacity
-        self._line = line
+        self._lineage_of = lineage_of
         self._memory = Memory()
 
     @property
@@ -53,7 +53,7 @@ class Refresher:
         return self._memory.detour
 
     def refresh(self, on_page: Callable[[], None], *, in_background: bool) -> None:
-        """Catch up with the feed, and with the head or the line. `in_background`: open successors on a thread.
+        """Catch up with the feed, and with the head or the lineage. `in_background`: open successors on a thread.
 
         Raises: SnapshotDamaged, IndexNotReady, ModelNotReady, django.db.Error; the state stays what it was.
         """
@@ -68,7 +68,7 @@ class Refresher:
             served,
             wanted,
             can_advance=can_advance,
-            follows_head=self._line is None,
+            follows_head=self._lineage_of is None,
             successor=_describe(self._memory.successor),
             attempt=self._memory.attempt,
             now=time.monotonic(),
@@ -80,7 +80,7 @@ class Refresher:
             try:
                 opened = self._carry_out(outcome, state, wanted, in_background=in_background)
             except (SnapshotDamaged, ModelNotReady) as exc:
-                if not can_advance or self._line is not None:
+                if not can_advance or self._lineage_of is not None:
                     raise
                 self._memory.detour = str(exc)
         if opened is None:
@@ -93,8 +93,8 @@ class Refresher:
 
     def _find_wanted(self, state: State, page: feed.Page) -> Target:
         """What should be served. A query is made only where that may be something else than what is."""
-        snapshot_id = page.snapshot_id if self._line is None else page.newest_id
-        if self._line is not None or (snapshot_id is not None and snapshot_id == state.snapshot_id):
+        snapshot_id = page.snapshot_id if self._lineage_of is None else page.newest_id
+        if self._lineage_of is not None or (snapshot_id is not None and snapshot_id == state.snapshot_id):
             return Target(snapshot_id, state.model_id)
         if snapshot_id is not None:
             return Target(snapshot_id, find_model_id(snapshot_id))
@@ -119,8 +119,8 @@ class Refresher:
     def _open(self, *, or_earlier: bool) -> Opened:
         # Segments that stay are taken over: to open them again would mean to read their columns again.
         known = [part.segment for part in self.state.base.parts] if self.state else []
-        if self._line is not None:
-            return open_newest(self._line, known)
+        if self._lineage_of is not None:
+            return open_newest(self._lineage_of, known)
         return open_head(known, or_earlier=or_earlier)
 
     def _serve(self, opened: Opened, on_page: Callable[[], None]) -> None:
@@ -131,12 +131,12 @@ class Refresher:
         page = self._read_feed(base.position, base.model_id)
         # What was pruned while the files were opened is missing: the next refresh opens what follows.
         if page.epoch == base.epoch and feed.covers(base.position, page.horizon):
-            self._advance(fresh_state(base, self.state), page, on_page, publish=False)
+            self._advance(make_state(base, self.state), page, on_page, publish=False)
         get_model_hooks().forget_retired()
 
     def _advance(self, state: State, page: feed.Page, on_page: Callable[[], None], *, publish: bool) -> None:
         """Apply the page's changes, a bounded number of listings at a time; publish each state, or the last alone."""
-        for ids in database_rows.pages(page.listings):
+        for ids in database_rows.split_in_pages(page.listings):
             if len(state.delta) >= self._capacity:
                 self.state = replace(state, behind=page.behind)
                 return

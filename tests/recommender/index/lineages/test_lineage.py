@@ -88,7 +88,7 @@ def test_a_snapshot_that_was_not_built_from_the_newest_of_its_lineage_is_not_pub
     embed_all(other)
     compact(force=True)
     for live in (model, other):
-        reader = Index(line=live.pk)
+        reader = Index(lineage_of=live.pk)
         reader.refresh()
         with acquire_lease() as lease, pytest.raises(LeaseLost, match="moved on"):
             publish(lease, reader.state().base, parent=latest_of(live).pk - 1)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from listings.models import Listing
-from recommender.index import health, lag
+from recommender.index import measure_lag, report_health
 from recommender.index.compaction.compactor import compact
 from recommender.index.storage.snapshot import snapshot_directory
 from recommender.index.view import process
@@ -20,7 +20,7 @@ def test_health_says_what_is_held_and_how_far_the_database_has_gone(model, fresh
     fresh_index.refresh()
     catalogue.add_many(model, 3)
     fresh_index.refresh()
-    told, behind = health(), lag()
+    told, behind = report_health(), measure_lag()
     assert (told.usable, told.rows, told.delta_rows, told.segments, told.behind, told.problem) == (
         True,
         8,
@@ -32,20 +32,20 @@ def test_health_says_what_is_held_and_how_far_the_database_has_gone(model, fresh
     assert behind.position_lag == 0
     assert 0 <= behind.snapshot_age_s < 60
     catalogue.add_many(model, 2)
-    assert lag().position_lag >= 2  # nothing refreshed since
+    assert measure_lag().position_lag >= 2  # nothing refreshed since
 
 
 def test_without_a_state_health_says_why_and_there_is_no_lag(fresh_index, settings):
     settings.INDEX_REFRESH_MS = 20
-    told = health()
+    told = report_health()
     assert (told.usable, told.delta_rows, told.segments) == (False, 0, 0)
     assert "no embedding model is active" in told.problem
-    assert lag() == Lag(snapshot_age_s=None, position_lag=None)
+    assert measure_lag() == Lag(snapshot_age_s=None, position_lag=None)
 
 
 def test_the_empty_snapshot_has_no_age(model, fresh_index):
     fresh_index.refresh()
-    assert lag() == Lag(snapshot_age_s=None, position_lag=0)
+    assert measure_lag() == Lag(snapshot_age_s=None, position_lag=0)
 
 
 def let_time_pass(seconds):
@@ -69,10 +69,10 @@ def test_vectors_of_deleted_photos_that_outstay_their_time_are_a_problem(
     compact(force=True)
     settings.PURGE_DAYS = days
     fresh_index.refresh()
-    assert health().problem is None
+    assert report_health().problem is None
     let_time_pass(hours * 3_600)
     process.own_index.forget()
-    problem = health().problem
+    problem = report_health().problem
     assert bool(problem) is late
     if late:
         assert f"in the index files for {hours / 24:.1f} days, PURGE_DAYS is {days}" in problem

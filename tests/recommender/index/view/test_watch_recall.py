@@ -42,21 +42,21 @@ def test_a_web_process_starts_one_and_others_sample_nothing(own_monitor, model, 
     found = state.search(query, 4, Filter())
     index_package.watch_recall(state, query, 4, Filter(), (), found)
     assert own_monitor() is None
-    index_package.start()
+    index_package.start_threads()
     started = own_monitor()
-    index_package.start()
+    index_package.start_threads()
     assert own_monitor() is started
     assert runs_thread("index-monitor")
     index_package.watch_recall(state, query, 4, Filter(), (), found.select_entries(np.arange(1)))
     wait_for(lambda: judged(own_monitor()) == 1)
-    assert index_package.health().recall["all"].mean == 0.25
+    assert index_package.report_health().recall["all"].mean == 0.25
 
 
 def test_a_share_of_nothing_starts_none(own_monitor, settings):
     settings.INDEX_MONITOR_SHARE = 0.0
-    index_package.start()
+    index_package.start_threads()
     assert own_monitor() is None
-    assert index_package.health().recall["all"] == Recall()
+    assert index_package.report_health().recall["all"] == Recall()
 
 
 @pytest.fixture
@@ -90,6 +90,6 @@ def test_low_recall_is_said_beside_what_else_is_wrong(own_monitor, model, fresh_
     monitor = RecallMonitor(1.0, search=ScriptedSearch())
     process.own_monitor.set(monitor)
     judge(monitor, {1: 0.9}, times=100)
-    assert index_package.health().problem.startswith("searches find 25.0%")
+    assert index_package.report_health().problem.startswith("searches find 25.0%")
     monkeypatch.setattr(fresh_index, "health", lambda: IndexHealth(usable=True, problem="serving snapshot 1"))
-    assert index_package.health().problem.startswith("serving snapshot 1; searches find 25.0%")
+    assert index_package.report_health().problem.startswith("serving snapshot 1; searches find 25.0%")
