@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.apps import AppConfig
 from django.db.models.signals import post_migrate, post_save
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .models import EmbeddingModel
 
 
-def ensure_seed_rows(sender: AppConfig, **kwargs: Any) -> None:
+def ensure_seed_rows(sender: AppConfig, **kwargs: object) -> None:
     """Give a flushed database its head, of a new epoch, and its first ranker again."""
     from .models import IndexHead, RankerVersion
 

@@ -39,7 +39,7 @@ class CategoryPathField(serializers.CharField):
             self.fail("level", path=path, longest=NAME_LENGTH)
         return path
 
-    def run_validators(self, value: Any) -> None:
+    def run_validators(self, value: object) -> None:
         # DRF calls it again with the Category that `to_internal_value` returned.
         if isinstance(value, str):
             super().run_validators(value)
@@ -54,13 +54,13 @@ class CurrencyField(serializers.Field):
 
     default_error_messages = {"other": "This marketplace trades in {currency}."}
 
-    def get_attribute(self, instance: Any) -> str:
+    def get_attribute(self, instance: object) -> str:
         return settings.MARKETPLACE_CURRENCY
 
     def to_representation(self, value: str) -> str:
         return value
 
-    def to_internal_value(self, data: Any) -> str:
+    def to_internal_value(self, data: object) -> str:
         if data != settings.MARKETPLACE_CURRENCY:
             self.fail("other", currency=settings.MARKETPLACE_CURRENCY)
         return settings.MARKETPLACE_CURRENCY

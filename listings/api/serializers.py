@@ -7,7 +7,6 @@ with their photos, and asking each field for its value takes twice as long.
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import User
@@ -59,7 +58,7 @@ class SellerSerializer(serializers.ModelSerializer):
     def get_name(self, user: User) -> str:
         return user.get_full_name() or user.get_username()
 
-    def to_representation(self, instance: User) -> dict[str, Any]:
+    def to_representation(self, instance: User) -> dict[str, object]:
         return {"id": instance.pk, "name": self.get_name(instance)}
 
 
@@ -84,7 +83,7 @@ class ImageSerializer(serializers.ModelSerializer):
     def _links(self) -> Links:
         return Links(self.context["request"])
 
-    def to_representation(self, instance: ListingImage) -> dict[str, Any]:
+    def to_representation(self, instance: ListingImage) -> dict[str, object]:
         return {
             "id": instance.pk,
             "state": instance.state,
@@ -173,13 +172,13 @@ class ListingSerializer(serializers.ModelSerializer):
         return self._links.absolute(listing.get_absolute_url())
 
     @extend_schema_field(ImageSerializer(many=True))
-    def get_images(self, listing: Listing) -> list[dict[str, Any]]:
+    def get_images(self, listing: Listing) -> list[dict[str, object]]:
         # To others a photo exists once it can be seen; its seller and staff also watch it being prepared or refused.
         own = self._is_own(listing)
         shown = [image for image in listing.photos if own or image.state == ListingImage.State.READY]
         return [self._photo.to_representation(image) for image in shown]
 
-    def to_representation(self, instance: Listing) -> dict[str, Any]:
+    def to_representation(self, instance: Listing) -> dict[str, object]:
         latitude, longitude = instance.point or (None, None)
         if self.context.get("exact_point") and self._is_own(instance):
             latitude, longitude = instance.latitude, instance.longitude
@@ -221,7 +220,7 @@ class ListingSerializer(serializers.ModelSerializer):
             raise serializers.ValidationError("Delete the listing to remove it.")
         return status
 
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+    def validate(self, attrs: dict[str, object]) -> dict[str, object]:
         attrs.pop("currency", None)  # CurrencyField has checked it, and there is no such column.
         # A PATCH may send one coordinate; then the other one is what the row has.
         point = [attrs.get(name, getattr(self.instance, name, None)) for name in ("latitude", "longitude")]
@@ -230,10 +229,10 @@ class ListingSerializer(serializers.ModelSerializer):
             raise serializers.ValidationError({missing: "Give both latitude and longitude, or neither."})
         return attrs
 
-    def create(self, validated_data: dict[str, Any]) -> Listing:
+    def create(self, validated_data: dict[str, object]) -> Listing:
         return publish(self.context["request"].user, validated_data)
 
-    def update(self, instance: Listing, validated_data: dict[str, Any]) -> Listing:
+    def update(self, instance: Listing, validated_data: dict[str, object]) -> Listing:
         return change(instance, self.context["request"].user, validated_data)
 
 

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib.auth import authenticate
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema, extend_schema_view
@@ -79,7 +77,7 @@ class ListingsView(generics.ListCreateAPIView):
     def get_queryset(self) -> QuerySet[Listing]:
         return Listing.objects.listed_to(self.request.user).detailed()
 
-    def get_serializer_context(self) -> dict[str, Any]:
+    def get_serializer_context(self) -> dict[str, object]:
         # A list shows everybody grid points; who has just published reads back what they sent.
         return {**super().get_serializer_context(), "exact_point": self.request.method == "POST"}
 
@@ -117,7 +115,7 @@ class ListingView(generics.RetrieveUpdateDestroyAPIView):
     def get_queryset(self) -> QuerySet[Listing]:
         return Listing.objects.visible_to(self.request.user).detailed()
 
-    def get_serializer_context(self) -> dict[str, Any]:
+    def get_serializer_context(self) -> dict[str, object]:
         return {**super().get_serializer_context(), "exact_point": True}
 
     def perform_update(self, serializer: BaseSerializer) -> None:

@@ -87,7 +87,7 @@ class EmbeddingModelAdmin(ReadOnlyAdmin):
         return format_html('<a href="{}">Show</a>', report_address(model, known[0]))
 
     def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, object] | None = None
     ) -> HttpResponse:
         model = self.get_object(request, object_id)
         facts = self._collect_facts(request, model) if model else {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
 
 import structlog
 from django.conf import settings
@@ -124,7 +123,7 @@ class EmbeddingView(PhotoView):
         return Response({"model": model.version, "dim": model.dim, "vector": vector.tolist()})
 
 
-def answer_json(answer: Answer, request: Request, *, explain: bool) -> dict[str, Any]:
+def answer_json(answer: Answer, request: Request, *, explain: bool) -> dict[str, object]:
     state = answer.state
     listings = ListingSerializer([one.listing for one in answer.results], many=True, context={"request": request}).data
     index = {"snapshot": state.snapshot_id, "rows": state.rows, "behind": state.behind}
@@ -138,7 +137,7 @@ def answer_json(answer: Answer, request: Request, *, explain: bool) -> dict[str,
     }
 
 
-def _result_json(rank: int, result: Result, listing: dict[str, Any], *, explain: bool) -> dict[str, Any]:
+def _result_json(rank: int, result: Result, listing: dict[str, object], *, explain: bool) -> dict[str, object]:
     data = {"rank": rank, "listing": listing, "score": result.score, "similarity": result.similarity}
     return data | {"reasons": result.reasons} if explain else data
 

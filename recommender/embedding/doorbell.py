@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import time
 from functools import lru_cache
-from typing import Any
 
 import redis
 from celery import current_app
@@ -76,13 +75,13 @@ class Doorbell:
 doorbell = Doorbell()
 
 
-def ring_for_new_photo(created: bool, **kwargs: Any) -> None:
+def ring_for_new_photo(created: bool, **kwargs: object) -> None:
     """Receive `post_save` of a photo."""
     if created:
         ring_after_commit()
 
 
-def ring_after_commit(**kwargs: Any) -> None:
+def ring_after_commit(**kwargs: object) -> None:
     """Receive `photos_added`. A worker that came before the commit would find nothing to do."""
     transaction.on_commit(doorbell.ring, robust=True)
 
@@ -107,7 +106,7 @@ def publish_task() -> None:
         )
 
 
-def _bounded_options(timeout: float) -> dict[str, Any]:
+def _bounded_options(timeout: float) -> dict[str, object]:
     return {
         **settings.CELERY_BROKER_TRANSPORT_OPTIONS,
         "socket_timeout": timeout,

@@ -12,7 +12,6 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any
 
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection
 from django.db.models.functions import Now
@@ -30,7 +29,7 @@ FRESH = timedelta(seconds=5 * PERIOD)
 class HeartbeatThread:
     """Writes the process's row every `period` seconds between `start` and `stop`."""
 
-    def __init__(self, kind: str, describe: Callable[[], dict[str, Any]] = dict, period: float = PERIOD) -> None:
+    def __init__(self, kind: str, describe: Callable[[], dict[str, object]] = dict, period: float = PERIOD) -> None:
         self.kind = kind
         self.name = f"{kind}@{socket.gethostname()}:{os.getpid()}"[:120]
         self._describe, self._period = describe, period

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from django.db import transaction
 from django.db.models import Case, DateTimeField, Exists, ExpressionWrapper, F, OuterRef, Q, QuerySet, When
@@ -241,7 +241,7 @@ def _give_up(doomed: QuerySet[Embedding]) -> int:
         return 0
     locked = ListingImage.objects.select_for_update(no_key=True).filter(pk__in=image_ids).order_by("pk")
     new = [pk for pk, state in locked.values_list("pk", "state") if state != ListingImage.State.READY]
-    settled: dict[str, Any] = {"token": None, "leased_until": None, "reason": CRASHED, "updated_at": Now()}
+    settled: dict[str, object] = {"token": None, "leased_until": None, "reason": CRASHED, "updated_at": Now()}
     rejected = doomed.filter(image__in=new).update(state=State.REJECTED, vector=None, **settled)
     blamed = Embedding.objects.filter(image=OuterRef("pk"), state=State.REJECTED, reason=CRASHED)
     ListingImage.objects.filter(Exists(blamed), pk__in=new).update(state=ListingImage.State.REJECTED, reason=CRASHED)

@@ -170,7 +170,7 @@ def to_bytes(vector: NDArray[np.floating]) -> bytes:
 
 def _write_embeddings(lease: Lease, settled: _Settled) -> None:
     held = held_rows(lease)
-    common: dict[str, Any] = {"token": None, "leased_until": None, "updated_at": Now()}
+    common: dict[str, object] = {"token": None, "leased_until": None, "updated_at": Now()}
     if settled.embedded:
         vectors = [(result.row.pk, to_bytes(result.vector)) for result in settled.embedded]
         # This asks for no token: the rows were found to be held, and have been locked since.
@@ -205,7 +205,7 @@ def _write_photos(settled: _Settled, wanted: Sequence[Embedded], locked: dict[in
         ListingImage.objects.filter(pk__in=unready).update(state=PhotoState.READY, reason="")
 
 
-def _derivative_values(result: Embedded) -> tuple[Any, ...]:
+def _derivative_values(result: Embedded) -> tuple[object, ...]:
     made = result.derivatives
     assert made is not None  # noqa: S101 - `wanted` holds only results with derivatives
     return result.row.image_id, made.clean, made.thumb, made.width, made.height

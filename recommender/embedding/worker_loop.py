@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary, WeakSet
 
 from django.conf import settings
@@ -66,7 +66,7 @@ class Activity:
     def current(self) -> tuple[float, Callable[[], Sequence[int]]] | None:
         return self._current
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, object]:
         return {"doing": "embedding" if self._current else "waiting", "note": self.note}
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from django.contrib.auth.models import AnonymousUser, User
@@ -87,7 +87,7 @@ class Answer:
     results: list[Result]
     ranker: str
     state: State
-    plan: tuple[dict[str, Any], ...] = ()
+    plan: tuple[dict[str, object], ...] = ()
 
 
 def find_similar(state: State, listing: Listing, request: SearchRequest) -> Answer:
@@ -156,7 +156,7 @@ def _search_in_rounds(
     ranker = active_ranker()
     width = max(CANDIDATES, CANDIDATES_PER_RESULT * request.limit)
     results: list[Result] = []
-    plan: tuple[dict[str, Any], ...] = ()
+    plan: tuple[dict[str, object], ...] = ()
     seen = set(exclude)
     for round_number in count():
         found = state.search(vectors, width, request.filter, seen, model_id=model_id)

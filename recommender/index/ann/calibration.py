@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -50,7 +50,7 @@ class Calibration:
     tuning: Tuning
     recall: float
     filtered_recall: float
-    curve: list[dict[str, Any]]
+    curve: list[dict[str, object]]
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class _Tuner:
     def __init__(self, ivf: Ivf, mapped: np.ndarray, memory: int, tuning: Tuning, tick: Callable[[], None]) -> None:
         self._ivf, self._mapped, self._tuning, self._tick = ivf, mapped, tuning, tick
         self._most_mapped = mapped_bytes() + memory
-        self._curve: list[dict[str, Any]] = []
+        self._curve: list[dict[str, object]] = []
 
     def choose_params(self, plain: list[_HeldOutQuery], filtered: list[_HeldOutQuery], target: float) -> Calibration:
         """The least parameters that reach the target with a margin, without and with a filter; else the greatest.
@@ -121,23 +121,23 @@ class _Tuner:
         filtered_recall = self._choose_least("filtered", filtered, enough, tolerance=TOLERANCES, depth=DEPTHS)
         return Calibration(self._tuning, recall, filtered_recall, self._curve)
 
-    def _choose_least(self, name: str, cases: list[_HeldOutQuery], enough: float, **choices: Sequence[Any]) -> float:
+    def _choose_least(self, name: str, cases: list[_HeldOutQuery], enough: float, **choices: Sequence[object]) -> float:
         """Set each parameter to the least value that is enough while those after it are at their greatest."""
         for setting, values in choices.items():
 
-            def suffices(value: Any, setting: str = setting) -> bool:
+            def suffices(value: object, setting: str = setting) -> bool:
                 return self._measure_recall(name, cases, **{setting: value}) >= enough
 
             self._set_params(name, **{setting: least_sufficient(values, suffices)})
         return self._measure_recall(name, cases)
 
-    def _set_params(self, name: str, **values: Any) -> None:
+    def _set_params(self, name: str, **values: object) -> None:
         self._tuning = self._with_params(name, values)
 
-    def _with_params(self, name: str, values: dict[str, Any]) -> Tuning:
+    def _with_params(self, name: str, values: dict[str, object]) -> Tuning:
         return replace(self._tuning, **{name: replace(getattr(self._tuning, name), **values)})
 
-    def _measure_recall(self, name: str, cases: list[_HeldOutQuery], **values: Any) -> float:
+    def _measure_recall(self, name: str, cases: list[_HeldOutQuery], **values: object) -> float:
         tuning = self._with_params(name, values)
         found, seconds = [], 0.0
         for case in cases:
@@ -219,7 +219,7 @@ def _measure_costs(ivf: Ivf, mapped: np.ndarray, asked: np.ndarray) -> Costs:
     )
 
 
-def _median_microseconds(work: Callable[[np.ndarray], Any], asked: Sequence[np.ndarray] | np.ndarray) -> float:
+def _median_microseconds(work: Callable[[np.ndarray], object], asked: Sequence[np.ndarray] | np.ndarray) -> float:
     times = []
     for query in asked[:TIMED_QUERIES]:
         began = time.perf_counter()

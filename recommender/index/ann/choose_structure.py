@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from django.conf import settings
@@ -37,7 +36,7 @@ class Structure:
     kind: str
     recall: float = 1.0
     filtered_recall: float = 1.0
-    details: dict[str, Any] | None = None
+    details: dict[str, object] | None = None
 
 
 def choose_list_count(rows: int) -> int:

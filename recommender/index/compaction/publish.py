@@ -9,7 +9,6 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
@@ -54,7 +53,7 @@ def append_snapshot(
     snapshot: Snapshot,
     parent: int | None,
     name: str,
-    listed: list[dict[str, Any]],
+    listed: list[dict[str, object]],
     retained: int,
 ) -> IndexSnapshot:
     """Add the snapshot's row and retire those it replaces, all or nothing. Raises: LeaseLost."""
@@ -77,7 +76,7 @@ def append_snapshot(
     return row
 
 
-def _create_row(snapshot: Snapshot, model: EmbeddingModel, name: str, listed: list[dict[str, Any]]) -> IndexSnapshot:
+def _create_row(snapshot: Snapshot, model: EmbeddingModel, name: str, listed: list[dict[str, object]]) -> IndexSnapshot:
     return IndexSnapshot.objects.create(
         model=model,
         directory=name,

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
@@ -91,7 +91,7 @@ def release_pages(mapped: np.ndarray) -> None:
     """Take the pages of a map (`VectorFile.map`) out of this process's memory: where one row is read the kernel maps
     half a megabyte or more, as large as the pages are that its cache made of the file. They stay in the page cache, and
     are mapped again when they are read."""
-    base: Any = mapped
+    base: object = mapped
     while isinstance(base, np.ndarray):
         base = base.base
     if isinstance(base, memoryview) and isinstance(base.obj, mmap.mmap):

@@ -11,7 +11,6 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from ml.atomic_files import fsync
 from recommender.index.errors import SnapshotDamaged, SnapshotUnreadable
@@ -66,7 +65,7 @@ def _hold_lock(directory: Path, how: int) -> Iterator[None]:
         os.close(lock)
 
 
-def read_json(path: Path, keys: set[str]) -> dict[str, Any]:
+def read_json(path: Path, keys: set[str]) -> dict[str, object]:
     """Read a manifest and check that it has these keys. Raises: SnapshotDamaged naming the file."""
     try:
         content = json.loads(path.read_text())

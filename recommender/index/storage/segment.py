@@ -88,7 +88,7 @@ def write_segment(
     model: str,
     tick: Callable[[], None] = lambda: None,
     train: bool = True,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Write a stream of rows as a segment, all of it or nothing, and return its manifest.
 
     pages: (columns of b rows, float16[b, dim]) each, all sorted by listing and image · expected: about how many rows

@@ -40,7 +40,7 @@ class Part:
         """For how long it has held deleted rows; 0 if it holds none."""
         return 0.0 if self.dead_since is None else time.time() - self.dead_since
 
-    def describe_part(self) -> dict[str, Any]:
+    def describe_part(self) -> dict[str, object]:
         """What `index status` prints about it."""
         live, segment = int(np.count_nonzero(self.live)), self.segment
         lists = segment.ivf.list_count if segment.ivf else None
@@ -85,7 +85,7 @@ def snapshot_directory(name: str) -> Path:
     return Path(settings.INDEX_ROOT) / "snapshots" / name
 
 
-def write_snapshot(name: str, snapshot: Snapshot) -> list[dict[str, Any]]:
+def write_snapshot(name: str, snapshot: Snapshot) -> list[dict[str, object]]:
     """Write a snapshot of segments that are on disk already; return the manifest's list of segments."""
     listed = []
     with write_atomically(snapshot_directory(name)) as beside:

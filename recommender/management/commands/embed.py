@@ -3,7 +3,6 @@ from __future__ import annotations
 import time
 from argparse import ArgumentParser
 from collections.abc import Callable
-from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
@@ -24,7 +23,7 @@ class Command(BaseCommand):
         parser.add_argument("--wait", action="store_true", help="return when every photo is embedded")
         parser.add_argument("--here", action="store_true", help="embed in this process, without a broker or a worker")
 
-    def handle(self, *args: Any, wait: bool, here: bool, **options: Any) -> None:
+    def handle(self, *args: object, wait: bool, here: bool, **options: object) -> None:
         if not EmbeddingModel.objects.live().exists():
             raise CommandError("No model is registered: run `manage.py models register --weights … --activate` first.")
         sweep.sweep_queue()

@@ -7,7 +7,6 @@ import time
 from argparse import ArgumentParser
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
@@ -34,7 +33,7 @@ class Command(BaseCommand):
         check = actions.add_parser("verify", help="Compare files, rows, columns and vector bytes with the database.")
         check.add_argument("--repair", action="store_true", help="Mend what was found, then compare again.")
 
-    def handle(self, *args: Any, action: str, **options: Any) -> None:
+    def handle(self, *args: object, action: str, **options: object) -> None:
         actions: dict[str, Callable[..., None]] = {
             "status": self.status,
             "compact": self.compact,
@@ -43,19 +42,19 @@ class Command(BaseCommand):
         }
         actions[action](**options)
 
-    def status(self, **options: Any) -> None:
+    def status(self, **options: object) -> None:
         reader = Index()
         health = reader.health()
         segments = [part.describe_part() for part in reader.state().base.parts] if health.usable else []
         self.stdout.write(json.dumps({**asdict(health), "segments": segments}, indent=2))
 
-    def compact(self, **options: Any) -> None:
+    def compact(self, **options: object) -> None:
         self._report(_wait_for_turn(lambda: index.compact(force=True)))
 
-    def rebuild(self, new_epoch: bool, **options: Any) -> None:
+    def rebuild(self, new_epoch: bool, **options: object) -> None:
         self._report(_wait_for_turn(lambda: index.rebuild(new_epoch=new_epoch)))
 
-    def verify(self, repair: bool, **options: Any) -> None:
+    def verify(self, repair: bool, **options: object) -> None:
         differences = self._verify_and_show()
         if differences and repair:
             self.stdout.write(index.repair_differences(differences, lambda: _wait_for_turn(index.rebuild)))

@@ -75,7 +75,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", type=writable, metavar="FILE", help="write every figure here as well")
         parser.add_argument("--html", type=writable, metavar="FILE", help="write the report with pictures here as well")
 
-    def handle(self, *args: object, action: str, **options: Any) -> None:
+    def handle(self, *args: object, action: str, **options: object) -> None:
         actions: dict[str, Callable[..., None]] = {
             "list": self._list_models,
             "register": self._register_model,

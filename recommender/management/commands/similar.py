@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from argparse import ArgumentParser
 from pathlib import Path
-from typing import Any
 
 from django.contrib.auth.models import User
 from django.core.files import File
@@ -29,7 +28,7 @@ class Command(BaseCommand):
         parser.add_argument("query", metavar="IMAGE_OR_LISTING", help="a listing's id, or the path of a photo")
         parser.add_argument("--limit", type=int, default=10)
 
-    def handle(self, *args: object, query: str, limit: int, **options: Any) -> None:
+    def handle(self, *args: object, query: str, limit: int, **options: object) -> None:
         if limit < 1:
             raise CommandError(f"--limit is {limit}; ask for at least one listing.")
         try:

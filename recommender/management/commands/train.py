@@ -32,7 +32,7 @@ class Command(BaseCommand):
         )
         add_training_options(parser)
 
-    def handle(self, *args: object, out: str, labels: str, **options: Any) -> None:
+    def handle(self, *args: object, out: str, labels: str, **options: object) -> None:
         folder = Path(out).resolve()
         table = folder / TABLES[labels]
         if not has_begun(folder):
