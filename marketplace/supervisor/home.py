@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from marketplace.paths import run_directory
+from ml.atomic_files import open_whole_text
 
 from .errors import CannotStart
 
@@ -61,9 +62,8 @@ class Home:
 
     def record(self, pids: Mapping[str, int]) -> None:
         """Tell operators which process is which."""
-        draft = self.run / "processes.json.part"
-        draft.write_text(json.dumps({"supervisor": os.getpid(), **pids}, indent=1))
-        draft.replace(self.run / "processes.json")
+        with open_whole_text(self.run / "processes.json") as file:
+            file.write(json.dumps({"supervisor": os.getpid(), **pids}, indent=1))
 
 
 def write_private(path: Path, text: str) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
-from ml.atomic_files import whole_file
+from ml.atomic_files import open_whole_file, open_whole_text
 from ml.errors import MlError
 from ml.folders.picture_files import Refusal, files_below, write_refusals
 from ml.images import PhotoRefused, decode, encode_jpeg, sniff
@@ -122,7 +122,7 @@ def _claim(target: Path, settings: Settings) -> Sources:
             if found != asdict(settings):
                 raise CleanImagesError(f"{target} holds pictures cleaned with {found}; choose another folder.")
         else:
-            with whole_file(path, "w", encoding="utf-8") as file:
+            with open_whole_text(path) as file:
                 file.write(json.dumps(asdict(settings)) + "\n")
         path = target / SOURCES
         return Sources(target)
@@ -173,7 +173,7 @@ def _clean_one(
         return refusal.reason
     except OSError as exc:
         return f"The file cannot be read: {exc.strerror}."
-    with whole_file(target / name) as out:
+    with open_whole_file(target / name) as out:
         out.write(encode_jpeg(fit.apply(picture, settings.size)))
         out.flush()
         os.utime(out.fileno(), ns=(modified, modified))

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from ml.atomic_files import whole_file
+from ml.atomic_files import open_whole_text
 
 SOURCES = "clean-sources.json"
 
@@ -89,6 +89,6 @@ class Sources:
 
     def _write(self) -> None:
         listed = {name: (source.folder, source.file, source.size) for name, source in sorted(self._of.items())}
-        with whole_file(self._path, "w", encoding="utf-8") as file:
+        with open_whole_text(self._path) as file:
             json.dump(listed, file)
             file.write("\n")

@@ -9,12 +9,12 @@ import csv
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from ml.atomic_files import whole_file
+from ml.atomic_files import open_whole_text
 from ml.catalogue.cells import BadCell, parse_file_stem, parse_required
 from ml.catalogue.findings import FileFindings, Finding, Kind, Report
 from ml.catalogue.picture_files import PICTURE_SUFFIXES, find_picture
@@ -153,10 +153,7 @@ def _refuse_what_is_in_the_way(target: Path, tables: Sequence[Path]) -> None:
 def _open_all(target: Path, stack: ExitStack) -> dict[str, IO[str]]:
     try:
         target.mkdir(parents=True, exist_ok=True)
-        return {name: stack.enter_context(_whole_text(target / name)) for name in RESULTS}
+        # The csv module ends its lines itself.
+        return {name: stack.enter_context(open_whole_text(target / name, newline="")) for name in RESULTS}
     except OSError as exc:
         raise CatalogueError(f"{target} cannot be written: {exc.strerror}.") from exc
-
-
-def _whole_text(path: Path) -> AbstractContextManager[IO[str]]:
-    return whole_file(path, "w", newline="", encoding="utf-8")

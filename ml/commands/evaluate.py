@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ml.atomic_files import whole_file
+from ml.atomic_files import open_whole_text
 from ml.errors import MlError
 
 from .arguments import positive, writable
@@ -70,7 +70,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    with whole_file(path, "w", encoding="utf-8") as file:
+    with open_whole_text(path) as file:
         file.write(text)
 
 

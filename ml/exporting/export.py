@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from ml.atomic_files import fsync
+from ml.atomic_files import make_folder_beside, put_in_place, sync_to_disk
 from ml.inference.arrays import Pixels, Vectors
 from ml.inference.embedder import Embedder
 from ml.inference.openvino_runtime import import_openvino
@@ -54,25 +53,25 @@ def build(
         raise ModelFilesError(f"{directory} exists already; models are never overwritten. Choose another directory.")
     loaded = network_with(weights, arch=arch, dim=dim, size=size)
     shape, network = loaded.architecture, loaded.network
-    part = _beside(directory)
-    try:
+    with _prepare_beside(directory) as part:
         recipe = Recipe(version, shape.arch, shape.dim, name_of(weights), sha256="", files={}, size=size or shape.size)
         graph = converted(network, recipe.size)
         recipe = _write(part, loaded, graph, recipe)
         _check_agreement(part, network, recipe)
         recipe = with_best_precision(part, graph, recipe, sample(photos, recipe.size))
         _publish(part, directory)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return recipe
 
 
-def _beside(directory: Path) -> Path:
-    try:
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(prefix=f".{directory.name}.", suffix=".part", dir=directory.parent))
-    except OSError as exc:
-        raise ModelFilesError(f"{directory} cannot be written: {exc.strerror}.") from exc
+@contextmanager
+def _prepare_beside(directory: Path) -> Iterator[Path]:
+    with ExitStack() as stack:
+        try:
+            directory.parent.mkdir(parents=True, exist_ok=True)
+            part = stack.enter_context(make_folder_beside(directory))
+        except OSError as exc:
+            raise ModelFilesError(f"{directory} cannot be written: {exc.strerror}.") from exc
+        yield part
 
 
 def _write(part: Path, loaded: Loaded, graph: Any, recipe: Recipe) -> Recipe:
@@ -109,10 +108,9 @@ def torch_vectors(network: nn.Module, pictures: Pixels, recipe: Recipe) -> Vecto
 def _publish(part: Path, directory: Path) -> None:
     """Rename a complete directory into place; what a power cut leaves is either all of it or none."""
     part.chmod(0o755)
-    for path in (*part.iterdir(), part):
-        fsync(path)
+    for path in part.iterdir():
+        sync_to_disk(path)
     try:
-        part.rename(directory)
+        put_in_place(part, directory)
     except OSError as exc:
         raise ModelFilesError(f"{directory} cannot be written: {exc.strerror}.") from exc
-    fsync(directory.parent)

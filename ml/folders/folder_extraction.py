@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ml.atomic_files import remove_own, whole_file
+from ml.atomic_files import open_whole_file, remove_files
 from ml.inference.embedder import Embedder
 
 from .extraction import vectors_of
@@ -100,7 +100,7 @@ def extract(
         _join_vectors(target / VECTORS, files, (manifest.n, manifest.dim))
         write_pictures(target / IDS, kept)
         manifest.write(target)
-        remove_own(target / SHARDS, OWN)
+        remove_files(target / SHARDS, OWN)
     except OSError as exc:
         raise VectorFolderError(f"{target} cannot be written: {exc.strerror}.") from exc
     return Extracted(manifest, embedded)
@@ -140,7 +140,7 @@ def _outcomes(pictures: Sequence[Picture], files: Sequence[Path]) -> tuple[list[
 def _join_vectors(path: Path, files: Iterable[Path], shape: tuple[int, int]) -> None:
     """One `.npy` file from all shards, one in memory at a time."""
     header = {"descr": np.dtype(np.float16).str, "fortran_order": False, "shape": shape}
-    with whole_file(path) as out:
+    with open_whole_file(path) as out:
         np.lib.format.write_array_header_1_0(out, header)
         for file in files:
             out.write(Shard.load(file).vectors.tobytes())

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from ml.atomic_files import whole_file
+from ml.atomic_files import open_whole_file
 from ml.errors import MlError
 from ml.recipe import SOURCES
 
@@ -86,7 +86,7 @@ def name_of(source: str) -> str:
 def write_weights(path: Path, network: nn.Module, architecture: Architecture, **about: str) -> None:
     """Write a weights file; matrices in float16, vectors in float32, because statistics exceed float16's range."""
     state = {name: _stored(tensor) for name, tensor in network.state_dict().items()}
-    with whole_file(path) as file:
+    with open_whole_file(path) as file:
         file.write(save(state, described(architecture, **about)))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import pickle
 import struct
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ml.atomic_files import whole_file
+from ml.atomic_files import open_whole_file
 from ml.recipe import ModelFilesError
 
 from .files import CHECKPOINT
@@ -106,10 +105,8 @@ class Checkpoint:
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     """Replace the folder's checkpoint; a power cut leaves the old one or the new one."""
-    with whole_file(folder / CHECKPOINT) as file:
+    with open_whole_file(folder / CHECKPOINT, survives_power_cut=True) as file:
         torch.save(checkpoint.as_dict(), file)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def read_checkpoint(folder: Path) -> Checkpoint | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,7 +20,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.text import slugify
 
-from ml.atomic_files import whole_file
+from ml.atomic_files import make_folder_beside, open_whole_file
 from recommender.embedding.model_files import model_directory
 from recommender.models import EmbeddingModel
 
@@ -107,8 +106,8 @@ def evaluate_model(
     folder = reports_folder(model)
     folder.mkdir(parents=True, exist_ok=True)
     report = f"{now:%Y%m%d-%H%M%S}-{slugify(table.stem)[:100]}.html"
-    with tempfile.TemporaryDirectory(prefix=".", suffix=".part", dir=folder) as part:
-        written = {kind: Path(part, f"evaluation.{kind}").absolute() for kind in ("json", "html")}
+    with make_folder_beside(folder / report) as part:
+        written = {kind: (part / f"evaluation.{kind}").absolute() for kind in ("json", "html")}
         _run_evaluation(model, table, {**options, **written})
         # NaN stands for what the data do not define. JSON columns cannot hold it, so it becomes null.
         found = json.loads(written["json"].read_text(), parse_constant=lambda name: None)
@@ -148,7 +147,7 @@ def _copy_files(written: Mapping[str, Path], copies: Mapping[str, Path | None]) 
         if path is None:
             continue
         try:
-            with whole_file(path) as file:
+            with open_whole_file(path) as file:
                 file.write(written[kind].read_bytes())
         except OSError as exc:
             raise EvaluationFailed(f"The figures are stored, but {path} cannot be written: {exc.strerror}.") from exc

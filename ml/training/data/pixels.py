@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +14,7 @@ import numpy.typing as npt
 from PIL import Image
 from tqdm import tqdm
 
-from ml.atomic_files import remove_own, whole_file
+from ml.atomic_files import open_whole_file, open_whole_text, remove_files
 from ml.errors import MlError
 from ml.images import PhotoRefused, decode
 from ml.inference.arrays import Pixels
@@ -71,7 +70,7 @@ def cache_pixels(paths: Sequence[Path], side: int, folder: Path, *, threads: int
         index.unlink(missing_ok=True)
         known = {"files": [_mark_file(path) for path in paths], "sizes": _decode_all(paths, side, data, threads)}
         # The index is written last, so its presence means that the pixels are complete.
-        with whole_file(index, "w") as file:
+        with open_whole_text(index) as file:
             json.dump(known, file)
     shapes = np.array(known["sizes"], np.int32).reshape(-1, 2)
     lengths = 3 * shapes[:, 0].astype(np.int64) * shapes[:, 1]
@@ -80,7 +79,7 @@ def cache_pixels(paths: Sequence[Path], side: int, folder: Path, *, threads: int
 
 def delete_cache(folder: Path) -> None:
     """Delete what `cache_pixels` ever wrote into `folder`, and the folder if nothing else is in it."""
-    remove_own(folder, OWN)
+    remove_files(folder, OWN)
 
 
 def _fingerprint_files(paths: Sequence[Path], side: int) -> str:
@@ -106,8 +105,7 @@ def _mark_file(path: Path) -> list[int] | None:
 def _decode_all(paths: Sequence[Path], side: int, data: Path, threads: int) -> list[tuple[int, int]]:
     sizes: list[tuple[int, int]] = []
     refused: list[str] = []
-    part = data.with_suffix(".part")
-    with ThreadPoolExecutor(threads) as pool, part.open("wb") as file:
+    with ThreadPoolExecutor(threads) as pool, open_whole_file(data, survives_power_cut=True) as file:
         for start in tqdm(range(0, len(paths), 512), desc="decoding", unit_scale=512, disable=None):
             for pixels in pool.map(lambda path: _decode_picture(path, side), paths[start : start + 512]):
                 if isinstance(pixels, str):
@@ -115,16 +113,12 @@ def _decode_all(paths: Sequence[Path], side: int, data: Path, threads: int) -> l
                     continue
                 sizes.append((pixels.shape[0], pixels.shape[1]))
                 file.write(pixels.tobytes())
-        file.flush()
-        os.fsync(file.fileno())
-    if refused:
-        part.unlink()
-        more = f" and {len(refused) - 5} more" if len(refused) > 5 else ""
-        raise UnreadablePicturesError(
-            f"These pictures cannot be decoded: {'; '.join(refused[:5])}{more}. "
-            "Leave them out of the table; a run that has begun needs another folder then."
-        )
-    part.replace(data)
+        if refused:
+            more = f" and {len(refused) - 5} more" if len(refused) > 5 else ""
+            raise UnreadablePicturesError(
+                f"These pictures cannot be decoded: {'; '.join(refused[:5])}{more}. "
+                "Leave them out of the table; a run that has begun needs another folder then."
+            )
     return sizes
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import hashlib
 import json
 import os
 import shutil
@@ -12,10 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ml.atomic_files import fsync
+from ml.atomic_files import UNFINISHED_SUFFIX, put_in_place
 from recommender.index.errors import SnapshotDamaged, SnapshotUnreadable
 
-UNFINISHED_SUFFIX = ".part"
 # The process has run out of descriptors, memory or rights: the file itself may be intact.
 PROCESS_ERRNOS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EACCES, errno.EPERM}
 
@@ -32,9 +30,7 @@ def write_atomically(directory: Path) -> Iterator[Path]:
     try:
         with _hold_lock(part, fcntl.LOCK_EX):
             yield part
-            fsync(part)
-            part.rename(directory)
-            fsync(directory.parent)
+            put_in_place(part, directory)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
@@ -80,15 +76,3 @@ def describe_damage(message: str, exc: Exception) -> SnapshotDamaged:
     """The error for a file that could not be opened: SnapshotUnreadable where the process is to blame."""
     of_process = isinstance(exc, MemoryError) or (isinstance(exc, OSError) and exc.errno in PROCESS_ERRNOS)
     return SnapshotUnreadable(message) if of_process else SnapshotDamaged(message)
-
-
-def file_sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def write_file(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from django.conf import settings
 
-from ml.atomic_files import fsync
+from ml.atomic_files import sync_to_disk, write_to_disk
+from ml.recipe import file_sha256
 from recommender.index.ann import choose_structure, dot_products, ivf
 from recommender.index.ann.ivf import Ivf
 from recommender.index.ann.probing import EXACT, Probe, SegmentPlan, Tuning
@@ -27,7 +28,7 @@ from recommender.index.rows.columns import Columns
 from recommender.index.rows.row_bitmap import RowBitmap
 from recommender.index.rows.vector_file import VectorFile, VectorWriter
 
-from .atomic_directory import describe_damage, file_sha256, read_json, write_atomically, write_file
+from .atomic_directory import describe_damage, read_json, write_atomically
 
 MANIFEST = "segment.json"
 VECTORS = vector_file.NAME
@@ -114,7 +115,7 @@ def write_segment(
         )
         others = sorted(path for path in part.iterdir() if path.name != VECTORS)
         for path in others:
-            fsync(path)
+            sync_to_disk(path)
             tick()
         manifest = {
             "rows": len(columns),
@@ -129,7 +130,7 @@ def write_segment(
                 path.name: _sampled_sha256(path) for path in part.iterdir() if path.stat().st_size > READ_WHOLE_BELOW
             },
         }
-        write_file(part / MANIFEST, json.dumps(manifest, indent=1).encode())
+        write_to_disk(part / MANIFEST, json.dumps(manifest, indent=1).encode())
     return manifest
 
 

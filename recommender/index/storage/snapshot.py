@@ -18,10 +18,12 @@ from typing import Any
 import numpy as np
 from django.conf import settings
 
+from ml.atomic_files import write_to_disk
+from ml.recipe import file_sha256
 from recommender.index.errors import SnapshotDamaged
 
 from . import segment as segments
-from .atomic_directory import describe_damage, file_sha256, read_json, write_atomically, write_file
+from .atomic_directory import describe_damage, read_json, write_atomically
 from .segment import Segment
 
 MANIFEST = "manifest.json"
@@ -91,7 +93,7 @@ def write_snapshot(name: str, snapshot: Snapshot) -> list[dict[str, object]]:
     with write_atomically(snapshot_directory(name)) as beside:
         for number, part in enumerate(snapshot.parts):
             bitmap = f"live-{number}.bits"
-            write_file(beside / bitmap, np.packbits(part.live, bitorder="little").tobytes())
+            write_to_disk(beside / bitmap, np.packbits(part.live, bitorder="little").tobytes())
             listed.append(
                 {
                     "name": part.segment.name,
@@ -112,7 +114,7 @@ def write_snapshot(name: str, snapshot: Snapshot) -> list[dict[str, object]]:
             "recall": snapshot.recall,
             "segments": listed,
         }
-        write_file(beside / MANIFEST, json.dumps(manifest, indent=1).encode())
+        write_to_disk(beside / MANIFEST, json.dumps(manifest, indent=1).encode())
     return listed
 
 
