@@ -124,9 +124,6 @@ class SegmentPlan:
     compared: int
     lists: int = 0
 
-    def as_dict(self) -> dict[str, Any]:
-        return dict(vars(self))  # `asdict` copies deeply and takes ten times as long.
-
 
 class Probe:
     """One query in one inverted file; `find_nearest` scans lists at most twice."""

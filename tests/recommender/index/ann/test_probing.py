@@ -138,7 +138,7 @@ def test_a_search_of_all_rows_reads_codes_and_says_how_many_lists(made):
         assert (step.how, step.selected) == ("codes", ROWS)
         assert tuning.plain.lists <= step.lists <= made.slow.ivf.list_count
         assert K <= step.compared < ROWS
-        assert step.as_dict() == {"how": "codes", "selected": ROWS, "compared": step.compared, "lists": step.lists}
+        assert vars(step) == {"how": "codes", "selected": ROWS, "compared": step.compared, "lists": step.lists}
 
 
 def test_few_selected_rows_are_all_compared(made):

@@ -76,7 +76,7 @@ def test_a_small_segment_has_no_inverted_file_and_is_compared_whole(tmp_path):
     similarity, rows, step = opened.find_nearest(vectors[7], 10, everything(500))
     assert np.array_equal(rows, np.argsort(-(vectors.astype(float) @ vectors[7].astype(float)))[:10])
     assert similarity[0] == pytest.approx(1, abs=1e-3)
-    assert step.as_dict() == {"how": "exact", "selected": 500, "compared": 500, "lists": 0}
+    assert vars(step) == {"how": "exact", "selected": 500, "compared": 500, "lists": 0}
 
 
 def test_an_untrained_segment_is_compared_whole_and_says_that_this_is_not_for_good(tmp_path):
