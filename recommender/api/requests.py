@@ -1,18 +1,122 @@
-"""What callers send to ranked endpoints."""
+"""What callers send to ranked endpoints: the filters, the photo, how many results.
+
+Filters mean what they mean in lists of listings. A visitor asks among active or sold listings, staff also among drafts;
+nobody finds a removed one.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from decimal import Decimal
+from functools import partial
 from typing import Any
 
+from django import forms
+from django.core.exceptions import ValidationError
+from django.db.models import BigIntegerField
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from recommender.search.filters import FilterSerializer, FiniteFloatField
+from listings.api import filters as lists
+from listings.filterable import DEFAULT_RADIUS_KM, Kind
+from listings.geo import to_grid
+from listings.models import Listing
+from recommender.index import Filter
 from recommender.search.retrieval import SearchRequest
 
 MAX_RESULTS = 100
 SLACK = 1e-6  # fractions that were rounded may sum to this much more than one
+
+
+class FiniteFloatField(serializers.FloatField):
+    """A number; "nan" would pass every comparison with a range."""
+
+    def to_internal_value(self, data: Any) -> float:
+        value = super().to_internal_value(data)
+        if not math.isfinite(value):
+            self.fail("invalid")
+        return value
+
+
+class PointField(serializers.CharField):
+    """`latitude,longitude` in degrees, as a point of the public 1 km grid: a pair of floats."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        return to_grid(*_clean(lists.PointField(), super().to_internal_value(data)))
+
+
+class SubtreeField(serializers.CharField):
+    """A category's path, as the frozen set of ids of the category and of everything below it."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        return frozenset(_clean(lists.CategoryField(max_length=500), super().to_internal_value(data)))
+
+
+def _clean(field: forms.Field, text: str) -> Any:
+    try:
+        return field.clean(text)
+    except ValidationError as exc:
+        raise serializers.ValidationError(exc.messages) from exc
+
+
+PARAMETERS: dict[Kind, Callable[..., serializers.Field]] = {
+    # Where it may be null, a flag that a form leaves out is not taken for false.
+    Kind.FLAG: partial(serializers.BooleanField, allow_null=True),
+    Kind.ID: partial(serializers.IntegerField, min_value=1, max_value=BigIntegerField.MAX_BIGINT),
+    Kind.AMOUNT: partial(serializers.DecimalField, max_digits=12, decimal_places=2, min_value=Decimal(0)),
+    Kind.CATEGORY: SubtreeField,
+    Kind.POINT: PointField,
+    Kind.RADIUS: partial(FiniteFloatField, min_value=0.1, max_value=lists.MAX_RADIUS_KM),
+}
+
+
+class FilterSerializer(serializers.Serializer):
+    """Conditions on the listings of an answer. Needs `context={"user": …}`."""
+
+    filter_type = Filter
+
+    status = serializers.ChoiceField(
+        required=False,
+        choices=[Listing.Status.ACTIVE.value, Listing.Status.SOLD.value, Listing.Status.DRAFT.value],
+        default=Listing.Status.ACTIVE.value,
+        help_text="`draft` is for staff.",
+    )
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        """Those written out, and one for each declared condition that callers may ask for."""
+        declared = {
+            parameter.name: PARAMETERS[parameter.kind](required=False, help_text=parameter.help_text)
+            for parameter in self.filter_type.parameters().values()
+        }
+        return {**super().get_fields(), **declared}
+
+    def validate_status(self, status: str) -> str:
+        if status == Listing.Status.DRAFT and not self.context["user"].is_staff:
+            raise serializers.ValidationError("Only staff may search among drafts.")
+        return status
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if "radius_km" in attrs and "near" not in attrs:
+            raise serializers.ValidationError(
+                {"radius_km": "A radius needs a centre: give near=latitude,longitude too."}
+            )
+        low, high = attrs.get("min_price"), attrs.get("max_price")
+        if low is not None and high is not None and low > high:
+            raise serializers.ValidationError({"min_price": "The lowest price is above the highest."})
+        return attrs
+
+    def to_filter(self) -> Filter:
+        """The validated conditions as the index takes them."""
+        given = self.validated_data
+        values: dict[str, Any] = {"statuses": (given["status"],)}
+        for name, parameter in self.filter_type.parameters().items():
+            value = given.get(parameter.name)
+            values[name] = float(value) if isinstance(value, Decimal) else value
+        if values["near"] is not None and values["radius_km"] is None:
+            values["radius_km"] = DEFAULT_RADIUS_KM
+        return self.filter_type(**values)
 
 
 @extend_schema_field(OpenApiTypes.STR)

@@ -21,11 +21,11 @@ from django.db.models import Exists, OuterRef
 from numpy.typing import NDArray
 
 from listings.models import Category, Listing, ListingImage
+from listings.querysets import ListingQuerySet, of_status
 from ml.images.derivatives import Box
 from recommender.index import Candidates, Filter, watch_recall
 from recommender.models import Embedding, EmbeddingModel
 
-from .filters import matching
 from .photo_query import embed_photo
 from .ranking.features import RankingQuery, compute_features, vector_distance
 from .ranking.ranker import Ranker, Reason, active_ranker, explain, rank
@@ -219,5 +219,10 @@ def read_showable(listing_ids: list[int], request: SearchRequest) -> dict[int, L
     """The listings of these ids that the viewer may see and that pass, with category, seller and ready photos."""
     if not listing_ids:
         return {}
-    rows = matching(Listing.objects.visible_to(request.viewer), request.filter).filter(pk__in=listing_ids)
+    rows = matching_rows(Listing.objects.visible_to(request.viewer), request.filter).filter(pk__in=listing_ids)
     return {row.pk: row for row in rows.order_by().detailed()}
+
+
+def matching_rows(listings: ListingQuerySet, where: Filter) -> ListingQuerySet:
+    """Those of some rows that pass the index's filter, in SQL."""
+    return listings.filter(of_status(*where.statuses)).matching(where)

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from listings.geo import to_grid
 from listings.models import Listing
+from recommender.api.requests import FilterSerializer
 from recommender.index import Filter
 from recommender.index.rows.filter import mask_rows
 from recommender.index.view.database_rows import read_columns
-from recommender.search.filters import FilterSerializer, matching
+from recommender.search.retrieval import matching_rows
 from tests.factories import make_category, make_user
 from tests.recommender.shop import sell
 
@@ -133,4 +134,4 @@ def test_rows_pass_the_same_conditions_in_the_database_as_in_the_index(model, sh
     )
     columns = read_columns(model.pk, Listing.objects.values_list("pk", flat=True))
     in_the_index = set(columns.listing[mask_rows(where, columns)].tolist())
-    assert set(matching(Listing.objects.all(), where).values_list("pk", flat=True)) == in_the_index
+    assert set(matching_rows(Listing.objects.all(), where).values_list("pk", flat=True)) == in_the_index

@@ -6,11 +6,11 @@ from django.http import QueryDict
 
 from listings.models import Category, Listing
 from recommender import feed
+from recommender.api.requests import FilterSerializer
 from recommender.index import Filter, Index
 from recommender.index.compaction.compactor import compact, rebuild
 from recommender.index.compaction.verify import verify
 from recommender.index.view import database_rows as rows
-from recommender.search.filters import FilterSerializer
 from tests.recommender.index import catalogue
 from tests.recommender.index.served import everything, found
 
