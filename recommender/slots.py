@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 from django.core.files.base import File
 from django.http import HttpRequest
@@ -80,9 +80,9 @@ def photo_search(request: HttpRequest, photo: File) -> SafeString:
         return _render_template("photo_search", request, trouble=str(exc))
 
 
-def _join_errors(errors: dict[str, Any]) -> str:
+def _join_errors(errors: Mapping[str, Iterable[object]]) -> str:
     return " ".join(str(message) for messages in errors.values() for message in messages)
 
 
-def _render_template(template: str, request: HttpRequest, **context: Any) -> SafeString:
+def _render_template(template: str, request: HttpRequest, **context: object) -> SafeString:
     return render_to_string(f"recommender/{template}.html", context, request)

@@ -5,6 +5,7 @@ Loaded after the admin of listings, to whose pages it adds "Embed again".
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin, messages
@@ -158,7 +159,7 @@ class RankerVersionAdmin(admin.ModelAdmin):
             self.message_user(request, f"Answers are ordered by {chosen[0].name} now.", messages.SUCCESS)
 
 
-def offer_action(model: type[Model], action: Any) -> None:
+def offer_action(model: type[Model], action: Callable[..., None]) -> None:
     """Add an action to pages that another app registered."""
     pages = admin.site.get_model_admin(model)
     pages.actions = [*(pages.actions or ()), action]
