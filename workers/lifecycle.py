@@ -59,7 +59,7 @@ worker = Worker()
 
 
 @worker_init.connect
-def refuse_forking_pool(sender: Any, **kwargs: Any) -> None:
+def refuse_forking_pool(sender: Any, **kwargs: object) -> None:
     """Stop a worker whose children would inherit the threads of OpenVINO or FAISS."""
     kind = kind_of(sender)
     if kind in SOLO_QUEUES and get_implementation(sender.pool_cls) is not SoloPool:
@@ -67,12 +67,12 @@ def refuse_forking_pool(sender: Any, **kwargs: Any) -> None:
 
 
 @worker_ready.connect
-def start_worker(sender: Any, **kwargs: Any) -> None:
+def start_worker(sender: Any, **kwargs: object) -> None:
     worker.start(kind_of(sender))
 
 
 @worker_shutdown.connect
-def stop_worker(**kwargs: Any) -> None:
+def stop_worker(**kwargs: object) -> None:
     stop_merges()
     worker.stop()
 

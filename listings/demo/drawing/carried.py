@@ -24,17 +24,20 @@ from .shapes import (
 def draw_backpack(canvas: Canvas, look: Look, form: Random) -> None:
     half, height = form.uniform(0.62, 0.76), form.uniform(1.6, 1.95)
     trim = form.choice((LEATHER, LEATHER, INK, look.accent_colour))
-    body = _draw_bag(half, height, form.uniform(0.3, 0.6))
+    body = _bag_points(half, height, form.uniform(0.3, 0.6))
+    # Straps and the loop on top are painted first, so that the bag covers where they are sewn on.
     _draw_straps(canvas, half, height, darken(look.colour, 0.35))
     canvas.paint_part(arc_line(0, -height + 0.02, 0.16, 0.2, 180, 360, 0.07), trim, light_ball, edge=0.015)
     if form.random() < 0.5:
         for side in (-1, 1):
+            # A side pocket sticks out by a fifth; the bag covers the rest.
             pocket = box_points(
                 min(side * half * 0.9, side * half * 1.2), -0.72, max(side * half * 0.9, side * half * 1.2), -0.1, 0.1
             )
             canvas.paint_part(filled_outline(pocket), look.plain, light_barrel, edge=0.05)
     canvas.paint_part(filled_outline(body), look.main, light_flat, edge=0.13)
     canvas.paint_part(
+        # The bottom is of another cloth, cut to the outline of the bag.
         filled_outline(box_points(-half, -0.24, half, 0.2)),
         darken(trim, 0.1),
         light_flat,
@@ -47,6 +50,7 @@ def draw_backpack(canvas: Canvas, look: Look, form: Random) -> None:
         _draw_zip(canvas, half, height, trim)
     _front_pocket(canvas, look, form, half, height, trim)
     canvas.paint_part(
+        # The label that is sewn on above the front pocket.
         filled_outline(box_points(-0.12, -height * 0.55 - 0.07, 0.12, -height * 0.55 + 0.07, 0.02)),
         trim,
         light_flat,
@@ -54,7 +58,7 @@ def draw_backpack(canvas: Canvas, look: Look, form: Random) -> None:
     )
 
 
-def _draw_bag(half: float, height: float, shoulder: float) -> Points:
+def _bag_points(half: float, height: float, shoulder: float) -> Points:
     return smooth_curve(
         (-half * 0.98, -0.1),
         (-half * 1.02, -height * 0.45),
@@ -101,6 +105,7 @@ def _draw_flap(canvas: Canvas, look: Look, form: Random, half: float, height: fl
         (-half * 0.96, low),
     )
     canvas.paint_part(filled_outline(flap), look.plain, light_flat, edge=0.07)
+    # Two belts close the flap, each through a buckle, which is a plate with a hole.
     for x in (-half * 0.45, half * 0.45):
         canvas.paint_part(straight_line((x, low - 0.2), (x, -height * 0.32), width=0.1), trim, light_flat, edge=0.02)
         canvas.paint_part(
@@ -123,8 +128,10 @@ def _draw_zip(canvas: Canvas, half: float, height: float, trim: RGB) -> None:
         (half * 0.78, -height * 0.78),
         (half * 0.8, -height * 0.52),
     )
+    # A dark band under a thin bright line looks like the teeth of a zip.
     canvas.paint_part(curved_line(*path, width=0.055), darken(trim, 0.35), light_flat, edge=0)
     canvas.paint_part(curved_line(*path, width=0.02), STEEL, light_flat, edge=0)
+    # The slider hangs at the end of the zip.
     x, y = path[-1]
     canvas.paint_part(straight_line((x, y), (x + 0.01, y + 0.14), width=0.05), BRASS, light_flat, edge=0.01)
 
@@ -143,7 +150,11 @@ def _front_pocket(canvas: Canvas, look: Look, form: Random, half: float, height:
         straight_line((-width * 0.82, top + 0.12), (width * 0.82, top + 0.12), width=0.016), STEEL, light_flat, edge=0
     )
     canvas.paint_part(
-        straight_line((width * 0.66, top + 0.12), (width * 0.66, top + 0.25), width=0.045), trim, light_flat, edge=0.01
+        # The slider of the pocket's zip.
+        straight_line((width * 0.66, top + 0.12), (width * 0.66, top + 0.25), width=0.045),
+        trim,
+        light_flat,
+        edge=0.01,
     )
 
 
@@ -151,25 +162,28 @@ def draw_sneaker(canvas: Canvas, look: Look, form: Random) -> None:
     """A pair: one shoe behind, the other before it."""
     state = form.getstate()
     for x, y, scale in ((0.16, -0.2, 0.92), (-0.06, 0.0, 1.0)):
+        # The same throws for both shoes, or they would be no pair.
         form.setstate(state)
-        _shoe_outline(canvas.move_to(x, y, scale), look, form)
+        _draw_shoe(canvas.move_to(x, y, scale), look, form)
 
 
-def _shoe_outline(canvas: Canvas, look: Look, form: Random) -> None:
+def _draw_shoe(canvas: Canvas, look: Look, form: Random) -> None:
     """Toe to the left."""
     sole, high = form.uniform(0.16, 0.27), form.random() < 0.4
     collar = -(form.uniform(1.2, 1.4) if high else form.uniform(0.82, 0.95))
     toe = form.uniform(0.36, 0.48)
     rubber: RGB = form.choice((CREAM, (248, 248, 246), (248, 248, 246), (214, 178, 132)))
-    upper = filled_outline(_draw_upper(sole, collar, toe))
+    upper = filled_outline(_upper_points(sole, collar, toe))
     lining = smooth_curve(
         (0.16, collar + 0.1), (0.5, collar + 0.03), (0.96, collar - 0.02), (0.94, collar + 0.3), (0.4, collar + 0.36)
     )
+    # Tongue and lining lie behind the upper, which covers all but their rims.
     tongue = smooth_curve((0.1, collar + 0.22), (0.14, collar - 0.1), (0.4, collar - 0.14), (0.5, collar + 0.16))
     canvas.paint_part(filled_outline(tongue), lighten(look.colour, 0.25), light_flat, edge=0.04)
     canvas.paint_part(filled_outline(lining), darken(look.colour, 0.5), light_flat, edge=0.04)
     canvas.paint_part(upper, look.main, light_roller, edge=0.1)
     if form.random() < 0.6:
+        # The toe cap may be larger than the shoe: it is cut to the upper.
         cap = smooth_curve(
             (-1.4, -sole),
             (-1.3, -sole - toe * 0.75),
@@ -185,6 +199,7 @@ def _shoe_outline(canvas: Canvas, look: Look, form: Random) -> None:
             within=upper,
             edge=0.05,
         )
+    # So is the patch at the heel.
     heel = box_points(0.86, collar + 0.1, 1.3, -sole + 0.05, 0.05)
     canvas.paint_part(
         filled_outline(heel),
@@ -195,10 +210,11 @@ def _shoe_outline(canvas: Canvas, look: Look, form: Random) -> None:
     )
     _draw_emblem(canvas, look, form, sole, collar, high)
     _draw_laces(canvas, form, collar, toe, sole)
+    # The sole comes last and hides the lower edges of everything else.
     _draw_sole(canvas, form, sole, rubber, look)
 
 
-def _draw_upper(sole: float, collar: float, toe: float) -> Points:
+def _upper_points(sole: float, collar: float, toe: float) -> Points:
     return smooth_curve(
         (-1.24, -sole * 0.6),
         (-1.26, -sole - toe * 0.5),
@@ -223,6 +239,7 @@ def _draw_emblem(canvas: Canvas, look: Look, form: Random, sole: float, collar: 
     paint = look.accent
     middle = -sole - 0.32
     if style == "stripes":
+        # Three slanting bars on the side of the shoe.
         bars = [straight_line((x, middle + 0.22), (x + 0.2, middle - 0.2), width=0.07) for x in (0.08, 0.26, 0.44)]
         canvas.paint_part(join_outlines(*bars), paint, light_flat, edge=0)
     elif style == "wave":
@@ -240,6 +257,7 @@ def _draw_emblem(canvas: Canvas, look: Look, form: Random, sole: float, collar: 
 
 
 def _star_points(x: float, y: float, radius: float) -> Points:
+    # Every second of ten points of a circle is drawn in towards the centre.
     outer = circle_points(x, y, radius)[:-1]
     step = len(outer) / 10
     dots = [tuple(outer[int(index * step)]) for index in range(10)]
@@ -286,6 +304,7 @@ def _draw_sole(canvas: Canvas, form: Random, sole: float, rubber: RGB, look: Loo
             edge=0,
         )
     canvas.paint_part(
+        # The part of the sole that touches the ground is darker.
         filled_outline(box_points(-1.16, -0.05, 1.1, 0.0, 0.02)),
         darken(rubber, 0.35),
         light_flat,

@@ -87,6 +87,7 @@ def draw_photo(
     layer = Image.new("RGBA", camera.size)
     frame = _frame_item(what, camera)
     what.draw_item(Canvas(layer, frame), look, seeded_random(f"{kind} {variant}"))
+    # The shadow falls on the scene and lies below the item.
     _cast_shadow(photo, layer.getchannel("A"), frame)
     photo.paste(layer, mask=layer)
     return _develop_photo(photo, camera.light)
@@ -96,6 +97,7 @@ def _frame_item(kind: Kind, view: View) -> Frame:
     width, height = view.size
     scale = view.zoom * min(0.8 * width / kind.width, 0.7 * height / kind.height)
     turn = math.radians(view.turn)
+    # A negative scale in one direction mirrors the item.
     x = -view.aspect * scale if view.mirrored else view.aspect * scale
     cos, sin = math.cos(turn), math.sin(turn)
     ground = GROUND + 0.12 * max(0.0, view.zoom - 1)
@@ -137,6 +139,7 @@ def _camera_mark(size: tuple[int, int]) -> tuple[npt.NDArray[np.float32], npt.ND
     """Darker corners as a factor, and grain to add; both (height, width, 1)."""
     x = np.linspace(-1, 1, size[0], dtype=np.float32)[None, :, None]
     y = np.linspace(-1, 1, size[1], dtype=np.float32)[:, None, None]
+    # The same seed for every photo: it is the grain of one camera.
     grain = np.random.default_rng(7).standard_normal((size[1], size[0], 1), dtype=np.float32) * 2.2
     return 1.02 - 0.11 * (x**2 + y**2), grain
 

@@ -32,6 +32,7 @@ def draw_lamp(canvas: Canvas, look: Look, form: Random) -> None:
         _stem_foot(canvas, metal, form, neck)
     else:
         _tripod_foot(canvas, form.choice(WOODS), form, neck)
+    # The socket joins foot and shade whatever their style.
     canvas.paint_part(straight_line((0, neck + 0.06), (0, neck - 0.12), width=0.09), metal, light_barrel, edge=0)
     _lamp_shade(canvas, look, form, neck, shade_height, bottom)
 
@@ -39,6 +40,7 @@ def draw_lamp(canvas: Canvas, look: Look, form: Random) -> None:
 def _lamp_shade(canvas: Canvas, look: Look, form: Random, neck: float, height: float, bottom: float) -> None:
     style = form.choice(("cone", "drum", "dome", "cone"))
     low, high = neck + 0.08, neck - height
+    # The light of the bulb on what is behind the lamp.
     canvas.paint_glow(
         filled_outline(ellipse_points(0, neck - height / 2, bottom * 1.3, height * 0.9)), (255, 226, 160), 0.4, 0.2
     )
@@ -60,9 +62,14 @@ def _lamp_shade(canvas: Canvas, look: Look, form: Random, neck: float, height: f
             turned_silhouette((top, high), ((top + bottom) / 2, (high + low) / 2), (bottom, low), dip=0.12)
         )
         canvas.paint_part(
-            filled_outline(ellipse_points(0, high, top, top * 0.1)), lighten(look.colour, 0.55), light_flat, edge=0
+            # The open top of the shade, which one sees into a little.
+            filled_outline(ellipse_points(0, high, top, top * 0.1)),
+            lighten(look.colour, 0.55),
+            light_flat,
+            edge=0,
         )
     canvas.paint_part(outline, look.main, light_from_inside, edge=0.04)
+    # A ribbon along the lower edge.
     if style != "dome" and form.random() < 0.5:
         trim = look.accent_colour
         canvas.paint_part(
@@ -98,12 +105,14 @@ def _stem_foot(canvas: Canvas, metal: RGB, form: Random, neck: float) -> None:
         edge=0.02,
     )
     if form.random() < 0.5:
+        # A knob halfway up the stem.
         canvas.paint_part(filled_outline(ellipse_points(0, neck * 0.5, 0.1, 0.12)), metal, light_ball, edge=0.02)
 
 
 def _tripod_foot(canvas: Canvas, wood: RGB, form: Random, neck: float) -> None:
     spread = form.uniform(0.42, 0.6)
     canvas.paint_part(
+        # The third leg stands behind the others and is darker for it.
         straight_line((0.02, neck), (spread * 0.15, -0.1), width=0.07, end=0.06),
         darken(wood, 0.25),
         light_barrel,
@@ -114,7 +123,11 @@ def _tripod_foot(canvas: Canvas, wood: RGB, form: Random, neck: float) -> None:
             straight_line((0, neck), (side * spread, 0), width=0.085, end=0.06), wood, light_barrel, edge=0.015
         )
     canvas.paint_part(
-        filled_outline(box_points(-0.13, neck - 0.02, 0.13, neck + 0.1, 0.04)), wood, light_barrel, edge=0.02
+        # The block that holds the legs together.
+        filled_outline(box_points(-0.13, neck - 0.02, 0.13, neck + 0.1, 0.04)),
+        wood,
+        light_barrel,
+        edge=0.02,
     )
 
 
@@ -135,6 +148,7 @@ def _wooden_chair(canvas: Canvas, look: Look, form: Random) -> None:
     splay, leg = form.uniform(0.0, 0.1), form.uniform(0.085, 0.115)
     frame = look.plain if form.random() < 0.6 else form.choice(WOODS)
     shade = darken(frame if isinstance(frame, tuple) else look.colour, 0.22)
+    # The back legs stand closer together, because they are farther away.
     inner = half * 0.86
     for side in (-1, 1):
         canvas.paint_part(
@@ -144,10 +158,12 @@ def _wooden_chair(canvas: Canvas, look: Look, form: Random) -> None:
             edge=0.015,
         )
     canvas.paint_part(straight_line((-inner, -0.42), (inner, -0.42), width=0.055), shade, light_roller, edge=0)
+    # The posts of the back go on from the back legs.
     posts = [
         straight_line((side * inner, seat), (side * (inner + 0.03), back), width=leg, end=leg * 0.85)
         for side in (-1, 1)
     ]
+    # The back lies between the posts, so it is painted before them.
     _chair_back(canvas, look, form, inner, seat, back)
     canvas.paint_part(join_outlines(*posts), frame, light_flat, edge=0.015)
     for side in (-1, 1):
@@ -170,17 +186,20 @@ def _wooden_chair(canvas: Canvas, look: Look, form: Random) -> None:
         )
     )
     canvas.paint_part(
+        # The front edge of the seat, in shade.
         filled_outline(box_points(-half * 1.08, seat + depth - 0.04, half * 1.08, seat + depth + 0.1, 0.04)),
         shade,
         light_flat,
         edge=0.01,
     )
+    # A chair of bare wood needs a cushion to show the pattern at all.
     cushion = look.main if form.random() < 0.75 or isinstance(frame, tuple) else frame
     canvas.paint_part(top, cushion, light_flat, edge=0.06)
 
 
 def _chair_back(canvas: Canvas, look: Look, form: Random, half: float, seat: float, back: float) -> None:
     style = form.choice(("ladder", "spindles", "panel"))
+    # A panel shows the pattern; bars are too thin for it and stay plain.
     if style == "panel":
         canvas.paint_part(
             filled_outline(box_points(-half, back + 0.02, half, seat - 0.3, 0.12)), look.main, light_flat, edge=0.06
@@ -211,6 +230,7 @@ def _chair_back(canvas: Canvas, look: Look, form: Random, half: float, seat: flo
 def _shell_chair(canvas: Canvas, look: Look, form: Random) -> None:
     seat, back, half = -0.92, -form.uniform(1.6, 1.85), form.uniform(0.56, 0.66)
     wood = form.choice((*WOODS, STEEL, INK))
+    # The two darker legs are those behind.
     for x, foot, tone in ((-0.3, -0.38, 0.3), (0.3, 0.38, 0.3), (-0.36, -0.62, 0.0), (0.36, 0.62, 0.0)):
         canvas.paint_part(
             straight_line((x, seat + 0.08), (foot, -0.12 if tone else 0), width=0.09, end=0.055),
@@ -221,6 +241,7 @@ def _shell_chair(canvas: Canvas, look: Look, form: Random) -> None:
     canvas.paint_part(
         straight_line((-0.36, seat + 0.16), (0.36, seat + 0.16), width=0.07), darken(wood, 0.2), light_roller, edge=0
     )
+    # How far the shell is drawn in at the waist of who sits in it.
     pinch = form.uniform(0.82, 1.0)
     shell = filled_outline(
         smooth_curve(
@@ -258,6 +279,7 @@ def _draw_armchair(canvas: Canvas, look: Look, form: Random) -> None:
         filled_outline(box_points(-half * 0.92, back, half * 0.92, -0.3, roundness)), look.main, light_flat, edge=0.1
     )
     if form.random() < 0.5:
+        # Buttons that hold the upholstery of the back.
         buttons = [ellipse_points(x, y, 0.028, 0.028) for y in (back + 0.28, back + 0.55) for x in (-0.34, 0.0, 0.34)]
         canvas.paint_part(filled_outline(*buttons), darken(look.colour, 0.4), light_ball, edge=0)
     canvas.paint_part(
@@ -269,6 +291,7 @@ def _draw_armchair(canvas: Canvas, look: Look, form: Random) -> None:
     canvas.paint_part(
         filled_outline(box_points(-half * 0.72, seat, half * 0.72, -0.46, 0.1)), look.main, light_flat, edge=0.06
     )
+    # The arms overlap the seat and come after it.
     arm_top = seat - form.uniform(0.18, 0.32)
     for side in (-1, 1):
         left, right = sorted((side * half * 0.66, side * half * 1.1))
@@ -276,5 +299,6 @@ def _draw_armchair(canvas: Canvas, look: Look, form: Random) -> None:
             filled_outline(box_points(left, arm_top, right, -0.16, 0.15)), look.main, light_barrel, edge=0.07
         )
     if form.random() < 0.45:
+        # A loose cushion leans in the chair.
         cushion = smooth_curve((-0.28, seat - 0.42), (0.3, seat - 0.46), (0.32, seat + 0.02), (-0.26, seat + 0.04))
         canvas.paint_part(filled_outline(cushion), look.accent, light_ball, edge=0.07)

@@ -20,6 +20,7 @@ def draw_shelf(image: Image.Image, rng: Random, y: float) -> None:
         tall, wide = height * rng.uniform(0.09, 0.17), width * rng.uniform(0.025, 0.055)
         colour = rng.choice(PASTELS)
         roll = rng.random()
+        # Most things on a shelf are books, some are vases, and there are gaps.
         if roll < 0.62:
             draw.rectangle((x, y - tall, x + wide, y), fill=colour)
         elif roll < 0.8:
@@ -112,6 +113,7 @@ def draw_rug(image: Image.Image, rng: Random) -> None:
     width, height = image.size
     draw = ImageDraw.Draw(image)
     colour = rng.choice(PASTELS)
+    # From the rim inwards, each ring over the one before.
     for share, tone in ((1.0, darken(colour, 0.12)), (0.93, colour), (0.78, lighten(colour, 0.4)), (0.73, colour)):
         rx, ry = width * 0.56 * share, height * 0.135 * share
         draw.ellipse((width / 2 - rx, height * 0.82 - ry, width / 2 + rx, height * 0.82 + ry), fill=tone)
@@ -124,6 +126,7 @@ def draw_foliage(image: Image.Image, rng: Random, floor: float) -> None:
         x, y, r = rng.uniform(0, width), floor - abs(rng.gauss(0, height * 0.22)), rng.uniform(0.03, 0.1) * width
         tone = rng.choice(((70, 112, 66), (96, 142, 80), (134, 172, 96), (54, 92, 58), (188, 206, 128)))
         draw.ellipse((x - r, y - r, x + r, y + r), fill=tone)
+    # A few blossoms among the leaves.
     for _ in range(9):
         x, y, r = rng.uniform(0, width), rng.uniform(0.05, 0.5) * height, rng.uniform(0.02, 0.05) * width
         draw.ellipse((x - r, y - r, x + r, y + r), fill=rng.choice(((250, 246, 214), (244, 214, 222), (255, 240, 180))))
@@ -133,6 +136,7 @@ def draw_grass(image: Image.Image, rng: Random, top: float) -> None:
     width, height = image.size
     draw = ImageDraw.Draw(image)
     for _ in range(900):
+        # Blades are longer the nearer they stand.
         y = rng.uniform(top, height)
         x, tall = rng.uniform(0, width), (4 + 14 * (y - top) / (height - top))
         tone = rng.choice(((96, 150, 70), (122, 170, 84), (74, 122, 56), (150, 188, 100)))

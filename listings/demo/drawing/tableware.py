@@ -27,17 +27,21 @@ def draw_mug(canvas: Canvas, look: Look, form: Random) -> None:
     profile = _mug_profile(form, rim, height)
     dip = form.uniform(0.13, 0.2)
     body = filled_outline(turned_silhouette(*profile, dip=dip))
+    # The handle is painted first, so that the body covers where it joins.
     handle_colour = form.choice((look.colour, look.colour, darken(look.colour, 0.15)))
     canvas.paint_part(_mug_handle(form, profile, height), handle_colour, light_ball, edge=0.04)
     canvas.paint_part(body, look.main, light_barrel, edge=0.07)
     if form.random() < 0.4:
+        # The lower part is dipped in another glaze, or left bare.
         dipped = filled_outline(box_points(-1.2, -height * form.uniform(0.2, 0.4), 1.2, 0.4))
         canvas.paint_part(dipped, form.choice((CLAY, CREAM, look.accent_colour)), light_barrel, within=body, edge=0.02)
+    # The rim is a light ellipse with a slightly smaller dark one in it.
     mouth = filled_outline(ellipse_points(0, -height, rim, rim * dip))
     inner = filled_outline(ellipse_points(0, -height + 0.012, rim * 0.92, rim * dip * 0.86))
     canvas.paint_part(mouth, lighten(look.colour, 0.35), light_flat, edge=0)
     canvas.paint_part(inner, darken(form.choice((CREAM, look.colour)), 0.2), _well, edge=0.03)
     if form.random() < 0.55:
+        # The drink stands below the rim and is cut to what one sees through it.
         drink = filled_outline(ellipse_points(0, -height + 0.1, rim * 0.88, rim * dip * 0.8))
         canvas.paint_part(drink, form.choice((COFFEE, TEA, (196, 160, 120))), light_flat, edge=0.02, within=inner)
     canvas.paint_glow(
@@ -50,7 +54,9 @@ def _well(u: Array, v: Array) -> Array:
 
 
 def _mug_profile(form: Random, rim: float, height: float) -> list[Dot]:
+    # A negative belly makes a waist.
     base = rim * form.uniform(0.72, 1.0)
+    # Straight sides are the most frequent.
     belly = form.choice((0.0, 0.0, 0.1, 0.2, -0.09))
     middle = (rim + base) / 2 + belly
     low = base + belly * 0.7
@@ -92,10 +98,12 @@ def draw_teapot(canvas: Canvas, look: Look, form: Random) -> None:
         (foot, 0),
     ]
     trim = form.choice((look.colour, look.accent_colour, darken(look.colour, 0.3)))
+    # Spout and handle come before the body, which covers where they join.
     _draw_spout(canvas, look, form, belly, height)
     _teapot_handle(canvas, trim, form, belly, height)
     canvas.paint_part(filled_outline(turned_silhouette(*profile, dip=0.1)), look.main, light_ball, edge=0.1)
     if form.random() < 0.6:
+        # The ring that the pot stands on.
         canvas.paint_part(arc_line(0, -0.02, foot, foot * 0.1, 8, 172, 0.06), trim, light_barrel, edge=0)
     _draw_lid(canvas, look, form, neck, height, trim)
     canvas.paint_glow(
@@ -119,6 +127,7 @@ def _draw_spout(canvas: Canvas, look: Look, form: Random, belly: float, height: 
     )
     canvas.paint_part(curved_line(*dots, width=0.4, end=0.14), look.plain, light_barrel, edge=0.05)
     canvas.paint_part(
+        # The opening of the spout.
         filled_outline(ellipse_points(x - reach, tip_y - 0.01, 0.07, 0.035)),
         darken(look.colour, 0.6),
         light_flat,
@@ -129,6 +138,7 @@ def _draw_spout(canvas: Canvas, look: Look, form: Random, belly: float, height: 
 def _teapot_handle(canvas: Canvas, trim: tuple[int, int, int], form: Random, belly: float, height: float) -> None:
     width = form.uniform(0.1, 0.15)
     if form.random() < 0.35:
+        # A handle of bamboo over the lid.
         rise = height * form.uniform(1.55, 1.8)
         canvas.paint_part(
             curved_line(
@@ -173,7 +183,11 @@ def _draw_lid(canvas: Canvas, look: Look, form: Random, neck: float, height: flo
     )
     canvas.paint_part(filled_outline(dome), look.main, light_ball, edge=0.05)
     canvas.paint_part(
-        arc_line(0, -height, neck, neck * 0.12, 5, 175, 0.035), darken(look.colour, 0.35), light_flat, edge=0
+        # The gap between lid and pot.
+        arc_line(0, -height, neck, neck * 0.12, 5, 175, 0.035),
+        darken(look.colour, 0.35),
+        light_flat,
+        edge=0,
     )
     top = -height - rise
     if form.random() < 0.6:
