@@ -25,7 +25,8 @@ def draw(folder: Path, listings: int) -> int:
     """Write Products.csv, Images.csv and images/ below `folder`; how many photos there are."""
     images = folder / "images"
     images.mkdir(parents=True)
-    products, photos = [], []
+    products: list[tuple[str, ...]] = []
+    photos: list[tuple[str, str]] = []
     for number, listing in enumerate(plan_catalogue(listings, datetime(2026, 1, 1, tzinfo=UTC))):
         cells = (listing.title, listing.category, listing.description, f"£{listing.price}", listing.location)
         products.append((f"drawn-{number}", *cells, "2026-01-01", listing.seller))

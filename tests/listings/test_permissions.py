@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.contrib.auth.models import AnonymousUser
 from django.test import RequestFactory
@@ -122,11 +124,11 @@ def test_a_photo_is_deleted_only_through_its_own_listing():
 @pytest.mark.django_db
 def test_the_object_permission_says_of_one_listing_what_the_queryset_says_of_all():
     owner = make_user()
-    people = [AnonymousUser(), owner, make_user(), make_user(staff=True)]
+    people: list[Any] = [AnonymousUser(), owner, make_user(), make_user(staff=True)]
     listings = [make_listing(owner, status=status) for status in Listing.Status.values]
     permission = IsSellerOrStaff()
     for person in people:
-        request = RequestFactory().patch("/")
+        request: Any = RequestFactory().patch("/")
         request.user = person
         may = {listing for listing in listings if permission.has_object_permission(request, None, listing)}
         assert may == set(Listing.objects.editable_by(person))

@@ -3,6 +3,7 @@
 import io
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.files.base import ContentFile
@@ -120,7 +121,7 @@ def test_too_many_photos_say_how_many_fit():
 
 def test_the_same_hash_comes_out_whether_or_not_the_file_was_hashed_on_its_way():
     data = draw_photo(3)
-    upload = ContentFile(data, "x.jpg")
+    upload: Any = ContentFile(data, "x.jpg")
     plain = check(upload)
     upload.sha256 = "known"
     assert check(upload).sha256 == "known"

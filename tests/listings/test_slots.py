@@ -22,7 +22,9 @@ def test_the_last_filler_wins():
     assert slots.render_slot("site_banner", request=None) == "second"
 
 
-@pytest.mark.parametrize("use", [lambda: slots.register_filler("sidebar", str), lambda: slots.render_slot("sidebar")])
+@pytest.mark.parametrize(
+    "use", [lambda: slots.register_filler("sidebar", SafeString), lambda: slots.render_slot("sidebar")]
+)
 def test_a_hole_that_no_page_has_is_refused_by_name(use):
     with pytest.raises(slots.UnknownSlot, match="no slot 'sidebar'"):
         use()
@@ -35,6 +37,6 @@ def test_the_tag_passes_the_request_and_its_arguments(rf):
 
 
 def test_text_that_a_filler_did_not_mark_as_html_is_escaped():
-    slots.register_filler("site_banner", lambda request: "<script>")  # type: ignore[arg-type]
+    slots.register_filler("site_banner", lambda request: "<script>")  # type: ignore[arg-type, return-value]
     page = Template('{% load storefront %}{% slot "site_banner" %}')
     assert page.render(Context()) == "&lt;script&gt;"

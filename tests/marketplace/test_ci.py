@@ -28,7 +28,7 @@ def programs(tmp_path):
         path.chmod(0o755)
         return path
 
-    put.path = str(folder)
+    put.path = str(folder)  # type: ignore[attr-defined]
     return put
 
 

@@ -175,7 +175,7 @@ class TestStatic:
 def fresh_finders():
     from django.contrib.staticfiles import finders
 
-    finders.get_finder.cache_clear()
+    finders.get_finder.cache_clear()  # type: ignore[attr-defined]
 
 
 @pytest.mark.django_db(transaction=True)

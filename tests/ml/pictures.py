@@ -3,6 +3,7 @@
 import io
 import random
 from pathlib import Path
+from typing import cast
 
 from PIL import Image, ImageDraw
 
@@ -26,7 +27,8 @@ def quarters(width: int = 64, height: int = 48) -> Image.Image:
 def corners(image: Image.Image) -> list[tuple[int, int, int]]:
     """The middle of each quarter: top left, top right, bottom left, bottom right."""
     w, h = image.size
-    return [image.getpixel((w * x // 4, h * y // 4)) for x, y in ((1, 1), (3, 1), (1, 3), (3, 3))]
+    pixels = (image.getpixel((w * x // 4, h * y // 4)) for x, y in ((1, 1), (3, 1), (1, 3), (3, 3)))
+    return [cast("tuple[int, int, int]", pixel) for pixel in pixels]
 
 
 def assert_corners(image: Image.Image, expected=UPRIGHT, tolerance: int = 12) -> None:

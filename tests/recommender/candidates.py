@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from recommender.index import STATUSES, Candidates
@@ -24,7 +26,7 @@ TYPES = {"similarity": np.float32, "price": float, "latitude": float, "longitude
 
 def candidates(*entries: dict) -> Candidates:
     """One entry per dictionary; what it leaves out is unknown or plain."""
-    columns = {
+    columns: dict[str, Any] = {
         name: np.array([entry.get(name, default) for entry in entries], TYPES.get(name, np.int64))
         for name, default in DEFAULTS.items()
     }

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from recommender import feed
 from recommender.embedding import sweep
 from recommender.models import Embedding, EmbeddingModel, IndexSnapshot
 
 FIGURE = {"mean": 0.4123, "low": 0.4, "high": 0.43}
 FIGURES = dict.fromkeys(("recall_at_1", "recall_at_5", "recall_at_10", "map_at_r"), FIGURE)
-EVALUATION = {
+EVALUATION: dict[str, Any] = {
     "data": "clothing/unseen",
     "at": "2026-01-02T03:04:05+00:00",
     "report": "20260102-030405-unseen.html",

@@ -17,8 +17,8 @@ SECRETS = {"SECRET_KEY": "secret", "POSTGRES_PASSWORD": "postgres", "ADMIN_PASSW
 def example() -> dict[str, str]:
     """The variables of .env.example, as they stand there."""
     lines = (ROOT / ".env.example").read_text().splitlines()
-    pairs = (tuple(line.split("=", 1)) for line in lines if line and not line.startswith("#"))
-    return dict(pairs)
+    pairs = (line.partition("=") for line in lines if line and not line.startswith("#"))
+    return {name: value for name, _, value in pairs}
 
 
 def text() -> str:

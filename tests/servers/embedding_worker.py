@@ -17,6 +17,7 @@ import time
 
 import django
 
+from ml import images
 from ml.images import derive
 
 PATIENCE = 60.0
@@ -40,7 +41,7 @@ class Fault:
 
 def live(fault: Fault) -> int:
     """One worker's life; the exit status says whether work is left."""
-    from recommender.embedding import photo_files, queue
+    from recommender.embedding import queue
     from recommender.embedding.watchdog import start_watchdog
     from recommender.embedding.worker_loop import WorkerLoop
     from recommender.models import Embedding
@@ -54,7 +55,7 @@ def live(fault: Fault) -> int:
                 time.sleep(0.5)  # long enough for the watchdog to look
             return vectors
 
-    photo_files.images.derive = fault.derive
+    images.derive = fault.derive
     embedder = StoppingEmbedder()
     loop = WorkerLoop(FakeCache(lambda model: embedder))
     start_watchdog(loop.activity)

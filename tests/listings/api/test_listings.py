@@ -5,8 +5,7 @@ from decimal import Decimal
 import pytest
 from django.contrib.auth.models import AnonymousUser
 
-from listings.api.fields import NAME_LENGTH, PATH_LENGTH
-from listings.models import Category, Listing
+from listings.models import NAME_LENGTH, PATH_LENGTH, Category, Listing
 from listings.services import ListingGone, change
 from tests.factories import api, make_category, make_image, make_listing, make_ready_image, make_user
 

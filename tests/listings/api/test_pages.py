@@ -14,7 +14,7 @@ from listings.models import Listing
 from tests.factories import api, make_listing, make_user
 
 LISTINGS = "/api/v1/listings/"
-PRICES = [None, 0, 5, 5, 5, None, 3, "0.10", "0.09", None, 5, 12]
+PRICES: list[int | str | None] = [None, 0, 5, 5, 5, None, 3, "0.10", "0.09", None, 5, 12]
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 

@@ -206,7 +206,7 @@ def test_the_sender_s_file_name_decides_nothing(seller, listing, name, settings)
     before = originals(settings)
     body = encode_multipart(BOUNDARY, {"images": [photo_file(1, name="NAME")]}).replace(b"NAME", name.encode())
     client = api(seller)
-    response = client.generic("POST", url(listing), body, content_type=MULTIPART_CONTENT)
+    response = client.generic("POST", url(listing), body, content_type=MULTIPART_CONTENT)  # type: ignore[arg-type]
     assert response.status_code in {201, 400}
     for path in originals(settings) - before:
         assert path.suffix == ".jpeg"

@@ -6,6 +6,7 @@ from django.core.management import CommandError, call_command
 from PIL import Image
 
 from listings.demo import publish as publishing
+from listings.importing.photos import save_photos
 from listings.models import Category, ImportedPhoto, Listing, ListingImage
 from listings.signals import photos_added
 
@@ -47,7 +48,7 @@ def test_the_demo_run_again_changes_nothing_and_brings_no_deleted_photo_back():
 
 
 def test_a_demo_that_was_interrupted_between_listings_and_photos_is_completed(monkeypatch):
-    save = publishing.save_photos
+    save = save_photos
 
     def stop(stored):
         raise KeyboardInterrupt

@@ -3,6 +3,7 @@ import subprocess
 import sys
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pytest
@@ -82,7 +83,7 @@ def test_every_combination_of_words_can_be_drawn(kind, variant, colour, pattern,
 
 @pytest.mark.parametrize("place", [0, 2, 3, 4, 5])
 def test_an_unknown_word_is_named(place):
-    words = ["mug", 1, "teal", "plain", "studio", "front"]
+    words: list[Any] = ["mug", 1, "teal", "plain", "studio", "front"]
     words[place] = "nonsense"
     with pytest.raises(KeyError, match="nonsense"):
         draw_photo(*words)

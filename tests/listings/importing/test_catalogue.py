@@ -9,6 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from listings.importing import pictures
+from listings.importing.photos import save_photos
 from listings.models import Category, ImportedPhoto, Listing, ListingImage
 from listings.signals import photos_added
 from recommender.models import Embedding, EmbeddingModel
@@ -174,7 +175,7 @@ def test_a_photo_that_someone_else_imported_at_the_same_time_is_not_made_twice(c
     catalogue.write([{}], [{}, {"id": "photo2"}])
     catalogue.add_file("photo1.jpg")
     catalogue.add_file("photo2.jpg")
-    save = pictures.save_photos
+    save = save_photos
 
     def come_second(stored):
         ImportedPhoto.objects.create(external_id="photo2", listing=Listing.objects.get())
@@ -194,7 +195,7 @@ def test_a_listing_deleted_while_its_photos_were_copied_takes_none(catalogue, mo
     catalogue.write([{}, {"id": "p2"}], [{}, {"id": "photo2", "product_id": "p2"}])
     catalogue.add_file("photo1.jpg")
     catalogue.add_file("photo2.jpg")
-    save = pictures.save_photos
+    save = save_photos
 
     def delete_then_save(stored):
         Listing.objects.filter(external_id="p1").delete()

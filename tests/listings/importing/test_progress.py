@@ -10,7 +10,8 @@ class Terminal(io.StringIO):
 
 
 def test_a_terminal_sees_a_bar_that_ends_at_the_size_of_the_file():
-    terminal, said = Terminal(), []
+    said: list[str] = []
+    terminal = Terminal()
     with FileProgress("Products.csv", 1000, terminal, said.append) as show:
         show(400, 500)
         show(1000, 900)
@@ -20,7 +21,8 @@ def test_a_terminal_sees_a_bar_that_ends_at_the_size_of_the_file():
 
 
 def test_without_a_terminal_a_plain_line_comes_now_and_then(monkeypatch):
-    terminal, said = io.StringIO(), []
+    said: list[str] = []
+    terminal = io.StringIO()
     with FileProgress("Products.csv", 1000, terminal, said.append) as show:
         show(100, 500)
         monkeypatch.setattr(progress, "EVERY_SECONDS", 0)

@@ -1,5 +1,6 @@
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 from listings.importing import rows
 from listings.importing.rows import read_photo_row, read_product
@@ -78,7 +79,7 @@ def test_a_photo_row_names_a_file_and_a_product():
 
 
 def test_the_limits_are_those_of_the_columns():
-    fields = {
+    fields: dict[int, list[Any]] = {
         rows.ID_LIMIT: [Listing.external_id, ImportedPhoto.external_id],
         rows.TITLE_LIMIT: [Listing.title],
         rows.DESCRIPTION_LIMIT: [Listing.description],

@@ -41,7 +41,7 @@ def until(condition, seconds=10):
 
 
 def test_a_site_that_is_not_ready_is_not_asked_again_at_each_line_of_its_log(tmp_path, monkeypatch):
-    asked = []
+    asked: list[object] = []
     waiting = Supervisor(site(VAR_DIR=tmp_path), Console(io.StringIO()))
     deadline = time.monotonic() + 1.2
 

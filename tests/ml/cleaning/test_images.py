@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path, PurePosixPath
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -70,7 +71,7 @@ def test_every_picture_keeps_its_place_and_becomes_a_square_on_black(source, tar
     assert_corners(wide.crop((0, 128, 512, 384)))
     assert_corners(tall.crop((128, 0, 384, 512)))
     for edge in (wide.crop((0, 0, 512, 120)), tall.crop((0, 0, 120, 512))):
-        assert max(high for _low, high in edge.getextrema()) < 8
+        assert np.asarray(edge).max() < 8
     assert unreadable(target) == {}
 
 
@@ -181,7 +182,7 @@ def test_a_picture_is_of_the_file_that_now_has_its_name(source, target, capsys):
     for name, colour in (("a.png", "red"), ("a.jpg", "blue")):
         os.utime(add(source, name, encode(Image.new("RGB", (8, 8), colour), name[2:].replace("jpg", "jpeg"))), times)
         clean(source, target)
-    red, green, blue = Image.open(target / "a.jpg").getpixel((256, 256))
+    red, green, blue = np.asarray(Image.open(target / "a.jpg"))[256, 256].tolist()
     assert blue > 200
     assert max(red, green) < 50
     assert list(pictures(target)) == ["a.jpg", "a.png.jpg"]
@@ -190,7 +191,7 @@ def test_a_picture_is_of_the_file_that_now_has_its_name(source, target, capsys):
     capsys.readouterr()
     clean(source, target)
     assert capsys.readouterr().out == f"{target}: 1 pictures written, 1 there already.\n"
-    assert Image.open(target / "a.jpg").getpixel((256, 256))[1] > 200
+    assert np.asarray(Image.open(target / "a.jpg"))[256, 256, 1] > 200
 
 
 def test_what_was_made_of_files_that_are_gone_or_damaged_now_is_removed(source, target, capsys):

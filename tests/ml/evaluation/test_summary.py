@@ -77,9 +77,14 @@ def test_without_a_large_class_there_is_no_macro_mean():
 
 
 def test_confusion_counts_first_results_of_queries_with_something_to_find():
-    nothing = np.zeros((4, 0))
+    nothing = np.zeros((4, 0), int)
     judged = Judged(
-        np.array([0, 0, 1, 2]), nothing, np.array([1, 1, 1, 0]), nothing, np.array([[1], [0], [3], [2]]), nothing
+        np.array([0, 0, 1, 2]),
+        nothing,
+        np.array([1, 1, 1, 0]),
+        nothing.astype(bool),
+        np.array([[1], [0], [3], [2]]),
+        nothing,
     )
     found = confusion(judged, np.array([0, 1, 1, 2]), ["a", "b", "c"])
     assert found.counts == {("a", "a"): 1, ("a", "b"): 1, ("b", "c"): 1}

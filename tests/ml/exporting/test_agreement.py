@@ -18,16 +18,15 @@ def test_a_runtime_agrees_with_itself():
     assert (found.overlap, found.pictures) == (1, 60)
 
 
+def ten_nearest(vectors, row):
+    others = [i for i in range(len(vectors)) if i != row]
+    return set(sorted(others, key=lambda i: -float(vectors[i] @ vectors[row]))[:10])
+
+
 def test_the_overlap_counts_shared_neighbours():
     reference, other = unit_rows(40), unit_rows(40, seed=1)
     found = agreement(reference, other)
-    both = []
-    for row in range(40):
-        nearest = [
-            set(sorted((i for i in range(40) if i != row), key=lambda i, v=v, row=row: -float(v[i] @ v[row]))[:10])
-            for v in (reference, other)
-        ]
-        both.append(len(nearest[0] & nearest[1]) / 10)
+    both = [len(ten_nearest(reference, row) & ten_nearest(other, row)) / 10 for row in range(40)]
     assert found.overlap == pytest.approx(np.mean(both))
     assert found.cosine_min == pytest.approx((reference * other).sum(axis=1).min())
 

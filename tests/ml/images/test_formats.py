@@ -2,6 +2,7 @@
 
 import io
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -192,7 +193,8 @@ def test_a_transparent_palette_entry_becomes_white(fmt):
 def test_an_animation_gives_its_first_frame(fmt):
     frames = [Image.new("RGB", (64, 48), BLUE), Image.new("RGB", (64, 48), YELLOW)]
     data = encode(quarters(), fmt, save_all=True, append_images=frames, duration=50)
-    assert Image.open(io.BytesIO(data)).n_frames == 3
+    animation: Any = Image.open(io.BytesIO(data))
+    assert animation.n_frames == 3
     assert_corners(decode(data), tolerance=20)
 
 

@@ -300,6 +300,8 @@ def test_broken_exif_does_not_cost_the_photo():
 
 def test_a_disk_that_cannot_be_read_is_not_the_photos_fault():
     class BrokenDisk(io.BytesIO):
+        reads_left = 0
+
         def read(self, *args):
             if not self.reads_left:
                 raise OSError(5, "Input/output error")

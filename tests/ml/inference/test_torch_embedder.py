@@ -1,6 +1,7 @@
 """The torch runtime gives the vectors of the OpenVINO one, from the same directory."""
 
 import shutil
+from typing import Any
 
 import numpy as np
 import pytest
@@ -66,7 +67,7 @@ def test_bf16_agrees_with_float32_and_its_gate_was_asked(directory, monkeypatch)
 
 
 def test_no_batch_norm_is_left_to_compute(small):
-    network = TorchEmbedder.load(small, device="cpu")._network
+    network: Any = TorchEmbedder.load(small, device="cpu")._network
     assert not [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -98,7 +99,7 @@ def test_the_form_is_pooled_where_the_item_is(colours):
     forms = []
     with torch.inference_mode():
         for side in ("left", "right"):
-            network.mask = Half(side)
+            network.mask = Half(side)  # type: ignore[assignment]
             forms.append(network(pictures)[:, : 40 - colours])
             assert torch.equal(forms[-1], network.form(pictures, network.mask(pictures)))
     assert torch.cosine_similarity(*forms).item() < 1 - 1e-4
@@ -128,7 +129,7 @@ def test_a_larger_size_of_pictures_is_seen_the_same_by_exports_and_by_training()
 
 
 def test_the_mask_does_not_learn_by_the_way():
-    network = resnet.create(Architecture("resnet18", 40, "gem", SIDE, colours=16, colour_share=0.3))
+    network: Any = resnet.create(Architecture("resnet18", 40, "gem", SIDE, colours=16, colour_share=0.3))
     assert not any(parameter.requires_grad for parameter in network.mask.parameters())
     statistics = network.mask.bn1.running_mean.clone()
     network.train()(torch.rand(2, 3, SIDE, SIDE))

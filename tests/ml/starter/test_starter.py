@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -184,10 +185,11 @@ def test_a_mask_learns_where_items_are(photos):
 
 
 def test_the_mean_of_two_networks_keeps_the_mask_of_the_first():
-    one, other = resnet.create(FORM), resnet.create(FORM)
+    one: Any = resnet.create(FORM)
+    other: Any = resnet.create(FORM)
     one.mask = resnet.create(SHAPE).mask
     mask, before = one.mask.logit.weight.clone(), one.layer2[0].conv1.weight.clone()
-    mean = average_networks(one, other)
+    mean: Any = average_networks(one, other)
     assert torch.allclose(mean.layer2[0].conv1.weight, (before + other.layer2[0].conv1.weight) / 2, atol=1e-6)
     assert torch.equal(mean.mask.logit.weight, mask)
 

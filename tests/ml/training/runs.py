@@ -1,12 +1,13 @@
 """Short runs of a tiny network, and what they end with."""
 
 import dataclasses
+from typing import Any
 
 import torch
 
 from ml.training.plan import CLASSIFY, METRIC
 
-SHORT = {"epochs": 3, "batch": 8, "sizes": ((1.0, 24),), "warm_up": 0.1}
+SHORT: dict[str, Any] = {"epochs": 3, "batch": 8, "sizes": ((1.0, 24),), "warm_up": 0.1}
 PLAN = dataclasses.replace(METRIC, **SHORT, ema=0.9)
 PLANS = {
     "metric": dataclasses.replace(METRIC, **SHORT, ema_warm_up=True, l2_sp=0.1, keep=0.3),

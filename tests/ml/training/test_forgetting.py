@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+from typing import Any
 
 import pytest
 import torch
@@ -110,14 +111,14 @@ def test_what_is_judged_and_kept_is_the_interpolated_network(photos, tmp_path):
 def test_interpolation_leaves_its_arguments_alone():
     network = tiny_network()
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    mixed = interpolate_weights(network, {name: tensor + 1 for name, tensor in before.items()}, 1.0)
+    mixed: Any = interpolate_weights(network, {name: tensor + 1 for name, tensor in before.items()}, 1.0)
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
     torch.testing.assert_close(mixed.fc.weight.detach(), before["fc.weight"] + 1)
 
 
 def test_the_trunk_learns_at_its_own_rate():
     network, loss = tiny_network(), loss_for(PLAN, 4, 8)
-    rates = {}
+    rates: dict[int, float] = {}
     for group in optimiser_for(network, loss, dataclasses.replace(PLAN, lr=0.1, trunk_lr=0.02)).param_groups:
         rates |= {id(weight): group["lr"] for weight in group["params"]}
     assert rates[id(network.conv1.weight)] == rates[id(network.avgpool.p)] == pytest.approx(0.002)

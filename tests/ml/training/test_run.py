@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import json
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -58,7 +59,7 @@ def test_the_average_covers_weights_and_statistics(begin):
 
 def test_the_network_computes_in_bfloat16_and_the_loss_in_float32(begin):
     run = begin(dataclasses.replace(PLAN, epochs=1), validation=None)
-    seen = set()
+    seen: set[tuple[Any, ...]] = set()
     run.learner.network.conv1.register_forward_hook(lambda _layer, _inputs, maps: seen.add(("network", maps.dtype)))
     run.learner.loss.register_forward_pre_hook(
         lambda _loss, inputs: seen.add(("loss", inputs[0].dtype, torch.is_autocast_enabled("cpu")))

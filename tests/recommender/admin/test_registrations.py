@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 from django.contrib import admin
 from django.db import connection
@@ -10,7 +12,7 @@ from recommender.models import Embedding, EmbeddingModel, Heartbeat, IndexHead, 
 from tests.factories import make_user
 from tests.recommender.shop import sell
 
-READ_ONLY = (EmbeddingModel, Embedding, IndexSnapshot, IndexHead, Heartbeat)
+READ_ONLY: tuple[type[Any], ...] = (EmbeddingModel, Embedding, IndexSnapshot, IndexHead, Heartbeat)
 
 
 pytestmark = pytest.mark.usefixtures("plain_static")
@@ -26,7 +28,7 @@ def page(name: str, model: type, *args) -> str:
     return reverse(f"admin:recommender_{model.__name__.lower()}_{name}", args=args)
 
 
-def one_of_each(model: EmbeddingModel) -> dict[type, object]:
+def one_of_each(model: EmbeddingModel) -> dict[type, Any]:
     sell(model, 1.0, title="A lamp")
     snapshot = IndexSnapshot.objects.create(model=model, directory="000001", position="0", segments=[{}, {}])
     IndexHead.objects.update(snapshot=snapshot)
@@ -51,7 +53,8 @@ def test_staff_without_rights_sees_nothing(client, model):
     person.is_staff = True
     person.save()
     client.force_login(person)
-    assert {client.get(page("changelist", kind)).status_code for kind in (*READ_ONLY, RankerVersion)} == {403}
+    kinds: tuple[type, ...] = (*READ_ONLY, RankerVersion)
+    assert {client.get(page("changelist", kind)).status_code for kind in kinds} == {403}
 
 
 def test_the_serving_snapshot_is_marked(staff, model):
@@ -134,7 +137,7 @@ def test_embedding_again_needs_the_right_to_change_photos(client, model):
 
 
 def test_photo_actions_are_offered_wherever_photos_are_listed():
-    offered = [
+    offered: list[Any] = [
         admin.site.get_model_admin(kind).actions for kind in (Listing, ListingImage) if admin.site.is_registered(kind)
     ]
     assert offered

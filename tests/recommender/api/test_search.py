@@ -148,7 +148,7 @@ def test_a_request_much_larger_than_a_photo_is_refused_before_its_photo(gallery)
 @pytest.mark.parametrize("url", [SEARCH, EMBED])
 def test_a_request_that_says_it_is_far_too_long_is_refused_unread_whoever_sends_it(gallery, url):
     response = APIClient().generic(
-        "POST", url, b"x", content_type="multipart/form-data; boundary=x", CONTENT_LENGTH=str(30 * 1024 * 1024)
+        "POST", url, "x", content_type="multipart/form-data; boundary=x", CONTENT_LENGTH=str(30 * 1024 * 1024)
     )
     assert (response.status_code, response.json()["detail"]) == (413, "The photo is larger than 20 MB.")
 

@@ -60,7 +60,8 @@ def test_two_workers_never_take_copies_at_the_same_instant():
     photos = bulk_photos(40)
     ListingImage.objects.filter(pk__in=[photo.pk for photo in photos[::2]]).update(sha256=photos[0].sha256)
     ListingImage.objects.filter(pk__in=[photo.pk for photo in photos[1::2]]).update(sha256=photos[1].sha256)
-    start, taken = threading.Barrier(6), []
+    taken: list[str] = []
+    start = threading.Barrier(6)
 
     def work() -> None:
         connection.ensure_connection()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,7 +33,7 @@ def model(db, settings):
 class Opened(list):
     """An `open_directory` that lists what it opened."""
 
-    def __call__(self, directory: Path) -> FakeEmbedder:
+    def __call__(self, directory: Path) -> Any:
         time.sleep(0.05)
         self.append(directory)
         return FakeEmbedder()
@@ -50,7 +51,7 @@ def test_a_model_is_opened_once_however_many_threads_ask_for_it(model):
 def test_a_model_that_could_not_be_opened_is_tried_again(model):
     opened = Opened()
 
-    def fail_once(directory: Path) -> FakeEmbedder:
+    def fail_once(directory: Path) -> Any:
         embedder = opened(directory)
         if len(opened) == 1:
             raise ModelFilesError("The file is locked.")

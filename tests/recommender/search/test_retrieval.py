@@ -1,3 +1,4 @@
+import time
 from datetime import timedelta
 
 import numpy as np
@@ -203,7 +204,7 @@ def test_the_ranker_is_read_again_after_a_moment(db, monkeypatch, django_assert_
     now = 1_000.0
     monkeypatch.setattr(ranker, "REREAD_SECONDS", 0.2)
     ranker.read_ranker.cache_clear()
-    monkeypatch.setattr(ranker.time, "monotonic", lambda: now)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
     with django_assert_num_queries(1):
         assert ranker.active_ranker() == ranker.active_ranker()
     RankerVersion.objects.update(name="another")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -154,7 +155,7 @@ def test_files_of_whoever_is_second_are_deleted():
     model = make_model()
     make_model("standby")
     photo = make_photos(1)[0]
-    embedder = FakeEmbedder()
+    embedder: Any = FakeEmbedder()
     lease = queue.lease_rows(model, 1, 30)
     with ThreadPoolExecutor(1) as threads:
         late = Batch(lease, embedder, threads)

@@ -53,7 +53,7 @@ def test_a_backfill_embeds_stored_clean_pictures_and_writes_no_file():
     files = media_files()
     other = make_model("backfilling")
     Embedding.objects.bulk_create(Embedding(image=image, model=other, lane=3) for image in ListingImage.objects.all())
-    shutil.rmtree(originals_storage().location)
+    shutil.rmtree(originals_storage().path(""))
     assert embed().done == 3
     assert media_files() == files
 

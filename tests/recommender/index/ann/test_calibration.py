@@ -129,7 +129,8 @@ def tried(judged, rows, **values):
 
 
 def test_the_effort_is_the_least_that_reaches_the_target_with_its_margin(made):
-    target, told = 0.95, []
+    target = 0.95
+    told: list[None] = []
     judged = judge(made, target, told)
     plain, counts = judged.tuning.plain, [count for count in LISTS if count < LISTS_BUILT]
     enough = target + calibration.PLAIN_MARGIN * (1 - target)

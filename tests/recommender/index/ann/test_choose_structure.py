@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from recommender.index.ann import choose_structure, ivf
+from recommender.index.ann import calibration, choose_structure, ivf
 from recommender.index.ann.probing import Tuning
 from recommender.index.errors import LeaseLost
 from recommender.index.rows.vector_file import VectorFile
@@ -65,7 +65,7 @@ def test_an_inverted_file_that_misses_the_recall_target_is_removed_and_the_log_s
 
 def test_the_queries_that_measure_it_are_not_in_the_training_sample(file, monkeypatch):
     seen = {}
-    real_build, real_calibrate = ivf.build_ivf, choose_structure.calibrate
+    real_build, real_calibrate = ivf.build_ivf, calibration.calibrate
 
     def spy_build(directory, vectors, lists, sample, *rest):
         seen["sample"] = sample
@@ -79,7 +79,7 @@ def test_the_queries_that_measure_it_are_not_in_the_training_sample(file, monkey
     monkeypatch.setattr(choose_structure, "calibrate", spy_calibrate)
     structure = build(file)
     assert structure.details["trained_on"] == len(seen["sample"])
-    assert len(np.unique(seen["queries"])) == choose_structure.QUERIES
+    assert len(np.unique(seen["queries"])) == calibration.QUERIES
     assert not np.isin(seen["sample"], seen["queries"]).any()
 
 
@@ -155,7 +155,7 @@ def test_rows_that_cannot_be_clustered_are_compared_whole_and_the_log_says_why(f
 
 
 def test_a_recall_that_only_filters_miss_is_published_with_a_warning(file, monkeypatch, caplog):
-    real = choose_structure.calibrate
+    real = calibration.calibrate
     monkeypatch.setattr(
         choose_structure, "calibrate", lambda *given, **more: replace(real(*given, **more), filtered_recall=0.9)
     )

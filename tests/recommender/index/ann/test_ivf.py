@@ -1,7 +1,9 @@
 """Every row is in one list, a scan finds what is selected in the lists it is given, and foreign files are refused."""
 
 import shutil
+from collections.abc import Callable
 from types import SimpleNamespace
+from typing import Any
 
 import faiss
 import numpy as np
@@ -164,7 +166,7 @@ def test_codes_of_another_length_are_refused(copied, change):
         ivf.open_ivf(copied, ROWS, DIM)
 
 
-ALTERED = {
+ALTERED: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "a list number too large": (ivf.LISTS, lambda lists: np.where(np.arange(ROWS) == 7, LISTS, lists)),
     "a row too few": (ivf.LISTS, lambda lists: lists[:-1]),
     "a row too many": (ivf.LISTS, lambda lists: np.append(lists, lists[:1])),

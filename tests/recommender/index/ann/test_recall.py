@@ -27,7 +27,7 @@ def test_recall_is_that_of_a_slow_obvious_version_ties_included():
     dice = np.random.default_rng(5)
     seen = set()
     for _ in range(400):
-        size, k = dice.integers(1, 8), int(dice.integers(1, 8))
+        size, k = int(dice.integers(1, 8)), int(dice.integers(1, 8))
         everything = {int(listing): float(dice.integers(0, 4)) / 4 for listing in dice.permutation(50)[:size]}
         exact = dict(sorted(everything.items(), key=lambda entry: (-entry[1], entry[0]))[:k])
         found = dice.permutation(list(everything))[: dice.integers(0, min(k, size) + 1)].tolist()

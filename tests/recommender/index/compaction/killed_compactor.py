@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 ORDERS = {"at once": (True, 10**9), "on a thread": (False, 0)}  # compact with `force`?, the longest merge at once
 PATIENCE = 60
@@ -36,7 +37,7 @@ class Steps:
         sys.addaudithook(self._heard)
         fallocate, commit = os.posix_fallocate, BaseDatabaseWrapper.commit
 
-        def counted_fsync(descriptor: int) -> None:
+        def counted_fsync(fd: Any) -> None:
             self.step("fsync")  # and nothing more: the kernel outlives what is killed here
 
         def counted_fallocate(*args: int) -> None:
@@ -49,7 +50,7 @@ class Steps:
             self.step("committed")
 
         os.fsync, os.posix_fallocate = counted_fsync, counted_fallocate
-        BaseDatabaseWrapper.commit = counted_commit
+        BaseDatabaseWrapper.commit = counted_commit  # type: ignore[method-assign, assignment]
 
     def _heard(self, event: str, args: tuple) -> None:
         if event == "open":

@@ -77,7 +77,7 @@ def test_a_disk_that_fills_at_any_point_of_a_flush_leaves_the_index_whole(model,
     """With no page left, with one, with two: until it succeeds."""
     catalogue.add_many(model, 20)
     compact(force=True)
-    outcomes = []
+    outcomes: list[str] = []
     for pages in range(FLUSH_PAGES):
         catalogue.add_many(model, 1, start=pages)
         disk.fill(pages)
@@ -159,7 +159,7 @@ def test_a_disk_that_fills_during_a_merge_on_its_thread_stops_no_flush(
 ):
     settings.INDEX_EXACT_ROWS, settings.INDEX_RECALL_TARGET, settings.INDEX_FLUSH_ROWS = 200, 0.0, 1
     monkeypatch.setattr(merge_runner, "FOREGROUND_MERGE_ROWS", 0)
-    is_full = []
+    is_full: list[int] = []
     fills_up(
         monkeypatch,
         disk,

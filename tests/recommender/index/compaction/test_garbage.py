@@ -52,7 +52,7 @@ def test_a_segment_that_is_shared_by_a_snapshot_published_meanwhile_stays(served
     """Collecting after `models retire` runs beside the compactor."""
     shared = [{"name": "shared"}]
     (index_root / "segments" / "shared").mkdir()
-    asked = []
+    asked: list[str] = []
 
     def publish_after_the_first(execute, sql, *rest):
         if "segments" in asked[-1:]:

@@ -9,7 +9,7 @@ import pytest
 from listings.models import Listing
 from recommender.index.compaction.compactor import compact, own_compactor
 from recommender.index.compaction.verify import verify
-from recommender.index.storage import segment
+from recommender.index.rows.vector_file import VectorFile
 from recommender.index.storage.snapshot import segment_directory, snapshot_directory
 from recommender.index.view import plan_refresh
 from recommender.models import IndexHead, IndexSnapshot
@@ -74,7 +74,7 @@ def test_files_that_this_process_cannot_open_now_are_neither_damaged_nor_deleted
     def refuse(*args, **options):
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(segment.VectorFile, "open_map", refuse)
+    monkeypatch.setattr(VectorFile, "open_map", refuse)
     for _ in range(2):
         assert compact(force=True).actions == ("failed",)
     assert os.strerror(number) in caplog.text

@@ -48,7 +48,7 @@ def test_a_second_compactor_waits_its_turn_and_a_late_one_cannot_publish(model, 
 
 def test_a_compactor_that_wakes_up_late_changes_nothing_and_leaves_no_files(model, index, monkeypatch, settings):
     catalogue.add_many(model, 5)
-    real = write_snapshots.publish
+    real = publish
 
     def stalled(lease, snapshot, parent):
         """Meanwhile the lease ran out and another compactor published."""

@@ -2,6 +2,7 @@
 
 import errno
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -43,7 +44,7 @@ def test_a_healthy_index_has_no_differences(healthy):
     assert kinds() == []
 
 
-COLUMN_EDITS = {
+COLUMN_EDITS: dict[str, dict[str, Any]] = {
     "price": {"price": 123},
     "latitude": {"latitude": 10.0, "longitude": 10.0},
     "longitude": {"latitude": 10.0, "longitude": 10.0},

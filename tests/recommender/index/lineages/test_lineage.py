@@ -1,6 +1,7 @@
 """Each live model has a lineage of snapshots; what is done for one costs the others nothing and loses them nothing."""
 
 import shutil
+from datetime import timedelta
 
 import pytest
 from django.db.models.signals import post_save
@@ -27,7 +28,7 @@ from tests.recommender.index.served import (
 
 def age(seconds):
     """Make every snapshot older."""
-    IndexSnapshot.objects.update(created_at=timezone.now() - timezone.timedelta(seconds=seconds))
+    IndexSnapshot.objects.update(created_at=timezone.now() - timedelta(seconds=seconds))
 
 
 def test_a_lineage_is_kept_flushed_and_merged_like_the_active_one(model, other):

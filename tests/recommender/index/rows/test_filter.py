@@ -156,7 +156,7 @@ def test_a_box_contains_every_point_of_its_circle(point, radius_km, bearing, sha
     if bearing is None:
         bearing = side * widest_bearing(point[0], angle)
     latitude, longitude = destination(point, bearing, angle * share)
-    if float(haversine_km(point, np.float64(latitude), np.float64(longitude))) > radius_km:
+    if float(haversine_km(point, np.array(latitude), np.array(longitude))) > radius_km:
         return  # by rounding
     south, north, west, east = box_around(point, radius_km)
     assert south <= latitude <= north
@@ -179,4 +179,4 @@ def test_a_box_that_reaches_a_pole_goes_around_it():
 
 @given(st.tuples(st.floats(-90, 90), st.floats(-180, 180)), st.tuples(st.floats(-90, 90), st.floats(-180, 180)))
 def test_distances_of_columns_are_those_of_single_points(a, b):
-    assert float(haversine_km(a, np.float64(b[0]), np.float64(b[1]))) == pytest.approx(distance_km(a, b), abs=1e-3)
+    assert float(haversine_km(a, np.array(b[0]), np.array(b[1]))) == pytest.approx(distance_km(a, b), abs=1e-3)

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 import weakref
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,7 +50,8 @@ def watch():
     made = []
 
     def make(search=None, **options):
-        made.append(RecallMonitor(**{"share": 1.0, "rest": 0.0, "search": search or ScriptedSearch()} | options))
+        given: dict[str, Any] = {"share": 1.0, "rest": 0.0, "search": search or ScriptedSearch()}
+        made.append(RecallMonitor(**given | options))
         return made[-1]
 
     yield make

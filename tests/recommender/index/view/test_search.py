@@ -14,7 +14,7 @@ def brute_force(vectors, model, where=lambda listing: True, exclude=()):
     """{listing id: best cosine}, best first, computed the slow obvious way from database rows."""
     from recommender.models import Embedding
 
-    best = {}
+    best: dict[int, float] = {}
     for row in Embedding.objects.filter(model=model, vector__isnull=False).select_related("image__listing"):
         listing = row.image.listing
         if listing.status != "active" or listing.pk in exclude or not where(listing):

@@ -111,7 +111,8 @@ def test_a_merge_that_always_fails_never_stops_the_flushes(model, index, monkeyp
         "build_structure",
         lambda *args: fail() if is_merging() else choose_structure.Structure(choose_structure.EXACT),
     )
-    outcomes, positions = [], []
+    outcomes: list[tuple[str, ...]] = []
+    positions = []
     for number in range(12):
         catalogue.add_many(model, 5, start=number * 5)
         let_it_retry(monkeypatch)
