@@ -5,11 +5,14 @@ from django.db import connection
 
 from listings.models import Listing, ListingImage
 from recommender import feed
+from recommender.listing_triggers import create_triggers
 from recommender.models import Embedding, EmbeddingModel
 from tests.recommender.index import catalogue
+from tests.recommender.watched_columns import unwatched_columns, watched_columns
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+LISTING_COLUMNS = ("seller_id", "price", "category_id", "latitude", "longitude", "status", "created_at")
 TRIGGERS = {"listing_update", "listing_delete", "photo_update", "photo_delete", "photo_insert"}
 
 
@@ -26,6 +29,24 @@ def test_every_trigger_is_there_after_all_migrations():
         cursor.execute(sql)
         names = {name.removeprefix("recommender_") for (name,) in cursor.fetchall()}
     assert names >= TRIGGERS
+
+
+def test_a_trigger_watches_every_column_that_can_be_filtered_by():
+    missing = unwatched_columns()
+    assert not missing, f"no trigger watches {missing}: see recommender/listing_triggers.py"
+
+
+def test_made_again_the_triggers_watch_other_columns_and_deletions_too(listing):
+    for columns, feeds in ((("title",), True), (LISTING_COLUMNS, False)):
+        with connection.schema_editor() as editor:
+            create_triggers(editor, columns)
+        assert watched_columns() == set(columns)
+        before = feed.current_position()
+        Listing.objects.filter(pk=listing.pk).update(title=f"another {feeds}")
+        assert feed.read(before, model_id=1).attributes == ({listing.pk} if feeds else set())
+    before, pk = feed.current_position(), listing.pk
+    listing.delete()
+    assert feed.read(before, model_id=1).attributes == {pk}
 
 
 @pytest.mark.parametrize(("source", "lane"), [("upload", Embedding.Lane.UPLOAD), ("import", Embedding.Lane.IMPORT)])
