@@ -16,9 +16,6 @@ from .geo import CELL_SLACK_KM, KM_PER_DEGREE, SMALLEST_COSINE, box_around, have
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser, User
 
-# Between the names of the levels in a category's path.
-SEPARATOR = " / "
-
 ACTIVE, SOLD, REMOVED = ListingStatus.ACTIVE.value, ListingStatus.SOLD.value, ListingStatus.REMOVED.value
 
 

@@ -11,8 +11,9 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.db.models import BigIntegerField, Q
 from django_filters import rest_framework as filters
+from drf_spectacular.utils import extend_schema_field
 
-from listings.filterable import DEFAULT_RADIUS_KM, Condition, Filter, Kind, Lookup, Parameter
+from listings.filterable import DEFAULT_RADIUS_KM, Filter, Kind
 from listings.geo import to_grid
 from listings.models import Category, Listing
 from listings.querysets import ListingQuerySet
@@ -82,6 +83,11 @@ class PriceFilter(filters.Filter):
 class RadiusFilter(filters.Filter):
     field_class = RadiusField
 
+    def __init__(self, help_text: str, **kwargs: Any) -> None:
+        super().__init__(help_text=help_text, **kwargs)
+        # Left to itself, the API's page would give a radius the bounds of a latitude.
+        extend_schema_field({"type": "number", "format": "double", "description": help_text})(self)
+
 
 class IdFilter(filters.Filter):
     field_class = IdField
@@ -95,17 +101,6 @@ FILTERS: dict[Kind, Callable[..., filters.Filter]] = {
     Kind.POINT: partial(PointFilter, max_length=80),
     Kind.RADIUS: RadiusFilter,
 }
-
-
-def build_filter(condition: Condition, parameter: Parameter) -> filters.Filter:
-    """The filter of lists for a declared condition."""
-    if condition.lookup is Lookup.NEAR:
-        how = {"method": "filter_near"}
-    elif condition.lookup is Lookup.RADIUS:
-        how = {"method": "filter_nothing"}
-    else:
-        how = {"field_name": condition.source, "lookup_expr": condition.lookup.value}
-    return FILTERS[parameter.kind](help_text=parameter.help_text, **how)
 
 
 class ListingForm(forms.Form):
@@ -143,21 +138,29 @@ class ListingFilter(filters.FilterSet):
 
     @classmethod
     def get_filters(cls) -> dict[str, filters.Filter]:
+        """Those written out, and one for each declared condition; its field tells the API's pages the type."""
         written = super().get_filters()
         declared = {
-            one.parameter.name: build_filter(one, one.parameter)
+            one.parameter.name: FILTERS[one.parameter.kind](field_name=one.source, help_text=one.parameter.help_text)
             for one in cls.filter_type.conditions().values()
             if one.parameter
         }
         return {"q": written.pop("q"), **declared, **written}
 
+    def filter_queryset(self, queryset: ListingQuerySet) -> ListingQuerySet:
+        given = self.form.cleaned_data
+        queryset = self.filters["q"].filter(queryset, given["q"]).matching(self.to_filter())
+        return self.filters["status"].filter(queryset, given["status"])
+
+    def to_filter(self) -> Filter:
+        """The declared conditions that are asked for."""
+        given = self.form.cleaned_data
+        values = {name: given[parameter.name] for name, parameter in self.filter_type.parameters().items()}
+        if values["radius_km"] is None:
+            values["radius_km"] = DEFAULT_RADIUS_KM
+        return self.filter_type(**values)
+
     def filter_words(self, queryset: ListingQuerySet, name: str, value: str) -> ListingQuerySet:
         for word in value.split()[:MAX_WORDS]:
             queryset = queryset.filter(Q(title__icontains=word) | Q(description__icontains=word))
-        return queryset
-
-    def filter_near(self, queryset: ListingQuerySet, name: str, value: tuple[float, float]) -> ListingQuerySet:
-        return queryset.near(*value, self.form.cleaned_data["radius_km"] or DEFAULT_RADIUS_KM)
-
-    def filter_nothing(self, queryset: ListingQuerySet, name: str, value: float) -> ListingQuerySet:
         return queryset
