@@ -15,9 +15,10 @@ from PIL import Image, ImageChops, ImageFilter
 from .backgrounds import SCENES, draw_scene
 from .canvas import Canvas, Frame
 from .carried import draw_backpack, draw_sneaker
+from .chairs import draw_chair
 from .colours import COLOURS, RGB, Look
 from .dice import seeded_random
-from .furniture import draw_chair, draw_lamp
+from .lamps import draw_lamp
 from .patterns import PATTERNS
 from .strings import draw_guitar
 from .tableware import draw_mug, draw_teapot
