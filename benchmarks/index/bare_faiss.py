@@ -13,9 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from ml.folders.vector_folder import Halves
+from ml.inference.arrays import Vectors
+
 from . import engine, searching
 from .dataset import K, Questions, first_rows
-from .exact import recall
+from .exact import RowIds, recall
 from .latency import all_cores, figures, in_turns, least, one_thread, timed
 
 DEPTHS = (50, 100, 150, 200, 400, 800)
@@ -32,7 +35,7 @@ def measure(state: Any, lists: int, questions: Questions, wanted: float) -> dict
     with one_thread():
         tried = [_tried(search, depth, lists, questions, wanted) for depth in DEPTHS]
         reached = [one for one in tried if one is not None]
-        ask: Callable[[np.ndarray], np.ndarray] = search.ask if reached else _flat(engine.vectors(state))
+        ask: Callable[[Vectors], RowIds] = search.ask if reached else _flat(engine.vectors(state))
         count = len(queries) if reached else TRIED
         used: dict[str, Any] = {"lists": 0}
         if reached:
@@ -63,7 +66,7 @@ def _tried(
 
 
 class _Search:
-    def __init__(self, vectors: np.ndarray, lists: int) -> None:
+    def __init__(self, vectors: Halves, lists: int) -> None:
         import faiss
 
         self._index, self._kept = _build(vectors, lists)
@@ -74,7 +77,7 @@ class _Search:
         """`depth`: candidates that are compared by their vectors."""
         self._depth, self._lists.nprobe = depth, lists
 
-    def ask(self, query: np.ndarray) -> np.ndarray:
+    def ask(self, query: Vectors) -> RowIds:
         """int64[k] of float32[dim]."""
         rows = self._index.search(query[None, :], self._depth)[1][0]
         rows = np.sort(rows[rows >= 0])
@@ -82,7 +85,7 @@ class _Search:
         return rows[np.argsort(-similarity)[:K]]
 
 
-def _flat(vectors: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+def _flat(vectors: Halves) -> Callable[[Vectors], RowIds]:
     import faiss
 
     index = faiss.IndexScalarQuantizer(vectors.shape[1], faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
@@ -92,7 +95,7 @@ def _flat(vectors: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     return lambda query: index.search(query[None, :], K)[1][0]
 
 
-def _build(vectors: np.ndarray, lists: int) -> tuple[Any, Any]:
+def _build(vectors: Halves, lists: int) -> tuple[Any, Any]:
     """The index, and what it points to."""
     import faiss
 

@@ -9,8 +9,11 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from ml.folders.vector_folder import Halves
+from ml.inference.arrays import Vectors
+
 from .embeddings import KEPT
-from .exact import Nearest
+from .exact import Nearest, RowIds
 from .filter_kinds import PRICES, Level, levels
 from .rows import BLOCK_ROWS, OTHERS, SAMPLE, Pieces, Source
 
@@ -32,13 +35,13 @@ class Questions:
     `filters` has for each level the truth int64[f, k] and how many rows pass, int64[f].
     """
 
-    queries: np.ndarray
-    warming: np.ndarray
-    truth: np.ndarray
+    queries: Vectors
+    warming: Vectors
+    truth: RowIds
     filters: list[tuple[Level, np.ndarray, np.ndarray]]
 
     def save(self, path: Path) -> None:
-        arrays = {"queries": self.queries, "warming": self.warming, "truth": self.truth}
+        arrays: Values = {"queries": self.queries, "warming": self.warming, "truth": self.truth}
         for level, truth, passing in self.filters:
             arrays |= {
                 f"{level.name}/level": level.allowed,
@@ -79,7 +82,7 @@ def make(source: Source, pieces: Pieces) -> tuple[Values, Questions]:
     return values, Questions(queries, _warming(source, rows), truth.rows, found)
 
 
-def _warming(source: Source, rows: int) -> np.ndarray:
+def _warming(source: Source, rows: int) -> Vectors:
     if rows < WARM_FROM:
         return source.held[-WARM:]
     return source.block(OTHERS, 0).astype(np.float32)
@@ -121,7 +124,7 @@ def categories(source: Source) -> tuple[np.ndarray, np.ndarray]:
         return arrays["centroids"], arrays["shares"]
 
 
-def first_rows(vectors: np.ndarray) -> Iterator[np.ndarray]:
+def first_rows(vectors: Halves) -> Iterator[Halves]:
     """float16[b, dim] blocks of a mapped array."""
     for start in range(0, len(vectors), BLOCK_ROWS):
         yield np.array(vectors[start : start + BLOCK_ROWS])

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ml.folders.vector_folder import Halves
+from ml.inference.arrays import Vectors
+
+RowIds = NDArray[np.int64]
 
 NOTHING = -1  # where fewer than k rows pass
 
@@ -34,12 +38,12 @@ class Nearest:
             self._similarity[query] = values[top]
 
     @property
-    def rows(self) -> np.ndarray:
+    def rows(self) -> RowIds:
         """int64[m, k], most similar first; NOTHING where there are fewer."""
         return np.where(np.isfinite(self._similarity), self._rows, NOTHING)
 
 
-def nearest_rows(queries: np.ndarray, blocks: Iterable[Halves], k: int) -> np.ndarray:
+def nearest_rows(queries: Vectors, blocks: Iterable[Halves], k: int) -> RowIds:
     """int64[m, k] of float32[m, dim]."""
     nearest, first = Nearest(len(queries), k), 0
     for block in blocks:
@@ -48,7 +52,7 @@ def nearest_rows(queries: np.ndarray, blocks: Iterable[Halves], k: int) -> np.nd
     return nearest.rows
 
 
-def recall(found: Sequence[np.ndarray], truth: np.ndarray) -> float:
+def recall(found: Sequence[RowIds], truth: RowIds) -> float:
     """The share of the true rows, int64[m, k], that are among those found for each of the first m queries."""
     hits = sum(int(np.isin(true, rows).sum()) for rows, true in zip(found, truth, strict=False))
     return hits / max(1, int(np.count_nonzero(truth != NOTHING)))

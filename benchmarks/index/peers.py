@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from ml.folders.vector_folder import Halves
+
 from . import engine, pgvector, searching
 from .dataset import K, Questions, first_rows
 from .exact import nearest_rows, recall
@@ -54,7 +56,7 @@ def _smaller(state: Any, questions: Questions, rows: int, folder: Path) -> tuple
     return state, questions, {"build_s": round(build_s, 1), **searching.plain(state, questions)}
 
 
-def _hnsw(vectors: np.ndarray, questions: Questions, wanted: float, ours: Callable[[int], Any]) -> dict[str, Any]:
+def _hnsw(vectors: Halves, questions: Questions, wanted: float, ours: Callable[[int], Any]) -> dict[str, Any]:
     import faiss
 
     print(f"FAISS HNSW, {len(vectors):,} rows …", flush=True)
@@ -88,7 +90,7 @@ def _hnsw(vectors: np.ndarray, questions: Questions, wanted: float, ours: Callab
     }
 
 
-def _fingerprint(vectors: np.ndarray) -> str:
+def _fingerprint(vectors: Halves) -> str:
     digest = hashlib.sha256()
     for block in first_rows(vectors):
         digest.update(block.tobytes())

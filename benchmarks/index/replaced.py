@@ -16,6 +16,8 @@ import numpy as np
 
 from benchmarks.shared.own_database import measured, prepared
 from benchmarks.site.seed import store
+from ml.folders.vector_folder import Halves
+from ml.inference.arrays import Vectors
 
 from .dataset import K, categories
 from .rows import ROWS, Source, source
@@ -53,12 +55,12 @@ def measure(dim: int, listings: int) -> dict[str, Any]:
     return figures
 
 
-def _classes(made_from: Source) -> tuple[Iterator[np.ndarray], Iterator[np.ndarray]]:
+def _classes(made_from: Source) -> tuple[Iterator[Halves], Iterator[Halves]]:
     """Endless rows float16[dim] of one half of the classes, and of the other."""
     centroids, _ = categories(made_from)
     is_old = np.random.default_rng(SEED).permutation(len(centroids)) < len(centroids) // 2
 
-    def rows(*, old: bool) -> Iterator[np.ndarray]:
+    def rows(*, old: bool) -> Iterator[Halves]:
         number = 0
         while True:
             block = made_from.block(ROWS, number)
@@ -69,14 +71,14 @@ def _classes(made_from: Source) -> tuple[Iterator[np.ndarray], Iterator[np.ndarr
     return rows(old=True), rows(old=False)
 
 
-def _add(model: EmbeddingModel, rows: Iterator[np.ndarray], count: int) -> None:
+def _add(model: EmbeddingModel, rows: Iterator[Halves], count: int) -> None:
     random = np.random.default_rng(SEED)
     for start in range(0, count, STORED):
         size = min(STORED, count - start)
         store(model, np.stack([next(rows) for _ in range(size)]), [f"Thing {start + n}" for n in range(size)], random)
 
 
-def _replace(model: EmbeddingModel, rows: Iterator[np.ndarray], count: int) -> None:
+def _replace(model: EmbeddingModel, rows: Iterator[Halves], count: int) -> None:
     """In steps, each followed by a compaction."""
     from listings.models import Listing
     from recommender.index import compact
@@ -89,7 +91,7 @@ def _replace(model: EmbeddingModel, rows: Iterator[np.ndarray], count: int) -> N
         compact(force=True)
 
 
-def _recall(queries: np.ndarray) -> float:
+def _recall(queries: Vectors) -> float:
     from recommender.index import Filter
     from recommender.index.ann.recall import recall_of_listings
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from ml.folders.vector_folder import Halves
+from ml.inference.arrays import Vectors
 from ml.inference.cores import usable_cores
 
 from .embeddings import KEPT, load
@@ -39,9 +40,9 @@ class Source:
 
     name: str
     fingerprint: str
-    anchors: np.ndarray
+    anchors: Vectors
     neighbours: np.ndarray
-    held: np.ndarray
+    held: Vectors
     noise: float = NOISE
     dimensions: tuple[float, float] = (np.nan, np.nan)  # two-NN of the anchors, and of as many rows
 
@@ -92,7 +93,7 @@ def source(dim: int) -> Source:
     return _tuned(made, folder / "noise.json")
 
 
-def _projected(vectors: np.ndarray, dim: int) -> np.ndarray:
+def _projected(vectors: Vectors, dim: int) -> Vectors:
     """float32[n, dim] of length 1: turned by a random orthonormal map where that is not their dimension."""
     own = vectors.shape[1]
     if dim != own:
@@ -103,7 +104,7 @@ def _projected(vectors: np.ndarray, dim: int) -> np.ndarray:
     return vectors
 
 
-def _neighbours(anchors: np.ndarray, folder: Path) -> np.ndarray:
+def _neighbours(anchors: Vectors, folder: Path) -> np.ndarray:
     """int32[n, 16]: the nearest of each anchor, itself left out."""
     path = folder / "neighbours.npy"
     if not path.exists():
@@ -133,7 +134,7 @@ def _tuned(made: Source, path: Path) -> Source:
     return replace(made, noise=kept["noise"], dimensions=(kept["real"], kept["rows"]))
 
 
-def _shorten(vectors: np.ndarray) -> None:
+def _shorten(vectors: Vectors) -> None:
     """Bring each row to length 1, in place."""
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ml.inference.arrays import Vectors
+
 from . import engine
 from .dataset import K, Questions
 from .exact import recall
@@ -46,7 +48,7 @@ def filtered(state: Any, questions: Questions) -> dict[str, dict[str, Any]]:
     return results
 
 
-def asker(state: Any, queries: np.ndarray) -> Callable[[int], Any]:
+def asker(state: Any, queries: Vectors) -> Callable[[int], Any]:
     """Searches for one of float32[q, dim] by its number, without a filter."""
     condition = engine.where({})
     return lambda number: state.search(queries[number : number + 1], K, condition)

@@ -18,6 +18,7 @@ import django
 import numpy as np
 
 from benchmarks.index.rows import source
+from ml.folders.vector_folder import Halves
 
 YEAR_SECONDS = 365 * 86_400
 ASKED_EVERY = 10  # listings with these ids are active, for clients to ask about
@@ -85,7 +86,7 @@ def main(count: int) -> None:
 
 
 def _store(
-    first: int, block: np.ndarray, categories: list[int], sellers: list[int], model: int, random: np.random.Generator
+    first: int, block: Halves, categories: list[int], sellers: list[int], model: int, random: np.random.Generator
 ) -> None:
     """One transaction: listings, queue rows with vectors, photos."""
     from django.db import transaction

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import django
 import numpy as np
 
+from ml.folders.vector_folder import Halves
+
 if TYPE_CHECKING:
     from recommender.models import EmbeddingModel
 
@@ -36,7 +38,7 @@ def main(count: int) -> None:
         time.sleep(1)
 
 
-def store(model: EmbeddingModel, vectors: np.ndarray, titles: Sequence[str], random: np.random.Generator) -> None:
+def store(model: EmbeddingModel, vectors: Halves, titles: Sequence[str], random: np.random.Generator) -> None:
     """A listing with a photo for each of float16[n, dim], in one transaction."""
     from django.contrib.auth.models import User
     from django.db import transaction
