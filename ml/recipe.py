@@ -91,7 +91,7 @@ class Recipe:
         if not isinstance(self.files, dict):
             raise ModelFilesError(f"{path} lists no checksums under 'files'.")
 
-    def verify(self, directory: Path, names: tuple[str, ...]) -> None:
+    def verify_files(self, directory: Path, names: tuple[str, ...]) -> None:
         """Compare files with the checksums of the recipe.
 
         Raises:

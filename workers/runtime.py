@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from django.conf import settings
 
-from ml.errors import cause_of
+from ml.errors import find_cause
 from ml.inference.cores import has_gpu
 from ml.recipe import ModelFilesError
 from recommender.embedding.embedder_cache import LoadPolicy, open_for_many
@@ -44,6 +44,6 @@ def _open_with_torch(directory: Path, device: str | None) -> Embedder:
         embedder = TorchEmbedder.load(directory, device=device)
     except (ImportError, OSError, RuntimeError) as exc:  # of the installation, or of the driver
         raise ModelFilesError(
-            f"torch cannot run {directory} here; set EMBED_RUNTIME=openvino. {cause_of(exc)}"
+            f"torch cannot run {directory} here; set EMBED_RUNTIME=openvino. {find_cause(exc)}"
         ) from exc
     return cast("Embedder", embedder)  # the same surface

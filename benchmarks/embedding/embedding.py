@@ -27,7 +27,7 @@ from tqdm import tqdm
 from benchmarks.shared.machine import peak_rss_mb, processor, runtime
 from benchmarks.shared.plot import lines
 from ml import images
-from ml.folders.extraction import vectors_of
+from ml.folders.extraction import extract_vectors
 from ml.inference.arrays import Pixels
 from ml.inference.cores import streams, usable_cores
 from ml.inference.embedder import Embedder
@@ -91,7 +91,7 @@ def _small(directory: Path, embedder: Embedder, paths: Sequence[Path]) -> dict[s
             Rates(
                 naive=_rate(NAIVE, partial(naive.embed, network, mine[:NAIVE])),
                 bare=_rate(BARE * 4, lambda: wait([embedder.submit(resident) for _ in range(4)])),
-                ours=_rate(OURS, partial(vectors_of, mine, embedder)),
+                ours=_rate(OURS, partial(extract_vectors, mine, embedder)),
             )
         )
     reference = Embedder.load(directory, precision="f32").embed(resident)

@@ -11,14 +11,16 @@ from ml.inference.cores import has_int8_units
 
 def resnet50(directory: Path, photos: Sequence[Path]) -> Path:
     """A model directory, in 8 bits where the processor has units for them: the gate is not asked."""
-    from ml.exporting.export import build
-    from ml.exporting.graph import converted
-    from ml.exporting.precision import sample, with_int8
+    from ml.exporting.export import build_model
+    from ml.exporting.graph import convert_network
+    from ml.exporting.precision import add_int8_graph, sample_pictures
     from ml.network.weights import read_weights
 
-    recipe = build(directory, "untrained", weights="untrained")
+    recipe = build_model(directory, "untrained", weights="untrained")
     if has_int8_units():
         network = read_weights(directory / "weights.safetensors").network
-        in_int8 = with_int8(directory, converted(network, recipe.size), recipe, sample(photos, recipe.size))
+        in_int8 = add_int8_graph(
+            directory, convert_network(network, recipe.size), recipe, sample_pictures(photos, recipe.size)
+        )
         dataclasses.replace(in_int8, precision="int8").write(directory)
     return directory

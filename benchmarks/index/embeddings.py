@@ -110,14 +110,14 @@ def _draw(folder: Path) -> list[str]:
 
 
 def main() -> None:
-    from ml.exporting.model_source import load as load_model
-    from ml.folders.folder_extraction import extract
+    from ml.exporting.model_source import load_model
+    from ml.folders.folder_extraction import extract_folder
     from ml.inference.cores import streams
 
     embedder = load_model("starter", parallel=streams())
 
     def embed(name: str, folder: Path, files: Sequence[str]) -> None:
-        extract(folder, [Picture(Path(file).stem, file) for file in files], _folder(name), embedder)
+        extract_folder(folder, [Picture(Path(file).stem, file) for file in files], _folder(name), embedder)
 
     for name, count in _expected().items():
         if _vectors(name, count) is not None:

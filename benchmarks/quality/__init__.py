@@ -37,11 +37,11 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.tiny is None and "classes" in (arguments.only or ()):
         raise SystemExit("quality: 'classes' needs --tiny.")
 
-    from ml.exporting.model_source import load
+    from ml.exporting.model_source import load_model
 
     from . import classes, copies, demo, garments, hues
 
-    embedder = load(arguments.model)
+    embedder = load_model(arguments.model)
     parts = {
         "garments": lambda: garments.measure(embedder, arguments.clothing),
         "classes": lambda: classes.measure(embedder, arguments.tiny),

@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from ml.evaluation.evaluate import evaluate
+from ml.evaluation.evaluate import evaluate_model
 from ml.inference.embedder import Embedder
 from ml.starter.data import LEFT_OUT, tiny_set
 
@@ -17,7 +17,7 @@ NAMES = Path(__file__).with_name("tiny_imagenet_classes.csv")
 
 def measure(embedder: Embedder, tiny: Path) -> dict[str, Any]:
     """1-NN accuracy over all 200 classes, of each group of classes, and of each class."""
-    evaluation = evaluate(tiny_set(tiny / "val"), embedder, gallery=tiny_set(tiny / "train"))
+    evaluation = evaluate_model(tiny_set(tiny / "val"), embedder, gallery=tiny_set(tiny / "train"))
     with NAMES.open(newline="", encoding="utf-8") as file:
         known = {row["class"]: row for row in csv.DictReader(file)}
     hits = {name: means["recall_at_1"].mean for name, means in evaluation.summary.per_class.items()}
@@ -26,7 +26,7 @@ def measure(embedder: Embedder, tiny: Path) -> dict[str, Any]:
         groups[known[name]["group"]].append(hit)
     return {
         "queries": evaluation.summary.micro.n,
-        "gallery": len(evaluation.pictures.searched.photos),
+        "gallery": len(evaluation.pictures.searched_pictures.photos),
         "1-NN": [round(value, 3) for value in vars(evaluation.summary.micro["recall_at_1"]).values()],
         "1-NN histogram": round(evaluation.floor["histogram"].micro["recall_at_1"].mean, 3),
         "1-NN chance": round(evaluation.floor["chance"].micro["recall_at_1"].mean, 4),

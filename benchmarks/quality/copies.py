@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ml.folders.extraction import vectors_of
+from ml.folders.extraction import extract_vectors
 from ml.images import clean, decode
 from ml.inference.embedder import Embedder
 
@@ -21,7 +21,7 @@ QUALITY = 40
 def measure(embedder: Embedder, clothing: Path) -> dict[str, Any]:
     """The share of copies that find their original first among all photos."""
     paths = sorted((clothing / "images").glob("*.jpg"))
-    gallery = vectors_of(paths, embedder)
+    gallery = extract_vectors(paths, embedder)
     chosen = Random(1).sample(gallery.kept.tolist(), COPIES)
     copies = embedder.embed(np.stack([embedder.prepare(clean(decode(_copy(paths[i])))) for i in chosen]))
     first = gallery.kept[(copies @ gallery.vectors.T).argmax(axis=1)]

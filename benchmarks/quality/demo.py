@@ -15,7 +15,7 @@ from tqdm import tqdm
 from listings.demo.drawing import BACKGROUNDS, COLOURS, KINDS, draw_photo
 from listings.demo.photos import draw_planned_photo
 from listings.demo.plan import LISTINGS, plan_catalogue
-from ml.evaluation.metrics import Labelled, judge
+from ml.evaluation.metrics import Labelled, judge_queries
 from ml.images import clean
 from ml.inference.embedder import Embedder
 
@@ -74,5 +74,5 @@ def _kind_precision(embedder: Embedder) -> float:
             kinds.append(list(KINDS).index(photo.kind))
             groups.append(number)
     vectors = embedder.embed(np.stack(pictures))
-    judged = judge(Labelled(vectors, np.array(kinds), np.array(groups)))
+    judged = judge_queries(Labelled(vectors, np.array(kinds), np.array(groups)))
     return round(float(judged.precision_at(10).mean()), 3)

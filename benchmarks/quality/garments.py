@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from ml.evaluation.evaluate import evaluate
+from ml.evaluation.evaluate import evaluate_model
 from ml.evaluation.summary import Means, Summary
 from ml.inference.embedder import Embedder
 from ml.starter.data import clothing_set
@@ -21,7 +21,7 @@ def measure(embedder: Embedder, clothing: Path) -> dict[str, Any]:
 
 def _of_split(embedder: Embedder, clothing: Path, split: str) -> dict[str, Any]:
     photos = dataclasses.replace(clothing_set(clothing, split), groups=None)  # a sender's photos count too
-    evaluation = evaluate(photos, embedder)
+    evaluation = evaluate_model(photos, embedder)
     columns = {"model": evaluation.summary, **evaluation.floor}
     return {
         "n": evaluation.summary.micro.n,

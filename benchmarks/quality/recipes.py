@@ -49,12 +49,12 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 class _Comparison:
     def __init__(self, arguments: argparse.Namespace, scratch: Path) -> None:
-        from ml.network.weights import network_with
+        from ml.network.weights import load_network
         from ml.starter.data import clothing_set
         from ml.training.data.split import split_photos
 
         self.arguments, self.scratch, self.runs = arguments, scratch, 0
-        self.loaded = network_with(arguments.weights)
+        self.loaded = load_network(arguments.weights)
         self.garments, aside = split_photos(clothing_set(arguments.clothing, "train"), 0.1, seed=1)
         self.training, self.aside = self._decoded(self.garments), self._decoded(aside)
         self.judged = {name: self._decoded(clothing_set(arguments.clothing, name)) for name in ("unseen", "heldout")}
@@ -123,11 +123,11 @@ class _Comparison:
     def _macro(self, network: Any, photos: Any) -> float:
         import torch
 
-        from ml.evaluation.metrics import Labelled, judge, macro
+        from ml.evaluation.metrics import Labelled, judge_queries, macro_average
         from ml.training.validation.extraction import extract_vectors
 
         vectors = extract_vectors(network, photos.pixels, self.loaded.architecture.size, torch.device("cpu"))
-        return macro(judge(Labelled(vectors, photos.targets)).map_at_r, photos.targets, AT_LEAST)
+        return macro_average(judge_queries(Labelled(vectors, photos.targets)).map_at_r, photos.targets, AT_LEAST)
 
 
 def _candidates(plan: Any) -> Iterator[Any]:

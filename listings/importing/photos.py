@@ -39,7 +39,7 @@ class Room:
     def is_full(self, listing_id: int) -> bool:
         return self._left[listing_id] <= 0
 
-    def take(self, listing_id: int) -> None:
+    def take_place(self, listing_id: int) -> None:
         self._left[listing_id] -= 1
 
     def next_position(self, listing_id: int) -> int:

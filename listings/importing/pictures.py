@@ -19,7 +19,7 @@ from .photos import Room, already_imported, save_photos, store_original
 from .rows import PhotoRow
 
 
-def judge(row: PhotoRow, has_listing: bool, has_file: bool, is_full: bool) -> list[Finding]:
+def judge_photo(row: PhotoRow, has_listing: bool, has_file: bool, is_full: bool) -> list[Finding]:
     """Why the row makes no photo: one finding a reason, none when it may."""
     findings = []
     if not has_listing:
@@ -40,7 +40,7 @@ class PictureFolder:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def save(self, rows: Sequence[PhotoRow]) -> tuple[int, int, list[Finding]]:
+    def save_rows(self, rows: Sequence[PhotoRow]) -> tuple[int, int, list[Finding]]:
         """How many photos were made, how many were there already, and what was wrong with the other rows."""
         findings: list[Finding] = []
         stored: dict[str, ListingImage] = {}
@@ -53,13 +53,13 @@ class PictureFolder:
                 continue
             listing_id, path = listing_ids.get(row.product_id), find_picture(self._folder, row.id)
             is_full = listing_id is not None and room.is_full(listing_id)
-            wrong = judge(row, listing_id is not None, path is not None, is_full)
+            wrong = judge_photo(row, listing_id is not None, path is not None, is_full)
             findings += wrong
             if wrong or listing_id is None or path is None:
                 continue
             try:
                 stored[row.id] = store_file(path, listing_id, row.created_at)
-                room.take(listing_id)
+                room.take_place(listing_id)
             except PhotoRefused as exc:
                 findings.append(Finding(Kind.BAD_PHOTO, row.line, "id", row.id, f"{path.name}: {exc}"))
         return save_photos(stored), len(done), findings

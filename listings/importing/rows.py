@@ -58,6 +58,9 @@ class PhotoRow:
     created_at: datetime
 
 
+LEFT_OUT = "; row left out"
+
+
 class RowReader:
     """Reads cells of one record and notes the bad ones."""
 
@@ -65,50 +68,52 @@ class RowReader:
         self.record = record
         self.findings: list[Finding] = []
 
-    def text(self, column: str) -> str:
+    def cell_text(self, column: str) -> str:
         return self.record.cells.get(column, "")
 
-    def note(self, column: str, reason: str, kind: Kind = Kind.BAD_CELL) -> None:
-        self.findings.append(Finding(kind, self.record.line, column, self.text(column), reason))
+    def note_finding(self, column: str, reason: str, kind: Kind = Kind.BAD_CELL) -> None:
+        self.findings.append(Finding(kind, self.record.line, column, self.cell_text(column), reason))
 
-    def read(
+    def read_cell(
         self, column: str, parse: Callable[[str], Value], fallback: Value, kind: Kind = Kind.BAD_CELL, then: str = ""
     ) -> Value:
         """The cell's value; the fallback, after a note, when the cell is bad or its column is not in the file."""
         if column not in self.record.cells:
             return fallback
         try:
-            return parse(self.text(column))
+            return parse(self.cell_text(column))
         except BadCell as exc:
-            self.note(column, f"{exc}{then}", kind)
+            self.note_finding(column, f"{exc}{then}", kind)
             return fallback
 
 
 def read_product(record: Record, currency: str, now: datetime) -> tuple[Product | None, list[Finding]]:
     """The product, or None when the row has no usable id or seller."""
     row = RowReader(record)
-    id_ = row.read("id", lambda text: parse_required(text, ID_LIMIT), "", Kind.REFUSED, "; row left out")
-    seller = row.read("seller", lambda text: parse_username(text, SELLER_LIMIT), "", Kind.REFUSED, "; row left out")
+    id_ = row.read_cell("id", lambda text: parse_required(text, ID_LIMIT), "", Kind.REFUSED, LEFT_OUT)
+    seller = row.read_cell(
+        "seller", lambda text: parse_username(text, SELLER_LIMIT), "", Kind.REFUSED, "; row left out"
+    )
     if not id_ or not seller:
         return None, row.findings
     draft = "; imported as a draft"
-    title = row.read("product_name", lambda text: parse_required(text, TITLE_LIMIT), "", then=draft)
-    category = row.read("category", parse_path, "", then=draft)
-    point, wrong = parse_point(row.text("latitude"), row.text("longitude"))
+    title = row.read_cell("product_name", lambda text: parse_required(text, TITLE_LIMIT), "", then=draft)
+    category = row.read_cell("category", parse_path, "", then=draft)
+    point, wrong = parse_point(row.cell_text("latitude"), row.cell_text("longitude"))
     for column, reason in wrong.items():
-        row.note(column, reason)
+        row.note_finding(column, reason)
     product = Product(
         line=record.line,
         id=id_,
         seller=seller,
         title=title or NO_TITLE,
-        description=row.read("product_description", lambda text: parse_text(text, DESCRIPTION_LIMIT), ""),
+        description=row.read_cell("product_description", lambda text: parse_text(text, DESCRIPTION_LIMIT), ""),
         category=category,
-        price=row.read("price", lambda text: parse_price(text, currency), None),
-        location=row.read("location", lambda text: parse_text(text, LOCATION_LIMIT), ""),
+        price=row.read_cell("price", lambda text: parse_price(text, currency), None),
+        location=row.read_cell("location", lambda text: parse_text(text, LOCATION_LIMIT), ""),
         point=point,
         status=Listing.Status.ACTIVE if title and category else Listing.Status.DRAFT,
-        created_at=row.read("create_time", lambda text: parse_moment(text, now), None) or now,
+        created_at=row.read_cell("create_time", lambda text: parse_moment(text, now), None) or now,
     )
     return product, row.findings
 
@@ -116,11 +121,13 @@ def read_product(record: Record, currency: str, now: datetime) -> tuple[Product 
 def read_photo_row(record: Record, now: datetime) -> tuple[PhotoRow | None, list[Finding]]:
     """The photo row, or None when it names no file or no product."""
     row = RowReader(record)
-    id_ = row.read("id", lambda text: parse_file_stem(text, ID_LIMIT), "", Kind.REFUSED, "; row left out")
-    product_id = row.read("product_id", lambda text: parse_required(text, ID_LIMIT), "", Kind.REFUSED, "; row left out")
+    id_ = row.read_cell("id", lambda text: parse_file_stem(text, ID_LIMIT), "", Kind.REFUSED, LEFT_OUT)
+    product_id = row.read_cell(
+        "product_id", lambda text: parse_required(text, ID_LIMIT), "", Kind.REFUSED, "; row left out"
+    )
     if not id_ or not product_id:
         return None, row.findings
-    created = row.read("create_time", lambda text: parse_moment(text, now), None)
+    created = row.read_cell("create_time", lambda text: parse_moment(text, now), None)
     return PhotoRow(record.line, id_, product_id, created or now), row.findings
 
 

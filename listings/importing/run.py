@@ -46,13 +46,13 @@ class Importer(Generic[Row]):
     read: Callable[[Record], tuple[Row | None, list[Finding]]]
     save: Callable[[Sequence[Row]], tuple[int, int, list[Finding]]]
 
-    def run(self, path: Path, findings: FileFindings, progress: Progress) -> Tally:
+    def import_file(self, path: Path, findings: FileFindings, progress: Progress) -> Tally:
         """Import the file; each batch is committed and reported before the next one is read."""
         tally = Tally()
         with CatalogueFile(path, self.columns) as file, SeenIds() as seen:
             for column in file.missing:
                 findings.add(Finding(Kind.NOTE, 1, column, "", "no such column; left empty"))
-            for batch in batches(file, BATCH_ROWS):
+            for batch in read_batches(file, BATCH_ROWS):
                 rows, wrong = self._read_batch(batch, seen)
                 made, there, more = self.save(rows)
                 for finding in sorted(wrong + more, key=lambda found: found.line):
@@ -89,7 +89,7 @@ class Importer(Generic[Row]):
         return [row for row in rows if row.line not in repeated], findings
 
 
-def batches(file: CatalogueFile, size: int) -> Iterator[list[Record | BrokenRecord]]:
+def read_batches(file: CatalogueFile, size: int) -> Iterator[list[Record | BrokenRecord]]:
     records = iter(file)
     while batch := list(islice(records, size)):
         yield batch
@@ -101,4 +101,4 @@ def product_importer(now: datetime) -> Importer[Product]:
 
 
 def photo_importer(folder: Path, now: datetime) -> Importer[PhotoRow]:
-    return Importer(PHOTO_COLUMNS, lambda record: read_photo_row(record, now), PictureFolder(folder).save)
+    return Importer(PHOTO_COLUMNS, lambda record: read_photo_row(record, now), PictureFolder(folder).save_rows)

@@ -19,25 +19,25 @@ class Fit:
     needed_side: Callable[[tuple[int, int], int], int]  # of a picture (width, height), for this size
 
 
-def letterbox(image: Image.Image, size: int) -> Image.Image:
+def fit_into_square(image: Image.Image, size: int) -> Image.Image:
     """The whole picture, as large as it fits, in the middle of a black square of `size` x `size` pixels."""
-    scaled = _scaled(image, size / max(image.size))
+    scaled = _scale_by(image, size / max(image.size))
     square = Image.new("RGB", (size, size))
     square.paste(scaled, ((size - scaled.width) // 2, (size - scaled.height) // 2))
     return square
 
 
-def shorter_side(image: Image.Image, size: int) -> Image.Image:
+def fit_shorter_side(image: Image.Image, size: int) -> Image.Image:
     """The picture with a shorter side of at most `size`, never enlarged, and with sides that a JPEG can have."""
-    return _scaled(image, min(1, size / min(image.size), JPEG_SIDE / max(image.size)))
+    return _scale_by(image, min(1, size / min(image.size), JPEG_SIDE / max(image.size)))
 
 
-def _scaled(image: Image.Image, scale: float) -> Image.Image:
+def _scale_by(image: Image.Image, scale: float) -> Image.Image:
     size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
     return image if size == image.size else image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
 
 
 FITS = {
-    "letterbox": Fit(letterbox, lambda _shape, size: size),
-    "shorter-side": Fit(shorter_side, lambda shape, size: math.ceil(size * max(shape) / min(shape))),
+    "letterbox": Fit(fit_into_square, lambda _shape, size: size),
+    "shorter-side": Fit(fit_shorter_side, lambda shape, size: math.ceil(size * max(shape) / min(shape))),
 }

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from ml.atomic_files import open_whole_file, open_whole_text
 from ml.errors import MlError
-from ml.folders.picture_files import Refusal, files_below, write_refusals
+from ml.folders.picture_files import Refusal, list_files, write_refusals
 from ml.images import PhotoRefused, decode, encode_jpeg, sniff
 
 from .fitting import FITS
@@ -44,7 +44,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CleanedFolder:
     """How many pictures were written, there already or of files that are gone, and the files that gave none."""
 
     written: int
@@ -53,56 +53,58 @@ class Outcome:
     unreadable: list[Refusal]
 
 
-def clean_images(source: Path, target: Path, settings: Settings, jobs: int) -> Outcome:
+def clean_images(source: Path, target: Path, settings: Settings, jobs: int) -> CleanedFolder:
     """Write every picture below `source` as a JPEG of the wanted size to the same place below `target`.
 
     Raises:
         CleanImagesError: one folder lies in the other, `target` holds pictures of other settings or cannot be written.
         FolderError: `source` is no folder.
     """
-    files, unreadable = files_below(source)
+    files, unreadable = list_files(source)
     _refuse_nested(source, target)
-    sources = _claim(target, settings)
-    names = output_names(files)
-    wanted = {name: Source.of(source, file) for file, name in names.items()}
+    sources = _claim_folder(target, settings)
+    names = choose_names(files)
+    wanted = {name: Source.stat_file(source, file) for file, name in names.items()}
     counts: Counter[bool] = Counter()
     try:
         _make_folders(target, names.values())
-        removed = sources.begin(source, wanted)
-        with closing(_in_threads(partial(_clean_one, source, target, settings), list(names.items()), jobs)) as results:
+        removed = sources.remove_outdated(source, wanted)
+        with closing(
+            _run_in_threads(partial(_clean_one, source, target, settings), list(names.items()), jobs)
+        ) as results:
             progress = tqdm(results, "cleaning", len(files), unit=" pictures", disable=None)
             for (file, name), result in zip(names.items(), progress, strict=True):
                 if isinstance(result, str):
                     unreadable.append(Refusal(str(file), result))
-                    sources.remove(str(name))
+                    sources.remove_picture(str(name))
                     del wanted[name]
                 else:
                     counts[result] += 1
-        sources.end(wanted)
+        sources.record_made(wanted)
         write_refusals(target / UNREADABLE, unreadable)
     except OSError as exc:
         raise CleanImagesError(f"{exc.filename2 or exc.filename or target} cannot be written: {exc.strerror}.") from exc
-    return Outcome(counts[True], counts[False], removed, unreadable)
+    return CleanedFolder(counts[True], counts[False], removed, unreadable)
 
 
-def output_names(files: Sequence[PurePosixPath]) -> dict[PurePosixPath, PurePosixPath]:
+def choose_names(files: Sequence[PurePosixPath]) -> dict[PurePosixPath, PurePosixPath]:
     """Where each file's clean picture goes: `a.png` to `a.jpg`, or to `a.png.jpg` where another file goes there.
 
     Names that differ only in their case count as one, because some file systems hold them for one.
     """
     wanted = {file: file.with_suffix(".jpg") for file in files}
-    takers = Counter(_folded(name) for name in wanted.values())
+    takers = Counter(_fold_case(name) for name in wanted.values())
     names = {
-        file: name if takers[_folded(name)] == 1 or name == file else file.with_name(f"{file.name}.jpg")
+        file: name if takers[_fold_case(name)] == 1 or name == file else file.with_name(f"{file.name}.jpg")
         for file, name in wanted.items()
     }
-    final = Counter(_folded(name) for name in names.values())
-    if clashing := sorted(str(file) for file, name in names.items() if final[_folded(name)] > 1):
+    final = Counter(_fold_case(name) for name in names.values())
+    if clashing := sorted(str(file) for file, name in names.items() if final[_fold_case(name)] > 1):
         raise CleanImagesError(f"{' and '.join(clashing[:2])} would become one picture; rename one of them.")
     return names
 
 
-def _folded(name: PurePosixPath) -> str:
+def _fold_case(name: PurePosixPath) -> str:
     return str(name).casefold()
 
 
@@ -112,7 +114,7 @@ def _refuse_nested(source: Path, target: Path) -> None:
         raise CleanImagesError(f"{target} and {source} lie in one another; write to a folder beside it.")
 
 
-def _claim(target: Path, settings: Settings) -> Sources:
+def _claim_folder(target: Path, settings: Settings) -> Sources:
     """Make the folder, refuse one whose pictures were cleaned otherwise, and read what they were made of."""
     path = target / SETTINGS
     try:
@@ -141,7 +143,7 @@ def _make_folders(target: Path, names: Iterable[PurePosixPath]) -> None:
         place.mkdir(parents=True, exist_ok=True)
 
 
-def _in_threads(
+def _run_in_threads(
     clean: Callable[[tuple[PurePosixPath, PurePosixPath]], bool | str],
     names: Sequence[tuple[PurePosixPath, PurePosixPath]],
     jobs: int,

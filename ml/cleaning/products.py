@@ -37,7 +37,7 @@ def read_products(table: CsvFile, currency: str, levels: int, findings: FileFind
         currency: of every price, such as GBP.
         levels: how many levels of a category make a label, from the root.
     """
-    parsers = _parsers(currency)
+    parsers = _choose_parsers(currency)
     first_lines: dict[str, int] = {}
     for record in table:
         if isinstance(record, BrokenRecord):
@@ -63,16 +63,16 @@ def read_products(table: CsvFile, currency: str, levels: int, findings: FileFind
             yield Product(cells["id"], cells | {ROOT_CATEGORY: names[0]}, SEPARATOR.join(names[:levels]))
 
 
-def _parsers(currency: str) -> dict[str, Callable[[str], str]]:
+def _choose_parsers(currency: str) -> dict[str, Callable[[str], str]]:
     return {
         "id": parse_required,
         "product_name": parse_required,
         "category": parse_category,
         "price": lambda cell: str(parse_price(cell, currency)),
-        "latitude": lambda cell: _number(parse_degrees(cell, 90)),
-        "longitude": lambda cell: _number(parse_degrees(cell, 180)),
+        "latitude": lambda cell: _format_degrees(parse_degrees(cell, 90)),
+        "longitude": lambda cell: _format_degrees(parse_degrees(cell, 180)),
     }
 
 
-def _number(value: float | None) -> str:
+def _format_degrees(value: float | None) -> str:
     return "" if value is None else str(value)

@@ -26,7 +26,7 @@ class Source:
     size: int
 
     @classmethod
-    def of(cls, folder: Path, file: PurePosixPath) -> Source:
+    def stat_file(cls, folder: Path, file: PurePosixPath) -> Source:
         """The file as it is now; one that is gone already has no bytes."""
         try:
             size = (folder / file).stat().st_size
@@ -56,7 +56,7 @@ class Sources:
             except (AttributeError, TypeError) as exc:
                 raise ValueError("it is no list of sources") from exc
 
-    def begin(self, folder: Path, wanted: Mapping[PurePosixPath, Source]) -> int:
+    def remove_outdated(self, folder: Path, wanted: Mapping[PurePosixPath, Source]) -> int:
         """Remove pictures of `folder` whose file is gone and those that another file replaces; how many of the first.
 
         Pictures of other folders stay: one clean folder may be filled from several.
@@ -66,28 +66,28 @@ class Sources:
             name for name, source in self._of.items() if source.folder == here and PurePosixPath(name) not in wanted
         ]
         for name in gone:
-            self.remove(name)
+            self.remove_picture(name)
         for path, source in wanted.items():
             name = str(path)
             if name in self._of and not self._of[name].is_like(source):
-                self.remove(name)
+                self.remove_picture(name)
             if name in self._of or not os.path.lexists(self._target / name):
                 self._of[name] = source
-        self._write()
+        self._write_list()
         return len(gone)
 
-    def end(self, made: Mapping[PurePosixPath, Source]) -> None:
+    def record_made(self, made: Mapping[PurePosixPath, Source]) -> None:
         """Remember what these pictures were made of."""
         self._of |= {str(name): source for name, source in made.items()}
-        self._write()
+        self._write_list()
 
-    def remove(self, name: str) -> None:
+    def remove_picture(self, name: str) -> None:
         """Delete a picture if the list names it; never anything outside the folder, whatever the list says."""
         path = self._target / name
         if self._of.pop(name, None) and path.parent.resolve().is_relative_to(self._target.resolve()):
             path.unlink(missing_ok=True)
 
-    def _write(self) -> None:
+    def _write_list(self) -> None:
         listed = {name: (source.folder, source.file, source.size) for name, source in sorted(self._of.items())}
         with open_whole_text(self._path) as file:
             json.dump(listed, file)

@@ -38,7 +38,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Summary:
+class CleanedTables:
     """How many rows a result holds, its labels in the order of their numbers, and what was dropped from each file."""
 
     products: int
@@ -47,12 +47,12 @@ class Summary:
     dropped: list[FileFindings]
 
     @property
-    def findings(self) -> int:
+    def total_findings(self) -> int:
         """The lines of `dropped.csv`."""
         return sum(findings.counts.total() for findings in self.dropped)
 
 
-def clean_tables(products: Path, images: Path, target: Path, options: Options) -> Summary:
+def clean_tables(products: Path, images: Path, target: Path, options: Options) -> CleanedTables:
     """Write `products.csv`, `training.csv` (image,label,product), `labels.json` and `dropped.csv` into `target`.
 
     Raises:
@@ -72,7 +72,7 @@ def clean_tables(products: Path, images: Path, target: Path, options: Options) -
         images_of = _write_training(file[TRAINING], image_table, label_of, options.pictures, dropped[1])
         labels = sorted(images_of)
         json.dump({label: number for number, label in enumerate(labels)}, file[LABELS], indent=2, ensure_ascii=False)
-    return Summary(len(label_of), images_of.total(), labels, dropped)
+    return CleanedTables(len(label_of), images_of.total(), labels, dropped)
 
 
 def _write_products(file: IO[str], table: CsvFile, options: Options, findings: FileFindings) -> dict[str, str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .arguments import positive
+from .arguments import parse_positive
 
 HELP = "pictures of one size from a folder of any pictures"
 MAX_SIDE = 8192  # pixels; a square of them takes 200 MB, one for each picture at the same time
@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="IN", type=Path, help="folder of pictures; folders below it are read too")
     parser.add_argument("target", metavar="OUT", type=Path, help="folder to write to: the same paths, ending in .jpg")
     parser.add_argument(
-        "--size", type=side, default=512, metavar="PIXELS", help=f"at most {MAX_SIDE:,} (default: %(default)s)"
+        "--size", type=parse_side, default=512, metavar="PIXELS", help=f"at most {MAX_SIDE:,} (default: %(default)s)"
     )
     parser.add_argument(
         "--fit",
@@ -30,7 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="letterbox: the whole picture in the middle of a black square of SIZE; shorter-side: its shorter side at "
         "most SIZE, never enlarged, nothing added (default: %(default)s)",
     )
-    parser.add_argument("--jobs", type=positive, metavar="N", help="pictures at the same time (default: one a core)")
+    parser.add_argument(
+        "--jobs", type=parse_positive, metavar="N", help="pictures at the same time (default: one a core)"
+    )
 
 
 def run(options: argparse.Namespace) -> None:
@@ -48,9 +50,9 @@ def run(options: argparse.Namespace) -> None:
         print(f"{len(done.unreadable):,} files gave no picture; see {options.target / UNREADABLE}")
 
 
-def side(text: str) -> int:
+def parse_side(text: str) -> int:
     """A whole number above 0 that the memory has room for."""
-    pixels = positive(text)
+    pixels = parse_positive(text)
     if pixels > MAX_SIDE:
         raise argparse.ArgumentTypeError(f"{text} is more than {MAX_SIDE:,} pixels")
     return pixels

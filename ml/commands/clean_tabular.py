@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .arguments import positive
+from .arguments import parse_positive
 
 HELP = "one training table from tables of products and images"
 
@@ -26,14 +26,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--levels",
-        type=positive,
+        type=parse_positive,
         default=1,
         metavar="N",
         help="how many levels of a category make a label; 1 is the root category (default: %(default)s)",
     )
     parser.add_argument(
         "--currency",
-        type=currency_code,
+        type=parse_currency,
         default="GBP",
         metavar="CODE",
         help="of the prices; others are bad cells (default: %(default)s)",
@@ -52,13 +52,13 @@ def run(options: argparse.Namespace) -> None:
     for findings in summary.dropped:
         counts = [kind.describe_count(findings.counts[kind]) for kind in Kind if findings.counts[kind]]
         print(f"  {findings.name}: {', '.join(counts) or 'nothing to report'}")
-    if summary.findings:
-        print(f"Each of these {summary.findings:,} with line, column and reason: {options.target / DROPPED}")
+    if summary.total_findings:
+        print(f"Each of these {summary.total_findings:,} with line, column and reason: {options.target / DROPPED}")
     if len(summary.labels) == 1:
         print(f"All images have the label {summary.labels[0]!r}; --levels {options.levels + 1} makes finer ones.")
 
 
-def currency_code(text: str) -> str:
+def parse_currency(text: str) -> str:
     """Three letters, as ISO 4217 has them."""
     if not (len(text) == 3 and text.isascii() and text.isalpha()):
         raise argparse.ArgumentTypeError(f"{text!r} is not a code of three letters such as GBP")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ml.atomic_files import open_whole_text
 from ml.errors import MlError
 
-from .arguments import positive, writable
+from .arguments import parse_positive, parse_writable
 
 if TYPE_CHECKING:
     from ml.evaluation.comparison import Comparison
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--at-least",
-        type=positive,
+        type=parse_positive,
         default=10,
         metavar="N",
         help="pictures a class needs to count in the macro average (default: %(default)s)",
@@ -51,54 +51,54 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="'starter', 'untrained', 'imagenet', a model directory or a .safetensors file (default: %(default)s)",
     )
     models.add_argument("--compare", nargs=2, metavar=("A", "B"), help="two models on the same pictures, A minus B")
-    parser.add_argument("--json", type=writable, metavar="FILE", help="write every figure as {mean, low, high}")
-    parser.add_argument("--html", type=writable, metavar="FILE", help="write one page with pictures")
+    parser.add_argument("--json", type=parse_writable, metavar="FILE", help="write every figure as {mean, low, high}")
+    parser.add_argument("--html", type=parse_writable, metavar="FILE", help="write one page with pictures")
 
 
 def run(options: argparse.Namespace) -> None:
     """Evaluate, tell, and write what was asked for."""
-    from ml.evaluation.console import told
+    from ml.evaluation.console import format_evaluation
 
-    result = _result(options)
-    print(told(result))
+    result = _judge_models(options)
+    print(format_evaluation(result))
     if options.json:
-        _write(options.json, json.dumps(result.as_dict(), indent=1, ensure_ascii=False) + "\n")
+        _write_text(options.json, json.dumps(result.as_dict(), indent=1, ensure_ascii=False) + "\n")
     if options.html:
         from ml.evaluation.report.page import render_page
 
-        _write(options.html, render_page(result))
+        _write_text(options.html, render_page(result))
 
 
-def _write(path: Path, text: str) -> None:
+def _write_text(path: Path, text: str) -> None:
     with open_whole_text(path) as file:
         file.write(text)
 
 
-def _result(options: argparse.Namespace) -> Evaluation | Comparison:
-    from ml.evaluation.comparison import compare
-    from ml.evaluation.evaluate import evaluate
-    from ml.exporting.model_source import load
+def _judge_models(options: argparse.Namespace) -> Evaluation | Comparison:
+    from ml.evaluation.comparison import compare_models
+    from ml.evaluation.evaluate import evaluate_model
+    from ml.exporting.model_source import load_model
 
     queries, gallery = _photo_sets(options)
     if options.compare:
         first, second = options.compare
         if first == second:
             raise OptionsError(f"--compare needs two different models, not {first} twice.")
-        embedders = {first: load(first), second: load(second)}
-        return compare(queries, embedders, gallery=gallery, at_least=options.at_least)
-    return evaluate(queries, load(options.model), gallery=gallery, at_least=options.at_least)
+        embedders = {first: load_model(first), second: load_model(second)}
+        return compare_models(queries, embedders, gallery=gallery, at_least=options.at_least)
+    return evaluate_model(queries, load_model(options.model), gallery=gallery, at_least=options.at_least)
 
 
 def _photo_sets(options: argparse.Namespace) -> tuple[PhotoSet, PhotoSet | None]:
     separate = (options.queries, options.gallery)
     if options.table and not any(separate):
-        return _read(options.table, options), None
+        return _read_set(options.table, options), None
     if all(separate) and not options.table:
-        return _read(options.queries, options), _read(options.gallery, options)
+        return _read_set(options.queries, options), _read_set(options.gallery, options)
     raise OptionsError("Name one CSV, or --queries CSV and --gallery CSV together.")
 
 
-def _read(table: Path, options: argparse.Namespace) -> PhotoSet:
+def _read_set(table: Path, options: argparse.Namespace) -> PhotoSet:
     from ml.folders.photo_set import PhotoSetError, read_photo_set
 
     if options.group is None:

@@ -26,25 +26,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Build the directory and say what it holds."""
-    from ml.exporting.agreement import how_chosen
-    from ml.exporting.export import build
-    from ml.network.weights import name_of
+    from ml.exporting.agreement import explain_precision
+    from ml.exporting.export import build_model
+    from ml.network.weights import name_weights
 
-    recipe = build(
+    recipe = build_model(
         options.out,
-        options.version or name_of(options.weights),
+        options.version or name_weights(options.weights),
         weights=options.weights,
         arch=options.arch,
         dim=options.dim,
         size=options.size,
-        photos=[] if options.photos is None else _files(options.photos),
+        photos=[] if options.photos is None else _list_photos(options.photos),
     )
     print(f"{options.out}: model {recipe.version}, {recipe.arch}, {recipe.dim} dimensions, sha256 {recipe.sha256}")
     if options.photos is not None:
-        print(how_chosen(recipe))
+        print(explain_precision(recipe))
 
 
-def _files(folder: Path) -> list[Path]:
-    from ml.folders.picture_files import files_below
+def _list_photos(folder: Path) -> list[Path]:
+    from ml.folders.picture_files import list_files
 
-    return [folder / path for path in files_below(folder)[0]]
+    return [folder / path for path in list_files(folder)[0]]

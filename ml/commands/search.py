@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from ml.text_table import align_columns
 
-from .arguments import positive
+from .arguments import parse_positive
 
 if TYPE_CHECKING:
     from ml.folders.vector_folder import Hit
@@ -30,7 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--in", dest="folder", metavar="EXTRACTED", type=Path, required=True, help="what `extract` wrote"
     )
-    parser.add_argument("--k", type=positive, default=10, metavar="N", help="how many to find (default: %(default)s)")
+    parser.add_argument(
+        "--k", type=parse_positive, default=10, metavar="N", help="how many to find (default: %(default)s)"
+    )
     parser.add_argument(
         "--sheet", type=Path, metavar="FILE.png", help=f"also draw the picture and the first {ON_SHEET} found"
     )
@@ -43,15 +45,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Search and print; write the sheet where one is asked for."""
-    from ml.exporting.model_source import load
+    from ml.exporting.model_source import load_model
     from ml.folders.contact_sheet import Answer, write_sheet
     from ml.folders.folder_search import search_folder
     from ml.folders.vector_folder import VectorFolder
 
     extracted = VectorFolder.open(options.folder)
     manifest = extracted.manifest
-    hits = search_folder(extracted, options.image, load(options.model), options.k)
-    print(as_json(options.image, manifest.model, hits) if options.json else as_table(hits))
+    hits = search_folder(extracted, options.image, load_model(options.model), options.k)
+    print(format_json(options.image, manifest.model, hits) if options.json else format_table(hits))
     if options.sheet:
         folder = options.images or Path(manifest.folder)
         answers = [
@@ -61,7 +63,7 @@ def run(options: argparse.Namespace) -> None:
         print(f"Contact sheet: {options.sheet}", file=sys.stderr)
 
 
-def as_table(hits: Sequence[Hit]) -> str:
+def format_table(hits: Sequence[Hit]) -> str:
     """Rank, similarity, label where there are labels, and path, in columns; bytes that are no text as escapes."""
     rows = [["rank", "similarity", "label", "path"]]
     rows += [[str(hit.rank), f"{hit.similarity:.4f}", hit.picture.label, hit.picture.path] for hit in hits]
@@ -72,7 +74,7 @@ def as_table(hits: Sequence[Hit]) -> str:
     return table.encode(errors="backslashreplace").decode()
 
 
-def as_json(query: Path, model: str, hits: Sequence[Hit]) -> str:
+def format_json(query: Path, model: str, hits: Sequence[Hit]) -> str:
     """The same for programs; numbers are not rounded."""
     results = [{"rank": hit.rank, "similarity": hit.similarity, **asdict(hit.picture)} for hit in hits]
     return json.dumps({"query": str(query), "model": model, "results": results}, indent=2)

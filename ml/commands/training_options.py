@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 
-from .arguments import positive
+from .arguments import parse_positive
 
 RECIPES = ("metric", "classify")
 
@@ -23,10 +23,14 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
         "--weights", default="imagenet", help="imagenet, starter, untrained or a weights file (default: %(default)s)"
     )
     parser.add_argument("--arch", help="the network (default: that of the weights, else resnet50)")
-    parser.add_argument("--dim", type=positive, metavar="N", help="length of a vector (default: that of the weights)")
-    parser.add_argument("--size", type=positive, metavar="PIXELS", help="side of the pictures (default: the weights')")
+    parser.add_argument(
+        "--dim", type=parse_positive, metavar="N", help="length of a vector (default: that of the weights)"
+    )
+    parser.add_argument(
+        "--size", type=parse_positive, metavar="PIXELS", help="side of the pictures (default: the weights')"
+    )
     length = parser.add_mutually_exclusive_group()
-    length.add_argument("--epochs", type=positive, metavar="N", help="times through the pictures (default: 20)")
+    length.add_argument("--epochs", type=parse_positive, metavar="N", help="times through the pictures (default: 20)")
     length.add_argument("--minutes", type=above_zero, metavar="N", help="minutes of training instead of epochs")
     parser.add_argument("--lr", type=above_zero, metavar="RATE", help="learning rate of the head")
     parser.add_argument("--trunk-lr", type=not_negative, metavar="FACTOR", help="the other layers' rate, times --lr")
@@ -47,9 +51,11 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
         metavar="SHARE",
         help="pictures set aside to judge by, whole groups where there are groups; 0: none (default: 0.1)",
     )
-    parser.add_argument("--patience", type=positive, metavar="EPOCHS", help="stop when these brought nothing better")
-    parser.add_argument("--seed", type=positive, metavar="N", help="of everything random (default: 1)")
-    parser.add_argument("--threads", type=positive, metavar="N", help="processor threads (default: all)")
+    parser.add_argument(
+        "--patience", type=parse_positive, metavar="EPOCHS", help="stop when these brought nothing better"
+    )
+    parser.add_argument("--seed", type=parse_positive, metavar="N", help="of everything random (default: 1)")
+    parser.add_argument("--threads", type=parse_positive, metavar="N", help="processor threads (default: all)")
 
 
 def training_arguments(options: dict[str, object]) -> list[str]:
@@ -63,7 +69,7 @@ def training_arguments(options: dict[str, object]) -> list[str]:
 
 def above_one(text: str) -> int:
     """Read a whole number above 1: the statistics of a batch need two pictures."""
-    number = positive(text)
+    number = parse_positive(text)
     if number < 2:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 1")
     return number

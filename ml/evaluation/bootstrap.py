@@ -33,7 +33,7 @@ class Interval:
         return f"{self.mean:.3f} ({self.low:.3f} to {self.high:.3f})"
 
 
-def resampled(figures: Figures, rng: np.random.Generator, *, resamples: int = RESAMPLES) -> Figures:
+def resample_means(figures: Figures, rng: np.random.Generator, *, resamples: int = RESAMPLES) -> Figures:
     """float64[resamples, M]: means of float64[Q, M] over Q queries drawn with replacement."""
     size = len(figures)
     at_once = max(1, CELLS // size)
@@ -46,7 +46,7 @@ def resampled(figures: Figures, rng: np.random.Generator, *, resamples: int = RE
     return means
 
 
-def intervals(means: Figures, resamples: Figures) -> tuple[Interval, ...]:
+def percentile_intervals(means: Figures, resamples: Figures) -> tuple[Interval, ...]:
     """One interval for each of M figures: float64[M] as measured, float64[resamples, M] as resampled."""
     tail = (1 - LEVEL) / 2
     low, high = np.quantile(resamples, [tail, 1 - tail], axis=0)

@@ -9,9 +9,9 @@ from typing import Any
 from ml.folders.extraction import PictureEmbedder
 from ml.folders.photo_set import PhotoSet
 
-from .evaluate import AT_LEAST, Evaluation, evaluate_each
-from .figures import MAIN, measured
-from .summary import Means, Summary, summarise
+from .evaluate import AT_LEAST, Evaluation, evaluate_models
+from .figures import MAIN, measure_figures
+from .summary import Means, Summary, summarise_figures
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Comparison:
     difference: Summary
 
     @property
-    def columns(self) -> dict[str, Summary]:
+    def table_columns(self) -> dict[str, Summary]:
         """What stands side by side in a table, by its heading."""
         ours, theirs = self.model.summary, self.other.summary
         return {self.model.model: ours, self.other.model: theirs, "difference": self.difference, **self.model.floor}
@@ -31,31 +31,35 @@ class Comparison:
     @property
     def sentence(self) -> str:
         """Which of the two finds better, or that these pictures cannot tell."""
-        means, average = self._main()
+        means, average = self._main_means()
         found, ours, theirs = means[MAIN], self.model.model, self.other.model
         figures = f"{found.mean:+.3f} (95 % interval {found.low:+.3f} to {found.high:+.3f})"
-        if not self.distinguishable:
+        if not self.is_distinguishable:
             return f"{ours} and {theirs} cannot be told apart on these pictures: {average} mAP@R differs by {figures}."
         better, worse = (ours, theirs) if found.mean > 0 else (theirs, ours)
         return f"{better} finds better than {worse}: {average} mAP@R of {ours} minus that of {theirs} is {figures}."
 
     @property
-    def distinguishable(self) -> bool:
+    def is_distinguishable(self) -> bool:
         """Whether zero is outside the interval of the difference in mAP@R."""
-        found = self._main()[0][MAIN]
+        found = self._main_means()[0][MAIN]
         return not found.low <= 0 <= found.high
 
     def as_dict(self) -> dict[str, Any]:
         """The model's own evaluation, with the other's and the difference beside it."""
-        difference = {"distinguishable": self.distinguishable, "sentence": self.sentence, **self.difference.as_dict()}
+        difference = {
+            "distinguishable": self.is_distinguishable,
+            "sentence": self.sentence,
+            **self.difference.as_dict(),
+        }
         return {**self.model.as_dict(), "compared_with": self.other.as_dict(), "difference": difference}
 
-    def _main(self) -> tuple[Means, str]:
+    def _main_means(self) -> tuple[Means, str]:
         macro = self.difference.macro
         return (self.difference.micro, "micro") if macro is None else (macro, "macro")
 
 
-def compare(
+def compare_models(
     queries: PhotoSet,
     embedders: Mapping[str, PictureEmbedder],
     *,
@@ -63,6 +67,8 @@ def compare(
     at_least: int = AT_LEAST,
 ) -> Comparison:
     """Judge the first of two named embedders beside the second, on the pictures that both could take."""
-    model, other = evaluate_each(queries, embedders, gallery=gallery, at_least=at_least)
-    difference = measured(model.judged) - measured(other.judged)
-    return Comparison(model, other, summarise(difference, model.judged.targets, model.pictures.classes, at_least))
+    model, other = evaluate_models(queries, embedders, gallery=gallery, at_least=at_least)
+    difference = measure_figures(model.judged) - measure_figures(other.judged)
+    return Comparison(
+        model, other, summarise_figures(difference, model.judged.targets, model.pictures.classes, at_least)
+    )

@@ -25,7 +25,7 @@ class Confusion:
             nested[name][found] = count
         return dict(nested)
 
-    def mistakes(self, most: int) -> list[tuple[str, str, int]]:
+    def list_mistakes(self, most: int) -> list[tuple[str, str, int]]:
         """The most frequent confusions: class, what it is taken for, how often."""
         wrong = [(name, found, count) for (name, found), count in self.counts.items() if name != found]
         return sorted(wrong, key=lambda mistake: (-mistake[2], *mistake[:2]))[:most]
@@ -40,7 +40,7 @@ class Confusion:
         return sorted(sorted(mistakes, key=lambda name: (-mistakes[name], name))[:most])
 
 
-def confusion(judged: Judged, gallery_targets: npt.NDArray[np.int64], classes: Sequence[str]) -> Confusion:
+def count_confusions(judged: Judged, gallery_targets: npt.NDArray[np.int64], classes: Sequence[str]) -> Confusion:
     """Count the first results of queries that had something to find."""
     counted = judged.relevant > 0
     asked, found = judged.targets[counted].tolist(), gallery_targets[judged.found[counted, 0]].tolist()

@@ -10,36 +10,36 @@ from .comparison import Comparison
 from .evaluate import Evaluation
 from .figures import NAMES, TITLES
 from .summary import Means
-from .wording import about, left_out, macro_caption, micro_caption
+from .wording import describe_pictures, list_left_out, macro_caption, micro_caption
 
 MOST_MISTAKES = 10
 
 
-def told(result: Evaluation | Comparison) -> str:
+def format_evaluation(result: Evaluation | Comparison) -> str:
     """Everything an evaluation says, as lines."""
     evaluation = result.model if isinstance(result, Comparison) else result
-    micro = {name: summary.micro for name, summary in result.columns.items()}
-    macro = {name: summary.macro for name, summary in result.columns.items() if summary.macro}
+    micro = {name: summary.micro for name, summary in result.table_columns.items()}
+    macro = {name: summary.macro for name, summary in result.table_columns.items() if summary.macro}
     parts = [
-        [about(evaluation)],
-        _averages(micro_caption(evaluation.summary), micro),
-        _averages(macro_caption(evaluation.summary), macro) if macro else [],
+        [describe_pictures(evaluation)],
+        _format_averages(micro_caption(evaluation.summary), micro),
+        _format_averages(macro_caption(evaluation.summary), macro) if macro else [],
         [result.sentence] if isinstance(result, Comparison) else [],
-        _per_class(evaluation),
-        list(_mistakes(evaluation)),
-        list(left_out(evaluation)),
+        _format_classes(evaluation),
+        list(_format_mistakes(evaluation)),
+        list(list_left_out(evaluation)),
     ]
     return "\n\n".join("\n".join(lines) for lines in parts if lines)
 
 
-def _averages(caption: str, columns: Mapping[str, Means]) -> list[str]:
+def _format_averages(caption: str, columns: Mapping[str, Means]) -> list[str]:
     rows = [["", *columns]]
     for name, title in zip(NAMES, TITLES, strict=True):
         rows.append([title, *(str(means[name]) for means in columns.values())])
     return [caption, *align_columns(rows)]
 
 
-def _per_class(evaluation: Evaluation) -> list[str]:
+def _format_classes(evaluation: Evaluation) -> list[str]:
     rows = [["class", "n", "R@1", "mAP@R", "P@10"]]
     for name, means in evaluation.summary.per_class.items():
         recall, precision = means["recall_at_1"].mean, means["precision_at_10"].mean
@@ -47,6 +47,6 @@ def _per_class(evaluation: Evaluation) -> list[str]:
     return align_columns(rows)
 
 
-def _mistakes(evaluation: Evaluation) -> Iterator[str]:
-    for name, taken_for, count in evaluation.confusion.mistakes(MOST_MISTAKES):
+def _format_mistakes(evaluation: Evaluation) -> Iterator[str]:
+    for name, taken_for, count in evaluation.confusion.list_mistakes(MOST_MISTAKES):
         yield f"{name} is taken for {taken_for} {count} times of {evaluation.summary.per_class[name].n}"

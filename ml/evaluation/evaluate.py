@@ -12,15 +12,15 @@ from ml.folders.extraction import PictureEmbedder, Refusal
 from ml.folders.photo_set import PhotoSet
 
 from .bootstrap import LEVEL, RESAMPLES, SEED
-from .confusion import Confusion, confusion
-from .figures import by_chance, measured
-from .histogram import ColourHistogram
-from .metrics import Judged, judge
-from .pictures import EvaluationError, Numbered, embedded, numbered
-from .summary import Summary, summarise
+from .confusion import Confusion, count_confusions
+from .figures import expect_figures, measure_figures
+from .histogram import HistogramEmbedder
+from .metrics import Judged, judge_queries
+from .pictures import EvaluationError, NumberedPictures, embed_pictures, number_pictures
+from .summary import Summary, summarise_figures
 
 AT_LEAST = 10
-HISTOGRAM = ColourHistogram.version
+HISTOGRAM = HistogramEmbedder.version
 
 
 @dataclass(frozen=True)
@@ -28,25 +28,25 @@ class Evaluation:
     """What one model found among the readable pictures, and what a histogram and chance find there."""
 
     model: str
-    pictures: Numbered
+    pictures: NumberedPictures
     judged: Judged
     summary: Summary
     floor: dict[str, Summary]
     confusion: Confusion
 
     @property
-    def columns(self) -> dict[str, Summary]:
+    def table_columns(self) -> dict[str, Summary]:
         """What stands side by side in a table, by its heading."""
         return {self.model: self.summary, **self.floor}
 
     @property
-    def refused(self) -> list[Refusal]:
+    def refused_pictures(self) -> list[Refusal]:
         """Pictures that could not be read, with the reason; each once."""
         gallery = [] if self.pictures.gallery is None else self.pictures.gallery.refused
         return list(dict([*self.pictures.queries.refused, *gallery]).items())
 
     @property
-    def alone(self) -> dict[str, int]:
+    def nothing_to_find(self) -> dict[str, int]:
         """How many queries of a class had nothing to find, where there are such."""
         names, counts = np.unique(self.judged.targets[self.judged.relevant == 0], return_counts=True)
         return {self.pictures.classes[name]: int(n) for name, n in zip(names, counts, strict=True)}
@@ -59,15 +59,15 @@ class Evaluation:
             "per_class": self.summary.classes_as_dict(),
             "floor": {name: summary.as_dict() for name, summary in self.floor.items()},
             "confusion": self.confusion.as_dict(),
-            "gallery": len(self.pictures.searched.photos),
+            "gallery": len(self.pictures.searched_pictures.photos),
             "leave_one_out": self.pictures.gallery is None,
-            "nothing_to_find": self.alone,
-            "unreadable": [{"image": str(path), "reason": reason} for path, reason in self.refused],
+            "nothing_to_find": self.nothing_to_find,
+            "unreadable": [{"image": str(path), "reason": reason} for path, reason in self.refused_pictures],
             "interval": {"level": LEVEL, "resamples": RESAMPLES, "seed": SEED},
         }
 
 
-def evaluate(
+def evaluate_model(
     queries: PhotoSet, embedder: PictureEmbedder, *, gallery: PhotoSet | None = None, at_least: int = AT_LEAST
 ) -> Evaluation:
     """Search for every picture of `queries` in `gallery`, or among the others of `queries`.
@@ -78,36 +78,38 @@ def evaluate(
     Raises:
         EvaluationError: no picture can be read, or none has another of its class to find.
     """
-    return evaluate_each(queries, {embedder.version: embedder}, gallery=gallery, at_least=at_least)[0]
+    return evaluate_models(queries, {embedder.version: embedder}, gallery=gallery, at_least=at_least)[0]
 
 
-def evaluate_each(
+def evaluate_models(
     queries: PhotoSet,
     embedders: Mapping[str, PictureEmbedder],
     *,
     gallery: PhotoSet | None = None,
     at_least: int = AT_LEAST,
 ) -> list[Evaluation]:
-    """`evaluate` of several named embedders on the pictures that all of them could take."""
-    every = {**embedders, HISTOGRAM: ColourHistogram()}
-    pictures = numbered(embedded(queries, every), None if gallery is None else embedded(gallery, every))
-    floor_judged = _judged(pictures, HISTOGRAM)
+    """`evaluate_model` of several named embedders on the pictures that all of them could take."""
+    every = {**embedders, HISTOGRAM: HistogramEmbedder()}
+    pictures = number_pictures(
+        embed_pictures(queries, every), None if gallery is None else embed_pictures(gallery, every)
+    )
+    floor_judged = _judge_pictures(pictures, HISTOGRAM)
     if not floor_judged.relevant.any():
         raise EvaluationError("No picture has another of its class to find; classes need two pictures at least.")
     floor = {
-        "histogram": summarise(measured(floor_judged), floor_judged.targets, pictures.classes, at_least),
-        "chance": summarise(by_chance(floor_judged), floor_judged.targets, pictures.classes, at_least),
+        "histogram": summarise_figures(measure_figures(floor_judged), floor_judged.targets, pictures.classes, at_least),
+        "chance": summarise_figures(expect_figures(floor_judged), floor_judged.targets, pictures.classes, at_least),
     }
-    return [_evaluation(name, pictures, floor, at_least) for name in embedders]
+    return [_evaluate_one(name, pictures, floor, at_least) for name in embedders]
 
 
-def _evaluation(name: str, pictures: Numbered, floor: dict[str, Summary], at_least: int) -> Evaluation:
-    judged = _judged(pictures, name)
-    summary = summarise(measured(judged), judged.targets, pictures.classes, at_least)
-    targets = pictures.searched.photos.targets(pictures.classes)
-    return Evaluation(name, pictures, judged, summary, floor, confusion(judged, targets, pictures.classes))
+def _evaluate_one(name: str, pictures: NumberedPictures, floor: dict[str, Summary], at_least: int) -> Evaluation:
+    judged = _judge_pictures(pictures, name)
+    summary = summarise_figures(measure_figures(judged), judged.targets, pictures.classes, at_least)
+    targets = pictures.searched_pictures.photos.targets(pictures.classes)
+    return Evaluation(name, pictures, judged, summary, floor, count_confusions(judged, targets, pictures.classes))
 
 
-def _judged(pictures: Numbered, name: str) -> Judged:
-    queries, gallery = pictures.labelled(name)
-    return judge(queries, gallery, own=pictures.own)
+def _judge_pictures(pictures: NumberedPictures, name: str) -> Judged:
+    queries, gallery = pictures.label_vectors(name)
+    return judge_queries(queries, gallery, own=pictures.own)

@@ -16,16 +16,16 @@ TITLES = (*(f"R@{k}" for k in DEPTHS), "mAP@R", *(f"P@{k}" for k in DEPTHS))
 Figures = npt.NDArray[np.float64]
 
 
-def measured(judged: Judged) -> Figures:
+def measure_figures(judged: Judged) -> Figures:
     """float64[Q, M]: every figure of every query, in the order of `NAMES`; nan where there was nothing to find."""
     recall = [judged.recall_at(k) for k in DEPTHS]
     return np.stack([*recall, judged.map_at_r, *(judged.precision_at(k) for k in DEPTHS)], axis=1)
 
 
-def by_chance(judged: Judged) -> Figures:
+def expect_figures(judged: Judged) -> Figures:
     """float64[Q, M]: what a random order of the same candidates is expected to give."""
     n, relevant = judged.candidates, judged.relevant
-    recall = [chance.recall_at(k, n, relevant) for k in DEPTHS]
-    precision = [chance.precision_at(k, n, relevant) for k in DEPTHS]
-    expected = np.stack([*recall, chance.map_at_r(n, relevant), *precision], axis=1)
+    recall = [chance.expect_recall(k, n, relevant) for k in DEPTHS]
+    precision = [chance.expect_precision(k, n, relevant) for k in DEPTHS]
+    expected = np.stack([*recall, chance.expect_map_at_r(n, relevant), *precision], axis=1)
     return np.where(relevant[:, None] > 0, expected, np.nan)

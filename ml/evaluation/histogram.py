@@ -11,7 +11,7 @@ Floats = npt.NDArray[np.float32]
 LEVELS = 8  # of hue, saturation and value each
 
 
-class ColourHistogram:
+class HistogramEmbedder:
     """An embedder whose inner product is the mean Bhattacharyya coefficient of the quarters' HSV histograms.
 
     Ranking by it is ranking by Hellinger distance: its square is 1 minus the coefficient.
@@ -25,19 +25,22 @@ class ColourHistogram:
         shift = 8 - (LEVELS - 1).bit_length()
         hue, saturation, value = (np.asarray(image.convert("HSV")) >> shift).astype(np.int32).transpose(2, 0, 1)
         bins = (hue * LEVELS + saturation) * LEVELS + value
-        return np.sqrt(np.concatenate([_shares(part) for half in _halves(bins, 0) for part in _halves(half, 1)]) / 4)
+        return np.sqrt(
+            np.concatenate([_count_shares(part) for half in _split_halves(bins, 0) for part in _split_halves(half, 1)])
+            / 4
+        )
 
     def embed(self, batch: Floats) -> Floats:
         """float32[N, dim] as it is: the vectors are made while pictures are prepared."""
         return batch
 
 
-def _halves(bins: npt.NDArray[np.int32], axis: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+def _split_halves(bins: npt.NDArray[np.int32], axis: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
     """Both halves; of a single row or column, twice the same."""
     length = bins.shape[axis]
     first, second = np.split(bins, [length // 2], axis=axis) if length > 1 else (bins, bins)
     return first, second
 
 
-def _shares(bins: npt.NDArray[np.int32]) -> Floats:
+def _count_shares(bins: npt.NDArray[np.int32]) -> Floats:
     return (np.bincount(bins.ravel(), minlength=LEVELS**3) / bins.size).astype(np.float32)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .nearest import nearest
+from .nearest import nearest_columns
 
 Floats = npt.NDArray[np.float32]
 Figures = npt.NDArray[np.float64]
@@ -49,17 +49,19 @@ class Judged:
 
     def recall_at(self, k: int) -> Figures:
         """float64[Q]: 1 where one of the first k is right, else 0."""
-        return self._known(np.asarray(self.hits[:, :k].any(axis=1), np.float64))
+        return self._hide_unknown(np.asarray(self.hits[:, :k].any(axis=1), np.float64))
 
     def precision_at(self, k: int) -> Figures:
         """float64[Q]: the share of the first k that is right; where fewer than k were found, the rest is wrong."""
-        return self._known(np.asarray(self.hits[:, :k].sum(axis=1), np.float64) / k)
+        return self._hide_unknown(np.asarray(self.hits[:, :k].sum(axis=1), np.float64) / k)
 
-    def _known(self, figures: Figures) -> Figures:
+    def _hide_unknown(self, figures: Figures) -> Figures:
         return np.where(self.relevant > 0, figures, np.nan)
 
 
-def judge(queries: Labelled, gallery: Labelled | None = None, *, own: Ints | None = None, depth: int = 10) -> Judged:
+def judge_queries(
+    queries: Labelled, gallery: Labelled | None = None, *, own: Ints | None = None, depth: int = 10
+) -> Judged:
     """Search for every query in `gallery`, or among the queries themselves, each left out of its own search.
 
     Args:
@@ -79,7 +81,7 @@ def judge(queries: Labelled, gallery: Labelled | None = None, *, own: Ints | Non
     return Judged(queries.targets, *(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
-def macro(figures: Figures, targets: Ints, at_least: int = 1) -> float:
+def macro_average(figures: Figures, targets: Ints, at_least: int = 1) -> float:
     """The mean over classes of the class's mean; classes with fewer than `at_least` known figures are left out."""
     known = ~np.isnan(figures)
     means = [
@@ -94,18 +96,18 @@ def _judge_block(
     queries: Labelled, gallery: Labelled, own: Ints | None, rows: Ints, depth: int
 ) -> tuple[Ints, Ints, Bools, Ints, Figures]:
     similarity = queries.vectors[rows] @ gallery.vectors.T
-    barred = _barred(queries, gallery, own, rows)
+    barred = _find_barred(queries, gallery, own, rows)
     similarity[barred] = -np.inf
     same = (queries.targets[rows, None] == gallery.targets) & ~barred
     relevant = same.sum(axis=1)
-    order = nearest(similarity, min(len(gallery), max(depth, int(relevant.max()))))
+    order = nearest_columns(similarity, min(len(gallery), max(depth, int(relevant.max()))))
     right = np.take_along_axis(same, order, axis=1)
     found = np.where(np.take_along_axis(barred, order, axis=1), -1, order)
     candidates = len(gallery) - barred.sum(axis=1)
     return candidates, relevant, right[:, :depth], found[:, :depth], _map_at_r(right, relevant)
 
 
-def _barred(queries: Labelled, gallery: Labelled, own: Ints | None, rows: Ints) -> Bools:
+def _find_barred(queries: Labelled, gallery: Labelled, own: Ints | None, rows: Ints) -> Bools:
     barred = np.zeros((len(rows), len(gallery)), bool)
     if queries.groups is not None and gallery.groups is not None:
         groups = queries.groups[rows, None]

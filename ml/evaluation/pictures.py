@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.errors import MlError
-from ml.folders.extraction import PictureEmbedder, Refusal, vectors_of
+from ml.folders.extraction import PictureEmbedder, Refusal, extract_vectors
 from ml.folders.photo_set import PhotoSet
 from ml.inference.arrays import Vectors
 
@@ -24,7 +24,7 @@ class EvaluationError(MlError):
 
 
 @dataclass(frozen=True)
-class Embedded:
+class EmbeddedPictures:
     """The N readable pictures of a set, and float32[N, dim] by each embedder's name."""
 
     photos: PhotoSet
@@ -32,14 +32,14 @@ class Embedded:
     refused: list[Refusal]
 
 
-def embedded(photos: PhotoSet, embedders: Mapping[str, PictureEmbedder]) -> Embedded:
+def embed_pictures(photos: PhotoSet, embedders: Mapping[str, PictureEmbedder]) -> EmbeddedPictures:
     """The pictures that every embedder could take.
 
     Raises:
         EvaluationError: there are none, or a file is listed twice and would find itself.
     """
     _refuse_repeats(photos)
-    found = {name: vectors_of(photos.images, embedder, title=name) for name, embedder in embedders.items()}
+    found = {name: extract_vectors(photos.images, embedder, title=name) for name, embedder in embedders.items()}
     keep = np.ones(len(photos), bool)
     for extraction in found.values():
         keep &= np.isin(np.arange(len(photos)), extraction.kept)
@@ -48,7 +48,7 @@ def embedded(photos: PhotoSet, embedders: Mapping[str, PictureEmbedder]) -> Embe
         path, reason = next(iter(reasons.items()))
         raise EvaluationError(f"None of {len(photos)} pictures can be read; the first, {path}: {reason}")
     vectors = {name: extraction.vectors[keep[extraction.kept]] for name, extraction in found.items()}
-    return Embedded(photos.subset(np.flatnonzero(keep)), vectors, list(reasons.items()))
+    return EmbeddedPictures(photos.subset(np.flatnonzero(keep)), vectors, list(reasons.items()))
 
 
 def _refuse_repeats(photos: PhotoSet) -> None:
@@ -62,43 +62,43 @@ def _refuse_repeats(photos: PhotoSet) -> None:
 
 
 @dataclass(frozen=True)
-class Numbered:
-    """Queries and gallery with the same numbers for classes and groups; `own` as `metrics.judge` takes it."""
+class NumberedPictures:
+    """Queries and gallery with the same numbers for classes and groups; `own` as `judge_queries` takes it."""
 
-    queries: Embedded
-    gallery: Embedded | None
+    queries: EmbeddedPictures
+    gallery: EmbeddedPictures | None
     classes: list[str]
     own: Ints | None
 
     @property
-    def searched(self) -> Embedded:
+    def searched_pictures(self) -> EmbeddedPictures:
         """What is searched: the gallery, or the queries themselves."""
         return self.queries if self.gallery is None else self.gallery
 
-    def labelled(self, name: str) -> tuple[Labelled, Labelled | None]:
+    def label_vectors(self, name: str) -> tuple[Labelled, Labelled | None]:
         """Queries and gallery as the embedder of this name sees them."""
-        numbers = _numbers(self.queries.photos.groups, self.searched.photos.groups)
-        queries = self._one(self.queries, name, numbers)
-        return queries, None if self.gallery is None else self._one(self.gallery, name, numbers)
+        numbers = _number_groups(self.queries.photos.groups, self.searched_pictures.photos.groups)
+        queries = self._label_one(self.queries, name, numbers)
+        return queries, None if self.gallery is None else self._label_one(self.gallery, name, numbers)
 
-    def _one(self, embedded: Embedded, name: str, numbers: Mapping[str, int] | None) -> Labelled:
+    def _label_one(self, embedded: EmbeddedPictures, name: str, numbers: Mapping[str, int] | None) -> Labelled:
         groups = None
         if numbers is not None and embedded.photos.groups is not None:
             groups = np.array([numbers[group] for group in embedded.photos.groups], np.int64)
         return Labelled(embedded.vectors[name], embedded.photos.targets(self.classes), groups)
 
 
-def numbered(queries: Embedded, gallery: Embedded | None) -> Numbered:
+def number_pictures(queries: EmbeddedPictures, gallery: EmbeddedPictures | None) -> NumberedPictures:
     """Give classes and groups numbers, and find which row of the gallery is a query's own file."""
     classes = set(queries.photos.labels) | set(() if gallery is None else gallery.photos.labels)
     own = None
     if gallery is not None:
         rows = {path.resolve(): row for row, path in enumerate(gallery.photos.images)}
         own = np.array([rows.get(path.resolve(), -1) for path in queries.photos.images], np.int64)
-    return Numbered(queries, gallery, sorted(classes), own)
+    return NumberedPictures(queries, gallery, sorted(classes), own)
 
 
-def _numbers(*groups: Sequence[str] | None) -> dict[str, int] | None:
+def _number_groups(*groups: Sequence[str] | None) -> dict[str, int] | None:
     """A number for each group; an empty name is no group."""
     if any(names is None for names in groups):
         return None

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .bootstrap import RESAMPLES, SEED, Interval, intervals, resampled
+from .bootstrap import RESAMPLES, SEED, Interval, percentile_intervals, resample_means
 from .figures import NAMES
 
 Figures = npt.NDArray[np.float64]
@@ -41,19 +41,21 @@ class Summary:
 
     def as_dict(self) -> dict[str, Any]:
         """Micro figures at the top, `macro` beside them."""
-        return {"n": self.micro.n, **self.micro.as_dict(), "macro": self._macro()}
+        return {"n": self.micro.n, **self.micro.as_dict(), "macro": self._macro_as_dict()}
 
     def classes_as_dict(self) -> dict[str, Any]:
         """`{class: {n, name: {mean, low, high}}}`."""
         return {name: {"n": means.n, **means.as_dict()} for name, means in self.per_class.items()}
 
-    def _macro(self) -> dict[str, Any] | None:
+    def _macro_as_dict(self) -> dict[str, Any] | None:
         if self.macro is None:
             return None
         return {"classes": self.macro.n, "at_least": self.at_least, **self.macro.as_dict()}
 
 
-def summarise(figures: Figures, targets: npt.NDArray[np.int64], classes: Sequence[str], at_least: int) -> Summary:
+def summarise_figures(
+    figures: Figures, targets: npt.NDArray[np.int64], classes: Sequence[str], at_least: int
+) -> Summary:
     """Average float64[Q, M] of queries with the classes int64[Q]; rows of nan are left out.
 
     Raises:
@@ -64,14 +66,14 @@ def summarise(figures: Figures, targets: npt.NDArray[np.int64], classes: Sequenc
         raise ValueError("No query has anything to find.")
     figures, targets = figures[known], targets[known]
     rng = np.random.default_rng(SEED)
-    micro = Means(len(figures), intervals(figures.mean(axis=0), resampled(figures, rng)))
+    micro = Means(len(figures), percentile_intervals(figures.mean(axis=0), resample_means(figures, rng)))
     per_class: dict[str, Means] = {}
     total, drawn_total, large = np.zeros(len(NAMES)), np.zeros((RESAMPLES, len(NAMES))), 0
     for target in np.unique(targets).tolist():
         own = figures[targets == target]
-        mean, drawn = own.mean(axis=0), resampled(own, rng)
-        per_class[classes[target]] = Means(len(own), intervals(mean, drawn))
+        mean, drawn = own.mean(axis=0), resample_means(own, rng)
+        per_class[classes[target]] = Means(len(own), percentile_intervals(mean, drawn))
         if len(own) >= at_least:
             total, drawn_total, large = total + mean, drawn_total + drawn, large + 1
-    macro = Means(large, intervals(total / large, drawn_total / large)) if large else None
+    macro = Means(large, percentile_intervals(total / large, drawn_total / large)) if large else None
     return Summary(micro, macro, per_class, at_least)

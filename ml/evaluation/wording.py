@@ -10,10 +10,10 @@ from .summary import Summary
 MOST_REFUSED = 20
 
 
-def about(evaluation: Evaluation) -> str:
+def describe_pictures(evaluation: Evaluation) -> str:
     """One sentence: what was searched for where."""
     pictures = evaluation.pictures
-    where = "the others" if pictures.gallery is None else f"a gallery of {len(pictures.searched.photos)}"
+    where = "the others" if pictures.gallery is None else f"a gallery of {len(pictures.searched_pictures.photos)}"
     queries = pictures.queries.photos
     return f"{len(queries)} pictures of {len(queries.classes)} classes, each searched for among {where}."
 
@@ -29,13 +29,13 @@ def macro_caption(summary: Summary) -> str:
     return f"Mean over {count} classes with at least {summary.at_least} queries (macro)"
 
 
-def left_out(evaluation: Evaluation) -> Iterator[str]:
+def list_left_out(evaluation: Evaluation) -> Iterator[str]:
     """Which pictures are in no mean, and why."""
-    if evaluation.alone:
-        names = ", ".join(f"{name} ({count})" for name, count in evaluation.alone.items())
-        yield f"Pictures that had nothing to find: {sum(evaluation.alone.values())}. By class: {names}."
-    if evaluation.refused:
-        yield f"Pictures that could not be read: {len(evaluation.refused)}."
-        yield from (f"{path}: {reason}" for path, reason in evaluation.refused[:MOST_REFUSED])
-        if len(evaluation.refused) > MOST_REFUSED:
-            yield f"and {len(evaluation.refused) - MOST_REFUSED} more; --json lists them all."
+    if evaluation.nothing_to_find:
+        names = ", ".join(f"{name} ({count})" for name, count in evaluation.nothing_to_find.items())
+        yield f"Pictures that had nothing to find: {sum(evaluation.nothing_to_find.values())}. By class: {names}."
+    if evaluation.refused_pictures:
+        yield f"Pictures that could not be read: {len(evaluation.refused_pictures)}."
+        yield from (f"{path}: {reason}" for path, reason in evaluation.refused_pictures[:MOST_REFUSED])
+        if len(evaluation.refused_pictures) > MOST_REFUSED:
+            yield f"and {len(evaluation.refused_pictures) - MOST_REFUSED} more; --json lists them all."

@@ -33,7 +33,7 @@ class Agreement:
     pictures: int
 
     @property
-    def holds(self) -> bool:
+    def is_close_enough(self) -> bool:
         """Whether answers stay what they are: never true with too few pictures to tell."""
         return (
             self.pictures >= LEAST_PICTURES
@@ -47,21 +47,21 @@ class Agreement:
         return {name: round(value, 5) for name, value in asdict(self).items()}
 
 
-def agreement(reference: Vectors, found: Vectors) -> Agreement:
+def measure_agreement(reference: Vectors, found: Vectors) -> Agreement:
     """Compare float32[N, dim], N > 10, rows of length 1, in float32 with the same pictures' at another precision.
 
     A vector that is not finite, or zero, agrees with none: its cosine is 0.
     """
     found = np.nan_to_num(found, nan=0.0, posinf=0.0, neginf=0.0)
     cosines = (reference * found).sum(axis=1)
-    expected, nearest = _nearest(reference), _nearest(found)
+    expected, nearest = _nearest_others(reference), _nearest_others(found)
     shared = [len(np.intersect1d(one, other)) for one, other in zip(expected, nearest, strict=True)]
     return Agreement(
         float(cosines.mean()), float(cosines.min()), float(np.mean(shared)) / NEIGHBOURS, pictures=len(reference)
     )
 
 
-def how_chosen(recipe: Recipe) -> str:
+def explain_precision(recipe: Recipe) -> str:
     """A sentence on a model's precision, with the figures it was chosen by."""
     if not recipe.agreement:
         return f"Precision: bf16 where it is computed, not compared; that takes {ENOUGH} photos that can be read."
@@ -73,7 +73,7 @@ def how_chosen(recipe: Recipe) -> str:
     return f"Precision: {recipe.precision}, by agreement with f32 on its photos: {tried}."
 
 
-def _nearest(vectors: Vectors) -> npt.NDArray[np.int64]:
+def _nearest_others(vectors: Vectors) -> npt.NDArray[np.int64]:
     """int64[N, 10]: for each row the ten others of the largest inner product, in any order."""
     products = vectors @ vectors.T
     np.fill_diagonal(products, -np.inf)

@@ -18,11 +18,11 @@ from ml.inference.arrays import Pixels, Vectors
 from ml.inference.embedder import Embedder
 from ml.inference.openvino_runtime import import_openvino
 from ml.network.resnet import UnitLength
-from ml.network.weights import Loaded, described, name_of, network_with
+from ml.network.weights import LoadedNetwork, describe_network, load_network, name_weights
 from ml.recipe import GRAPH, WEIGHTS, ModelFilesError, Recipe, file_sha256
 
-from .graph import converted, with_preprocessing
-from .precision import sample, with_best_precision
+from .graph import add_preprocessing, convert_network
+from .precision import choose_precision, sample_pictures
 
 # Cosines between the runtime's vectors of noise and torch's, in float32 and at the precision that will be used: bf16
 # moves the colours of a starter model's noise, which is one grey, by 0.002 in all.
@@ -30,7 +30,7 @@ MIN_AGREEMENT = 0.999
 MIN_AGREEMENT_AS_RUN = 0.99
 
 
-def build(
+def build_model(
     directory: str | Path,
     version: str,
     *,
@@ -40,7 +40,7 @@ def build(
     size: int | None = None,
     photos: Sequence[Path] = (),
 ) -> Recipe:
-    """Write the model `version` to `directory`, which must not exist; `arch`, `dim`, `size` are as for `network_with`.
+    """Write the model `version` to `directory`, which must not exist; `arch`, `dim`, `size` are as for `load_network`.
 
     With enough `photos`, files of the kind it will see, its precision is the lowest that agrees with float32 on them.
 
@@ -51,15 +51,17 @@ def build(
     directory = Path(directory)
     if directory.exists():
         raise ModelFilesError(f"{directory} exists already; models are never overwritten. Choose another directory.")
-    loaded = network_with(weights, arch=arch, dim=dim, size=size)
+    loaded = load_network(weights, arch=arch, dim=dim, size=size)
     shape, network = loaded.architecture, loaded.network
     with _prepare_beside(directory) as part:
-        recipe = Recipe(version, shape.arch, shape.dim, name_of(weights), sha256="", files={}, size=size or shape.size)
-        graph = converted(network, recipe.size)
-        recipe = _write(part, loaded, graph, recipe)
+        recipe = Recipe(
+            version, shape.arch, shape.dim, name_weights(weights), sha256="", files={}, size=size or shape.size
+        )
+        graph = convert_network(network, recipe.size)
+        recipe = _write_model(part, loaded, graph, recipe)
         _check_agreement(part, network, recipe)
-        recipe = with_best_precision(part, graph, recipe, sample(photos, recipe.size))
-        _publish(part, directory)
+        recipe = choose_precision(part, graph, recipe, sample_pictures(photos, recipe.size))
+        _publish_model(part, directory)
     return recipe
 
 
@@ -74,10 +76,10 @@ def _prepare_beside(directory: Path) -> Iterator[Path]:
         yield part
 
 
-def _write(part: Path, loaded: Loaded, graph: Any, recipe: Recipe) -> Recipe:
+def _write_model(part: Path, loaded: LoadedNetwork, graph: Any, recipe: Recipe) -> Recipe:
     state = {name: tensor.contiguous() for name, tensor in loaded.network.state_dict().items()}
-    save_file(state, part / WEIGHTS, described(loaded.architecture))
-    import_openvino().save_model(with_preprocessing(graph.clone(), recipe), part / GRAPH[0], compress_to_fp16=False)
+    save_file(state, part / WEIGHTS, describe_network(loaded.architecture))
+    import_openvino().save_model(add_preprocessing(graph.clone(), recipe), part / GRAPH[0], compress_to_fp16=False)
     files = {name: file_sha256(part / name) for name in (WEIGHTS, *GRAPH)}
     recipe = dataclasses.replace(recipe, sha256=files[WEIGHTS], files=files)
     recipe.write(part)
@@ -105,7 +107,7 @@ def torch_vectors(network: nn.Module, pictures: Pixels, recipe: Recipe) -> Vecto
         return UnitLength(network).eval()(scaled.permute(0, 3, 1, 2)).numpy()
 
 
-def _publish(part: Path, directory: Path) -> None:
+def _publish_model(part: Path, directory: Path) -> None:
     """Rename a complete directory into place; what a power cut leaves is either all of it or none."""
     part.chmod(0o755)
     for path in part.iterdir():

@@ -14,7 +14,7 @@ from ml.network.resnet import UnitLength
 from ml.recipe import Recipe
 
 
-def converted(network: nn.Module, size: int) -> Any:
+def convert_network(network: nn.Module, size: int) -> Any:
     """float32[N, 3, size, size] -> float32[N, dim] of length 1, as an OpenVINO model."""
     example = torch.zeros(2, 3, size, size)
     ov = import_openvino()
@@ -23,7 +23,7 @@ def converted(network: nn.Module, size: int) -> Any:
         return ov.convert_model(UnitLength(network).eval(), example_input=example, input=[-1, 3, size, size])
 
 
-def with_preprocessing(graph: Any, recipe: Recipe) -> Any:
+def add_preprocessing(graph: Any, recipe: Recipe) -> Any:
     """`graph`, changed in place: uint8[N, S, S, 3] -> float32[N, dim]."""
     ov = import_openvino()
     steps = ov.preprocess.PrePostProcessor(graph)

@@ -10,7 +10,7 @@ from ml.inference.embedder import Embedder
 from ml.recipe import GRAPH, RECIPE, SOURCES, ModelFilesError, Recipe, file_sha256
 
 
-def load(source: str = "starter", *, threads: int | None = None, parallel: int = 1) -> Embedder:
+def load_model(source: str = "starter", *, threads: int | None = None, parallel: int = 1) -> Embedder:
     """The embedder of a model directory, a weights file, `starter`, `imagenet` or `untrained`.
 
     Weights are exported once, below `cache_folder()`; a file that changed, or a damaged export, is exported again.
@@ -21,7 +21,7 @@ def load(source: str = "starter", *, threads: int | None = None, parallel: int =
     directory = Path(source)
     is_word = source in SOURCES and not (directory / RECIPE).exists()
     if is_word or not directory.is_dir():
-        directory = _exported(source)
+        directory = _export_once(source)
     return Embedder.load(directory, threads=threads, parallel=parallel, cache_dir=cache_folder() / "compiled")
 
 
@@ -31,18 +31,18 @@ def cache_folder() -> Path:
     return Path(os.environ.get("ML_CACHE") or Path(base) / "marketplace-recommender")
 
 
-def _exported(source: str) -> Path:
-    from ml.network.weights import STARTER, name_of
+def _export_once(source: str) -> Path:
+    from ml.network.weights import STARTER, name_weights
 
-    from .export import build
+    from .export import build_model
 
     path = STARTER if source == "starter" else Path(source)
     mark = file_sha256(path)[:16] if path.is_file() else "fixed"
-    directory = cache_folder() / f"{name_of(source)}-{mark}"
+    directory = cache_folder() / f"{name_weights(source)}-{mark}"
     if not _is_whole(directory):
         shutil.rmtree(directory, ignore_errors=True)
         try:
-            build(directory, name_of(source), weights=source)
+            build_model(directory, name_weights(source), weights=source)
         except ModelFilesError:
             if not _is_whole(directory):  # another process was first
                 raise
@@ -51,7 +51,7 @@ def _exported(source: str) -> Path:
 
 def _is_whole(directory: Path) -> bool:
     try:
-        Recipe.read(directory).verify(directory, GRAPH)
+        Recipe.read(directory).verify_files(directory, GRAPH)
     except ModelFilesError:
         return False
     return True

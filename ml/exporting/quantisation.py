@@ -29,7 +29,7 @@ KEPT = (  # operations that stay as they are, by the names torch's modules have 
 LAST_STAGE = r"__module\.network\.layer4.*"
 
 
-def quantised(graph: Any, pictures: Pixels, recipe: Recipe, kept: Sequence[str] = ()) -> Any:
+def quantise_graph(graph: Any, pictures: Pixels, recipe: Recipe, kept: Sequence[str] = ()) -> Any:
     """A copy of `graph`, float32[N, 3, S, S] -> float32[N, dim], with weights and activations of 8 bits.
 
     Operations whose names match `kept` stay as they are too.

@@ -68,36 +68,36 @@ def _draw_query(sheet: Image.Image, query: Path, subtitle: str) -> None:
     draw = ImageDraw.Draw(sheet)
     side = QUERY + 2 * PADDING
     draw.rounded_rectangle((MARGIN, MARGIN, MARGIN + side, MARGIN + side), RADIUS, CARD, ACCENT, 3)
-    _paste(sheet, query, (MARGIN + PADDING, MARGIN + PADDING), QUERY)
+    _paste_picture(sheet, query, (MARGIN + PADDING, MARGIN + PADDING), QUERY)
     below = MARGIN + side + 14
-    draw.text((MARGIN, below), _short(draw, query.name, 24, side), INK, _font(24))
-    draw.text((MARGIN, below + 34), _short(draw, subtitle, 17, side), FAINT, _font(17))
+    draw.text((MARGIN, below), _shorten_text(draw, query.name, 24, side), INK, _load_font(24))
+    draw.text((MARGIN, below + 34), _shorten_text(draw, subtitle, 17, side), FAINT, _load_font(17))
 
 
 def _draw_answer(sheet: Image.Image, answer: Answer, corner: tuple[int, int], card: tuple[int, int]) -> None:
     draw = ImageDraw.Draw(sheet)
     x, y = corner
     draw.rounded_rectangle((x, y, x + card[0], y + card[1]), RADIUS, CARD)
-    _paste(sheet, answer.picture, (x + PADDING, y + PADDING), TILE)
+    _paste_picture(sheet, answer.picture, (x + PADDING, y + PADDING), TILE)
     below = y + PADDING + TILE + 8
-    draw.text((x + PADDING, below), f"{answer.rank}", INK, _font(20))
-    draw.text((x + PADDING + TILE, below), f"{answer.similarity:.4f}", ACCENT, _font(20), anchor="ra")
+    draw.text((x + PADDING, below), f"{answer.rank}", INK, _load_font(20))
+    draw.text((x + PADDING + TILE, below), f"{answer.similarity:.4f}", ACCENT, _load_font(20), anchor="ra")
     if answer.label:
-        text = _short(draw, answer.label, 15, TILE, head=0)
-        draw.text((x + PADDING, below + 28), text, FAINT, _font(15))
+        text = _shorten_text(draw, answer.label, 15, TILE, head=0)
+        draw.text((x + PADDING, below + 28), text, FAINT, _load_font(15))
 
 
 def _caption_height(answers: Sequence[Answer]) -> int:
     return 50 if any(answer.label for answer in answers) else 28
 
 
-def _paste(sheet: Image.Image, path: Path, corner: tuple[int, int], side: int) -> None:
+def _paste_picture(sheet: Image.Image, path: Path, corner: tuple[int, int], side: int) -> None:
     """The whole picture in the middle of a square; a note where it cannot be read any more."""
     try:
         picture = decode(path.read_bytes(), side)
     except (OSError, PhotoRefused):
         middle = corner[0] + side // 2, corner[1] + side // 2
-        ImageDraw.Draw(sheet).text(middle, "not there any more", FAINT, _font(15), anchor="mm")
+        ImageDraw.Draw(sheet).text(middle, "not there any more", FAINT, _load_font(15), anchor="mm")
         return
     scale = side / max(picture.size)
     size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
@@ -105,11 +105,11 @@ def _paste(sheet: Image.Image, path: Path, corner: tuple[int, int], side: int) -
     sheet.paste(scaled, (corner[0] + (side - size[0]) // 2, corner[1] + (side - size[1]) // 2))
 
 
-def _short(draw: ImageDraw.ImageDraw, text: str, size: int, width: int, head: float = 0.5) -> str:
+def _shorten_text(draw: ImageDraw.ImageDraw, text: str, size: int, width: int, head: float = 0.5) -> str:
     """The text in one line, or as much as `width` pixels hold: this share from the beginning, the rest from the end."""
     short = text = " ".join(text.split())
     keep = len(text)
-    while draw.textlength(short, _font(size)) > width and keep > 1:
+    while draw.textlength(short, _load_font(size)) > width and keep > 1:
         keep -= 1
         first = int(keep * head)
         short = f"{text[:first]}…{text[len(text) - keep + first :]}"
@@ -117,5 +117,5 @@ def _short(draw: ImageDraw.ImageDraw, text: str, size: int, width: int, head: fl
 
 
 @cache
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def _load_font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)

@@ -49,13 +49,13 @@ class Extraction:
     refused: list[Refusal]  # path and reason
 
 
-def vectors_of(paths: Sequence[Path], embedder: PictureEmbedder, *, title: str = "vectors") -> Extraction:
+def extract_vectors(paths: Sequence[Path], embedder: PictureEmbedder, *, title: str = "vectors") -> Extraction:
     """Decode and embed every picture; what cannot be read is left out and listed, and the others go on."""
     vectors = np.zeros((len(paths), embedder.dim), np.float32)
     usable = np.zeros(len(paths), bool)
     reasons: dict[int, str] = {}
     with tqdm(total=len(paths), desc=title, unit=" pictures", disable=None) as progress:
-        for batch in _embedded(_batches(_prepared(paths, embedder.prepare)), embedder):
+        for batch in _embed_batches(_stack_batches(_prepare_files(paths, embedder.prepare)), embedder):
             reasons |= batch.reasons
             if batch.positions:
                 vectors[batch.positions], usable[batch.positions] = batch.vectors, is_indexable(batch.vectors)
@@ -64,10 +64,10 @@ def vectors_of(paths: Sequence[Path], embedder: PictureEmbedder, *, title: str =
     return Extraction(vectors if usable.all() else vectors[usable], np.flatnonzero(usable), refused)
 
 
-def pictures_of(paths: Sequence[Path], size: int, at_most: int) -> npt.NDArray[np.uint8]:
+def prepare_pictures(paths: Sequence[Path], size: int, at_most: int) -> npt.NDArray[np.uint8]:
     """uint8[N, size, size, 3]: the first pictures that can be read, as a network of that size takes them."""
     found = (
-        picture for picture in _prepared(paths, lambda image: prepare(image, size)) if not isinstance(picture, str)
+        picture for picture in _prepare_files(paths, lambda image: prepare(image, size)) if not isinstance(picture, str)
     )
     pictures = list(islice(found, at_most))
     return np.stack(pictures) if pictures else np.empty((0, size, size, 3), np.uint8)
@@ -83,7 +83,7 @@ class _Batch:
     vectors: Vectors = field(default_factory=lambda: np.empty((0, 0), np.float32))
 
 
-def _batches(prepared: Iterator[Prepared | str]) -> Iterator[_Batch]:
+def _stack_batches(prepared: Iterator[Prepared | str]) -> Iterator[_Batch]:
     numbered = enumerate(prepared)
     while outcomes := dict(islice(numbered, MAX_BATCH)):
         reasons = {i: outcome for i, outcome in outcomes.items() if isinstance(outcome, str)}
@@ -92,7 +92,7 @@ def _batches(prepared: Iterator[Prepared | str]) -> Iterator[_Batch]:
         yield _Batch(positions, np.stack(pictures) if pictures else None, reasons)
 
 
-def _embedded(batches: Iterator[_Batch], embedder: PictureEmbedder) -> Iterator[_Batch]:
+def _embed_batches(batches: Iterator[_Batch], embedder: PictureEmbedder) -> Iterator[_Batch]:
     """Each batch with its vectors, in order; the next is decoded and stacked while one is embedded."""
 
     def embed(batch: _Batch) -> _Batch:
@@ -107,17 +107,17 @@ def _embedded(batches: Iterator[_Batch], embedder: PictureEmbedder) -> Iterator[
             waiting.extend(thread.submit(embed, batch) for batch in islice(batches, 1))
 
 
-def _prepared(paths: Sequence[Path], prepare: Callable[[Image.Image], Prepared]) -> Iterator[Prepared | str]:
+def _prepare_files(paths: Sequence[Path], prepare: Callable[[Image.Image], Prepared]) -> Iterator[Prepared | str]:
     """In the order of `paths`: a prepared picture, or the reason why there is none."""
     remaining = iter(paths)
     with ThreadPoolExecutor(THREADS, thread_name_prefix="decoder") as decoders:
-        waiting = deque(decoders.submit(_read, path, prepare) for path in islice(remaining, AHEAD))
+        waiting = deque(decoders.submit(_prepare_file, path, prepare) for path in islice(remaining, AHEAD))
         while waiting:
             yield waiting.popleft().result()
-            waiting.extend(decoders.submit(_read, path, prepare) for path in islice(remaining, 1))
+            waiting.extend(decoders.submit(_prepare_file, path, prepare) for path in islice(remaining, 1))
 
 
-def _read(path: Path, prepare: Callable[[Image.Image], Prepared]) -> Prepared | str:
+def _prepare_file(path: Path, prepare: Callable[[Image.Image], Prepared]) -> Prepared | str:
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)  # more is refused by the decoder, whatever it is

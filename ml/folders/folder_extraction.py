@@ -13,9 +13,9 @@ import numpy as np
 from ml.atomic_files import open_whole_file, remove_files
 from ml.inference.embedder import Embedder
 
-from .extraction import vectors_of
+from .extraction import extract_vectors
 from .photo_set import PhotoSet
-from .picture_files import Refusal, files_below, looks_like_a_picture, write_refusals
+from .picture_files import Refusal, list_files, looks_like_a_picture, write_refusals
 from .vector_folder import (
     IDS,
     MANIFEST,
@@ -28,7 +28,7 @@ from .vector_folder import (
     VectorFolderError,
     write_pictures,
 )
-from .vector_shards import Shard, fingerprint
+from .vector_shards import Shard, fingerprint_files
 
 SHARDS = "shards"
 OWN = re.compile(r"[0-9a-f]{64}\.npz")  # the names of shards
@@ -36,7 +36,7 @@ SHARD_PICTURES = 1024
 
 
 @dataclass(frozen=True)
-class Extracted:
+class ExtractedFolder:
     """What a folder holds now, how many pictures were embedded for it by this run, and whether it wrote anything."""
 
     manifest: Manifest
@@ -44,17 +44,17 @@ class Extracted:
     changed: bool = True
 
 
-def pictures_below(folder: Path) -> tuple[list[Picture], list[Refusal]]:
+def list_pictures(folder: Path) -> tuple[list[Picture], list[Refusal]]:
     """Every file below `folder` that is a picture by its name or its content, and those that were not opened.
 
     Raises:
         FolderError: `folder` is no folder.
     """
-    files, refused = files_below(folder)
+    files, refused = list_files(folder)
     return [Picture(file.stem, str(file)) for file in files if looks_like_a_picture(folder / file)], refused
 
 
-def pictures_of(photos: PhotoSet, folder: Path) -> list[Picture]:
+def list_labelled(photos: PhotoSet, folder: Path) -> list[Picture]:
     """Labelled pictures, in their order; one that lies outside `folder` keeps its absolute path."""
     return [
         Picture(path.stem, str(path.relative_to(folder) if path.is_relative_to(folder) else path.absolute()), label)
@@ -62,9 +62,9 @@ def pictures_of(photos: PhotoSet, folder: Path) -> list[Picture]:
     ]
 
 
-def extract(
+def extract_folder(
     folder: Path, pictures: Sequence[Picture], target: Path, embedder: Embedder, refused: Sequence[Refusal] = ()
-) -> Extracted:
+) -> ExtractedFolder:
     """Write the vectors of `pictures`, whose paths are relative to `folder`, into `target`; `refused` is listed too.
 
     Raises:
@@ -73,16 +73,16 @@ def extract(
     if not pictures:
         raise VectorFolderError(f"{folder} holds no pictures.")
     paths = [folder / picture.path for picture in pictures]
-    mark = ModelMark.of(embedder)
+    mark = ModelMark.of_embedder(embedder)
     parts = [paths[start : start + SHARD_PICTURES] for start in range(0, len(paths), SHARD_PICTURES)]
-    names = [fingerprint(part, mark) for part in parts]
+    names = [fingerprint_files(part, mark) for part in parts]
     made_of = hashlib.sha256("\0".join([*names, *(picture.label for picture in pictures)]).encode()).hexdigest()
-    if done := _complete(target, made_of):
-        return Extracted(done, 0, changed=False)
+    if done := _read_complete(target, made_of):
+        return ExtractedFolder(done, 0, changed=False)
     files = [target / SHARDS / f"{name}.npz" for name in names]
     try:
         embedded = _make_shards(parts, files, embedder)
-        kept, unusable = _outcomes(pictures, files)
+        kept, unusable = _collect_outcomes(pictures, files)
         write_refusals(target / REFUSED, [*refused, *unusable])
         if not kept:
             raise VectorFolderError(f"None of the pictures in {folder} can be used; see {target / REFUSED}.")
@@ -103,10 +103,10 @@ def extract(
         remove_files(target / SHARDS, OWN)
     except OSError as exc:
         raise VectorFolderError(f"{target} cannot be written: {exc.strerror}.") from exc
-    return Extracted(manifest, embedded)
+    return ExtractedFolder(manifest, embedded)
 
 
-def _complete(target: Path, made_of: str) -> Manifest | None:
+def _read_complete(target: Path, made_of: str) -> Manifest | None:
     try:
         manifest = VectorFolder.open(target).manifest
     except VectorFolderError:
@@ -119,13 +119,15 @@ def _make_shards(parts: Sequence[Sequence[Path]], files: Sequence[Path], embedde
     embedded = 0
     for number, (part, file) in enumerate(zip(parts, files, strict=True), 1):
         file.parent.mkdir(parents=True, exist_ok=True)
-        if Shard.read(file) is None:
-            Shard.of(vectors_of(part, embedder, title=f"part {number} of {len(files)}"), part).write(file)
+        if Shard.read_if_whole(file) is None:
+            Shard.from_extraction(extract_vectors(part, embedder, title=f"part {number} of {len(files)}"), part).write(
+                file
+            )
             embedded += len(part)
     return embedded
 
 
-def _outcomes(pictures: Sequence[Picture], files: Sequence[Path]) -> tuple[list[Picture], list[Refusal]]:
+def _collect_outcomes(pictures: Sequence[Picture], files: Sequence[Path]) -> tuple[list[Picture], list[Refusal]]:
     """The pictures that have vectors, in the order of their rows, and why the others have none."""
     kept: list[Picture] = []
     refused: list[Refusal] = []

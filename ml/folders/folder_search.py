@@ -25,11 +25,11 @@ def search_folder(extracted: VectorFolder, picture: Path, embedder: Embedder, k:
         VectorFolderError: the folder was extracted with another model.
         QueryPictureError: `picture` is none.
     """
-    extracted.refuse_foreign(embedder)
-    return extracted.search(query_vector(picture, embedder), k)
+    extracted.refuse_other_model(embedder)
+    return extracted.search(embed_query(picture, embedder), k)
 
 
-def query_vector(picture: Path, embedder: Embedder) -> Vectors:
+def embed_query(picture: Path, embedder: Embedder) -> Vectors:
     """float32[dim], length 1, prepared as the pictures of a folder are.
 
     Raises:

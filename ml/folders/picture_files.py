@@ -29,7 +29,7 @@ class Refusal:
     reason: str
 
 
-def files_below(folder: Path) -> tuple[list[PurePosixPath], list[Refusal]]:
+def list_files(folder: Path) -> tuple[list[PurePosixPath], list[Refusal]]:
     """Files to read, relative to `folder` and sorted, and what lies there but is not opened.
 
     Hidden files and folders are passed over. A link is followed to a file inside `folder`, never out of it and never
@@ -43,7 +43,7 @@ def files_below(folder: Path) -> tuple[list[PurePosixPath], list[Refusal]]:
         raise FolderError(f"{folder} is not a folder.")
     files: list[PurePosixPath] = []
     refused: list[Refusal] = []
-    for place, folders, names in os.walk(root, onerror=_raise):
+    for place, folders, names in os.walk(root, onerror=_refuse_unlistable):
         here = Path(place)
         links = [name for name in folders if (here / name).is_symlink()]
         folders[:] = [name for name in folders if not name.startswith(".") and name not in links]
@@ -89,5 +89,5 @@ def _why_not_opened(path: Path, root: Path) -> str:
     return "" if path.is_file() else "It is not a regular file."
 
 
-def _raise(error: OSError) -> None:
+def _refuse_unlistable(error: OSError) -> None:
     raise FolderError(f"{error.filename} cannot be listed: {error.strerror}.") from error

@@ -39,7 +39,7 @@ class ModelMark:
     size: int
 
     @classmethod
-    def of(cls, embedder: Embedder) -> ModelMark:
+    def of_embedder(cls, embedder: Embedder) -> ModelMark:
         """The mark of a loaded model."""
         return cls(embedder.recipe["sha256"], embedder.dim, embedder.size)
 
@@ -128,18 +128,18 @@ class VectorFolder:
             )
         return cls(manifest, vectors, pictures)
 
-    def refuse_foreign(self, embedder: Embedder) -> None:
+    def refuse_other_model(self, embedder: Embedder) -> None:
         """Compare the model that made the vectors with the one that makes the query.
 
         Raises:
             VectorFolderError: vectors of the two cannot be compared.
         """
         mine = ModelMark(self.manifest.sha256, self.manifest.dim, self.manifest.size)
-        theirs = ModelMark.of(embedder)
+        theirs = ModelMark.of_embedder(embedder)
         if mine != theirs:
             raise VectorFolderError(
-                f"The vectors were made by model {self.manifest.model} ({_short(mine)}), the query would be by "
-                f"{embedder.version} ({_short(theirs)}); search with the same --model or extract again."
+                f"The vectors were made by model {self.manifest.model} ({_describe_mark(mine)}), the query would be by "
+                f"{embedder.version} ({_describe_mark(theirs)}); search with the same --model or extract again."
             )
 
     def search(self, query: Vectors, k: int) -> list[Hit]:
@@ -180,5 +180,5 @@ def write_pictures(path: Path, pictures: Sequence[Picture]) -> None:
         writer.writerows((picture.id, picture.path, picture.label) for picture in pictures)
 
 
-def _short(mark: ModelMark) -> str:
+def _describe_mark(mark: ModelMark) -> str:
     return f"sha256 {mark.sha256[:12]}, {mark.dim} dimensions, {mark.size} px"

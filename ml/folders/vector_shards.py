@@ -28,14 +28,14 @@ class Shard:
     reasons: npt.NDArray[np.str_]
 
     @classmethod
-    def of(cls, extraction: Extraction, paths: Sequence[Path]) -> Shard:
-        """What `vectors_of(paths)` gave."""
+    def from_extraction(cls, extraction: Extraction, paths: Sequence[Path]) -> Shard:
+        """What `extract_vectors(paths)` gave."""
         refused = np.setdiff1d(np.arange(len(paths)), extraction.kept)
         reasons = np.array([reason for _path, reason in extraction.refused], np.str_)
         return cls(extraction.vectors.astype(np.float16), extraction.kept, refused, reasons)
 
     @classmethod
-    def read(cls, path: Path) -> Shard | None:
+    def read_if_whole(cls, path: Path) -> Shard | None:
         """The shard in this file; None when it is not there or damaged, and must be made again."""
         try:
             return cls.load(path)
@@ -54,7 +54,7 @@ class Shard:
             np.savez(file, vectors=self.vectors, kept=self.kept, refused=self.refused, reasons=self.reasons)
 
 
-def fingerprint(paths: Sequence[Path], mark: ModelMark) -> str:
+def fingerprint_files(paths: Sequence[Path], mark: ModelMark) -> str:
     """A name that changes with the model and with the name, size or modification time of any of the files.
 
     Raises:

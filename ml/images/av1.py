@@ -23,7 +23,7 @@ class Bits:
     def __init__(self, data: bytes) -> None:
         self._data, self._position = data, 0
 
-    def read(self, width: int) -> int:
+    def read_number(self, width: int) -> int:
         first, last = self._position // 8, (self._position + width + 7) // 8
         if last > len(self._data):
             raise IndexError("read past the end")
@@ -34,14 +34,14 @@ class Bits:
 
 def coded_pixels(data: bytes) -> int:
     """The pixels of all coded pictures of an AVIF file together; of an animation, those of its first frame."""
-    boxes = list(_walk(data, 0, len(data)))
-    payloads = [*_items(data, boxes), *_first_samples(data, boxes)]
+    boxes = list(_walk_boxes(data, 0, len(data)))
+    payloads = [*_coded_items(data, boxes), *_first_samples(data, boxes)]
     if sum(map(len, payloads)) > len(data):
         raise ValueError("coded pictures overlap")
     return sum(_largest_frame(payload) for payload in payloads)
 
 
-def _walk(data: bytes, start: int, end: int) -> Iterator[Box]:
+def _walk_boxes(data: bytes, start: int, end: int) -> Iterator[Box]:
     while start + 8 <= end:
         size, kind, head = int.from_bytes(data[start : start + 4]), data[start + 4 : start + 8], 8
         if size == 1:
@@ -51,20 +51,20 @@ def _walk(data: bytes, start: int, end: int) -> Iterator[Box]:
             raise ValueError("a box reaches outside its parent")
         yield kind, start + head, stop
         if kind == b"meta":
-            yield from _walk(data, start + head + 4, stop)
+            yield from _walk_boxes(data, start + head + 4, stop)
         elif kind == b"iinf":
-            yield from _walk(data, start + head + (8 if data[start + head] else 6), stop)
+            yield from _walk_boxes(data, start + head + (8 if data[start + head] else 6), stop)
         elif kind in _NESTED:
-            yield from _walk(data, start + head, stop)
+            yield from _walk_boxes(data, start + head, stop)
         start = stop
 
 
-def _items(data: bytes, boxes: list[Box]) -> Iterator[bytes]:
+def _coded_items(data: bytes, boxes: list[Box]) -> Iterator[bytes]:
     inner = next((data[start:end] for kind, start, end in boxes if kind == b"idat"), b"")
     coded = {_item_id(data[start:end]) for kind, start, end in boxes if kind == b"infe" and b"av01" in data[start:end]}
     for kind, start, end in boxes:
         if kind == b"iloc":
-            for item, payload in _located(Bits(data[start:end]), data, inner):
+            for item, payload in _located_items(Bits(data[start:end]), data, inner):
                 if item in coded:
                     yield payload
 
@@ -73,17 +73,17 @@ def _item_id(entry: bytes) -> int:
     return int.from_bytes(entry[4:8] if entry[0] == 3 else entry[4:6])
 
 
-def _located(bits: Bits, data: bytes, inner: bytes) -> Iterator[tuple[int, bytes]]:
-    version, _flags = bits.read(8), bits.read(24)
-    offset_width, length_width, base_width, index_width = (bits.read(4) * 8 for _ in range(4))
-    for _ in range(bits.read(32 if version == 2 else 16)):
-        item = bits.read(32 if version == 2 else 16)
-        method = bits.read(16) & 15 if version else 0
-        bits.read(16)  # the file the item is in
-        base, parts = bits.read(base_width), []
-        for _ in range(bits.read(16)):
-            bits.read(index_width if version else 0)
-            offset, length = base + bits.read(offset_width), bits.read(length_width)
+def _located_items(bits: Bits, data: bytes, inner: bytes) -> Iterator[tuple[int, bytes]]:
+    version, _flags = bits.read_number(8), bits.read_number(24)
+    offset_width, length_width, base_width, index_width = (bits.read_number(4) * 8 for _ in range(4))
+    for _ in range(bits.read_number(32 if version == 2 else 16)):
+        item = bits.read_number(32 if version == 2 else 16)
+        method = bits.read_number(16) & 15 if version else 0
+        bits.read_number(16)  # the file the item is in
+        base, parts = bits.read_number(base_width), []
+        for _ in range(bits.read_number(16)):
+            bits.read_number(index_width if version else 0)
+            offset, length = base + bits.read_number(offset_width), bits.read_number(length_width)
             source = inner if method == 1 else data
             parts.append(source[offset : offset + length] if length else source[offset:])
         yield item, b"".join(parts)
@@ -99,14 +99,14 @@ def _first_samples(data: bytes, boxes: list[Box]) -> Iterator[bytes]:
 
 def _table_entry(data: bytes, start: int, kind: bytes) -> int:
     bits = Bits(data[start : start + 24])
-    bits.read(32)  # version and flags
-    if kind == b"stsz" and (same_for_all := bits.read(32)):
+    bits.read_number(32)  # version and flags
+    if kind == b"stsz" and (same_for_all := bits.read_number(32)):
         return same_for_all
-    bits.read(32)  # how many entries
-    return bits.read(64 if kind == b"co64" else 32)
+    bits.read_number(32)  # how many entries
+    return bits.read_number(64 if kind == b"co64" else 32)
 
 
-def _leb128(data: bytes, position: int) -> tuple[int, int]:
+def _read_leb128(data: bytes, position: int) -> tuple[int, int]:
     """A little-endian number of 7 bits a byte, and the position behind it."""
     value = 0
     for i in range(8):
@@ -118,34 +118,34 @@ def _leb128(data: bytes, position: int) -> tuple[int, int]:
 
 def _frame_pixels(bits: Bits) -> int:
     """The largest frame that one sequence header allows."""
-    bits.read(4)  # profile, still picture
-    if bits.read(1):  # a header reduced for still pictures
-        bits.read(5)
+    bits.read_number(4)  # profile, still picture
+    if bits.read_number(1):  # a header reduced for still pictures
+        bits.read_number(5)
     else:
         _skip_operating_points(bits)
-    width_bits, height_bits = bits.read(4) + 1, bits.read(4) + 1
-    return (bits.read(width_bits) + 1) * (bits.read(height_bits) + 1)
+    width_bits, height_bits = bits.read_number(4) + 1, bits.read_number(4) + 1
+    return (bits.read_number(width_bits) + 1) * (bits.read_number(height_bits) + 1)
 
 
 def _skip_operating_points(bits: Bits) -> None:
     delay_bits = 0
-    if bits.read(1):  # timing information
-        bits.read(64)
-        if bits.read(1):  # equal picture intervals
-            zeros = next(i for i in range(64) if bits.read(1))
-            bits.read(zeros)
-        if bits.read(1):  # decoder model
-            delay_bits = bits.read(5) + 1
-            bits.read(42)
-    has_delay = bits.read(1)
-    for _ in range(bits.read(5) + 1):
-        bits.read(12)
-        if bits.read(5) > 7:
-            bits.read(1)
-        if delay_bits and bits.read(1):
-            bits.read(2 * delay_bits + 1)
-        if has_delay and bits.read(1):
-            bits.read(4)
+    if bits.read_number(1):  # timing information
+        bits.read_number(64)
+        if bits.read_number(1):  # equal picture intervals
+            zeros = next(i for i in range(64) if bits.read_number(1))
+            bits.read_number(zeros)
+        if bits.read_number(1):  # decoder model
+            delay_bits = bits.read_number(5) + 1
+            bits.read_number(42)
+    has_delay = bits.read_number(1)
+    for _ in range(bits.read_number(5) + 1):
+        bits.read_number(12)
+        if bits.read_number(5) > 7:
+            bits.read_number(1)
+        if delay_bits and bits.read_number(1):
+            bits.read_number(2 * delay_bits + 1)
+        if has_delay and bits.read_number(1):
+            bits.read_number(4)
 
 
 def _largest_frame(payload: bytes) -> int:
@@ -156,7 +156,7 @@ def _largest_frame(payload: bytes) -> int:
             return largest
         header = payload[position]
         position += 2 if header & 4 else 1
-        size, position = _leb128(payload, position) if header & 2 else (len(payload) - position, position)
+        size, position = _read_leb128(payload, position) if header & 2 else (len(payload) - position, position)
         if (header >> 3) & 15 == SEQUENCE_HEADER:
             largest = max(largest, _frame_pixels(Bits(payload[position : position + size])))
         position += size

@@ -63,7 +63,7 @@ def decode_with_header(data: bytes, max_side: int | None = None) -> tuple[Header
         with one_large_at_a_time(header, image):
             image.load()
             turn = read_orientation(image)
-            picture = to_srgb(image, _reduction(image, max_side))
+            picture = to_srgb(image, _choose_reduction(image, max_side))
     return header, picture.transpose(_TURNS[turn]) if turn in _TURNS else picture
 
 
@@ -72,7 +72,7 @@ def _draft_size(image: ImageFile.ImageFile, max_side: int) -> tuple[int, int]:
     return max(1, image.width * max_side // longest), max(1, image.height * max_side // longest)
 
 
-def _reduction(image: Image.Image, max_side: int | None) -> int:
+def _choose_reduction(image: Image.Image, max_side: int | None) -> int:
     """By which whole factor to shrink before colours are converted; twice the wanted side stays, for quality."""
     return max(1, max(image.size) // (2 * max_side)) if max_side is not None else 1
 
@@ -154,11 +154,11 @@ def _through_profile(image: Image.Image, profile: bytes | None) -> Image.Image |
         return None
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        return ImageCms.profileToProfile(image, source, _srgb(), outputMode="RGB")
+        return ImageCms.profileToProfile(image, source, _srgb_profile(), outputMode="RGB")
     except (ImageCms.PyCMSError, *HOSTILE_BYTES):
         return None
 
 
 @cache
-def _srgb() -> ImageCms.ImageCmsProfile:
+def _srgb_profile() -> ImageCms.ImageCmsProfile:
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))

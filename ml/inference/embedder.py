@@ -68,7 +68,7 @@ class Embedder:
         recipe = Recipe.read(directory)
         precision = precision or _best_precision(recipe)
         graph = INT8_GRAPH if precision == "int8" else GRAPH
-        recipe.verify(directory, graph)
+        recipe.verify_files(directory, graph)
         config = {
             "INFERENCE_PRECISION_HINT": _precision_beside(precision),
             "INFERENCE_NUM_THREADS": threads or usable_cores(),

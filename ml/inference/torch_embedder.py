@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from ml.errors import cause_of
+from ml.errors import find_cause
 from ml.network.resnet import UnitLength
 from ml.network.weights import WeightsError, read_weights
 from ml.recipe import WEIGHTS, ModelFilesError, Recipe
@@ -66,7 +66,7 @@ class TorchEmbedder:
             )
         torch.set_num_threads(usable_cores())
         recipe = Recipe.read(directory)
-        recipe.verify(directory, (WEIGHTS,))
+        recipe.verify_files(directory, (WEIGHTS,))
         try:
             network = _FromPixels(read_weights(directory / WEIGHTS).network, recipe)
         except WeightsError as exc:
@@ -167,7 +167,7 @@ def _compiled(network: nn.Module, recipe: Recipe, device: str) -> Callable[[Tens
             for pictures in SHAPES:
                 compiled(torch.zeros((pictures, recipe.size, recipe.size, 3), dtype=torch.uint8, device=device))
     except RuntimeError as exc:
-        logger.warning("torch cannot compile %s here, it runs uncompiled: %s", recipe.version, cause_of(exc))
+        logger.warning("torch cannot compile %s here, it runs uncompiled: %s", recipe.version, find_cause(exc))
         return network
     return compiled
 

@@ -8,7 +8,7 @@ from torch.nn.functional import avg_pool2d, interpolate, normalize
 
 from ml.recipe import IMAGENET_MEAN, IMAGENET_STD
 
-from .item_mask import item_part
+from .item_mask import item_share
 
 BLUR = 4.0  # CIE76 units: colours this far apart share most of their bins
 CELL = 4  # pixels of the picture to a cell, each way
@@ -21,7 +21,7 @@ TO_XYZ = (  # linear sRGB to CIE XYZ over the D65 white point (IEC 61966-2-1)
 )
 
 
-class Lab(nn.Module):
+class LabColours(nn.Module):
     """CIE Lab under D65, a unit of lightness each, of pictures as ImageNet networks take them."""
 
     mean: Tensor
@@ -60,21 +60,21 @@ class ColourHistogram(nn.Module):
         super().__init__()
         self.register_buffer("centres", torch.zeros(bins, 3))  # L, a, b
         self.register_buffer("sums", torch.eye(bins).repeat(2, 1, 1))  # two of bins: [2, of, over]
-        self.lab = Lab()
+        self.lab = LabColours()
 
     def forward(self, pictures: Tensor, mask: Tensor) -> Tensor:
         """float32[N, 3, S, S] as the network takes them, logits float[N, 1, H, W] -> float32[N, bins], unit rows."""
         with torch.autocast(pictures.device.type, enabled=False):
-            histogram = self.histogram(pictures, mask)
+            histogram = self.soft_histogram(pictures, mask)
             return normalize((histogram @ self.sums[0].T) * (histogram @ self.sums[1].T))
 
-    def histogram(self, pictures: Tensor, mask: Tensor) -> Tensor:
+    def soft_histogram(self, pictures: Tensor, mask: Tensor) -> Tensor:
         """float32[N, 3, S, S], logits float[N, 1, H, W] -> float32[N, bins], unit rows, in float32 throughout."""
         with torch.autocast(pictures.device.type, enabled=False):
             colours = self.lab(avg_pool2d(pictures.float(), CELL)).flatten(2)  # [N, 3, places]
             side = pictures.shape[2] // CELL
             logits = interpolate(mask.float(), size=(side, side), mode="bilinear", align_corners=False)
-            weight = item_part(logits).flatten(1) + FLOOR
+            weight = item_share(logits).flatten(1) + FLOOR
             squared = (colours[:, None] - self.centres[None, :, :, None]).square().sum(2)  # [N, bins, places]
             near = torch.softmax(squared * (-0.5 / BLUR**2), dim=1)
             return normalize((near * weight[:, None]).sum(2))

@@ -14,7 +14,7 @@ from ml.errors import MlError
 from ml.recipe import IMAGENET_MEAN, IMAGENET_STD
 
 from .colour import ColourHistogram
-from .item_mask import ItemMask, item_part
+from .item_mask import ItemMask, item_share
 from .torchvision_compat import import_torchvision
 
 ARCHITECTURES = ("resnet18", "resnet34", "resnet50")
@@ -45,7 +45,7 @@ class Architecture:
         return f"{self.arch} with {self.dim} dimensions"
 
 
-def create(shape: Architecture) -> ResNet:
+def create_network(shape: Architecture) -> ResNet:
     """A network float32[N, 3, S, S] -> float32[N, dim], not normalised, its weights drawn from torch's generator.
 
     Raises:
@@ -96,14 +96,14 @@ class ResNet(nn.Module):
     def forward(self, pictures: Tensor) -> Tensor:
         """float32[N, 3, S, S] -> float32[N, dim]; a colour part has its share of the squared length."""
         mask = self.mask(pictures) if hasattr(self, "mask") else None
-        form = self.form(pictures, mask)
+        form = self.forward_form(pictures, mask)
         if mask is None or not hasattr(self, "colour"):
             return form
         form = form.float()
         length = form.norm(dim=1, keepdim=True) * math.sqrt(self.colour_share / (1 - self.colour_share))
         return torch.cat([form, self.colour(pictures, mask) * length], dim=1)
 
-    def form(self, pictures: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward_form(self, pictures: Tensor, mask: Tensor | None = None) -> Tensor:
         """float32[N, 3, S, S], logits float[N, 1, H, W] of where items are -> float[N, dim - colours]."""
         seen = self.maxpool(self.relu(self.bn1(self.conv1(pictures))))
         for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
@@ -129,7 +129,7 @@ class GeneralisedMean(nn.Module):
             powers = maps.float().clamp(min=self.floor).pow(self.p)
             if mask is None:
                 return powers.mean((2, 3), keepdim=True).pow(1 / self.p)
-            seen = adaptive_avg_pool2d(item_part(mask), (maps.shape[2], maps.shape[3])) + BACKGROUND
+            seen = adaptive_avg_pool2d(item_share(mask), (maps.shape[2], maps.shape[3])) + BACKGROUND
             return ((powers * seen).sum((2, 3), keepdim=True) / seen.sum((2, 3), keepdim=True)).pow(1 / self.p)
 
 
@@ -145,7 +145,7 @@ class UnitLength(nn.Module):
         return normalize(self.network(pictures))
 
 
-def normalised(views: Tensor) -> Tensor:
+def normalise_pixels(views: Tensor) -> Tensor:
     """uint8[N, S, S, 3] -> float32[N, 3, S, S] as ImageNet networks expect it."""
     mean, std = (torch.tensor(values, device=views.device) for values in (IMAGENET_MEAN, IMAGENET_STD))
     return ((views.float() - mean) / std).permute(0, 3, 1, 2)

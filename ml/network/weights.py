@@ -40,7 +40,7 @@ class WeightsError(MlError):
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedNetwork:
     """A network in evaluation mode, its shape, and what is known about it (from the file's metadata)."""
 
     network: nn.Module
@@ -48,7 +48,9 @@ class Loaded:
     about: dict[str, str]
 
 
-def network_with(source: str, *, arch: str | None = None, dim: int | None = None, size: int | None = None) -> Loaded:
+def load_network(
+    source: str, *, arch: str | None = None, dim: int | None = None, size: int | None = None
+) -> LoadedNetwork:
     """A network with weights from `source`: one of `SOURCES` or the path of a weights file.
 
     `arch`, `dim` and `size` are of the network that is wanted. A file says itself which it holds, so there the
@@ -63,8 +65,8 @@ def network_with(source: str, *, arch: str | None = None, dim: int | None = None
     architecture = Architecture(**{name: value for name, value in wanted.items() if value is not None})  # type: ignore[arg-type]
     refuse_nonsense(architecture)
     if source in ("untrained", "imagenet"):
-        network = _untrained(architecture) if source == "untrained" else _imagenet(architecture)
-        return Loaded(network.eval(), architecture, {})
+        network = _make_untrained(architecture) if source == "untrained" else _load_imagenet(architecture)
+        return LoadedNetwork(network.eval(), architecture, {})
     path = STARTER if source == "starter" else Path(source)
     if source == "starter" and not path.exists():
         raise WeightsError(f"The starter weights are not in this installation: {path} is missing.")
@@ -78,29 +80,29 @@ def network_with(source: str, *, arch: str | None = None, dim: int | None = None
     return loaded
 
 
-def name_of(source: str) -> str:
+def name_weights(source: str) -> str:
     """What a recipe calls weights from `source`: the word itself, or the file's name without its folder."""
     return source if source in SOURCES else Path(source).name
 
 
 def write_weights(path: Path, network: nn.Module, architecture: Architecture, **about: str) -> None:
     """Write a weights file; matrices in float16, vectors in float32, because statistics exceed float16's range."""
-    state = {name: _stored(tensor) for name, tensor in network.state_dict().items()}
+    state = {name: _to_stored_type(tensor) for name, tensor in network.state_dict().items()}
     with open_whole_file(path) as file:
-        file.write(save(state, described(architecture, **about)))
+        file.write(save(state, describe_network(architecture, **about)))
 
 
-def described(architecture: Architecture, **about: str) -> dict[str, str]:
+def describe_network(architecture: Architecture, **about: str) -> dict[str, str]:
     """The metadata of a weights file: one key, because the format does not keep their order."""
     return {METADATA: json.dumps({"architecture": architecture.as_dict(), **about}, sort_keys=True)}
 
 
-def _stored(tensor: Tensor) -> Tensor:
+def _to_stored_type(tensor: Tensor) -> Tensor:
     tensor = tensor.detach().cpu().contiguous()
     return tensor.half() if tensor.is_floating_point() and tensor.ndim > 1 else tensor
 
 
-def read_weights(path: Path) -> Loaded:
+def read_weights(path: Path) -> LoadedNetwork:
     """The network that a weights file holds, in float32.
 
     Raises:
@@ -119,21 +121,21 @@ def read_weights(path: Path) -> Loaded:
     architecture, about = _read_description(path, text)
     refuse_nonsense(architecture, str(path))
     try:
-        network = resnet.create(architecture)
+        network = resnet.create_network(architecture)
         if unlike := sorted(state.keys() ^ network.state_dict().keys()):
             raise WeightsError(
                 f"{path} does not hold the {architecture} it names: {len(unlike)} tensors are missing or unknown, "
                 f"{unlike[0]} among them. If another version of this project wrote it, train it again."
             )
-        network.load_state_dict({name: _computed(tensor) for name, tensor in state.items()})
+        network.load_state_dict({name: _to_computed_type(tensor) for name, tensor in state.items()})
     except NoSuchNetworkError as exc:
         raise WeightsError(f"{path} names a network that cannot be made. {exc}") from exc
     except RuntimeError as exc:
         raise WeightsError(f"{path} does not hold the {architecture} it names: {_first_line(exc)}") from exc
-    return Loaded(network.eval(), architecture, about)
+    return LoadedNetwork(network.eval(), architecture, about)
 
 
-def _computed(tensor: Tensor) -> Tensor:
+def _to_computed_type(tensor: Tensor) -> Tensor:
     return tensor.float() if tensor.is_floating_point() else tensor
 
 
@@ -158,15 +160,15 @@ def _first_line(exc: RuntimeError) -> str:
     return lines[min(1, len(lines) - 1)]
 
 
-def _untrained(architecture: Architecture) -> nn.Module:
+def _make_untrained(architecture: Architecture) -> nn.Module:
     """The same bits on every run and machine; the caller's random state is left as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(UNTRAINED_SEED)
-        return resnet.create(architecture)
+        return resnet.create_network(architecture)
 
 
-def _imagenet(architecture: Architecture) -> nn.Module:
-    network = resnet.create(architecture)
+def _load_imagenet(architecture: Architecture) -> nn.Module:
+    network = resnet.create_network(architecture)
     weights = import_torchvision().models.get_model_weights(architecture.arch).DEFAULT
     categories = len(weights.meta["categories"])
     if architecture.dim != categories:

@@ -96,7 +96,7 @@ def _make_weights(options: argparse.Namespace) -> None:
     photos = decode_photos(training, SOURCE_SIDE, cache, emphasis=emphasis, epoch_length=SHOWN)
     judged = decode_photos(val, SOURCE_SIDE, cache)
     torch.manual_seed(FIRST.seed)  # the first weights are drawn from torch's generator
-    form = _train_network(resnet.create(FORM), FIRST, options.out / "first", photos, judged)
+    form = _train_network(resnet.create_network(FORM), FIRST, options.out / "first", photos, judged)
     mask = _learn_mask_once(options.out / "mask.safetensors", form, photos)
     masks = predict_item_masks(mask, photos.pixels, FORM.size)
     form = _train_network(form, SECOND, options.out / "second", dataclasses.replace(photos, masks=masks), judged)

@@ -21,7 +21,7 @@ def add_colours(form: ResNet, shape: Architecture, photos: Photos, *, pictures: 
     Its last layer is whitened, and the bins of its histogram are learned, from `pictures` of `photos`. `form` must have
     a mask.
     """
-    network = resnet.create(shape)
+    network = resnet.create_network(shape)
     layers = {name: tensor for name, tensor in form.state_dict().items() if not name.startswith("fc.")}
     network.load_state_dict(layers, strict=False)  # the last layer and the histogram are not among them
     # Whitening is linear, so it is written into the last layer and costs nothing when pictures are embedded.
@@ -47,4 +47,4 @@ class _Histograms(nn.Module):
 
     def forward(self, pictures: Tensor) -> Tensor:
         """float32[N, 3, S, S] -> float32[N, bins], rows of length 1."""
-        return self.network.colour.histogram(pictures, self.network.mask(pictures))
+        return self.network.colour.soft_histogram(pictures, self.network.mask(pictures))

@@ -12,8 +12,8 @@ from torch.nn.functional import adaptive_avg_pool2d, binary_cross_entropy_with_l
 from tqdm import trange
 
 from ml.inference.arrays import Pixels
-from ml.network.item_mask import ItemMask, item_part
-from ml.network.resnet import ResNet, normalised
+from ml.network.item_mask import ItemMask, item_share
+from ml.network.resnet import ResNet, normalise_pixels
 from ml.training.data.pixels import PixelCache
 
 from .made_up import draw_made_up
@@ -45,7 +45,7 @@ def learn_mask(form: ResNet, backgrounds: PixelCache, size: int, *, scenes: int,
         # Rolled rather than sliced, so that a batch at the end of the order is filled from its beginning.
         chosen = order.roll(-step * BATCH)[:BATCH]
         with torch.autocast("cpu", torch.bfloat16):
-            logits = mask(normalised(torch.from_numpy(pictures[chosen])))
+            logits = mask(normalise_pixels(torch.from_numpy(pictures[chosen])))
         # The mask is coarser than the picture: each of its places should give the share of the item in it.
         wanted = adaptive_avg_pool2d(torch.from_numpy(items[chosen])[:, None].float() / 255, logits.shape[3])
         loss = binary_cross_entropy_with_logits(logits.float(), wanted)
@@ -74,6 +74,6 @@ def predict_item_masks(mask: ItemMask, photos: PixelCache, size: int, *, batch: 
         for start in trange(0, len(photos), batch, desc="item masks", disable=None):
             positions = range(start, min(start + batch, len(photos)))
             squeezed = [photos.picture(i).resize((size, size), Image.Resampling.BILINEAR) for i in positions]
-            views = normalised(torch.from_numpy(np.stack([np.asarray(view) for view in squeezed])))
-            parts.append((item_part(mask(views)[:, 0]) * 255).byte().numpy())
+            views = normalise_pixels(torch.from_numpy(np.stack([np.asarray(view) for view in squeezed])))
+            parts.append((item_share(mask(views)[:, 0]) * 255).byte().numpy())
     return np.concatenate(parts)

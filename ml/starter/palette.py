@@ -8,8 +8,8 @@ from sklearn.cluster import KMeans
 from torch import Tensor
 
 from ml.inference.arrays import prepare
-from ml.network.colour import Lab
-from ml.network.resnet import normalised
+from ml.network.colour import LabColours
+from ml.network.resnet import normalise_pixels
 from ml.training.data.pixels import PixelCache
 
 PHOTOS = 1_500
@@ -29,7 +29,7 @@ def learn_palette(pixels: PixelCache, bins: int, *, seed: int = 1) -> Tensor:
     small = np.stack([prepare(pixels.picture(position), 16).reshape(-1, 3) for position in chosen])
     seen = small[:, rng.choice(small.shape[1], PER_PHOTO, replace=False)].reshape(-1, 3)
     colours = np.concatenate([seen, rng.integers(0, 256, (EVERYWHERE, 3), dtype=np.uint8)])
-    values = Lab()(normalised(torch.from_numpy(colours[None, None]))).reshape(3, -1).T.numpy()
+    values = LabColours()(normalise_pixels(torch.from_numpy(colours[None, None]))).reshape(3, -1).T.numpy()
     # One start of few iterations is enough: the bins must be dense in the right places, not the best ones.
     found = KMeans(bins, n_init=1, max_iter=30, random_state=seed).fit(values)
     return torch.from_numpy(found.cluster_centers_.astype(np.float32))

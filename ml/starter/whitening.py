@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from tqdm import trange
 
-from ml.network.resnet import ResNet, normalised
+from ml.network.resnet import ResNet, normalise_pixels
 from ml.training.data.augmentation import Augmentation
 from ml.training.data.batches import Batches, balanced_order
 from ml.training.data.photo_pixels import Photos
@@ -38,8 +38,8 @@ def embed_views(network: ResNet, photos: Photos, size: int, *, pictures: int, se
         parts = []
         for batch, _ in batches:
             with torch.autocast("cpu", torch.bfloat16):
-                seen = normalised(batch)
-                parts.append(network.form(seen, network.mask(seen)).float())
+                seen = normalise_pixels(batch)
+                parts.append(network.forward_form(seen, network.mask(seen)).float())
         views.append(torch.cat(parts))
     return torch.stack(views, dim=1)
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ml.network import resnet
 from ml.network.resnet import Architecture
-from ml.network.weights import network_with, refuse_nonsense
+from ml.network.weights import load_network, refuse_nonsense
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class StartingNetwork:
 def starting_network(
     source: str, *, arch: str | None, dim: int | None, size: int | None, pooling: str, seed: int
 ) -> StartingNetwork:
-    """Return a network with weights from `source`, as `ml.network.weights.network_with` names it, and `dim` dimensions.
+    """Return a network with weights from `source`, as `ml.network.weights.load_network` names it, and `dim` dimensions.
 
     Where an argument is None the weights decide. `pooling` is for weights that this package did not train; those of a
     weights file keep the pooling they were trained with. The weights of a new head follow from `seed`.
@@ -39,7 +39,7 @@ def starting_network(
     if source == "untrained":
         architecture = Architecture(arch or "resnet50", dim or 1000, pooling, size or 224)
         return StartingNetwork(_create_network(architecture, seed), architecture, {}, "nothing is trained yet")
-    loaded = network_with(source, arch=arch)
+    loaded = load_network(source, arch=arch)
     found = loaded.architecture
     architecture = replace(
         found,
@@ -60,7 +60,7 @@ def starting_network(
 def _create_network(architecture: Architecture, seed: int) -> resnet.ResNet:
     refuse_nonsense(architecture)
     torch.manual_seed(seed)  # the first weights are drawn from torch's generator
-    return resnet.create(architecture)
+    return resnet.create_network(architecture)
 
 
 def _has_same_shape(state: dict[str, Tensor], name: str, tensor: Tensor) -> bool:

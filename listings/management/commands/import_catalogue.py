@@ -50,7 +50,7 @@ class Command(BaseCommand):
         size = path.stat().st_size if path.is_file() else 0
         with FileProgress(path.name, size, sys.stderr, self.stdout.write) as progress:
             findings = report.begin_file(path.name)
-            tally = importer.run(path, findings, progress)
+            tally = importer.import_file(path, findings, progress)
         self.stdout.write(summary(noun, tally, findings))
 
 

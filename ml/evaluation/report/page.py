@@ -9,7 +9,7 @@ from ml.evaluation.comparison import Comparison
 from ml.evaluation.evaluate import Evaluation
 from ml.evaluation.figures import MAIN, NAMES, TITLES
 from ml.evaluation.summary import Means
-from ml.evaluation.wording import about, left_out, macro_caption, micro_caption
+from ml.evaluation.wording import describe_pictures, list_left_out, macro_caption, micro_caption
 
 from .heat_map import MOST_CLASSES, draw_heat_map
 from .rendering import render_template
@@ -24,7 +24,7 @@ def render_page(result: Evaluation | Comparison) -> str:
     return render_template(
         "page.html",
         title=f"How well {evaluation.model} finds",
-        about=about(evaluation),
+        about=describe_pictures(evaluation),
         verdict=result.sentence if isinstance(result, Comparison) else "",
         averages=_list_averages(result),
         figures=list(zip(NAMES, TITLES, strict=True)),
@@ -38,14 +38,14 @@ def render_page(result: Evaluation | Comparison) -> str:
             for heading, queries in chosen.items()
         ],
         rows=list_worst_classes(evaluation.summary, evaluation.floor["histogram"]),
-        left_out=list(left_out(evaluation)),
+        left_out=list(list_left_out(evaluation)),
     )
 
 
 def _list_averages(result: Evaluation | Comparison) -> list[tuple[str, Mapping[str, Means]]]:
     """The caption and the columns of each table of averages; macro first, where a class is large enough for it."""
     summary = result.model.summary if isinstance(result, Comparison) else result.summary
-    micro = {name: column.micro for name, column in result.columns.items()}
-    macro = {name: column.macro for name, column in result.columns.items() if column.macro}
+    micro = {name: column.micro for name, column in result.table_columns.items()}
+    macro = {name: column.macro for name, column in result.table_columns.items() if column.macro}
     tables: list[tuple[str, Mapping[str, Means]]] = [(macro_caption(summary), macro)] if macro else []
     return [*tables, (micro_caption(summary), micro)]

@@ -47,7 +47,7 @@ def choose_misses(evaluation: Evaluation) -> Ints:
 def make_strip(evaluation: Evaluation, query: int) -> list[StripPicture]:
     """The query, then its first results: right where the class is right."""
     pictures, judged = evaluation.pictures, evaluation.judged
-    queries, searched = pictures.queries.photos, pictures.searched.photos
+    queries, searched = pictures.queries.photos, pictures.searched_pictures.photos
     found = [row for row in judged.found[query, :NEIGHBOURS].tolist() if row >= 0]
     return [
         _show(queries, query, "query"),

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from ml.network.resnet import normalised
+from ml.network.resnet import normalise_pixels
 from ml.training.checkpoint import Checkpoint
 from ml.training.errors import TrainingError
 from ml.training.plan import Plan
@@ -67,7 +67,7 @@ class Learner:
         self.schedule.set_rates(part)
         targets = targets.to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16):
-            vectors = self.network(normalised(views.to(self.device)))
+            vectors = self.network(normalise_pixels(views.to(self.device)))
         # The loss is computed in float32: bfloat16 has three digits, too few for cosines over a low temperature.
         loss, logits = self.loss(vectors.float(), targets)
         value = loss.item()

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from ml.inference.arrays import prepare
-from ml.network.resnet import UnitLength, normalised
+from ml.network.resnet import UnitLength, normalise_pixels
 from ml.training.data.pixels import PixelCache
 
 
@@ -26,7 +26,7 @@ def extract_vectors(
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16):
         for start in range(0, len(pixels), batch):
             views = [prepare(pixels.picture(i), size) for i in range(start, min(start + batch, len(pixels)))]
-            pictures = normalised(torch.from_numpy(np.stack(views)).to(device))
+            pictures = normalise_pixels(torch.from_numpy(np.stack(views)).to(device))
             parts.append(UnitLength(network)(pictures).float().cpu().numpy())
     for layer, training in modes:
         layer.training = training

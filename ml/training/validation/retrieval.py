@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from ml.errors import MlError
-from ml.evaluation.metrics import NO_GROUP, Judged, Labelled, judge, macro
+from ml.evaluation.metrics import NO_GROUP, Judged, Labelled, judge_queries, macro_average
 from ml.training.data.photo_pixels import Photos
 
 from .extraction import extract_vectors
@@ -36,8 +36,8 @@ class Judgement:
         """
         targets = self.photos.targets
         return {
-            "recall_at_1": macro(self.judged.recall_at(1), targets),
-            "map_at_r": macro(self.judged.map_at_r, targets),
+            "recall_at_1": macro_average(self.judged.recall_at(1), targets),
+            "map_at_r": macro_average(self.judged.map_at_r, targets),
         }
 
     @property
@@ -58,7 +58,7 @@ def judge_network(network: nn.Module, photos: Photos, size: int, device: torch.d
     vectors = extract_vectors(network, photos.pixels, size, device)
     if not np.isfinite(vectors).all():
         raise NotFiniteError("The network's vectors are no longer finite; train with a lower rate.")
-    return Judgement(photos, vectors, judge(Labelled(vectors, photos.targets, photos.groups)))
+    return Judgement(photos, vectors, judge_queries(Labelled(vectors, photos.targets, photos.groups)))
 
 
 def can_be_judged(photos: Photos) -> bool:

@@ -10,8 +10,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from ml.commands.arguments import writable
-from ml.exporting.agreement import how_chosen
+from ml.commands.arguments import parse_writable
+from ml.exporting.agreement import explain_precision
 from ml.recipe import SOURCES, Recipe
 from recommender import registry
 from recommender.embedding.sweep import sweep_queue
@@ -72,8 +72,10 @@ class Command(BaseCommand):
         parser.add_argument(
             "--at-least", type=int, metavar="N", help="photos a class needs to count in means over classes"
         )
-        parser.add_argument("--json", type=writable, metavar="FILE", help="write every figure here as well")
-        parser.add_argument("--html", type=writable, metavar="FILE", help="write the report with pictures here as well")
+        parser.add_argument("--json", type=parse_writable, metavar="FILE", help="write every figure here as well")
+        parser.add_argument(
+            "--html", type=parse_writable, metavar="FILE", help="write the report with pictures here as well"
+        )
 
     def handle(self, *args: object, action: str, **options: object) -> None:
         actions: dict[str, Callable[..., None]] = {
@@ -118,7 +120,7 @@ class Command(BaseCommand):
         self.stdout.write(f"{model.version} is registered: {model.arch}, {model.dim} dimensions.")
         recipe = Recipe(**model.recipe)
         if photos or recipe.agreement:
-            self.stdout.write(how_chosen(recipe))
+            self.stdout.write(explain_precision(recipe))
         if activate:
             self._activate_model(name=model.version)
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ml.evaluation.comparison import compare
-from ml.evaluation.evaluate import evaluate
-from ml.evaluation.histogram import ColourHistogram
-from ml.evaluation.metrics import Labelled, judge, macro
+from ml.evaluation.comparison import compare_models
+from ml.evaluation.evaluate import evaluate_model
+from ml.evaluation.histogram import HistogramEmbedder
+from ml.evaluation.metrics import Labelled, judge_queries, macro_average
 from ml.evaluation.pictures import EvaluationError
-from ml.folders.extraction import vectors_of
+from ml.folders.extraction import extract_vectors
 from ml.folders.photo_set import PhotoSet
 from tests.ml.drawn_classes import COLOURS, Brightness, MeanColour, drawn
 from tests.ml.pictures import quarters
@@ -26,7 +26,7 @@ def with_picture(photos, path, label):
 
 
 def test_a_model_that_knows_the_classes_finds_everything_and_stands_beside_its_floor(tmp_path):
-    found = evaluate(drawn(tmp_path), MeanColour()).as_dict()
+    found = evaluate_model(drawn(tmp_path), MeanColour()).as_dict()
     assert found["n"] == 36
     assert found["recall_at_1"] == found["map_at_r"] == {"mean": 1, "low": 1, "high": 1}
     assert (found["macro"]["classes"], found["macro"]["map_at_r"]["mean"]) == (3, 1)
@@ -40,9 +40,9 @@ def test_a_model_that_knows_the_classes_finds_everything_and_stands_beside_its_f
 def test_pictures_that_cannot_be_read_are_named_and_the_others_judged(tmp_path):
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"\xff\xd8\xff\xe0 and no more")
-    found = evaluate(with_picture(drawn(tmp_path), broken, "red"), MeanColour())
+    found = evaluate_model(with_picture(drawn(tmp_path), broken, "red"), MeanColour())
     assert found.as_dict()["n"] == 36
-    assert [path for path, _ in found.refused] == [broken]
+    assert [path for path, _ in found.refused_pictures] == [broken]
     assert found.as_dict()["unreadable"][0]["image"] == str(broken)
 
 
@@ -50,33 +50,33 @@ def test_without_any_readable_picture_there_is_one_sentence(tmp_path):
     for name in "ab":
         (tmp_path / name).write_bytes(b"no picture")
     with pytest.raises(EvaluationError, match=r"None of 2 pictures can be read; the first, .*a: "):
-        evaluate(PhotoSet((tmp_path / "a", tmp_path / "b"), ("x", "x")), MeanColour())
+        evaluate_model(PhotoSet((tmp_path / "a", tmp_path / "b"), ("x", "x")), MeanColour())
 
 
 def test_a_class_of_one_picture_is_told_and_not_averaged(tmp_path):
     lonely = tmp_path / "lonely.png"
     Image.new("RGB", (16, 16), (0, 90, 90)).save(lonely)
-    found = evaluate(with_picture(drawn(tmp_path), lonely, "teal"), MeanColour())
-    assert found.alone == {"teal": 1}
+    found = evaluate_model(with_picture(drawn(tmp_path), lonely, "teal"), MeanColour())
+    assert found.nothing_to_find == {"teal": 1}
     assert found.summary.micro.n == 36
     assert "teal" not in found.summary.per_class
     with pytest.raises(EvaluationError, match="two pictures"):
-        evaluate(PhotoSet((lonely,), ("teal",)), MeanColour())
+        evaluate_model(PhotoSet((lonely,), ("teal",)), MeanColour())
 
 
 def test_pictures_of_the_same_group_do_not_count_and_an_empty_group_is_none(tmp_path):
     photos = drawn(tmp_path, each=2)
-    assert evaluate(photos, MeanColour()).summary.micro["recall_at_1"].mean == 1
+    assert evaluate_model(photos, MeanColour()).summary.micro["recall_at_1"].mean == 1
     pairs = PhotoSet(photos.images, photos.labels, ("a", "a", "", "", "c", "c"))
-    found = evaluate(pairs, MeanColour())
-    assert found.alone == {"blue": 2, "red": 2}
+    found = evaluate_model(pairs, MeanColour())
+    assert found.nothing_to_find == {"blue": 2, "red": 2}
     assert found.summary.micro.n == 2
 
 
 def test_a_query_in_the_gallery_does_not_find_its_own_file(tmp_path):
     gallery = drawn(tmp_path, each=2)
     queries = gallery.subset([0, 2])
-    found = evaluate(queries, MeanColour(), gallery=gallery)
+    found = evaluate_model(queries, MeanColour(), gallery=gallery)
     assert found.judged.found[:, 0].tolist() == [1, 3]
     assert found.judged.candidates.tolist() == [5, 5]
     assert not found.as_dict()["leave_one_out"]
@@ -91,15 +91,15 @@ def test_a_file_that_is_listed_twice_is_refused_because_it_would_find_itself(tmp
     for repeated in (twice, linked):
         queries, gallery = (repeated, None) if is_query else (photos, repeated)
         with pytest.raises(EvaluationError, match=r"\.png is listed twice.*; list it once"):
-            evaluate(queries, MeanColour(), gallery=gallery)
+            evaluate_model(queries, MeanColour(), gallery=gallery)
 
 
 def test_a_class_that_only_the_gallery_has_is_a_wrong_answer(tmp_path):
     photos = drawn(tmp_path, each=3)
     queries, gallery = photos.subset([0]), photos.subset([4, 5])
     with pytest.raises(EvaluationError, match="another of its class"):
-        evaluate(queries, MeanColour(), gallery=gallery)
-    found = evaluate(queries, MeanColour(), gallery=photos.subset([1, 4, 5]))
+        evaluate_model(queries, MeanColour(), gallery=gallery)
+    found = evaluate_model(queries, MeanColour(), gallery=photos.subset([1, 4, 5]))
     assert found.confusion.as_dict() == {"red": {"red": 1}}
 
 
@@ -107,8 +107,8 @@ def test_a_better_model_is_told_from_a_worse_one_both_ways_round(tmp_path):
     photos = drawn(tmp_path)
     models = {"colour": MeanColour(), "brightness": Brightness()}
     for order in (("colour", "brightness"), ("brightness", "colour")):
-        found = compare(photos, {name: models[name] for name in order})
-        assert found.distinguishable
+        found = compare_models(photos, {name: models[name] for name in order})
+        assert found.is_distinguishable
         assert found.sentence.startswith("colour finds better than brightness: macro mAP@R")
         figures = found.as_dict()
         difference = figures["map_at_r"]["mean"] - figures["compared_with"]["map_at_r"]["mean"]
@@ -117,8 +117,8 @@ def test_a_better_model_is_told_from_a_worse_one_both_ways_round(tmp_path):
 
 
 def test_a_model_cannot_be_told_from_itself(tmp_path):
-    found = compare(drawn(tmp_path, each=3), {"one": MeanColour(), "other": MeanColour()})
-    assert not found.distinguishable
+    found = compare_models(drawn(tmp_path, each=3), {"one": MeanColour(), "other": MeanColour()})
+    assert not found.is_distinguishable
     assert found.sentence.startswith("one and other cannot be told apart on these pictures: micro mAP@R")
 
 
@@ -127,13 +127,13 @@ def test_models_are_compared_on_the_pictures_both_can_take(tmp_path):
         def embed(self, batch):
             return np.where(batch[:, :1] > 0, np.nan, super().embed(batch))
 
-    found = compare(drawn(tmp_path), {"all": MeanColour(), "no red": NoRed()})
+    found = compare_models(drawn(tmp_path), {"all": MeanColour(), "no red": NoRed()})
     assert found.model.summary.micro.n == found.other.summary.micro.n == 24
-    assert len(found.model.refused) == 12
+    assert len(found.model.refused_pictures) == 12
 
 
 def test_histograms_compare_colours_quarter_by_quarter():
-    histogram = ColourHistogram()
+    histogram = HistogramEmbedder()
     picture = quarters(64, 48)
     turned = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     half = picture.copy()
@@ -151,6 +151,6 @@ def test_the_histogram_floor_on_real_clothes_is_the_known_one():
     photos = PhotoSet(
         tuple(CLOTHING / "images" / f"{row['image']}.jpg" for row in rows), tuple(row["label"] for row in rows)
     )
-    found = vectors_of(photos.images, ColourHistogram())
-    judged = judge(Labelled(found.vectors, photos.targets()))
-    assert macro(judged.map_at_r, judged.targets, at_least=10) == pytest.approx(0.0965, abs=0.0005)
+    found = extract_vectors(photos.images, HistogramEmbedder())
+    judged = judge_queries(Labelled(found.vectors, photos.targets()))
+    assert macro_average(judged.map_at_r, judged.targets, at_least=10) == pytest.approx(0.0965, abs=0.0005)

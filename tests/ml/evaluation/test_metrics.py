@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml.evaluation import chance, metrics
-from ml.evaluation.figures import NAMES, by_chance, measured
-from ml.evaluation.metrics import NO_GROUP, Labelled, judge, macro
-from ml.evaluation.nearest import nearest
+from ml.evaluation.figures import NAMES, expect_figures, measure_figures
+from ml.evaluation.metrics import NO_GROUP, Labelled, judge_queries, macro_average
+from ml.evaluation.nearest import nearest_columns
 
 from . import slow_metrics as slow
 
@@ -35,7 +35,7 @@ def assert_as_obvious(judged, queries, gallery, own):
         assert found == order[: judged.found.shape[1]]
         assert judged.candidates[i] == len(order)
         assert judged.relevant[i] == sum(right)
-        figures = dict(zip(NAMES, measured(judged)[i], strict=True))
+        figures = dict(zip(NAMES, measure_figures(judged)[i], strict=True))
         if not any(right):
             assert np.isnan(list(figures.values())).all()
             continue
@@ -51,7 +51,7 @@ def test_leaving_one_out_is_as_obvious(rows, grouped, cells):
     rows = rows if grouped else [(vector, target, NO_GROUP) for vector, target, _ in rows]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(metrics, "CELLS", cells)  # one query to all of them at a time
-        judged = judge(labelled(rows, grouped=grouped))
+        judged = judge_queries(labelled(rows, grouped=grouped))
     assert_as_obvious(judged, rows, rows, own=range(len(rows)))
 
 
@@ -61,7 +61,7 @@ def test_a_separate_gallery_is_as_obvious(queries, gallery, data):
     own = data.draw(
         st.lists(st.integers(-1, len(gallery) - 1), min_size=len(queries), max_size=len(queries)), label="own"
     )
-    judged = judge(labelled(queries), labelled(gallery), own=np.array(own))
+    judged = judge_queries(labelled(queries), labelled(gallery), own=np.array(own))
     assert_as_obvious(judged, queries, gallery, own)
 
 
@@ -76,7 +76,7 @@ def test_a_separate_gallery_is_as_obvious(queries, gallery, data):
 @settings(max_examples=100, deadline=None)
 def test_nearest_are_the_first_of_a_stable_sort(case):
     similarity, k = np.array(case[0], np.float32), case[1]
-    np.testing.assert_array_equal(nearest(similarity, k), np.argsort(-similarity, axis=1, kind="stable")[:, :k])
+    np.testing.assert_array_equal(nearest_columns(similarity, k), np.argsort(-similarity, axis=1, kind="stable")[:, :k])
 
 
 def on_a_line(targets):
@@ -86,7 +86,7 @@ def on_a_line(targets):
 
 
 def test_figures_of_a_query_worked_out_by_hand():
-    judged = judge(on_a_line([0, 0, 1, 1, 0, 0, 1]))  # the first finds 0 1 1 0 0 1, R = 3
+    judged = judge_queries(on_a_line([0, 0, 1, 1, 0, 0, 1]))  # the first finds 0 1 1 0 0 1, R = 3
     assert judged.found[0].tolist() == [1, 2, 3, 4, 5, 6, -1]
     assert judged.map_at_r[0] == pytest.approx(1 / 3)
     assert judged.recall_at(1)[0] == 1
@@ -95,25 +95,25 @@ def test_figures_of_a_query_worked_out_by_hand():
 
 
 def test_a_perfect_order_gives_one_and_the_reverse_nothing():
-    judged = judge(on_a_line([0] * 4 + [1] * 4))
+    judged = judge_queries(on_a_line([0] * 4 + [1] * 4))
     assert judged.map_at_r[0] == 1
-    backwards = judge(on_a_line([0] + [1] * 4 + [0] * 4))
+    backwards = judge_queries(on_a_line([0] + [1] * 4 + [0] * 4))
     assert backwards.map_at_r[0] == 0
     assert (backwards.recall_at(1)[0], backwards.recall_at(5)[0]) == (0, 1)
 
 
 def test_a_query_alone_in_its_class_has_no_figures():
-    judged = judge(on_a_line([0, 1, 1]))
+    judged = judge_queries(on_a_line([0, 1, 1]))
     assert judged.relevant.tolist() == [0, 1, 1]
-    assert np.isnan(measured(judged)[0]).all()
-    assert np.isfinite(measured(judged)[1:]).all()
+    assert np.isnan(measure_figures(judged)[0]).all()
+    assert np.isfinite(measure_figures(judged)[1:]).all()
 
 
 def test_macro_counts_every_class_alike_and_leaves_small_ones_out():
     figures, targets = np.array([1.0, 1.0, 1.0, 0.0, 0.5, np.nan]), np.array([0, 0, 0, 1, 2, 2])
-    assert macro(figures, targets) == pytest.approx(0.5)
-    assert macro(figures, targets, at_least=3) == 1
-    assert np.isnan(macro(figures, targets, at_least=4))
+    assert macro_average(figures, targets) == pytest.approx(0.5)
+    assert macro_average(figures, targets, at_least=3) == 1
+    assert np.isnan(macro_average(figures, targets, at_least=4))
 
 
 @pytest.mark.parametrize("n", range(1, 9))
@@ -121,17 +121,17 @@ def test_chance_is_the_mean_over_all_orders(n):
     for relevant in range(1, n + 1):
         orders = [[i in chosen for i in range(n)] for chosen in combinations(range(n), relevant)]
         counts = np.array([n]), np.array([relevant])
-        assert chance.map_at_r(*counts)[0] == pytest.approx(np.mean([slow.map_at_r(order) for order in orders]))
+        assert chance.expect_map_at_r(*counts)[0] == pytest.approx(np.mean([slow.map_at_r(order) for order in orders]))
         for k in (1, 5, 10):
             recall = np.mean([slow.recall_at(k, order) for order in orders])
             precision = np.mean([slow.precision_at(k, order) for order in orders])
-            assert chance.recall_at(k, *counts)[0] == pytest.approx(recall)
-            assert chance.precision_at(k, *counts)[0] == pytest.approx(precision)
+            assert chance.expect_recall(k, *counts)[0] == pytest.approx(recall)
+            assert chance.expect_precision(k, *counts)[0] == pytest.approx(precision)
 
 
 def test_chance_knows_who_is_left_out():
     rows = Labelled(np.eye(4, dtype=np.float32), np.array([0, 0, 0, 1]), np.array([7, 7, 8, 9]))
-    expected = by_chance(judge(rows))
+    expected = expect_figures(judge_queries(rows))
     names = dict(zip(NAMES, expected.T, strict=True))
     assert names["recall_at_1"][:3].tolist() == [0.5, 0.5, pytest.approx(2 / 3)]
     assert np.isnan(expected[3]).all()

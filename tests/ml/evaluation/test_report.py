@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ml.evaluation.comparison import compare
+from ml.evaluation.comparison import compare_models
 from ml.evaluation.confusion import Confusion
-from ml.evaluation.evaluate import evaluate
+from ml.evaluation.evaluate import evaluate_model
 from ml.evaluation.report.heat_map import MOST_CLASSES, draw_heat_map
 from ml.evaluation.report.page import render_page
 from ml.evaluation.report.strips import HITS, MISSES, NEIGHBOURS, choose_hits, choose_misses
@@ -62,7 +62,7 @@ def photos(tmp_path_factory):
 
 
 def test_the_page_is_whole_without_network_and_scripts(photos):
-    document = render_page(evaluate(photos, MeanColour()))
+    document = render_page(evaluate_model(photos, MeanColour()))
     found = parsed(document)
     assert "script" not in found.tags
     assert found.links
@@ -72,13 +72,13 @@ def test_the_page_is_whole_without_network_and_scripts(photos):
 
 
 def test_class_names_are_text(photos):
-    document = render_page(evaluate(photos, MeanColour()))
+    document = render_page(evaluate_model(photos, MeanColour()))
     assert HOSTILE not in document
     assert document.count("&lt;img src=x onerror=&quot;alert(1)&quot;&gt;&amp;") > 3
 
 
 def test_the_page_shows_hits_misses_floors_and_the_verdict(photos):
-    result = compare(photos, {"colour": MeanColour(), "<brightness>": Brightness()})
+    result = compare_models(photos, {"colour": MeanColour(), "<brightness>": Brightness()})
     document = render_page(result)
     for text in ("Worst misses", "Hits", "histogram", "chance", "difference", "&lt;brightness&gt;", "mAP@R"):
         assert text in document
@@ -88,7 +88,7 @@ def test_the_page_shows_hits_misses_floors_and_the_verdict(photos):
 
 
 def test_misses_have_a_wrong_first_result_and_hits_a_right_one_with_classes_in_turn(photos):
-    found = evaluate(photos, MeanColour())
+    found = evaluate_model(photos, MeanColour())
     right, wrong = choose_hits(found), choose_misses(found)
     assert found.judged.hits[right, 0].all()
     assert not found.judged.hits[wrong, 0].any()
@@ -98,7 +98,7 @@ def test_misses_have_a_wrong_first_result_and_hits_a_right_one_with_classes_in_t
 
 def test_where_little_is_right_there_are_few_hits(tmp_path):
     photos = drawn(tmp_path, each=2)
-    found = evaluate(PhotoSet(photos.images, ("a", "a", "b", "c", "b", "c")), MeanColour())
+    found = evaluate_model(PhotoSet(photos.images, ("a", "a", "b", "c", "b", "c")), MeanColour())
     assert sorted(choose_hits(found).tolist()) == [0, 1]
     assert sorted(choose_misses(found).tolist()) == [2, 3, 4, 5]
 
@@ -106,7 +106,7 @@ def test_where_little_is_right_there_are_few_hits(tmp_path):
 def test_what_could_not_be_read_is_listed_and_a_lost_picture_leaves_a_gap(tmp_path):
     photos = drawn(tmp_path, each=3)
     (tmp_path / "torn.jpg").write_bytes(b"\xff\xd8")
-    found = evaluate(PhotoSet((*photos.images, tmp_path / "torn.jpg"), (*photos.labels, "red")), MeanColour())
+    found = evaluate_model(PhotoSet((*photos.images, tmp_path / "torn.jpg"), (*photos.labels, "red")), MeanColour())
     photos.images[0].unlink()
     document = render_page(found)
     assert "torn.jpg" in document
@@ -139,7 +139,7 @@ def test_two_hundred_classes_stay_within_five_megabytes(tmp_path):
             images.append(tmp_path / f"{i}-{j}.png")
             Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).resize((112, 112)).save(images[-1])
             labels.append(f"class {i}")
-    document = render_page(evaluate(PhotoSet(tuple(images), tuple(labels)), MeanColour()))
+    document = render_page(evaluate_model(PhotoSet(tuple(images), tuple(labels)), MeanColour()))
     assert len(document.encode()) < 5_000_000
     assert document.count("data:image") <= (HITS + MISSES) * (1 + NEIGHBOURS)
     assert document.count('<td class="bar">') == 200

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ml.exporting.agreement import Agreement, agreement
+from ml.exporting.agreement import Agreement, measure_agreement
 
 
 def unit_rows(number, seed=0, dim=16):
@@ -13,7 +13,7 @@ def unit_rows(number, seed=0, dim=16):
 
 def test_a_runtime_agrees_with_itself():
     vectors = unit_rows(60)
-    found = agreement(vectors, vectors)
+    found = measure_agreement(vectors, vectors)
     assert (found.cosine_mean, found.cosine_min) == (pytest.approx(1), pytest.approx(1))
     assert (found.overlap, found.pictures) == (1, 60)
 
@@ -25,7 +25,7 @@ def ten_nearest(vectors, row):
 
 def test_the_overlap_counts_shared_neighbours():
     reference, other = unit_rows(40), unit_rows(40, seed=1)
-    found = agreement(reference, other)
+    found = measure_agreement(reference, other)
     both = [len(ten_nearest(reference, row) & ten_nearest(other, row)) / 10 for row in range(40)]
     assert found.overlap == pytest.approx(np.mean(both))
     assert found.cosine_min == pytest.approx((reference * other).sum(axis=1).min())
@@ -36,7 +36,7 @@ def test_a_vector_that_is_none_agrees_with_none(broken):
     reference = unit_rows(40)
     vectors = reference.copy()
     vectors[7] = broken
-    assert agreement(reference, vectors).cosine_min == 0
+    assert measure_agreement(reference, vectors).cosine_min == 0
 
 
 @pytest.mark.parametrize(

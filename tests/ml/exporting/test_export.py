@@ -46,10 +46,10 @@ def test_untrained_weights_have_the_same_bits_on_every_run(exported, model_dir):
 def test_untrained_weights_leave_the_callers_random_state_alone():
     import torch
 
-    from ml.network.weights import network_with
+    from ml.network.weights import load_network
 
     before = torch.random.get_rng_state()
-    network_with("untrained", dim=8)
+    load_network("untrained", dim=8)
     assert torch.equal(before, torch.random.get_rng_state())
 
 
@@ -121,7 +121,7 @@ def test_a_graph_that_disagrees_with_its_network_is_not_written(tmp_path, monkey
     true_vectors = export.torch_vectors
     monkeypatch.setattr(export, "torch_vectors", lambda *args: -true_vectors(*args))
     with pytest.raises(ModelFilesError, match=r"below 0\.999"):
-        export.build(tmp_path / "model", "wrong", dim=8)
+        export.build_model(tmp_path / "model", "wrong", dim=8)
     assert list(tmp_path.iterdir()) == []
 
 

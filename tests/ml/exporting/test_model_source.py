@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ml.exporting.model_source import load
-from ml.network.resnet import Architecture, create
+from ml.exporting.model_source import load_model
+from ml.network.resnet import Architecture, create_network
 from ml.network.weights import write_weights
 from ml.recipe import GRAPH, ModelFilesError, Recipe, file_sha256
 
@@ -14,16 +14,16 @@ from ml.recipe import GRAPH, ModelFilesError, Recipe, file_sha256
 def test_a_damaged_export_of_a_weights_file_is_made_again(tmp_path, monkeypatch):
     monkeypatch.setenv("ML_CACHE", str(tmp_path / "cache"))
     weights, shape = tmp_path / "small.safetensors", Architecture("resnet18", 8, size=32)
-    write_weights(weights, create(shape), shape)
+    write_weights(weights, create_network(shape), shape)
     damaged = tmp_path / "cache" / f"small.safetensors-{file_sha256(weights)[:16]}"
     damaged.mkdir(parents=True)
     for name in GRAPH:
         (damaged / name).write_bytes(b"damaged")
     Recipe("small.safetensors", "resnet18", 8, "small.safetensors", "", dict.fromkeys(GRAPH, "")).write(damaged)
-    assert load(str(weights), threads=1).dim == 8
+    assert load_model(str(weights), threads=1).dim == 8
     assert Recipe.read(damaged).files["embedder.bin"] == file_sha256(damaged / "embedder.bin")
 
 
 def test_a_folder_without_a_recipe_is_no_model(tmp_path):
     with pytest.raises(ModelFilesError, match=f"{tmp_path}/recipe.json is missing: {tmp_path} holds no model"):
-        load(str(tmp_path))
+        load_model(str(tmp_path))

@@ -6,7 +6,7 @@ import torch
 
 from ml.exporting import agreement, precision
 from ml.exporting.agreement import LEAST_PICTURES
-from ml.exporting.export import build
+from ml.exporting.export import build_model
 from ml.inference import embedder as embedder_module
 from ml.inference.arrays import prepare
 from ml.inference.cores import has_int8_units
@@ -45,7 +45,7 @@ def photos(tmp_path_factory):
 def weights(tmp_path_factory):
     torch.manual_seed(1)
     path = tmp_path_factory.mktemp("weights") / "random.safetensors"
-    write_weights(path, resnet.create(SHAPE), SHAPE)
+    write_weights(path, resnet.create_network(SHAPE), SHAPE)
     return path
 
 
@@ -55,7 +55,7 @@ def admitted(weights, photos, tmp_path_factory):
     directory = tmp_path_factory.mktemp("models") / "random"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(agreement, "MIN_OVERLAP", 0.5)
-        build(directory, "random", weights=str(weights), photos=photos)
+        build_model(directory, "random", weights=str(weights), photos=photos)
     return directory
 
 
@@ -65,7 +65,7 @@ def test_a_model_that_keeps_its_neighbours_runs_in_8_bits(admitted, photos):
     assert recipe.precision == "int8"
     assert 0.5 < recipe.agreement["int8"]["overlap"] < 1
     assert recipe.agreement["int8"]["pictures"] == LEAST_PICTURES
-    recipe.verify(admitted, INT8_GRAPH)
+    recipe.verify_files(admitted, INT8_GRAPH)
     embedder = Embedder.load(admitted)
     assert embedder.precision == "int8"
     batch = np.stack([prepare(scene(number, (SIDE, SIDE)), SIDE) for number in range(20)])
@@ -77,7 +77,7 @@ def test_a_model_that_keeps_its_neighbours_runs_in_8_bits(admitted, photos):
 @needs_int8
 def test_a_model_that_does_not_falls_back_and_says_by_how_much(weights, photos, tmp_path):
     """Untrained vectors lie so close together that the least error changes their order."""
-    recipe = build(tmp_path / "model", "untrained", weights=str(weights), photos=photos)
+    recipe = build_model(tmp_path / "model", "untrained", weights=str(weights), photos=photos)
     assert recipe.agreement["int8"]["overlap"] < 0.95
     assert recipe.precision in ("bf16", "f32")
     assert recipe.as_dict() == Recipe.read(tmp_path / "model").as_dict()
@@ -94,5 +94,5 @@ def test_a_processor_without_units_for_8_bits_takes_the_other_graph(admitted, mo
 
 
 def test_too_few_photos_compare_nothing(weights, photos, tmp_path):
-    recipe = build(tmp_path / "model", "few", weights=str(weights), photos=photos[:100])
+    recipe = build_model(tmp_path / "model", "few", weights=str(weights), photos=photos[:100])
     assert (recipe.precision, recipe.agreement) == ("auto", {})

@@ -8,8 +8,8 @@ import pytest
 
 from ml.__main__ import main
 from ml.folders import folder_extraction
-from ml.folders.extraction import vectors_of
-from ml.folders.folder_extraction import extract, pictures_below
+from ml.folders.extraction import extract_vectors
+from ml.folders.folder_extraction import extract_folder, list_pictures
 from ml.folders.vector_folder import VectorFolder, VectorFolderError
 from tests.ml.pictures import encode, scene
 
@@ -52,8 +52,8 @@ class Stopping:
 
 
 def run(source, target, embedder):
-    pictures, refused = pictures_below(source)
-    return extract(source, pictures, target, embedder, refused)
+    pictures, refused = list_pictures(source)
+    return extract_folder(source, pictures, target, embedder, refused)
 
 
 def contents(folder):
@@ -81,7 +81,7 @@ def test_the_command_writes_vectors_ids_refusals_and_a_manifest(source, target, 
     vectors = np.load(target / "vectors.npy")
     assert vectors.dtype == np.float16
     np.testing.assert_allclose(np.linalg.norm(vectors.astype(np.float32), axis=1), 1, atol=1e-3)
-    expected = vectors_of([source / row["path"] for row in ids], embedder).vectors
+    expected = extract_vectors([source / row["path"] for row in ids], embedder).vectors
     np.testing.assert_allclose(vectors, expected, atol=2e-3)
     assert [row["file"] for row in rows(target / "refused.csv")] == ["cut.jpg"]
     manifest = json.loads((target / "extract.json").read_text())

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ml.folders.extraction import UNUSABLE, vectors_of
+from ml.folders.extraction import UNUSABLE, extract_vectors
 from ml.images import clean, decode
 from ml.inference.embedder import MAX_BATCH
 from tests.ml.pictures import encode, scene
@@ -36,7 +36,7 @@ def write(tmp_path):
 def test_vectors_are_those_of_the_clean_pictures(write, embedder):
     paths = [write(f"{i}.jpg", encode(scene(i, (700, 600)), "JPEG", quality=80)) for i in range(3)]
     prepared = np.stack([embedder.prepare(clean(decode(path.read_bytes(), 512))) for path in paths])
-    extraction = vectors_of(paths, embedder)
+    extraction = extract_vectors(paths, embedder)
     assert extraction.kept.tolist() == [0, 1, 2]
     assert extraction.vectors.shape == (3, embedder.dim)
     np.testing.assert_allclose(extraction.vectors, embedder.embed(prepared), atol=1e-6)
@@ -51,7 +51,7 @@ def test_order_is_kept_over_batches_and_refusals_are_named(write):
     for i in (3, MAX_BATCH, len(pictures) - 1):
         del pictures[i]
 
-    extraction = vectors_of(paths, MeanColour())
+    extraction = extract_vectors(paths, MeanColour())
 
     assert extraction.kept.tolist() == list(pictures)
     expected = MeanColour().embed(np.stack([MeanColour().prepare(pictures[i]) for i in list(pictures)[:MAX_BATCH]]))
@@ -68,12 +68,12 @@ def test_a_picture_without_a_usable_vector_is_refused(write):
         write("white.png", encode(Image.new("RGB", (8, 8), "white"), "PNG")),
         write("black.png", encode(Image.new("RGB", (8, 8), "black"), "PNG")),
     ]
-    extraction = vectors_of(paths, MeanColour())
+    extraction = extract_vectors(paths, MeanColour())
     assert extraction.kept.tolist() == [0]
     assert extraction.refused == [(paths[1], UNUSABLE)]
 
 
 def test_nothing_in_nothing_out():
-    extraction = vectors_of([], MeanColour())
+    extraction = extract_vectors([], MeanColour())
     assert extraction.vectors.shape == (0, 3)
     assert extraction.kept.tolist() == extraction.refused == []

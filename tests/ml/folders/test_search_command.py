@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ml.__main__ import main
-from ml.commands.search import as_table
+from ml.commands.search import format_table
 from ml.folders import vector_folder
 from ml.folders.contact_sheet import Answer, SheetError, draw_sheet, write_sheet
-from ml.folders.folder_extraction import extract
+from ml.folders.folder_extraction import extract_folder
 from ml.folders.folder_search import QueryPictureError, search_folder
 from ml.folders.vector_folder import Hit, Manifest, Picture, VectorFolder, VectorFolderError
 from tests.ml.pictures import GREEN, RED, assert_corners, encode, quarters, scene
@@ -29,7 +29,7 @@ def extracted(tmp_path_factory, embedder):
     for number in range(6):
         (folder / "in" / f"{number}.png").write_bytes(encode(scene(number, (90, 120)), "PNG"))
     pictures = [Picture(str(number), f"{number}.png", "ab"[number % 2]) for number in range(6)]
-    extract(folder / "in", pictures, folder / "out", embedder)
+    extract_folder(folder / "in", pictures, folder / "out", embedder)
     return folder
 
 
@@ -108,7 +108,7 @@ def test_names_of_several_lines_are_written_in_one(tmp_path):
 
 def test_bytes_of_a_name_that_are_no_text_are_printed_as_escapes():
     name = b"caf\xe9.png".decode(errors="surrogateescape")
-    assert as_table([Hit(1, 1.0, Picture("1", name))]).splitlines()[1].endswith("caf\\udce9.png")
+    assert format_table([Hit(1, 1.0, Picture("1", name))]).splitlines()[1].endswith("caf\\udce9.png")
 
 
 def test_vectors_of_another_model_are_not_compared(extracted, embedder):

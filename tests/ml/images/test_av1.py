@@ -45,7 +45,7 @@ def test_bits_are_read_as_from_one_long_number(data, widths):
     for width in widths:
         if width > len(digits):
             with pytest.raises(IndexError):
-                bits.read(width)
+                bits.read_number(width)
             return
-        assert bits.read(width) == int(digits[:width] or "0", 2)
+        assert bits.read_number(width) == int(digits[:width] or "0", 2)
         digits = digits[width:]

@@ -49,7 +49,7 @@ def test_the_runtime_agrees_with_torch(model_dir, batch, precision):
     from ml.network.resnet import Architecture
 
     recipe = Recipe.read(model_dir)
-    network = resnet.create(Architecture(recipe.arch, recipe.dim)).eval()
+    network = resnet.create_network(Architecture(recipe.arch, recipe.dim)).eval()
     network.load_state_dict(load_file(model_dir / "weights.safetensors"))
     found = Embedder.load(model_dir, threads=2, precision=precision).embed(batch)
     assert cosines(found, torch_vectors(network, batch, recipe)).min() >= 0.999

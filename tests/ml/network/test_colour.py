@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from ml.network import resnet
-from ml.network.colour import ColourHistogram, Lab
+from ml.network.colour import ColourHistogram, LabColours
 from ml.network.item_mask import ItemMask
-from ml.network.resnet import Architecture, GeneralisedMean, NoSuchNetworkError, normalised
+from ml.network.resnet import Architecture, GeneralisedMean, NoSuchNetworkError, normalise_pixels
 
 SIDE = 32
 
@@ -19,7 +19,7 @@ def picture(item: tuple[int, int, int], background: tuple[int, int, int]) -> tor
     """A square item in the middle of a picture, as the network takes it."""
     pixels = np.full((1, SIDE, SIDE, 3), background, np.uint8)
     pixels[:, 8:24, 8:24] = item
-    return normalised(torch.from_numpy(pixels))
+    return normalise_pixels(torch.from_numpy(pixels))
 
 
 def middle(certain: float = 8.0) -> torch.Tensor:
@@ -34,7 +34,7 @@ def histogram():
     made = ColourHistogram(216)
     levels = torch.linspace(0, 255, 6)
     cube = torch.cartesian_prod(levels, levels, levels).to(torch.uint8)
-    made.centres.copy_(Lab()(normalised(cube[None, None])).reshape(3, -1).T)
+    made.centres.copy_(LabColours()(normalise_pixels(cube[None, None])).reshape(3, -1).T)
     return made
 
 
@@ -49,7 +49,7 @@ def histogram():
     ],
 )
 def test_lab_is_that_of_the_standard(colour, expected):
-    found = Lab()(normalised(torch.tensor(colour, dtype=torch.uint8)[None, None, None])).flatten().tolist()
+    found = LabColours()(normalise_pixels(torch.tensor(colour, dtype=torch.uint8)[None, None, None])).flatten().tolist()
     assert found == pytest.approx(expected, abs=0.05)
 
 
@@ -75,7 +75,7 @@ def test_a_picture_without_an_item_has_colours_too(histogram):
 
 def test_colours_decide_their_share_of_the_similarity():
     shape = Architecture("resnet18", 40, "gem", SIDE, colours=16, colour_share=0.3)
-    network = resnet.create(shape).eval()
+    network = resnet.create_network(shape).eval()
     network.colour.centres.copy_(torch.rand(16, 3) * 100)
     with torch.inference_mode():
         vector = network(picture((200, 30, 30), (255, 255, 255)))
@@ -94,14 +94,14 @@ def test_the_mask_has_a_logit_for_every_four_pixels_of_what_it_sees(size, cells)
 @pytest.mark.parametrize("colours", [0, 16])
 def test_the_form_is_pooled_where_the_item_is(colours):
     torch.manual_seed(1)
-    network = resnet.create(Architecture("resnet18", 40, "gem", 2 * SIDE, colours=colours)).eval()
+    network = resnet.create_network(Architecture("resnet18", 40, "gem", 2 * SIDE, colours=colours)).eval()
     pictures = torch.rand(1, 3, 2 * SIDE, 2 * SIDE)  # at SIDE the last maps are of one place
     forms = []
     with torch.inference_mode():
         for side in ("left", "right"):
             network.mask = Half(side)  # type: ignore[assignment]
             forms.append(network(pictures)[:, : 40 - colours])
-            assert torch.equal(forms[-1], network.form(pictures, network.mask(pictures)))
+            assert torch.equal(forms[-1], network.forward_form(pictures, network.mask(pictures)))
     assert torch.cosine_similarity(*forms).item() < 1 - 1e-4
 
 
@@ -120,8 +120,8 @@ class Half(torch.nn.Module):
 
 def test_a_larger_size_of_pictures_is_seen_the_same_by_exports_and_by_training():
     shape = Architecture("resnet18", 40, "gem", 112, colours=16, colour_share=0.3)
-    network = resnet.create(shape).eval()
-    larger = resnet.create(dataclasses.replace(shape, size=224)).eval()
+    network = resnet.create_network(shape).eval()
+    larger = resnet.create_network(dataclasses.replace(shape, size=224)).eval()
     larger.load_state_dict(network.state_dict())
     pictures = torch.rand(1, 3, 224, 224)
     with torch.inference_mode():
@@ -129,7 +129,7 @@ def test_a_larger_size_of_pictures_is_seen_the_same_by_exports_and_by_training()
 
 
 def test_the_mask_does_not_learn_by_the_way():
-    network: Any = resnet.create(Architecture("resnet18", 40, "gem", SIDE, colours=16, colour_share=0.3))
+    network: Any = resnet.create_network(Architecture("resnet18", 40, "gem", SIDE, colours=16, colour_share=0.3))
     assert not any(parameter.requires_grad for parameter in network.mask.parameters())
     statistics = network.mask.bn1.running_mean.clone()
     network.train()(torch.rand(2, 3, SIDE, SIDE))
@@ -152,4 +152,4 @@ def test_pooling_counts_the_background_less_the_surer_a_mask_is():
 
 def test_a_vector_of_colours_alone_is_refused():
     with pytest.raises(NoSuchNetworkError, match="cannot hold 16 colours and a form; choose at least 17"):
-        resnet.create(Architecture("resnet18", 16, colours=16))
+        resnet.create_network(Architecture("resnet18", 16, colours=16))

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from ml.network import resnet
 from ml.network.resnet import Architecture
-from ml.network.weights import WeightsError, network_with, read_weights, write_weights
+from ml.network.weights import WeightsError, load_network, read_weights, write_weights
 
 TINY = Architecture("resnet18", 8, "gem", 32)
 
@@ -20,15 +20,15 @@ TINY = Architecture("resnet18", 8, "gem", 32)
 @pytest.fixture
 def weights(tmp_path):
     path = tmp_path / "weights.safetensors"
-    write_weights(path, resnet.create(TINY), TINY, recipe="metric")
+    write_weights(path, resnet.create_network(TINY), TINY, recipe="metric")
     return path
 
 
 def test_weights_come_back_with_their_shape_and_what_was_said_of_them(tmp_path):
-    network = resnet.create(TINY).eval()
+    network = resnet.create_network(TINY).eval()
     path = tmp_path / "weights.safetensors"
     write_weights(path, network, TINY, recipe="metric")
-    loaded = network_with(str(path))
+    loaded = load_network(str(path))
     assert loaded.architecture == TINY
     assert loaded.about == {"recipe": "metric"}
     pictures = torch.randn(2, 3, 32, 32)
@@ -46,7 +46,7 @@ def test_equal_weights_are_equal_bytes_that_others_may_read(weights):
 
 
 def test_matrices_take_two_bytes_and_statistics_keep_their_range(tmp_path):
-    network: Any = resnet.create(TINY)
+    network: Any = resnet.create_network(TINY)
     network.get_submodule("bn1").running_var.fill_(1e6)
     path = tmp_path / "weights.safetensors"
     write_weights(path, network, TINY)
@@ -71,7 +71,7 @@ def test_pickled_code_is_refused_and_never_runs(tmp_path):
 
 def test_a_torch_checkpoint_is_refused(tmp_path):
     path = tmp_path / "model.pth"
-    torch.save(resnet.create(TINY).state_dict(), path)
+    torch.save(resnet.create_network(TINY).state_dict(), path)
     with pytest.raises(WeightsError, match=f"{path} is no complete safetensors file"):
         read_weights(path)
 
@@ -85,14 +85,14 @@ def test_a_truncated_file_is_refused(weights, kept):
 
 def test_a_file_of_another_architecture_is_refused(tmp_path):
     path = tmp_path / "weights.safetensors"
-    write_weights(path, resnet.create(TINY), Architecture("resnet34", 8, "gem", 32))
+    write_weights(path, resnet.create_network(TINY), Architecture("resnet34", 8, "gem", 32))
     with pytest.raises(WeightsError, match=f"{path} does not hold the resnet34 with 8 dimensions it names: .* missing"):
         read_weights(path)
 
 
 def test_a_file_of_another_dimension_is_refused(tmp_path):
     path = tmp_path / "weights.safetensors"
-    write_weights(path, resnet.create(TINY), Architecture("resnet18", 16, "gem", 32))
+    write_weights(path, resnet.create_network(TINY), Architecture("resnet18", 16, "gem", 32))
     with pytest.raises(WeightsError, match=f"{path} does not hold the resnet18 with 16 dimensions it names: size"):
         read_weights(path)
 
@@ -100,7 +100,7 @@ def test_a_file_of_another_dimension_is_refused(tmp_path):
 @pytest.mark.parametrize(("asked", "sentence"), [({"arch": "resnet50"}, "arch resnet18"), ({"dim": 9}, "dim 8")])
 def test_what_was_asked_for_is_compared_with_the_file(weights, asked, sentence):
     with pytest.raises(WeightsError, match=f"{weights} holds a network with {sentence}, not"):
-        network_with(str(weights), **asked)
+        load_network(str(weights), **asked)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from PIL import Image
 from listings.demo.drawing import KINDS, draw_photo
 from ml.inference.arrays import prepare
 from ml.network import resnet
-from ml.network.resnet import Architecture, UnitLength, normalised
+from ml.network.resnet import Architecture, UnitLength, normalise_pixels
 from ml.network.weights import STARTER, read_weights
 from ml.starter.__main__ import average_networks
 from ml.starter.colouring import add_colours
@@ -50,7 +50,7 @@ def starter():
 
 def vectors(network, size, pictures):
     with torch.inference_mode():
-        return network(normalised(torch.from_numpy(np.stack([prepare(each, size) for each in pictures])))).numpy()
+        return network(normalise_pixels(torch.from_numpy(np.stack([prepare(each, size) for each in pictures])))).numpy()
 
 
 def test_the_shipped_weights_are_small_and_come_with_card_and_licence(starter):
@@ -89,7 +89,7 @@ def test_the_shipped_mask_covers_an_item_and_leaves_out_its_background(starter):
         views = np.stack([prepare(each, shape.size) for each in pair])
         item = (np.abs(views[0].astype(int) - views[1]).sum(axis=2) <= 12).reshape(28, 4, 28, 4).mean(axis=(1, 3))
         with torch.inference_mode():
-            seen = network.network.mask(normalised(torch.from_numpy(views))).sigmoid()[:, 0]
+            seen = network.network.mask(normalise_pixels(torch.from_numpy(views))).sigmoid()[:, 0]
         inside += [mask[item > 0.9].mean() for mask in seen.numpy()]
         outside += [mask[item < 0.1].mean() for mask in seen.numpy()]
     assert np.mean(inside) > 0.7
@@ -174,10 +174,10 @@ def test_a_scene_of_a_form_shows_it():
 
 def test_a_mask_learns_where_items_are(photos):
     torch.manual_seed(1)
-    mask = learn_mask(resnet.create(FORM), photos, 32, scenes=512, epochs=4, seed=1)
+    mask = learn_mask(resnet.create_network(FORM), photos, 32, scenes=512, epochs=4, seed=1)
     assert not any(weight.requires_grad for weight in mask.parameters())
     scenes = [draw_made_up(photos, 32, Random(seed)) for seed in range(1000, 1040)]
-    pictures = normalised(torch.from_numpy(np.stack([each.picture for each in scenes])))
+    pictures = normalise_pixels(torch.from_numpy(np.stack([each.picture for each in scenes])))
     with torch.inference_mode():
         logits = mask(pictures)[:, 0].numpy()
     items = np.stack([np.asarray(Image.fromarray(each.mask).resize((8, 8), Image.Resampling.BOX)) for each in scenes])
@@ -185,9 +185,9 @@ def test_a_mask_learns_where_items_are(photos):
 
 
 def test_the_mean_of_two_networks_keeps_the_mask_of_the_first():
-    one: Any = resnet.create(FORM)
-    other: Any = resnet.create(FORM)
-    one.mask = resnet.create(SHAPE).mask
+    one: Any = resnet.create_network(FORM)
+    other: Any = resnet.create_network(FORM)
+    one.mask = resnet.create_network(SHAPE).mask
     mask, before = one.mask.logit.weight.clone(), one.layer2[0].conv1.weight.clone()
     mean: Any = average_networks(one, other)
     assert torch.allclose(mean.layer2[0].conv1.weight, (before + other.layer2[0].conv1.weight) / 2, atol=1e-6)
@@ -232,8 +232,8 @@ def test_a_coloured_network_has_its_bins_among_the_colours_of_photos(photos):
     targets = np.arange(len(photos))
     labelled = Photos(photos, targets, list(KINDS), np.ones(len(photos)), len(photos))
     torch.manual_seed(1)
-    form = resnet.create(FORM)
-    form.mask = resnet.create(SHAPE).mask
+    form = resnet.create_network(FORM)
+    form.mask = resnet.create_network(SHAPE).mask
     network = add_colours(form, SHAPE, labelled, pictures=256, seed=1)
     assert torch.equal(network.mask.logit.weight, form.mask.logit.weight)
     lightness = network.colour.centres[:, 0]

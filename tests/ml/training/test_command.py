@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from ml.__main__ import main
-from ml.network.resnet import Architecture, create
+from ml.network.resnet import Architecture, create_network
 from ml.network.weights import read_weights, write_weights
 from tests.ml.shapes import draw_shapes
 
@@ -39,7 +39,7 @@ def weights(tmp_path_factory):
     path = tmp_path_factory.mktemp("weights") / "small.safetensors"
     torch.manual_seed(5)
     shape = Architecture("resnet18", 6, "gem", 32)
-    write_weights(path, create(shape), shape)
+    write_weights(path, create_network(shape), shape)
     return path
 
 
@@ -169,7 +169,7 @@ def test_other_starter_weights_are_another_run(table, weights, tmp_path, capsys,
     options = [table, "--out", tmp_path / "run", "--weights", "starter", "--validation-share", "0", *SMALL]
     assert main(["train", *map(str, options)]) == 130
     shape = Architecture("resnet18", 6, "gem", 32)
-    write_weights(starter, create(shape), shape)
+    write_weights(starter, create_network(shape), shape)
     assert "(another weights file); choose another folder." in refusal(capsys, *options)
 
 

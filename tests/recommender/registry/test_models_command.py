@@ -70,14 +70,14 @@ class TestRegister:
         assert not EmbeddingModel.objects.exists()
 
     def test_takes_a_weights_file_once_and_names_it_by_its_folder(self, tmp_path, settings, capsys):
-        from ml.network.resnet import Architecture, create
+        from ml.network.resnet import Architecture, create_network
         from ml.network.weights import write_weights
 
         settings.MODELS_ROOT = tmp_path / "models"
         file = tmp_path / "shoes" / "weights.safetensors"
         file.parent.mkdir()
         architecture = Architecture("resnet18", 8, size=32)
-        write_weights(file, create(architecture), architecture)
+        write_weights(file, create_network(architecture), architecture)
         models("register", "--weights", file, "--activate")
         model = EmbeddingModel.objects.find_active()
         assert (model.version, model.arch, model.dim) == ("shoes", "resnet18", 8)
