@@ -72,13 +72,13 @@ READ_SQLITE = """
 """
 
 
-def read(position: str, model_id: int, limit: int = 100_000) -> Page:
-    """Everything that became visible after `position` and concerns `model_id`, each listing once.
+def read_page(position: str, model_id: int, limit: int = 100_000) -> Page:
+    """Read everything that became visible after `position` and concerns `model_id`, each listing once.
 
-    Call it in autocommit, and read rows only afterwards: they are then at least as new as the position.
+    To be called in autocommit, and before rows are read: they are then at least as new as the position.
     """
     postgresql = connection.vendor == "postgresql"
-    asked = _snapshot(position) if postgresql else int(position or 0)
+    asked = _as_snapshot(position) if postgresql else int(position or 0)
     with connection.cursor() as cursor:
         cursor.execute(
             READ_POSTGRESQL if postgresql else READ_SQLITE,
@@ -87,13 +87,14 @@ def read(position: str, model_id: int, limit: int = 100_000) -> Page:
         head: list | None = None
         attributes: set[int] = set()
         vectors: set[int] = set()
-        for row in cursor:  # there may be millions, which are not held as rows
+        # There may be millions of rows, so they are not kept.
+        for row in cursor:
             *head, listing, model = row
             if listing is not None:
                 (attributes if model is None else vectors).add(listing)
     if head is None:
         IndexHead.load()
-        return read(position, model_id, limit)
+        return read_page(position, model_id, limit)
     current, epoch, horizon, snapshot_id, newest_id = head
     changes = len(attributes) + len(vectors)
     complete = changes <= limit
@@ -111,7 +112,7 @@ def read(position: str, model_id: int, limit: int = 100_000) -> Page:
 
 
 def append_vectors(listing_ids: Collection[int], model_id: int) -> None:
-    """Say that these listings' vectors under this model changed; the embedding store, inside its transaction."""
+    """Say that these listings' vectors under this model changed, in the transaction that stores the vectors."""
     IndexChange.objects.bulk_create(IndexChange(listing_id=pk, model_id=model_id) for pk in sorted(listing_ids))
 
 
@@ -127,21 +128,22 @@ def current_position() -> str:
         return cursor.fetchone()[0]
 
 
-def length() -> int:
-    """How many rows the feed holds, at most: what lies between its first and its last."""
+def count_rows() -> int:
+    """How many rows the feed holds, at most: what lies between the first and last id, as counting would read all."""
     ends = IndexChange.objects.aggregate(first=Min("pk"), last=Max("pk"))
     return 0 if ends["first"] is None else ends["last"] - ends["first"] + 1
 
 
-def earliest(positions: Collection[str]) -> str | None:
-    """The position that all the others include; None where they cannot be compared, or there are none."""
-    return next((one for one in positions if all(covers(other, one) for other in positions)), None)
+def find_earliest(positions: Collection[str]) -> str | None:
+    """The position that all the others include. None where there are none, or they cannot be compared."""
+    return next((one for one in positions if all(covers_horizon(other, one) for other in positions)), None)
 
 
-def prune(horizon: str) -> int:
-    """Delete the rows that `horizon` includes; the caller holds the head's row lock and stores the horizon.
+def prune_rows(horizon: str) -> int:
+    """Delete the rows that `horizon` includes. The caller holds the head's row lock, and stores the horizon.
 
-    Rows whose transaction is still to come were restored from another server; they go too, or stay news for ever.
+    Rows whose transaction is still to come were restored from another server. They are deleted too, because no horizon
+    would ever include them.
     """
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
@@ -151,22 +153,24 @@ def prune(horizon: str) -> int:
                 WHERE xid < pg_snapshot_xmax(%(at)s::pg_snapshot) AND pg_visible_in_snapshot(xid, %(at)s::pg_snapshot)
                    OR xid >= (SELECT pg_snapshot_xmax(pg_current_snapshot())) AND xid <> pg_current_xact_id()
                 """,
-                {"at": _snapshot(horizon)},
+                {"at": _as_snapshot(horizon)},
             )
         else:
             cursor.execute("DELETE FROM recommender_indexchange WHERE id <= %s", [int(horizon or 0)])
         return cursor.rowcount
 
 
-def covers(position: str, horizon: str) -> bool:
-    """Whether a reader at `position` has seen everything that pruning up to `horizon` removed."""
+def covers_horizon(position: str, horizon: str) -> bool:
+    """Whether a reader at `position` has seen everything that was deleted up to `horizon`."""
     if not horizon or horizon == ZERO:
         return True
     if ":" not in horizon:
         return int(position or 0) >= int(horizon)
     if ":" not in position:
         return False
-    seen, pruned = _parse(position), _parse(horizon)
+    seen, pruned = _parse_snapshot(position), _parse_snapshot(horizon)
+    # Transactions that began after the reader's snapshot was taken and before the horizon: it has not seen them, so all
+    # of them must have been running still when the horizon was taken. There may be millions, which are not listed.
     late = set(range(seen.xmax, pruned.xmax)) if pruned.xmax - seen.xmax <= len(pruned.running) else None
     if late is None or not late <= pruned.running:
         return False
@@ -184,21 +188,21 @@ def is_ahead(position: str, now: str) -> bool:
         return False
     if ":" not in position and ":" not in now:
         return int(position) > int(now)
-    return ":" not in position or ":" not in now or _parse(position).xmax > _parse(now).xmax
+    return ":" not in position or ":" not in now or _parse_snapshot(position).xmax > _parse_snapshot(now).xmax
 
 
 @dataclass(frozen=True)
 class _Snapshot:
-    """xmin:xmax:running, as PostgreSQL prints it: visible is what is below xmax and not running."""
+    """A snapshot as PostgreSQL prints it, xmin:xmax:running. It sees what is below xmax and not running."""
 
     xmax: int
     running: frozenset[int]
 
 
-def _parse(text: str) -> _Snapshot:
+def _parse_snapshot(text: str) -> _Snapshot:
     _, xmax, running = text.split(":")
     return _Snapshot(int(xmax), frozenset(int(xid) for xid in running.split(",") if xid))
 
 
-def _snapshot(position: str) -> str:
+def _as_snapshot(position: str) -> str:
     return position if ":" in position else "1:1:"

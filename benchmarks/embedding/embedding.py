@@ -29,7 +29,7 @@ from benchmarks.shared.plot import lines
 from ml import images
 from ml.folders.extraction import extract_vectors
 from ml.inference.arrays import Pixels
-from ml.inference.cores import streams, usable_cores
+from ml.inference.cores import count_streams, usable_cores
 from ml.inference.embedder import Embedder
 from ml.inference.openvino_runtime import computes_bf16
 from ml.recipe import Recipe
@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         raise SystemExit(f"embedding: {arguments.images} holds {len(paths)} JPEG photos; {OURS} are needed.")
     with tempfile.TemporaryDirectory(prefix="mp-bench-") as folder:
         directory = resnet50(Path(folder) / "model", paths)
-        embedder = Embedder.load(directory, parallel=streams())
+        embedder = Embedder.load(directory, parallel=count_streams())
         figures = _small(directory, embedder, paths) | _big(Path(folder), embedder, paths[: arguments.big])
         if arguments.plot:
             figures["curve"] = curve = _curve(directory, embedder.prepare(_clean(paths[0])))

@@ -18,10 +18,10 @@ def usable_cores(root: Path = Path("/")) -> int:
     kernel stops all of them for most of every period. `root` is where `proc` and `sys` are.
     """
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, int(min((affinity, *_quotas(root)))))
+    return max(1, int(min((affinity, *_read_quotas(root)))))
 
 
-def streams() -> int:
+def count_streams() -> int:
     """Inferences at a time that embed most photos a second: one a core, but four at most; each holds activations."""
     return min(usable_cores(), MOST_STREAMS)
 
@@ -33,7 +33,7 @@ def has_int8_units(root: Path = Path("/")) -> bool:
 
 def int8_units(root: Path = Path("/")) -> frozenset[str]:
     """Those of `INT8_UNITS` that the processor has."""
-    for line in _read(root / "proc" / "cpuinfo").splitlines():
+    for line in _read_text(root / "proc" / "cpuinfo").splitlines():
         name, _, value = line.partition(":")
         if name.strip() == "flags":
             return INT8_UNITS.intersection(value.split())
@@ -45,20 +45,22 @@ def has_gpu(root: Path = Path("/")) -> bool:
     return any((root / "dev" / name).exists() for name in GPU_DEVICES)
 
 
-def _quotas(root: Path) -> Iterator[float]:
+def _read_quotas(root: Path) -> Iterator[float]:
     """Cores that each control group above this process allows it (cgroup v2, else v1)."""
-    for line in _read(root / "proc" / "self" / "cgroup").splitlines():
+    for line in _read_text(root / "proc" / "self" / "cgroup").splitlines():
         _, controllers, path = line.split(":", 2)
         if not controllers:
-            for folder in _up(root / "sys" / "fs" / "cgroup", path):
-                quota, _, period = _read(folder / "cpu.max").partition(" ")
-                yield from _cores(quota, period)
+            for folder in _walk_up(root / "sys" / "fs" / "cgroup", path):
+                quota, _, period = _read_text(folder / "cpu.max").partition(" ")
+                yield from _quota_cores(quota, period)
         elif "cpu" in controllers.split(","):
-            for folder in _up(root / "sys" / "fs" / "cgroup" / "cpu", path):
-                yield from _cores(_read(folder / "cpu.cfs_quota_us"), _read(folder / "cpu.cfs_period_us"))
+            for folder in _walk_up(root / "sys" / "fs" / "cgroup" / "cpu", path):
+                yield from _quota_cores(
+                    _read_text(folder / "cpu.cfs_quota_us"), _read_text(folder / "cpu.cfs_period_us")
+                )
 
 
-def _up(top: Path, path: str) -> Iterator[Path]:
+def _walk_up(top: Path, path: str) -> Iterator[Path]:
     """The group's folder and those above it; in a container the path may be of the host and none of them but `top`."""
     folder = top / path.strip().lstrip("/")
     while folder != top and top in folder.parents:
@@ -67,12 +69,12 @@ def _up(top: Path, path: str) -> Iterator[Path]:
     yield top
 
 
-def _cores(quota: str, period: str) -> Iterator[float]:
+def _quota_cores(quota: str, period: str) -> Iterator[float]:
     if quota.strip().isdecimal() and period.strip().isdecimal():  # else "max", "-1" or no such file
         yield int(quota) / int(period)
 
 
-def _read(path: Path) -> str:
+def _read_text(path: Path) -> str:
     try:
         return path.read_text()
     except (OSError, UnicodeDecodeError):

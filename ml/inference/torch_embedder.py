@@ -76,7 +76,7 @@ class TorchEmbedder:
         precision = precision or ("f32" if device == "cpu" or recipe.precision == "f32" else "bf16")
         if precision == "f32":
             return exact
-        embedder = cls(recipe, precision, _compiled(_InBf16(network), recipe, device), device)
+        embedder = cls(recipe, precision, _compile_network(_InBf16(network), recipe, device), device)
         embedder._refuse_disagreement(exact)
         return embedder
 
@@ -99,7 +99,7 @@ class TorchEmbedder:
         return self._batches.submit(self.embed, batch)
 
     def _infer(self, part: Pixels) -> Vectors:
-        staged = torch.zeros((_shape(len(part)), self.size, self.size, 3), dtype=torch.uint8)
+        staged = torch.zeros((_shape_for(len(part)), self.size, self.size, 3), dtype=torch.uint8)
         staged[: len(part)] = torch.from_numpy(np.ascontiguousarray(part))
         if self._device == "cuda":
             staged = staged.pin_memory()
@@ -125,7 +125,7 @@ class _FromPixels(nn.Module):
 
     def __init__(self, network: nn.Module, recipe: Recipe) -> None:
         super().__init__()
-        self.network = UnitLength(folded(network)).eval()
+        self.network = UnitLength(fold_batch_norms(network)).eval()
         self.register_buffer("mean", torch.tensor(recipe.mean))
         self.register_buffer("std", torch.tensor(recipe.std))
 
@@ -146,7 +146,7 @@ class _InBf16(nn.Module):
             return self.network(pictures)
 
 
-def folded(network: nn.Module) -> nn.Module:
+def fold_batch_norms(network: nn.Module) -> nn.Module:
     """`network`, in evaluation mode, changed in place: each batch norm becomes part of the convolution before it."""
     for module in network.modules():
         children = list(module.named_children())
@@ -157,7 +157,7 @@ def folded(network: nn.Module) -> nn.Module:
     return network
 
 
-def _compiled(network: nn.Module, recipe: Recipe, device: str) -> Callable[[Tensor], Tensor]:
+def _compile_network(network: nn.Module, recipe: Recipe, device: str) -> Callable[[Tensor], Tensor]:
     """Compiled for each of `SHAPES` on a GPU; uncompiled where that fails: it takes a C compiler."""
     if device == "cpu":
         return network
@@ -172,5 +172,5 @@ def _compiled(network: nn.Module, recipe: Recipe, device: str) -> Callable[[Tens
     return compiled
 
 
-def _shape(pictures: int) -> int:
+def _shape_for(pictures: int) -> int:
     return next(shape for shape in SHAPES if shape >= pictures)

@@ -43,7 +43,7 @@ class Doorbell:
             return False
         try:
             # The flag coalesces rings: who saves a hundred photos in a second sends one message.
-            if not _flags().set(FLAG, 1, nx=True, ex=FLAG_SECONDS):
+            if not _find_client().set(FLAG, 1, nx=True, ex=FLAG_SECONDS):
                 return False
             publish_task()
         except TROUBLE as exc:
@@ -56,7 +56,7 @@ class Doorbell:
         if self._is_silent():
             return
         try:
-            _flags().delete(FLAG)
+            _find_client().delete(FLAG)
         except TROUBLE as exc:
             self._fall_silent(exc)
 
@@ -86,12 +86,12 @@ def ring_after_commit(**kwargs: object) -> None:
     transaction.on_commit(doorbell.ring, robust=True)
 
 
-def _flags() -> redis.Redis:
-    return _client(settings.REDIS_URL, settings.REDIS_TIMEOUT)
+def _find_client() -> redis.Redis:
+    return _make_client(settings.REDIS_URL, settings.REDIS_TIMEOUT)
 
 
 @lru_cache(maxsize=1)
-def _client(url: str, timeout: float) -> redis.Redis:
+def _make_client(url: str, timeout: float) -> redis.Redis:
     return redis.Redis.from_url(
         url, socket_connect_timeout=timeout, socket_timeout=timeout, retry=Retry(NoBackoff(), 0)
     )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
-from ml.inference.cores import streams
+from ml.inference.cores import count_streams
 from ml.inference.per_process import PerProcess
 from ml.recipe import ModelFilesError, Recipe
 from recommender.errors import ModelNotReady, RegistryError
@@ -45,7 +45,7 @@ def open_for_answers(directory: Path) -> Embedder:
 
 def open_for_many(directory: Path) -> Embedder:
     """Compile the model for several inferences at a time, which embeds most photos a second."""
-    return _open_with_openvino(directory, streams())
+    return _open_with_openvino(directory, count_streams())
 
 
 def _open_with_openvino(directory: Path, parallel: int) -> Embedder:
@@ -101,15 +101,15 @@ class EmbedderCache:
         if not self._loaded.get().embedders:
             return
         for model_id in EmbeddingModel.objects.filter(state=EmbeddingModel.State.RETIRED).values_list("pk", flat=True):
-            self.forget(model_id)
+            self.forget_model(model_id)
 
-    def forget(self, model_id: int) -> None:
+    def forget_model(self, model_id: int) -> None:
         embedders = self._loaded.get().embedders
         for key in list(embedders):
             if key[0] == model_id:
                 embedders.pop(key, None)
 
-    def clear(self) -> None:
+    def forget_all(self) -> None:
         self._loaded.forget()
 
     def open_verified(self, model: EmbeddingModel) -> Embedder:

@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 PERIOD = 2.0
 TROUBLE = (DatabaseError, InterfaceError)
+# Beats may be late on a busy machine, so a worker is taken for dead only after several that did not come.
 FRESH = timedelta(seconds=5 * PERIOD)
 
 

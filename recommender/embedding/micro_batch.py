@@ -61,7 +61,7 @@ class Batch:
         self.lease = lease
         self.embedder = embedder
         self._duplicates = find_duplicates(lease)
-        self._jobs = [(rows, threads.submit(self._prepare, rows)) for rows in group_by_bytes(lease.rows)]
+        self._jobs = [(rows, threads.submit(self._prepare_group, rows)) for rows in group_by_bytes(lease.rows)]
         self._renewed = time.monotonic()
         self._given: list[str] = []  # checksums of the pictures that the model has, in its order
         self._inference: Future[NDArray[np.float32]] | None = None
@@ -92,7 +92,9 @@ class Batch:
         for _, job in self._jobs:
             if (error := job.exception()) and not isinstance(error, (PhotoRefused, FileLost, FileDamaged)):
                 raise error
-        pixels = {rows[0].sha256: prepared.pixels for rows, prepared in self._decoded() if prepared.pixels is not None}
+        pixels = {
+            rows[0].sha256: prepared.pixels for rows, prepared in self._decoded_groups() if prepared.pixels is not None
+        }
         if pixels:
             logger.info("giving %d photos to the model", len(pixels))
             self._given = list(pixels)
@@ -110,10 +112,10 @@ class Batch:
         except (RuntimeError, MemoryError) as exc:  # of OpenVINO or torch: memory, a driver
             raise ModelTrouble(f"The model failed at {len(self._given)} photos: {find_cause(exc)}") from exc
         found: list[Result] = []
-        for rows, prepared in self._decoded():
+        for rows, prepared in self._decoded_groups():
             vector = vectors[rows[0].sha256] if prepared.vector is None else prepared.vector
             found += (Embedded(row, vector, made) for row, made in zip(rows, prepared.derivatives, strict=True))
-        return found + self._refusals()
+        return found + self._list_refusals()
 
     def renew_lease(self) -> None:
         """Start the lease's time again, if a quarter of it has passed."""
@@ -121,10 +123,10 @@ class Batch:
             queue.renew_lease(self.lease)
             self._renewed = time.monotonic()
 
-    def abandon(self) -> None:
+    def give_back(self) -> None:
         """Give the rows back untried and leave no file."""
         wait([job for _, job in self._jobs])
-        for _, prepared in self._decoded():
+        for _, prepared in self._decoded_groups():
             photo_files.discard_derivatives(prepared.derivatives)
         queue.release_rows(self.lease)
 
@@ -133,13 +135,13 @@ class Batch:
         busy = [row.image_id for rows, job in self._jobs if not job.done() for row in rows]
         return busy or [row.image_id for row in self.lease.rows]
 
-    def _decoded(self) -> Iterator[tuple[list[Row], Prepared]]:
+    def _decoded_groups(self) -> Iterator[tuple[list[Row], Prepared]]:
         """Wait for decoding, and pass over what was refused or lost."""
         for rows, job in self._jobs:
             if job.exception() is None:
                 yield rows, job.result()
 
-    def _refusals(self) -> list[Result]:
+    def _list_refusals(self) -> list[Result]:
         found: list[Result] = []
         lost: list[Row] = []
         for rows, job in self._jobs:
@@ -154,7 +156,7 @@ class Batch:
             raise StorageTrouble(f"No original photo is found, {lost[0].original} among them: is the volume mounted?")
         return found + [Failed(row, LOST) for row in lost]
 
-    def _prepare(self, rows: Sequence[Row]) -> Prepared:
+    def _prepare_group(self, rows: Sequence[Row]) -> Prepared:
         """Runs in a decode thread, which has no connection to the database."""
         duplicate = self._duplicates.get(rows[0].sha256)
         if duplicate and not any(row.has_vector for row in rows):

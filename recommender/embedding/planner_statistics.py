@@ -1,7 +1,8 @@
 """The first statistics of PostgreSQL's planner.
 
-Without any it takes one model's rows for one in 200, and joins by nested loops. Autovacuum looks once a minute; until
-then a first import makes each look for missing queue rows quadratic: two seconds at 12,000 photos.
+Without any it assumes that one row in 200 is of a given model, and joins by nested loops. Autovacuum gathers them once
+a minute; until then, during a first import, the time of each look for missing queue rows grows with the square of the
+photos: two seconds at 12,000.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from recommender.models import Embedding, IndexChange
 logger = logging.getLogger(__name__)
 
 TABLES = [model._meta.db_table for model in (Listing, ListingImage, Embedding, IndexChange)]  # noqa: SLF001 - documented
-ENOUGH_ROWS = 500  # fewer are read quickly by any plan; from so many on, estimates grow with the table
+# Fewer rows are read quickly by any plan. From so many on, the planner's estimates grow with the table.
+ENOUGH_ROWS = 500
 
 UNKNOWN = """
     SELECT relname FROM pg_stat_user_tables
@@ -25,7 +27,10 @@ UNKNOWN = """
 
 
 def gather_first() -> list[str]:
-    """Analyse tables that nobody has analysed since they were filled, unless somebody has them locked; their names."""
+    """Analyse the tables that nobody has analysed since they were filled. Returns their names.
+
+    A table that somebody has locked is skipped.
+    """
     if connection.vendor != "postgresql":
         return []
     try:

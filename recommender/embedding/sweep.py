@@ -1,6 +1,6 @@
-"""What nobody asked for at the right time: lost rings, expired leases, missing queue rows, retries, litter.
+"""Repairs that run every few seconds: lost rings, expired leases, missing queue rows, retries, files nobody names.
 
-Everything here is idempotent and bounded, and may run beside itself.
+Everything here may be repeated, takes a bounded time, and may run in two processes at once.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from .queue import MAX_FAILURES
 
 BATCH = 1000
 RETRY_BASE = timedelta(minutes=1)  # doubled with every failure
-LITTER_AGE = timedelta(days=1)  # a file younger than this may belong to a transaction that is still open
+# A file that is younger may belong to a transaction that is still open.
+LITTER_AGE = timedelta(days=1)
 
 
 def sweep_queue() -> dict[str, int]:
@@ -57,11 +58,11 @@ def insert_missing(model: EmbeddingModel) -> int:
 
 
 def retry_failed() -> int:
-    """Queue failed rows again, each after twice the time of before, and not for ever."""
+    """Queue failed rows again, each after twice the time it waited before, until it has failed too often."""
     due = reduce(
         or_,
         (
-            Q(attempts=attempts, updated_at__lt=_ago(RETRY_BASE * 2 ** (attempts - 1)))
+            Q(attempts=attempts, updated_at__lt=_time_ago(RETRY_BASE * 2 ** (attempts - 1)))
             for attempts in range(1, MAX_FAILURES)
         ),
     )
@@ -70,7 +71,7 @@ def retry_failed() -> int:
 
 
 def collect_garbage() -> dict[str, int]:
-    """Delete what is past its time: rejected photos, files no row names, gone workers' heartbeats, retired vectors."""
+    """Delete old rejected photos, unnamed files, heartbeats of workers that are gone, vectors of retired models."""
     return {
         "rejected": _delete_old_rejected(),
         "files": sum(
@@ -80,15 +81,15 @@ def collect_garbage() -> dict[str, int]:
                 (default_storage, "clean_file", "clean"),
                 (default_storage, "thumb_file", "thumb"),
             )
-            for folder in _folders(storage, root)
+            for folder in _list_folders(storage, root)
         ),
-        "heartbeats": Heartbeat.objects.filter(seen_at__lt=_ago(LITTER_AGE)).delete()[0],
+        "heartbeats": Heartbeat.objects.filter(seen_at__lt=_time_ago(LITTER_AGE)).delete()[0],
         "retired": delete_rows_of_retired(),
     }
 
 
 def delete_rows_of_retired() -> int:
-    """Delete queue rows and vectors of retired models, page by page; rows in use now are left to the next call."""
+    """Delete queue rows and vectors of retired models, page by page. Rows in use now are left to the next call."""
     retired = list(EmbeddingModel.objects.filter(state=EmbeddingModel.State.RETIRED).values_list("pk", flat=True))
     total = last = 0
     while retired:
@@ -109,26 +110,26 @@ def _insert_some(model: EmbeddingModel) -> int:
         # Locked photos cannot be deleted before the commit; one that is being deleted now is skipped.
         found = photos_without_row(model).select_for_update(skip_locked=True, no_key=True).order_by("pk")
         rows = [
-            Embedding(image_id=pk, model=model, lane=_lane(model, source))
+            Embedding(image_id=pk, model=model, lane=_lane_for(model, source))
             for pk, source in found.values_list("pk", "source")[:BATCH]
         ]
         Embedding.objects.bulk_create(rows, ignore_conflicts=True)
     return len(rows)
 
 
-def _lane(model: EmbeddingModel, source: str) -> Embedding.Lane:
+def _lane_for(model: EmbeddingModel, source: str) -> Embedding.Lane:
     if not model.is_active:
         return Embedding.Lane.BACKFILL
     return Embedding.Lane.IMPORT if source == ListingImage.Source.IMPORT else Embedding.Lane.UPLOAD
 
 
-def _ago(time: timedelta) -> ExpressionWrapper:
+def _time_ago(time: timedelta) -> ExpressionWrapper:
     return ExpressionWrapper(Now() - time, output_field=DateTimeField())
 
 
 def _delete_old_rejected() -> int:
     old = ListingImage.objects.filter(
-        state=ListingImage.State.REJECTED, created_at__lt=_ago(timedelta(days=settings.REJECTED_PHOTO_DAYS))
+        state=ListingImage.State.REJECTED, created_at__lt=_time_ago(timedelta(days=settings.REJECTED_PHOTO_DAYS))
     )
     total = 0
     while ids := list(old.order_by("pk").values_list("pk", flat=True)[:BATCH]):
@@ -136,8 +137,8 @@ def _delete_old_rejected() -> int:
     return total
 
 
-def _folders(storage: Storage, root: str) -> Iterator[str]:
-    """`root` and the folders right below it: photos lie one level deep."""
+def _list_folders(storage: Storage, root: str) -> Iterator[str]:
+    """`root` and the folders right below it; photos lie one level deep."""
     try:
         below, _ = storage.listdir(root)
     except FileNotFoundError:
@@ -147,9 +148,10 @@ def _folders(storage: Storage, root: str) -> Iterator[str]:
 
 
 def _delete_litter(storage: Storage, field: str, folder: str) -> int:
-    """Delete old files of one folder that no photo names; one query a folder, names listed before rows are read."""
+    """Delete old files of one folder that no photo names."""
     prefix = f"{folder}/" if folder else ""
     old_enough = timezone.now() - LITTER_AGE
+    # Files are listed before rows are read: a file that comes meanwhile is not on the list.
     names = {f"{prefix}{name}" for name in storage.listdir(folder)[1]}
     old = {name for name in names if storage.get_modified_time(name) < old_enough}
     if not old:

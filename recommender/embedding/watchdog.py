@@ -21,7 +21,7 @@ EXIT_CODE = 70
 
 def start_watchdog(activity: Activity) -> threading.Thread:
     """Start the thread that ends this process when a micro-batch runs past its lease."""
-    thread = threading.Thread(target=_watch, args=(activity,), name="watchdog", daemon=True)
+    thread = threading.Thread(target=_watch_activity, args=(activity,), name="watchdog", daemon=True)
     thread.start()
     return thread
 
@@ -33,7 +33,7 @@ class RunningTime:
         self._before, self._spent = now, 0.0
         self._seen: object | None = None
 
-    def measure(self, current: object | None, now: float) -> float:
+    def measure_seconds(self, current: object | None, now: float) -> float:
         """The seconds that `current` has been running; to be called once a tick."""
         # A tick that took much longer means that the process was stopped and continued: it did not hang.
         step, self._before = min(now - self._before, 2 * TICK), now
@@ -42,12 +42,12 @@ class RunningTime:
         return self._spent
 
 
-def _watch(activity: Activity) -> None:
+def _watch_activity(activity: Activity) -> None:
     clock = RunningTime(time.monotonic())
     while True:
         time.sleep(TICK)
         current = activity.current
-        spent = clock.measure(current, time.monotonic())
+        spent = clock.measure_seconds(current, time.monotonic())
         if current is not None and spent > current[0]:
             photos = ", ".join(str(pk) for pk in current[1]())
             logger.critical("Photos %s took longer than %g s to read; this worker ends now.", photos, current[0])

@@ -55,11 +55,11 @@ class Activity:
         self._current: tuple[float, Callable[[], Sequence[int]]] | None = None
         self.note = ""
 
-    def begin(self, seconds: float, list_photos: Callable[[], Sequence[int]]) -> None:
+    def begin_batch(self, seconds: float, list_photos: Callable[[], Sequence[int]]) -> None:
         """A micro-batch has `seconds` from now; `list_photos` names the photos it still waits for."""
         self._current = (seconds, list_photos)
 
-    def end(self) -> None:
+    def end_batch(self) -> None:
         self._current = None
 
     @property
@@ -127,12 +127,12 @@ class WorkerLoop:
             self._leased_batches += 1
         return lease
 
-    def distrust(self, embedder: Embedder, failed_at: int) -> None:
+    def retest_with_fewer(self, embedder: Embedder, failed_at: int) -> None:
         """Test it again before its next micro-batch, which has half as many photos as it `failed_at`."""
         self._tested.discard(embedder)
         self._batch_limits[embedder] = max(1, failed_at // 2)
 
-    def distrust_all(self) -> None:
+    def retest_all(self) -> None:
         """Test every embedder again: nobody knows yet what the trouble is."""
         self._tested.clear()
 
@@ -163,17 +163,17 @@ class _TimeSlice:
                 # Loading a model takes longer than a lease may wait, so every model is loaded before the first lease.
                 self._ready_embedder(entry.model)
             self._embed_batches()
-            self._report(" ".join(self._unready_models.values()))
+            self._report_stop(" ".join(self._unready_models.values()))
         except (StorageTrouble, Burst) as exc:
-            self._loop.distrust_all()
-            self._stop(str(exc))
+            self._loop.retest_all()
+            self._stop_slice(str(exc))
         except (OperationalError, InterfaceError) as exc:
-            self._stop(f"The database does not answer: {exc}")
+            self._stop_slice(f"The database does not answer: {exc}")
         except (KeyboardInterrupt, SystemExit):
-            _abandon(self._in_flight)
+            _give_back(self._in_flight)
             raise
         finally:
-            self._loop.activity.end()
+            self._loop.activity.end_batch()
 
     def is_more_pending(self) -> bool:
         """Whether another time slice could do more now; after trouble only the sweep rings."""
@@ -185,7 +185,7 @@ class _TimeSlice:
     def _embed_batches(self) -> None:
         while self._in_flight or self._lease_next():
             current = self._in_flight[0]
-            self._loop.activity.begin(current.seconds_left, current.list_unfinished)
+            self._loop.activity.begin_batch(current.seconds_left, current.list_unfinished)
             current.start_inference()
             self._lease_ahead(current)
             try:
@@ -197,10 +197,10 @@ class _TimeSlice:
                 self._start_next_inference()
             finally:
                 # Trouble with the next micro-batch must not cost the results that this one has.
-                self._store(current, results)
+                self._settle_batch(current, results)
             for ahead in self._in_flight:
                 ahead.renew_lease()
-            self._judge(results)
+            self._check_for_burst(results)
 
     def _lease_ahead(self, current: Batch) -> None:
         """Lease what is decoded while the model computes `current`."""
@@ -212,10 +212,10 @@ class _TimeSlice:
         """Do no more with this model in this time slice."""
         model_id = failed.lease.model_id
         self._unready_models[model_id] = str(trouble)
-        self._loop.distrust(failed.embedder, len(failed.lease.rows))
+        self._loop.retest_with_fewer(failed.embedder, len(failed.lease.rows))
         of_model = [batch for batch in self._in_flight if batch.lease.model_id == model_id]
         self._in_flight = [batch for batch in self._in_flight if batch not in of_model]
-        _abandon(of_model)
+        _give_back(of_model)
 
     def _start_next_inference(self) -> None:
         """Give the model the next micro-batch if it is decoded, so that it computes while results are stored."""
@@ -251,7 +251,7 @@ class _TimeSlice:
             self._unready_models[model.pk] = str(exc)
             return None
 
-    def _store(self, batch: Batch, results: Sequence[Result]) -> None:
+    def _settle_batch(self, batch: Batch, results: Sequence[Result]) -> None:
         self._in_flight.remove(batch)
         try:
             self.tally += store_results.settle_rows(batch.lease, results)
@@ -260,27 +260,27 @@ class _TimeSlice:
                 queue.release_rows(batch.lease)
             raise
 
-    def _judge(self, results: Iterable[Result]) -> None:
+    def _check_for_burst(self, results: Iterable[Result]) -> None:
         self._outcomes.extend(isinstance(result, Embedded) for result in results)
         if is_burst(self._outcomes):
             raise Burst(
                 f"{self._outcomes.count(False)} of the last {len(self._outcomes)} photos could not be embedded."
             )
 
-    def _stop(self, sentence: str) -> None:
+    def _stop_slice(self, sentence: str) -> None:
         self._is_in_trouble = True
-        self._report(sentence)
-        _abandon(self._in_flight)
+        self._report_stop(sentence)
+        _give_back(self._in_flight)
 
-    def _report(self, sentence: str) -> None:
+    def _report_stop(self, sentence: str) -> None:
         self.tally = replace(self.tally, stopped=sentence)
         self._loop.activity.note = sentence
         if sentence:
             logger.error("Embedding stops for now. %s", sentence)
 
 
-def _abandon(batches: Iterable[Batch]) -> None:
+def _give_back(batches: Iterable[Batch]) -> None:
     """Give rows that are still in flight back untried; without a database their leases expire."""
     for batch in batches:
         with suppress(DatabaseError, InterfaceError):
-            batch.abandon()
+            batch.give_back()

@@ -130,10 +130,10 @@ def _find_snapshot_blockers(
 ) -> list[str]:
     if newest is None:
         # An empty site needs no snapshot: readers start from the feed alone, as long as nothing of it was pruned.
-        if not counts.photos and feed.covers(feed.ZERO, head.horizon):
+        if not counts.photos and feed.covers_horizon(feed.ZERO, head.horizon):
             return []
         return [f"There is no index of {model.version} yet; the indexing worker makes it within a minute."]
-    if not feed.covers(newest.position, head.horizon):
+    if not feed.covers_horizon(newest.position, head.horizon):
         blocker = (
             f"Snapshot {newest.pk} of {model.version} is behind the pruned part of the feed; "
             "the indexing worker makes another one within a minute."

@@ -61,7 +61,7 @@ def ids(field: str, number: int = 30) -> list[int]:
         lambda model: queue.release_rows(queue.lease_rows(model, 2, 30)),
         lambda model: micro_batch.find_duplicates(queue.lease_rows(model, 2, 30)),
         store,
-        lambda model: feed.read(feed.current_position(), model.pk),
+        lambda model: feed.read_page(feed.current_position(), model.pk),
         lambda model: database_rows.read_columns(model.pk, ids("image__listing_id")),
         lambda model: database_rows.read_vectors(model.pk, ids("image_id"), model.dim),
         lambda model: retrieval.load_stored_vectors(Listing.objects.earliest("pk"), model.pk),

@@ -36,13 +36,13 @@ def _compare_counts(base: Snapshot) -> State:
 
     Raises: SnapshotRejected.
     """
-    page = feed.read(base.position, base.model_id, FEED_LIMIT)
+    page = feed.read_page(base.position, base.model_id, FEED_LIMIT)
     state = make_state(base)
     for ids in database_rows.split_in_pages(page.listings):
         state = apply_changes(state, ids, page.vectors.intersection(ids))
     searchable = database_rows.find_searchable(base.model_id).count()
     # People edit while this counts. The numbers may differ by all photos of the listings they edited, and no more.
-    edited = feed.read(page.position, base.model_id, FEED_LIMIT)
+    edited = feed.read_page(page.position, base.model_id, FEED_LIMIT)
     if abs(state.rows - searchable) > settings.PHOTOS_PER_LISTING * len(edited.listings):
         raise SnapshotRejected(
             f"the index of {base.model_version} holds {state.rows} photos of {base.dim} dimensions, "

@@ -92,7 +92,7 @@ def _load_checked(row: IndexSnapshot, head: IndexHead, known: Sequence[Segment])
         raise SnapshotDamaged(f"snapshot {row.pk} is marked {row.state}")
     if feed.is_ahead_of_database(row.position):
         raise SnapshotDamaged(f"snapshot {row.pk} is of another history: it is ahead of the database")
-    if not feed.covers(row.position, head.horizon):
+    if not feed.covers_horizon(row.position, head.horizon):
         raise SnapshotDamaged(f"snapshot {row.pk} is behind the pruned part of the feed")
     return snapshot.open_snapshot(row, head.epoch, known)
 
@@ -100,6 +100,6 @@ def _load_checked(row: IndexSnapshot, head: IndexHead, known: Sequence[Segment])
 def _make_first_snapshot(head: IndexHead, model: EmbeddingModel | None) -> Snapshot:
     if model is None:
         raise IndexNotReady("no embedding model is active: run `manage.py models register`")
-    if not feed.covers(feed.ZERO, head.horizon):
+    if not feed.covers_horizon(feed.ZERO, head.horizon):
         raise IndexNotReady("there is no snapshot yet: the indexing worker builds it")
     return make_empty_snapshot(model, head.epoch, feed.ZERO)

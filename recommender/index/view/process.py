@@ -108,7 +108,7 @@ def measure_lag() -> Lag:
     state = _find_state()
     if state is None:
         return Lag()
-    unseen = feed.read(state.position, state.model_id, LAG_LIMIT).behind
+    unseen = feed.read_page(state.position, state.model_id, LAG_LIMIT).behind
     return Lag(_snapshot_age(state.snapshot_id), min(unseen, LAG_LIMIT))
 
 

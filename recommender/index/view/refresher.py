@@ -89,7 +89,7 @@ class Refresher:
             self._serve(opened, on_page)
 
     def _read_feed(self, position: str, model_id: int) -> feed.Page:
-        return feed.read(position, model_id, FEED_ROWS_PER_ROW * self._capacity)
+        return feed.read_page(position, model_id, FEED_ROWS_PER_ROW * self._capacity)
 
     def _find_wanted(self, state: State, page: feed.Page) -> Target:
         """What should be served. A query is made only where that may be something else than what is."""
@@ -130,7 +130,7 @@ class Refresher:
             self._memory.attempt = Attempt(IndexHead.load().snapshot_id, time.monotonic())
         page = self._read_feed(base.position, base.model_id)
         # What was pruned while the files were opened is missing: the next refresh opens what follows.
-        if page.epoch == base.epoch and feed.covers(base.position, page.horizon):
+        if page.epoch == base.epoch and feed.covers_horizon(base.position, page.horizon):
             self._advance(make_state(base, self.state), page, on_page, publish=False)
         get_model_hooks().forget_retired()
 
@@ -152,7 +152,7 @@ class Refresher:
 def _can_advance(state: State, page: feed.Page) -> bool:
     """Whether the state is of this history and has missed nothing that was pruned."""
     same_history = page.epoch == state.base.epoch and not feed.is_ahead(state.position, page.position)
-    return same_history and feed.covers(state.position, page.horizon)
+    return same_history and feed.covers_horizon(state.position, page.horizon)
 
 
 def _describe(successor: Future[Opened] | None) -> Successor | None:

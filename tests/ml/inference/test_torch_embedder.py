@@ -97,7 +97,7 @@ def test_a_network_that_cannot_be_compiled_runs_uncompiled(small, monkeypatch, c
     monkeypatch.setattr(torch, "compile", refuses)
     recipe, network = Recipe.read(small), nn.Identity()
     monkeypatch.setattr(torch, "zeros", lambda *shape, **options: None)
-    assert torch_embedder._compiled(network, recipe, "cuda") is network
+    assert torch_embedder._compile_network(network, recipe, "cuda") is network
     assert "runs uncompiled: no C compiler" in caplog.text
     assert "trace" not in caplog.text
 

@@ -23,20 +23,20 @@ def test_only_the_time_of_the_current_micro_batch_counts(ticks, expected):
     clock = RunningTime(now)
     for current, steps in ticks:
         now += steps * TICK
-        spent = clock.measure(current, now)
+        spent = clock.measure_seconds(current, now)
     assert spent == pytest.approx(expected)
 
 
 def test_time_in_which_the_process_was_stopped_does_not_count():
     clock = RunningTime(0)
-    clock.measure(BATCH, TICK)
-    assert clock.measure(BATCH, 3600) == pytest.approx(2 * TICK)
+    clock.measure_seconds(BATCH, TICK)
+    assert clock.measure_seconds(BATCH, 3600) == pytest.approx(2 * TICK)
 
 
 def test_an_activity_describes_what_the_worker_does():
     activity = Activity()
     assert activity.describe() == {"doing": "waiting", "note": ""}
-    activity.begin(30, list)
+    activity.begin_batch(30, list)
     assert activity.describe()["doing"] == "embedding"
-    activity.end()
+    activity.end_batch()
     assert activity.describe()["doing"] == "waiting"

@@ -70,11 +70,11 @@ def test_a_polling_readers_copy_equals_the_table_under_twelve_writers_and_one_sl
     for writer in writers:
         writer.start()
     while any(writer.is_alive() for writer in writers):
-        page = feed.read(position, model_id=1)
+        page = feed.read_page(position, model_id=1)
         copy.update(Listing.objects.filter(pk__in=page.listings).values_list("pk", "price"))
         position = page.position
         time.sleep(0.002)
-    page = feed.read(position, model_id=1)
+    page = feed.read_page(position, model_id=1)
     copy.update(Listing.objects.filter(pk__in=page.listings).values_list("pk", "price"))
     assert copy == dict(Listing.objects.values_list("pk", "price"))
 
@@ -82,49 +82,49 @@ def test_a_polling_readers_copy_equals_the_table_under_twelve_writers_and_one_sl
 def test_a_read_returns_each_change_once_and_advances(listings):
     start = feed.current_position()
     Listing.objects.filter(pk=listings[0].pk).update(price=5)
-    page = feed.read(start, model_id=1)
+    page = feed.read_page(start, model_id=1)
     assert page.attributes == {listings[0].pk}
     assert page.vectors == set()
-    assert feed.read(page.position, model_id=1).listings == set()
-    assert feed.read(feed.ZERO, model_id=1).listings >= {listings[0].pk}
+    assert feed.read_page(page.position, model_id=1).listings == set()
+    assert feed.read_page(feed.ZERO, model_id=1).listings >= {listings[0].pk}
 
 
 def test_a_reader_of_one_model_skips_the_vectors_of_others(listings):
     start = feed.current_position()
     feed.append_vectors([listings[0].pk], 7)
     feed.append_vectors([listings[1].pk], 8)
-    page = feed.read(start, model_id=7)
+    page = feed.read_page(start, model_id=7)
     assert (page.vectors, page.attributes) == ({listings[0].pk}, set())
 
 
 def test_a_read_over_its_limit_does_not_move(listings):
     start = feed.current_position()
     Listing.objects.update(price=9)
-    page = feed.read(start, model_id=1, limit=10)
+    page = feed.read_page(start, model_id=1, limit=10)
     assert (page.complete, page.position, len(page.listings)) == (False, start, 11)
 
 
 def test_pruning_removes_what_the_horizon_includes_and_nothing_else(listings):
-    feed.prune(feed.current_position())
+    feed.prune_rows(feed.current_position())
     Listing.objects.update(price=1)
     horizon = feed.current_position()
     Listing.objects.filter(pk=listings[0].pk).update(price=2)
-    assert feed.prune(horizon) == len(listings)
+    assert feed.prune_rows(horizon) == len(listings)
     assert IndexChange.objects.count() == 1
-    assert feed.read(horizon, model_id=1).listings == {listings[0].pk}
+    assert feed.read_page(horizon, model_id=1).listings == {listings[0].pk}
 
 
 def test_positions_stay_ahead_after_everything_is_pruned(listings):
     Listing.objects.update(price=1)
     horizon = feed.current_position()
-    feed.prune(horizon)
-    assert feed.covers(feed.current_position(), horizon)
-    assert not feed.covers(feed.ZERO, horizon)
+    feed.prune_rows(horizon)
+    assert feed.covers_horizon(feed.current_position(), horizon)
+    assert not feed.covers_horizon(feed.ZERO, horizon)
 
 
 def test_a_missing_head_is_made(listings):
     IndexHead.objects.all().delete()
-    assert feed.read(feed.ZERO, model_id=1).snapshot_id is None
+    assert feed.read_page(feed.ZERO, model_id=1).snapshot_id is None
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_a_missing_head_is_made(listings):
     ],
 )
 def test_a_position_covers_a_horizon_when_it_includes_everything_pruned(position, horizon, covered):
-    assert feed.covers(position, horizon) is covered
+    assert feed.covers_horizon(position, horizon) is covered
 
 
 def test_a_position_of_another_history_is_ahead(listings):
@@ -167,17 +167,17 @@ def test_rows_restored_from_a_server_that_was_further_on_leave_with_the_next_pru
     with connection.cursor() as cursor:
         cursor.execute("INSERT INTO recommender_indexchange (listing_id, xid) VALUES (%s, '99999999999')", [1])
     position = feed.current_position()
-    assert feed.read(position, model_id=1).listings == {1}
-    feed.prune(position)
-    assert feed.read(position, model_id=1).listings == set()
+    assert feed.read_page(position, model_id=1).listings == {1}
+    feed.prune_rows(position)
+    assert feed.read_page(position, model_id=1).listings == set()
 
 
 def test_the_earliest_position_is_the_one_that_all_the_others_include():
-    assert feed.earliest(["12", "7", "9"]) == "7"
-    assert feed.earliest(["10:10:", "5:9:5,7", "12:12:"]) == "5:9:5,7"
-    assert feed.earliest([]) is None
+    assert feed.find_earliest(["12", "7", "9"]) == "7"
+    assert feed.find_earliest(["10:10:", "5:9:5,7", "12:12:"]) == "5:9:5,7"
+    assert feed.find_earliest([]) is None
 
 
 def test_positions_that_do_not_include_each_other_have_no_earliest():
     """One has not seen transaction 5, the other not 6."""
-    assert feed.earliest(["5:9:5,7", "4:6:4"]) is None
+    assert feed.find_earliest(["5:9:5,7", "4:6:4"]) is None

@@ -86,7 +86,7 @@ def test_a_save_that_changes_nothing_searchable_writes_no_feed_row():
     before = feed.current_position()
     listing.title = "another title"
     listing.save()
-    assert feed.read(before, 1).listings == set()
+    assert feed.read_page(before, 1).listings == set()
 
 
 def test_moving_a_subtree_writes_no_feed_row_and_filters_at_once():
@@ -98,7 +98,7 @@ def test_moving_a_subtree_writes_no_feed_row_and_filters_at_once():
     before = feed.current_position()
     chairs.parent = garden
     chairs.save()
-    assert feed.read(before, 1).listings == set()
+    assert feed.read_page(before, 1).listings == set()
     assert list(Category.objects.subtree("Garden").values_list("pk", flat=True)) == [garden.pk, chairs.pk]
     assert Listing.objects.get(pk=listing.pk).category.path == "Garden / Chairs"
 

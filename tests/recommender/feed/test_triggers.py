@@ -85,7 +85,7 @@ def test_raw_sql_feeds_what_is_searchable_and_nothing_else(listing, sql, feeds):
     before = feed.current_position()
     with connection.cursor() as cursor:
         cursor.execute(sql)
-    assert feed.read(before, model_id=1).attributes == ({listing.pk} if feeds else set())
+    assert feed.read_page(before, model_id=1).attributes == ({listing.pk} if feeds else set())
 
 
 def test_a_photo_moved_to_another_listing_feeds_both(listing):
@@ -93,4 +93,4 @@ def test_a_photo_moved_to_another_listing_feeds_both(listing):
     image = ListingImage.objects.create(listing=listing, sha256="0" * 64)
     before = feed.current_position()
     ListingImage.objects.filter(pk=image.pk).update(listing=other)
-    assert feed.read(before, model_id=1).attributes == {listing.pk, other.pk}
+    assert feed.read_page(before, model_id=1).attributes == {listing.pk, other.pk}

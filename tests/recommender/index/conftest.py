@@ -15,7 +15,7 @@ def index_root(settings, tmp_path):
 
 @pytest.fixture
 def model(transactional_db):
-    feed.prune(feed.current_position())  # on SQLite the flush before this test fired the delete triggers
+    feed.prune_rows(feed.current_position())  # on SQLite the flush before this test fired the delete triggers
     return catalogue.active_model()
 
 

@@ -29,7 +29,7 @@ def test_a_subtree_of_a_thousand_listings_that_moves_is_filtered_right_at_once_w
     before = feed.current_position()
     chairs.parent = garden
     chairs.save()
-    assert feed.read(before, model.pk).listings == set()
+    assert feed.read_page(before, model.pk).listings == set()
     assert found(index, below("Home")) == {stays.pk}
     assert found(index, below("Garden / Chairs")) == moved
     assert len(found(index, below("Garden"))) == 1_001

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture(autouse=True)
 def _fresh(fresh_index):
-    feed.prune(feed.current_position())  # on SQLite the flush before this test fired the delete triggers
+    feed.prune_rows(feed.current_position())  # on SQLite the flush before this test fired the delete triggers
     own_compactor.forget()
 
 

@@ -90,7 +90,7 @@ def test_a_large_flush_trains_nothing_and_is_trained_by_the_merge_after_it(model
     with monkeypatch.context() as faults:
         faults.setattr(choose_structure, "build_structure", fails)
         assert compact().actions == ("flushed", "failed")
-        assert not feed.read(IndexHead.load().snapshot.position, model.pk, 10).listings
+        assert not feed.read_page(IndexHead.load().snapshot.position, model.pk, 10).listings
         assert listed(index) == sorted(Listing.objects.values_list("pk", flat=True))
         assert compact().actions == ("nothing",)  # it rests first
     let_it_retry(monkeypatch)
@@ -131,7 +131,7 @@ def test_more_than_readers_hold_is_flushed_and_rebuilds_nothing(model, settings,
     index.refresh()
     assert index.state().behind
     assert compact().actions == ("flushed", "merged")
-    assert not feed.read(IndexHead.load().snapshot.position, model.pk, 10).listings
+    assert not feed.read_page(IndexHead.load().snapshot.position, model.pk, 10).listings
     index.refresh()
     assert index.state().behind == 0
     assert {listing.pk for listing in added} <= set(listed(index))

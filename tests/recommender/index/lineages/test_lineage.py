@@ -52,11 +52,11 @@ def test_only_what_every_retained_snapshot_of_every_lineage_includes_is_pruned(m
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(EmbeddingModelQuerySet, "live", lambda rows: rows.filter(pk=model.pk))  # the other waits
             compact(force=True)
-    assert feed.covers(behind.position, IndexHead.load().horizon)
+    assert feed.covers_horizon(behind.position, IndexHead.load().horizon)
     registry.activate(other)
     assert len(listed(index)) == 5
     assert index.state().search(catalogue.unit(0, 8).astype("float32"), 5, Filter()).price.tolist() == [4.0] * 5
-    assert feed.read(behind.position, other.pk).attributes == set(Listing.objects.values_list("pk", flat=True))
+    assert feed.read_page(behind.position, other.pk).attributes == set(Listing.objects.values_list("pk", flat=True))
 
 
 def test_a_backfilling_model_without_a_snapshot_holds_no_feed_back(model, other):
@@ -81,7 +81,7 @@ def test_a_lineage_that_nothing_changes_moves_on_when_the_feed_grows_long(model,
         age(121)
         compact()
     assert latest_of(model).rows == 5
-    assert feed.length() <= 420
+    assert feed.count_rows() <= 420
 
 
 def test_a_snapshot_that_was_not_built_from_the_newest_of_its_lineage_is_not_published(model, other):

@@ -272,9 +272,9 @@ def test_a_reader_whose_database_went_back_in_time_reads_again_what_happens_ther
     compact(force=True)
     index.refresh()
     ahead = "99999999999:99999999999:" if connection.vendor == "postgresql" else "99999999999"
-    read = feed.read
+    read = feed.read_page
     with monkeypatch.context() as before_the_restore:
-        before_the_restore.setattr(feed, "read", lambda *args: replace(read(*args), position=ahead))
+        before_the_restore.setattr(feed, "read_page", lambda *args: replace(read(*args), position=ahead))
         index.refresh()
     assert index.state().position == ahead
     Listing.objects.filter(pk=listing.pk).update(price=7)

@@ -70,7 +70,7 @@ def gate(monkeypatch):
 @contextmanager
 def paused(monkeypatch):
     """The refresher has finished what it was doing, and looks at the feed again only afterwards."""
-    idle, go, read = threading.Event(), threading.Event(), feed.read
+    idle, go, read = threading.Event(), threading.Event(), feed.read_page
 
     def wait(*args):
         if threading.current_thread().name == "index-refresh":
@@ -79,7 +79,7 @@ def paused(monkeypatch):
         return read(*args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(feed, "read", wait)
+        patch.setattr(feed, "read_page", wait)
         assert idle.wait(30)
         yield
         go.set()
