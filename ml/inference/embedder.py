@@ -56,7 +56,7 @@ class Embedder:
         Args:
             threads: CPU threads for all inferences together; all cores this process may use when None.
             parallel: inferences that run at the same time, each with its share of the threads: 1 answers one picture
-                soonest, `cores.streams()` embed many fastest.
+                soonest, `cores.count_streams()` embed many fastest.
             precision: `int8`, `bf16` or `f32`; the recipe's when None, or what this processor computes instead.
             cache_dir: where compiled graphs are kept between processes; nowhere when None.
 
