@@ -2,7 +2,7 @@
 
 Everything else derives from the two: the arrays of the index, their files and what is read into them
 (`recommender.index.rows.columns`), the masks (`recommender.index.rows.filter`), the values of an answer
-(`recommender.index.rows.candidates`), the conditions in SQL (`ListingQuerySet.matching`), the parameters of lists and
+(`recommender.index.view.candidates`), the conditions in SQL (`ListingQuerySet.matching`), the parameters of lists and
 of ranked answers (`listings.api.filters`, `recommender.api.requests`) and the pages that document them.
 
 To add a column, add it to `COLUMNS`, give `Filter` a field for what may be asked of it, and watch it in a migration

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +73,13 @@ def where(conditions: dict[str, Any]) -> Any:
     from recommender.index import Filter
 
     return Filter(statuses=("active",), **conditions)
+
+
+def search_function() -> Callable[..., Any]:
+    """Takes a state, queries, k and a filter; found once, so that no import is timed with a search."""
+    from recommender.index import search_state
+
+    return search_state
 
 
 def vectors(state: Any) -> Halves:

@@ -92,11 +92,13 @@ def _replace(model: EmbeddingModel, rows: Iterator[Halves], count: int) -> None:
 
 
 def _recall(queries: Vectors) -> float:
-    from recommender.index import Filter
+    from recommender.index import Filter, search_state
     from recommender.index.ann.recall import recall_of_listings
 
     state = _state()
-    pairs = [[state.search(query[None, :], K, Filter(), exact=exact) for exact in (False, True)] for query in queries]
+    pairs = [
+        [search_state(state, query[None, :], K, Filter(), exact=exact) for exact in (False, True)] for query in queries
+    ]
     return round(float(np.mean([recall_of_listings(*pair) for pair in pairs])), 4)
 
 

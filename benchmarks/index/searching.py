@@ -30,12 +30,12 @@ def plain(state: Any, questions: Questions) -> dict[str, Any]:
 
 def filtered(state: Any, questions: Questions) -> dict[str, dict[str, Any]]:
     """The same by level. Deciding which rows pass is part of a search."""
-    results = {}
+    results, search = {}, engine.search_function()
     for level, truth, passing in questions.filters:
         queries = questions.queries[: len(truth), None]
         asked = [(query, engine.where(level.conditions(number))) for number, query in enumerate(queries)]
         with one_thread():
-            answers, milliseconds = timed(lambda one: state.search(one[0], K, one[1]), asked)
+            answers, milliseconds = timed(lambda one: search(state, one[0], K, one[1]), asked)
         returned = np.array([len(one) for one in answers])
         results[level.name] = {
             "recall": round(recall([engine.found_rows(one) for one in answers], truth), 4),
@@ -50,5 +50,5 @@ def filtered(state: Any, questions: Questions) -> dict[str, dict[str, Any]]:
 
 def asker(state: Any, queries: Vectors) -> Callable[[int], Any]:
     """Searches for one of float32[q, dim] by its number, without a filter."""
-    condition = engine.where({})
-    return lambda number: state.search(queries[number : number + 1], K, condition)
+    condition, search = engine.where({}), engine.search_function()
+    return lambda number: search(state, queries[number : number + 1], K, condition)

@@ -13,9 +13,10 @@ from .compaction.outcome import Action, CompactionOutcome
 from .compaction.verify import repair_differences, verify
 from .errors import ForeignVector, IndexNotReady
 from .model_hooks import ModelHooks, PhotoCounts, set_model_hooks
-from .rows.candidates import Candidates
+from .view.candidates import Candidates
 from .view.process import get_index, measure_lag, report_health, start_threads, watch_recall
 from .view.reader import Index
+from .view.search import search_state
 from .view.state import State
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "rebuild",
     "repair_differences",
     "report_health",
+    "search_state",
     "set_model_hooks",
     "start_threads",
     "stop_merges",

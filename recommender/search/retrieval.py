@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from listings.models import Category, Listing, ListingImage
 from listings.querysets import ListingQuerySet, of_status
 from ml.images.derivatives import Box
-from recommender.index import Candidates, Filter, watch_recall
+from recommender.index import Candidates, Filter, search_state, watch_recall
 from recommender.models import Embedding, EmbeddingModel
 
 from .photo_query import embed_photo
@@ -98,7 +98,7 @@ def find_similar(state: State, listing: Listing, request: SearchRequest) -> Answ
         price=None if listing.price is None else float(listing.price),
         point=request.filter.near or listing.point,
     )
-    vectors = state.vectors_of(listing.pk).astype(np.float32)
+    vectors = state.read_vectors(listing.pk).astype(np.float32)
     # The index may not have the newest photos yet, which are often the ones that somebody looks at.
     if state.behind or not len(vectors):
         vectors = load_stored_vectors(listing, state.model_id)
@@ -159,7 +159,7 @@ def _search_in_rounds(
     plan: tuple[dict[str, object], ...] = ()
     seen = set(exclude)
     for round_number in count():
-        found = state.search(vectors, width, request.filter, seen, model_id=model_id)
+        found = search_state(state, vectors, width, request.filter, seen, model_id=model_id)
         plan += found.plan
         if round_number == 0:
             watch_recall(state, vectors, width, request.filter, exclude, found)

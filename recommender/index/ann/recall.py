@@ -5,11 +5,23 @@ Rows within TIE of the k-th similarity are as good as each other: any of them co
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 
-from recommender.index.rows.candidates import Candidates
+from recommender.index.rows.arrays import Ids, Similarities
 
 TIE = 1e-6  # similarities closer than this differ by rounding only
+
+
+class RankedListings(Protocol):
+    """The answer of a search: ids and similarities of listings, best first."""
+
+    @property
+    def listing(self) -> Ids: ...
+
+    @property
+    def similarity(self) -> Similarities: ...
 
 
 def recall_of_similarities(found: np.ndarray, truth: np.ndarray) -> float:
@@ -22,16 +34,16 @@ def recall_of_similarities(found: np.ndarray, truth: np.ndarray) -> float:
     return float(found_better + min(found_ties, len(truth) - better)) / len(truth)
 
 
-def recall_of_listings(found: Candidates, exact: Candidates) -> float | None:
+def recall_of_listings(found: RankedListings, exact: RankedListings) -> float | None:
     """Of listings, by their ids; None where there was nothing to find.
 
     Ids matter here, because two searches may round the similarity of the same listing differently.
     """
-    if not len(exact):
+    if not len(exact.listing):
         return None
     last = float(exact.similarity[-1])
     is_better = exact.similarity > last + TIE
     better, ties = exact.listing[is_better], exact.listing[~is_better]
     as_good = np.isin(found.listing, ties) | (np.abs(found.similarity - last) <= TIE)
     found_ties = np.setdiff1d(found.listing[as_good], better)
-    return (np.count_nonzero(np.isin(better, found.listing)) + min(len(found_ties), len(ties))) / len(exact)
+    return (np.count_nonzero(np.isin(better, found.listing)) + min(len(found_ties), len(ties))) / len(exact.listing)

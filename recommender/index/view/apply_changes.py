@@ -14,8 +14,7 @@ from recommender.index.storage.snapshot import Part, Snapshot
 from recommender.models import EmbeddingModel
 
 from . import database_rows
-from .delta import Delta
-from .state import State
+from .state import Delta, State
 
 
 def make_empty_snapshot(model: EmbeddingModel, epoch: uuid.UUID, position: str) -> Snapshot:

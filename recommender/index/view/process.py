@@ -13,10 +13,10 @@ from listings.filterable import Filter
 from ml.inference.per_process import PerProcess
 from recommender import feed
 from recommender.index.errors import IndexNotReady
-from recommender.index.rows.candidates import Candidates
 from recommender.index.storage.snapshot import purge_seconds
 from recommender.models import IndexSnapshot
 
+from .candidates import Candidates
 from .health import IndexHealth
 from .reader import Index
 from .recall_monitor import RecallMonitor
@@ -69,7 +69,7 @@ def watch_recall(
 ) -> None:
     """Perhaps compare this answer with an exact one, later and elsewhere; never waits.
 
-    The arguments are those of State.search, and its answer. Only web processes, which call `start`, have a monitor.
+    The arguments are those of search_state, and its answer. Only web processes, which call `start`, have a monitor.
     """
     if monitor := own_monitor.get_made():
         monitor.offer_search(state, vectors, k, where, exclude, found)

@@ -1,62 +1,113 @@
-"""One immutable state of the index: a base and the delta over it. A search sees one state, whole."""
+"""What a search looks at: one immutable state of the index, which is a snapshot and the changes since, the delta.
+
+A listing lives in exactly one place: in the delta if it changed since the snapshot, else in one segment of it.
+A delta row points to its vector: into the chunks here, or, where only attributes changed, into a segment.
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from listings.filterable import Filter
 from recommender.index.ann import dot_products
-from recommender.index.ann.probing import EXACT, SegmentPlan
-from recommender.index.errors import ForeignVector
-from recommender.index.rows.candidates import Candidates
-from recommender.index.rows.columns import NO_ROWS, Columns, concatenate_ranges
-from recommender.index.rows.filter import mask_rows, prefilter
-from recommender.index.rows.row_bitmap import LiveRows, RowBitmap
+from recommender.index.rows.arrays import HalfVectors, Ids, RowIds, Similarities
+from recommender.index.rows.columns import NO_ROWS, Columns
+from recommender.index.rows.row_bitmap import LiveRows
 from recommender.index.storage.snapshot import Snapshot
 
-from .delta import Delta
+CHUNK_ROWS = 1024
+DELTA = -1  # stands for the delta where parts of the snapshot are numbered
 
-SPARE = 8  # rows fetched beyond what k listings have on average
-WIDER = 4
-DELTA = -1
+
+class VectorChunks:
+    """An append-only store of float16[dim] vectors, each found again by the slot it was put in.
+
+    Successive deltas share one store. One thread appends to it while others read: that needs no lock, as a reader knows
+    only slots that were filled before its delta was made, and neither a filled slot nor a chunk is ever moved.
+    """
+
+    def __init__(self, dim: int) -> None:
+        self.dim = dim
+        self._chunks: list[HalfVectors] = []
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def append(self, vectors: HalfVectors) -> RowIds:
+        """Store float16[n, dim]; returns their slots, int64[n]."""
+        first = self._count
+        for slot, vector in enumerate(vectors, first):
+            if slot == len(self._chunks) * CHUNK_ROWS:
+                self._chunks.append(np.zeros((CHUNK_ROWS, self.dim), np.float16))
+            self._chunks[slot // CHUNK_ROWS][slot % CHUNK_ROWS] = vector
+        self._count = first + len(vectors)
+        return np.arange(first, self._count)
+
+    def inner_products(self, queries: HalfVectors, slots: RowIds) -> Similarities:
+        """float32[m, n] of float16[m, dim] with the vectors in n slots."""
+        if len(slots) == 0:
+            return np.empty((len(queries), 0), np.float32)
+        needed = range(int(slots.max()) // CHUNK_ROWS + 1)
+        products = [dot_products.inner_products(queries, self._chunks[number]) for number in needed]
+        return np.concatenate(products, axis=1)[:, slots]
+
+    def copy_vectors(self, slots: RowIds) -> HalfVectors:
+        """float16[n, dim]"""
+        if len(slots) == 0:
+            return np.empty((0, self.dim), np.float16)
+        return np.stack([self._chunks[slot // CHUNK_ROWS][slot % CHUNK_ROWS] for slot in slots.tolist()])
 
 
 @dataclass(frozen=True)
-class Found:
-    """Rows found: similarity float32[r] and int64[r] each of part (-1: the delta) and row."""
+class Delta:
+    """`slot` int64[n] into the chunks, or -1; then `part`, `row` int64[n] say where in the base the vector is."""
 
-    similarity: np.ndarray
-    part: np.ndarray
-    row: np.ndarray
+    columns: Columns
+    slot: RowIds
+    part: RowIds
+    row: RowIds
+    chunks: VectorChunks
 
+    def __len__(self) -> int:
+        return len(self.columns)
 
-@dataclass
-class Gathering:
-    """What the places gave so far: rows, how each was searched, whether that was all, and the similarity below which
-    more may hide."""
+    @classmethod
+    def empty(cls, dim: int) -> Delta:
+        return cls(Columns.empty(), NO_ROWS, NO_ROWS, NO_ROWS, VectorChunks(dim))
 
-    found: list[Found]
-    plan: list[tuple[int, SegmentPlan]]
-    exhausted: bool = True
-    floor: float = -math.inf
+    def with_listings(self, listing_ids: Ids, new: Delta) -> Delta:
+        """The delta in which these listings' rows are exactly those of `new`."""
+        kept = np.ones(len(self), bool)
+        kept[self.columns.rows_of(listing_ids)] = False
+        columns = Columns.concatenate([self.columns.select_rows(kept), new.columns])
+        order = np.argsort(columns.listing, kind="stable")  # both are in order, and no listing is in both
+        return Delta(
+            columns.select_rows(order),
+            np.concatenate([self.slot[kept], new.slot])[order],
+            np.concatenate([self.part[kept], new.part])[order],
+            np.concatenate([self.row[kept], new.row])[order],
+            new.chunks,
+        )
 
-    def add(self, part: int, similarity: np.ndarray, rows: np.ndarray, *, more: bool) -> None:
-        """Rows of one place, best first; `more`: there are others, none of them more similar."""
-        self.found.append(Found(similarity, np.full(len(rows), part), rows))
-        if more and len(rows):  # none: nothing here is a number
-            self.exhausted, self.floor = False, max(self.floor, float(similarity[-1]))
+    def repack_chunks(self) -> Delta:
+        """The same rows over new chunks, without the vectors that no row points to any more."""
+        own = np.flatnonzero(self.slot >= 0)
+        chunks = VectorChunks(self.chunks.dim)
+        slot = self.slot.copy()
+        for first in range(0, len(own), CHUNK_ROWS):
+            some = own[first : first + CHUNK_ROWS]
+            slot[some] = chunks.append(self.chunks.copy_vectors(self.slot[some]))
+        return Delta(self.columns, slot, self.part, self.row, chunks)
 
 
 @dataclass(frozen=True)
 class State:
     """`live_rows[i]` are the rows of part i that may still be found: live in the snapshot and not of a changed listing.
 
-    A listing lives in exactly one place: in the delta if it changed since the snapshot, else in one segment.
+    `behind` is how many changes of the feed are known but not applied, because the delta is full.
     """
 
     base: Snapshot
@@ -91,7 +142,11 @@ class State:
         listings = sum(part.segment.listings for part in self.base.parts)
         return sum(len(part.segment) for part in self.base.parts) / listings if listings else 1.0
 
-    def vectors_of(self, listing_id: int) -> np.ndarray:
+    def columns_of(self, part: int) -> Columns:
+        """The columns of one part, or of the delta."""
+        return self.delta.columns if part == DELTA else self.base.parts[part].segment.columns
+
+    def read_vectors(self, listing_id: int) -> HalfVectors:
         """float16[m, dim]: those of one listing's searchable photos; m = 0 where there are none."""
         ids, delta = np.array([listing_id]), self.delta
         at = delta.columns.rows_of(ids)
@@ -103,164 +158,26 @@ class State:
             found.append(part.segment.vectors[np.concatenate([rows[live_rows.mask[rows]], kept])])
         return np.concatenate(found)
 
-    def search(
-        self,
-        vectors: np.ndarray,
-        k: int,
-        where: Filter,
-        exclude: Collection[int] = (),
-        *,
-        model_id: int | None = None,
-        exact: bool = False,
-    ) -> Candidates:
-        """The k listings most similar to any of the vectors, among those that pass; k whenever k exist.
-
-        vectors: float[m, dim], L2-normalised, made by the model `model_id` (None: certainly this state's); compared
-        at the precision that vectors are stored in
-        exclude: listing ids left out
-        exact: compare every row that passes, whatever it takes
-        A listing's similarity is the best cosine between any vector and any of its photos.
-        Raises: ForeignVector where the model or the dimension is not this state's.
-        """
-        queries = dot_products.to_float16(vectors)
-        if model_id not in (None, self.model_id):
-            raise ForeignVector(f"a vector of model {model_id} cannot be compared under {self.model_version}")
-        if queries.shape[1] != self.dim:
-            raise ForeignVector(
-                f"a vector of {queries.shape[1]} dimensions cannot be compared under {self.model_version}"
-            )
-        passing, own = self._passing(where, exclude)
-        fetch = math.ceil(k * self.rows_per_listing) + SPARE
-        while True:
-            gathered = self._fetch(queries, fetch, passing, own, exact=exact)
-            best = self._group(_concatenate(gathered.found), gathered.floor)
-            if gathered.exhausted or len(best.row) >= k:
-                return self._describe(best, k, self._explained(gathered.plan))
-            fetch *= WIDER
-
-    def _passing(self, where: Filter, exclude: Collection[int]) -> tuple[list[RowBitmap], np.ndarray]:
-        """The rows of each part that pass, and the delta rows that hold their own vector and pass."""
-        excluded = np.unique(np.fromiter(exclude, np.int64, len(exclude)))
-        columns = self.delta.columns
-        delta_passes = mask_rows(where, columns)
-        delta_passes[columns.rows_of(excluded)] = False
-        pointing = np.flatnonzero(delta_passes & (self.delta.slot < 0))
-        selections = []
-        for number, (part, live_rows) in enumerate(zip(self.base.parts, self.live_rows, strict=True)):
-            held = part.segment.columns
-            of_status = live_rows.with_status(where.status_numbers, held)
-            part.segment.warm_filter_cache(of_status)  # once: what leaves out a few rows is counted from it
-            selection = prefilter(where, held, of_status)
-            kept = pointing[self.delta.part[pointing] == number]
-            selections.append(selection.with_changes(add=self.delta.row[kept], remove=held.rows_of(excluded)))
-        return selections, np.flatnonzero(delta_passes & (self.delta.slot >= 0))
-
-    def _fetch(
-        self, queries: np.ndarray, count: int, passing: list[RowBitmap], own: np.ndarray, *, exact: bool
-    ) -> Gathering:
-        """About the best `count` rows of each place for each query (float16[m, dim])."""
-        gathered = Gathering([], [])
-        for number, (part, selection) in enumerate(zip(self.base.parts, passing, strict=True)):
-            if not selection.count:
-                continue
-            for query in queries:
-                similarity, rows, step = part.segment.find_nearest(query, count, selection, exact=exact)
-                gathered.add(number, similarity, rows, more=selection.count > count)
-                gathered.plan.append((number, step))
-        for scores in self.delta.chunks.inner_products(queries, self.delta.slot[own]):
-            top = dot_products.top_k(scores, count)
-            gathered.add(DELTA, scores[top], own[top], more=len(own) > count)
-        if len(own):
-            gathered.plan.append((DELTA, SegmentPlan(EXACT, len(own), len(own))))
-        return gathered
-
-    def _explained(self, plan: list[tuple[int, SegmentPlan]]) -> tuple[dict[str, object], ...]:
-        # `asdict` would copy deeply, and take ten times as long as `vars`.
-        return tuple(
-            {"place": "delta" if part == DELTA else self.base.parts[part].segment.name, **vars(step)}
-            for part, step in plan
-        )
-
-    def _group(self, found: Found, floor: float) -> Found:
-        """The best row of each listing, best first, down to the floor: below it an unseen row could be better."""
-        order = np.argsort(-found.similarity, kind="stable")
-        order = order[found.similarity[order] >= floor]
-        listing = self._column("listing", self._places(found.part[order]), found.row[order])
-        _, first = np.unique(listing, return_index=True)
-        order = order[np.sort(first)]
-        return Found(found.similarity[order], found.part[order], found.row[order])
-
-    def _describe(self, found: Found, k: int, plan: tuple[dict[str, object], ...]) -> Candidates:
-        """Columns of the found rows; rows whose listing changed take the delta's values, not the base's."""
-        listing = self._column("listing", self._places(found.part), found.row)
-        order = np.lexsort((listing, -found.similarity))[:k]
-        listing, part, row = listing[order], found.part[order], found.row[order]
-        places = self._places(part)
-        values = {name: self._column(name, places, row) for name in self.delta.columns.arrays}
-        changed, at = self._changed(part, row)
-        if len(changed):
-            for name, array in self.delta.columns.arrays.items():
-                values[name][changed] = array[at]
-        photos = self._photos(listing, places, row)
-        return Candidates.from_columns(values, found.similarity[order], photos, plan)
-
-    def _places(self, part: np.ndarray) -> list[tuple[int, np.ndarray]]:
-        """Each part among these, the delta first, and int64[n]: where in `part` it is."""
-        numbers = range(DELTA, len(self.base.parts))
-        return [(number, at) for number in numbers if len(at := np.flatnonzero(part == number))]
-
-    def _column(self, name: str, places: list[tuple[int, np.ndarray]], row: np.ndarray) -> np.ndarray:
-        """Values of one column at these places."""
-        if len(places) == 1:  # as in most searches
-            return self._columns(places[0][0]).arrays[name][row]
-        values = np.empty(len(row), self.delta.columns.arrays[name].dtype)
-        for number, at in places:
-            values[at] = self._columns(number).arrays[name][row[at]]
-        return values
-
-    def _columns(self, part: int) -> Columns:
-        return self.delta.columns if part == DELTA else self.base.parts[part].segment.columns
-
-    def _changed(self, part: np.ndarray, row: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Indices of results whose vector is in the base but whose values are in the delta, and where there."""
+    def find_changed(self, part: RowIds, row: RowIds) -> tuple[RowIds, RowIds]:
+        """(indices among these n rows, rows of the delta): those whose vector is in the base, but whose values are in
+        the delta, because only attributes of their listing changed."""
         keys, at = self._pointers
         if not len(keys):
             return NO_ROWS, NO_ROWS
-        wanted = _key(part, row)
-        place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-        hits = np.flatnonzero(keys[place] == wanted)
-        return hits, at[place[hits]]
+        wanted = _sort_key(part, row)
+        nearest = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+        hits = np.flatnonzero(keys[nearest] == wanted)
+        return hits, at[nearest[hits]]
 
     @cached_property
-    def _pointers(self) -> tuple[np.ndarray, np.ndarray]:
+    def _pointers(self) -> tuple[RowIds, RowIds]:
         """(sorted keys, delta rows): the delta rows that point into the base."""
         at = np.flatnonzero(self.delta.slot < 0)
-        keys = _key(self.delta.part[at], self.delta.row[at])
+        keys = _sort_key(self.delta.part[at], self.delta.row[at])
         order = np.argsort(keys)
         return keys[order], at[order]
 
-    def _photos(self, listing: np.ndarray, places: list[tuple[int, np.ndarray]], row: np.ndarray) -> np.ndarray:
-        """int64[n]: how many searchable photos each listing has, of which one is in this place: in the delta, or
-        among the live rows beside it."""
-        first, last = self.delta.columns.row_ranges(listing)
-        photos = last - first
-        for number, at in places:
-            if number == DELTA:
-                continue
-            first, last = self.base.parts[number].segment.columns.ranges_around(row[at])
-            live = self.live_rows[number].mask[concatenate_ranges(first, last)]
-            photos += np.bincount(np.repeat(at, last - first)[live], minlength=len(listing))
-        return photos
 
-
-def _key(part: np.ndarray, row: np.ndarray) -> np.ndarray:
-    """int64[n]: one sortable number for each place in the base; negative for the delta's own rows."""
+def _sort_key(part: RowIds, row: RowIds) -> RowIds:
+    """int64[n]: one number for each row of the base; negative for the delta's own rows. No segment has 2^40 rows."""
     return (part.astype(np.int64) << 40) + row
-
-
-def _concatenate(found: list[Found]) -> Found:
-    return Found(
-        np.concatenate([one.similarity for one in found]),
-        np.concatenate([one.part for one in found]).astype(np.int64),
-        np.concatenate([one.row for one in found]).astype(np.int64),
-    )

@@ -22,7 +22,7 @@ from listings.api.serializers import ListingSerializer
 from listings.filterable import COLUMNS, Column, Condition, Filter, Kind, Lookup, Parameter, condition
 from listings.models import Listing
 from recommender.api.requests import PARAMETERS, FilterSerializer
-from recommender.index.rows.candidates import Candidates
+from recommender.index.view.candidates import Candidates
 from recommender.index.rows.columns import Columns, column_dtypes
 from recommender.index.rows.filter import mask_rows
 from recommender.index.view.database_rows import read_columns

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from recommender.index.rows.columns import NO_ROWS
-from recommender.index.view.delta import CHUNK_ROWS, VectorChunks
+from recommender.index.view.state import CHUNK_ROWS, VectorChunks
 
 DIM = 4
 
