@@ -43,10 +43,10 @@ def test_made_again_the_triggers_watch_other_columns_and_deletions_too(listing):
         assert watched_columns() == set(columns)
         before = feed.current_position()
         Listing.objects.filter(pk=listing.pk).update(title=f"another {feeds}")
-        assert feed.read(before, model_id=1).attributes == ({listing.pk} if feeds else set())
+        assert feed.read_page(before, model_id=1).attributes == ({listing.pk} if feeds else set())
     before, pk = feed.current_position(), listing.pk
     listing.delete()
-    assert feed.read(before, model_id=1).attributes == {pk}
+    assert feed.read_page(before, model_id=1).attributes == {pk}
 
 
 @pytest.mark.parametrize(("source", "lane"), [("upload", Embedding.Lane.UPLOAD), ("import", Embedding.Lane.IMPORT)])

@@ -22,9 +22,9 @@ from listings.api.serializers import ListingSerializer
 from listings.filterable import COLUMNS, Column, Condition, Filter, Kind, Lookup, Parameter, condition
 from listings.models import Listing
 from recommender.api.requests import PARAMETERS, FilterSerializer
-from recommender.index.view.candidates import Candidates
 from recommender.index.rows.columns import Columns, column_dtypes
 from recommender.index.rows.filter import mask_rows
+from recommender.index.view.candidates import Candidates
 from recommender.index.view.database_rows import read_columns
 from recommender.search.retrieval import matching_rows
 from tests.recommender.shop import sell
