@@ -13,13 +13,14 @@ import numpy.typing as npt
 from PIL import Image, ImageChops, ImageFilter
 
 from .backgrounds import SCENES, draw_scene
+from .backpacks import draw_backpack
 from .canvas import Canvas, Frame
-from .carried import draw_backpack, draw_sneaker
 from .chairs import draw_chair
 from .colours import COLOURS, RGB, Look
 from .dice import seeded_random
 from .lamps import draw_lamp
 from .patterns import PATTERNS
+from .sneakers import draw_sneaker
 from .strings import draw_guitar
 from .tableware import draw_mug, draw_teapot
 from .wheels import draw_bicycle

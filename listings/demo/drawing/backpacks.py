@@ -1,0 +1,154 @@
+"""Backpacks: a bag with straps, closed by a flap or a zip."""
+
+from __future__ import annotations
+
+from random import Random
+
+from .canvas import Canvas, light_ball, light_barrel, light_flat
+from .colours import BRASS, INK, LEATHER, RGB, STEEL, Look, Paint, darken
+from .shapes import (
+    Points,
+    arc_line,
+    box_points,
+    curved_line,
+    filled_outline,
+    smooth_curve,
+    straight_line,
+)
+
+
+def draw_backpack(canvas: Canvas, look: Look, form: Random) -> None:
+    half, height = form.uniform(0.62, 0.76), form.uniform(1.6, 1.95)
+    trim = form.choice((LEATHER, LEATHER, INK, look.accent_colour))
+    body = _bag_points(half, height, form.uniform(0.3, 0.6))
+    # Straps and the loop on top are painted first, so that the bag covers where they are sewn on.
+    _draw_straps(canvas, half, height, darken(look.colour, 0.35))
+    canvas.paint_part(arc_line(0, -height + 0.02, 0.16, 0.2, 180, 360, 0.07), trim, light_ball, edge=0.015)
+    if form.random() < 0.5:
+        for side in (-1, 1):
+            # A side pocket sticks out by a fifth; the bag covers the rest.
+            pocket = box_points(
+                min(side * half * 0.9, side * half * 1.2), -0.72, max(side * half * 0.9, side * half * 1.2), -0.1, 0.1
+            )
+            canvas.paint_part(filled_outline(pocket), look.plain, light_barrel, edge=0.05)
+    canvas.paint_part(filled_outline(body), look.main, light_flat, edge=0.13)
+    canvas.paint_part(
+        # The bottom is of another cloth, cut to the outline of the bag.
+        filled_outline(box_points(-half, -0.24, half, 0.2)),
+        darken(trim, 0.1),
+        light_flat,
+        edge=0.02,
+        within=filled_outline(body),
+    )
+    if form.random() < 0.5:
+        _draw_flap(canvas, look, form, half, height, trim)
+    else:
+        _draw_zip(canvas, half, height, trim)
+    _front_pocket(canvas, look, form, half, height, trim)
+    canvas.paint_part(
+        # The label that is sewn on above the front pocket.
+        filled_outline(box_points(-0.12, -height * 0.55 - 0.07, 0.12, -height * 0.55 + 0.07, 0.02)),
+        trim,
+        light_flat,
+        edge=0.015,
+    )
+
+
+def _bag_points(half: float, height: float, shoulder: float) -> Points:
+    return smooth_curve(
+        (-half * 0.98, -0.1),
+        (-half * 1.02, -height * 0.45),
+        (-half * 0.96, -height + shoulder),
+        (-half * 0.62, -height + shoulder * 0.2),
+        (0, -height),
+        (half * 0.62, -height + shoulder * 0.2),
+        (half * 0.96, -height + shoulder),
+        (half * 1.02, -height * 0.45),
+        (half * 0.98, -0.1),
+        (half * 0.8, 0),
+        (0, 0.02),
+        (-half * 0.8, 0),
+    )
+
+
+def _draw_straps(canvas: Canvas, half: float, height: float, colour: RGB) -> None:
+    for side in (-1, 1):
+        canvas.paint_part(
+            curved_line(
+                (side * half * 0.5, -height * 0.95),
+                (side * half * 1.14, -height * 0.72),
+                (side * half * 1.2, -height * 0.4),
+                (side * half * 0.9, -0.16),
+                width=0.13,
+                end=0.08,
+            ),
+            colour,
+            light_barrel,
+            edge=0.03,
+        )
+
+
+def _draw_flap(canvas: Canvas, look: Look, form: Random, half: float, height: float, trim: RGB) -> None:
+    low = -height * form.uniform(0.55, 0.64)
+    flap = smooth_curve(
+        (-half * 0.98, -height * 0.8),
+        (-half * 0.6, -height * 0.97),
+        (0, -height * 1.01),
+        (half * 0.6, -height * 0.97),
+        (half * 0.98, -height * 0.8),
+        (half * 0.96, low),
+        (0, low + 0.08),
+        (-half * 0.96, low),
+    )
+    canvas.paint_part(filled_outline(flap), look.plain, light_flat, edge=0.07)
+    # Two belts close the flap, each through a buckle, which is a plate with a hole.
+    for x in (-half * 0.45, half * 0.45):
+        canvas.paint_part(straight_line((x, low - 0.2), (x, -height * 0.32), width=0.1), trim, light_flat, edge=0.02)
+        canvas.paint_part(
+            filled_outline(
+                box_points(x - 0.075, low + 0.06, x + 0.075, low + 0.18, 0.02),
+                holes=[box_points(x - 0.045, low + 0.09, x + 0.045, low + 0.15)],
+            ),
+            BRASS,
+            light_flat,
+            edge=0,
+        )
+
+
+def _draw_zip(canvas: Canvas, half: float, height: float, trim: RGB) -> None:
+    path = (
+        (-half * 0.8, -height * 0.52),
+        (-half * 0.78, -height * 0.78),
+        (-half * 0.4, -height * 0.9),
+        (half * 0.4, -height * 0.9),
+        (half * 0.78, -height * 0.78),
+        (half * 0.8, -height * 0.52),
+    )
+    # A dark band under a thin bright line looks like the teeth of a zip.
+    canvas.paint_part(curved_line(*path, width=0.055), darken(trim, 0.35), light_flat, edge=0)
+    canvas.paint_part(curved_line(*path, width=0.02), STEEL, light_flat, edge=0)
+    # The slider hangs at the end of the zip.
+    x, y = path[-1]
+    canvas.paint_part(straight_line((x, y), (x + 0.01, y + 0.14), width=0.05), BRASS, light_flat, edge=0.01)
+
+
+def _front_pocket(canvas: Canvas, look: Look, form: Random, half: float, height: float, trim: RGB) -> None:
+    top, width = -height * form.uniform(0.4, 0.46), half * form.uniform(0.68, 0.8)
+    paint = form.choice((look.main, look.plain, Paint(darken(look.colour, 0.18)), look.accent))
+    canvas.paint_part(filled_outline(box_points(-width, top, width, -0.09, 0.16)), paint, light_flat, edge=0.07)
+    canvas.paint_part(
+        straight_line((-width * 0.82, top + 0.12), (width * 0.82, top + 0.12), width=0.045),
+        darken(trim, 0.3),
+        light_flat,
+        edge=0,
+    )
+    canvas.paint_part(
+        straight_line((-width * 0.82, top + 0.12), (width * 0.82, top + 0.12), width=0.016), STEEL, light_flat, edge=0
+    )
+    canvas.paint_part(
+        # The slider of the pocket's zip.
+        straight_line((width * 0.66, top + 0.12), (width * 0.66, top + 0.25), width=0.045),
+        trim,
+        light_flat,
+        edge=0.01,
+    )
