@@ -6,7 +6,7 @@ one vector per line.
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,3 +34,6 @@ Similarities: TypeAlias = NDArray[np.float32]
 
 # Latitudes or longitudes in degrees; nan where a listing states no place.
 Degrees: TypeAlias = NDArray[np.float64]
+
+# The values of one column, a value for each row; the declaration of the column says of which dtype.
+ColumnArray: TypeAlias = NDArray[Any]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from listings.filterable import COLUMNS, STATUSES, Column
 
-from .arrays import Degrees, Ids, Mask, RowIds
+from .arrays import ColumnArray, Degrees, Ids, Mask, RowIds
 
 NO_ROWS: RowIds = np.empty(0, np.int64)
 
@@ -43,7 +43,7 @@ class Columns:
     seller: Ids
     status: NDArray[np.int8]
 
-    def __init__(self, **arrays: NDArray[Any]) -> None:
+    def __init__(self, **arrays: ColumnArray) -> None:
         if arrays.keys() != {*KEYS, *COLUMNS}:
             raise TypeError(f"arrays of {[*KEYS, *COLUMNS]} are needed, not of {[*arrays]}")
         self.__dict__.update(arrays)
@@ -52,7 +52,7 @@ class Columns:
         return len(self.listing)
 
     @property
-    def arrays(self) -> dict[str, NDArray[Any]]:
+    def arrays(self) -> dict[str, ColumnArray]:
         """Every array by the name of its column."""
         return self.__dict__
 
@@ -140,7 +140,7 @@ def concatenate_ranges(first: RowIds, last: RowIds) -> RowIds:
     return np.repeat(first - before, counts) + np.arange(counts.sum())
 
 
-def encode_values(column: Column, sources: Sequence[Sequence[Any]]) -> NDArray[Any]:
+def encode_values(column: Column, sources: Sequence[Sequence[Any]]) -> ColumnArray:
     """The entries of a column in the index's own unit, from what the database holds of each of its sources."""
     encode, unknown = column.encode, column.unknown
     if encode is None:

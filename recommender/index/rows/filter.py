@@ -8,12 +8,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from listings.filterable import COLUMNS, Filter, Lookup
 from listings.geo import box_around, haversine_km
 
-from .arrays import Mask
+from .arrays import ColumnArray, Mask
 from .columns import Columns
 from .row_bitmap import RowBitmap
 
@@ -75,11 +74,11 @@ def _tests(where: Filter, columns: Columns) -> Iterator[Test]:
             yield _comparison_test(array, COMPARISONS[one.lookup], bound)
 
 
-def _comparison_test(array: NDArray[Any], compare: Callable[[Any, Any], Any], bound: float) -> Test:
+def _comparison_test(array: ColumnArray, compare: Callable[[Any, Any], Any], bound: float) -> Test:
     return lambda rows: compare(array[rows], bound)
 
 
-def _membership_test(array: NDArray[Any], ids: frozenset[int]) -> Test:
+def _membership_test(array: ColumnArray, ids: frozenset[int]) -> Test:
     """Ids begin at 1 and are looked up in a table. Its first entry says no for -1, which is unknown, and its last for
     ids above the largest, because places outside of the table are clipped to these two."""
     known = np.zeros(max(ids, default=0) + 2, bool)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from listings.filterable import COLUMNS
-from recommender.index.rows.arrays import Degrees, Ids, RowIds, Similarities
+from recommender.index.rows.arrays import ColumnArray, Degrees, Ids, RowIds, Similarities
 from recommender.index.rows.columns import KEYS, concatenate_ranges
 
 from .state import DELTA, State
@@ -50,7 +50,7 @@ class Candidates:
     seller: Ids
     status: NDArray[np.int8]
 
-    def __init__(self, *, plan: tuple[dict[str, Any], ...] = (), **arrays: NDArray[Any]) -> None:
+    def __init__(self, *, plan: tuple[dict[str, Any], ...] = (), **arrays: ColumnArray) -> None:
         if arrays.keys() != {*KEYS, "similarity", "photos", *COLUMNS}:
             raise TypeError(f"arrays of {[*KEYS, 'similarity', 'photos', *COLUMNS]} are needed, not of {[*arrays]}")
         self.plan = plan
@@ -60,7 +60,7 @@ class Candidates:
     @classmethod
     def from_columns(
         cls,
-        values: dict[str, NDArray[Any]],
+        values: dict[str, ColumnArray],
         similarity: Similarities,
         photos: NDArray[np.int64],
         plan: tuple[dict[str, Any], ...],
@@ -97,7 +97,7 @@ def describe_rows(state: State, found: FoundRows, k: int, plan: tuple[dict[str, 
     return Candidates.from_columns(values, found.similarity, photos, plan)
 
 
-def read_column(state: State, name: str, found: FoundRows) -> NDArray[Any]:
+def read_column(state: State, name: str, found: FoundRows) -> ColumnArray:
     """The values of one column in these rows."""
     return _read_column(state, name, _split_by_part(state, found.part), found.row)
 
@@ -108,7 +108,7 @@ def _split_by_part(state: State, part: RowIds) -> list[tuple[int, RowIds]]:
     return [(number, at) for number in numbers if len(at := np.flatnonzero(part == number))]
 
 
-def _read_column(state: State, name: str, by_part: list[tuple[int, RowIds]], row: RowIds) -> NDArray[Any]:
+def _read_column(state: State, name: str, by_part: list[tuple[int, RowIds]], row: RowIds) -> ColumnArray:
     if len(by_part) == 1:  # as in most searches
         return state.columns_of(by_part[0][0]).arrays[name][row]
     values = np.empty(len(row), state.delta.columns.arrays[name].dtype)
