@@ -56,10 +56,11 @@ class EmbeddingAdmin(ReadOnlyAdmin):
     ordering = ("-id",)
     paginator = CappedPaginator
     show_full_result_count = False
-    exclude = ("image",)
+    exclude = ("image",)  # Its form field would read every photo of the site into a select box.
     readonly_fields = ("photo", "listing", "token", "leased_until", "attempts", "reason", "created_at", "updated_at")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Embedding]:
+        # A page of a hundred rows would read 200 KB of vectors that it does not show.
         return super().get_queryset(request).defer("vector")
 
     def get_search_results(
@@ -68,6 +69,7 @@ class EmbeddingAdmin(ReadOnlyAdmin):
         """Look ids up in their indexes; the admin's own search would read the whole table as text."""
         if not search_term:
             return queryset, False
+        # A longer number overflows the column, and the database raises.
         if not search_term.isdecimal() or len(search_term) > LONGEST_ID:
             return queryset.none(), False
         return queryset.filter(Q(image_id=search_term) | Q(image__listing_id=search_term)), False
@@ -137,16 +139,19 @@ class RankerVersionAdmin(admin.ModelAdmin):
     readonly_fields = ("kind", "state", "metrics", "created_at")
 
     def save_model(self, request: HttpRequest, obj: RankerVersion, form: ModelForm, change: bool) -> None:
+        # The features are those that have a weight; nobody should have to type them twice.
         obj.features = list(obj.weights)
         super().save_model(request, obj, form, change)
 
     def has_delete_permission(self, request: HttpRequest, obj: RankerVersion | None = None) -> bool:
+        # Without an active row answers would silently fall back to the built-in weights.
         if obj is not None and obj.is_active:
             return False
         return super().has_delete_permission(request, obj)
 
     @admin.action(description="Order answers by this ranker", permissions=["change"])
     def order_answers(self, request: HttpRequest, queryset: QuerySet[RankerVersion]) -> None:
+        # Two are enough to know that more than one was chosen.
         chosen = list(queryset[:2])
         if len(chosen) > 1:
             self.message_user(request, "Choose one ranker.", messages.ERROR)
@@ -162,6 +167,7 @@ class RankerVersionAdmin(admin.ModelAdmin):
 def offer_action(model: type[Model], action: Callable[..., None]) -> None:
     """Add an action to pages that another app registered."""
     pages = admin.site.get_model_admin(model)
+    # A new list: the one on the class would be changed for every page that inherits it.
     pages.actions = [*(pages.actions or ()), action]
 
 

@@ -13,7 +13,7 @@ from recommender.embedding.embedder_cache import COMMAND_POLICY, EmbedderCache
 from recommender.embedding.worker_loop import WorkerLoop
 from recommender.models import Embedding, EmbeddingModel
 
-POLL = 0.5
+POLL = 0.5  # Seconds between two looks at the queue.
 
 
 class Command(BaseCommand):
@@ -41,6 +41,7 @@ class Command(BaseCommand):
         most = count_waiting()
         with tqdm(total=most, unit=" photos", disable=None) as bar:
             while left := count_waiting():
+                # Uploads go on meanwhile, so the total may grow; a bar must not run backwards.
                 most = bar.total = max(most, left)
                 bar.update(most - left - bar.n)
                 step()
@@ -48,9 +49,11 @@ class Command(BaseCommand):
 
     def _embed_some(self, loop: WorkerLoop) -> None:
         tally = loop.run_slice(1)
+        # A slice that embedded nothing and says why will not do better the next time.
         if tally.stopped and not tally.batches:
             raise CommandError(tally.stopped)
-        if not tally.batches:  # what is left is leased to others
+        # What is left is leased to other workers, so asking again at once would only load the database.
+        if not tally.batches:
             time.sleep(POLL)
 
 
