@@ -23,10 +23,11 @@ class Room:
     """How many photos each of these listings may still take, and which position is next."""
 
     def __init__(self, listing_ids: Collection[int]) -> None:
+        # Rejected photos take no place, but keep their position.
         kept = ~Q(state=ListingImage.State.REJECTED)
         rows = (
             ListingImage.objects.filter(listing__in=listing_ids)
-            .order_by()
+            .order_by()  # The default ordering would be added to the grouping.
             .values_list("listing")
             .annotate(kept=Count("pk", filter=kept), last=Max("position"))
         )

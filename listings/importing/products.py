@@ -14,7 +14,7 @@ from ml.catalogue.findings import Finding
 
 from .rows import Product
 
-SELLER_PREFIX = "seller-"
+SELLER_PREFIX = "seller-"  # Keeps sellers of a catalogue apart from people who have signed up.
 
 
 def save_products(products: Sequence[Product]) -> tuple[int, int, list[Finding]]:
@@ -59,6 +59,7 @@ def ensure_users(names: set[str]) -> dict[str, User]:
     """The people of these names; a new one has no password, so nobody can sign in as them."""
     people = {user.username: user for user in User.objects.filter(username__in=names)}
     if missing := sorted(names - people.keys()):
+        # Another import may make the same people at this moment; whoever comes second takes them as they are.
         User.objects.bulk_create(
             [User(username=name, password=make_password(None)) for name in missing], ignore_conflicts=True
         )
@@ -67,5 +68,6 @@ def ensure_users(names: set[str]) -> dict[str, User]:
 
 
 def ensure_categories(paths: set[str]) -> dict[str, Category]:
+    # Categories are few and stay, so after the first batches this is one query.
     there = {category.path: category for category in Category.objects.filter(path__in=paths)}
     return there | {path: ensure_category(path) for path in sorted(paths - there.keys())}

@@ -8,7 +8,7 @@ from typing import Self, TextIO
 
 from tqdm import tqdm
 
-EVERY_SECONDS = 10
+EVERY_SECONDS = 10  # A log that a person reads later needs no more than this.
 
 
 class FileProgress:
@@ -16,7 +16,7 @@ class FileProgress:
 
     def __init__(self, name: str, size: int, terminal: TextIO, say: Callable[[str], object]) -> None:
         self._name = name
-        self._size = max(size, 1)
+        self._size = max(size, 1)  # An empty file is 100 % read, not a division by zero.
         self._say = say
         self._said = time.monotonic()
         self._bar = (

@@ -20,6 +20,7 @@ from .products import save_products
 from .rows import PHOTO_COLUMNS, PRODUCT_COLUMNS, PhotoRow, Product, read_photo_row, read_product
 from .seen import SeenIds
 
+# Rows of a transaction: few enough that an interrupted import loses seconds, enough that each query pays.
 BATCH_ROWS = 500
 
 Row = TypeVar("Row", Product, PhotoRow)
@@ -55,6 +56,7 @@ class Importer(Generic[Row]):
             for batch in read_batches(file, BATCH_ROWS):
                 rows, wrong = self._read_batch(batch, seen)
                 made, there, more = self.save(rows)
+                # Findings of reading and of saving are mixed, so that the report follows the lines of the file.
                 for finding in sorted(wrong + more, key=lambda found: found.line):
                     findings.add(finding)
                 tally.rows += len(batch)
@@ -78,8 +80,10 @@ class Importer(Generic[Row]):
             findings += wrong
             if row is not None:
                 rows.append(row)
+        # Asked for once a batch: a look-up for each row would double the time of reading.
         first_lines = seen.first_lines([(row.id, row.line) for row in rows])
         repeated = {row.line: first_lines[row.id] for row in rows if first_lines[row.id] != row.line}
+        # What else is wrong with a row that is left out as a whole helps nobody.
         findings = [found for found in findings if found.line not in repeated]
         findings += [
             Finding(Kind.REPEATED, row.line, "id", row.id, f"repeats line {repeated[row.line]}; row left out")

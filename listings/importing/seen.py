@@ -13,7 +13,9 @@ from typing import Self
 
 class SeenIds:
     def __init__(self) -> None:
+        # An empty name is a private database on disk that SQLite deletes when it is closed.
         self._database = sqlite3.connect("", isolation_level=None)
+        # Nobody reads it after a crash, so there is nothing to roll back.
         self._database.execute("PRAGMA journal_mode = OFF")
         self._database.execute("CREATE TABLE seen (id TEXT PRIMARY KEY, line INTEGER NOT NULL) WITHOUT ROWID")
 

@@ -37,6 +37,7 @@ def publish_listing(request: SignedInRequest) -> HttpResponse:
     status = request.POST.get("status")
     fields = {**form.fields_of_listing(), "status": status if status in SAID else Listing.Status.ACTIVE}
     listing, is_new = publish_once(request.user, fields, form.cleaned_data["key"])
+    # A form that comes a second time must neither add its photos again nor say that something was published.
     if is_new:
         report(request, store(listing, request.FILES.getlist("photos")))
         messages.success(request, SAID[Listing.Status(listing.status)])
@@ -48,6 +49,8 @@ def publish_listing(request: SignedInRequest) -> HttpResponse:
 
 def publish_once(seller: User, fields: dict, key: uuid.UUID) -> tuple[Listing, bool]:
     """A new listing, or the one this very form made before: shaky networks and impatient fingers send forms twice."""
+    # The unique index on external ids decides which of two simultaneous requests is first. With the seller in it, a key
+    # that somebody else has seen is worth nothing.
     external_id = f"form:{seller.pk}:{key.hex}"
     try:
         return publish(seller, {**fields, "external_id": external_id}), True

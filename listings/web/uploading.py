@@ -32,6 +32,7 @@ def takes_photos(view: View) -> View:
     """Stream the files of a form to disk. The CSRF check reads the form, so it comes after the handler is set."""
     protected = csrf_protect(view)
 
+    # Exempt from the middleware, which would read the form before the handler is set; `protected` checks instead.
     @csrf_exempt
     @wraps(view)
     def wrapper(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
@@ -54,12 +55,13 @@ def store(listing: Listing, files: Sequence[File]) -> list[Refusal]:
     """Keep the good photos and answer the others. A photo the listing has already is not stored again."""
     photos, refusals = judge(files)
     kept = set(listing.images.exclude(state=ListingImage.State.REJECTED).values_list("sha256", flat=True))
+    # By hash, so that a photo chosen twice, or sent again over a bad network, is kept once.
     new = list({photo.sha256: photo for photo in photos if photo.sha256 not in kept}.values())
     room = room_for_photos(listing.pk)
     refusals += [Refusal(photo.file.name or "photo", too_many_sentence(room)) for photo in new[room:]]
     try:
         add_photos(listing, new[:room])
-    except TooManyPhotos as exc:
+    except TooManyPhotos as exc:  # Another upload took the room meanwhile.
         refusals += [Refusal(photo.file.name or "photo", str(exc)) for photo in new[:room]]
     return refusals
 

@@ -17,7 +17,7 @@ Figures = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
-CELLS = 1 << 23  # similarities held at a time
+CELLS = 1 << 23  # Similarities held at a time: 32 MB, which bounds the memory of a large gallery.
 NO_GROUP = -1
 
 
@@ -97,9 +97,10 @@ def _judge_block(
 ) -> tuple[Ints, Ints, Bools, Ints, Figures]:
     similarity = queries.vectors[rows] @ gallery.vectors.T
     barred = _find_barred(queries, gallery, own, rows)
-    similarity[barred] = -np.inf
+    similarity[barred] = -np.inf  # They sort last, and are turned into "not found" below.
     same = (queries.targets[rows, None] == gallery.targets) & ~barred
     relevant = same.sum(axis=1)
+    # mAP@R needs the first R results, even where fewer are kept.
     order = nearest_columns(similarity, min(len(gallery), max(depth, int(relevant.max()))))
     right = np.take_along_axis(same, order, axis=1)
     found = np.where(np.take_along_axis(barred, order, axis=1), -1, order)
@@ -121,6 +122,6 @@ def _find_barred(queries: Labelled, gallery: Labelled, own: Ints | None, rows: I
 def _map_at_r(right: Bools, relevant: Ints) -> Figures:
     ranks = np.arange(1, right.shape[1] + 1)
     counted = right & (ranks <= relevant[:, None])
-    precision = np.cumsum(right, axis=1) / ranks
+    precision = np.cumsum(right, axis=1) / ranks  # precision@k for every k at once
     total = (precision * counted).sum(axis=1)
     return np.divide(total, relevant, out=np.full(len(relevant), np.nan), where=relevant > 0)
