@@ -109,6 +109,7 @@ class FailOpenThrottle(BaseThrottle):
         rate = api_settings.DEFAULT_THROTTLE_RATES[scope] if scope else None
         if not rate or (request.user and request.user.is_staff):
             return True
+        # Windows of fixed length: one number for each caller and window, which any process can count up.
         allowed, seconds = parse_rate(str(rate))
         now = time.time()
         hits = count_hit(f"throttle:{scope}:{self._identify_caller(request)}:{int(now // seconds)}", seconds)

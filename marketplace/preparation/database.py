@@ -27,6 +27,7 @@ def set_wal() -> None:
 
 @contextmanager
 def one_at_a_time() -> Iterator[None]:
+    # SQLite lives on one host, where `make run` starts one process for this.
     if connection.vendor != "postgresql":
         yield
         return

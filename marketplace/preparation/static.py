@@ -15,6 +15,7 @@ def collect_static(root: Path) -> bool:
     """Collect if anything changed since the last time; whether it did."""
     now = hash_sources()
     stamp = root / STAMP
+    # Collecting takes seconds, and every start would wait for it.
     if stamp.exists() and stamp.read_text() == now:
         return False
     call_command("collectstatic", interactive=False, verbosity=0)

@@ -57,6 +57,7 @@ class SimilarView(CoreView):
         asked.is_valid(raise_exception=True)
         visible = Listing.objects.visible_to(request.user).select_related("category")
         listing = get_object_or_404(visible, pk=listing_id)
+        # One state for the whole answer: the index may be replaced while it is made.
         answer = find_similar(get_index().state(), listing, asked.search_request())
         return Response(answer_json(answer, request, explain=asked.validated_data["explain"]))
 

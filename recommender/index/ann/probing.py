@@ -104,7 +104,7 @@ class Tuning:
         """The parameters of a search among this share of the rows."""
         return self.plain if share >= UNFILTERED_SHARE else self.filtered
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         return asdict(self)
 
     @classmethod

@@ -140,7 +140,7 @@ def concatenate_ranges(first: RowIds, last: RowIds) -> RowIds:
     return np.repeat(first - before, counts) + np.arange(counts.sum())
 
 
-def encode_values(column: Column, sources: Sequence[Sequence[Any]]) -> ColumnArray:
+def encode_values(column: Column, sources: Sequence[Sequence[object]]) -> ColumnArray:
     """The entries of a column in the index's own unit, from what the database holds of each of its sources."""
     encode, unknown = column.encode, column.unknown
     if encode is None:

@@ -42,7 +42,7 @@ def read_columns(model_id: int, listing_ids: Collection[int]) -> Columns:
     return Columns.from_database(_by_name([*paths], rows)).sorted_rows()
 
 
-def _by_name(names: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> dict[str, Sequence[Any]]:
+def _by_name(names: Sequence[str], rows: Iterable[tuple[object, ...]]) -> dict[str, Sequence[Any]]:
     """What the rows hold of each name."""
     transposed = list(zip(*rows, strict=True)) or [()] * len(names)
     return dict(zip(names, transposed, strict=True))

@@ -19,9 +19,13 @@ from recommender.index import Candidates
 
 Floats = NDArray[np.float64]
 
+# The value of a feature that cannot be known, in the middle of its range.
 NEUTRAL = 0.5
+# At this distance a listing counts half of one next door.
 HALF_DISTANCE_KM = 20.0
+# After so many days it counts half of a new one.
 HALF_LIFE_DAYS = 30.0
+# More photos than this tell a buyer little more.
 ENOUGH_PHOTOS = 4
 SECONDS_PER_DAY = 86_400.0
 
@@ -93,6 +97,7 @@ def similarity_text(cosine: float) -> str:
 def category_closeness(category: NDArray[np.integer], wanted: str | None, paths: Mapping[int, str]) -> Floats:
     """The levels that two paths share from the root, over the depth of the deeper one. int[n] ids to float64[n]."""
     # There are few categories among many candidates, so each is compared once.
+    # Candidates share a few categories, so paths are compared once for each and not once for each candidate.
     ids, where = np.unique(category, return_inverse=True)
     per_id = np.array([_closeness_of_paths(wanted, paths.get(int(one))) for one in ids], np.float64)
     return per_id[where] if len(ids) else np.empty(0)
@@ -132,6 +137,7 @@ def price_closeness(price: NDArray[np.floating], wanted: float | None) -> Floats
     if wanted is None:
         return np.full(len(price), NEUTRAL)
     # One unit more on both sides lets what is free be compared too.
+    # One unit more on both sides, so that a price of 0 has a ratio to others.
     ours, theirs = wanted + 1.0, price.astype(np.float64) + 1.0
     return _with_neutral(np.minimum(ours, theirs) / np.maximum(ours, theirs))
 
