@@ -51,4 +51,4 @@ def test_a_vector_that_is_none_agrees_with_none(broken):
     ],
 )
 def test_every_figure_must_hold(measured, holds):
-    assert measured.holds is holds
+    assert measured.is_close_enough is holds

@@ -12,6 +12,7 @@ import pytest
 from scripts.shape.draw import draw_sample
 from scripts.shape.limits import list_breaches
 from scripts.shape.survey import Survey
+from scripts.shape.tree import list_tracked, read_modules
 
 from .trees import make_tree
 
@@ -63,6 +64,9 @@ class TestDraw:
 
 
 class TestCommand:
+    def test_the_project_keeps_to_its_limits(self) -> None:
+        assert list(list_breaches(Survey(read_modules(ROOT, list_tracked(ROOT))))) == []
+
     @pytest.fixture
     def shape(self, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         subprocess.run(["git", "init", "-q", tmp_path], check=True)
