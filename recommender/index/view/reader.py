@@ -7,6 +7,7 @@ it and no search sees half of it. A fault here stays here: the reader keeps the 
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -38,7 +39,8 @@ class Index:
     def __init__(self, capacity: int | None = None, *, lineage_of: int | None = None) -> None:
         self._refresher = Refresher(capacity or settings.INDEX_DELTA_ROWS, lineage_of)
         self._lock = threading.Lock()  # held by the one who refreshes
-        self._refreshed_at = 0.0
+        # Not 0: the clock counts from the machine's start, which may be less than a refresh period ago.
+        self._refreshed_at = -math.inf
         self._problem: str | None = None
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
@@ -89,7 +91,7 @@ class Index:
         problem = self._problem
         if problem is None and self._thread is not None and state is not None and age > STALE_SECONDS:
             problem = f"the index has not been refreshed for {age:.0f} s"
-        refreshed_s = round(age, 1) if self._refreshed_at else None
+        refreshed_s = round(age, 1) if math.isfinite(age) else None
         if state is None:
             return IndexHealth(usable=False, refreshed_s=refreshed_s, problem=problem)
         return IndexHealth(
