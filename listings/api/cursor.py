@@ -15,11 +15,9 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import BigIntegerField, Q, QuerySet
 
 from listings.models import Listing
-
-MAX_ID = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,13 @@ class Position:
             ordering, run, value, pk, back = json.loads(raw)
             column = ORDERINGS[ordering][run].column
             position = cls(ordering, run, _parse_value(column, value), pk, bool(back))
-            valid = type(run) is int and run >= 0 and type(pk) is int and 0 < pk <= MAX_ID and back in {0, 1}
+            valid = (
+                type(run) is int
+                and run >= 0
+                and type(pk) is int
+                and 0 < pk <= BigIntegerField.MAX_BIGINT
+                and back in {0, 1}
+            )
         except (binascii.Error, ArithmeticError, LookupError, RecursionError, TypeError) as exc:
             raise ValueError("not a cursor") from exc
         if not valid:

@@ -6,7 +6,7 @@ import csv
 from collections import Counter
 from pathlib import Path
 
-from listings.models import Category, ListingImage
+from listings.models import Category, Listing, ListingImage
 
 # Training sets a tenth of the sellers aside for validation, which takes at least ten of them.
 MANY_SELLERS = 10
@@ -22,7 +22,7 @@ def list_training_photos(labels: str = "path") -> list[TrainingPhoto]:
     as people photograph all they sell before the same wall; where few people sell, those of one listing do.
     """
     rows = (
-        ListingImage.objects.filter(state=ListingImage.State.READY, listing__status="active")
+        ListingImage.objects.filter(state=ListingImage.State.READY, listing__status=Listing.Status.ACTIVE)
         .exclude(clean_file="")
         .exclude(listing__category=None)
         .order_by("id")

@@ -1,84 +1,109 @@
-"""Which rows of a segment may be found: one bitmap, decided before any vector is looked at."""
+"""Which rows of a segment may be found: a bitmap that is decided before any vector is looked at."""
 
 from __future__ import annotations
 
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
+from .arrays import Bits, Mask, RowIds
 from .columns import NO_ROWS, Columns
 
-MAX_FLIPPED_BITS = 1_000  # changed bits are set one by one; more are packed anew
+# Up to this many changed rows their bits are flipped in a copy; for more, packing the whole mask again is faster.
+MAX_FLIPPED_BITS = 1_000
+
+# The inverted list that each row of a segment is in, and how many of the bitmap's rows each list holds.
+ListCounts = tuple[NDArray[np.integer], NDArray[np.int64]]
 
 
 class RowBitmap:
-    """Rows of one segment, as `mask` bool[n]. Never changed once made; counts are kept, and carried over to
-    selections that differ at few rows."""
+    """Some rows of one segment, as `mask` bool[n]. Never changed once made.
+
+    What searches count and pack of it is kept, and carried over to bitmaps that differ in few rows.
+    """
 
     def __init__(
-        self, mask: np.ndarray, *, count: int | None = None, per_list: tuple[np.ndarray, np.ndarray] | None = None
+        self, mask: Mask, *, count: int | None = None, per_list: ListCounts | None = None, bits: Bits | None = None
     ) -> None:
         self.mask = mask
         self.count = int(np.count_nonzero(mask)) if count is None else count
+        self._rows: RowIds | None = None
+        self._bits = bits
         self._per_list = per_list
 
     @classmethod
-    def from_rows(cls, rows: np.ndarray, size: int) -> RowBitmap:
+    def from_rows(cls, rows: RowIds, size: int) -> RowBitmap:
         """From int64[r], ascending and distinct, of `size` rows."""
         mask = np.zeros(size, bool)
         mask[rows] = True
         selection = cls(mask, count=len(rows))
-        selection.__dict__["rows"] = rows
+        selection._rows = rows
         return selection
 
     @property
     def is_all(self) -> bool:
         return self.count == len(self.mask)
 
-    @cached_property
-    def rows(self) -> np.ndarray:
+    @property
+    def rows(self) -> RowIds:
         """int64[count], ascending."""
-        return np.flatnonzero(self.mask)
+        if self._rows is None:
+            self._rows = np.flatnonzero(self.mask)
+        return self._rows
 
-    @cached_property
-    def bits(self) -> np.ndarray:
+    @property
+    def bits(self) -> Bits:
         """uint8[ceil(n / 8)], the first row in the lowest bit, as FAISS reads them."""
-        return np.packbits(self.mask, bitorder="little")
+        if self._bits is None:
+            self._bits = np.packbits(self.mask, bitorder="little")
+        return self._bits
 
-    def counts_per_list(self, list_of: np.ndarray, lists: int) -> np.ndarray:
-        """int64[lists]: how many selected rows each inverted list holds; `list_of` says which one each row is in."""
+    def counts_per_list(self, list_of: NDArray[np.integer], lists: int) -> NDArray[np.int64]:
+        """int64[lists]: how many of the rows each inverted list holds; `list_of` says which one each row is in."""
         if self._per_list is None:
-            # Not through `rows`: they take eight bytes each, and this selection may be kept.
-            held = list_of if self.is_all else list_of[np.flatnonzero(self.mask)]
-            self._per_list = (list_of, np.bincount(held, minlength=lists))
+            # Not through `rows`: they take eight bytes each, and this bitmap may be kept.
+            lists_of_rows = list_of if self.is_all else list_of[np.flatnonzero(self.mask)]
+            self._per_list = (list_of, np.bincount(lists_of_rows, minlength=lists))
         return self._per_list[1]
 
-    def with_changes(self, *, add: np.ndarray = NO_ROWS, remove: np.ndarray = NO_ROWS) -> RowBitmap:
-        """With some rows (int64, distinct), without others."""
+    def with_changes(self, *, add: RowIds = NO_ROWS, remove: RowIds = NO_ROWS) -> RowBitmap:
+        """The bitmap with some rows (distinct) and without others; itself if it is no other."""
         add, remove = add[~self.mask[add]], remove[self.mask[remove]]
         if not len(add) and not len(remove):
             return self
         mask = self.mask.copy()
         mask[add], mask[remove] = True, False
-        counts = self._per_list
-        if counts is not None:
-            list_of, before = counts
-            more, fewer = (np.bincount(list_of[rows], minlength=len(before)) for rows in (add, remove))
-            counts = list_of, before + more - fewer
-        selection = RowBitmap(mask, count=self.count + len(add) - len(remove), per_list=counts)
-        if "bits" in self.__dict__ and len(add) + len(remove) < MAX_FLIPPED_BITS:
-            bits = self.bits.copy()
-            rows = np.concatenate([add, remove])
-            np.bitwise_xor.at(bits, rows >> 3, np.left_shift(1, rows & 7).astype(np.uint8))
-            selection.__dict__["bits"] = bits
-        return selection
+        count = self.count + len(add) - len(remove)
+        return RowBitmap(
+            mask, count=count, per_list=self._recount(add, remove), bits=self._flip_bits(np.concatenate([add, remove]))
+        )
+
+    def _recount(self, add: RowIds, remove: RowIds) -> ListCounts | None:
+        if self._per_list is None:
+            return None
+        list_of, before = self._per_list
+        more, fewer = (np.bincount(list_of[rows], minlength=len(before)) for rows in (add, remove))
+        return list_of, before + more - fewer
+
+    def _flip_bits(self, rows: RowIds) -> Bits | None:
+        """The bits after these rows changed; None where nobody packed them before, or packing them is faster."""
+        if self._bits is None or len(rows) >= MAX_FLIPPED_BITS:
+            return None
+        bits = self._bits.copy()
+        # `at`, because several rows may share a byte, of which plain indexing would flip one bit alone.
+        np.bitwise_xor.at(bits, rows >> 3, np.left_shift(1, rows & 7).astype(np.uint8))
+        return bits
 
 
 class LiveRows:
-    """The rows of a segment that still stand, bool[n]. What plain searches need of them is made once, and carried over
-    to the state after the next change."""
+    """The rows of a segment that were not deleted and whose listing did not change since, bool[n]. Never changed once
+    made.
 
-    def __init__(self, mask: np.ndarray, by_status: dict[tuple[int, ...], RowBitmap] | None = None) -> None:
+    The bitmaps of unfiltered searches are kept here, and carried over to the state after the next change.
+    """
+
+    def __init__(self, mask: Mask, by_status: dict[tuple[int, ...], RowBitmap] | None = None) -> None:
         self.mask = mask
         self._by_status = by_status or {}
 
@@ -92,10 +117,12 @@ class LiveRows:
             self._by_status[statuses] = RowBitmap(self.mask & columns.have_status(statuses))
         return self._by_status[statuses]
 
-    def without_rows(self, rows: np.ndarray) -> LiveRows:
-        """Without these rows (int64, distinct); itself where none of them stood."""
+    def without_rows(self, rows: RowIds) -> LiveRows:
+        """Without these rows (distinct); itself if none of them is alive."""
         if not self.mask[rows].any():
             return self
         mask = self.mask.copy()
         mask[rows] = False
-        return LiveRows(mask, {key: one.with_changes(remove=rows) for key, one in list(self._by_status.items())})
+        # A list, because a search on another thread may add a bitmap meanwhile.
+        by_status = {key: one.with_changes(remove=rows) for key, one in list(self._by_status.items())}
+        return LiveRows(mask, by_status)

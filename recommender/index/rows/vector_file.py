@@ -14,25 +14,33 @@ from typing import Self
 
 import numpy as np
 
+from .arrays import HalfVectors, RowIds
+
 NAME = "vectors.f16"
-SYNCED_BYTES = 256 * 1024 * 1024  # at a time, so that no lease runs out while gigabytes reach a slow disk
-READ_AHEAD_BYTES = 128 * 1024  # what Linux reads ahead at a time, unless it is told otherwise
-BLOCK_ROWS = 8_192  # rows read at once: 16 MB at 1000 dimensions
+
+# A writer syncs after so many bytes. Gigabytes at once could take a slow disk longer than a lease lasts.
+SYNCED_BYTES = 256 * 1024 * 1024
+
+# Linux reads ahead this much at a time, unless it is configured otherwise.
+READ_AHEAD_BYTES = 128 * 1024
+
+# How many rows are read at once: 16 MB at 1000 dimensions.
+BLOCK_ROWS = 8_192
 
 
 @dataclass(frozen=True)
 class VectorFile:
-    """`rows` vectors of `dim` dimensions."""
+    """A file of `rows` vectors of `dim` dimensions."""
 
     path: Path
     rows: int
     dim: int
 
-    def open_map(self, *, scattered: bool) -> np.ndarray:
+    def open_map(self, *, scattered: bool) -> HalfVectors:
         """float16[rows, dim], a read-only map shared through the page cache.
 
-        `scattered`: a few rows here and there will be read, so that reading ahead would only push out other pages.
-        Raises: OSError, ValueError where the file is missing or has another size.
+        `scattered` says that a few rows here and there will be read, so that reading ahead would only push out other
+        pages. Raises: OSError, ValueError if the file is missing or has another size.
         """
         if self.path.stat().st_size != self.rows * self.dim * 2:
             raise ValueError(f"{self.path} does not hold {self.rows} vectors of {self.dim}")
@@ -45,11 +53,11 @@ class VectorFile:
         return np.frombuffer(mapped, np.float16).reshape(self.rows, self.dim)
 
     def read_ahead(self, most: int) -> threading.Thread:
-        """Have up to `most` bytes read into the kernel's cache, beside everything else, so that the first searches do
-        not wait for the disk a row at a time. Whatever hinders it is no fault.
+        """Have up to `most` bytes read into the kernel's cache, in the background, so that the first searches do not
+        wait for the disk a row at a time. It only saves time, so whatever goes wrong is ignored.
         """
         reader = threading.Thread(target=self._advise, args=(most,), name="index-read-ahead", daemon=True)
-        with suppress(RuntimeError):  # no thread to be had
+        with suppress(RuntimeError):  # the process may start no more threads
             reader.start()
         return reader
 
@@ -59,15 +67,15 @@ class VectorFile:
             for place in range(0, min(most, self.rows * self.dim * 2), READ_AHEAD_BYTES):
                 os.posix_fadvise(file.fileno(), place, READ_AHEAD_BYTES, os.POSIX_FADV_WILLNEED)
 
-    def read_range(self, first: int, last: int) -> np.ndarray:
-        """float16[last - first, dim], copied: memory of this process, not pages that stay mapped."""
+    def read_range(self, first: int, last: int) -> HalfVectors:
+        """float16[last - first, dim], copied into memory of this process: no page stays mapped."""
         return np.fromfile(self.path, np.float16, (last - first) * self.dim, offset=first * self.dim * 2).reshape(
             -1, self.dim
         )
 
-    def read_rows(self, rows: np.ndarray) -> np.ndarray:
-        """float16[r, dim] of int64[r], read one by one. Through a map each could make the kernel count half a megabyte
-        around it as this process's memory. Raises: OSError.
+    def read_rows(self, rows: RowIds) -> HalfVectors:
+        """float16[r, dim], read one by one. Through a map each row could make the kernel count half a megabyte around
+        it as this process's memory. Raises: OSError.
         """
         found = np.empty((len(rows), self.dim), np.float16)
         with self.path.open("rb") as file:
@@ -76,7 +84,7 @@ class VectorFile:
                     raise OSError(f"{self.path} ends before row {row}")
         return found
 
-    def iterate_blocks(self, size: int = BLOCK_ROWS) -> Iterator[tuple[int, np.ndarray]]:
+    def iterate_blocks(self, size: int = BLOCK_ROWS) -> Iterator[tuple[int, HalfVectors]]:
         """(first row, float16[b, dim]) of every block, in order."""
         for first in range(0, self.rows, size):
             yield first, self.read_range(first, min(first + size, self.rows))
@@ -87,10 +95,13 @@ def mapped_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[2]) * mmap.PAGESIZE
 
 
-def release_pages(mapped: np.ndarray) -> None:
-    """Take the pages of a map (`VectorFile.map`) out of this process's memory: where one row is read the kernel maps
-    half a megabyte or more, as large as the pages are that its cache made of the file. They stay in the page cache, and
-    are mapped again when they are read."""
+def release_pages(mapped: HalfVectors) -> None:
+    """Take the pages of a map (`VectorFile.open_map`) out of this process's memory.
+
+    They stay in the page cache, and are mapped again when they are read. For one row that is read the kernel maps half
+    a megabyte or more, because it maps the pages of its cache whole, however large it made them.
+    """
+    # An array knows the one it is a view of, the last of them the buffer over the map.
     base: object = mapped
     while isinstance(base, np.ndarray):
         base = base.base
@@ -120,8 +131,8 @@ class VectorWriter:
     def __enter__(self) -> Self:
         return self
 
-    def write_vectors(self, vectors: np.ndarray) -> None:
-        """float16[b, dim]"""
+    def write_vectors(self, vectors: HalfVectors) -> None:
+        """Append float16[b, dim]."""
         data = np.ascontiguousarray(vectors, np.float16).reshape(-1, self._dim)
         self._file.write(data.data)
         self._digest.update(data.data)
