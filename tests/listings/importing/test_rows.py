@@ -7,24 +7,13 @@ from listings.importing.rows import read_photo_row, read_product
 from listings.models import Category, ImportedPhoto, Listing
 from ml.catalogue.findings import Kind
 from ml.catalogue.records import Record
+from tests.listings.catalogue import PRODUCT
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
-GOOD = {
-    "id": "p1",
-    "product_name": "Red mug",
-    "category": "Home / Mugs",
-    "product_description": "A mug.",
-    "price": "£4.50",
-    "location": "Leeds",
-    "latitude": "53.8",
-    "longitude": "-1.5",
-    "create_time": "2022-02-26",
-    "seller": "7",
-}
 
 
 def product(**cells):
-    return read_product(Record(5, GOOD | cells), "GBP", NOW)
+    return read_product(Record(5, PRODUCT | cells), "GBP", NOW)
 
 
 def test_a_good_row_becomes_an_active_product_without_findings():
@@ -63,7 +52,9 @@ def test_a_row_without_a_usable_id_or_seller_is_left_out():
 
 
 def test_a_column_that_is_not_in_the_file_is_no_bad_cell():
-    cells = {name: text for name, text in GOOD.items() if name not in {"price", "create_time", "latitude", "longitude"}}
+    cells = {
+        name: text for name, text in PRODUCT.items() if name not in {"price", "create_time", "latitude", "longitude"}
+    }
     made, findings = read_product(Record(2, cells), "GBP", NOW)
     assert findings == []
     assert (made.price, made.point, made.created_at) == (None, None, NOW)
