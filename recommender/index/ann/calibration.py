@@ -14,6 +14,7 @@ from typing import TypeVar
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from recommender.index.rows.arrays import HalfVectors, ListIds, Mask, RowIds, Similarities, Vectors
 from recommender.index.rows.row_bitmap import RowBitmap
 from recommender.index.rows.vector_file import VectorFile, mapped_bytes, release_pages
 
@@ -60,20 +61,20 @@ class _HeldOutQuery:
     `among` makes the bitmap when the query is asked: 250 bitmaps of ten million rows would not fit into memory.
     """
 
-    query: np.ndarray
-    pair: np.ndarray
-    truth: np.ndarray
+    query: HalfVectors
+    pair: RowIds
+    truth: Similarities
     among: Callable[[], RowBitmap]
 
 
-def _rows_of_lists(ivf: Ivf, chosen: np.ndarray) -> RowBitmap:
+def _rows_of_lists(ivf: Ivf, chosen: Mask) -> RowBitmap:
     """The rows of the lists that `chosen`, bool[lists], names."""
     per_list = np.where(chosen, ivf.sizes, 0)
     return RowBitmap(chosen[ivf.list_of], count=int(per_list.sum()), per_list=(ivf.list_of, per_list))
 
 
 def calibrate(
-    ivf: Ivf, vectors: VectorFile, queries: np.ndarray, *, target: float, memory: int, tick: Callable[[], None]
+    ivf: Ivf, vectors: VectorFile, queries: RowIds, *, target: float, memory: int, tick: Callable[[], None]
 ) -> Calibration:
     """Measure the tail and the costs, then choose the parameters.
 
@@ -103,7 +104,7 @@ def calibrate(
 class _Tuner:
     """Tries parameters on queries, and records what came out."""
 
-    def __init__(self, ivf: Ivf, mapped: np.ndarray, memory: int, tuning: Tuning, tick: Callable[[], None]) -> None:
+    def __init__(self, ivf: Ivf, mapped: HalfVectors, memory: int, tuning: Tuning, tick: Callable[[], None]) -> None:
         self._ivf, self._mapped, self._tuning, self._tick = ivf, mapped, tuning, tick
         self._most_mapped = mapped_bytes() + memory
         self._curve: list[dict[str, object]] = []
@@ -170,7 +171,7 @@ def least_sufficient(values: Sequence[T], suffices: Callable[[T], bool]) -> T:
     return values[low]
 
 
-def _measure_tail(ivf: Ivf, vectors: VectorFile, asked: np.ndarray, pairs: np.ndarray) -> Tail:
+def _measure_tail(ivf: Ivf, vectors: VectorFile, asked: HalfVectors, pairs: RowIds) -> Tail:
     """Measure the distribution of z (see `Tail`) between the queries and evenly spaced rows."""
     rows = np.unique(np.linspace(0, vectors.rows - 1, min(PAIRED_ROWS, vectors.rows)).astype(np.int64))
     rotated = np.concatenate([ivf.rotate_query(query) for query in asked])
@@ -190,7 +191,7 @@ def _measure_tail(ivf: Ivf, vectors: VectorFile, asked: np.ndarray, pairs: np.nd
     return Tail(tuple(float(one) for one in grid), tuple(float(one) for one in share[first]))
 
 
-def _measure_costs(ivf: Ivf, mapped: np.ndarray, asked: np.ndarray) -> Costs:
+def _measure_costs(ivf: Ivf, mapped: HalfVectors, asked: HalfVectors) -> Costs:
     """Time the steps of a search on this machine. Medians are taken, so that one interruption does not count."""
     everything = RowBitmap(np.ones(len(mapped), bool))
     by_size = np.argsort(ivf.sizes)
@@ -199,10 +200,11 @@ def _measure_costs(ivf: Ivf, mapped: np.ndarray, asked: np.ndarray) -> Costs:
         by_size[: max(2, ivf.list_count // 4)],
     )
 
-    def scan(lists: np.ndarray, rotated: np.ndarray) -> None:
+    def scan(lists: ListIds, rotated: Vectors) -> None:
         ivf.scan_lists(rotated, lists, np.zeros(len(lists), np.float32), DEPTHS[0], everything)
 
-    all_rotated = [ivf.rotate_query(query) for query in asked[:TIMED_QUERIES]]
+    queries = list(asked[:TIMED_QUERIES])
+    all_rotated = [ivf.rotate_query(query) for query in queries]
     taken = [_median_microseconds(partial(scan, lists), all_rotated) for lists in chosen]
     system = np.array([[len(lists), ivf.sizes[lists].sum()] for lists in chosen], float)
     per_list, per_code = np.linalg.lstsq(system, np.array(taken), rcond=None)[0]
@@ -212,16 +214,16 @@ def _measure_costs(ivf: Ivf, mapped: np.ndarray, asked: np.ndarray) -> Costs:
     return Costs(
         per_list=max(float(per_list), ASSUMED_COSTS.per_list / 10),
         per_code=max(float(per_code), ASSUMED_COSTS.per_code / 10),
-        per_row=_median_microseconds(lambda query: dot_products.inner_products(query[None, :], mapped, rows), asked)
+        per_row=_median_microseconds(lambda query: dot_products.inner_products(query[None, :], mapped, rows), queries)
         / len(rows),
-        per_selected=_median_microseconds(lambda _: everything.rows[member[ivf.list_of[everything.rows]]], asked)
+        per_selected=_median_microseconds(lambda _: everything.rows[member[ivf.list_of[everything.rows]]], queries)
         / len(mapped),
     )
 
 
-def _median_microseconds(work: Callable[[np.ndarray], object], asked: Sequence[np.ndarray] | np.ndarray) -> float:
+def _median_microseconds(work: Callable[[T], object], queries: Sequence[T]) -> float:
     times = []
-    for query in asked[:TIMED_QUERIES]:
+    for query in queries:
         began = time.perf_counter()
         work(query)
         times.append(time.perf_counter() - began)

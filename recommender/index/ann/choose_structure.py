@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from ml.inference.cores import usable_cores
 from recommender.index.errors import LeaseLost
+from recommender.index.rows.arrays import RowIds
 from recommender.index.rows.vector_file import VectorFile
 
 from . import ivf
@@ -101,7 +102,7 @@ def _build_ivf(directory: Path, vectors: VectorFile, cores: int, tick: Callable[
     return Structure(IVF, judged.recall, judged.filtered_recall, details)
 
 
-def _draw_sample(vectors: VectorFile, lists: int, left_out: np.ndarray, random: np.random.Generator) -> np.ndarray:
+def _draw_sample(vectors: VectorFile, lists: int, left_out: RowIds, random: np.random.Generator) -> RowIds:
     """Rows to train on, within a quarter of the memory budget: int64[s], ascending."""
     affordable = settings.INDEX_MEMORY_MB * 1024 * 1024 // 4 // (vectors.dim * 4 * 2)
     size = min(lists * SAMPLE_PER_LIST, max(lists * LEAST_PER_LIST, affordable), vectors.rows - len(left_out))

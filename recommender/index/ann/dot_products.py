@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from recommender.index.rows.arrays import FloatVectors, HalfVectors, RowIds, Similarities
 from recommender.index.rows.columns import NO_ROWS
 from recommender.index.rows.row_bitmap import RowBitmap
 
@@ -13,12 +14,12 @@ GATHERED_ROWS = 512
 CONTIGUOUS_FROM_ONE_IN = 4
 
 
-def to_float16(vectors: np.ndarray) -> np.ndarray:
+def to_float16(vectors: FloatVectors) -> HalfVectors:
     """float16[m, dim], contiguous: the precision that vectors are stored in and compared at."""
     return np.ascontiguousarray(np.atleast_2d(vectors), np.float16)
 
 
-def inner_products(queries: np.ndarray, vectors: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
+def inner_products(queries: HalfVectors, vectors: HalfVectors, rows: RowIds | None = None) -> Similarities:
     """float32[m, n] with every row of `vectors`, or float32[m, r] with the given ones.
 
     queries: float16[m, dim] · vectors: float16[n, dim] · rows: int64[r]
@@ -34,7 +35,7 @@ def inner_products(queries: np.ndarray, vectors: np.ndarray, rows: np.ndarray | 
     return result
 
 
-def _all_products(queries: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+def _all_products(queries: HalfVectors, vectors: HalfVectors) -> Similarities:
     """float32[m, n]: every query with every row."""
     import numkong
 
@@ -45,7 +46,7 @@ def _all_products(queries: np.ndarray, vectors: np.ndarray) -> np.ndarray:
     return result
 
 
-def nearest_rows(query: np.ndarray, vectors: np.ndarray, selection: RowBitmap, k: int) -> tuple[np.ndarray, np.ndarray]:
+def nearest_rows(query: HalfVectors, vectors: HalfVectors, selection: RowBitmap, k: int) -> tuple[Similarities, RowIds]:
     """The k' = min(k, selected) most similar selected rows, best first: (similarities float32[k'], rows int64[k']).
 
     query: float16[dim] · vectors: float16[n, dim] · selection: of these n rows
@@ -65,7 +66,7 @@ def nearest_rows(query: np.ndarray, vectors: np.ndarray, selection: RowBitmap, k
     return similarity[top], top
 
 
-def top_k(similarity: np.ndarray, k: int) -> np.ndarray:
+def top_k(similarity: Similarities, k: int) -> RowIds:
     """int64[min(k, n)]: indices of the k largest of float32[n], largest first."""
     if k < len(similarity):
         top = np.argpartition(-similarity, k - 1)[:k] if k else np.empty(0, np.int64)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from recommender.index.rows.arrays import HalfVectors, Mask, RowIds, Similarities
 from recommender.index.rows.vector_file import VectorFile
 
 from . import dot_products
@@ -21,13 +22,13 @@ LEAST_MIDPOINT_NORM = 1e-3
 SCANNED_ROWS = 32_768  # The exact comparison reads this many rows at once, which bounds its memory.
 
 
-def pair_midpoints(vectors: VectorFile, pairs: np.ndarray) -> np.ndarray:
+def pair_midpoints(vectors: VectorFile, pairs: RowIds) -> HalfVectors:
     """The query between each pair of rows: float16[q, dim], L2-normalised, of int64[q, 2]."""
     total = vectors.read_rows(pairs.ravel()).reshape(*pairs.shape, -1).astype(np.float32).sum(axis=1)
     return (total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), LEAST_MIDPOINT_NORM)).astype(np.float16)
 
 
-def find_far_lists(ivf: Ivf, asked: np.ndarray) -> np.ndarray:
+def find_far_lists(ivf: Ivf, asked: HalfVectors) -> Mask:
     """The lists farthest from each query that together hold half of the rows: bool[q, lists].
 
     A filter that leaves just these rows is the hardest there is: nothing near, and too many rows to compare them all.
@@ -40,8 +41,8 @@ def find_far_lists(ivf: Ivf, asked: np.ndarray) -> np.ndarray:
 
 
 def true_similarities(
-    ivf: Ivf, vectors: VectorFile, pairs: np.ndarray, asked: np.ndarray, far: np.ndarray, tick: Callable[[], None]
-) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    ivf: Ivf, vectors: VectorFile, pairs: RowIds, asked: HalfVectors, far: Mask, tick: Callable[[], None]
+) -> tuple[list[Similarities], list[Similarities]]:
     """Each query's MEASURED_K highest similarities, float32, best first: among all rows, and among its far lists.
 
     The two rows that a query was made of do not count.
@@ -62,7 +63,7 @@ def true_similarities(
     return plain, filtered
 
 
-def _merge_best(best: np.ndarray, similarity: np.ndarray) -> np.ndarray:
+def _merge_best(best: Similarities, similarity: Similarities) -> Similarities:
     """The MEASURED_K highest of both, highest first."""
     if len(best) == MEASURED_K:
         similarity = similarity[similarity > best[-1]]

@@ -21,6 +21,7 @@ import numpy as np
 
 from ml.inference.cores import usable_cores as count_cores
 from ml.inference.per_process import PerProcess
+from recommender.index.rows.arrays import Distances, HalfVectors, ListIds, ListNumbers, RowIds, Similarities, Vectors
 from recommender.index.rows.row_bitmap import RowBitmap
 from recommender.index.rows.vector_file import VectorFile
 
@@ -56,11 +57,11 @@ class Ivf:
     each row · sizes: int64[lists], rows per list · mapped_codes: keeps alive the map that `faiss` searches
     """
 
-    rotation: np.ndarray
-    centroids: np.ndarray
-    residual_rms: np.ndarray
-    list_of: np.ndarray
-    sizes: np.ndarray
+    rotation: Vectors
+    centroids: Vectors
+    residual_rms: Distances
+    list_of: ListNumbers
+    sizes: ListIds
     faiss: Any
     mapped_codes: Any
 
@@ -68,7 +69,7 @@ class Ivf:
     def list_count(self) -> int:
         return len(self.centroids)
 
-    def rotate_query(self, query: np.ndarray) -> np.ndarray:
+    def rotate_query(self, query: HalfVectors) -> Vectors:
         """Rotate a query into the space of the centroids: float16[dim] to float32[1, dim]."""
         return query.astype(np.float32)[None, :] @ self.rotation
 
@@ -79,8 +80,8 @@ class Ivf:
         self.scan_codes(nothing, every, np.zeros(self.list_count, np.float32), 1, ALL_ROWS)
 
     def scan_lists(
-        self, rotated: np.ndarray, lists: np.ndarray, closeness: np.ndarray, depth: int, selection: RowBitmap
-    ) -> np.ndarray:
+        self, rotated: Vectors, lists: ListIds, closeness: Similarities, depth: int, selection: RowBitmap
+    ) -> RowIds:
         """The selected rows of these lists whose codes promise the highest similarity: int64[r], r <= depth * cores.
 
         rotated: float32[1, dim] · lists: int64[p] · closeness: float32[p], inner products with their centroids
@@ -99,8 +100,8 @@ class Ivf:
         return np.concatenate([own, *(other.result() for other in others)])
 
     def _scan_selected(
-        self, rotated: np.ndarray, lists: np.ndarray, closeness: np.ndarray, depth: int, selection: RowBitmap
-    ) -> np.ndarray:
+        self, rotated: Vectors, lists: ListIds, closeness: Similarities, depth: int, selection: RowBitmap
+    ) -> RowIds:
         """As `scan_codes`, but a filter that leaves nearly all rows is applied after the scan.
 
         Testing each row against the bitmap costs a fifth of a scan, so it pays only where it excludes many rows.
@@ -116,8 +117,8 @@ class Ivf:
         return self.scan_codes(rotated, lists, closeness, depth, selection)
 
     def scan_codes(
-        self, rotated: np.ndarray, lists: np.ndarray, closeness: np.ndarray, depth: int, selection: RowBitmap
-    ) -> np.ndarray:
+        self, rotated: Vectors, lists: ListIds, closeness: Similarities, depth: int, selection: RowBitmap
+    ) -> RowIds:
         """int64[r], r <= depth: the most promising rows, most promising first."""
         import faiss
 
@@ -156,7 +157,7 @@ scan_threads = PerProcess(_start_scan_threads)
 
 
 def build_ivf(
-    directory: Path, vectors: VectorFile, lists: int, sample: np.ndarray, threads: int, tick: Callable[[], None]
+    directory: Path, vectors: VectorFile, lists: int, sample: RowIds, threads: int, tick: Callable[[], None]
 ) -> None:
     """Train on the rows `sample` (int64, ascending), encode every row, and write the files.
 
@@ -213,7 +214,7 @@ def open_ivf(directory: Path, rows: int, dim: int) -> Ivf:
     return opened
 
 
-def _train_centroids(sample: np.ndarray, lists: int, tick: Callable[[], None]) -> np.ndarray:
+def _train_centroids(sample: Vectors, lists: int, tick: Callable[[], None]) -> Vectors:
     """float32[lists, dim] by k-means. Each iteration is a call of its own, so that `tick` is called in between."""
     import faiss
 
@@ -228,7 +229,7 @@ def _train_centroids(sample: np.ndarray, lists: int, tick: Callable[[], None]) -
     return faiss.vector_to_array(clustering.centroids).reshape(lists, -1)
 
 
-def _empty_index(centroids: np.ndarray) -> tuple[Any, Any]:
+def _empty_index(centroids: Vectors) -> tuple[Any, Any]:
     import faiss
 
     lists, dim = centroids.shape
@@ -244,13 +245,13 @@ def _code_bytes(index: Any) -> int:
     return int(index.get_block_stride()) // BLOCK_ROWS
 
 
-def _write_codes(path: Path, index: Any, lists: int, rows: int) -> np.ndarray:
+def _write_codes(path: Path, index: Any, lists: int, rows: int) -> ListNumbers:
     """Write each list's codes, then its row numbers, both padded to whole blocks; return the list of each row."""
     import faiss
 
     stored, code = faiss.downcast_InvertedLists(index.invlists), _code_bytes(index)
     # Every process maps this array, so it takes the narrowest type that can hold a list's number.
-    list_of = np.zeros(rows, np.uint16 if lists <= 1 << 16 else np.uint32)
+    list_of: ListNumbers = np.zeros(rows, np.uint16 if lists <= 1 << 16 else np.uint32)
     with path.open("wb") as file:
         for number in range(lists):
             size = stored.list_size(number)
@@ -265,7 +266,7 @@ def _write_codes(path: Path, index: Any, lists: int, rows: int) -> np.ndarray:
     return list_of
 
 
-def _map_codes(path: Path, sizes: np.ndarray, code: int) -> Any:
+def _map_codes(path: Path, sizes: ListIds, code: int) -> Any:
     """Map the codes read-only through FAISS's OnDiskInvertedLists, whose fast scan reads whole blocks."""
     import faiss
 

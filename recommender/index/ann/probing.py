@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from recommender.index.rows.arrays import HalfVectors, ListIds, Reals, RowIds, Similarities
 from recommender.index.rows.row_bitmap import RowBitmap
 
 from . import dot_products
@@ -45,20 +46,20 @@ class Tail:
     grid: tuple[float, ...]
     share: tuple[float, ...]
 
-    def __call__(self, z: np.ndarray) -> np.ndarray:
+    def __call__(self, z: Reals) -> Reals:
         return np.exp(self._log_share(z))
 
     @cached_property
-    def _points(self) -> tuple[np.ndarray, np.ndarray]:
+    def _points(self) -> tuple[Reals, Reals]:
         return np.array(self.grid), np.log(self.share)
 
-    def _log_share(self, z: np.ndarray) -> np.ndarray:
+    def _log_share(self, z: Reals) -> Reals:
         grid, logs = self._points
         beyond = logs[-1] + _last_slope(grid, logs) * (z - grid[-1])
         return np.where(z > grid[-1], beyond, np.interp(z, grid, logs, left=0.0))
 
 
-def _last_slope(grid: np.ndarray, logs: np.ndarray) -> float:
+def _last_slope(grid: Reals, logs: Reals) -> float:
     # The slope of the last tenth: a single pair of points would rest on a handful of measured rows.
     before = len(grid) - 1 - max(1, len(grid) // 10)
     return float((logs[-1] - logs[before]) / (grid[-1] - grid[before])) if before >= 0 else 0.0
@@ -131,9 +132,9 @@ class Probe:
     def __init__(
         self,
         ivf: Ivf,
-        vectors: np.ndarray,
+        vectors: HalfVectors,
         tuning: Tuning,
-        query: np.ndarray,
+        query: HalfVectors,
         selection: RowBitmap,
         *,
         codes_only: bool = False,
@@ -150,7 +151,7 @@ class Probe:
         self._selected = selection.counts_per_list(ivf.list_of, ivf.list_count)
         self._compared = 0
 
-    def find_nearest(self, k: int) -> tuple[np.ndarray, np.ndarray, SegmentPlan]:
+    def find_nearest(self, k: int) -> tuple[Similarities, RowIds, SegmentPlan]:
         """About the k best selected rows: (similarities float32[k], rows int64[k], what was done); k <= selected."""
         params = self._tuning.params_for(self._selection.count / len(self._vectors))
         exact_cost = self._tuning.costs.per_row * self._selection.count
@@ -178,13 +179,13 @@ class Probe:
             return self._scan_all(k)
         return similarity, rows, SegmentPlan(CODES, self._selection.count, self._compared, len(first) + len(more))
 
-    def _nearest_lists(self, lists: int, wanted: int) -> np.ndarray:
+    def _nearest_lists(self, lists: int, wanted: int) -> ListIds:
         """The `lists` nearest lists with selected rows, or more where these hold fewer than `wanted` together."""
         holding = np.flatnonzero(self._selected)
         order = holding[np.argsort(-self._closeness[holding])]
         return order[: max(lists, int(np.searchsorted(np.cumsum(self._selected[order]), wanted)) + 1)]
 
-    def _promising_lists(self, seen: np.ndarray, floor: float, tolerated: float) -> np.ndarray:
+    def _promising_lists(self, seen: ListIds, floor: float, tolerated: float) -> ListIds:
         """Lists to scan as well, most promising first, so that fewer than `tolerated` better rows stay unseen."""
         expected = self._selected * self._tuning.tail((floor - self._closeness) / self._ivf.residual_rms)
         expected[seen] = 0
@@ -193,14 +194,14 @@ class Probe:
         needed = 0 if expected.sum() <= tolerated else int(np.argmax(unseen <= tolerated)) + 1
         return order[:needed][self._selected[order[:needed]] > 0]
 
-    def _cheapest_way(self, lists: np.ndarray, depth: int) -> tuple[str, float]:
+    def _cheapest_way(self, lists: ListIds, depth: int) -> tuple[str, float]:
         """The cheaper way to search these lists, exact or by codes, and the microseconds it should take."""
         costs, ivf = self._tuning.costs, self._ivf
         codes = costs.per_list * len(lists) + costs.per_code * int(ivf.sizes[lists].sum()) + costs.per_row * depth
         exact = costs.per_selected * self._selection.count + costs.per_row * int(self._selected[lists].sum())
         return (EXACT, exact) if exact < codes and not self._codes_only else (CODES, codes)
 
-    def _search_lists(self, lists: np.ndarray, depth: int, k: int) -> tuple[np.ndarray, np.ndarray]:
+    def _search_lists(self, lists: ListIds, depth: int, k: int) -> tuple[Similarities, RowIds]:
         """The k best selected rows of these lists, by the cheaper way: (similarities float32, rows int64)."""
         if self._cheapest_way(lists, depth)[0] == EXACT:
             wanted = np.zeros(self._ivf.list_count, bool)
@@ -213,12 +214,12 @@ class Probe:
             rows = np.sort(self._ivf.scan_lists(self._rotated, lists, closeness, depth, self._selection))
         return self._score_rows(rows, k)
 
-    def _scan_all(self, k: int) -> tuple[np.ndarray, np.ndarray, SegmentPlan]:
+    def _scan_all(self, k: int) -> tuple[Similarities, RowIds, SegmentPlan]:
         """The k best of all selected rows, compared exactly."""
         similarity, rows = dot_products.nearest_rows(self._query[0], self._vectors, self._selection, k)
         return similarity, rows, SegmentPlan(EXACT, self._selection.count, self._compared + self._selection.count)
 
-    def _score_rows(self, rows: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    def _score_rows(self, rows: RowIds, k: int) -> tuple[Similarities, RowIds]:
         self._compared += len(rows)
         similarity = dot_products.inner_products(self._query, self._vectors, rows)[0]
         top = dot_products.top_k(similarity, k)

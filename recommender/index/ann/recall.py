@@ -24,7 +24,7 @@ class RankedListings(Protocol):
     def similarity(self) -> Similarities: ...
 
 
-def recall_of_similarities(found: np.ndarray, truth: np.ndarray) -> float:
+def recall_of_similarities(found: Similarities, truth: Similarities) -> float:
     """Of the similarities of rows, float32 and best first; 1.0 where there was nothing to find."""
     if not len(truth):
         return 1.0

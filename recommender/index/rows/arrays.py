@@ -14,6 +14,12 @@ from numpy.typing import NDArray
 # Positions of rows in a segment or in the delta, and other positions and counts.
 RowIds: TypeAlias = NDArray[np.int64]
 
+# Numbers of inverted lists, or a count for each.
+ListIds: TypeAlias = NDArray[np.int64]
+
+# The list of each row, in the narrowest type that holds the number of lists.
+ListNumbers: TypeAlias = NDArray[np.unsignedinteger[Any]]
+
 # Primary keys of the database: of listings, photos, categories or sellers.
 Ids: TypeAlias = NDArray[np.int64]
 
@@ -32,8 +38,17 @@ Vectors: TypeAlias = NDArray[np.float32]
 # Cosine similarities, which are inner products of normalised vectors.
 Similarities: TypeAlias = NDArray[np.float32]
 
+# Vectors at any precision.
+FloatVectors: TypeAlias = NDArray[np.floating[Any]]
+
 # Latitudes or longitudes in degrees; nan where a listing states no place.
 Degrees: TypeAlias = NDArray[np.float64]
+
+# Distances between rows and centroids.
+Distances: TypeAlias = NDArray[np.float32]
+
+# Numbers of a computation, such as the points of a curve.
+Reals: TypeAlias = NDArray[np.floating[Any]]
 
 # The values of one column, a value for each row; the declaration of the column says of which dtype.
 ColumnArray: TypeAlias = NDArray[Any]

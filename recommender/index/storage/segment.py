@@ -24,6 +24,7 @@ from recommender.index.ann.ivf import Ivf
 from recommender.index.ann.probing import EXACT, Probe, SegmentPlan, Tuning
 from recommender.index.errors import SnapshotDamaged, SnapshotUnreadable
 from recommender.index.rows import vector_file
+from recommender.index.rows.arrays import HalfVectors, RowIds, Similarities
 from recommender.index.rows.columns import Columns
 from recommender.index.rows.row_bitmap import RowBitmap
 from recommender.index.rows.vector_file import VectorFile, VectorWriter
@@ -49,7 +50,7 @@ class Segment:
     directory: Path
     dim: int
     columns: Columns
-    vectors: np.ndarray
+    vectors: HalfVectors
     recall: float = 1.0
     listings: int = 0
     files: tuple[str, ...] = ()
@@ -61,8 +62,8 @@ class Segment:
         return len(self.columns)
 
     def find_nearest(
-        self, query: np.ndarray, k: int, selection: RowBitmap, *, exact: bool = False
-    ) -> tuple[np.ndarray, np.ndarray, SegmentPlan]:
+        self, query: HalfVectors, k: int, selection: RowBitmap, *, exact: bool = False
+    ) -> tuple[Similarities, RowIds, SegmentPlan]:
         """The k' = min(k, selected) most similar rows: (similarities float32[k'], rows int64[k'], what was done).
 
         query: float16[dim], L2-normalised · selection: of this segment's rows · exact: compare all that is selected
@@ -82,7 +83,7 @@ class Segment:
 
 def write_segment(
     directory: Path,
-    pages: Iterable[tuple[Columns, np.ndarray]],
+    pages: Iterable[tuple[Columns, HalfVectors]],
     *,
     expected: int,
     dim: int,

@@ -21,6 +21,7 @@ from django.conf import settings
 from ml.atomic_files import write_to_disk
 from ml.recipe import file_sha256
 from recommender.index.errors import SnapshotDamaged
+from recommender.index.rows.arrays import Mask
 
 from . import segment as segments
 from .atomic_directory import describe_damage, read_json, write_atomically
@@ -34,7 +35,7 @@ class Part:
     """A segment within a snapshot; `live` is bool[n], `dead_since` when its first row was deleted (epoch seconds)."""
 
     segment: Segment
-    live: np.ndarray
+    live: Mask
     dead_since: float | None = None
 
     @property

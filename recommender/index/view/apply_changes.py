@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from recommender.index.rows.arrays import Ids, RowIds
 from recommender.index.rows.columns import Columns
 from recommender.index.rows.row_bitmap import LiveRows
 from recommender.index.storage.snapshot import Part, Snapshot
@@ -56,7 +57,7 @@ def apply_changes(state: State, listing_ids: Collection[int], revectored: Collec
     return replace(state, live_rows=_remove_listings(state, ids), delta=state.delta.with_listings(ids, new))
 
 
-def _find_vectors(state: State, ids: np.ndarray, columns: Columns) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _find_vectors(state: State, ids: Ids, columns: Columns) -> tuple[RowIds, RowIds, RowIds]:
     """(slot, part, row) int64[n] each of the vectors the state has for these rows; -1 where it has none."""
     known: dict[tuple[int, int], tuple[int, int, int]] = {}
     for number, (part, live_rows) in enumerate(zip(state.base.parts, state.live_rows, strict=True)):
@@ -74,7 +75,7 @@ def _find_vectors(state: State, ids: np.ndarray, columns: Columns) -> tuple[np.n
     return places[:, 0].copy(), places[:, 1].copy(), places[:, 2].copy()
 
 
-def _remove_listings(state: State, ids: np.ndarray) -> tuple[LiveRows, ...]:
+def _remove_listings(state: State, ids: Ids) -> tuple[LiveRows, ...]:
     """What stands without these listings; what does not change is shared."""
     pairs = zip(state.base.parts, state.live_rows, strict=True)
     return tuple(live_rows.without_rows(part.segment.columns.rows_of(ids)) for part, live_rows in pairs)

@@ -11,6 +11,7 @@ from django.db.models.functions import Concat
 
 from listings.filterable import COLUMNS, STATUSES, ListingStatus
 from listings.models import Listing
+from recommender.index.rows.arrays import HalfVectors
 from recommender.index.rows.columns import Columns
 from recommender.models import Embedding
 
@@ -48,7 +49,7 @@ def _by_name(names: Sequence[str], rows: Iterable[tuple[object, ...]]) -> dict[s
     return dict(zip(names, transposed, strict=True))
 
 
-def read_vectors(model_id: int, image_ids: Collection[int], dim: int) -> dict[int, np.ndarray]:
+def read_vectors(model_id: int, image_ids: Collection[int], dim: int) -> dict[int, HalfVectors]:
     """float16[dim] by image id, in one query."""
     rows = Embedding.objects.filter(model_id=model_id, image_id__in=list(image_ids), vector__isnull=False)
     return {
@@ -58,7 +59,7 @@ def read_vectors(model_id: int, image_ids: Collection[int], dim: int) -> dict[in
     }
 
 
-def read_all(model_id: int, dim: int) -> Iterator[tuple[Columns, np.ndarray]]:
+def read_all(model_id: int, dim: int) -> Iterator[tuple[Columns, HalfVectors]]:
     """Pages of (columns, float16[n, dim]) over everything searchable, by listing id, in autocommit."""
     paths, last = column_paths(), 0
     while True:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-import numpy as np
 from django.conf import settings
 from django.utils import timezone
 
@@ -13,6 +12,7 @@ from listings.filterable import Filter
 from ml.inference.per_process import PerProcess
 from recommender import feed
 from recommender.index.errors import IndexNotReady
+from recommender.index.rows.arrays import Vectors
 from recommender.index.storage.snapshot import purge_seconds
 from recommender.models import IndexSnapshot
 
@@ -65,7 +65,7 @@ def start_threads() -> None:
 
 
 def watch_recall(
-    state: State, vectors: np.ndarray, k: int, where: Filter, exclude: Collection[int], found: Candidates
+    state: State, vectors: Vectors, k: int, where: Filter, exclude: Collection[int], found: Candidates
 ) -> None:
     """Perhaps compare this answer with an exact one, later and elsewhere; never waits.
 

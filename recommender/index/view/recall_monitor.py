@@ -14,11 +14,10 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from listings.filterable import Filter
 from recommender.index.ann.recall import recall_of_listings
 from recommender.index.errors import SnapshotDamaged
+from recommender.index.rows.arrays import Vectors
 from recommender.index.thread_priority import lower_priority, use_one_core
 
 from .candidates import Candidates
@@ -42,7 +41,7 @@ class AnsweredSearch:
     """A search that was answered, and all it takes to repeat it. `vectors`: float32[m, dim], L2-normalised."""
 
     state: State
-    vectors: np.ndarray
+    vectors: Vectors
     k: int
     where: Filter
     exclude: frozenset[int]
@@ -74,7 +73,7 @@ class RecallMonitor:
     def offer_search(
         self,
         state: State,
-        vectors: np.ndarray,
+        vectors: Vectors,
         k: int,
         where: Filter,
         exclude: Collection[int],
