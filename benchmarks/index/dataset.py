@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from ml.folders.vector_folder import Halves
@@ -25,7 +27,7 @@ ROWS_OF_A_SELLER = 50
 BEGINNING, YEAR_SECONDS = 1_735_689_600, 365 * 86_400  # of 2025
 SOUTH, NORTH, WEST, EAST = 50.0, 58.0, -5.0, 1.5
 
-Values = dict[str, np.ndarray]
+Values = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Questions:
     queries: Vectors
     warming: Vectors
     truth: RowIds
-    filters: list[tuple[Level, np.ndarray, np.ndarray]]
+    filters: list[tuple[Level, NDArray[np.int64], NDArray[np.int64]]]
 
     def save(self, path: Path) -> None:
         arrays: Values = {"queries": self.queries, "warming": self.warming, "truth": self.truth}
@@ -104,7 +106,7 @@ def _values(rows: int) -> Values:
     }
 
 
-def categories(source: Source) -> tuple[np.ndarray, np.ndarray]:
+def categories(source: Source) -> tuple[Vectors, NDArray[np.float64]]:
     """Neighbourhoods of rows as centroids float32[c, dim], and the share of rows in each, float64[c]."""
     path = KEPT / "rows" / source.fingerprint / "categories.npz"
     if not path.exists():

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ml.folders.vector_folder import Halves
 
@@ -116,7 +117,7 @@ def structure_bytes(directory: Path) -> int:
     return sum(path.stat().st_size for path in directory.iterdir() if path.name not in others)
 
 
-def found_rows(candidates: Any) -> np.ndarray:
+def found_rows(candidates: Any) -> NDArray[np.int64]:
     """int64[r], most similar first; a listing's id is its row's number plus one."""
     return candidates.listing - 1
 

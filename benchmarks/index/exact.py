@@ -23,7 +23,7 @@ class Nearest:
         self._rows = np.full((queries, k), NOTHING, np.int64)
         self.passing = np.zeros(queries, np.int64)
 
-    def add(self, first: int, similarity: np.ndarray, passing: np.ndarray | None = None) -> None:
+    def add(self, first: int, similarity: NDArray[np.float32], passing: NDArray[np.bool_] | None = None) -> None:
         """Rows from `first` on: float32[m, b], and bool[m, b] where only some of them count."""
         counted = similarity.shape[1] if passing is None else np.count_nonzero(passing, axis=1)
         self.passing += counted

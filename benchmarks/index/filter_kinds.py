@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
+from ml.inference.arrays import Vectors
 
 SHARES = {"50%": 0.5, "10%": 0.1, "1%": 0.01, "0.1%": 0.001}
 PRICES = 1_000_000  # rows' prices are evenly spread below it, in hundredths
@@ -20,9 +23,9 @@ class Level:
     """
 
     name: str
-    allowed: np.ndarray
+    allowed: NDArray[Any]
 
-    def passing(self, price: np.ndarray, category: np.ndarray) -> np.ndarray:
+    def passing(self, price: NDArray[np.int64], category: NDArray[np.int64]) -> NDArray[np.bool_]:
         """bool[m, n] of rows with these values."""
         if self.is_of_categories:
             return self.allowed[:, category]
@@ -40,7 +43,7 @@ class Level:
         return self.allowed.dtype == bool
 
 
-def levels(queries: np.ndarray, centroids: np.ndarray, shares: np.ndarray) -> Iterator[Level]:
+def levels(queries: Vectors, centroids: Vectors, shares: NDArray[np.float64]) -> Iterator[Level]:
     """Every level for queries float32[m, dim].
 
     centroids: float32[c, dim] of the categories with ids from 1 · shares: float64[c], of the rows in each
@@ -55,7 +58,7 @@ def levels(queries: np.ndarray, centroids: np.ndarray, shares: np.ndarray) -> It
             yield Level(f"{words} {where}", _first(order, shares, share))
 
 
-def _first(order: np.ndarray, shares: np.ndarray, wanted: float) -> np.ndarray:
+def _first(order: NDArray[np.int64], shares: NDArray[np.float64], wanted: float) -> NDArray[np.int64]:
     """bool[m, c + 1] by category id: those first in each query's order that hold the wanted share of rows together."""
     before = np.cumsum(shares[order], axis=1) - shares[order]
     chosen = np.zeros((len(order), order.shape[1] + 1), bool)

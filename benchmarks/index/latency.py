@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 Question = TypeVar("Question")
 Answer = TypeVar("Answer")
@@ -40,7 +41,7 @@ def all_cores() -> None:
     faiss.omp_set_num_threads(usable_cores())
 
 
-def timed(ask: Callable[[Question], Answer], questions: Iterable[Question]) -> tuple[list[Answer], np.ndarray]:
+def timed(ask: Callable[[Question], Answer], questions: Iterable[Question]) -> tuple[list[Answer], NDArray[np.float64]]:
     """The answers, and the milliseconds that each took."""
     answers, milliseconds = [], []
     for question in questions:
@@ -50,10 +51,10 @@ def timed(ask: Callable[[Question], Answer], questions: Iterable[Question]) -> t
     return answers, np.array(milliseconds)
 
 
-def in_turns(asks: Sequence[Callable[[int], Any]], count: int) -> list[tuple[list[Any], np.ndarray]]:
+def in_turns(asks: Sequence[Callable[[int], Any]], count: int) -> list[tuple[list[Any], NDArray[np.float64]]]:
     """For each of `asks` its answers and milliseconds; each is asked questions 0 to `count`, some at a time."""
     answers: list[list[Any]] = [[] for _ in asks]
-    milliseconds: list[list[np.ndarray]] = [[] for _ in asks]
+    milliseconds: list[list[NDArray[np.float64]]] = [[] for _ in asks]
     for start in range(0, count, IN_A_TURN):
         for number, ask in enumerate(asks):
             some, took = timed(ask, range(start, min(start + IN_A_TURN, count)))
@@ -62,7 +63,7 @@ def in_turns(asks: Sequence[Callable[[int], Any]], count: int) -> list[tuple[lis
     return [(some, np.concatenate(took)) for some, took in zip(answers, milliseconds, strict=True)]
 
 
-def figures(milliseconds: np.ndarray) -> dict[str, Any]:
+def figures(milliseconds: NDArray[np.float64]) -> dict[str, Any]:
     p50, p99 = np.percentile(milliseconds, [50, 99])
     return {
         "p50_ms": round(float(p50), 3),

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ml.folders.vector_folder import Halves
 
@@ -70,7 +71,7 @@ def _hnsw(vectors: Halves, questions: Questions, wanted: float, ours: Callable[[
         index.add(block.astype(np.float32))
     build_s = time.perf_counter() - start
 
-    def ask(number: int) -> np.ndarray:
+    def ask(number: int) -> NDArray[np.int64]:
         return index.search(questions.queries[number : number + 1], K)[1][0]
 
     def reaches(effort: int) -> bool:

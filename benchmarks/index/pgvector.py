@@ -13,10 +13,12 @@ from typing import Any
 
 import numpy as np
 import psycopg
+from numpy.typing import NDArray
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
 from psycopg.types import TypeInfo
 
+from ml.folders.vector_folder import Halves
 from tests.servers.postgres import Postgres
 
 from .dataset import K, Questions, first_rows
@@ -51,23 +53,23 @@ class KeptPostgres(Postgres):
         self.restart()
 
 
-class Halves(bytes):
+class SentVector(bytes):
     """A vector as `halfvec` is sent: two bytes of length, two unused, then its numbers."""
 
     @classmethod
-    def of(cls, vector: np.ndarray) -> Halves:
+    def of(cls, vector: Halves) -> SentVector:
         return cls(np.array([len(vector), 0], ">i2").tobytes() + vector.astype(">f2").tobytes())
 
 
-class HalvesDumper(Dumper):
+class SentVectorDumper(Dumper):
     format = Format.BINARY
 
-    def dump(self, obj: Halves) -> bytes:
+    def dump(self, obj: SentVector) -> bytes:
         return bytes(obj)
 
 
 def measure(
-    vectors: np.ndarray, fingerprint: str, questions: Questions, wanted: float, ours: Callable[[int], Any]
+    vectors: Halves, fingerprint: str, questions: Questions, wanted: float, ours: Callable[[int], Any]
 ) -> dict[str, Any]:
     """At the least `hnsw.ef_search` that reaches the recall; beside it `ours` in turns."""
     folder = KEPT / "pgvector" / fingerprint
@@ -98,7 +100,7 @@ def _connection(data: Path) -> Iterator[psycopg.Connection]:
         server.stop()
 
 
-def _load(connection: psycopg.Connection, vectors: np.ndarray) -> dict[str, Any]:
+def _load(connection: psycopg.Connection, vectors: Halves) -> dict[str, Any]:
     rows, dim = vectors.shape
     print(f"pgvector, {rows:,} rows …", flush=True)
     connection.execute("CREATE EXTENSION vector")
@@ -126,7 +128,7 @@ def _load(connection: psycopg.Connection, vectors: np.ndarray) -> dict[str, Any]
     }
 
 
-def _tuples(first: int, block: np.ndarray) -> bytes:
+def _tuples(first: int, block: Halves) -> bytes:
     """Rows in the binary format of COPY: how many fields, then each one's length and bytes."""
     rows, dim = block.shape
     layout = [("fields", ">i2"), ("id_bytes", ">i4"), ("id", ">i4"), ("vector_bytes", ">i4"), ("dim", ">i2")]
@@ -142,11 +144,11 @@ def _search(
     info = TypeInfo.fetch(connection, "halfvec")
     if info is None:
         raise SystemExit("index: this PostgreSQL has no type halfvec.")
-    connection.adapters.register_dumper(Halves, type("Bound", (HalvesDumper,), {"oid": info.oid}))
+    connection.adapters.register_dumper(SentVector, type("Bound", (SentVectorDumper,), {"oid": info.oid}))
     cursor = connection.cursor(binary=True)
-    asked, truth = [Halves.of(query) for query in questions.queries], questions.truth
+    asked, truth = [SentVector.of(query) for query in questions.queries], questions.truth
 
-    def ask(number: int) -> np.ndarray:
+    def ask(number: int) -> NDArray[np.int64]:
         return np.array([row[0] for row in cursor.execute(ASK, [asked[number], K], prepare=True).fetchall()], np.int64)
 
     def reaches(effort: int) -> bool:

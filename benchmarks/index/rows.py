@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ml.folders.vector_folder import Halves
 from ml.inference.arrays import Vectors
@@ -41,7 +42,7 @@ class Source:
     name: str
     fingerprint: str
     anchors: Vectors
-    neighbours: np.ndarray
+    neighbours: NDArray[np.signedinteger]
     held: Vectors
     noise: float = NOISE
     dimensions: tuple[float, float] = (np.nan, np.nan)  # two-NN of the anchors, and of as many rows
@@ -104,7 +105,7 @@ def _projected(vectors: Vectors, dim: int) -> Vectors:
     return vectors
 
 
-def _neighbours(anchors: Vectors, folder: Path) -> np.ndarray:
+def _neighbours(anchors: Vectors, folder: Path) -> NDArray[np.int32]:
     """int32[n, 16]: the nearest of each anchor, itself left out."""
     path = folder / "neighbours.npy"
     if not path.exists():

@@ -7,6 +7,9 @@ information: log(1 - F(mu)) = -d log(mu) for the ratio mu of the second distance
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
+
+from ml.inference.arrays import Vectors
 
 SAMPLE = 3_000
 KEPT = 0.9  # the largest ratios are noisy; the authors leave out a tenth
@@ -14,7 +17,7 @@ COPY = 1e-3  # a distance below it: the vector itself, or a copy of its photo
 NEIGHBOURS = 6  # fetched, so that two are left without copies
 
 
-def two_nn(vectors: np.ndarray) -> float:
+def two_nn(vectors: Vectors) -> float:
     """The dimension around a sample of float[n, dim]."""
     import faiss
 
@@ -28,7 +31,7 @@ def two_nn(vectors: np.ndarray) -> float:
     return dimension(np.sqrt(np.maximum(squared, 0)))
 
 
-def dimension(distances: np.ndarray) -> float:
+def dimension(distances: NDArray[np.float64]) -> float:
     """From sorted distances float[n, m], copies included, of each point to others."""
     real = [row[row > COPY] for row in distances]
     ratios = np.sort([row[1] / row[0] for row in real if len(row) > 1])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
@@ -38,7 +36,7 @@ def refuse_other_pixels(batch: Pixels, size: int) -> None:
         raise ValueError(f"Expected uint8[N, {size}, {size}, 3], got {batch.dtype}{list(batch.shape)}.")
 
 
-def is_indexable(vectors: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.bool_]:
+def is_indexable(vectors: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
     """bool[n]: whether each row of float[n, dim] is finite and of unit length: inner products with it are cosines."""
     with np.errstate(over="ignore", invalid="ignore"):  # a row of huge or missing numbers is refused, not warned about
         norms = np.linalg.norm(vectors.astype(np.float32), axis=1)

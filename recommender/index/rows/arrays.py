@@ -18,7 +18,7 @@ RowIds: TypeAlias = NDArray[np.int64]
 ListIds: TypeAlias = NDArray[np.int64]
 
 # The list of each row, in the narrowest type that holds the number of lists.
-ListNumbers: TypeAlias = NDArray[np.unsignedinteger[Any]]
+ListNumbers: TypeAlias = NDArray[np.unsignedinteger]
 
 # Primary keys of the database: of listings, photos, categories or sellers.
 Ids: TypeAlias = NDArray[np.int64]
@@ -39,7 +39,7 @@ Vectors: TypeAlias = NDArray[np.float32]
 Similarities: TypeAlias = NDArray[np.float32]
 
 # Vectors at any precision.
-FloatVectors: TypeAlias = NDArray[np.floating[Any]]
+FloatVectors: TypeAlias = NDArray[np.floating]
 
 # Latitudes or longitudes in degrees; nan where a listing states no place.
 Degrees: TypeAlias = NDArray[np.float64]
@@ -48,7 +48,7 @@ Degrees: TypeAlias = NDArray[np.float64]
 Distances: TypeAlias = NDArray[np.float32]
 
 # Numbers of a computation, such as the points of a curve.
-Reals: TypeAlias = NDArray[np.floating[Any]]
+Reals: TypeAlias = NDArray[np.floating]
 
 # The values of one column, a value for each row; the declaration of the column says of which dtype.
 ColumnArray: TypeAlias = NDArray[Any]
