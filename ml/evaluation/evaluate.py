@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ml.folders.extraction import PictureEmbedder, Refusal
+from ml.folders.extraction import PictureEmbedder, UnreadablePicture
 from ml.folders.photo_set import PhotoSet
 
 from .bootstrap import LEVEL, RESAMPLES, SEED
@@ -40,10 +40,10 @@ class Evaluation:
         return {self.model: self.summary, **self.floor}
 
     @property
-    def refused_pictures(self) -> list[Refusal]:
+    def refused_pictures(self) -> list[UnreadablePicture]:
         """Pictures that could not be read, with the reason; each once."""
         gallery = [] if self.pictures.gallery is None else self.pictures.gallery.refused
-        return list(dict([*self.pictures.queries.refused, *gallery]).items())
+        return list(dict.fromkeys([*self.pictures.queries.refused, *gallery]))
 
     @property
     def nothing_to_find(self) -> dict[str, int]:

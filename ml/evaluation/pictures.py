@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.errors import MlError
-from ml.folders.extraction import PictureEmbedder, Refusal, extract_vectors
+from ml.folders.extraction import PictureEmbedder, UnreadablePicture, extract_vectors
 from ml.folders.photo_set import PhotoSet
 from ml.inference.arrays import Vectors
 
@@ -29,7 +29,7 @@ class EmbeddedPictures:
 
     photos: PhotoSet
     vectors: dict[str, Vectors]
-    refused: list[Refusal]
+    refused: list[UnreadablePicture]
 
 
 def embed_pictures(photos: PhotoSet, embedders: Mapping[str, PictureEmbedder]) -> EmbeddedPictures:
@@ -48,7 +48,8 @@ def embed_pictures(photos: PhotoSet, embedders: Mapping[str, PictureEmbedder]) -
         path, reason = next(iter(reasons.items()))
         raise EvaluationError(f"None of {len(photos)} pictures can be read; the first, {path}: {reason}")
     vectors = {name: extraction.vectors[keep[extraction.kept]] for name, extraction in found.items()}
-    return EmbeddedPictures(photos.subset(np.flatnonzero(keep)), vectors, list(reasons.items()))
+    refused = [UnreadablePicture(path, reason) for path, reason in reasons.items()]
+    return EmbeddedPictures(photos.subset(np.flatnonzero(keep)), vectors, refused)
 
 
 def _refuse_repeats(photos: PhotoSet) -> None:

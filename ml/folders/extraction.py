@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,6 @@ from ml.inference.arrays import Vectors, is_indexable, prepare
 from ml.inference.embedder import MAX_BATCH
 
 Prepared = npt.NDArray[Any]
-Refusal = tuple[Path, str]
 
 THREADS = 2
 UNUSABLE = "The model computes no usable vector for this picture."
@@ -40,13 +39,20 @@ class PictureEmbedder(Protocol):
         """float32[N, dim], each row of length 1."""
 
 
+class UnreadablePicture(NamedTuple):
+    """A file that gave no vector, and the sentence why."""
+
+    path: Path
+    reason: str
+
+
 @dataclass(frozen=True)
 class Extraction:
     """N vectors of the pictures that could be read, and why the others could not."""
 
     vectors: Vectors  # float32[N, dim], rows of length 1
     kept: npt.NDArray[np.int64]  # int64[N]: their positions among the paths, ascending
-    refused: list[Refusal]  # path and reason
+    refused: list[UnreadablePicture]
 
 
 def extract_vectors(paths: Sequence[Path], embedder: PictureEmbedder, *, title: str = "vectors") -> Extraction:
@@ -60,7 +66,7 @@ def extract_vectors(paths: Sequence[Path], embedder: PictureEmbedder, *, title: 
             if batch.positions:
                 vectors[batch.positions], usable[batch.positions] = batch.vectors, is_indexable(batch.vectors)
             progress.update(len(batch.positions) + len(batch.reasons))
-    refused = [(paths[i], reasons.get(i, UNUSABLE)) for i in np.flatnonzero(~usable).tolist()]
+    refused = [UnreadablePicture(paths[i], reasons.get(i, UNUSABLE)) for i in np.flatnonzero(~usable).tolist()]
     return Extraction(vectors if usable.all() else vectors[usable], np.flatnonzero(usable), refused)
 
 
