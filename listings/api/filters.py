@@ -18,6 +18,7 @@ from listings.geo import to_grid
 from listings.models import Category, Listing
 from listings.querysets import ListingQuerySet
 
+MIN_RADIUS_KM = 0.1  # places are kept on a grid of 1 km, which a smaller circle would fall between
 MAX_RADIUS_KM = 20_100.0  # half of the Earth's circumference
 MAX_WORDS = 10
 
@@ -59,8 +60,8 @@ class PriceField(forms.DecimalField):
 class RadiusField(forms.FloatField):
     def validate(self, value: Any) -> None:
         super().validate(value)
-        if value is not None and not 0 < value <= MAX_RADIUS_KM:
-            raise ValidationError(f"A radius is greater than 0 and at most {MAX_RADIUS_KM:g} km.")
+        if value is not None and not MIN_RADIUS_KM <= value <= MAX_RADIUS_KM:
+            raise ValidationError(f"A radius is from {MIN_RADIUS_KM:g} to {MAX_RADIUS_KM:g} km.")
 
 
 class IdField(forms.IntegerField):

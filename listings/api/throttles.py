@@ -76,9 +76,8 @@ def count_hit(key: str, seconds: int) -> int | None:
     if not breaker.allows_call():
         return None
     try:
-        client = _redis_client(
-            str(settings.CACHES["default"]["LOCATION"])
-        )  # held: its end would close the connection in use
+        # The name holds the client: its end would close the connection in use.
+        client = _redis_client(str(settings.CACHES["default"]["LOCATION"]))
         # The key names its window, so expiry only cleans up and the two commands need no transaction.
         with client.pipeline(transaction=False) as pipe:
             pipe.incr(key)

@@ -91,9 +91,7 @@ def read_product(record: Record, currency: str, now: datetime) -> tuple[Product 
     """The product, or None when the row has no usable id or seller."""
     row = RowReader(record)
     id_ = row.read_cell("id", lambda text: parse_required(text, ID_LIMIT), "", Kind.REFUSED, LEFT_OUT)
-    seller = row.read_cell(
-        "seller", lambda text: parse_username(text, SELLER_LIMIT), "", Kind.REFUSED, "; row left out"
-    )
+    seller = row.read_cell("seller", lambda text: parse_username(text, SELLER_LIMIT), "", Kind.REFUSED, LEFT_OUT)
     if not id_ or not seller:
         return None, row.findings
     draft = "; imported as a draft"
@@ -122,9 +120,7 @@ def read_photo_row(record: Record, now: datetime) -> tuple[PhotoRow | None, list
     """The photo row, or None when it names no file or no product."""
     row = RowReader(record)
     id_ = row.read_cell("id", lambda text: parse_file_stem(text, ID_LIMIT), "", Kind.REFUSED, LEFT_OUT)
-    product_id = row.read_cell(
-        "product_id", lambda text: parse_required(text, ID_LIMIT), "", Kind.REFUSED, "; row left out"
-    )
+    product_id = row.read_cell("product_id", lambda text: parse_required(text, ID_LIMIT), "", Kind.REFUSED, LEFT_OUT)
     if not id_ or not product_id:
         return None, row.findings
     created = row.read_cell("create_time", lambda text: parse_moment(text, now), None)

@@ -69,7 +69,7 @@ def declared_length(request: HttpRequest) -> int:
     """How many bytes the sender says the body has; 0 where it does not say, or says something that is no number."""
     text = request.META.get("CONTENT_LENGTH") or ""
     # Python refuses to read a number of thousands of digits; so many are far too long a body already.
-    return int(text[:LONGEST_NUMBER]) if text.isdecimal() else 0
+    return int(text.lstrip("0")[:LONGEST_NUMBER] or 0) if text.isdecimal() else 0
 
 
 def check(upload: File) -> CheckedPhoto:

@@ -42,7 +42,7 @@ def browse_listings(request: HttpRequest) -> HttpResponse:
             page = page_of(asked.qs, request)
         except NoSuchPage:
             # An old or edited link: its list is worth more than an error page, so it starts at the first page.
-            return redirect(f"{request.path}?{_query_without(request.GET, **dict.fromkeys(PLACE_IN_LIST))}")
+            return redirect(f"{request.path}?{_query_with(request.GET, **dict.fromkeys(PLACE_IN_LIST))}")
     path = request.GET.get("category", "") if "category" not in asked.errors else ""
     context = {
         "page": page,
@@ -81,22 +81,22 @@ def _breadcrumbs(asked: QueryDict, path: str) -> list[Link]:
         return []
     names = path.split(SEPARATOR)
     steps = [
-        Link(name, _query_without(asked, category=SEPARATOR.join(names[: depth + 1])), depth == len(names) - 1)
+        Link(name, _query_with(asked, category=SEPARATOR.join(names[: depth + 1])), depth == len(names) - 1)
         for depth, name in enumerate(names)
     ]
-    return [Link("All categories", _query_without(asked, category=None)), *steps]
+    return [Link("All categories", _query_with(asked, category=None)), *steps]
 
 
 def _filter_chips(asked: QueryDict, path: str) -> list[Link]:
     """The categories right below the one shown."""
     below = Q(parent__path=path) if path else Q(parent=None)
     return [
-        Link(category.name, _query_without(asked, category=category.path))
+        Link(category.name, _query_with(asked, category=category.path))
         for category in Category.objects.filter(below).order_by("path")
     ]
 
 
-def _query_without(asked: QueryDict, **changes: str | None) -> str:
+def _query_with(asked: QueryDict, **changes: str | None) -> str:
     """The same question with these answers changed, from the first page."""
     query = asked.copy()
     for name, value in {"cursor": None, **changes}.items():

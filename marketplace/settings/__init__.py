@@ -249,6 +249,5 @@ HEALTH_TOKEN = env.str("HEALTH_TOKEN", "")
 LOGGING = logs.logging_config(env.str("LOG_FORMAT", "json"), env.str("LOG_LEVEL", "INFO"))
 DJANGO_STRUCTLOG_CELERY_ENABLED = True
 DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = logging.DEBUG
-DJANGO_STRUCTLOG_USER_ID_FIELD = (
-    ""  # would read the session of every request; `marketplace.observing.logs` adds the id if known
-)
+# A field here would read the session of every request; `marketplace.middleware` adds the user's id where it is known.
+DJANGO_STRUCTLOG_USER_ID_FIELD = ""

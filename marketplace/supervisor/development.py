@@ -10,7 +10,13 @@ from .supervisor import Supervisor
 
 WATCHER = "reload"
 SAVED = "saved: "  # how the watcher begins a line that names files
-LOADED_BEFORE = ("marketplace/supervisor/", "marketplace/gunicorn.py", "marketplace/paths.py")
+LOADED_BEFORE = (
+    "marketplace/__init__.py",
+    "marketplace/celery.py",
+    "marketplace/gunicorn.py",
+    "marketplace/paths.py",
+    "marketplace/supervisor/",
+)
 
 DEFAULTS = {
     "WEB_PROCESSES": "1",  # the toolbar keeps what it measured in the memory of the process that answered

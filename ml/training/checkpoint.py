@@ -125,7 +125,7 @@ def read_checkpoint(folder: Path) -> Checkpoint | None:
             f"{path} is damaged, or holds more than weights ({type(exc).__name__}); nothing in it was run. "
             "Delete it to start again."
         ) from exc
-    _refuse_later_format(path, state)
+    _refuse_unknown_format(path, state)
     # A file of another program may be read without a fault and have other contents.
     try:
         return Checkpoint.from_dict(state)
@@ -133,7 +133,7 @@ def read_checkpoint(folder: Path) -> Checkpoint | None:
         raise ModelFilesError(f"{path} is no checkpoint of a training run. Delete it to start again.") from exc
 
 
-def _refuse_later_format(path: Path, state: object) -> None:
+def _refuse_unknown_format(path: Path, state: object) -> None:
     found = state.get("format", FORMAT) if isinstance(state, dict) else FORMAT
     if found != FORMAT:
         raise ModelFilesError(

@@ -25,8 +25,8 @@ from .validation.retrieval import can_be_judged
 
 VALIDATION_SHARE = 0.1  # of the pictures, where no share and no set of its own was asked for
 
-# The shorter side of decoded pictures, as a multiple of the network's side. The smallest crop is half as wide and high
-# as its picture, so it is enlarged by a third.
+# The shorter side of decoded pictures, as a multiple of the network's side. The smallest square crop is half as wide
+# and high as its picture, so it is enlarged by a third.
 DECODED_SIDE = 1.5
 
 

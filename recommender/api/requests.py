@@ -68,7 +68,7 @@ PARAMETERS: dict[Kind, Callable[..., serializers.Field]] = {
     Kind.AMOUNT: partial(serializers.DecimalField, max_digits=12, decimal_places=2, min_value=Decimal(0)),
     Kind.CATEGORY: SubtreeField,
     Kind.POINT: PointField,
-    Kind.RADIUS: partial(FiniteFloatField, min_value=0.1, max_value=lists.MAX_RADIUS_KM),
+    Kind.RADIUS: partial(FiniteFloatField, min_value=lists.MIN_RADIUS_KM, max_value=lists.MAX_RADIUS_KM),
 }
 
 

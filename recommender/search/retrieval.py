@@ -141,7 +141,7 @@ def _explain_missing_vectors(listing: Listing, model_id: int) -> NoPhoto | Photo
         return NoPhoto("This listing has no photo, so nothing can look like it. Add one.")
     if all(photos):
         return NoPhoto("None of this listing's photos could be used. Each says why; add another one.")
-    return PhotoWaiting("This listing's photo is being looked at. SearchRequest again in a moment.")
+    return PhotoWaiting("This listing's photo is being looked at. Ask again in a moment.")
 
 
 def _search_in_rounds(

@@ -1,6 +1,6 @@
 """Keeps the index files in step with the database, for every live model, in the one process that holds the lease.
 
-object process may try to compact. The lease lets one of them build at a time, and the compare-and-swap in `publish`
+Any process may try to compact. The lease lets one of them build at a time, and the compare-and-swap in `publish`
 refuses what a process built whose lease ran out meanwhile.
 """
 
