@@ -1,6 +1,6 @@
-"""The triggers on listings that write the change feed, made by migrations: once, and again for each column to watch.
+"""The triggers on listings that write the change feed, for migrations that watch other columns than 0002 does.
 
-A migration that watches another column lists them all, because a migration keeps its meaning when the code moves on:
+Such a migration lists them all, because a migration keeps its meaning when the code moves on:
 
     class Migration(migrations.Migration):
         dependencies = [("recommender", "…"), ("listings", "…")]

@@ -27,7 +27,8 @@ class PerProcess(Generic[T]):
     def get(self) -> T:
         """This process's value, which is made now if there is none. Raises: whatever `make` raises."""
         # Reading a list needs no lock, and requests come here: only who must make the value waits for others.
-        return self._values[0] if self._values else self._get_or_make()
+        values = self._values
+        return values[0] if values else self._get_or_make()
 
     def get_made(self) -> T | None:
         """This process's value; None where it was not made yet."""

@@ -90,7 +90,7 @@ class FilterSerializer(serializers.Serializer):
             parameter.name: PARAMETERS[parameter.kind](required=False, help_text=parameter.help_text)
             for parameter in self.filter_type.parameters().values()
         }
-        return {**super().get_fields(), **declared}
+        return {**declared, **super().get_fields()}
 
     def validate_status(self, status: str) -> str:
         if status == Listing.Status.DRAFT and not self.context["user"].is_staff:

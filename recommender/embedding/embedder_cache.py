@@ -79,6 +79,7 @@ class EmbedderCache:
         Raises:
             ModelNotReady: its files are missing, damaged or not the row's.
         """
+        self._export_missing(model)
         key = (model.pk, model.sha256)
         loaded = self._loaded.get()
         embedder = loaded.embedders.get(key)
@@ -112,12 +113,20 @@ class EmbedderCache:
     def forget_all(self) -> None:
         self._loaded.forget()
 
+    def _export_missing(self, model: EmbeddingModel) -> None:
+        # Also for a model that is loaded here: web processes on this host need its files.
+        directory = model_directory(model)
+        if not self._policy.exports_missing or not is_untrained(model) or directory.exists():
+            return
+        try:
+            export_model(directory, model.version, UNTRAINED)
+        except RegistryError as exc:
+            raise ModelNotReady(str(exc)) from exc
+
     def open_verified(self, model: EmbeddingModel) -> Embedder:
         """What `load_embedder` does once: the files are made or found, compared with the row, and compiled."""
         directory = model_directory(model)
         try:
-            if self._policy.exports_missing and is_untrained(model) and not directory.exists():
-                export_model(directory, model.version, UNTRAINED)
             if Recipe.read(directory).sha256 != model.sha256:
                 raise ModelNotReady(f"{directory} holds other weights than model {model.version} was registered with.")
             return self._policy.open_directory(directory)

@@ -58,11 +58,11 @@ class Batch:
     """Decoding starts when the object is made, in `threads`; the model starts with `start_inference`."""
 
     def __init__(self, lease: Lease, embedder: Embedder, threads: Executor) -> None:
+        self._renewed = time.monotonic()  # first, because the database counts from before it answers the query below
         self.lease = lease
         self.embedder = embedder
         self._duplicates = find_duplicates(lease)
         self._jobs = [(rows, threads.submit(self._prepare_group, rows)) for rows in group_by_bytes(lease.rows)]
-        self._renewed = time.monotonic()
         self._given: list[str] = []  # checksums of the pictures that the model has, in its order
         self._inference: Future[NDArray[np.float32]] | None = None
 

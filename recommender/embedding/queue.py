@@ -28,12 +28,7 @@ EXPIRIES_ALONE = 3
 CRASHED = f"Reading this photo stopped the program {EXPIRIES_ALONE} times. Save it again as a JPEG and upload that."
 MAX_FAILURES = 8
 
-LANE_FLAGS = {
-    Lane.UPLOAD: "has_uploads",
-    Lane.RETRY: "has_retries",
-    Lane.IMPORT: "has_imports",
-    Lane.BACKFILL: "has_backfill",
-}
+LANE_FLAGS = {lane: f"has_pending_{lane.name.lower()}" for lane in Lane}
 
 
 @dataclass(frozen=True)

@@ -87,8 +87,8 @@ class WorkerLoop:
 
     def run_slice(self, seconds: float | None = None) -> Tally:
         """Embed until nothing is pending or the time is over; then look once more, and ring if there is more."""
-        deadline = time.monotonic() + (settings.EMBED_SLICE_SECONDS if seconds is None else seconds)
         doorbell.answer()
+        deadline = time.monotonic() + (settings.EMBED_SLICE_SECONDS if seconds is None else seconds)
         with ThreadPoolExecutor(settings.EMBED_THREADS, thread_name_prefix="decode") as threads:
             time_slice = _TimeSlice(self, threads, deadline)
             time_slice.run()

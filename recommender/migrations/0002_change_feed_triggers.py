@@ -6,10 +6,12 @@ readers ask which rows became visible since their last snapshot, so writers need
 
 from django.db import migrations
 
-from recommender.listing_triggers import any_changed, create_triggers
-
 LISTING_COLUMNS = ("seller_id", "price", "category_id", "latitude", "longitude", "status", "created_at")
 PHOTO_COLUMNS = ("listing_id", "state")
+
+
+def changed(columns: tuple[str, ...], differs: str) -> str:
+    return " OR ".join(f"OLD.{column} {differs} NEW.{column}" for column in columns)
 
 
 QUEUE_ROWS = """
@@ -34,6 +36,14 @@ POSTGRESQL = [
         RETURN NULL;
     END $$
     """,
+    f"""
+    CREATE TRIGGER recommender_listing_update AFTER UPDATE ON listings_listing FOR EACH ROW
+    WHEN ({changed(LISTING_COLUMNS, "IS DISTINCT FROM")}) EXECUTE FUNCTION recommender_listing_changed()
+    """,
+    """
+    CREATE TRIGGER recommender_listing_delete AFTER DELETE ON listings_listing FOR EACH ROW
+    EXECUTE FUNCTION recommender_listing_changed()
+    """,
     """
     CREATE FUNCTION recommender_photo_changed() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
@@ -46,7 +56,7 @@ POSTGRESQL = [
     """,
     f"""
     CREATE TRIGGER recommender_photo_update AFTER UPDATE ON listings_listingimage FOR EACH ROW
-    WHEN ({any_changed(PHOTO_COLUMNS, "IS DISTINCT FROM")}) EXECUTE FUNCTION recommender_photo_changed()
+    WHEN ({changed(PHOTO_COLUMNS, "IS DISTINCT FROM")}) EXECUTE FUNCTION recommender_photo_changed()
     """,
     """
     CREATE TRIGGER recommender_photo_delete AFTER DELETE ON listings_listingimage FOR EACH ROW
@@ -74,8 +84,17 @@ POSTGRESQL_REVERSE = [
 
 SQLITE = [
     f"""
+    CREATE TRIGGER recommender_listing_update AFTER UPDATE ON listings_listing FOR EACH ROW
+    WHEN {changed(LISTING_COLUMNS, "IS NOT")}
+    BEGIN INSERT INTO recommender_indexchange (listing_id) VALUES (OLD.id); END
+    """,
+    """
+    CREATE TRIGGER recommender_listing_delete AFTER DELETE ON listings_listing FOR EACH ROW
+    BEGIN INSERT INTO recommender_indexchange (listing_id) VALUES (OLD.id); END
+    """,
+    f"""
     CREATE TRIGGER recommender_photo_update AFTER UPDATE ON listings_listingimage FOR EACH ROW
-    WHEN {any_changed(PHOTO_COLUMNS, "IS NOT")}
+    WHEN {changed(PHOTO_COLUMNS, "IS NOT")}
     BEGIN
         INSERT INTO recommender_indexchange (listing_id)
         SELECT OLD.listing_id UNION SELECT NEW.listing_id;
@@ -98,7 +117,6 @@ def create(apps, schema_editor):
     statements = POSTGRESQL if schema_editor.connection.vendor == "postgresql" else SQLITE
     for statement in statements:
         schema_editor.execute(statement, params=None)
-    create_triggers(schema_editor, LISTING_COLUMNS)
 
 
 def drop(apps, schema_editor):

@@ -54,7 +54,7 @@ def repair_differences(differences: list[Difference], rebuild_index: Callable[[]
     unusable = [difference.image for difference in differences if difference.kind == "unusable"]
     model = EmbeddingModel.objects.active().get()
     with transaction.atomic():
-        Embedding.objects.filter(model=model, image_id__in=unusable).update(state="pending", vector=None)
+        Embedding.objects.filter(model=model, image_id__in=unusable).update(state=Embedding.State.PENDING, vector=None)
         feed.append_vectors(listings, model.pk)
     return f"put {len(listings)} listings back into the feed"
 
@@ -127,7 +127,7 @@ def _find_unqueued_photos() -> Iterator[Difference]:
     """Photos that a live model has no queue row for, so that it would never embed them."""
     for model in EmbeddingModel.objects.live():
         has_row = Embedding.objects.filter(image=OuterRef("pk"), model=model)
-        photos = ListingImage.objects.exclude(state="rejected").filter(~Exists(has_row))
+        photos = ListingImage.objects.exclude(state=ListingImage.State.REJECTED).filter(~Exists(has_row))
         for listing, image in photos.values_list("listing_id", "pk"):
             yield Difference("unqueued", listing, image, f"no queue row under {model.version}")
 

@@ -1,4 +1,4 @@
-"""Opening snapshots: the head's, the newest of one model's line, and, beside the state that answers, a successor's."""
+"""Opening snapshots: the head's, the newest of one model's lineage, and a successor's while the state goes on."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Opened:
 
 
 def open_head(known: Sequence[Segment], *, or_earlier: bool) -> Opened:
-    """The head's snapshot; with `or_earlier` the newest earlier one of its line that can be used.
+    """The head's snapshot; with `or_earlier` the newest earlier one of its lineage that can be used.
 
     Raises: SnapshotDamaged; IndexNotReady where there is nothing else.
     """
@@ -52,7 +52,7 @@ def open_head(known: Sequence[Segment], *, or_earlier: bool) -> Opened:
 
 
 def open_newest(model_id: int, known: Sequence[Segment]) -> Opened:
-    """The newest snapshot of a model's line. Raises: SnapshotDamaged, IndexNotReady."""
+    """The newest snapshot of a model's lineage. Raises: SnapshotDamaged, IndexNotReady."""
     head = IndexHead.load()
     row = lineage.published_snapshots(model_id).first()
     if row is None:

@@ -69,7 +69,8 @@ def watch_recall(
 ) -> None:
     """Perhaps compare this answer with an exact one, later and elsewhere; never waits.
 
-    The arguments are those of search_state, and its answer. Only web processes, which call `start`, have a monitor.
+    The arguments are those of search_state, and its answer. Only web processes have a monitor: they call
+    `start_threads`.
     """
     if monitor := own_monitor.get_made():
         monitor.offer_search(state, vectors, k, where, exclude, found)

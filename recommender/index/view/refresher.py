@@ -28,12 +28,13 @@ FEED_ROWS_PER_ROW = 5  # changes read at once, for each row that the delta may h
 class Memory:
     """What one refresh leaves for the next, besides the state.
 
-    `detour` says why another snapshot than the wanted one is served.
+    `detour` says why another snapshot than the wanted one is served, `wanted` which one was looked up to be served.
     """
 
     successor: Future[Opened] | None = None
     attempt: Attempt | None = None
     detour: str | None = None
+    wanted: Target | None = None
 
 
 class Refresher:
@@ -97,7 +98,10 @@ class Refresher:
         if self._lineage_of is not None or (snapshot_id is not None and snapshot_id == state.snapshot_id):
             return Target(snapshot_id, state.model_id)
         if snapshot_id is not None:
-            return Target(snapshot_id, find_model_id(snapshot_id))
+            # While it cannot be opened this is asked ten times a second, and a snapshot stays of its model.
+            if self._memory.wanted is None or self._memory.wanted.snapshot_id != snapshot_id:
+                self._memory.wanted = Target(snapshot_id, find_model_id(snapshot_id))
+            return self._memory.wanted
         # Before the first snapshot of all, the empty one of whatever model is active is served.
         is_active = EmbeddingModel.objects.active().filter(pk=state.model_id).exists()
         return Target(None, state.model_id if is_active else None)

@@ -2,10 +2,11 @@
 
 import pytest
 from django.db import connection
+from django.db.migrations.state import ProjectState
 
 from listings.models import Listing, ListingImage
 from recommender import feed
-from recommender.listing_triggers import create_triggers
+from recommender.listing_triggers import watch_listings
 from recommender.models import Embedding, EmbeddingModel
 from tests.recommender.index import catalogue
 from tests.recommender.watched_columns import unwatched_columns, watched_columns
@@ -36,13 +37,14 @@ def test_a_trigger_watches_every_column_that_can_be_filtered_by():
     assert not missing, f"no trigger watches {missing}: see recommender/listing_triggers.py"
 
 
-def test_made_again_the_triggers_watch_other_columns_and_deletions_too(listing):
-    for columns, feeds in ((("title",), True), (LISTING_COLUMNS, False)):
+def test_a_migration_watches_other_columns_and_backwards_those_before_and_deletions_all_the_time(listing):
+    operation, state = watch_listings(("title",), before=LISTING_COLUMNS), ProjectState()
+    for turn, columns, feeds in (("forwards", ("title",), True), ("backwards", LISTING_COLUMNS, False)):
         with connection.schema_editor() as editor:
-            create_triggers(editor, columns)
+            getattr(operation, f"database_{turn}")("recommender", editor, state, state)
         assert watched_columns() == set(columns)
         before = feed.current_position()
-        Listing.objects.filter(pk=listing.pk).update(title=f"another {feeds}")
+        Listing.objects.filter(pk=listing.pk).update(title=turn)
         assert feed.read_page(before, model_id=1).attributes == ({listing.pk} if feeds else set())
     before, pk = feed.current_position(), listing.pk
     listing.delete()
