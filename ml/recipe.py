@@ -15,10 +15,10 @@ WEIGHTS = "weights.safetensors"
 GRAPH = ("embedder.xml", "embedder.bin")
 INT8_GRAPH = ("embedder-int8.xml", "embedder-int8.bin")
 FORMAT = 1
-PRECISIONS = ("auto", "int8", "bf16", "f32")  # auto: bf16 where the processor computes it, agreement not measured
-SOURCES = ("starter", "imagenet", "untrained")  # weights that have a name of their own
+PRECISIONS = ("auto", "int8", "bf16", "f32")  # auto is bf16 where the processor has it, never compared with f32
+SOURCES = ("starter", "imagenet", "untrained")  # whatever else is asked for as weights is a file
 
-IMAGENET_MEAN = (123.675, 116.28, 103.53)  # of values 0 to 255
+IMAGENET_MEAN = (123.675, 116.28, 103.53)  # 255 times what torchvision states, because pixels here are bytes
 IMAGENET_STD = (58.395, 57.12, 57.375)
 
 
@@ -31,6 +31,7 @@ class Recipe:
     """How pixels become vectors: architecture, dimension, preprocessing, precision, and the sha256 of every file.
 
     `int8` says that there is a second graph beside the one in float32, for processors that can compute it.
+    `agreement` is with float32, of each precision that was tried.
     """
 
     version: str
@@ -46,7 +47,7 @@ class Recipe:
     crop: str = "center"
     filter: str = "bilinear"
     precision: str = "auto"
-    agreement: dict[str, dict[str, float]] = field(default_factory=dict)  # with f32, of each precision that was tried
+    agreement: dict[str, dict[str, float]] = field(default_factory=dict)
     format: int = FORMAT
 
     def as_dict(self) -> dict[str, Any]:

@@ -9,17 +9,19 @@ import os
 import re
 from decimal import Decimal
 
-SEPARATOR = " / "  # between the levels of a category
+# Its spaces keep a name such as "Men/Women" one level of a category.
+SEPARATOR = " / "
 SYMBOLS = {"GBP": "£", "EUR": "€", "USD": "$", "JPY": "¥", "INR": "₹", "AUD": "A$", "CAD": "C$"}
 PLACEHOLDERS = frozenset({"n/a", "na", "none", "null", "nan", "-", "--", "?"})
 PRICE = re.compile(
     r"(?P<before>[^\s0-9.,+-]{0,3})\s*(?P<sign>[+-]?)"
     r"(?P<whole>[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.(?P<cents>[0-9]+))?\s*(?P<after>[^\s0-9.,+-]{0,3})"
 )
-PRICE_DIGITS = 10  # before the point
-SHORT_LIMIT = 40  # characters of a number or a date
+PRICE_DIGITS = 10  # before the point: with two behind it they fill the twelve digits of the database's column
+# Characters. No number or date needs more, so a longer cell never reaches a regular expression or a conversion.
+SHORT_LIMIT = 40
 FILE_STEM = re.compile(r"\w[\w.-]*")
-FILE_STEM_BYTES = 250  # file systems hold 255, and a suffix follows
+FILE_STEM_BYTES = 250  # file systems take names of 255, and a suffix is still to come
 
 
 class BadCell(ValueError):

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import IO
 
-VALUE_LIMIT = 200  # characters of a cell that a report shows
-FORMULA_MARKS = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet computes a cell that starts with one
+VALUE_LIMIT = 200  # characters; a broken cell may hold a megabyte, and people read the report
+FORMULA_MARKS = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs a cell that starts with one as a formula
 
 
 class Kind(StrEnum):

@@ -25,7 +25,7 @@ class NumberedLines:
         self._of_record: list[tuple[int, bytes]] = []
         self._record_size = 0
         self._last_fallback = 0
-        self.first_fallback = 0  # the first line that was not UTF-8, and how many there were
+        self.first_fallback = 0  # lines are counted from 1, so 0 says that all of them were UTF-8
         self.fallbacks = 0
 
     def __iter__(self) -> Self:
@@ -75,8 +75,10 @@ class NumberedLines:
         raw = self._file.readline(RECORD_LIMIT + 1)
         if not raw:
             raise StopIteration
+        # The rest of an endless line is read and dropped: memory holds its beginning, which is enough to refuse it.
         rest = raw
         while len(rest) > RECORD_LIMIT and not rest.endswith(b"\n"):
             rest = self._file.readline(RECORD_LIMIT + 1)
         self._last_number += 1
+        # A byte order mark would become part of the name of the first column.
         return self._last_number, raw.removeprefix(codecs.BOM_UTF8) if self._last_number == 1 else raw

@@ -47,8 +47,8 @@ class CsvFile:
     A subclass may forgive more and refuse in other words.
     """
 
-    fallback_encoding: ClassVar[str | None] = None  # of lines that are not UTF-8; without one they end the reading
-    skips_blank_rows: ClassVar[bool] = False  # rows such as `,,,`; empty lines are always skipped
+    fallback_encoding: ClassVar[str | None] = None  # with None, the first line that is not UTF-8 ends the reading
+    skips_blank_rows: ClassVar[bool] = False  # of rows such as `,,,`; a line with nothing in it never counts as a row
 
     def __init__(self, path: Path, required: Sequence[str]) -> None:
         """Open the file and read its header.

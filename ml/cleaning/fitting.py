@@ -8,15 +8,18 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-JPEG_SIDE = 65_500  # pixels; Pillow's encoder writes no longer side
+JPEG_SIDE = 65_500  # pixels; Pillow's encoder refuses a longer side
 
 
 @dataclass(frozen=True)
 class Fit:
-    """A way to bring a picture to `size` pixels, and how long its longest side must be decoded for it."""
+    """A way to bring a picture to `size` pixels, and how long its longest side must be decoded for it.
+
+    `needed_side` takes the picture's width and height, and `size`.
+    """
 
     apply: Callable[[Image.Image, int], Image.Image]
-    needed_side: Callable[[tuple[int, int], int], int]  # of a picture (width, height), for this size
+    needed_side: Callable[[tuple[int, int], int], int]
 
 
 def fit_into_square(image: Image.Image, size: int) -> Image.Image:
@@ -34,6 +37,7 @@ def fit_shorter_side(image: Image.Image, size: int) -> Image.Image:
 
 def _scale_by(image: Image.Image, scale: float) -> Image.Image:
     size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+    # Far larger pictures are shrunk by a whole factor first, which is faster and, at a gap of 2, hardly shows.
     return image if size == image.size else image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
 
 

@@ -28,7 +28,7 @@ from .sources import SOURCES, Source, Sources
 
 UNREADABLE = "unreadable.csv"
 SETTINGS = "clean-images.json"
-CHUNK = 1024  # files given to the threads at once
+CHUNK = 1024  # files; a pool makes a job of each that it is given, and a folder may hold millions
 
 
 class CleanImagesError(MlError):
@@ -149,7 +149,8 @@ def _run_in_threads(
     jobs: int,
 ) -> Generator[bool | str, None, None]:
     """Results in the order of `names`; closing it drops what has not begun."""
-    pool = ThreadPoolExecutor(jobs, thread_name_prefix="cleaner")  # Pillow decodes, scales and encodes without the GIL
+    # Threads are enough: Pillow decodes, scales and encodes without holding the interpreter's lock.
+    pool = ThreadPoolExecutor(jobs, thread_name_prefix="cleaner")
     try:
         for start in range(0, len(names), CHUNK):
             yield from pool.map(clean, names[start : start + CHUNK])
@@ -177,6 +178,8 @@ def _clean_one(
         return f"The file cannot be read: {exc.strerror}."
     with open_whole_file(target / name) as out:
         out.write(encode_jpeg(fit.apply(picture, settings.size)))
+        # The next run knows by this time that the picture is made. So it is set before the file takes its name, and
+        # after the flush, since whatever is written later would change it again.
         out.flush()
         os.utime(out.fileno(), ns=(modified, modified))
     return True

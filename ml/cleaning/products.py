@@ -17,7 +17,8 @@ from ml.catalogue.cells import (
 from ml.catalogue.findings import FileFindings, Finding, Kind
 from ml.catalogue.records import BrokenRecord, CsvFile
 
-REQUIRED = ("id", "category")  # columns
+# Without these two columns no picture gets a label: images name the id of a product, whose category is the label.
+REQUIRED = ("id", "category")
 ROOT_CATEGORY = "root_category"
 
 

@@ -30,11 +30,16 @@ DROPPED_COLUMNS = ("file", "line", "column", "reason")
 
 @dataclass(frozen=True)
 class Options:
-    """How tables are read."""
+    """How tables are read.
+
+    Attributes:
+        levels: of a category that make a label, from the root.
+        pictures: the folder of the picture files; with None they are not looked for.
+    """
 
     currency: str = "GBP"
-    levels: int = 1  # of a category that make a label, from the root
-    pictures: Path | None = None  # folder of the picture files; they are not looked for when None
+    levels: int = 1
+    pictures: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -153,7 +158,7 @@ def _refuse_what_is_in_the_way(target: Path, tables: Sequence[Path]) -> None:
 def _open_all(target: Path, stack: ExitStack) -> dict[str, IO[str]]:
     try:
         target.mkdir(parents=True, exist_ok=True)
-        # The csv module ends its lines itself.
+        # The csv module ends its lines itself; with translation, Windows would end them a second time.
         return {name: stack.enter_context(open_whole_text(target / name, newline="")) for name in RESULTS}
     except OSError as exc:
         raise CatalogueError(f"{target} cannot be written: {exc.strerror}.") from exc

@@ -63,7 +63,7 @@ def training_arguments(options: dict[str, object]) -> list[str]:
     # The parser itself knows its options, so that a new one is passed on without being named here.
     parser = argparse.ArgumentParser(add_help=False)
     add_training_options(parser)
-    given = [(action, options.get(action.dest)) for action in parser._actions]  # noqa: SLF001 - no public list
+    given = [(action, options.get(action.dest)) for action in parser._actions]  # noqa: SLF001 - argparse has no public list
     return [text for action, value in given if value is not None for text in (action.option_strings[0], str(value))]
 
 

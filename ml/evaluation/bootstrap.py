@@ -18,7 +18,7 @@ Figures = npt.NDArray[np.float64]
 RESAMPLES = 1000
 LEVEL = 0.95
 SEED = 0
-CELLS = 1 << 20  # draws held at a time
+CELLS = 1 << 20  # draws held at a time, 8 MB of them; all resamples of a large set at once could take gigabytes
 
 
 @dataclass(frozen=True)
@@ -50,5 +50,6 @@ def percentile_intervals(means: Figures, resamples: Figures) -> tuple[Interval, 
     """One interval for each of M figures: float64[M] as measured, float64[resamples, M] as resampled."""
     tail = (1 - LEVEL) / 2
     low, high = np.quantile(resamples, [tail, 1 - tail], axis=0)
-    low, high = np.minimum(low, means), np.maximum(high, means)  # rounding must not put a constant outside its own
+    # Where all values are equal, rounding may put their mean just outside an interval that is a single point.
+    low, high = np.minimum(low, means), np.maximum(high, means)
     return tuple(Interval(*map(float, row)) for row in zip(means, low, high, strict=True))

@@ -17,7 +17,7 @@ Figures = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
-CELLS = 1 << 23  # Similarities held at a time: 32 MB, which bounds the memory of a large gallery.
+CELLS = 1 << 23  # similarities held at a time, 32 MB of them: memory must not grow with queries times gallery
 NO_GROUP = -1
 
 
@@ -38,13 +38,20 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Judged:
-    """What each of Q queries found: its class, and arrays of a figure each; nan where nothing could be found."""
+    """What each of Q queries found: its class, and arrays of a figure each; nan where nothing could be found.
+
+    Attributes:
+        candidates: int64[Q], rows of the gallery it may find.
+        relevant: int64[Q], how many of these it should find, R.
+        hits: bool[Q, K], whether the k-th result is of its class.
+        found: int64[Q, K], the k-th result as a row of the gallery, -1 past the last.
+    """
 
     targets: Ints
-    candidates: Ints  # rows of the gallery it may find
-    relevant: Ints  # how many of these it should find, R
-    hits: Bools  # bool[Q, K]: whether the k-th result is of its class
-    found: Ints  # int64[Q, K]: the k-th result as a row of the gallery, -1 past the last
+    candidates: Ints
+    relevant: Ints
+    hits: Bools
+    found: Ints
     map_at_r: Figures
 
     def recall_at(self, k: int) -> Figures:
@@ -97,7 +104,8 @@ def _judge_block(
 ) -> tuple[Ints, Ints, Bools, Ints, Figures]:
     similarity = queries.vectors[rows] @ gallery.vectors.T
     barred = _find_barred(queries, gallery, own, rows)
-    similarity[barred] = -np.inf  # They sort last, and are turned into "not found" below.
+    # Rows that may not be found are barred by what sorts last, and not left out: other queries may find them.
+    similarity[barred] = -np.inf
     same = (queries.targets[rows, None] == gallery.targets) & ~barred
     relevant = same.sum(axis=1)
     # mAP@R needs the first R results, even where fewer are kept.
@@ -122,6 +130,6 @@ def _find_barred(queries: Labelled, gallery: Labelled, own: Ints | None, rows: I
 def _map_at_r(right: Bools, relevant: Ints) -> Figures:
     ranks = np.arange(1, right.shape[1] + 1)
     counted = right & (ranks <= relevant[:, None])
-    precision = np.cumsum(right, axis=1) / ranks  # precision@k for every k at once
-    total = (precision * counted).sum(axis=1)
+    precision_at = np.cumsum(right, axis=1) / ranks
+    total = (precision_at * counted).sum(axis=1)
     return np.divide(total, relevant, out=np.full(len(relevant), np.nan), where=relevant > 0)

@@ -44,7 +44,8 @@ def _export_once(source: str) -> Path:
         try:
             build_model(directory, name_weights(source), weights=source)
         except ModelFilesError:
-            if not _is_whole(directory):  # another process was first
+            # Another process may have put the same model in place meanwhile, and then there is nothing to complain of.
+            if not _is_whole(directory):
                 raise
     return directory
 

@@ -17,7 +17,8 @@ from ml.inference.arrays import Pixels
 from ml.inference.openvino_runtime import import_openvino
 from ml.recipe import Recipe
 
-KEPT = (  # operations that stay as they are, by the names torch's modules have in a converted graph
+# What decides answers after the last convolution, by the names that torch's modules have in a converted graph.
+KEPT = (
     r"__module\.network\.avgpool.*",
     r"__module\.network\.fc.*",
     r"__module\.network\.colour.*",
@@ -61,7 +62,8 @@ def _name_convolutions(graph: Any) -> None:
         name = operation.get_friendly_name()
         if operation.get_type_name() == "Convolution" and not name.startswith("__module"):
             after = next(iter(operation.output(0).get_target_inputs())).get_node()
-            operation.set_friendly_name(f"{after.get_friendly_name().split('/')[0]}/{name}")  # names must differ
+            # Names must differ, and several convolutions may belong to one module, so the old name stays behind it.
+            operation.set_friendly_name(f"{after.get_friendly_name().split('/')[0]}/{name}")
 
 
 def _as_input(picture: Pixels, recipe: Recipe) -> npt.NDArray[np.float32]:

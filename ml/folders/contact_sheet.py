@@ -1,4 +1,7 @@
-"""What a search found, as one picture: the query large on the left, the answers beside it, best first."""
+"""What a search found, as one picture: the query large on the left, the answers beside it, best first.
+
+Sizes are in pixels.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from ml.errors import MlError
 from ml.images import PhotoRefused, decode
 
 PAGE, CARD, INK, FAINT, ACCENT = "#f3f2ef", "#ffffff", "#1d1d1f", "#77757a", "#1f6feb"
-MARGIN, GAP, PADDING, RADIUS = 40, 20, 10, 8  # pixels, as everything here
+MARGIN, GAP, PADDING, RADIUS = 40, 20, 10, 8
 TILE, QUERY = 200, 420
 COLUMNS = 5
 

@@ -23,7 +23,7 @@ Prepared = npt.NDArray[Any]
 
 THREADS = 2
 UNUSABLE = "The model computes no usable vector for this picture."
-AHEAD = 2 * MAX_BATCH  # pictures decoded before they are wanted
+AHEAD = 2 * MAX_BATCH  # pictures decoded before they are wanted: a batch is full whenever the model is free
 
 
 class PictureEmbedder(Protocol):
@@ -48,10 +48,15 @@ class UnreadablePicture(NamedTuple):
 
 @dataclass(frozen=True)
 class Extraction:
-    """N vectors of the pictures that could be read, and why the others could not."""
+    """N vectors of the pictures that could be read, and why the others could not.
 
-    vectors: Vectors  # float32[N, dim], rows of length 1
-    kept: npt.NDArray[np.int64]  # int64[N]: their positions among the paths, ascending
+    Attributes:
+        vectors: float32[N, dim], rows of length 1.
+        kept: int64[N], their positions among the paths, ascending.
+    """
+
+    vectors: Vectors
+    kept: npt.NDArray[np.int64]
     refused: list[UnreadablePicture]
 
 
@@ -103,6 +108,7 @@ def _embed_batches(batches: Iterator[_Batch], embedder: PictureEmbedder) -> Iter
 
     def embed(batch: _Batch) -> _Batch:
         if batch.pictures is not None:
+            # The pixels are let go here: they are far larger than the vectors, and the batch may wait to be taken.
             batch.vectors, batch.pictures = embedder.embed(batch.pictures), None
         return batch
 
@@ -126,7 +132,7 @@ def _prepare_files(paths: Sequence[Path], prepare: Callable[[Image.Image], Prepa
 def _prepare_file(path: Path, prepare: Callable[[Image.Image], Prepared]) -> Prepared | str:
     try:
         with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)  # more is refused by the decoder, whatever it is
+            data = file.read(MAX_BYTES + 1)  # one byte too many makes the decoder refuse, however large the file is
         return prepare(clean(decode(data, CLEAN_SIDE)))
     except PhotoRefused as refusal:
         return refusal.reason

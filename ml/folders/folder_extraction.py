@@ -31,7 +31,7 @@ from .vector_folder import (
 from .vector_shards import Shard, fingerprint_files
 
 SHARDS = "shards"
-OWN = re.compile(r"[0-9a-f]{64}\.npz")  # the names of shards
+OWN = re.compile(r"[0-9a-f]{64}\.npz")  # only what has such a name is deleted: the folder may hold files of others
 SHARD_PICTURES = 1024
 
 
@@ -96,7 +96,8 @@ def extract_folder(
             folder=str(folder.resolve()),
             pictures=made_of,
         )
-        (target / MANIFEST).unlink(missing_ok=True)  # while the others are replaced, the folder is not complete
+        # The manifest says that the folder is complete, so it is gone while other files are replaced, and comes last.
+        (target / MANIFEST).unlink(missing_ok=True)
         _join_vectors(target / VECTORS, files, (manifest.n, manifest.dim))
         write_pictures(target / IDS, kept)
         manifest.write(target)

@@ -21,7 +21,7 @@ from ml.inference.embedder import Embedder
 
 VECTORS, IDS, REFUSED, MANIFEST = "vectors.npy", "ids.csv", "refused.csv", "extract.json"
 FORMAT = 1
-CHUNK_ROWS = 65_536  # converted to float32 at once: 262 MB at 1000 dimensions
+CHUNK_ROWS = 65_536  # rows converted to float32 at a time: 262 MB at 1000 dimensions, however large the folder is
 
 Halves = npt.NDArray[np.float16]
 
@@ -46,16 +46,22 @@ class ModelMark:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What `extract.json` holds."""
+    """What `extract.json` holds.
 
-    model: str  # its version
+    Attributes:
+        model: its version.
+        folder: where the pictures were.
+        pictures: a fingerprint of the picture files and the model.
+    """
+
+    model: str
     sha256: str
     dim: int
     size: int
     n: int
     refused: int
-    folder: str  # where the pictures were
-    pictures: str  # fingerprint of the picture files and the model
+    folder: str
+    pictures: str
     format: int = FORMAT
 
     @classmethod
@@ -166,6 +172,7 @@ def read_pictures(path: Path) -> list[Picture]:
         VectorFolderError: it is missing or no such file.
     """
     try:
+        # On Linux a name may be bytes that are no text; surrogates bring these bytes back when the file is opened.
         with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
             return [Picture(**row) for row in csv.DictReader(file, strict=True)]
     except (OSError, csv.Error, TypeError) as exc:

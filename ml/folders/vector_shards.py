@@ -20,9 +20,12 @@ from .vector_folder import Halves, ModelMark, VectorFolderError
 
 @dataclass(frozen=True)
 class Shard:
-    """The outcome for some pictures; `kept` and `refused` are positions among them."""
+    """The outcome for some pictures; `kept` and `refused` are positions among them.
 
-    vectors: Halves  # float16[n, dim], rows of length 1
+    `vectors` are float16[n, dim], rows of length 1.
+    """
+
+    vectors: Halves
     kept: npt.NDArray[np.int64]
     refused: npt.NDArray[np.int64]
     reasons: npt.NDArray[np.str_]
@@ -39,7 +42,7 @@ class Shard:
         """The shard in this file; None when it is not there or damaged, and must be made again."""
         try:
             return cls.load(path)
-        except (OSError, ValueError, TypeError, EOFError, BadZipFile):
+        except (OSError, ValueError, TypeError, EOFError, BadZipFile):  # it depends on where the file was cut off
             return None
 
     @classmethod

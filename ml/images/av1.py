@@ -8,13 +8,21 @@ specification 5.3 to 5.5 (OBUs). Whatever cannot be followed raises ValueError o
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
+# An OBU may be two bytes long, so a hostile file may hold millions, and each costs a turn of a loop.
 MAX_OBUS = 20_000
 SEQUENCE_HEADER = 1
 
-Box = tuple[bytes, int, int]  # kind, start and end of its body
-
 _NESTED = {b"moov", b"trak", b"mdia", b"minf", b"stbl"}
+
+
+class Box(NamedTuple):
+    """A part of the container, and where its body starts and ends in the file."""
+
+    kind: bytes
+    start: int
+    end: int
 
 
 class Bits:
@@ -36,6 +44,7 @@ def coded_pixels(data: bytes) -> int:
     """The pixels of all coded pictures of an AVIF file together; of an animation, those of its first frame."""
     boxes = list(_walk_boxes(data, 0, len(data)))
     payloads = [*_coded_items(data, boxes), *_first_samples(data, boxes)]
+    # Items may point at the same bytes again and again; each would be searched for its frames.
     if sum(map(len, payloads)) > len(data):
         raise ValueError("coded pictures overlap")
     return sum(_largest_frame(payload) for payload in payloads)
@@ -47,9 +56,11 @@ def _walk_boxes(data: bytes, start: int, end: int) -> Iterator[Box]:
         if size == 1:
             size, head = int.from_bytes(data[start + 8 : start + 16]), 16
         stop = start + size if size else end
+        # A box that ended within its own head would be walked for ever.
         if stop > end or stop < start + head:
             raise ValueError("a box reaches outside its parent")
-        yield kind, start + head, stop
+        yield Box(kind, start + head, stop)
+        # In these two kinds the children come after a version, flags and, in the second, a count.
         if kind == b"meta":
             yield from _walk_boxes(data, start + head + 4, stop)
         elif kind == b"iinf":
@@ -79,7 +90,7 @@ def _located_items(bits: Bits, data: bytes, inner: bytes) -> Iterator[tuple[int,
     for _ in range(bits.read_number(32 if version == 2 else 16)):
         item = bits.read_number(32 if version == 2 else 16)
         method = bits.read_number(16) & 15 if version else 0
-        bits.read_number(16)  # the file the item is in
+        _file_index = bits.read_number(16)
         base, parts = bits.read_number(base_width), []
         for _ in range(bits.read_number(16)):
             bits.read_number(index_width if version else 0)
@@ -99,10 +110,10 @@ def _first_samples(data: bytes, boxes: list[Box]) -> Iterator[bytes]:
 
 def _table_entry(data: bytes, start: int, kind: bytes) -> int:
     bits = Bits(data[start : start + 24])
-    bits.read_number(32)  # version and flags
+    _version_and_flags = bits.read_number(32)
     if kind == b"stsz" and (same_for_all := bits.read_number(32)):
         return same_for_all
-    bits.read_number(32)  # how many entries
+    _entries = bits.read_number(32)
     return bits.read_number(64 if kind == b"co64" else 32)
 
 
@@ -118,8 +129,9 @@ def _read_leb128(data: bytes, position: int) -> tuple[int, int]:
 
 def _frame_pixels(bits: Bits) -> int:
     """The largest frame that one sequence header allows."""
-    bits.read_number(4)  # profile, still picture
-    if bits.read_number(1):  # a header reduced for still pictures
+    _profile, _is_still = bits.read_number(3), bits.read_number(1)
+    is_reduced = bits.read_number(1)
+    if is_reduced:
         bits.read_number(5)
     else:
         _skip_operating_points(bits)
@@ -129,12 +141,15 @@ def _frame_pixels(bits: Bits) -> int:
 
 def _skip_operating_points(bits: Bits) -> None:
     delay_bits = 0
-    if bits.read_number(1):  # timing information
+    has_timing = bits.read_number(1)
+    if has_timing:
         bits.read_number(64)
-        if bits.read_number(1):  # equal picture intervals
+        has_equal_intervals = bits.read_number(1)
+        if has_equal_intervals:
             zeros = next(i for i in range(64) if bits.read_number(1))
             bits.read_number(zeros)
-        if bits.read_number(1):  # decoder model
+        has_decoder_model = bits.read_number(1)
+        if has_decoder_model:
             delay_bits = bits.read_number(5) + 1
             bits.read_number(42)
     has_delay = bits.read_number(1)

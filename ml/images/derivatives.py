@@ -14,7 +14,8 @@ CLEAN_SIDE = 512
 THUMB_SIDE = 320
 QUALITY = 90
 
-Box = tuple[float, float, float, float]  # left, top, width, height, as fractions of the upright picture
+# Left, top, width and height as fractions of the upright picture, so that they fit it at whatever size it is decoded.
+Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)

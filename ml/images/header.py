@@ -23,15 +23,15 @@ Code = Literal["not_an_image", "too_large", "too_many_pixels", "truncated", "uns
 
 MAX_BYTES = 20 * 1024 * 1024
 MAX_PIXELS = 24_000_000
-# A JPEG can be decoded at a fraction of its size, so that it may have more pixels than other formats.
+# A JPEG can be decoded at a fraction of its size, so it may have more pixels than other formats.
 MAX_JPEG_PIXELS = 64_000_000
-# An AVIF codes more than the picture that is shown: alpha, a thumbnail, padding. All of it is decoded.
+# An AVIF codes more than the picture that is shown: alpha, a thumbnail, padding. Memory is taken for all of it.
 MAX_AVIF_PIXELS = 3 * MAX_PIXELS
 
-PREFIX_BYTES = 64  # a format is known by so many bytes
-END_BYTES = 64 * 1024  # and what is hidden behind a picture is looked for in so many
+PREFIX_BYTES = 64  # every format that is taken can be told by then, AVIF by the brands of its container
+END_BYTES = 64 * 1024  # a web page or an archive that is hidden in a picture is appended, so it is looked for here
 
-_SIDEWAYS = (5, 6, 7, 8)  # values of EXIF's orientation by which width and height change places
+_SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that turn by a quarter, so that width and height change places
 
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
 _AVIF_BRANDS = {b"avif", b"avis"}
@@ -52,7 +52,7 @@ _SVG = re.compile(rb"\s*(?:\xef\xbb\xbf)?\s*<(?:\?xml|!--|!doctype svg|svg)", re
 _MARKUP = re.compile(rb"</?(?:script|html|svg|iframe|body)[\s>/]|<!doctype\s|<\?php", re.IGNORECASE)
 _ZIP_END = re.compile(rb"PK\x05\x06")
 _ZIP_DIRECTORY = b"PK\x01\x02"
-_LARGEST_DIRECTORY = 1 << 24  # bytes; four random bytes hardly ever say less
+_LARGEST_DIRECTORY = 1 << 24  # bytes; four random bytes of a photo, read as a size, are hardly ever less
 
 # What Pillow and libheif raise on bytes they did not expect. MemoryError is absent: sizes are checked before pixels
 # are allocated, so running out of memory is this machine's trouble and not the photo's.
@@ -155,7 +155,7 @@ def open_picture(file: IO[bytes]) -> ImageFile.ImageFile:
 
 def read_orientation(image: Image.Image) -> int:
     """EXIF orientation, 1 to 8 (1: upright); nonsense counts as upright."""
-    if "exif" not in image.info:  # asking would decode a PNG
+    if "exif" not in image.info:  # Pillow decodes a PNG whole to look for EXIF behind its pixels
         return 1
     try:
         turn = image.getexif().get(ExifTags.Base.Orientation, 1)

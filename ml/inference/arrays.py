@@ -40,5 +40,5 @@ def is_indexable(vectors: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
     """bool[n]: whether each row of float[n, dim] is finite and of unit length: inner products with it are cosines."""
     with np.errstate(over="ignore", invalid="ignore"):  # a row of huge or missing numbers is refused, not warned about
         norms = np.linalg.norm(vectors.astype(np.float32), axis=1)
-    # The norm of a row that is not finite is infinite or NaN, and so passes neither comparison.
+    # A row that is not finite is refused here too: its norm is infinite or NaN, which no comparison lets through.
     return (norms > UNIT_NORMS[0]) & (norms < UNIT_NORMS[1])

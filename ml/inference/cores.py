@@ -6,9 +6,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-INT8_UNITS = frozenset({"amx_int8", "avx512_vnni", "avx_vnni"})  # older processors saturate in 16 bits on the way
+INT8_UNITS = frozenset({"amx_int8", "avx512_vnni", "avx_vnni"})  # others add products in 16 bits, which overflow
 MOST_STREAMS = 4
-GPU_DEVICES = ("nvidiactl", "dxg")  # of Linux, and of Linux below Windows
+GPU_DEVICES = ("nvidiactl", "dxg")  # on Linux it is NVIDIA's, under WSL the GPU of Windows that is passed through
 
 
 def usable_cores(root: Path = Path("/")) -> int:
@@ -70,7 +70,7 @@ def _walk_up(top: Path, path: str) -> Iterator[Path]:
 
 
 def _quota_cores(quota: str, period: str) -> Iterator[float]:
-    if quota.strip().isdecimal() and period.strip().isdecimal():  # else "max", "-1" or no such file
+    if quota.strip().isdecimal() and period.strip().isdecimal():  # "max" and "-1" say that there is no quota
         yield int(quota) / int(period)
 
 

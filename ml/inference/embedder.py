@@ -20,8 +20,8 @@ from .cores import has_int8_units, usable_cores
 from .openvino_runtime import compile_graph, computes_bf16
 from .per_process import PerProcess
 
-MAX_BATCH = 32  # pictures that callers who have many gather for one call of `embed`
-REQUEST = 4  # pictures in one inference: more are no faster, and the last ones of a batch leave less idle
+MAX_BATCH = 32  # pictures in a call of callers who have many: several requests, so that every core has work
+REQUEST = 4  # pictures in one inference: more are no faster, and with few no core is idle for long at a batch's end
 
 
 class Embedder:
@@ -34,11 +34,13 @@ class Embedder:
         self.recipe = recipe.as_dict()
         self.precision = precision
         self._parts = ThreadPoolExecutor(parallel, thread_name_prefix="inference")
-        self._batches = ThreadPoolExecutor(2, thread_name_prefix="embedder")  # so that one follows the other at once
+        # Two threads, so that the next batch is ready to go the moment one has ended.
+        self._batches = ThreadPoolExecutor(2, thread_name_prefix="embedder")
         requests: SimpleQueue[Any] = SimpleQueue()
         for _ in range(parallel):
             requests.put(compiled.create_infer_request())
-        self._requests = PerProcess(_refuse_forked_process)  # which a forked child finds empty
+        # A forked child inherits no threads. It finds this empty, and is refused instead of waiting for ever.
+        self._requests = PerProcess(_refuse_forked_process)
         self._requests.set(requests)
 
     @classmethod
@@ -78,7 +80,7 @@ class Embedder:
         compiled = compile_graph(directory / graph[0], directory / graph[1], config, cache_dir)
         _refuse_foreign_graph(compiled, recipe, directory / graph[0])
         embedder = cls(recipe, precision, compiled, parallel)
-        # Alone: OpenVINO's binding may wait for itself for ever where two threads make a process's first inference.
+        # OpenVINO's binding may deadlock where two threads make a process's first inference, so one makes it here.
         embedder.embed(np.zeros((1, recipe.size, recipe.size, 3), np.uint8))
         return embedder
 
@@ -96,7 +98,7 @@ class Embedder:
             RuntimeError: the process was forked after the model was loaded.
         """
         refuse_other_pixels(batch, self.size)
-        self._requests.get()  # raises in a forked child, which would wait for ever for the threads below
+        self._requests.get()  # raises in a forked child, before it waits for threads that it does not have
         parts = [np.ascontiguousarray(batch[start : start + REQUEST]) for start in range(0, len(batch), REQUEST)]
         if len(parts) == 1:
             return self._infer(parts[0])

@@ -26,7 +26,7 @@ class PerProcess(Generic[T]):
 
     def get(self) -> T:
         """This process's value, which is made now if there is none. Raises: whatever `make` raises."""
-        # Reading a list needs no lock, and requests come here: only who must make the value waits for others.
+        # Every request comes here, so no lock is taken where the value is there: reading a list needs none.
         values = self._values
         return values[0] if values else self._get_or_make()
 
@@ -51,8 +51,8 @@ class PerProcess(Generic[T]):
             return self._values[0]
 
     def _start_afresh(self) -> None:
-        # The parent's value is kept, though nobody finds it: to destroy it might mean to wait for its threads. Another
-        # thread of the parent may have held the lock, and will never release this copy of it.
+        # The parent's value is kept, though nobody finds it: destroying it could wait for threads that a child does not
+        # have. The lock is new, because a thread of the parent may have held it and cannot release this copy.
         _inherited.extend(self._values)
         self._values = []
         self._lock = threading.Lock()
@@ -64,7 +64,7 @@ _inherited: list[Any] = []
 
 def _start_all_afresh() -> None:
     for value in list(_all):
-        value._start_afresh()  # noqa: SLF001 - of the class above
+        value._start_afresh()  # noqa: SLF001 - the hook can only be a function
 
 
 os.register_at_fork(after_in_child=_start_all_afresh)

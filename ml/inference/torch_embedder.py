@@ -28,8 +28,8 @@ from .cores import usable_cores
 
 logger = logging.getLogger(__name__)
 
-SHAPES = (16, 256)  # pictures in one inference, the last ones blank: a compiled graph is of one shape
-MIN_COSINE = 0.99  # between vectors of noise as it runs and in float32, as for an export
+SHAPES = (16, 256)  # pictures in one inference; a compiled graph is of one shape, so blank ones fill the rest
+MIN_COSINE = 0.99  # with vectors in float32, of pictures of noise; an export asks for the same of its graph
 
 
 class TorchEmbedder:
@@ -42,7 +42,8 @@ class TorchEmbedder:
         self.recipe = recipe.as_dict()
         self.precision = precision
         self._network, self._device = network, device
-        self._batches = ThreadPoolExecutor(2, thread_name_prefix="embedder")  # one is staged while the other computes
+        # Two threads, so that one batch is copied to the device while the other is computed.
+        self._batches = ThreadPoolExecutor(2, thread_name_prefix="embedder")
         self._computing = threading.Lock()
 
     @classmethod
@@ -130,7 +131,7 @@ class _FromPixels(nn.Module):
         self.register_buffer("std", torch.tensor(recipe.std))
 
     def forward(self, pictures: Tensor) -> Tensor:
-        # Channels are the last dimension already: no picture is moved in memory.
+        # The network wants the channels of a pixel side by side, as they are here, so permuting moves nothing.
         scaled = (pictures.float() - self.mean) / self.std
         vectors: Tensor = self.network(scaled.permute(0, 3, 1, 2))
         return vectors

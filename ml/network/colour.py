@@ -11,10 +11,11 @@ from ml.recipe import IMAGENET_MEAN, IMAGENET_STD
 from .item_mask import item_share
 
 BLUR = 4.0  # CIE76 units: colours this far apart share most of their bins
-CELL = 4  # pixels of the picture to a cell, each way
+CELL = 4  # pixels each way that are averaged into one colour; memory grows with colours times bins
 FLOOR = 0.02  # what a cell counts that is surely background, so that a picture without an item has colours too
 
-TO_XYZ = (  # linear sRGB to CIE XYZ over the D65 white point (IEC 61966-2-1)
+# Linear sRGB to CIE XYZ (IEC 61966-2-1). Each row is divided by the D65 white point, so that white is 1 in all three.
+TO_XYZ = (
     (0.4339499, 0.3762097, 0.1898401),
     (0.2126729, 0.7151522, 0.0721750),
     (0.0177566, 0.1094680, 0.8727754),
@@ -50,7 +51,8 @@ class ColourHistogram(nn.Module):
     Alike by chance are most often the common colours: walls, black, denim. Two things make them count less. Histograms
     are whitened, so that rare colours say more. And likenesses are squared: a vector holds products of random sums of
     bins, whose inner products are those squares but for noise of about 1 / sqrt(bins) (random Maclaurin features,
-    Kar and Karnick, AISTATS 2012). Both are in `sums`: see `ml.starter.palette`.
+    Kar and Karnick, AISTATS 2012). Both are in `sums`, float32[2, bins, bins]: see `ml.starter.palette`. `centres` are
+    float32[bins, 3], in Lab.
     """
 
     centres: Tensor
@@ -58,8 +60,8 @@ class ColourHistogram(nn.Module):
 
     def __init__(self, bins: int) -> None:
         super().__init__()
-        self.register_buffer("centres", torch.zeros(bins, 3))  # L, a, b
-        self.register_buffer("sums", torch.eye(bins).repeat(2, 1, 1))  # two of bins: [2, of, over]
+        self.register_buffer("centres", torch.zeros(bins, 3))
+        self.register_buffer("sums", torch.eye(bins).repeat(2, 1, 1))
         self.lab = LabColours()
 
     def forward(self, pictures: Tensor, mask: Tensor) -> Tensor:
@@ -71,10 +73,11 @@ class ColourHistogram(nn.Module):
     def soft_histogram(self, pictures: Tensor, mask: Tensor) -> Tensor:
         """float32[N, 3, S, S], logits float[N, 1, H, W] -> float32[N, bins], unit rows, in float32 throughout."""
         with torch.autocast(pictures.device.type, enabled=False):
-            colours = self.lab(avg_pool2d(pictures.float(), CELL)).flatten(2)  # [N, 3, places]
+            colours = self.lab(avg_pool2d(pictures.float(), CELL)).flatten(2)
             side = pictures.shape[2] // CELL
             logits = interpolate(mask.float(), size=(side, side), mode="bilinear", align_corners=False)
             weight = item_share(logits).flatten(1) + FLOOR
-            squared = (colours[:, None] - self.centres[None, :, :, None]).square().sum(2)  # [N, bins, places]
+            # The difference is the largest tensor of the network: float32[N, bins, 3, places].
+            squared = (colours[:, None] - self.centres[None, :, :, None]).square().sum(2)
             near = torch.softmax(squared * (-0.5 / BLUR**2), dim=1)
             return normalize((near * weight[:, None]).sum(2))

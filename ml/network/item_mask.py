@@ -8,7 +8,7 @@ from torch.nn.functional import avg_pool2d, interpolate
 
 from .torchvision_compat import import_torchvision
 
-SIDE = 112  # pixels: pictures of twice that, or more, are seen smaller
+SIDE = 112  # pixels, as in the scenes that teach it; pictures of twice that, or more, are scaled down to be like them
 WIDTH = 48
 
 

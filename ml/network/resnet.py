@@ -19,7 +19,7 @@ from .torchvision_compat import import_torchvision
 
 ARCHITECTURES = ("resnet18", "resnet34", "resnet50")
 POOLINGS = ("average", "gem")
-BACKGROUND = 0.3  # what a place counts that is surely background, beside 1.3 of one that is surely item
+BACKGROUND = 0.3  # the weight of a place that is surely background, beside 1.3 of the item: not quite a quarter
 
 
 class NoSuchNetworkError(MlError):
@@ -28,14 +28,19 @@ class NoSuchNetworkError(MlError):
 
 @dataclass(frozen=True)
 class Architecture:
-    """The shape of a network: enough to make it again, and the side of the square pictures it was trained for."""
+    """The shape of a network: enough to make it again, and the side of the square pictures it was trained for.
+
+    Attributes:
+        colours: dimensions at the end of the vector that hold colours.
+        colour_share: the part of the similarity that colours decide.
+    """
 
     arch: str = "resnet50"
     dim: int = 1000
     pooling: str = "average"
     size: int = 224
-    colours: int = 0  # dimensions at the end of the vector that hold colours
-    colour_share: float = 0.0  # of the similarity, that colours decide
+    colours: int = 0
+    colour_share: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON holds it."""
@@ -90,7 +95,7 @@ class ResNet(nn.Module):
             self.avgpool = GeneralisedMean()
         self.colour_share = shape.colour_share
         if shape.colours:
-            self.mask = ItemMask().requires_grad_(False)  # see ml.starter
+            self.mask = ItemMask().requires_grad_(False)  # fine-tuning must not change where the item is
             self.colour = ColourHistogram(shape.colours)
 
     def forward(self, pictures: Tensor) -> Tensor:
@@ -126,6 +131,7 @@ class GeneralisedMean(nn.Module):
         Powers of small numbers need more than bf16.
         """
         with torch.autocast(maps.device.type, enabled=False):
+            # The root below has no finite gradient at 0, which a map may be everywhere.
             powers = maps.float().clamp(min=self.floor).pow(self.p)
             if mask is None:
                 return powers.mean((2, 3), keepdim=True).pow(1 / self.p)

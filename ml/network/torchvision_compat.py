@@ -15,7 +15,7 @@ SCHEMAS = (
     "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
 )
 
-_fragments: list[torch.library.Library] = []  # a collected fragment takes its schemas with it
+_fragments: list[torch.library.Library] = []  # held for ever: a fragment that is collected takes its schemas along
 
 
 def import_torchvision() -> ModuleType:

@@ -42,12 +42,14 @@ from .mask import learn_mask, predict_item_masks
 
 SOURCE_SIDE = 192
 EMPHASIS = 3.0  # how much more often garments are shown: they are few classes with the finest distinctions
-SHOWN = 66_000  # pictures in an epoch
-SCENES = 48_000  # made-up scenes that teach where items end; each is seen twice
-MADE_UP, COLOURINGS = 2_000, 8  # classes of made-up items, and pictures of each
-MADE_UP_SIDE = 128  # pixels
+PICTURES_PER_EPOCH = 66_000
+SCENES = 48_000  # made-up scenes that teach where items end; all are in memory at once, which takes 2.4 GB
+# A made-up item is a class of its own, so it needs several colourings: the form is what they have in common.
+MADE_UP, COLOURINGS = 2_000, 8
+MADE_UP_SIDE_PX = 128
 MADE_UP_EMPHASIS = 0.15  # with it not quite a quarter of the pictures shown are made up
-LOOKED_AT = 5_632  # pictures that show what varies between views, and which colours are common
+# Pictures that whitening and the colours are learned from: whole batches of 128, as a part of one would be left out.
+LOOKED_AT = 5_632
 
 FORM = Architecture("resnet18", 1000, "gem", 112)
 COLOURED = dataclasses.replace(FORM, colours=744, colour_share=0.43)
@@ -93,16 +95,17 @@ def _make_weights(options: argparse.Namespace) -> None:
     val = tiny_set(options.tiny / "val", LEFT_OUT)
     cache = options.out / "cache"
     emphasis = dict.fromkeys(clothing.classes, EMPHASIS)
-    photos = decode_photos(training, SOURCE_SIDE, cache, emphasis=emphasis, epoch_length=SHOWN)
+    photos = decode_photos(training, SOURCE_SIDE, cache, emphasis=emphasis, epoch_length=PICTURES_PER_EPOCH)
     judged = decode_photos(val, SOURCE_SIDE, cache)
-    torch.manual_seed(FIRST.seed)  # the first weights are drawn from torch's generator
+    torch.manual_seed(FIRST.seed)  # first weights come from torch's generator, and a run must repeat
     form = _train_network(resnet.create_network(FORM), FIRST, options.out / "first", photos, judged)
     mask = _learn_mask_once(options.out / "mask.safetensors", form, photos)
     masks = predict_item_masks(mask, photos.pixels, FORM.size)
     form = _train_network(form, SECOND, options.out / "second", dataclasses.replace(photos, masks=masks), judged)
     photos = _add_made_up(training, photos, masks, options.out)
     plain = _train_network(copy.deepcopy(form), THIRD, options.out / "third-plain", photos, judged)
-    form.mask = mask  # from here on the network pools by it where its item is
+    # A network that has a mask pools its form where the mask sees the item, so the second run learns with that.
+    form.mask = mask
     form = average_networks(_train_network(form, THIRD, options.out / "third", photos, judged), plain)
     network = add_colours(form, COLOURED, photos, pictures=LOOKED_AT, seed=THIRD.seed)
     write_weights(options.weights, network, COLOURED, start="nothing", licence="research; see LICENSE")
@@ -133,12 +136,14 @@ def _learn_mask_once(path: Path, form: ResNet, photos: Photos) -> ItemMask:
 def _add_made_up(training: PhotoSet, photos: Photos, masks: Pixels, out: Path) -> Photos:
     """Return `photos`, which were decoded from `training`, with their `masks`, and made-up items with theirs."""
     folder = out / "made-up"
-    made_up = draw_made_up_set(folder, photos.pixels, MADE_UP_SIDE, classes=MADE_UP, each=COLOURINGS, seed=THIRD.seed)
+    made_up = draw_made_up_set(
+        folder, photos.pixels, MADE_UP_SIDE_PX, classes=MADE_UP, each=COLOURINGS, seed=THIRD.seed
+    )
     masks = np.concatenate([masks, read_made_up_masks(made_up, masks.shape[1])])
     emphasis = dict(zip(photos.classes, photos.emphasis, strict=True))
     emphasis |= dict.fromkeys(made_up.classes, MADE_UP_EMPHASIS)
     both = decode_photos(
-        join_sets(training, made_up), SOURCE_SIDE, out / "cache", emphasis=emphasis, epoch_length=SHOWN
+        join_sets(training, made_up), SOURCE_SIDE, out / "cache", emphasis=emphasis, epoch_length=PICTURES_PER_EPOCH
     )
     return dataclasses.replace(both, masks=masks)
 

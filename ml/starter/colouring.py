@@ -23,7 +23,7 @@ def add_colours(form: ResNet, shape: Architecture, photos: Photos, *, pictures: 
     """
     network = resnet.create_network(shape)
     layers = {name: tensor for name, tensor in form.state_dict().items() if not name.startswith("fc.")}
-    network.load_state_dict(layers, strict=False)  # the last layer and the histogram are not among them
+    network.load_state_dict(layers, strict=False)  # the last layer and the histogram are learned below
     # Whitening is linear, so it is written into the last layer and costs nothing when pictures are embedded.
     turn = learn_whitening(
         embed_views(form, photos, shape.size, pictures=pictures, seed=seed), shape.dim - shape.colours

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ml.folders.photo_set import PhotoSet, PhotoSetError
 
-# Sandal, sombrero and miniskirt: garments of their kinds are judged as never seen in training.
+# Sandal, sombrero and miniskirt: garments of these kinds stand for what was never seen when models are judged.
 LEFT_OUT = ("n04133789", "n04259630", "n03770439")
 
 

@@ -99,7 +99,7 @@ def _cast_shadow(behind: Image.Image, mask: Image.Image, rng: Random) -> None:
         right, down = (round(side / 4 * rng.uniform(-0.05, 0.06)) for _ in range(2))
         shadow = shadow.transform(shadow.size, Image.Transform.AFFINE, (1, 0, -right, 0, 1, -down))
     else:
-        # The mask is laid flat about the line on which the item stands, and slants away from the light.
+        # The line on which the item stands must stay where it is, or the shadow would come off its feet.
         ground, flat, slant = box[3] / 4, rng.uniform(0.1, 0.4), rng.uniform(-1, 1)
         matrix = (1, slant / flat, -slant / flat * ground, 0, 1 / flat, ground - ground / flat)
         shadow = shadow.transform(shadow.size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)

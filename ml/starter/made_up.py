@@ -16,7 +16,7 @@ from ml.training.data.pixels import PixelCache
 
 from .items import Form, Scene, draw_scene, random_form
 
-MASK = "-mask"  # a mask has the name of its picture and this behind it
+MASK = "-mask"  # ends the name of a file beside each picture, without which the picture does not count as drawn
 
 
 def draw_made_up_set(folder: Path, photos: PixelCache, size: int, *, classes: int, each: int, seed: int) -> PhotoSet:

@@ -19,7 +19,8 @@ from ml.training.data.pixels import PixelCache
 from .made_up import draw_made_up
 
 BATCH = 64
-LAYERS_RATE, RATE = 1e-3, 2e-3  # learning rates of the layers that begin as those of `form`, and of the others
+# Layers that begin as those of `form` can tell forms apart already, so they learn at half the rate of new ones.
+LAYERS_RATE, RATE = 1e-3, 2e-3
 
 
 def learn_mask(form: ResNet, backgrounds: PixelCache, size: int, *, scenes: int, epochs: int, seed: int) -> ItemMask:
@@ -29,11 +30,12 @@ def learn_mask(form: ResNet, backgrounds: PixelCache, size: int, *, scenes: int,
     """
     torch.manual_seed(seed)
     mask = ItemMask()
-    mask.load_state_dict(form.state_dict(), strict=False)  # the layers have the same names
+    # Not strict: only layers of the same name are taken over, and those that the mask alone has begin at random.
+    mask.load_state_dict(form.state_dict(), strict=False)
     pictures, items = _draw_scenes(backgrounds, size, scenes, Random(seed))
-    # Layers that can tell forms apart already learn at half the rate of those that know nothing yet.
     begun = [weight for name, weight in mask.named_parameters() if name in form.state_dict()]
     new = [weight for name, weight in mask.named_parameters() if name not in form.state_dict()]
+    # The schedule below pairs its two rates with these two groups by their order.
     optimiser = torch.optim.AdamW([{"params": begun}, {"params": new}], weight_decay=1e-4)
     batches = max(1, scenes // BATCH)
     steps = epochs * batches

@@ -14,7 +14,7 @@ from ml.training.data.pixels import PixelCache
 
 PHOTOS = 1_500
 PER_PHOTO = 20
-EVERYWHERE = 15_000  # colours drawn evenly from the RGB cube
+EVERYWHERE = 15_000  # evenly drawn colours beside those of photos, so that rare ones have bins near them too
 # This part of the mean variance is added to each, or colours that are hardly ever seen would decide everything.
 RARE = 0.1
 
@@ -42,7 +42,7 @@ def selective_sums(histograms: Tensor, *, seed: int) -> Tensor:
     noise, the square of the inner product of the histograms (Kar and Karnick, AISTATS 2012).
     """
     bins = histograms.shape[1]
-    # In float64: small variances, of colours that are hardly ever seen, are lost among rounding errors otherwise.
+    # In float64, because the small variances of colours that are hardly ever seen are lost in rounding otherwise.
     moments = histograms.double().T @ histograms.double()
     variances, directions = torch.linalg.eigh(moments * bins / moments.trace())
     whitening = (directions * (variances.clamp(min=0) + RARE).rsqrt()) @ directions.T

@@ -17,8 +17,8 @@ BATCH = 128
 BALANCE = 0.6
 LOOKS = Augmentation(area=(0.5, 1.0), aspect=1.2, brightness=0.15, contrast=0.15, saturation=0.1, erase=0.0, move=0.7)
 
-# The values of a direction are divided by its variance between views to this power. 0.5 would make all directions
-# equal.
+# Directions that differ between views of one picture say little about it, so each is divided by that variance to this
+# power. At 0.5 all directions would vary alike; less whitens them in part.
 POWER = 0.35
 FLOOR = 0.1  # this part of the mean variance is added to each, so that no direction is divided by nearly nothing
 

@@ -20,10 +20,10 @@ from ml.recipe import ModelFilesError
 from .files import CHECKPOINT
 from .history import Epoch
 
-FORMAT = 1  # checkpoints of 0.1.0 are of this format and do not say so
+FORMAT = 1  # 0.1.0 wrote this format without naming it, so a checkpoint that names none is read as this
 Weights = dict[str, Tensor]
 
-# What torch.load raises on files that are no checkpoints, or parts of one.
+# torch.load raises any of these on a file that is no checkpoint, or was cut off: which one depends on where.
 DAMAGE = (
     pickle.UnpicklingError,
     OSError,
@@ -61,8 +61,8 @@ class Checkpoint:
     network: Weights
     loss: Weights
     average: Weights | None
-    optimiser: dict[str, Any]  # nested dictionaries and lists of tensors and numbers, as torch has them
-    photos: str | None = None  # the fingerprint of the pictures; the first checkpoints had none
+    optimiser: dict[str, Any]  # as torch nests it: nothing here depends on what is inside
+    photos: str | None = None  # a fingerprint, which the first checkpoints lack: they are compared by plan and classes
 
     def as_dict(self) -> dict[str, object]:
         """Return what is written: tensors, numbers, strings, and lists and dictionaries of them, and no classes.
@@ -126,7 +126,7 @@ def read_checkpoint(folder: Path) -> Checkpoint | None:
             "Delete it to start again."
         ) from exc
     _refuse_unknown_format(path, state)
-    # A file of another program may be read without a fault and have other contents.
+    # torch reads the files of other programs without a fault, and what is in them is found wrong only here.
     try:
         return Checkpoint.from_dict(state)
     except (TypeError, LookupError, ValueError) as exc:

@@ -10,7 +10,7 @@ CHECKPOINT = "checkpoint.pt"
 HISTORY = "history.jsonl"
 PLAN = "plan.json"
 TENSORBOARD = "tensorboard"
-CACHE = "cache"  # decoded pictures, which are deleted when the run is over
+CACHE = "cache"  # decoded pictures, which take far more room than their files; deleted when the run is over
 
 
 def has_begun(folder: Path) -> bool:

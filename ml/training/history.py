@@ -11,21 +11,32 @@ from ml.atomic_files import open_whole_text
 
 from .files import HISTORY
 
-NAMES = {"recall_at_1": "R@1", "map_at_r": "mAP@R"}  # what people call the metrics
+NAMES = {"recall_at_1": "R@1", "map_at_r": "mAP@R"}  # as papers write them; people read these lines
 
 
 @dataclass
 class Epoch:
-    """What is known of one epoch. The fields' names are those in `history.jsonl` and in checkpoints."""
+    """What is known of one epoch. The fields' names are those in `history.jsonl` and in checkpoints.
 
-    number: int  # from 0
-    size: int  # the side of the pictures, in pixels
-    loss: float  # the mean of its steps
-    accuracy: float  # the share of training pictures whose class was right, 0 to 1
-    lr: float  # of the head, in the last step
-    seconds: float  # of training, without those of judging and saving
-    pictures: int  # that were shown
-    validation: dict[str, float]  # metrics from 0 to 1; empty where nothing is judged
+    Attributes:
+        number: from 0.
+        size: the side of the pictures, in pixels.
+        loss: the mean of its steps.
+        accuracy: the share of training pictures whose class was right, 0 to 1.
+        lr: the rate of the head in the last step.
+        seconds: of training, without those of judging and saving.
+        pictures: how many were shown.
+        validation: metrics from 0 to 1; empty where nothing is judged.
+    """
+
+    number: int
+    size: int
+    loss: float
+    accuracy: float
+    lr: float
+    seconds: float
+    pictures: int
+    validation: dict[str, float]
 
     def __str__(self) -> str:
         figures = {"loss": self.loss, "accuracy": self.accuracy} | self.validation

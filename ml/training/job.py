@@ -23,7 +23,7 @@ from .plan import RECIPES, Plan
 from .starting import StartingNetwork, starting_network
 from .validation.retrieval import can_be_judged
 
-VALIDATION_SHARE = 0.1  # of the pictures, where no share and no set of its own was asked for
+VALIDATION_SHARE = 0.1  # of the pictures, unless a share or a set to judge by is given
 
 # The shorter side of decoded pictures, as a multiple of the network's side. The smallest square crop is half as wide
 # and high as its picture, so it is enlarged by a third.
@@ -82,7 +82,7 @@ def _choose_plan(options: Namespace, starting: StartingNetwork, pictures: int) -
     architecture = starting.architecture
     names = ("epochs", "minutes", "lr", "trunk_lr", "l2_sp", "keep", "batch", "patience", "seed")
     chosen: dict[str, Any] = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
-    # A head that is new, or that was made for naming things, holds nothing that is worth keeping.
+    # A head that is new, or was made for naming things, is not worth keeping, so none of it is mixed into the result.
     if options.keep is None and (starting.note or options.weights == "imagenet"):
         chosen["keep"] = 0.0
     if options.freeze is not None:

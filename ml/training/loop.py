@@ -49,7 +49,7 @@ class Run:
         self.learner = Learner(plan, network, len(photos.classes), dim, start or {})
         self.epochs: list[Epoch] = []
         self.best = Best()
-        self.judgement: Judgement | None = None  # of the epoch that ended last in this process
+        self.judgement: Judgement | None = None  # a resumed run has none until an epoch ends
         self._resumed = False
 
     def best_network(self) -> nn.Module:
@@ -70,6 +70,7 @@ class Run:
         while not self.finished:
             self.epochs.append(self._run_epoch(len(self.epochs)))
             self._remember_best()
+            # Told before the checkpoint is written: a process that is killed in between runs, and tells, the epoch again.
             after_epoch(self)
             write_checkpoint(self.folder, self._checkpoint())
             write_history(self.folder, self.epochs)
@@ -93,7 +94,7 @@ class Run:
         progress = tqdm(batches, desc=f"epoch {number + 1}, {size} px", disable=None, leave=False)
         for views, targets in progress:
             part = self._part_over(number + steps / len(batches), time.monotonic() - started)
-            # Minutes may end a run within an epoch, but an epoch without a step has no loss to tell.
+            # Minutes may end a run within an epoch, but not before its first step: it would have no mean loss.
             if part >= 1 and steps:
                 break
             loss, share = self.learner.take_step(views, targets, part)
@@ -115,7 +116,8 @@ class Run:
             size=size,
             how=plan.augmentation,
             seed=int(rng.integers(2**31)),
-            # On a processor the training step needs the cores itself; a GPU waits for as many as there are.
+            # On a processor the training step needs the cores itself. A GPU leaves them free and waits for batches, so
+            # there all of them, up to 16, prepare some.
             threads=1 if self.learner.device.type == "cpu" else min(16, os.cpu_count() or 1),
         )
 

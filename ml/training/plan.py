@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
+from typing import Literal
 
 from .data.augmentation import Augmentation
 
-LAYERS = ("conv1", "bn1", "layer1", "layer2", "layer3", "layer4", "avgpool", "fc")  # in the order pixels meet them
+# In the order in which pixels meet them, because recipes freeze the first few.
+LAYERS = ("conv1", "bn1", "layer1", "layer2", "layer3", "layer4", "avgpool", "fc")
 
 
 @dataclass(frozen=True)
@@ -16,32 +18,47 @@ class Plan:
     """What is chosen for one training run.
 
     On a processor two runs with equal plans, data and threads give equal weights, unless `minutes` end them.
+
+    Attributes:
+        loss: `proxy` is the normalised softmax.
+        lr: the rate of the head, after warm-up.
+        trunk_lr: the rate of the other layers, as a multiple of `lr`.
+        sizes: until which part of the run pictures have which side, in pixels.
+        warm_up: the part of the run in which rates rise.
+        ema: what a step keeps of the average of the weights; 0 averages nothing.
+        clip: the largest norm of the gradient.
+        smoothing: the probability that is shared among all classes in place of the right one.
+        balance: 0 shows classes as often as the data does, 1 all equally often.
+        patience: epochs without a better mAP@R before the run ends.
+        minutes: of training; where they are set they end the run and pace its rates, not `epochs`.
+        l2_sp: decay towards the starting weights in place of zero (see `forgetting`).
+        keep: the share of the starting weights in the result (see `forgetting`).
     """
 
     recipe: str
-    loss: str  # "proxy" (normalised softmax) or "classifier"
-    optimiser: str  # "sgd" or "adam"
+    loss: Literal["proxy", "classifier"]
+    optimiser: Literal["sgd", "adam"]
     pooling: str
-    lr: float  # of the head, after warm-up
-    trunk_lr: float  # of the other layers, as a multiple of `lr`
+    lr: float
+    trunk_lr: float
     epochs: int = 20
     batch: int = 128
-    sizes: tuple[tuple[float, int], ...] = ((1.0, 224),)  # until which part of the run pictures have which side
+    sizes: tuple[tuple[float, int], ...] = ((1.0, 224),)
     frozen: tuple[str, ...] = ()
-    warm_up: float = 0.1  # the part of the run in which rates rise
+    warm_up: float = 0.1
     weight_decay: float = 5e-4
-    ema: float = 0.998  # what a step keeps of the average of the weights; 0 averages nothing
-    clip: float = 5.0  # largest norm of the gradient
-    smoothing: float = 0.1  # the probability that is shared among all classes in place of the right one
-    temperature: float = 0.0625  # cosines are divided by it before they become probabilities
-    balance: float = 0.5  # 0 shows classes as often as the data does, 1 all equally often
+    ema: float = 0.998
+    clip: float = 5.0
+    smoothing: float = 0.1
+    temperature: float = 0.0625  # cosines are divided by it: they lie in -1 to 1, too near for clear probabilities
+    balance: float = 0.5
     augmentation: Augmentation = field(default_factory=Augmentation)
-    patience: int = 10  # epochs without a better mAP@R before the run ends
+    patience: int = 10
     seed: int = 1
-    minutes: float = 0  # of training; where they are set they end the run and pace its rates, not `epochs`
-    ema_warm_up: bool = False  # let the average forget its first steps sooner, for runs of few steps
-    l2_sp: float = 0  # decay towards the starting weights in place of zero (see `forgetting`)
-    keep: float = 0  # the share of the starting weights in the result (see `forgetting`)
+    minutes: float = 0
+    ema_warm_up: bool = False  # a run of few steps would else be judged by an average of the weights it began with
+    l2_sp: float = 0
+    keep: float = 0
 
     def part_over(self, epochs: float, seconds: float) -> float:
         """Return the part of the run that is over after so many epochs, and so many seconds of training; 1 is all."""

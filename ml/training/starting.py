@@ -59,7 +59,7 @@ def starting_network(
 
 def _create_network(architecture: Architecture, seed: int) -> resnet.ResNet:
     refuse_nonsense(architecture)
-    torch.manual_seed(seed)  # the first weights are drawn from torch's generator
+    torch.manual_seed(seed)  # first weights come from torch's generator, and a run must repeat
     return resnet.create_network(architecture)
 
 

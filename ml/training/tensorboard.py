@@ -27,9 +27,10 @@ from .validation.extraction import extract_vectors
 from .validation.retrieval import Judgement, can_be_judged, judge_network
 from .validation.sheets import confusion_picture, make_thumbnails, neighbour_sheet
 
-SAMPLE = 256  # training pictures shown where there are no validation pictures
-PROJECTED, COMPONENTS, SPRITE = 1000, 64, 40  # pictures, dimensions and pixels of the embedding projector
-QUALITY = 80  # of JPEG files: event files hold a sheet for every epoch that was the best so far
+SAMPLE = 256  # training pictures that are searched among where there are no validation pictures
+# The projector reads vectors as text and all its pictures as one, so few of both keep a page quick to open.
+PROJECTED, COMPONENTS, SPRITE_PX = 1000, 64, 40
+QUALITY = 80  # of JPEG files: an event file grows by a sheet with every epoch that was the best so far
 
 
 def wait_for_a_later_name(folder: Path) -> None:
@@ -89,7 +90,7 @@ class Board:
         self._file_writer.add_summary(Summary(value=[value]), step)
 
     @property
-    def _file_writer(self) -> Any:  # torch does not say what it is
+    def _file_writer(self) -> Any:  # torch declares no type for it
         return self._writer.file_writer
 
     def add_outcome(self, run: Run) -> None:
@@ -99,7 +100,7 @@ class Board:
         for summary in hparams(_plain_values(run.plan.as_dict()), outcome):  # type: ignore[no-untyped-call]
             self._file_writer.add_summary(summary)
         for tag, value in outcome.items():
-            # As if of the next epoch, so that a repetition after a kill crosses it out.
+            # At the step after the last epoch, because a run that is taken up again purges everything from there on.
             self._writer.add_scalar(tag, value, len(run.epochs))
         self._add_projector(run)
         self._writer.flush()
@@ -109,8 +110,8 @@ class Board:
         network = run.best_network().to(run.learner.device)
         size = run.epochs[run.best.epoch].size
         vectors = extract_vectors(network, photos.pixels, size, run.learner.device)
-        sprites = make_thumbnails(photos.pixels, np.arange(len(photos.targets)), SPRITE)
-        # A process that was killed in here left half a projector, which the writer would warn about.
+        sprites = make_thumbnails(photos.pixels, np.arange(len(photos.targets)), SPRITE_PX)
+        # A process that was killed in here left half a projector, and the writer would warn that it is there.
         shutil.rmtree(self.folder / f"{0:05}", ignore_errors=True)
         self._writer.add_embedding(
             np.round(principal_components(vectors, COMPONENTS), 4),

@@ -12,10 +12,10 @@ from ml.evaluation.confusion import Confusion
 from .rendering import render_template
 
 MOST_CLASSES = 40
-SIDE = 480  # px that all cells of a row share, until a cell is as small as it may be
-SMALLEST_CELL, LARGEST_CELL = 15, 48  # px
-LONGEST_NAME = 20  # letters
-LETTER_WIDTH = 7  # px; an estimate, because only the browser knows the font
+SIDE_PX = 480  # shared by the cells of a row; with so many classes that they would get too small, the map is wider
+SMALLEST_CELL_PX, LARGEST_CELL_PX = 15, 48
+LONGEST_NAME = 20  # letters; longer names are cut with an ellipsis, so that labels do not take the room of the map
+LETTER_WIDTH_PX = 7  # an estimate, because only the browser knows the font
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,13 @@ class Label:
 def draw_heat_map(confusion: Confusion) -> Markup:
     """An SVG: a row is what is searched with, a column the class of the first result, of the most confused classes."""
     classes = confusion.most_confused(MOST_CLASSES)
-    side = min(max(SIDE // len(classes), SMALLEST_CELL), LARGEST_CELL)
+    side = min(max(SIDE_PX // len(classes), SMALLEST_CELL_PX), LARGEST_CELL_PX)
     labels = [Label(_shorten(name), (i + 0.5) * side + 4) for i, name in enumerate(classes)]
     return render_template(
         "heat_map.svg",
         side=side,
         inner=side * len(classes),
-        margin=round(10 + LETTER_WIDTH * max(len(label.text) for label in labels)),
+        margin=round(10 + LETTER_WIDTH_PX * max(len(label.text) for label in labels)),
         labels=labels,
         cells=_place_cells(confusion, classes, side),
     )

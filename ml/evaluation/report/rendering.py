@@ -14,7 +14,8 @@ def _escape(value: object) -> Markup:
     return value if isinstance(value, Markup) else Markup(html.escape(str(value)))  # noqa: S704
 
 
-# `finalize` escapes as Python's `html` does, with names for quotes; autoescape stays on as the second lock.
+# `finalize` escapes whatever is printed, as Python's `html` does. Autoescape leaves that alone, and stays on because a
+# template would print the markup of strangers if `finalize` were ever taken out.
 TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent),
     autoescape=True,

@@ -15,8 +15,9 @@ from .thumbnails import make_thumbnail
 
 Ints = npt.NDArray[np.int64]
 
-HITS, MISSES = 8, 16  # strips of each kind on a page
-NEIGHBOURS = 8  # results in a strip
+# Every picture of a strip is inside the page, so these numbers keep it below 5 MB however many pictures were judged.
+HITS, MISSES = 8, 16
+NEIGHBOURS = 8
 
 
 @dataclass(frozen=True)

@@ -20,25 +20,34 @@ from PIL import Image
 from ml.inference.arrays import Pixels
 from ml.network.torchvision_compat import import_torchvision
 
-import_torchvision()  # before its submodules, which do not load beside a CPU build of torch otherwise
+import_torchvision()  # before its submodules, which would not load beside a CPU build of torch
 from torchvision.transforms.v2 import functional  # noqa: E402
 
-# An item that fills less of a view, or more of it, is not put before another background.
+# Parts of a view. An item outside them stays where it is: there is no background to replace, or hardly an item.
 LEAST_ITEM, MOST_ITEM = 0.08, 0.85
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Ranges from which each picture's own change is drawn."""
+    """Ranges from which each picture's own change is drawn.
 
-    area: tuple[float, float] = (0.25, 1.0)  # of the picture that the crop keeps
-    aspect: float = 4 / 3  # a crop's width to height lies between its inverse and itself
-    brightness: float = 0.3  # factors lie in 1 - x to 1 + x
+    Attributes:
+        area: the part of the picture that the crop keeps.
+        aspect: a crop's width to height lies between its inverse and itself.
+        brightness, contrast, saturation: factors lie in 1 - x to 1 + x.
+        erase: the share of pictures from which a rectangle is erased.
+        move: the share of pictures whose item is put before another picture, where masks say what it is.
+        plain: the share of those that are put before a plain or shaded wall instead.
+    """
+
+    area: tuple[float, float] = (0.25, 1.0)
+    aspect: float = 4 / 3
+    brightness: float = 0.3
     contrast: float = 0.3
     saturation: float = 0.2
-    erase: float = 0.25  # the share of pictures from which a rectangle is erased
-    move: float = 0.0  # the share of pictures whose item is put before another picture, where masks say what it is
-    plain: float = 0.0  # the share of those that are put before a plain or shaded wall instead
+    erase: float = 0.25
+    move: float = 0.0
+    plain: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -86,7 +95,8 @@ def _cut_views(
     for i, picture in enumerate(pictures):
         pixels = np.asarray(picture)
         crop = _draw_crop(pixels.shape[:2], how, rng)
-        step = rng.choice((-1, 1))  # -1 mirrors the view
+        # A step of -1 reads the columns backwards: what it mirrors must be the view and its mask alike.
+        step = rng.choice((-1, 1))
         views[i] = _cut_picture(pixels, crop, size)[:, ::step]
         if masks is not None:
             items[i, ..., 0] = _cut_mask(masks[i], crop, pixels.shape[:2], size)[:, ::step]
@@ -106,7 +116,7 @@ def _draw_crop(shape: tuple[int, ...], how: Augmentation, rng: np.random.Generat
 
 def _cut_picture(picture: Pixels, crop: Crop, size: int) -> Pixels:
     """Scale the crop of uint8[h, w, 3] to uint8[size, size, 3]."""
-    # Copied, because torch takes only memory that may be written to, and pictures lie in a file that is read.
+    # Copied, because torch wants memory that may be written to, and pictures lie in a map that may only be read.
     part = picture[crop.top : crop.top + crop.height, crop.left : crop.left + crop.width].copy()
     return _to_pixels(functional.resize(_to_tensor(part), [size, size], antialias=True))
 
@@ -147,6 +157,7 @@ def _draw_walls(count: int, size: int, rng: np.random.Generator) -> Pixels:
 
 def _relight(view: torch.Tensor, how: Augmentation, rng: np.random.Generator) -> torch.Tensor:
     """Change the saturation, contrast and brightness of uint8[3, H, W] by random factors."""
+    # The hue is never changed, because people search by colour.
     for adjust, most in (
         (functional.adjust_saturation, how.saturation),
         (functional.adjust_contrast, how.contrast),

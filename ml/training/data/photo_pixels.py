@@ -20,27 +20,34 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Photos:
-    """N decoded pictures and their classes: `targets`, int64[N], are positions in `classes`."""
+    """N decoded pictures and their classes: `targets`, int64[N], are positions in `classes`.
+
+    Attributes:
+        emphasis: float64[classes], how much more often than others a class is shown.
+        epoch_length: pictures shown in an epoch.
+        groups: int64[N]; pictures of one group do not find each other, and `NO_GROUP` belongs to none.
+        masks: uint8[N, m, m], 255 where a picture, squeezed square, shows its item.
+    """
 
     pixels: PixelCache
     targets: Ints
     classes: list[str]
-    emphasis: npt.NDArray[np.float64]  # float64[classes]: how much more often than others a class is shown
-    epoch_length: int  # pictures shown in an epoch
-    groups: Ints | None = None  # int64[N]: pictures of one group do not find each other; NO_GROUP belongs to none
-    masks: npt.NDArray[np.uint8] | None = None  # uint8[N, m, m], 255 where a picture, squeezed square, shows its item
+    emphasis: npt.NDArray[np.float64]
+    epoch_length: int
+    groups: Ints | None = None
+    masks: npt.NDArray[np.uint8] | None = None
 
     def draw_sample(self, length: int, seed: int) -> Photos:
         """Return at most `length` of the pictures, drawn evenly from the classes."""
         rng = np.random.default_rng(seed)
         shuffled = rng.permutation(len(self.targets))
         targets = self.targets[shuffled]
-        turn = np.zeros(len(targets), np.int64)  # the place of each picture among those of its class
+        place_in_class = np.zeros(len(targets), np.int64)
         for name in np.unique(targets):
             members = np.flatnonzero(targets == name)
-            turn[members] = np.arange(len(members))
+            place_in_class[members] = np.arange(len(members))
         # The first of every class come before the second of any, so that a short sample has some of each.
-        keep = np.sort(shuffled[np.argsort(turn, kind="stable")[:length]])
+        keep = np.sort(shuffled[np.argsort(place_in_class, kind="stable")[:length]])
         groups = None if self.groups is None else self.groups[keep]
         masks = None if self.masks is None else self.masks[keep]
         return Photos(

@@ -19,7 +19,7 @@ from ml.errors import MlError
 from ml.images import PhotoRefused, decode
 from ml.inference.arrays import Pixels
 
-OWN = re.compile(r"pixels-[0-9a-f]{16}\.(u8|part|json)")  # the names of files that are written here
+OWN = re.compile(r"pixels-[0-9a-f]{16}\.(u8|part|json)")  # what has another name is not ours to delete
 
 
 class UnreadablePicturesError(MlError):

@@ -29,8 +29,8 @@ class Learner:
     def __init__(self, plan: Plan, network: nn.Module, classes: int, dim: int, start: Mapping[str, Tensor]) -> None:
         self.plan = plan
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        torch.manual_seed(plan.seed)  # the loss draws its first weights from torch's generator
-        # Convolutions on processors are faster where the channels of a pixel lie beside each other.
+        torch.manual_seed(plan.seed)  # the loss draws its weights from it, and a run must repeat
+        # Convolutions on processors are faster where the channels of a pixel lie beside one another in memory.
         self.network = network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.start = {name: tensor.detach().clone().to(self.device) for name, tensor in start.items()}
         self.loss = loss_for(plan, classes, dim).to(self.device)

@@ -23,8 +23,8 @@ def optimiser_for(
     held = {id(parameter) for name, parameter in network.named_parameters() if name in pulled}
     groups = []
     for parameters, lr in ((_trunk_weights(network), plan.lr * plan.trunk_lr), (_head_weights(network, loss), plan.lr)):
-        # Biases and the scales of batch norms, which are vectors, do not decay: small ones make nothing simpler.
         moving = [parameter for parameter in parameters if parameter.requires_grad]
+        # Biases and the scales of batch norms, which are vectors, do not decay: small ones make nothing simpler.
         for decays in (True, False):
             members = [each for each in moving if (each.ndim > 1 and id(each) not in held) == decays]
             groups.append({"params": members, "lr": lr, "weight_decay": plan.weight_decay if decays else 0.0})
@@ -59,8 +59,8 @@ def moving_average(decay: float, warm_up: bool) -> Callable[[Tensors, Tensors, T
 
 def freeze_layers(network: nn.Module, layers: tuple[str, ...]) -> None:
     """Stop these layers from learning, and keep their batch statistics as they are."""
-    # Without gradients a batch norm would still follow the statistics of the batches it sees.
     for name in layers:
         layer = network.get_submodule(name)
         layer.requires_grad_(False)
+        # Even without gradients a batch norm in training mode would follow the statistics of the batches it sees.
         layer.eval()

@@ -41,8 +41,8 @@ class Schedule:
             self._scheduler.step()
 
     def _start_scheduler(self) -> LambdaLR:
-        # A scheduler sets rates as soon as it is made. It is made for the first step of this process, after a
-        # checkpoint was loaded: that brought the rates of its last step, where a scheduler looks for the full ones.
+        # Unless `initial_lr` says otherwise, a new scheduler takes the rate of a group for its full one. After a
+        # checkpoint was loaded that is the rate of its last step.
         for group, rate in zip(self._optimiser.param_groups, self._full_rates, strict=True):
             group["initial_lr"] = rate
         return LambdaLR(self._optimiser, lambda _step: rate_factor(self._part, self._warm_up))

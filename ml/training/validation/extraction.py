@@ -19,7 +19,7 @@ def extract_vectors(
 
     Layers are in training or evaluation mode afterwards as they were before.
     """
-    # Not simply train() afterwards: frozen layers are in evaluation mode while the others learn.
+    # Each layer gets its own mode back: train() would wake the frozen ones, which are in evaluation mode all along.
     modes = [(layer, layer.training) for layer in network.modules()]
     network.eval()
     parts = []

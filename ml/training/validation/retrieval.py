@@ -22,10 +22,13 @@ class NotFiniteError(MlError):
 
 @dataclass(frozen=True)
 class Judgement:
-    """What each of N pictures finds among the others, without those of its own group."""
+    """What each of N pictures finds among the others, without those of its own group.
+
+    `vectors` are float32[N, dim], rows of length 1.
+    """
 
     photos: Photos
-    vectors: npt.NDArray[np.float32]  # float32[N, dim], rows of length 1
+    vectors: npt.NDArray[np.float32]
     judged: Judged
 
     @property
@@ -63,7 +66,7 @@ def judge_network(network: nn.Module, photos: Photos, size: int, device: torch.d
 
 def can_be_judged(photos: Photos) -> bool:
     """Return whether any picture has another one of its class and, where there are groups, of another group."""
-    # A picture without a group is given a number that no other has.
+    # A picture without a group may find every other, so it gets a number that no other picture and no group has.
     alone = np.arange(len(photos.targets)) + len(photos.targets)
     own = alone if photos.groups is None else np.where(photos.groups == NO_GROUP, alone, photos.groups)
     pairs = np.unique(np.stack((photos.targets, own)), axis=1)

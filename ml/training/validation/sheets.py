@@ -16,9 +16,9 @@ from .retrieval import Judgement
 ROWS, COLUMNS = 8, 8
 THUMB, FRAME = 64, 4
 RIGHT, WRONG, PAPER = (30, 160, 70), (205, 45, 45), (255, 255, 255)
-LABELLED = 30  # the most classes whose names fit beside the matrix
+LABELLED = 30  # classes; with more of them a row is too thin for a name beside it
 INK = np.array((20, 60, 130))
-NAME = 24  # characters that are shown of the name of a class, its last ones: of a path these tell most
+NAME = 24  # characters; the last ones of a name are shown, because the end of a path tells most
 
 
 def make_thumbnails(
@@ -69,7 +69,7 @@ def _add_class_names(matrix: Image.Image, names: Sequence[str], cell: int) -> Im
     margin = round(max(font.getlength(name) for name in names)) + 8
     sheet = Image.new("RGB", (margin + matrix.width, margin + matrix.height), PAPER)
     sheet.paste(matrix, (margin, margin))
-    columns = Image.new("RGB", (margin, matrix.width), PAPER)  # drawn as rows, then turned
+    columns = Image.new("RGB", (margin, matrix.width), PAPER)  # Pillow writes rows only, so this is turned
     for picture, anchor, x in ((sheet, "rm", margin - 4), (columns, "lm", 4)):
         top = margin if picture is sheet else 0
         draw = ImageDraw.Draw(picture)
