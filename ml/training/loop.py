@@ -70,7 +70,7 @@ class Run:
         while not self.finished:
             self.epochs.append(self._run_epoch(len(self.epochs)))
             self._remember_best()
-            # Told before the checkpoint is written: a process that is killed in between runs, and tells, the epoch again.
+            # Before the checkpoint: a process that is killed in between runs the epoch again, and tells of it again.
             after_epoch(self)
             write_checkpoint(self.folder, self._checkpoint())
             write_history(self.folder, self.epochs)
