@@ -44,6 +44,8 @@ class Page:
         return self.attributes | self.vectors
 
 
+# One statement, so that head, horizon and rows are of one instant: rows that were pruned between two would be missed
+# without a sign. The left join gives a row for the head even where nothing changed.
 READ_POSTGRESQL = """
     SELECT pg_current_snapshot()::text, head.epoch, head.horizon, head.snapshot_id,
            (SELECT MAX(id) FROM recommender_indexsnapshot WHERE model_id = %(model)s AND state = 'published'),
@@ -80,6 +82,7 @@ def read_page(position: str, model_id: int, limit: int = 100_000) -> Page:
     postgresql = connection.vendor == "postgresql"
     asked = _as_snapshot(position) if postgresql else int(position or 0)
     with connection.cursor() as cursor:
+        # One row more than the limit tells that there are more.
         cursor.execute(
             READ_POSTGRESQL if postgresql else READ_SQLITE,
             {"position": asked, "model": model_id, "limit": limit + 1},
@@ -87,12 +90,13 @@ def read_page(position: str, model_id: int, limit: int = 100_000) -> Page:
         head: list | None = None
         attributes: set[int] = set()
         vectors: set[int] = set()
-        # There may be millions of rows, so they are not kept.
+        # There may be millions of rows, so they are not kept: listings are, and most rows repeat one.
         for row in cursor:
             *head, listing, model = row
             if listing is not None:
                 (attributes if model is None else vectors).add(listing)
     if head is None:
+        # Somebody flushed the database; loading the head makes it again.
         IndexHead.load()
         return read_page(position, model_id, limit)
     current, epoch, horizon, snapshot_id, newest_id = head
@@ -164,13 +168,14 @@ def covers_horizon(position: str, horizon: str) -> bool:
     """Whether a reader at `position` has seen everything that was deleted up to `horizon`."""
     if not horizon or horizon == ZERO:
         return True
+    # Positions of PostgreSQL have colons and those of SQLite have none, and neither says anything about the other.
     if ":" not in horizon:
         return int(position or 0) >= int(horizon)
     if ":" not in position:
         return False
     seen, pruned = _parse_snapshot(position), _parse_snapshot(horizon)
-    # Transactions that began after the reader's snapshot was taken and before the horizon: it has not seen them, so all
-    # of them must have been running still when the horizon was taken. There may be millions, which are not listed.
+    # The reader has seen nothing of transactions that began after its snapshot and before the horizon. So all of them
+    # must still have been running at the horizon. There may be millions, so they are listed only where that can be.
     late = set(range(seen.xmax, pruned.xmax)) if pruned.xmax - seen.xmax <= len(pruned.running) else None
     if late is None or not late <= pruned.running:
         return False
@@ -205,4 +210,5 @@ def _parse_snapshot(text: str) -> _Snapshot:
 
 
 def _as_snapshot(position: str) -> str:
+    # A snapshot that has seen no transaction: what is no position of PostgreSQL must not hide a change.
     return position if ":" in position else "1:1:"

@@ -21,7 +21,7 @@ from listings.models import ListingImage
 
 from .ranker_weights import WeightsInvalid, check_weights
 
-LONGEST_ID = 18  # a number of so many digits fits into every 64-bit column
+LONGEST_ID = 18  # digits; any number of so many fits into a 64-bit column, while some of 19 make the database raise
 
 
 class EmbeddingModelQuerySet(models.QuerySet["EmbeddingModel"]):
@@ -108,8 +108,8 @@ class Embedding(models.Model):
         BACKFILL = 3
 
     image = models.ForeignKey(ListingImage, models.CASCADE, related_name="embeddings")
-    # There is no index on the model alone: nearly every row has the same one, and yet SQLite would begin every query
-    # with that index.
+    # An index on the model alone would only harm: nearly every row has the same one, and yet SQLite would begin every
+    # query with that index.
     model = models.ForeignKey(EmbeddingModel, models.CASCADE, related_name="embeddings", db_index=False)
     state = models.CharField(max_length=8, choices=State, default=State.PENDING)
     lane = models.PositiveSmallIntegerField(choices=Lane, default=Lane.UPLOAD)

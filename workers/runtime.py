@@ -42,8 +42,8 @@ def _open_with_torch(directory: Path, device: str | None) -> Embedder:
         from ml.inference.torch_embedder import TorchEmbedder
 
         embedder = TorchEmbedder.load(directory, device=device)
-    except (ImportError, OSError, RuntimeError) as exc:  # of the installation, or of the driver
+    except (ImportError, OSError, RuntimeError) as exc:  # torch may be missing or broken, and so may the driver
         raise ModelFilesError(
             f"torch cannot run {directory} here; set EMBED_RUNTIME=openvino. {find_cause(exc)}"
         ) from exc
-    return cast("Embedder", embedder)  # the same surface
+    return cast("Embedder", embedder)  # callers use only what both kinds of embedder have

@@ -28,7 +28,7 @@ from .read_only import ReadOnlyAdmin
 
 NOTHING = "-"
 PK = rf"(?P<pk>[0-9]{{1,{LONGEST_ID}}})"
-# A report is one file: its pictures and styles are inside, and there is no script.
+# A report holds its pictures and styles itself and needs no script, so a browser may load and run nothing else.
 REPORT_POLICY = "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 

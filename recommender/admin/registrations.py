@@ -56,7 +56,7 @@ class EmbeddingAdmin(ReadOnlyAdmin):
     ordering = ("-id",)
     paginator = CappedPaginator
     show_full_result_count = False
-    exclude = ("image",)  # Its form field would read every photo of the site into a select box.
+    exclude = ("image",)  # its form field would read every photo of the site into a select box
     readonly_fields = ("photo", "listing", "token", "leased_until", "attempts", "reason", "created_at", "updated_at")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Embedding]:
@@ -69,7 +69,7 @@ class EmbeddingAdmin(ReadOnlyAdmin):
         """Look ids up in their indexes; the admin's own search would read the whole table as text."""
         if not search_term:
             return queryset, False
-        # A longer number overflows the column, and the database raises.
+        # For a number that overflows the column the database raises, although nothing is found is all there is to say.
         if not search_term.isdecimal() or len(search_term) > LONGEST_ID:
             return queryset.none(), False
         return queryset.filter(Q(image_id=search_term) | Q(image__listing_id=search_term)), False
@@ -139,7 +139,7 @@ class RankerVersionAdmin(admin.ModelAdmin):
     readonly_fields = ("kind", "state", "metrics", "created_at")
 
     def save_model(self, request: HttpRequest, obj: RankerVersion, form: ModelForm, change: bool) -> None:
-        # The features are those that have a weight; nobody should have to type them twice.
+        # The features are those that have a weight, so nobody should have to type them twice.
         obj.features = list(obj.weights)
         super().save_model(request, obj, form, change)
 
@@ -167,7 +167,7 @@ class RankerVersionAdmin(admin.ModelAdmin):
 def offer_action(model: type[Model], action: Callable[..., None]) -> None:
     """Add an action to pages that another app registered."""
     pages = admin.site.get_model_admin(model)
-    # A new list: the one on the class would be changed for every page that inherits it.
+    # A new list, because appending to the one on the class would change every page that inherits it.
     pages.actions = [*(pages.actions or ()), action]
 
 

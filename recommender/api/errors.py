@@ -14,7 +14,7 @@ from recommender.index import IndexNotReady
 from recommender.search.photo_query import Busy
 from recommender.search.retrieval import NoPhoto, PhotoWaiting
 
-# The status and the code of each error, and after how many seconds to try again, where that helps.
+# The last value is after how many seconds it helps to try again; None where waiting does not help.
 CONDITIONS: dict[type[Exception], tuple[int, str, int | None]] = {
     NoPhoto: (status.HTTP_409_CONFLICT, "no_photo", None),
     PhotoWaiting: (status.HTTP_409_CONFLICT, "photo_waiting", 1),

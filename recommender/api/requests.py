@@ -27,7 +27,7 @@ from recommender.index import Filter
 from recommender.search.retrieval import SearchRequest
 
 MAX_RESULTS = 100
-SLACK = 1e-6  # fractions that were rounded may sum to this much more than one
+SLACK = 1e-6  # fractions that a client rounded may sum to a little more than one, and mean the whole picture
 
 
 class FiniteFloatField(serializers.FloatField):
@@ -62,7 +62,7 @@ def _clean(field: forms.Field, text: str) -> Any:
 
 
 PARAMETERS: dict[Kind, Callable[..., serializers.Field]] = {
-    # Where it may be null, a flag that a form leaves out is not taken for false.
+    # A form leaves out a box that is not ticked, which is taken for false unless null is allowed: no filter is wanted.
     Kind.FLAG: partial(serializers.BooleanField, allow_null=True),
     Kind.ID: partial(serializers.IntegerField, min_value=1, max_value=BigIntegerField.MAX_BIGINT),
     Kind.AMOUNT: partial(serializers.DecimalField, max_digits=12, decimal_places=2, min_value=Decimal(0)),
@@ -162,7 +162,7 @@ class CropSerializer(serializers.Serializer):
 
 class PhotoSerializer(CropSerializer):
     image = serializers.FileField(
-        allow_empty_file=True,  # the photo check says better what is wrong with it
+        allow_empty_file=True,  # the photo check refuses it in words that help a seller
         help_text="JPEG, PNG, WebP, HEIC, AVIF or GIF, at most 20 MB.",
     )
 

@@ -57,7 +57,7 @@ class SimilarView(CoreView):
         asked.is_valid(raise_exception=True)
         visible = Listing.objects.visible_to(request.user).select_related("category")
         listing = get_object_or_404(visible, pk=listing_id)
-        # One state for the whole answer: the index may be replaced while it is made.
+        # Taken once for the whole answer, because the index may be replaced while it is made.
         answer = find_similar(get_index().state(), listing, asked.search_request())
         return Response(answer_json(answer, request, explain=asked.validated_data["explain"]))
 
@@ -66,7 +66,9 @@ class PhotoView(PhotoFormView, CoreView):
     """Takes a form with one photo."""
 
     throttle_scope = "search"
-    most_bytes = settings.PHOTO_MAX_BYTES + 1024 * 1024  # beside the photo a request holds boundaries and part headers
+    most_bytes = (
+        settings.PHOTO_MAX_BYTES + 1024 * 1024
+    )  # a request holds more than the photo: boundaries, headers, fields
     too_large = f"The photo is larger than {settings.PHOTO_MAX_BYTES // (1024 * 1024)} MB."
 
 
@@ -92,7 +94,7 @@ class ImageSearchView(PhotoView):
 def _merge_fields(request: Request) -> QueryDict:
     """The parameters of the address, and those of the form in place of ones of the same name."""
     merged = request.query_params.copy()
-    if isinstance(request.data, QueryDict):  # a request without a body has a plain dictionary
+    if isinstance(request.data, QueryDict):  # without a body it is a plain dictionary, which has no lists
         for name, values in request.data.lists():
             merged.setlist(name, values)
     return merged

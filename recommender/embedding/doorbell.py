@@ -25,7 +25,7 @@ TASK = "workers.embedding.embed_pending"
 QUEUE = "embedding"
 FLAG = "doorbell:embedding"
 FLAG_SECONDS = 2
-EXPIRES_SECONDS = 60  # the broker drops a ring that nobody answered; the sweep rings every 5 s
+EXPIRES_SECONDS = 60  # without workers, rings must not pile up in the broker; the sweep rings again every 5 s
 BREAK_SECONDS = 1.0
 
 TROUBLE = (redis.RedisError, OperationalError, OSError)
@@ -42,7 +42,7 @@ class Doorbell:
         if self._is_silent():
             return False
         try:
-            # The flag coalesces rings: who saves a hundred photos in a second sends one message.
+            # The flag makes one message of many rings: a seller may save a hundred photos in a second.
             if not _find_client().set(FLAG, 1, nx=True, ex=FLAG_SECONDS):
                 return False
             publish_task()
@@ -83,6 +83,7 @@ def ring_for_new_photo(created: bool, **kwargs: object) -> None:
 
 def ring_after_commit(**kwargs: object) -> None:
     """Receive `photos_added`. A worker that came before the commit would find nothing to do."""
+    # Robust, because the photo is saved by then: no trouble with the broker may fail the request.
     transaction.on_commit(doorbell.ring, robust=True)
 
 

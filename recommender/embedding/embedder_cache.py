@@ -84,8 +84,9 @@ class EmbedderCache:
         loaded = self._loaded.get()
         embedder = loaded.embedders.get(key)
         if embedder is None:
-            # Only those who want a new model wait for the lock: loaded ones were found above without it.
+            # Loading takes seconds, in which those who want a model that is loaded must not wait: they need no lock.
             with loaded.loading:
+                # Whoever held the lock before may have loaded just this one.
                 embedder = loaded.embedders.get(key)
                 if embedder is None:
                     embedder = self.open_verified(model)
@@ -106,6 +107,7 @@ class EmbedderCache:
 
     def forget_model(self, model_id: int) -> None:
         embedders = self._loaded.get().embedders
+        # A copy of the keys, because another thread may add a model meanwhile.
         for key in list(embedders):
             if key[0] == model_id:
                 embedders.pop(key, None)
@@ -134,4 +136,4 @@ class EmbedderCache:
             raise ModelNotReady(str(exc)) from exc
 
 
-embedders = EmbedderCache()  # of a process that answers visitors; a worker makes its own, with its own policy
+embedders = EmbedderCache()  # for processes that answer visitors; a worker wants models compiled in another way

@@ -63,7 +63,7 @@ class Batch:
         self.embedder = embedder
         self._duplicates = find_duplicates(lease)
         self._jobs = [(rows, threads.submit(self._prepare_group, rows)) for rows in group_by_bytes(lease.rows)]
-        self._given: list[str] = []  # checksums of the pictures that the model has, in its order
+        self._given: list[str] = []  # the model returns rows without names, so this keeps whose each one is
         self._inference: Future[NDArray[np.float32]] | None = None
 
     @property
@@ -109,7 +109,7 @@ class Batch:
         """
         try:
             vectors = dict(zip(self._given, self._inference.result() if self._inference else (), strict=True))
-        except (RuntimeError, MemoryError) as exc:  # of OpenVINO or torch: memory, a driver
+        except (RuntimeError, MemoryError) as exc:  # memory or a driver is to blame, and no photo
             raise ModelTrouble(f"The model failed at {len(self._given)} photos: {find_cause(exc)}") from exc
         found: list[Result] = []
         for rows, prepared in self._decoded_groups():
@@ -125,6 +125,7 @@ class Batch:
 
     def give_back(self) -> None:
         """Give the rows back untried and leave no file."""
+        # A photo that is still being decoded would store its files after the others were removed.
         wait([job for _, job in self._jobs])
         for _, prepared in self._decoded_groups():
             photo_files.discard_derivatives(prepared.derivatives)

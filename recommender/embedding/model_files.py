@@ -45,11 +45,11 @@ def export_model(
     options = {"--out": directory, "--size": size, "--photos": photos and photos.absolute()}
     command += [str(part) for option, value in options.items() if value is not None for part in (option, value)]
     try:
-        done = subprocess.run(  # noqa: S603 - our own module
+        done = subprocess.run(  # noqa: S603 - no shell, and our own module
             command, cwd=settings.BASE_DIR, capture_output=True, text=True, timeout=EXPORT_SECONDS, check=False
         )
     except subprocess.TimeoutExpired as exc:
         raise RegistryError(f"Exporting {version} took longer than {EXPORT_SECONDS} s.") from exc
-    # Two workers may export the same missing model at once. The slower one fails, and finds what the other wrote.
+    # Two workers may export the same missing model at once. The slower one fails, but the model is there all the same.
     if done.returncode and not directory.exists():
         raise RegistryError(f"Model {version} cannot be exported. {done.stderr.strip()[-500:]}")

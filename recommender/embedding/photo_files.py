@@ -25,7 +25,8 @@ from .queue import Row
 
 logger = logging.getLogger(__name__)
 
-# How many other photos, of the oldest and of the newest each, are looked for when a file is missing.
+# When a file is missing, so many of the oldest and of the newest photos are looked for: a volume that is not mounted
+# misses all of them.
 WITNESSES = 10
 
 
@@ -67,7 +68,7 @@ def load_picture(row: Row) -> Picture:
         FileLost, FileDamaged, StorageTrouble: see there.
     """
     if row.clean:
-        # A derivative that is lost or damaged is made again from the original.
+        # A derivative that is lost or damaged is no reason to refuse a photo: it is made again from the original.
         with suppress(FileLost, PhotoRefused):
             return Picture(images.decode(read_file(default_storage, row.clean)), None)
     data = read_file(originals_storage(), row.original)
@@ -130,7 +131,7 @@ def _store_file(name: str, data: bytes) -> str:
     try:
         return default_storage.save(name, ContentFile(data))
     except OSError as exc:
-        # A full disk leaves half a file behind.
+        # A full disk leaves half a file behind, which would take the room that others need.
         delete_files(default_storage, [name])
         raise StorageTrouble(f"{name} cannot be stored: {exc}.") from exc
 

@@ -16,8 +16,9 @@ from recommender.models import Embedding, IndexChange
 
 logger = logging.getLogger(__name__)
 
-TABLES = [model._meta.db_table for model in (Listing, ListingImage, Embedding, IndexChange)]  # noqa: SLF001 - documented
-# Fewer rows are read quickly by any plan. From so many on, the planner's estimates grow with the table.
+TABLES = [model._meta.db_table for model in (Listing, ListingImage, Embedding, IndexChange)]  # noqa: SLF001 - Django documents it as public
+# A smaller table is read quickly by any plan. Statistics of so many rows serve for more of them too, since the planner
+# scales what it knows as the table grows.
 ENOUGH_ROWS = 500
 
 UNKNOWN = """

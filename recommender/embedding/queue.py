@@ -22,7 +22,7 @@ from recommender.models import Embedding, EmbeddingModel
 
 State, Lane = Embedding.State, Embedding.Lane
 
-# A row is pending again after its lease ran out, with this reason, so that its next attempts can be counted apart.
+# The reason of a row whose lease ran out. By it such attempts are counted apart from failures: they stopped a worker.
 EXPIRED = "The worker that held this row stopped answering."
 EXPIRIES_ALONE = 3
 CRASHED = f"Reading this photo stopped the program {EXPIRIES_ALONE} times. Save it again as a JPEG and upload that."
@@ -91,7 +91,7 @@ def lease_rows(
         for claim in _find_claims(model, limit, low_priority=low_priority):
             if others_in_flight and claim.is_retry:
                 return None
-            # The condition on the state makes this safe by itself: the locks only save work.
+            # No row is leased twice, because the condition on the state is checked again here. Locks only save work.
             leased = Embedding.objects.filter(pk__in=claim.ids, state=State.PENDING).update(
                 state=State.LEASED, token=token, leased_until=_from_now(seconds), updated_at=Now()
             )
@@ -199,14 +199,14 @@ def _find_claims(model: EmbeddingModel, limit: int, *, low_priority: bool) -> It
     for lane, is_retry in reversed(choices) if low_priority else choices:
         attempts = Q(attempts__gt=0) if is_retry else Q(attempts=0)
         rows = leasable.filter(attempts, lane=lane).order_by("pk")
-        # Rows that another worker is leasing at this moment are passed over, not waited for.
+        # Rows that another worker is leasing at this moment are passed over: if workers waited, they would take turns.
         rows = rows.select_for_update(skip_locked=True, of=("self",))
         if ids := list(rows.values_list("pk", flat=True)[: 1 if is_retry else limit]):
             yield Claim(ids, is_retry)
 
 
 def _read_rows(ids: list[int], token: uuid.UUID) -> tuple[Row, ...]:
-    # The wide vector column is not read: only whether there is one.
+    # Whether there is a vector is all that is asked: the column is wide, and a batch of them would be read for nothing.
     found = (
         Embedding.objects.filter(pk__in=ids, token=token)
         .order_by("pk")
@@ -234,6 +234,7 @@ def _give_up(doomed: QuerySet[Embedding]) -> int:
     image_ids = sorted(doomed.values_list("image_id", flat=True))
     if not image_ids:
         return 0
+    # Photos before queue rows, and by their ids, as whoever stores results locks them: so nobody waits in a circle.
     locked = ListingImage.objects.select_for_update(no_key=True).filter(pk__in=image_ids).order_by("pk")
     new = [pk for pk, state in locked.values_list("pk", "state") if state != ListingImage.State.READY]
     settled: dict[str, object] = {"token": None, "leased_until": None, "reason": CRASHED, "updated_at": Now()}

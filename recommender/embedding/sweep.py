@@ -25,7 +25,7 @@ from .doorbell import doorbell
 from .queue import MAX_FAILURES
 
 BATCH = 1000
-RETRY_BASE = timedelta(minutes=1)  # doubled with every failure
+RETRY_BASE = timedelta(minutes=1)  # doubled with every failure, so that a lasting fault costs less and less
 # A file that is younger may belong to a transaction that is still open.
 LITTER_AGE = timedelta(days=1)
 
@@ -107,7 +107,8 @@ def _insert_some(model: EmbeddingModel) -> int:
     if not photos_without_row(model).exists():
         return 0
     with transaction.atomic():
-        # Locked photos cannot be deleted before the commit; one that is being deleted now is skipped.
+        # A row for a photo that is deleted meanwhile would fail the whole batch. So photos are locked, and one that is
+        # being deleted now is skipped.
         found = photos_without_row(model).select_for_update(skip_locked=True, no_key=True).order_by("pk")
         rows = [
             Embedding(image_id=pk, model=model, lane=_lane_for(model, source))
@@ -151,7 +152,7 @@ def _delete_litter(storage: Storage, field: str, folder: str) -> int:
     """Delete old files of one folder that no photo names."""
     prefix = f"{folder}/" if folder else ""
     old_enough = timezone.now() - LITTER_AGE
-    # Files are listed before rows are read: a file that comes meanwhile is not on the list.
+    # Files are listed before rows are read. The other way round, a file that came in between would look like litter.
     names = {f"{prefix}{name}" for name in storage.listdir(folder)[1]}
     old = {name for name in names if storage.get_modified_time(name) < old_enough}
     if not old:

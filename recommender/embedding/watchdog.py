@@ -35,7 +35,7 @@ class RunningTime:
 
     def measure_seconds(self, current: object | None, now: float) -> float:
         """The seconds that `current` has been running; to be called once a tick."""
-        # A tick that took much longer means that the process was stopped and continued: it did not hang.
+        # A tick that took much longer counts as two: the process was stopped and continued, and did not hang.
         step, self._before = min(now - self._before, 2 * TICK), now
         self._spent = self._spent + step if current is not None and current is self._seen else 0.0
         self._seen = current

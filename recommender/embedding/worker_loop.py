@@ -81,7 +81,7 @@ class WorkerLoop:
         self.activity = Activity()
         self._cache = cache
         self._leased_batches = 0
-        # Both forget an embedder when the cache does.
+        # Weak, so that an embedder leaves the memory when the cache forgets it.
         self._tested: WeakSet[Embedder] = WeakSet()
         self._batch_limits: WeakKeyDictionary[Embedder, int] = WeakKeyDictionary()
 
@@ -160,7 +160,7 @@ class _TimeSlice:
             self._loop.forget_retired()
             queue.return_expired()
             for entry in queue.list_waiting():
-                # Loading a model takes longer than a lease may wait, so every model is loaded before the first lease.
+                # Leases run while a model is loaded, which may outlast them, so every model is loaded before the first.
                 self._ready_embedder(entry.model)
             self._embed_batches()
             self._report_stop(" ".join(self._unready_models.values()))
@@ -224,7 +224,7 @@ class _TimeSlice:
 
     def _lease_next(self, *, others_in_flight: bool = False) -> bool:
         """Lease the next micro-batch of the most urgent model that works here; its decoding starts at once."""
-        passed: set[int] = set()  # models whose rows all wait for the same bytes elsewhere
+        passed: set[int] = set()  # models whose rows all wait until the same bytes are embedded for another row
         while time.monotonic() < self._deadline:
             skipped = passed | self._unready_models.keys()
             entries = [entry for entry in queue.list_waiting() if entry.model.pk not in skipped]
@@ -238,7 +238,7 @@ class _TimeSlice:
             if lease is not None:
                 self._in_flight.append(Batch(lease, embedder, self._threads))
                 return True
-            # Rows that could be leased were taken by another worker, or must be leased with nothing else in flight.
+            # There is work, but another worker took it first, or it is a retry, which must be alone in flight.
             if queue.is_leasable(model):
                 return False
             passed.add(model.pk)

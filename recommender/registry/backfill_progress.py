@@ -95,7 +95,7 @@ def _find_blockers(
     if model.is_active:
         return [f"{model.version} is active already."]
     if not EmbeddingModel.objects.active().exists():
-        return []  # nothing answers yet, so nothing is lost
+        return []  # nothing answers yet, so no answer gets worse
     if not model.is_live:
         blocker = (
             f"{model.version} is {model.state}; run `manage.py models backfill {model.version}` first, "

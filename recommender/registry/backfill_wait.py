@@ -14,7 +14,7 @@ from recommender.models import EmbeddingModel
 
 from .backfill_progress import BackfillProgress, measure_progress
 
-# Counting millions of rows takes a moment, so more often would keep the database busy.
+# Counting millions of rows takes a moment, and doing it more often would keep the database busy.
 POLL_SECONDS = 2.0
 WORKER_KINDS = ("embedding", "indexing")
 

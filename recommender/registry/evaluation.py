@@ -28,9 +28,9 @@ FIGURES = {"recall_at_1": "R@1", "recall_at_5": "R@5", "recall_at_10": "R@10", "
 HEADLINE = "map_at_r"
 BOUNDS = ("mean", "low", "high")
 METRICS_KEY = "evaluations"
-# The rest of what `ml evaluate` finds, such as its tables by class, is in the report alone.
+# These go into the model's row. The rest, such as the tables by class, is long, and in the report alone.
 KEPT = ("n", *FIGURES, "macro", "floor", "gallery", "leave_one_out")
-# Reports of a model lie in a folder of its name with this at the end.
+# Reports lie in a folder of the model's name with this at the end, so no model may have a name that ends so.
 REPORTS_SUFFIX = "-reports"
 REPORT_NAME = r"[0-9]{8}-[0-9]{6}-[A-Za-z0-9_-]{0,100}\.html"
 
@@ -111,7 +111,7 @@ def evaluate_model(
         _run_evaluation(model, table, {**options, **written})
         # NaN stands for what the data do not define. JSON columns cannot hold it, so it becomes null.
         found = json.loads(written["json"].read_text(), parse_constant=lambda name: None)
-        # The report is in its place before the row names it.
+        # In its place before the row names it, so that no page ever leads to a report that is not there.
         written["html"] = written["html"].replace(folder / report)
         entry = {"data": f"{table.parent.name}/{table.stem}", "at": now.isoformat(), "report": report}
         entry |= {name: found[name] for name in KEPT}
@@ -137,7 +137,7 @@ def _run_evaluation(model: EmbeddingModel, table: Path, options: Mapping[str, Pa
     for name, value in options.items():
         if value is not None:
             command += [f"--{name.replace('_', '-')}", str(value.absolute() if isinstance(value, Path) else value)]
-    done = subprocess.run(command, cwd=settings.BASE_DIR, check=False)  # noqa: S603 - our own module
+    done = subprocess.run(command, cwd=settings.BASE_DIR, check=False)  # noqa: S603 - no shell, and our own module
     if done.returncode:
         raise EvaluationFailed(f"{model.version} was not evaluated, for the reason above; its figures are unchanged.")
 

@@ -79,8 +79,7 @@ def _switch_to(
     newest = lineage.published_snapshots(model.pk).first()
     if blockers := find_blockers(model, count_photos(model), newest, head):
         raise RegistryError(blockers[0])
-    # The old model leaves its state first, because a constraint allows one active model at any moment.
-    # In this order: the database allows one active model, and checks that after each statement.
+    # In this order, because the database allows one active model and checks that after each statement.
     EmbeddingModel.objects.active().update(state=State.STANDBY)
     EmbeddingModel.objects.filter(pk=model.pk).update(state=State.ACTIVE, activated_at=timezone.now())
     IndexHead.row().update(snapshot=newest)

@@ -16,7 +16,7 @@ from recommender.models import EmbeddingModel
 from .calibration_photos import calibration_photos
 from .evaluation import REPORTS_SUFFIX
 
-# A version also names the model's directory.
+# A version also names the model's directory, so it may hold no slash and begin with no dot.
 VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -54,7 +54,7 @@ def _check_name(version: str) -> None:
 
 
 def _check_earlier_export_may_serve(directory: Path, weights: str, photos: Path | None) -> None:
-    # A word names the same weights each time. A file of the same name may hold others than those exported before.
+    # A word names the same weights each time, but a file of the same name may hold others than those exported before.
     if weights != Path(weights).name:
         raise RegistryError(
             f"There is a model {directory.name} already, and models are never replaced; choose another name."

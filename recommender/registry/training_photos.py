@@ -8,11 +8,11 @@ from pathlib import Path
 
 from listings.models import Category, Listing, ListingImage
 
-# Training sets a tenth of the sellers aside for validation, which takes at least ten of them.
+# Training sets a tenth of the sellers aside to judge by, and a tenth of fewer than these is not one whole seller.
 MANY_SELLERS = 10
 COLUMNS = ("image", "label", "group")
 
-TrainingPhoto = tuple[str, str, str]  # a value for each of COLUMNS
+TrainingPhoto = tuple[str, str, str]  # in the order of COLUMNS, as it is written to the table
 
 
 def list_training_photos(labels: str = "path") -> list[TrainingPhoto]:

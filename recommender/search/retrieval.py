@@ -35,11 +35,11 @@ if TYPE_CHECKING:
 
 CANDIDATES = 200
 CANDIDATES_PER_RESULT = 5
-# So many listings are read beyond the limit: a few that may no longer be shown cost no second query then.
+# So many listings are read beyond the limit, so that a few that may no longer be shown cost no second query.
 SPARE = 2
-# Where too few of them may be shown, the next search or query takes so many times as many.
+# Where too few of them may be shown, so many times as many are asked for next, so that few rounds are enough.
 WIDER = 4
-MOST_READ = 2_000  # listings in one query
+MOST_READ = 2_000  # listings in one query: each is a parameter, and databases limit these
 
 
 class NoPhoto(Exception):
@@ -169,7 +169,7 @@ def _search_in_rounds(
                 query = replace(query, farthest=float(vector_distance(found.similarity[-1:])[0]))
         close = found.select_entries(np.flatnonzero(found.similarity >= request.min_similarity))
         results.extend(_rank_candidates(close, request, query, ranker, request.limit - len(results)))
-        # Fewer than asked for means that nothing else passes the filter and is similar enough.
+        # Fewer than asked for means that nothing else is similar enough and passes, however wide the next search.
         if len(results) >= request.limit or len(close) < width:
             break
         seen.update(found.listing.tolist())

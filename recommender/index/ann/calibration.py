@@ -27,19 +27,20 @@ from .recall import recall_of_similarities
 T = TypeVar("T")
 
 QUERIES, FILTERED_QUERIES = 200, 50
-PAIRED_ROWS = 50_000  # Each query is compared with this many rows to measure the tail.
-# The values that are tried, least effort first.
+PAIRED_ROWS = 50_000  # compared with each query to measure the tail; the similarities of all pairs are sorted in memory
+# Least effort first, because the least that suffices is found by bisection.
 LISTS = (2, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 # Without a filter the first scan is wide enough for nearly every query, so a second one is rarely wanted.
 PLAIN_TOLERANCE = 1.0
 TOLERANCES = (4.0, 2.0, 1.0, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01)
 DEPTHS = (100, 200, 400, 800, 1600)
-# What was measured once on a server; costs measured here never fall below a tenth of it, whatever the clock says.
+# As measured once on a server. The few searches that are timed here could make a step look as if it cost nothing, so no
+# cost ever counts for less than a tenth of these.
 ASSUMED_COSTS = Costs(per_list=8.0, per_code=0.0125, per_row=0.2, per_selected=0.003)
 TAIL_POINTS = 200
-ROWS = {"plain": "all", "filtered": "far half"}  # How the manifest's curve names the two kinds of queries.
+ROWS = {"plain": "all", "filtered": "far half"}  # for people who read the manifest: which rows passed
 TIMED_QUERIES = 9
-RAREST_PAIRS = 20  # A point of the tail rests on at least this many pairs of a query and a row.
+RAREST_PAIRS = 20  # pairs of a query and a row behind a point of the tail: with fewer it would be chance
 # The queries are a sample, so this share of what the target allows to be missed is kept in reserve.
 PLAIN_MARGIN, FILTERED_MARGIN = 0.9, 0.5
 
@@ -92,7 +93,7 @@ def calibrate(
     ]
     tail = _measure_tail(ivf, vectors, asked, pairs)
     mapped = vectors.open_map(scattered=True)
-    with threadpool_limits(1):  # Searches are answered on one thread, so costs must be measured on one.
+    with threadpool_limits(1):  # searches are answered on one thread, so costs must be measured on one
         # Whatever is not chosen yet stands at its greatest, so that it hides no loss of recall.
         start = SearchParams(min(LISTS[-1], ivf.list_count), PLAIN_TOLERANCE, DEPTHS[-1])
         costs = _measure_costs(ivf, mapped, asked)

@@ -22,11 +22,12 @@ from .calibration import QUERIES, calibrate
 logger = logging.getLogger(__name__)
 
 EXACT, IVF = "exact", "ivf"
-SAMPLE_PER_LIST = 100  # k-means trains on this many rows per list, if memory allows.
+SAMPLE_PER_LIST = 100  # rows that k-means trains on for each list, unless memory allows fewer
 LEAST_PER_LIST = 20
-LEAST_ROWS = 100  # Fewer rows leave too few held-out queries to measure a recall.
+LEAST_ROWS = 100  # fewer rows leave too few held-out queries to measure a recall
 SEED = 7
-# FAISS and numpy raise these for vectors that cannot be clustered, such as ones with NaN.
+# FAISS and numpy raise these for vectors that cannot be clustered, such as ones with NaN. The segment is searched
+# exactly then, which is slower and never wrong.
 UNBUILDABLE = (RuntimeError, ValueError, AssertionError, MemoryError)
 
 

@@ -41,7 +41,8 @@ def _all_products(queries: HalfVectors, vectors: HalfVectors) -> Similarities:
 
     result = np.empty((len(queries), len(vectors)), np.float32)
     if len(vectors):
-        for number in range(len(queries)):  # numkong's kernel for several queries is slower than one query at a time.
+        # One query at a time, because numkong's kernel for several is slower.
+        for number in range(len(queries)):
             result[number] = np.asarray(numkong.cdist(queries[number : number + 1], vectors, "dot"))[0]
     return result
 

@@ -17,9 +17,9 @@ from . import dot_products
 from .ivf import Ivf
 from .probing import MEASURED_K
 
-# Two rows that point in opposite directions have no midpoint of length 1; this keeps the division finite.
+# Rows that point in opposite directions have a midpoint of nearly no length, and it is divided by this instead.
 LEAST_MIDPOINT_NORM = 1e-3
-SCANNED_ROWS = 32_768  # The exact comparison reads this many rows at once, which bounds its memory.
+SCANNED_ROWS = 32_768  # read at once by the exact comparison, whose memory must not grow with the segment
 
 
 def pair_midpoints(vectors: VectorFile, pairs: RowIds) -> HalfVectors:
@@ -53,7 +53,8 @@ def true_similarities(
     for first, block in vectors.iterate_blocks(SCANNED_ROWS):
         similarity = wide @ block.astype(np.float32).T
         own = np.argwhere((pairs >= first) & (pairs < first + len(block)))
-        similarity[own[:, 0], pairs[tuple(own.T)] - first] = -2  # Below any cosine, so that no pair is its own answer.
+        # Below any cosine: the rows that a query was made of would be its answer every time.
+        similarity[own[:, 0], pairs[tuple(own.T)] - first] = -2
         list_of = ivf.list_of[first : first + len(block)]
         for number, row in enumerate(similarity):
             plain[number] = _merge_best(plain[number], row)

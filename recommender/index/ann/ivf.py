@@ -32,20 +32,20 @@ ROTATION, CENTROIDS, RESIDUAL_RMS, LISTS, CODES = FILES = (
     "lists.npy",
     "codes.ivf",
 )
-BLOCK_ROWS = 32  # FAISS interleaves the codes of this many rows.
+BLOCK_ROWS = 32  # FAISS interleaves the codes of so many rows, so a list takes whole blocks in the file
 ID_BYTES = 8
-CODED_AT_ONCE = 16_384  # Rows are encoded in blocks of this size, which bounds the memory of a build.
+CODED_AT_ONCE = 16_384  # rows in float32 at a time, so that the memory of a build does not grow with the segment
 KMEANS_ITERATIONS = 8
-# Lower bound of a list's residual RMS: a list that holds copies of one vector would have 0, and we divide by it.
+# Similarities are divided by a list's residual RMS, which is 0 where the list holds copies of one vector.
 LEAST_RESIDUAL_RMS = 1e-3
-# A scan of more codes than this is shared between cores. One core takes 2 to 3 milliseconds for so many.
+# A scan of more codes than this is shared between cores. One core takes 2 to 3 ms for so many.
 CODES_PER_SHARE = 250_000
 SEED = 5
-# Where a filter leaves at least this share of the rows, the scan ignores it, asks for 1.1 times as many candidates as
-# the share suggests, and drops the others afterwards.
+# Testing each row costs a fifth of a scan. Where a filter leaves at least this share of the rows, the scan ignores it,
+# asks for 1.1 times as many candidates as the share suggests, and drops the others afterwards.
 NEARLY_ALL = 0.8
 EXTRA_CANDIDATES = 1.1
-ALL_ROWS = RowBitmap(np.ones(1, bool))  # Its length does not matter: a bitmap of all rows is never passed to FAISS.
+ALL_ROWS = RowBitmap(np.ones(1, bool))  # its length does not matter: a bitmap of all rows is never passed to FAISS
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ class Ivf:
         """int64[r], r <= depth: the most promising rows, most promising first."""
         import faiss
 
-        # Waking OpenMP threads takes longer than scanning the lists of one query.
+        # Waking OpenMP threads takes longer than scanning the lists of one query. The setting is that of this thread.
         faiss.omp_set_num_threads(1)
         chosen, near = np.ascontiguousarray(lists, np.int64), np.ascontiguousarray(closeness, np.float32)
         distances, rows = np.empty((1, depth), np.float32), np.empty((1, depth), np.int64)
@@ -141,7 +141,7 @@ class Ivf:
             False,
             parameters,
         )
-        return rows[0][rows[0] >= 0]  # FAISS fills up with -1 where it found fewer than `depth`.
+        return rows[0][rows[0] >= 0]  # FAISS fills up with -1 where it finds fewer than `depth`
 
 
 @cache
@@ -179,7 +179,7 @@ def build_ivf(
     # A list without a row in the sample gets the average, since nothing is known of it.
     mean_square = np.where(counts > 0, total / np.maximum(counts, 1), squared.mean())
     residual_rms = np.sqrt(mean_square).clip(LEAST_RESIDUAL_RMS)
-    del learnt  # It takes as much memory as all of the following steps.
+    del learnt  # it takes as much memory as all of the following steps
     for _, block in vectors.iterate_blocks(CODED_AT_ONCE):
         index.add(block.astype(np.float32) @ rotation)
         tick()
@@ -236,7 +236,7 @@ def _empty_index(centroids: Vectors) -> tuple[Any, Any]:
     quantizer = faiss.IndexFlatL2(dim)
     quantizer.add(np.ascontiguousarray(centroids, np.float32))
     index = faiss.IndexIVFRaBitQFastScan(quantizer, dim, lists, faiss.METRIC_INNER_PRODUCT)
-    index.is_trained = True  # RaBitQ learns nothing beyond the centroids.
+    index.is_trained = True  # FAISS would refuse to add rows, although RaBitQ learns nothing beyond the centroids
     return quantizer, index
 
 
@@ -284,7 +284,7 @@ def _map_codes(path: Path, sizes: ListIds, code: int) -> Any:
     stored.filename, stored.totsize, stored.read_only = str(path), offset, True
     try:
         stored.do_mmap()
-    except RuntimeError as exc:  # The file exists with the right size, so the process has run out of maps or memory.
+    except RuntimeError as exc:  # the file has the right size, so the process has run out of maps or memory
         raise OSError(errno.ENOMEM, f"FAISS cannot map {path}: {exc}") from exc
     return stored
 

@@ -27,11 +27,11 @@ from .ivf import Ivf
 
 # The first scan covers at least this many selected rows per result, or the estimate would rest on too few.
 FIRST_LOOK_PER_RESULT = 20
-# `depth` was measured for k = MEASURED_K. Each result beyond that adds this many candidates to be re-scored.
+# `depth` was measured for k = MEASURED_K, so each result beyond that adds this many candidates to be re-scored.
 DEPTH_PER_RESULT = 4
 MEASURED_K = 10
-UNFILTERED_SHARE = 0.9  # A search among at least this share of the rows counts as unfiltered.
-# If exact search over the filtered rows costs at most this, use it, even if codes would be faster: its recall is 1.
+UNFILTERED_SHARE = 0.9  # a filter that leaves so many rows hardly changes a search, so plain parameters serve it
+# An exact search over the filtered rows that costs no more is taken even where codes would be faster: its recall is 1.
 EXACT_WITHIN_MICROSECONDS = 2_000
 EXACT, CODES = "exact", "codes"
 
@@ -210,7 +210,7 @@ class Probe:
             rows = rows[wanted[self._ivf.list_of[rows]]]
         else:
             closeness = self._closeness[lists]
-            # Ascending rows are read from the disk in one direction.
+            # In ascending order, because the disk is read faster in one direction than to and fro.
             rows = np.sort(self._ivf.scan_lists(self._rotated, lists, closeness, depth, self._selection))
         return self._score_rows(rows, k)
 

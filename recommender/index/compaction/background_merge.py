@@ -30,13 +30,13 @@ from recommender.index.storage.segment import VECTORS, Segment
 from recommender.index.storage.snapshot import Part, Snapshot, segment_directory
 from recommender.index.thread_priority import lower_priority
 
-# How long the end of a process waits for a merge to notice that it should stop.
+# How long the end of a process waits for a merge to notice that it should stop: it looks only between two steps.
 STOP_SECONDS = 10.0
 
 # What may go wrong in a merge and concern nothing but the merge: the disk, FAISS, damaged or vanished files, memory.
 MERGE_ERRORS = (OSError, RuntimeError, ValueError, IndexError, AssertionError, MemoryError)
 
-# Where fewer than one row in this many of a stretch is wanted, single rows are read and not the whole stretch.
+# Where fewer than one row in this many of a stretch is wanted, it is faster to read single rows than all of it.
 SPARSE_FACTOR = 8
 
 
@@ -116,10 +116,12 @@ class Merge:
             lower_priority()
             self.write_segment(self._check_stopped)
         except MERGE_ERRORS as exc:
+            # Nobody would see it on this thread. It is raised where the merge would have been published.
             self._error = exc
 
     def _check_stopped(self) -> None:
         if self._stopped.is_set():
+            # An OSError, so that a merge that is stopped ends as one that failed, and cleans up.
             raise InterruptedError("the worker stops")
 
     def _live_rows_in(self, base: Snapshot) -> list[Mask | None]:
@@ -140,7 +142,7 @@ class Merge:
             for live, rows in zip(live_now, self._rows, strict=True)
         ]
         live = np.concatenate(kept)[self._order]
-        # A dead row died after the merge began. When exactly is not known, so the purge takes the earliest moment.
+        # Its dead rows died after the merge began. When exactly is not known, so the purge reckons with the beginning.
         return Part(segment.open_segment(self.directory, self._model), live, None if live.all() else self._began)
 
     def _read_merged_pages(self) -> Iterator[tuple[Columns, HalfVectors]]:
@@ -192,5 +194,5 @@ def _read_vectors(source: Segment, rows: RowIds) -> HalfVectors:
             return stored.read_rows(rows)
         return stored.read_range(first, last)[rows - first]
     except FileNotFoundError:
-        # All its rows died meanwhile, so its files were deleted. What is mapped stays readable until it is unmapped.
+        # All its rows died meanwhile, so its files were deleted. The map still has them, for as long as it is open.
         return source.vectors[rows]

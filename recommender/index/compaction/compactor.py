@@ -63,7 +63,7 @@ class Compactor:
         lineages = [
             lineage for lineage in self._live_lineages() if lineage.model.is_active or _has_snapshot(lineage.model)
         ]
-        # The first lineage begins the new history; the others are built into it.
+        # Only the first lineage begins a new history: a second one would retire what was just built.
         epochs = [uuid.uuid4() if new_epoch and number == 0 else None for number in range(len(lineages))]
         return [
             action for lineage, epoch in zip(lineages, epochs, strict=True) for action in lineage.rebuild(lease, epoch)
@@ -76,7 +76,7 @@ class Compactor:
             self._lineages.pop(model_id).merges.stop()
         for model_id, model in live.items():
             lineage = self._lineages.setdefault(model_id, LineageCompactor(model))
-            lineage.model = model  # its state may have changed since the last call
+            lineage.model = model  # since the last call it may have been activated or put on standby
         return [self._lineages[model_id] for model_id in live]
 
 
@@ -113,7 +113,7 @@ def _run_with_lease(work: Callable[[CompactorLease], list[Action]]) -> Compactio
             logger.error("the index is left as it is, readers go on with what they have: %s", exc)
             return CompactionOutcome((Action.FAILED,))
         finally:
-            # Above all after a failure: on a full disk, deleting what nobody needs makes the next try possible.
+            # Also after a failure: on a full disk, deleting what nobody needs makes the next try possible.
             collect_garbage()
 
 

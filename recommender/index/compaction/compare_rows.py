@@ -14,7 +14,7 @@ from recommender.index.view.state import State
 
 from .difference import Difference
 
-Key = tuple[int, int]  # (listing, image)
+Key = tuple[int, int]  # listing and image, by which both the files and the database are sorted
 
 
 def compare_rows(state: State, only: Collection[int | None] | None = None) -> Iterator[Difference]:
@@ -28,7 +28,7 @@ def compare_rows(state: State, only: Collection[int | None] | None = None) -> It
         listings = np.unique(expected.listing)
         compared.append(listings)
         yield from _compare_page(indexed, expected, vectors, listings)
-    # No page names a listing of which the database has no searchable photo.
+    # A listing without a searchable photo in the database is on no page, so its rows are looked for at the end.
     stray = ~np.isin(indexed.columns.listing, np.concatenate(compared))
     for row in np.flatnonzero(stray).tolist():
         key = indexed.key_of(row)

@@ -25,7 +25,7 @@ ORPHAN_SECONDS, ABANDONED_SECONDS = 86_400, 600
 # The table keeps this many rows of retired snapshots, so that an operator can see what happened.
 KEPT_ROWS = 50
 
-SnapshotRow = tuple[str, str, list[dict[str, Any]]]  # state, directory, segments
+SnapshotRow = tuple[str, str, list[dict[str, Any]]]  # state, directory and segments, all of one query (see below)
 
 
 def collect_garbage() -> int:
@@ -67,8 +67,8 @@ def _remove_unneeded(folder: Path, needed: set[str], superseded: set[str], token
 
 def _is_orphan(directory: Path, token: uuid.UUID | None) -> bool:
     if token is not None and directory.name.startswith(directory_prefix(token)):
-        return False  # the holder of the lease is writing it
-    with suppress(OSError):  # renamed or removed by another process since it was listed, or not ours to open
+        return False  # whoever holds the lease is still writing it
+    with suppress(OSError):  # another process may have renamed or removed it since it was listed
         age = time.time() - directory.stat().st_mtime
         return age > ORPHAN_SECONDS or (age > ABANDONED_SECONDS and is_abandoned(directory))
     return False

@@ -14,7 +14,7 @@ from django.db.models.functions import Now
 from recommender.index.errors import LeaseLost
 from recommender.models import IndexHead
 
-# So long after a compactor was killed another one may go on. One that works renews its lease much more often.
+# After a compactor was killed no other can go on for so long. One that works renews its lease far more often.
 LEASE_SECONDS = 60
 
 

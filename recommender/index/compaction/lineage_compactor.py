@@ -33,7 +33,8 @@ from .write_snapshots import build_from_rows, flush
 
 logger = logging.getLogger(__name__)
 
-# A flush may always hold this many rows, however little memory INDEX_MEMORY_MB allows.
+# A flush may always hold this many rows, however little memory INDEX_MEMORY_MB allows: with less, an import would end
+# in rebuilding the index from rows.
 MIN_FLUSH_CAPACITY = 50_000
 
 # A model's first snapshot is built once at most one photo in this many still waits for its vector. Those that come
@@ -99,7 +100,7 @@ class LineageCompactor:
         return [] if counted.waiting * PHOTOS_PER_WAITING > counted.photos else self.rebuild(lease)
 
     def _rebuild_lost(self, lease: CompactorLease, newest: IndexSnapshot | None) -> list[Action]:
-        # Files ahead of the database are of a history that was given up by restoring a backup: a new one begins.
+        # Files ahead of the database are of a history that was given up by restoring a backup, so a new one begins.
         is_ahead = newest is not None and feed.is_ahead_of_database(newest.position)
         return self.rebuild(lease, uuid.uuid4() if is_ahead else None)
 
@@ -127,7 +128,7 @@ class LineageCompactor:
             self._reader = Index(_flush_capacity(self.model.dim), lineage_of=self.model.pk)
         self._reader.refresh(lease.renew_if_due)
         state = self._reader.state()
-        # Readers keep what they have when another snapshot cannot be opened. To build on that would lose changes.
+        # A reader that cannot open the newest snapshot keeps an older one. Building on that would lose changes.
         if state.base.id != snapshot_id:
             raise SnapshotDamaged(f"snapshot {snapshot_id} cannot be opened: {self._reader.health().problem}")
         # Files that are open can be read after they were deleted, so the reader would never notice.
@@ -138,7 +139,7 @@ class LineageCompactor:
     def _mark_damaged(self, newest: IndexSnapshot | None) -> None:
         """Only the compactor marks a snapshot, after looking at the files itself; other readers may be mistaken."""
         now = lineage.latest_snapshot(IndexHead.load(), self.model)
-        if newest is not None and now == newest:  # not replaced meanwhile
+        if newest is not None and now == newest:  # a snapshot that replaced it meanwhile was not looked at
             IndexSnapshot.objects.filter(pk=newest.pk).update(state=IndexSnapshot.State.DAMAGED)
 
     def _is_too_far_behind(self, state: State) -> bool:

@@ -6,17 +6,19 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-# Segments of up to TIER_BASE live rows are of tier 0; each next tier holds segments TIER_FACTOR times as large.
+# Segments of up to TIER_BASE live rows are of tier 0, and those of each next tier TIER_FACTOR times as large. A tier is
+# merged when it is full, so that a row is rewritten once for each tier and not at every merge.
 TIER_BASE = 1_000
 TIER_FACTOR = 4
 
-# A tier of so many segments is full, and merged into one segment.
+# So many segments make a tier full: more would all have to be searched, and with fewer rows are rewritten more often.
 SEGMENTS_PER_TIER = 4
 
 # A change waits no longer than this for its flush, however few there are.
 FLUSH_AFTER_SECONDS = 120
 
-# A feed of this many rows shall not grow longer: snapshots that keep it from being pruned are replaced.
+# What a snapshot has not taken in cannot be pruned from the feed. So at so many rows a snapshot is replaced, even where
+# none of them concerns it.
 LONG_FEED = 20_000
 
 

@@ -65,7 +65,7 @@ class MergeRunner:
         try:
             published = publish_merge(lease, base, merge)
         except SnapshotUnreadable:
-            raise  # its files may be whole: a later call may be able to open them
+            raise  # this process could not open them, but the files may be whole: a later call tries again
         except SnapshotDamaged:
             self.running = None
             merge.remove_files()
@@ -86,7 +86,8 @@ class MergeRunner:
             busy |= {base.parts[number].segment.name for number in numbers}
             if self.running is None:
                 merge = begin_merge(lease, base, numbers)
-                merge.start_in_background()  # it raises where there is no thread to be had: then nothing is running
+                # Only a merge that has started counts as running: where no thread is to be had, this raises.
+                merge.start_in_background()
                 self.running = merge
 
 

@@ -9,13 +9,13 @@ from enum import StrEnum
 class Action(StrEnum):
     """One thing that a compaction did, or why it did nothing."""
 
-    BUSY = "busy"  # another process holds the lease
+    BUSY = "busy"  # another process holds the lease, so this one did not begin
     NOTHING = "nothing"
     FLUSHED = "flushed"
     MERGED = "merged"
     REBUILT = "rebuilt"
-    SUPERSEDED = "superseded"  # another compactor took over meanwhile, so nothing was published
-    FAILED = "failed"  # the log says why
+    SUPERSEDED = "superseded"  # another process took the lease meanwhile, so what was built is thrown away
+    FAILED = "failed"  # readers go on with what they have; the log says why
 
 
 @dataclass(frozen=True)

@@ -57,8 +57,10 @@ def append_snapshot(
     retained: int,
 ) -> IndexSnapshot:
     """Add the snapshot's row and retire those it replaces, all or nothing. Raises: LeaseLost."""
+    # The head is locked first, as switches and pruning do, so models and snapshots stand still from here on. What was
+    # known of the model before may be outdated.
     head = IndexHead.lock()
-    model = EmbeddingModel.objects.get(pk=snapshot.model_id)  # it may have been activated or retired meanwhile
+    model = EmbeddingModel.objects.get(pk=snapshot.model_id)
     newest = lineage.latest_snapshot(head, model)
     if head.token != lease.token or (newest.pk if newest else None) != parent or not model.is_live:
         raise LeaseLost(f"the index of {model.version} moved on while this snapshot was built")
@@ -68,8 +70,8 @@ def append_snapshot(
     if model.is_active:
         head.snapshot = row
     head.save(update_fields=["epoch", "snapshot"])
-    # Files of the history before this epoch say nothing about the rows of the database any more: nobody falls back on
-    # them, in no lineage.
+    # Files of the history before this epoch say nothing about the rows of the database any more, so in no lineage may
+    # anybody fall back on them.
     _retire_earlier(row, 1 if begins_epoch else retained)
     _retire_other_lineages(row, begins_epoch=begins_epoch)
     _prune_feed()

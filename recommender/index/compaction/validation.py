@@ -12,7 +12,7 @@ from recommender.index.view import database_rows
 from recommender.index.view.apply_changes import apply_changes, make_state
 from recommender.index.view.state import State
 
-SAMPLED_ROWS = 16  # of each segment
+SAMPLED_ROWS = 16  # of each segment: a structure that is broken misses some of so few already
 FEED_LIMIT = 100_000
 
 

@@ -28,7 +28,7 @@ from .compare_rows import compare_rows
 from .difference import Difference, file_difference
 from .outcome import CompactionOutcome
 
-# How often rows that differ are compared again, each time caught up with the feed.
+# Rows may differ because somebody edits them just then. So those that do are caught up and compared again so often.
 RECHECKS = 3
 
 # The whole feed must fit into memory here: nothing is flushed while files and rows are compared.
@@ -86,7 +86,8 @@ def _compare_rows_repeatedly(index: Index) -> list[Difference]:
 
 def _check_files(index: Index) -> list[Difference]:
     files = list(_find_damaged_files(index))
-    if files:  # a compaction may have replaced the snapshot while it was read
+    # A compaction may have replaced the snapshot while it was read, and its files are missing for no other reason.
+    if files:
         try:
             index.refresh()
         except (SnapshotDamaged, IndexNotReady) as exc:

@@ -29,8 +29,8 @@ from .merge_policy import SegmentSize, plan_merge
 from .publish import RETAINED_SNAPSHOTS, publish
 from .validation import SnapshotRejected, validate_before_publish
 
-# Segments with dead rows are rewritten after this share of the time for the purge, since rewriting a large one takes
-# a while.
+# Segments with dead rows are rewritten after this share of the time for the purge, because rewriting a large one takes
+# a while and should be over by then.
 PURGE_MARGIN = 0.9
 
 RowPage = tuple[Columns, HalfVectors]
@@ -130,7 +130,7 @@ def _read_delta_pages(state: State) -> Iterator[RowPage]:
     for first in range(0, len(delta), BLOCK_ROWS):
         block = np.arange(first, min(first + BLOCK_ROWS, len(delta)))
         slot, part, row = delta.slot[block], delta.part[block], delta.row[block]
-        # Rows whose vector is new have it in the chunks; where only columns changed it is copied from its segment.
+        # Only new vectors are in the chunks. Where columns alone changed, the vector is still in its segment.
         vectors = np.empty((len(slot), state.dim), np.float16)
         vectors[slot >= 0] = delta.chunks.copy_vectors(slot[slot >= 0])
         for number, source in enumerate(state.base.parts):

@@ -14,40 +14,40 @@ from numpy.typing import NDArray
 # Positions of rows in a segment or in the delta, and other positions and counts.
 RowIds: TypeAlias = NDArray[np.int64]
 
-# Numbers of inverted lists, or a count for each.
+# Numbers of inverted lists, or a count for each: FAISS takes list numbers as int64 alone.
 ListIds: TypeAlias = NDArray[np.int64]
 
-# The list of each row, in the narrowest type that holds the number of lists.
+# The list of each row, in the narrowest type that holds the number of lists, because every process maps all of them.
 ListNumbers: TypeAlias = NDArray[np.unsignedinteger]
 
 # Primary keys of the database: of listings, photos, categories or sellers.
 Ids: TypeAlias = NDArray[np.int64]
 
-# One truth value for each row.
+# One truth value for each row, a byte each: numpy selects by these, FAISS by `Bits`.
 Mask: TypeAlias = NDArray[np.bool_]
 
 # A mask packed eight rows to a byte, the first row in the lowest bit, as FAISS reads it.
 Bits: TypeAlias = NDArray[np.uint8]
 
-# Vectors at the precision they are stored in.
+# Vectors as they are stored and compared: half as many bytes as float32, from disk to processor.
 HalfVectors: TypeAlias = NDArray[np.float16]
 
-# Vectors at the precision that embedders, queries and FAISS use.
+# Vectors as embedders give them and FAISS takes them.
 Vectors: TypeAlias = NDArray[np.float32]
 
-# Cosine similarities, which are inner products of normalised vectors.
+# Cosine similarities. Vectors are normalised, so these are inner products.
 Similarities: TypeAlias = NDArray[np.float32]
 
-# Vectors at any precision.
+# Vectors of either precision, where a function converts them itself.
 FloatVectors: TypeAlias = NDArray[np.floating]
 
 # Latitudes or longitudes in degrees; nan where a listing states no place.
 Degrees: TypeAlias = NDArray[np.float64]
 
-# Distances between rows and centroids.
+# Distances between rows and centroids, where less is nearer; of similarities more is.
 Distances: TypeAlias = NDArray[np.float32]
 
-# Numbers of a computation, such as the points of a curve.
+# Points of a curve and the like. Nothing is stored as these, so their precision is left to numpy.
 Reals: TypeAlias = NDArray[np.floating]
 
 # The values of one column, a value for each row; the declaration of the column says of which dtype.

@@ -15,7 +15,7 @@ from .arrays import ColumnArray, Degrees, Ids, Mask, RowIds
 
 NO_ROWS: RowIds = np.empty(0, np.int64)
 
-# What every row is found by, whatever can be filtered by: the listing and the photo.
+# The listing and the photo: every row is found by these, also where a site filters by other columns.
 KEYS = ("listing", "image")
 
 PAGE_BYTES = 4_096
@@ -126,7 +126,7 @@ class Columns:
         Raises: OSError, ValueError where a file is missing or not an array.
         """
         maps = {name: np.load(directory / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in column_dtypes()}
-        # Plain arrays over the maps: numpy's own class for maps costs microseconds at every slice.
+        # Plain arrays over the maps, because numpy's own class for maps costs microseconds at every slice.
         columns = cls(**{name: np.asarray(one) for name, one in maps.items()})
         for array in columns.arrays.values():
             np.count_nonzero(array[:: PAGE_BYTES // array.itemsize])

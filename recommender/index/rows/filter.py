@@ -26,7 +26,7 @@ COMPARISONS: dict[Lookup, Callable[[Any, Any], Any]] = {
     Lookup.ABOVE: operator.gt,
 }
 
-# Takes rows (indices, or a slice) and says which of them pass.
+# Says which rows pass. They are given as indices or as a slice, so that a test can look at a few or at whole columns.
 Test = Callable[[Any], Mask]
 
 
@@ -66,7 +66,7 @@ def _tests(where: Filter, columns: Columns) -> Iterator[Test]:
         else:
             bound = one.in_index(value)
             if COLUMNS[one.column].is_whole and one.lookup is not Lookup.EXACT:
-                # An unknown entry is -1, which a lower bound of 0 or more leaves out.
+                # An unknown entry is -1, which would pass every upper bound. A lower bound of 0 leaves it out.
                 if one.lookup is Lookup.AT_LEAST:
                     bound = max(0, bound)
                 elif one.column not in bounded_below:

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from .arrays import Bits, Mask, RowIds
 from .columns import NO_ROWS, Columns
 
-# Up to this many changed rows their bits are flipped in a copy; for more, packing the whole mask again is faster.
+# So many bits, or more, take longer to flip one by one than the whole mask takes to be packed again.
 MAX_FLIPPED_BITS = 1_000
 
-# The inverted list that each row of a segment is in, and how many of the bitmap's rows each list holds.
+# The inverted list that each row is in, and how many of the bitmap's rows each list holds. The first is kept so that
+# the second can be corrected for a few rows.
 ListCounts = tuple[NDArray[np.integer], NDArray[np.int64]]
 
 
@@ -62,7 +63,7 @@ class RowBitmap:
     def counts_per_list(self, list_of: NDArray[np.integer], lists: int) -> NDArray[np.int64]:
         """int64[lists]: how many of the rows each inverted list holds; `list_of` says which one each row is in."""
         if self._per_list is None:
-            # Not through `rows`: they take eight bytes each, and this bitmap may be kept.
+            # Not through `rows`, which would stay here: they take eight bytes each, and this bitmap may be kept.
             lists_of_rows = list_of if self.is_all else list_of[np.flatnonzero(self.mask)]
             self._per_list = (list_of, np.bincount(lists_of_rows, minlength=lists))
         return self._per_list[1]
@@ -123,6 +124,6 @@ class LiveRows:
             return self
         mask = self.mask.copy()
         mask[rows] = False
-        # A list, because a search on another thread may add a bitmap meanwhile.
+        # A list of them first, because a search on another thread may add a bitmap meanwhile.
         by_status = {key: one.with_changes(remove=rows) for key, one in list(self._by_status.items())}
         return LiveRows(mask, by_status)

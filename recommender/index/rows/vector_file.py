@@ -18,13 +18,13 @@ from .arrays import HalfVectors, RowIds
 
 NAME = "vectors.f16"
 
-# A writer syncs after so many bytes. Gigabytes at once could take a slow disk longer than a lease lasts.
+# A writer syncs after so many bytes, because gigabytes at once could take a slow disk longer than a lease lasts.
 SYNCED_BYTES = 256 * 1024 * 1024
 
-# Linux reads ahead this much at a time, unless it is configured otherwise.
+# Linux reads ahead this much at a time unless it is configured otherwise, however much it is asked for.
 READ_AHEAD_BYTES = 128 * 1024
 
-# How many rows are read at once: 16 MB at 1000 dimensions.
+# Rows read at a time: 16 MB at 1000 dimensions, so that memory does not grow with the file.
 BLOCK_ROWS = 8_192
 
 
@@ -44,6 +44,7 @@ class VectorFile:
         """
         if self.path.stat().st_size != self.rows * self.dim * 2:
             raise ValueError(f"{self.path} does not hold {self.rows} vectors of {self.dim}")
+        # A file of no bytes cannot be mapped.
         if self.rows == 0:
             return np.empty((0, self.dim), np.float16)
         with self.path.open("rb") as file:
@@ -57,13 +58,13 @@ class VectorFile:
         wait for the disk a row at a time. It only saves time, so whatever goes wrong is ignored.
         """
         reader = threading.Thread(target=self._advise, args=(most,), name="index-read-ahead", daemon=True)
-        with suppress(RuntimeError):  # the process may start no more threads
+        with suppress(RuntimeError):  # where the process may start no more threads, searches are slow at first
             reader.start()
         return reader
 
     def _advise(self, most: int) -> None:
         with suppress(OSError), self.path.open("rb") as file:
-            # The kernel reads no more than its window at a time, however much it is asked for.
+            # Asked for piece by piece, because of a larger one the kernel would read the beginning alone.
             for place in range(0, min(most, self.rows * self.dim * 2), READ_AHEAD_BYTES):
                 os.posix_fadvise(file.fileno(), place, READ_AHEAD_BYTES, os.POSIX_FADV_WILLNEED)
 
@@ -101,7 +102,7 @@ def release_pages(mapped: HalfVectors) -> None:
     They stay in the page cache, and are mapped again when they are read. For one row that is read the kernel maps half
     a megabyte or more, because it maps the pages of its cache whole, however large it made them.
     """
-    # An array knows the one it is a view of, the last of them the buffer over the map.
+    # The map is asked itself, and only the array at the bottom of all views knows it.
     base: object = mapped
     while isinstance(base, np.ndarray):
         base = base.base
@@ -150,6 +151,7 @@ class VectorWriter:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         with self._file:
             if kind is None:
+                # Rows may have been deleted since they were counted, and space was taken for all of them.
                 self._file.truncate(self.rows * self._dim * 2)
                 self._file.flush()
                 os.fsync(self._file.fileno())

@@ -14,7 +14,8 @@ from pathlib import Path
 from ml.atomic_files import UNFINISHED_SUFFIX, put_in_place
 from recommender.index.errors import SnapshotDamaged, SnapshotUnreadable
 
-# The process has run out of descriptors, memory or rights: the file itself may be intact.
+# The process has run out of descriptors, memory or rights, and the file itself may be intact. So nobody may call it
+# damaged.
 PROCESS_ERRNOS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EACCES, errno.EPERM}
 
 

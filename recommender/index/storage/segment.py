@@ -78,7 +78,7 @@ class Segment:
         """Compute what the bitmap caches for searches of this segment, before it is shared by many of them."""
         if self.ivf is not None:
             selection.counts_per_list(self.ivf.list_of, self.ivf.list_count)
-            selection.bits  # noqa: B018 - a cached property
+            selection.bits  # noqa: B018 - reading it packs it
 
 
 def write_segment(
@@ -106,7 +106,7 @@ def write_segment(
                 tables.append(table)
                 tick()
         columns = Columns.concatenate(tables)
-        del tables  # The concatenated columns are a copy; both at once would double the memory of a large merge.
+        del tables  # they were copied; both at once would double the memory of a large merge
         columns.save(part)
         stored = VectorFile(part / VECTORS, vectors.rows, dim)
         structure = (
@@ -115,6 +115,7 @@ def write_segment(
             else choose_structure.exact_until_merged(stored.rows)
         )
         others = sorted(path for path in part.iterdir() if path.name != VECTORS)
+        # All is on the disk before the manifest names it: no power cut may leave a manifest without what it names.
         for path in others:
             sync_to_disk(path)
             tick()
@@ -149,7 +150,8 @@ def open_segment(directory: Path, model: str) -> Segment:
     rows, dim, structure = manifest["rows"], manifest["dim"], manifest["structure"]
     try:
         is_ivf, stored = structure["kind"] == choose_structure.IVF, VectorFile(directory / VECTORS, rows, dim)
-        if VECTORS in manifest["places"]:  # Smaller files were read whole just now, so they are in the page cache.
+        # Smaller files were read whole just now to check them, so they are in the page cache.
+        if VECTORS in manifest["places"]:
             stored.read_ahead(settings.INDEX_MEMORY_MB << 20)
         return Segment(
             directory.name,

@@ -63,7 +63,8 @@ def _find_vectors(state: State, ids: Ids, columns: Columns) -> tuple[RowIds, Row
     for number, (part, live_rows) in enumerate(zip(state.base.parts, state.live_rows, strict=True)):
         held = part.segment.columns
         at = held.rows_of(ids)
-        at = at[live_rows.mask[at]]  # of a listing that changed before, only what the delta still points to is known
+        # Rows of a listing that changed before are not live. Their vectors count only where the delta points to them.
+        at = at[live_rows.mask[at]]
         for listing, image, row in zip(held.listing[at].tolist(), held.image[at].tolist(), at.tolist(), strict=True):
             known[listing, image] = (-1, number, row)
     delta = state.delta

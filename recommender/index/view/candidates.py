@@ -109,7 +109,7 @@ def _split_by_part(state: State, part: RowIds) -> list[tuple[int, RowIds]]:
 
 
 def _read_column(state: State, name: str, by_part: list[tuple[int, RowIds]], row: RowIds) -> ColumnArray:
-    if len(by_part) == 1:  # as in most searches
+    if len(by_part) == 1:  # most searches find rows of one part alone, and need no array to gather in
         return state.columns_of(by_part[0][0]).arrays[name][row]
     values = np.empty(len(row), state.delta.columns.arrays[name].dtype)
     for number, at in by_part:

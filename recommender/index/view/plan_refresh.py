@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum, auto
 
-REOPEN_SECONDS = 5.0  # between two tries to open the same snapshot
+REOPEN_SECONDS = 5.0  # a snapshot that could not be opened is tried again, but not at every refresh
 
 
 class Outcome(Enum):
@@ -64,7 +64,7 @@ def plan_refresh(
     follows_head: readers for searches follow the head from model to model; the compactor's keep to one model's lineage
     """
     if not can_advance:
-        # It must not answer any more, so there is nothing to go on with while something else is opened.
+        # What is served must not answer any more, so there is nothing to go on with while something else is opened.
         return Outcome.RELOAD
     if wanted == served:
         return Outcome.ADVANCE

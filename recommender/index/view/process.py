@@ -24,7 +24,7 @@ from .recall_window import Recall, summarise_by_kind
 from .state import State
 
 LAG_LIMIT = 10_000
-LATE_SECONDS = 3_600  # a rewrite of a large segment begins before its deadline and may end a little after it
+LATE_SECONDS = 3_600  # a large segment may be rewritten a little late, which is no reason for an alarm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +117,8 @@ def _snapshot_age(snapshot_id: int | None) -> float | None:
     if snapshot_id is None:
         return None
     created = IndexSnapshot.objects.filter(pk=snapshot_id).values_list("created_at", flat=True).first()
-    return round((timezone.now() - created).total_seconds(), 1) if created else None  # rows outlive no retirement
+    # The row of a snapshot that was retired may be deleted while a reader still serves its files.
+    return round((timezone.now() - created).total_seconds(), 1) if created else None
 
 
 def _find_state() -> State | None:

@@ -24,9 +24,9 @@ from .state import State
 
 logger = logging.getLogger(__name__)
 
-BEHIND_RETRY_SECONDS = 1.0  # between refreshes while the delta is full, which only the compactor can change
+BEHIND_RETRY_SECONDS = 1.0  # a full delta takes nothing in until the compactor has flushed, so haste is of no use
 FAULT_RETRY_SECONDS = 0.5
-STALE_SECONDS = 10  # after so long without a refresh health calls it a problem
+STALE_SECONDS = 10  # a refresh may take long when much changed; after so long health calls it a problem
 
 
 class Index:
@@ -38,8 +38,8 @@ class Index:
 
     def __init__(self, capacity: int | None = None, *, lineage_of: int | None = None) -> None:
         self._refresher = Refresher(capacity or settings.INDEX_DELTA_ROWS, lineage_of)
-        self._lock = threading.Lock()  # held by the one who refreshes
-        # Not 0: the clock counts from the machine's start, which may be less than a refresh period ago.
+        self._lock = threading.Lock()  # the refresher keeps things between calls, so one thread at a time may refresh
+        # Not 0, because the clock counts from the machine's start, which may be less than a refresh period ago.
         self._refreshed_at = -math.inf
         self._problem: str | None = None
         self._thread: threading.Thread | None = None
@@ -71,6 +71,7 @@ class Index:
         if connection.in_atomic_block:
             raise RefreshInTransaction("refresh() inside a transaction could keep rows that never commit")
         with self._lock:
+            # On a thread of its own no request ends, so nobody else drops a connection that the server has closed.
             close_old_connections()
             try:
                 self._refresher.refresh(on_page, in_background=self._thread is not None)
@@ -120,6 +121,7 @@ class Index:
 
     def _revive(self) -> None:
         with self._lock:
+            # Of several requests that found it dead, the first has started it again.
             if self._has_died():
                 logger.error("the index refresher ended by a fault of its own; starting it again")
                 self._thread = None
@@ -132,9 +134,11 @@ class Index:
             try:
                 self.refresh()
             except (DatabaseError, SnapshotDamaged, IndexNotReady) as exc:
+                # It is tried twice a second, so damage that lasts would fill the log.
                 if self._problem != str(exc) or isinstance(exc, DatabaseError):
                     logger.warning("index not refreshed, keeping what is loaded: %s", exc)
                 self._problem = str(exc)
+                # The fault may be the connection's, and the next try opens another.
                 connection.close()
                 pause = FAULT_RETRY_SECONDS
             else:

@@ -28,11 +28,11 @@ from .state import State
 logger = logging.getLogger(__name__)
 
 REST_SECONDS = 3.0
-REST_RATIO = 20  # the rest is at least so many times as long as the search took: at most 5 % of one core are used
+REST_RATIO = 20  # a rest of so many times the work, so that judging takes less than 5 % of one core
 REST_AFTER_FAULT_SECONDS = 60.0
-VALUE_BYTES = 2  # a vector's values are float16
+VALUE_BYTES = 2  # vectors are stored in float16
 MAX_VECTOR_BYTES = 4 * 1024**3  # an exact search reads all vectors: more would push out what searches need in memory
-# What FAISS, numpy and mapped files raise over one search; the next one is none the worse for it.
+# What FAISS, numpy and mapped files raise over one search. The thread goes on, because the next one may be fine.
 FAULTS = (SnapshotDamaged, RuntimeError, ValueError, IndexError, MemoryError, OSError)
 
 
@@ -59,7 +59,8 @@ class RecallMonitor:
     ) -> None:
         self.window = RecallWindow()
         self._share, self._rest, self._search = share, rest, search
-        self._free = threading.Lock()  # held from taking a search until it was judged and the rest is over
+        # Held from taking a search until it was judged and the rest is over, so that no second one waits with its state.
+        self._free = threading.Lock()
         self._taken: queue.SimpleQueue[AnsweredSearch | None] = queue.SimpleQueue()
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -83,14 +84,14 @@ class RecallMonitor:
 
         The arguments are those of search_state, and its answer.
         """
-        if random.random() >= self._share or self._stopped.is_set():  # noqa: S311 - a sample, not a secret
+        if random.random() >= self._share or self._stopped.is_set():  # noqa: S311 - it guards no secret
             return False
         if state.rows * state.dim * VALUE_BYTES > MAX_VECTOR_BYTES:
             return False
         if not self._free.acquire(blocking=False):
             return False
         self._taken.put(AnsweredSearch(state, vectors, k, where, frozenset(exclude), found))
-        self.start()  # again, if a fault of its own ended it
+        self.start()  # a fault that nobody expected may have ended the thread
         return True
 
     def start(self) -> None:
@@ -102,6 +103,7 @@ class RecallMonitor:
 
     def stop(self) -> None:
         self._stopped.set()
+        # The thread may be waiting for a search, and would wait for ever.
         self._taken.put(None)
         if self._thread is not None:
             self._thread.join()
@@ -125,7 +127,7 @@ class RecallMonitor:
                 logger.warning("a sampled search could not be repeated exactly: %s", exc)
                 failed = True
             finally:
-                del search  # and with it the state, whose files may be waiting to be deleted
+                del search  # during the rest it would hold its state, whose files may be waiting to be deleted
                 self._stopped.wait(rest_seconds(self._rest, time.monotonic() - began, failed=failed))
                 self._free.release()
 

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 WINDOW_SEARCHES = 500
-WINDOW_SECONDS = 86_400.0  # older ones say nothing about the index of today
-ENOUGH_SEARCHES = 100  # fewer are no reason for an alarm
+WINDOW_SECONDS = 86_400.0  # older searches say nothing about the index of today
+ENOUGH_SEARCHES = 100  # the mean of fewer moves too much by chance to be a reason for an alarm
 TOLERANCE = 0.02  # the mean of that many searches may lie so far below the target by chance
 
 

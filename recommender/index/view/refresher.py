@@ -21,7 +21,7 @@ from .opening import Opened, open_head, open_in_background, open_newest, open_su
 from .plan_refresh import Attempt, Outcome, Successor, Target, plan_refresh
 from .state import State
 
-FEED_ROWS_PER_ROW = 5  # changes read at once, for each row that the delta may hold: most changes repeat others
+FEED_ROWS_PER_ROW = 5  # changes read for each row that the delta may hold: many change rows that are in it already
 
 
 @dataclass
@@ -76,7 +76,8 @@ class Refresher:
         )
         opened = None
         if outcome is Outcome.ADVANCE:
-            self._memory = Memory()  # also where the head came back before another snapshot could be opened
+            # The head may have come back before another snapshot could be opened, which nobody wants any more.
+            self._memory = Memory()
         elif outcome is not Outcome.WAIT:
             try:
                 opened = self._carry_out(outcome, state, wanted, in_background=in_background)
@@ -121,7 +122,7 @@ class Refresher:
         return None
 
     def _open(self, *, or_earlier: bool) -> Opened:
-        # Segments that stay are taken over: to open them again would mean to read their columns again.
+        # Segments that stay are taken over, because opening them again would mean to read their columns again.
         known = [part.segment for part in self.state.base.parts] if self.state else []
         if self._lineage_of is not None:
             return open_newest(self._lineage_of, known)

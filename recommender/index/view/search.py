@@ -19,8 +19,8 @@ from recommender.index.rows.row_bitmap import RowBitmap
 from .candidates import Candidates, FoundRows, describe_rows, read_column
 from .state import DELTA, State
 
-SPARE_ROWS = 8  # fetched beyond those that k listings have on average
-WIDEN_FACTOR = 4  # so many times as many rows are fetched next where too few listings were found
+SPARE_ROWS = 8  # beyond what k listings have on average, as the nearest ones may have more photos than most
+WIDEN_FACTOR = 4  # each round searches anew, so where too few listings were found the rows grow fast
 
 
 @dataclass
@@ -36,7 +36,7 @@ class FetchedRows:
     def add_rows(self, part: int, similarity: Similarities, rows: RowIds, *, more: bool) -> None:
         """Rows of one part, best first; `more`: there are others, none of them more similar."""
         self.found.append(FoundRows(similarity, np.full(len(rows), part), rows))
-        # Where there are more but none was found, no similarity there is a number.
+        # A part that has more rows and gave none holds no similarity that is a number, so nothing can hide there.
         if more and len(rows):
             self.exhausted, self.floor = False, max(self.floor, float(similarity[-1]))
 
@@ -69,7 +69,7 @@ def search_state(
         best = _keep_best_of_each_listing(state, _concatenate(fetched.found), fetched.floor)
         if fetched.exhausted or len(best.row) >= k:
             return describe_rows(state, best, k, _explain(state, fetched.plan))
-        # Many of the rows were of the same listings.
+        # Many of the rows were of the same listings, which count once.
         count *= WIDEN_FACTOR
 
 
@@ -90,7 +90,7 @@ def _select_rows(state: State, where: Filter, exclude: Collection[int]) -> tuple
     for number, (part, live_rows) in enumerate(zip(state.base.parts, state.live_rows, strict=True)):
         columns = part.segment.columns
         of_status = live_rows.with_status(where.status_numbers, columns)
-        # Once, as this bitmap is kept: those that leave out a few more rows derive their counts from its counts.
+        # This bitmap is kept for many searches, and those that leave out a few more rows derive their counts from it.
         part.segment.warm_filter_cache(of_status)
         selection = prefilter(where, columns, of_status)
         # Rows of changed listings are not live, but the delta still points to the vectors of some that pass.

@@ -18,7 +18,7 @@ from recommender.index.rows.row_bitmap import LiveRows
 from recommender.index.storage.snapshot import Snapshot
 
 CHUNK_ROWS = 1024
-DELTA = -1  # stands for the delta where parts of the snapshot are numbered
+DELTA = -1  # a number below those of the parts, so that the delta can stand among them in an array
 
 
 class VectorChunks:
@@ -83,7 +83,8 @@ class Delta:
         kept = np.ones(len(self), bool)
         kept[self.columns.rows_of(listing_ids)] = False
         columns = Columns.concatenate([self.columns.select_rows(kept), new.columns])
-        order = np.argsort(columns.listing, kind="stable")  # both are in order, and no listing is in both
+        # Stable, so that the photos of a listing stay in order: no listing is in both, and each is sorted already.
+        order = np.argsort(columns.listing, kind="stable")
         return Delta(
             columns.select_rows(order),
             np.concatenate([self.slot[kept], new.slot])[order],

@@ -13,7 +13,7 @@ from recommender.embedding.embedder_cache import COMMAND_POLICY, EmbedderCache
 from recommender.embedding.worker_loop import WorkerLoop
 from recommender.models import Embedding, EmbeddingModel
 
-POLL = 0.5  # Seconds between two looks at the queue.
+POLL_SECONDS = 0.5
 
 
 class Command(BaseCommand):
@@ -54,12 +54,12 @@ class Command(BaseCommand):
             raise CommandError(tally.stopped)
         # What is left is leased to other workers, so asking again at once would only load the database.
         if not tally.batches:
-            time.sleep(POLL)
+            time.sleep(POLL_SECONDS)
 
 
 def ring_and_wait() -> None:
     doorbell.ring()
-    time.sleep(POLL)
+    time.sleep(POLL_SECONDS)
 
 
 def count_waiting() -> int:

@@ -15,7 +15,8 @@ from recommender.index import Action, CompactionOutcome, Difference, Index
 
 SHOWN = 50
 
-# The worker compacts every few seconds. A command that comes at the same time waits for it, but not longer than this.
+# The worker compacts every few seconds, and a command that comes just then waits for it. A build may hold the lease for
+# many minutes, so it does not wait longer than this.
 PATIENCE_SECONDS = 60.0
 
 

@@ -17,7 +17,7 @@ from recommender.models import LONGEST_ID
 from recommender.search.retrieval import Answer, NoPhoto, PhotoWaiting, SearchRequest, find_similar, search_by_photo
 
 TITLE_WIDTH = 40
-# Whoever has a shell may see every listing, so the search is made for staff. This user is never saved.
+# Whoever has a shell may see every listing, so the search is made for staff: for a user who is never saved.
 OPERATOR = User(is_staff=True)
 
 

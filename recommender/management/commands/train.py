@@ -63,11 +63,11 @@ class Command(BaseCommand):
         command = [sys.executable, "-m", "ml", "train", str(table), "--images", str(settings.MEDIA_ROOT)]
         weights = Path(options["weights"])
         chosen = options | {"out": folder, "weights": weights.resolve() if weights.is_file() else options["weights"]}
-        training = subprocess.Popen([*command, *training_arguments(chosen)], cwd=settings.BASE_DIR)  # noqa: S603
+        training = subprocess.Popen([*command, *training_arguments(chosen)], cwd=settings.BASE_DIR)  # noqa: S603 - no shell, and our own module
         try:
             status = training.wait()
         except KeyboardInterrupt:
-            # Ctrl-C reaches the training as well, which saves its state before it ends.
+            # Ctrl-C reaches the training too, which saves its state before it ends: that is waited for.
             status = training.wait()
         if status:
             raise CommandError(f"The training stopped with status {status}.", returncode=max(1, status))

@@ -19,7 +19,7 @@ from recommender.index import Candidates
 
 Floats = NDArray[np.float64]
 
-# The value of a feature that cannot be known, in the middle of its range.
+# A feature that cannot be known has a value in the middle of its range, so that it neither helps nor harms a listing.
 NEUTRAL = 0.5
 # At this distance a listing counts half of one next door.
 HALF_DISTANCE_KM = 20.0
@@ -96,7 +96,6 @@ def similarity_text(cosine: float) -> str:
 
 def category_closeness(category: NDArray[np.integer], wanted: str | None, paths: Mapping[int, str]) -> Floats:
     """The levels that two paths share from the root, over the depth of the deeper one. int[n] ids to float64[n]."""
-    # There are few categories among many candidates, so each is compared once.
     # Candidates share a few categories, so paths are compared once for each and not once for each candidate.
     ids, where = np.unique(category, return_inverse=True)
     per_id = np.array([_closeness_of_paths(wanted, paths.get(int(one))) for one in ids], np.float64)
@@ -136,7 +135,6 @@ def price_closeness(price: NDArray[np.floating], wanted: float | None) -> Floats
     """The cheaper price over the dearer one, which is exp(-|log price ratio|)."""
     if wanted is None:
         return np.full(len(price), NEUTRAL)
-    # One unit more on both sides lets what is free be compared too.
     # One unit more on both sides, so that a price of 0 has a ratio to others.
     ours, theirs = wanted + 1.0, price.astype(np.float64) + 1.0
     return _with_neutral(np.minimum(ours, theirs) / np.maximum(ours, theirs))

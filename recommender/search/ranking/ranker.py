@@ -90,7 +90,7 @@ def rank(features: Mapping[str, Floats], weights: Mapping[str, float], listings:
     total = sum(weights.values())
     contributions = {name: weight / total * features[name] for name, weight in weights.items()}
     score = np.sum(list(contributions.values()), axis=0)
-    # The last key of lexsort counts first.
+    # The last key of lexsort counts first, so ids decide only between equal scores.
     return Ranking(np.lexsort((listings, -score)), score, weights, contributions)
 
 
