@@ -22,6 +22,7 @@ def open_whole_file(path: Path, *, survives_power_cut: bool = False) -> Iterator
     with _replace_at_end(path) as part, part.open("wb") as file:
         yield file
         if survives_power_cut:
+            # What Python still buffers is not in the file yet, and syncing knows nothing of it.
             file.flush()
             os.fsync(file.fileno())
 
@@ -48,6 +49,8 @@ def make_folder_beside(path: Path) -> Iterator[Path]:
 
 def put_in_place(folder: Path, place: Path) -> None:
     """Rename a folder whose files are on the disk; whatever a power cut leaves is all of it or nothing."""
+    # The new name could reach the disk before the list of files in the folder does, and itself stands in another list,
+    # the parent's.
     sync_to_disk(folder)
     folder.rename(place)
     sync_to_disk(place.parent)
@@ -63,6 +66,7 @@ def write_to_disk(path: Path, content: bytes) -> None:
 
 def sync_to_disk(path: Path) -> None:
     """Wait until a file, or a folder's list of names, is on the disk."""
+    # For reading, because a folder cannot be opened in any other way; what is synced is the same.
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -82,10 +86,11 @@ def remove_files(folder: Path, names: re.Pattern[str]) -> None:
 
 @contextmanager
 def _replace_at_end(path: Path) -> Iterator[Path]:
+    # In the same folder, because only within a file system one name replaces the other in one step.
     part = path.with_name(f".{path.name}{UNFINISHED_SUFFIX}")
     try:
         yield part
         part.replace(path)
-    except BaseException:
+    except BaseException:  # also Ctrl-C, which is no Exception
         part.unlink(missing_ok=True)
         raise

@@ -15,6 +15,7 @@ def nearest_columns(similarity: npt.NDArray[np.float32], k: int) -> npt.NDArray[
     above = similarity > threshold
     level = similarity == threshold
     wanted = k - above.sum(axis=1, keepdims=True)
+    # int32, because by default the sums would take eight bytes each, twice as much memory as the similarities.
     chosen = above | (level & (np.cumsum(level, axis=1, dtype=np.int32) <= wanted))
     columns = np.nonzero(chosen)[1].reshape(len(similarity), k)
     order = np.argsort(-np.take_along_axis(similarity, columns, axis=1), axis=1, kind="stable")

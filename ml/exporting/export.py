@@ -78,8 +78,10 @@ def _prepare_beside(directory: Path) -> Iterator[Path]:
 
 
 def _write_model(part: Path, loaded: LoadedNetwork, graph: Any, recipe: Recipe) -> Recipe:
+    # safetensors refuses tensors that do not lie in memory in one piece and in order, such as those with channels last.
     state = {name: tensor.contiguous() for name, tensor in loaded.network.state_dict().items()}
     save_file(state, part / WEIGHTS, describe_network(loaded.architecture))
+    # By default OpenVINO halves weights to 16 bits, and this graph is what other precisions are compared with.
     import_openvino().save_model(add_preprocessing(graph.clone(), recipe), part / GRAPH[0], compress_to_fp16=False)
     files = {name: file_sha256(part / name) for name in (WEIGHTS, *GRAPH)}
     recipe = dataclasses.replace(recipe, sha256=files[WEIGHTS], files=files)
@@ -94,6 +96,7 @@ def _check_agreement(part: Path, network: nn.Module, recipe: Recipe) -> None:
     for precision, least in (("f32", MIN_AGREEMENT), (None, MIN_AGREEMENT_AS_RUN)):
         found = Embedder.load(part, precision=precision).embed(pictures)
         agreement = float((found * expected).sum(axis=1).min())
+        # Asked this way round, because a graph that computes NaN must not be admitted.
         if not agreement >= least:
             raise ModelFilesError(
                 f"The exported graph agrees with its network to cosine {agreement:.4f}, below {least}; "
@@ -110,6 +113,7 @@ def torch_vectors(network: nn.Module, pictures: Pixels, recipe: Recipe) -> Vecto
 
 def _publish_model(part: Path, directory: Path) -> None:
     """Rename a complete directory into place; what a power cut leaves is either all of it or none."""
+    # A temporary folder can be read by its owner alone.
     part.chmod(0o755)
     for path in part.iterdir():
         sync_to_disk(path)

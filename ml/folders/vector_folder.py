@@ -122,6 +122,7 @@ class VectorFolder:
         manifest = Manifest.read(directory)
         path = directory / VECTORS
         try:
+            # The folder may be a stranger's, and a pickle in it could run code.
             vectors = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError) as exc:
             raise VectorFolderError(f"{path} cannot be read: {exc}. Extract again.") from exc

@@ -143,8 +143,10 @@ def open_picture(file: IO[bytes]) -> ImageFile.ImageFile:
         _register_heif()
     try:
         with refuse_damaged():
+            # Left to itself Pillow would try every decoder that it has, of which most serve formats that are not taken.
             image = Image.open(file, formats=[name])
     except PhotoRefused as refusal:
+        # Pillow counts pixels too, and its refusal must not be told as damage.
         if isinstance(refusal.__cause__, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
             raise _too_many_pixels(name) from refusal.__cause__
         raise

@@ -103,6 +103,7 @@ class TorchEmbedder:
         staged = torch.zeros((_shape_for(len(part)), self.size, self.size, 3), dtype=torch.uint8)
         staged[: len(part)] = torch.from_numpy(np.ascontiguousarray(part))
         if self._device == "cuda":
+            # Only from pinned memory can the device copy while this thread goes on.
             staged = staged.pin_memory()
         with self._computing, torch.inference_mode():
             found = self._network(staged.to(self._device, non_blocking=True))
@@ -111,6 +112,7 @@ class TorchEmbedder:
     def _refuse_disagreement(self, exact: TorchEmbedder) -> None:
         noise = np.random.default_rng(0).integers(0, 256, (SHAPES[0], self.size, self.size, 3), dtype=np.uint8)
         cosine = float((self.embed(noise) * exact.embed(noise)).sum(axis=1).min())
+        # Asked this way round, because NaN is neither below nor above anything.
         if not cosine >= MIN_COSINE:
             raise ModelFilesError(
                 f"{self.version} computed in {self.precision} on {self._device} agrees with float32 to cosine "

@@ -163,6 +163,7 @@ def average_networks(network: ResNet, other: ResNet) -> ResNet:
     theirs = other.state_dict()
     with torch.no_grad():
         for name, tensor in network.state_dict().items():
+            # The mask is in one network alone, and counters of batches are whole numbers, of which there is no mean.
             if tensor.is_floating_point() and name in theirs:
                 tensor.lerp_(theirs[name], 0.5)
     return network

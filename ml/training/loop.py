@@ -132,6 +132,7 @@ class Run:
         found = epoch.validation.get("map_at_r", math.inf)
         if found > self.best.map_at_r or self.validation is None:
             state = self.learner.result.state_dict()
+            # Cloned, because training goes on in the same tensors.
             weights = {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
             self.best = Best(epoch.number, found, weights)
 
@@ -159,7 +160,12 @@ class Run:
         self._refuse_another_run(saved)
         try:
             self.learner.load_state(saved)
-        except (RuntimeError, ValueError, TypeError, LookupError) as exc:
+        except (
+            RuntimeError,
+            ValueError,
+            TypeError,
+            LookupError,
+        ) as exc:  # it depends on what torch stumbles over first
             reason = " ".join(str(exc).split())
             raise ModelFilesError(f"{self.folder / CHECKPOINT} does not fit this run: {reason}") from exc
         self.epochs, self.best = saved.epochs, saved.best

@@ -115,6 +115,7 @@ class Board:
         shutil.rmtree(self.folder / f"{0:05}", ignore_errors=True)
         self._writer.add_embedding(
             np.round(principal_components(vectors, COMPONENTS), 4),
+            # The projector reads these as a table whose columns are separated by tabs.
             metadata=[photos.classes[target].replace("\t", " ") for target in photos.targets],
             label_img=torch.from_numpy(sprites).permute(0, 3, 1, 2).float() / 255,
             tag="pictures",

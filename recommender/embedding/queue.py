@@ -191,7 +191,8 @@ def _find_claims(model: EmbeddingModel, limit: int, *, low_priority: bool) -> It
 
     With `low_priority` the order is reversed.
     """
-    # The model's row is locked, so that two workers do not lease copies of the same bytes at the same instant.
+    # The model's row is locked, so that two workers do not lease copies of the same bytes at the same instant. Its key
+    # is not, or whoever inserts a queue row of this model would have to wait.
     locked = _models_with_lanes().filter(pk=model.pk).select_for_update(of=("self",), no_key=True)
     lanes = [lane for live in locked for lane in _lanes_of(live)]
     choices = [(lane, is_retry) for lane in lanes for is_retry in (False, True)]

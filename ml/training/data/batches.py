@@ -71,6 +71,7 @@ class Batches:
             for future in waiting:
                 yield future.result()
         finally:
+            # An epoch may end by the clock, and nobody takes the batches that would still be made.
             pool.shutdown(cancel_futures=True)
 
     def _make_batch(self, number: int) -> tuple[Tensor, Tensor]:

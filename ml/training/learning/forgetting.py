@@ -31,6 +31,7 @@ def interpolate_weights(network: nn.Module, start: Mapping[str, Tensor], keep: f
     mixed = copy.deepcopy(network)
     state = mixed.state_dict()
     for name in start.keys() & state.keys():
+        # Counters, such as how many batches a batch norm has seen, are whole numbers and cannot be mixed.
         if state[name].is_floating_point():
             state[name].lerp_(start[name], keep)
     return mixed

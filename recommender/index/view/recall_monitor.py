@@ -59,7 +59,7 @@ class RecallMonitor:
     ) -> None:
         self.window = RecallWindow()
         self._share, self._rest, self._search = share, rest, search
-        # Held from taking a search until it was judged and the rest is over, so that no second one waits with its state.
+        # Held from taking a search until it was judged and the rest is over: no second one is to wait with its state.
         self._free = threading.Lock()
         self._taken: queue.SimpleQueue[AnsweredSearch | None] = queue.SimpleQueue()
         self._starting = threading.Lock()
