@@ -11,8 +11,8 @@ from ml.inference.arrays import Vectors
 from ml.recipe import Recipe
 
 NEIGHBOURS = 10
-CALIBRATION = 300  # pictures whose activations set the ranges of numbers of 8 bits
-# A graph in 8 bits fits the pictures that set its ranges best of all, so runtimes are compared on others.
+# A graph in 8 bits fits the pictures that set its ranges best of all, so these calibrate and others judge.
+CALIBRATION = 300
 LEAST_PICTURES, JUDGED = 500, 600
 ENOUGH, WANTED = CALIBRATION + LEAST_PICTURES, CALIBRATION + JUDGED
 # Chosen so that people get the same answers: docs/decisions/0010-precision.md has the figures of each precision.

@@ -29,7 +29,7 @@ from .cores import usable_cores
 logger = logging.getLogger(__name__)
 
 SHAPES = (16, 256)  # pictures in one inference; a compiled graph is of one shape, so blank ones fill the rest
-MIN_COSINE = 0.99  # with vectors in float32, of pictures of noise; an export asks for the same of its graph
+MIN_COSINE = 0.99  # of a picture of noise with its vector in float32: an export asks the same of its graph
 
 
 class TorchEmbedder:

@@ -15,7 +15,7 @@ from .errors import TrainingError
 from .files import PLAN, has_begun
 from .loop import Run
 
-SHA256 = "_sha256"  # an option that ends so holds a checksum of a file, which would tell nobody what changed
+SHA256 = "_sha256"  # an option that ends so holds a checksum, which tells people nothing: a refusal names the file
 
 
 def claim_folder(folder: Path, asked: Mapping[str, object]) -> None:
@@ -26,7 +26,7 @@ def claim_folder(folder: Path, asked: Mapping[str, object]) -> None:
             be read.
     """
     path = folder / PLAN
-    # Until an epoch has ended the folder holds nothing of the run, so a mistyped option may still be corrected.
+    # Until an epoch has ended nothing was learned that could be mixed, so a mistyped option may still be corrected.
     if not (has_begun(folder) and path.exists()):
         _write_request(path, asked)
         return

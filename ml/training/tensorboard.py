@@ -27,7 +27,7 @@ from .validation.extraction import extract_vectors
 from .validation.retrieval import Judgement, can_be_judged, judge_network
 from .validation.sheets import confusion_picture, make_thumbnails, neighbour_sheet
 
-SAMPLE = 256  # training pictures that are searched among where there are no validation pictures
+SAMPLE = 256  # training pictures to show neighbours among where nothing is set aside; all would take too long
 # The projector reads vectors as text and all its pictures as one, so few of both keep a page quick to open.
 PROJECTED, COMPONENTS, SPRITE_PX = 1000, 64, 40
 QUALITY = 80  # of JPEG files: an event file grows by a sheet with every epoch that was the best so far

@@ -69,7 +69,7 @@ class EmbeddingAdmin(ReadOnlyAdmin):
         """Look ids up in their indexes; the admin's own search would read the whole table as text."""
         if not search_term:
             return queryset, False
-        # For a number that overflows the column the database raises, although nothing is found is all there is to say.
+        # The database raises for a number that overflows the column, while the right answer is that nothing is found.
         if not search_term.isdecimal() or len(search_term) > LONGEST_ID:
             return queryset.none(), False
         return queryset.filter(Q(image_id=search_term) | Q(image__listing_id=search_term)), False

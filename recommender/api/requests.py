@@ -62,7 +62,7 @@ def _clean(field: forms.Field, text: str) -> Any:
 
 
 PARAMETERS: dict[Kind, Callable[..., serializers.Field]] = {
-    # A form leaves out a box that is not ticked, which is taken for false unless null is allowed: no filter is wanted.
+    # With null allowed, a flag that a form leaves out means no filter; it would be taken for false otherwise.
     Kind.FLAG: partial(serializers.BooleanField, allow_null=True),
     Kind.ID: partial(serializers.IntegerField, min_value=1, max_value=BigIntegerField.MAX_BIGINT),
     Kind.AMOUNT: partial(serializers.DecimalField, max_digits=12, decimal_places=2, min_value=Decimal(0)),

@@ -39,7 +39,7 @@ CANDIDATES_PER_RESULT = 5
 SPARE = 2
 # Where too few of them may be shown, so many times as many are asked for next, so that few rounds are enough.
 WIDER = 4
-MOST_READ = 2_000  # listings in one query: each is a parameter, and databases limit these
+MOST_READ = 2_000  # listings in one query, which brings each of them with its photos into memory
 
 
 class NoPhoto(Exception):

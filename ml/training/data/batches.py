@@ -21,7 +21,7 @@ from .photo_pixels import Photos
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-AHEAD = 2  # batches of each thread that wait to be taken: a step that is faster than most does not wait for pictures
+AHEAD = 2  # batches that each thread has ready, so that a quick step need not wait for pictures
 
 
 def balanced_order(targets: Ints, emphasis: Floats, length: int, balance: float, rng: np.random.Generator) -> Ints:

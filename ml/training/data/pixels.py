@@ -67,10 +67,9 @@ def cache_pixels(paths: Sequence[Path], side: int, folder: Path, *, threads: int
     known = json.loads(index.read_text()) if index.exists() else None
     if known is None or not _are_as_decoded(paths, known["files"]):
         folder.mkdir(parents=True, exist_ok=True)
-        # Gone before the pixels change: it says that they are complete.
+        # The index says that the pixels are complete, so it is gone while they change, and is written last.
         index.unlink(missing_ok=True)
         known = {"files": [_mark_file(path) for path in paths], "sizes": _decode_all(paths, side, data, threads)}
-        # The index is written last, so its presence means that the pixels are complete.
         with open_whole_text(index) as file:
             json.dump(known, file)
     shapes = np.array(known["sizes"], np.int32).reshape(-1, 2)

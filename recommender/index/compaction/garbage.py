@@ -25,7 +25,7 @@ ORPHAN_SECONDS, ABANDONED_SECONDS = 86_400, 600
 # The table keeps this many rows of retired snapshots, so that an operator can see what happened.
 KEPT_ROWS = 50
 
-SnapshotRow = tuple[str, str, list[dict[str, Any]]]  # state, directory and segments, all of one query (see below)
+SnapshotRow = tuple[str, str, list[dict[str, Any]]]  # state, directory and segments, as one query reads them
 
 
 def collect_garbage() -> int:

@@ -21,7 +21,7 @@ from .opening import Opened, open_head, open_in_background, open_newest, open_su
 from .plan_refresh import Attempt, Outcome, Successor, Target, plan_refresh
 from .state import State
 
-FEED_ROWS_PER_ROW = 5  # changes read for each row that the delta may hold: many change rows that are in it already
+FEED_ROWS_PER_ROW = 5  # changes read for each row that the delta may hold, as most change a row that is in it already
 
 
 @dataclass
