@@ -49,8 +49,7 @@ def make_folder_beside(path: Path) -> Iterator[Path]:
 
 def put_in_place(folder: Path, place: Path) -> None:
     """Rename a folder whose files are on the disk; whatever a power cut leaves is all of it or nothing."""
-    # The new name could reach the disk before the list of files in the folder does, and itself stands in another list,
-    # the parent's.
+    # The new name, which stands in the parent's list, could reach the disk before the folder's own list of files does.
     sync_to_disk(folder)
     folder.rename(place)
     sync_to_disk(place.parent)

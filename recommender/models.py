@@ -108,8 +108,8 @@ class Embedding(models.Model):
         BACKFILL = 3
 
     image = models.ForeignKey(ListingImage, models.CASCADE, related_name="embeddings")
-    # An index on the model alone would only harm: nearly every row has the same one, and yet SQLite would begin every
-    # query with that index.
+    # An index on the model alone would only harm: nearly every row has the same model, and yet SQLite would begin
+    # every query with that index.
     model = models.ForeignKey(EmbeddingModel, models.CASCADE, related_name="embeddings", db_index=False)
     state = models.CharField(max_length=8, choices=State, default=State.PENDING)
     lane = models.PositiveSmallIntegerField(choices=Lane, default=Lane.UPLOAD)

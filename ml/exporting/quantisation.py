@@ -17,8 +17,8 @@ from ml.inference.arrays import Pixels
 from ml.inference.openvino_runtime import import_openvino
 from ml.recipe import Recipe
 
-# Never in 8 bits, because these decide answers after the last convolution. Names are those that torch's modules have in
-# a converted graph.
+# Never in 8 bits, because these decide answers after the last convolution. The names are those that torch's modules
+# have in a converted graph.
 KEPT = (
     r"__module\.network\.avgpool.*",
     r"__module\.network\.fc.*",

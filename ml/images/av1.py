@@ -60,7 +60,7 @@ def _walk_boxes(data: bytes, start: int, end: int) -> Iterator[Box]:
         if stop > end or stop < start + head:
             raise ValueError("a box reaches outside its parent")
         yield Box(kind, start + head, stop)
-        # In these two kinds the children come after a version, flags and, in the second, a count.
+        # The children of `meta` and `iinf` do not begin at once: a version, flags and, in `iinf`, a count come first.
         if kind == b"meta":
             yield from _walk_boxes(data, start + head + 4, stop)
         elif kind == b"iinf":

@@ -23,7 +23,7 @@ from .plan import RECIPES, Plan
 from .starting import StartingNetwork, starting_network
 from .validation.retrieval import can_be_judged
 
-VALIDATION_SHARE = 0.1  # of the pictures, unless a share or a set to judge by is given
+VALIDATION_SHARE = 0.1  # of the pictures, where nothing else is asked for: what judges them is lost for training
 
 # The shorter side of decoded pictures, as a multiple of the network's side. The smallest square crop is half as wide
 # and high as its picture, so it is enlarged by a third.

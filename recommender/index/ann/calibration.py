@@ -184,8 +184,8 @@ def _measure_tail(ivf: Ivf, vectors: VectorFile, asked: HalfVectors, pairs: RowI
         z = (similarity - closeness[:, lists]) / ivf.residual_rms[lists]
         parts.append(z[(some != pairs[:, :1]) & (some != pairs[:, 1:])])
     z = np.sort(np.concatenate(parts))
-    # Neighbours lie far out in the tail, so points are dense there: each leaves a fixed fraction of the pairs above the
-    # point before it.
+    # Neighbours lie far out in the tail, so points are dense there: each leaves a fixed fraction of the pairs that the
+    # point before it leaves.
     rank = np.unique(np.geomspace(len(z), min(RAREST_PAIRS, len(z)), TAIL_POINTS).astype(np.int64))[::-1]
     grid, share = z[len(z) - rank], rank / len(z)
     grid, first = np.unique(grid, return_index=True)

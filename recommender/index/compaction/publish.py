@@ -21,8 +21,8 @@ from recommender.models import EmbeddingModel, IndexHead, IndexSnapshot
 
 from .lease import CompactorLease
 
-# Of each lineage this many of the newest snapshots stay published: the one that is served, and one to fall back on for
-# a process that cannot open it.
+# Of each lineage this many of the newest snapshots stay published: the one that is served, and one to fall back on
+# for a process that cannot open the first.
 RETAINED_SNAPSHOTS = 2
 
 
@@ -70,8 +70,8 @@ def append_snapshot(
     if model.is_active:
         head.snapshot = row
     head.save(update_fields=["epoch", "snapshot"])
-    # Files of the history before this epoch say nothing about the rows of the database any more, so in no lineage may
-    # anybody fall back on them.
+    # Files of the history before this epoch say nothing about the rows of the database any more, so nobody may fall
+    # back on them, in whatever lineage.
     _retire_earlier(row, 1 if begins_epoch else retained)
     _retire_other_lineages(row, begins_epoch=begins_epoch)
     _prune_feed()

@@ -32,8 +32,8 @@ def column_paths() -> dict[str, str]:
 def find_searchable(model_id: int) -> QuerySet[Embedding]:
     """Embeddings that belong in the index: a vector is there and the listing is not removed."""
     rows = Embedding.objects.filter(model_id=model_id, vector__isnull=False)
-    # The status is hidden in an expression that no index fits: by its index SQLite would read every listing on sale for
-    # the sake of a few.
+    # The status is hidden in an expression that no index fits. By its index SQLite would read every listing on sale,
+    # although a few are asked for.
     return rows.alias(status=Concat("image__listing__status", Value(""))).filter(status__in=SEARCHABLE)
 
 
