@@ -12,7 +12,8 @@ from PIL import Image, ImageDraw, ImageFilter
 from . import props
 from .colours import OAK, RGB, WALNUT, darken, lighten, mix_colours
 
-HORIZON = 0.66  # of the height: where wall and floor meet
+# A share of the height. Wall and floor meet above GROUND in `compose`, so that there is floor behind an item.
+HORIZON = 0.66
 
 WALLS: tuple[RGB, ...] = (
     (226, 216, 202),
@@ -79,7 +80,7 @@ def draw_table(size: Size, rng: Random) -> Image.Image:
     """A wooden table before a blurred room."""
     image = _draw_wall(size, rng, lines=False)
     props.draw_shelf(image, rng, size[1] * 0.34)
-    # The room is out of focus, the table in front of it is not.
+    # Blurred before the table is painted: the room is out of focus, the table in front of it is not.
     image = image.filter(ImageFilter.GaussianBlur(size[0] / 70))
     _draw_boards(image, rng.choice(FLOORS), rng, horizon=0.58, count=7, spread=2.2)
     return image
@@ -92,7 +93,7 @@ def draw_room(size: Size, rng: Random) -> Image.Image:
     )
     image = image.filter(ImageFilter.GaussianBlur(size[0] / 260))
     _draw_boards(image, rng.choice(FLOORS), rng, horizon=HORIZON, count=9, spread=2.8)
-    # The skirting board hides where wall and floor meet.
+    # Painted after the floor, because the skirting board hides where wall and floor meet.
     edge = size[1] * HORIZON
     ImageDraw.Draw(image).rectangle((0, edge - size[1] * 0.035, size[0], edge), fill=(244, 240, 234))
     ImageDraw.Draw(image).line((0, edge, size[0], edge), fill=(120, 100, 84), width=1)
@@ -142,7 +143,7 @@ def draw_linen(size: Size, rng: Random) -> Image.Image:
     """Laid out on woven cloth."""
     cloth = np.array(rng.choice(PLAINS), np.float32) * 0.93
     noise = np.random.default_rng(rng.getrandbits(32))
-    # Threads in both directions differ in brightness from one another.
+    # Every row and every column is a thread of its own brightness: where they cross it looks woven.
     weave = 1 + 0.03 * noise.standard_normal((size[1], 1, 1)) + 0.03 * noise.standard_normal((1, size[0], 1))
     image = Image.fromarray(np.clip(cloth * weave, 0, 255).astype(np.uint8))
     folds = Image.new("L", size, 0)
@@ -210,6 +211,10 @@ def _draw_boards(image: Image.Image, wood: RGB, rng: Random, *, horizon: float, 
         )
         draw.polygon(quad, fill=tone)
         draw.line((*quad[0:2], *quad[6:8]), fill=darken(wood, 0.3), width=1)
-    # The floor gets darker towards the wall.
-    shade = draw_ramp((width, height - int(top)), (64, 64, 64), (0, 0, 0)).convert("L")
-    image.paste((40, 26, 20), (0, int(top), width, height), mask=shade)
+    _darken_towards_wall(image, int(top))
+
+
+def _darken_towards_wall(image: Image.Image, top: int) -> None:
+    width, height = image.size
+    shade = draw_ramp((width, height - top), (64, 64, 64), (0, 0, 0)).convert("L")
+    image.paste((40, 26, 20), (0, top, width, height), mask=shade)

@@ -26,32 +26,22 @@ def draw_backpack(canvas: Canvas, look: Look, form: Random) -> None:
     canvas.paint_part(arc_line(0, -height + 0.02, 0.16, 0.2, 180, 360, 0.07), trim, light_ball, edge=0.015)
     if form.random() < 0.5:
         for side in (-1, 1):
-            # A side pocket sticks out by a fifth; the bag covers the rest.
+            # Painted before the bag, which covers the inner part of a pocket and leaves about a fifth of `half` to see.
             pocket = box_points(
                 min(side * half * 0.9, side * half * 1.2), -0.72, max(side * half * 0.9, side * half * 1.2), -0.1, 0.1
             )
             canvas.paint_part(filled_outline(pocket), look.plain, light_barrel, edge=0.05)
     canvas.paint_part(filled_outline(body), look.main, light_flat, edge=0.13)
-    canvas.paint_part(
-        # The bottom is of another cloth, cut to the outline of the bag.
-        filled_outline(box_points(-half, -0.24, half, 0.2)),
-        darken(trim, 0.1),
-        light_flat,
-        edge=0.02,
-        within=filled_outline(body),
-    )
+    # The bottom is a plain box, so it is cut to the outline of the bag.
+    bottom = filled_outline(box_points(-half, -0.24, half, 0.2))
+    canvas.paint_part(bottom, darken(trim, 0.1), light_flat, edge=0.02, within=filled_outline(body))
     if form.random() < 0.5:
         _draw_flap(canvas, look, form, half, height, trim)
     else:
         _draw_zip(canvas, half, height, trim)
     _front_pocket(canvas, look, form, half, height, trim)
-    canvas.paint_part(
-        # The label that is sewn on above the front pocket.
-        filled_outline(box_points(-0.12, -height * 0.55 - 0.07, 0.12, -height * 0.55 + 0.07, 0.02)),
-        trim,
-        light_flat,
-        edge=0.015,
-    )
+    label = filled_outline(box_points(-0.12, -height * 0.55 - 0.07, 0.12, -height * 0.55 + 0.07, 0.02))
+    canvas.paint_part(label, trim, light_flat, edge=0.015)
 
 
 def _bag_points(half: float, height: float, shoulder: float) -> Points:
@@ -101,18 +91,15 @@ def _draw_flap(canvas: Canvas, look: Look, form: Random, half: float, height: fl
         (-half * 0.96, low),
     )
     canvas.paint_part(filled_outline(flap), look.plain, light_flat, edge=0.07)
-    # Two belts close the flap, each through a buckle, which is a plate with a hole.
     for x in (-half * 0.45, half * 0.45):
-        canvas.paint_part(straight_line((x, low - 0.2), (x, -height * 0.32), width=0.1), trim, light_flat, edge=0.02)
-        canvas.paint_part(
-            filled_outline(
-                box_points(x - 0.075, low + 0.06, x + 0.075, low + 0.18, 0.02),
-                holes=[box_points(x - 0.045, low + 0.09, x + 0.045, low + 0.15)],
-            ),
-            BRASS,
-            light_flat,
-            edge=0,
+        belt = straight_line((x, low - 0.2), (x, -height * 0.32), width=0.1)
+        canvas.paint_part(belt, trim, light_flat, edge=0.02)
+        # Without the hole nobody would see that the belt runs through the buckle.
+        buckle = filled_outline(
+            box_points(x - 0.075, low + 0.06, x + 0.075, low + 0.18, 0.02),
+            holes=[box_points(x - 0.045, low + 0.09, x + 0.045, low + 0.15)],
         )
+        canvas.paint_part(buckle, BRASS, light_flat, edge=0)
 
 
 def _draw_zip(canvas: Canvas, half: float, height: float, trim: RGB) -> None:
@@ -124,12 +111,12 @@ def _draw_zip(canvas: Canvas, half: float, height: float, trim: RGB) -> None:
         (half * 0.78, -height * 0.78),
         (half * 0.8, -height * 0.52),
     )
-    # A dark band under a thin bright line looks like the teeth of a zip.
+    # The same path twice, a dark band under a thin bright line, because that looks like the teeth of a zip.
     canvas.paint_part(curved_line(*path, width=0.055), darken(trim, 0.35), light_flat, edge=0)
     canvas.paint_part(curved_line(*path, width=0.02), STEEL, light_flat, edge=0)
-    # The slider hangs at the end of the zip.
     x, y = path[-1]
-    canvas.paint_part(straight_line((x, y), (x + 0.01, y + 0.14), width=0.05), BRASS, light_flat, edge=0.01)
+    slider = straight_line((x, y), (x + 0.01, y + 0.14), width=0.05)
+    canvas.paint_part(slider, BRASS, light_flat, edge=0.01)
 
 
 def _front_pocket(canvas: Canvas, look: Look, form: Random, half: float, height: float, trim: RGB) -> None:
@@ -145,10 +132,5 @@ def _front_pocket(canvas: Canvas, look: Look, form: Random, half: float, height:
     canvas.paint_part(
         straight_line((-width * 0.82, top + 0.12), (width * 0.82, top + 0.12), width=0.016), STEEL, light_flat, edge=0
     )
-    canvas.paint_part(
-        # The slider of the pocket's zip.
-        straight_line((width * 0.66, top + 0.12), (width * 0.66, top + 0.25), width=0.045),
-        trim,
-        light_flat,
-        edge=0.01,
-    )
+    slider = straight_line((width * 0.66, top + 0.12), (width * 0.66, top + 0.25), width=0.045)
+    canvas.paint_part(slider, trim, light_flat, edge=0.01)

@@ -141,6 +141,7 @@ class Canvas:
         for stroke in outline.strokes:
             points = (self.frame.to_pixels(stroke.points) - corner) * s
             _draw_stroke(draw, points, stroke.start * self.frame.scale * s, stroke.end * self.frame.scale * s)
+        # Holes come last, or a fill or a stroke would close them again.
         for hole in outline.holes:
             draw.polygon(((self.frame.to_pixels(hole) - corner) * s).ravel().tolist(), fill=0)
         return mask.reduce(s)
@@ -160,6 +161,7 @@ class Canvas:
         levels = np.broadcast_to(light(u, v), (height, width))
         radius = edge * self.frame.scale
         if radius >= 1:
+            # A blurred mask falls off towards the outline, which looks like a surface that turns away.
             inside = np.asarray(mask.filter(ImageFilter.BoxBlur(radius)), dtype=np.float32) / 255
             levels = levels * (0.62 + 0.38 * np.minimum(1, inside * 1.05))
         lit = np.asarray(patch, dtype=np.float32) * levels[..., None]

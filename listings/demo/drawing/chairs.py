@@ -44,12 +44,12 @@ def _wooden_chair(canvas: Canvas, look: Look, form: Random) -> None:
             edge=0.015,
         )
     canvas.paint_part(straight_line((-inner, -0.42), (inner, -0.42), width=0.055), shade, light_roller, edge=0)
-    # The posts of the back go on from the back legs.
+    # The posts start where the back legs do and are as wide, because a leg and its post are one piece of wood.
     posts = [
         straight_line((side * inner, seat), (side * (inner + 0.03), back), width=leg, end=leg * 0.85)
         for side in (-1, 1)
     ]
-    # The back lies between the posts, so it is painted before them.
+    # The back is painted before the posts, which cover its ends on both sides.
     _chair_back(canvas, look, form, inner, seat, back)
     canvas.paint_part(join_outlines(*posts), frame, light_flat, edge=0.015)
     for side in (-1, 1):
@@ -71,13 +71,9 @@ def _wooden_chair(canvas: Canvas, look: Look, form: Random) -> None:
             (-half * 1.1, seat + depth),
         )
     )
-    canvas.paint_part(
-        # The front edge of the seat, in shade.
-        filled_outline(box_points(-half * 1.08, seat + depth - 0.04, half * 1.08, seat + depth + 0.1, 0.04)),
-        shade,
-        light_flat,
-        edge=0.01,
-    )
+    # Painted before the seat, which covers its upper part: what is left below is the edge, in shade.
+    front_edge = filled_outline(box_points(-half * 1.08, seat + depth - 0.04, half * 1.08, seat + depth + 0.1, 0.04))
+    canvas.paint_part(front_edge, shade, light_flat, edge=0.01)
     # A chair of bare wood needs a cushion to show the pattern at all.
     cushion = look.main if form.random() < 0.75 or isinstance(frame, tuple) else frame
     canvas.paint_part(top, cushion, light_flat, edge=0.06)
@@ -116,7 +112,7 @@ def _chair_back(canvas: Canvas, look: Look, form: Random, half: float, seat: flo
 def _shell_chair(canvas: Canvas, look: Look, form: Random) -> None:
     seat, back, half = -0.92, -form.uniform(1.6, 1.85), form.uniform(0.56, 0.66)
     wood = form.choice((*WOODS, STEEL, INK))
-    # The two darker legs are those behind.
+    # The darker legs come first, because they stand behind the two that are painted over them.
     for x, foot, tone in ((-0.3, -0.38, 0.3), (0.3, 0.38, 0.3), (-0.36, -0.62, 0.0), (0.36, 0.62, 0.0)):
         canvas.paint_part(
             straight_line((x, seat + 0.08), (foot, -0.12 if tone else 0), width=0.09, end=0.055),
@@ -127,7 +123,7 @@ def _shell_chair(canvas: Canvas, look: Look, form: Random) -> None:
     canvas.paint_part(
         straight_line((-0.36, seat + 0.16), (0.36, seat + 0.16), width=0.07), darken(wood, 0.2), light_roller, edge=0
     )
-    # How far the shell is drawn in at the waist of who sits in it.
+    # Less than 1 draws the sides in at the height of a sitter's waist, and 1 leaves them straight.
     pinch = form.uniform(0.82, 1.0)
     shell = filled_outline(
         smooth_curve(
@@ -165,7 +161,6 @@ def _draw_armchair(canvas: Canvas, look: Look, form: Random) -> None:
         filled_outline(box_points(-half * 0.92, back, half * 0.92, -0.3, roundness)), look.main, light_flat, edge=0.1
     )
     if form.random() < 0.5:
-        # Buttons that hold the upholstery of the back.
         buttons = [ellipse_points(x, y, 0.028, 0.028) for y in (back + 0.28, back + 0.55) for x in (-0.34, 0.0, 0.34)]
         canvas.paint_part(filled_outline(*buttons), darken(look.colour, 0.4), light_ball, edge=0)
     canvas.paint_part(
@@ -177,7 +172,7 @@ def _draw_armchair(canvas: Canvas, look: Look, form: Random) -> None:
     canvas.paint_part(
         filled_outline(box_points(-half * 0.72, seat, half * 0.72, -0.46, 0.1)), look.main, light_flat, edge=0.06
     )
-    # The arms overlap the seat and come after it.
+    # The arms are painted after the seat, because they stand in front of its sides.
     arm_top = seat - form.uniform(0.18, 0.32)
     for side in (-1, 1):
         left, right = sorted((side * half * 0.66, side * half * 1.1))
@@ -185,6 +180,7 @@ def _draw_armchair(canvas: Canvas, look: Look, form: Random) -> None:
             filled_outline(box_points(left, arm_top, right, -0.16, 0.15)), look.main, light_barrel, edge=0.07
         )
     if form.random() < 0.45:
-        # A loose cushion leans in the chair.
-        cushion = smooth_curve((-0.28, seat - 0.42), (0.3, seat - 0.46), (0.32, seat + 0.02), (-0.26, seat + 0.04))
-        canvas.paint_part(filled_outline(cushion), look.accent, light_ball, edge=0.07)
+        loose_cushion = smooth_curve(
+            (-0.28, seat - 0.42), (0.3, seat - 0.46), (0.32, seat + 0.02), (-0.26, seat + 0.04)
+        )
+        canvas.paint_part(filled_outline(loose_cushion), look.accent, light_ball, edge=0.07)

@@ -25,7 +25,8 @@ from .strings import draw_guitar
 from .tableware import draw_mug, draw_teapot
 from .wheels import draw_bicycle
 
-GROUND = 0.82  # of the height: where items stand
+# A share of the height. It is below the horizon of every scene, so that items stand on the floor.
+GROUND = 0.82
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ def draw_photo(
     layer = Image.new("RGBA", camera.size)
     frame = _frame_item(what, camera)
     what.draw_item(Canvas(layer, frame), look, seeded_random(f"{kind} {variant}"))
-    # The shadow falls on the scene and lies below the item.
+    # Before the item is pasted, so that its shadow falls on the scene and not on the item.
     _cast_shadow(photo, layer.getchannel("A"), frame)
     photo.paste(layer, mask=layer)
     return _develop_photo(photo, camera.light)
@@ -99,7 +100,7 @@ def _frame_item(kind: Kind, view: View) -> Frame:
     width, height = view.size
     scale = view.zoom * min(0.8 * width / kind.width, 0.7 * height / kind.height)
     turn = math.radians(view.turn)
-    # A negative scale in one direction mirrors the item.
+    # A negative scale mirrors form and pattern. Light is laid over pixels, so it still comes from the left.
     x = -view.aspect * scale if view.mirrored else view.aspect * scale
     cos, sin = math.cos(turn), math.sin(turn)
     ground = GROUND + 0.12 * max(0.0, view.zoom - 1)
@@ -118,6 +119,7 @@ def _draw_backdrop(name: str, view: View, rng: Random) -> Image.Image:
 
 def _cast_shadow(photo: Image.Image, alpha: Image.Image, frame: Frame) -> None:
     """On the floor: the silhouette laid down to the right, and a darker touch where it stands."""
+    # A quarter of the size is enough for what is blurred afterwards, and sixteen times less work.
     small = alpha.reduce(4)
     width, height = small.size
     ground = frame.offset[1] / 4
@@ -141,7 +143,7 @@ def _camera_mark(size: tuple[int, int]) -> tuple[npt.NDArray[np.float32], npt.ND
     """Darker corners as a factor, and grain to add; both (height, width, 1)."""
     x = np.linspace(-1, 1, size[0], dtype=np.float32)[None, :, None]
     y = np.linspace(-1, 1, size[1], dtype=np.float32)[:, None, None]
-    # The same seed for every photo: it is the grain of one camera.
+    # The seed is the same for every photo, because all are meant to come from one camera.
     grain = np.random.default_rng(7).standard_normal((size[1], size[0], 1), dtype=np.float32) * 2.2
     return 1.02 - 0.11 * (x**2 + y**2), grain
 

@@ -7,7 +7,6 @@ from random import Random
 from .canvas import Canvas, light_ball, light_barrel, light_flat, light_from_inside
 from .colours import BRASS, CREAM, INK, RGB, STEEL, WOODS, Look, darken, lighten
 from .shapes import (
-    Outline,
     box_points,
     curved_line,
     ellipse_points,
@@ -30,7 +29,7 @@ def draw_lamp(canvas: Canvas, look: Look, form: Random) -> None:
         _stem_foot(canvas, metal, form, neck)
     else:
         _tripod_foot(canvas, form.choice(WOODS), form, neck)
-    # The socket joins foot and shade whatever their style.
+    # Painted between the two: the socket covers the end of any foot, and any shade covers the end of the socket.
     canvas.paint_part(straight_line((0, neck + 0.06), (0, neck - 0.12), width=0.09), metal, light_barrel, edge=0)
     _lamp_shade(canvas, look, form, neck, shade_height, bottom)
 
@@ -38,7 +37,7 @@ def draw_lamp(canvas: Canvas, look: Look, form: Random) -> None:
 def _lamp_shade(canvas: Canvas, look: Look, form: Random, neck: float, height: float, bottom: float) -> None:
     style = form.choice(("cone", "drum", "dome", "cone"))
     low, high = neck + 0.08, neck - height
-    # The light of the bulb on what is behind the lamp.
+    # The glow comes before the shade, because it is the light of the bulb on the wall behind the lamp.
     canvas.paint_glow(
         filled_outline(ellipse_points(0, neck - height / 2, bottom * 1.3, height * 0.9)), (255, 226, 160), 0.4, 0.2
     )
@@ -59,27 +58,18 @@ def _lamp_shade(canvas: Canvas, look: Look, form: Random, neck: float, height: f
         outline = filled_outline(
             turned_silhouette((top, high), ((top + bottom) / 2, (high + low) / 2), (bottom, low), dip=0.12)
         )
-        canvas.paint_part(
-            # The open top of the shade, which one sees into a little.
-            filled_outline(ellipse_points(0, high, top, top * 0.1)),
-            lighten(look.colour, 0.55),
-            light_flat,
-            edge=0,
-        )
+        # The shade covers the front half of this ellipse. The rest looks like its inside, seen through the open top.
+        opening = filled_outline(ellipse_points(0, high, top, top * 0.1))
+        canvas.paint_part(opening, lighten(look.colour, 0.55), light_flat, edge=0)
     canvas.paint_part(outline, look.main, light_from_inside, edge=0.04)
-    # A ribbon along the lower edge.
     if style != "dome" and form.random() < 0.5:
-        trim = look.accent_colour
-        canvas.paint_part(
-            Outline(
-                strokes=curved_line(
-                    (-bottom, low - 0.01), (0, low + bottom * 0.115), (bottom, low - 0.01), width=0.045
-                ).strokes
-            ),
-            trim,
-            light_flat,
-            edge=0,
-        )
+        _draw_ribbon(canvas, look.accent_colour, bottom, low)
+
+
+def _draw_ribbon(canvas: Canvas, colour: RGB, bottom: float, low: float) -> None:
+    # The middle hangs lower than the ends, because the ribbon follows the round front edge of the shade.
+    ribbon = curved_line((-bottom, low - 0.01), (0, low + bottom * 0.115), (bottom, low - 0.01), width=0.045)
+    canvas.paint_part(ribbon, colour, light_flat, edge=0)
 
 
 def _ceramic_foot(canvas: Canvas, look: Look, form: Random, neck: float) -> None:
@@ -103,27 +93,19 @@ def _stem_foot(canvas: Canvas, metal: RGB, form: Random, neck: float) -> None:
         edge=0.02,
     )
     if form.random() < 0.5:
-        # A knob halfway up the stem.
-        canvas.paint_part(filled_outline(ellipse_points(0, neck * 0.5, 0.1, 0.12)), metal, light_ball, edge=0.02)
+        knob = filled_outline(ellipse_points(0, neck * 0.5, 0.1, 0.12))
+        canvas.paint_part(knob, metal, light_ball, edge=0.02)
 
 
 def _tripod_foot(canvas: Canvas, wood: RGB, form: Random, neck: float) -> None:
     spread = form.uniform(0.42, 0.6)
-    canvas.paint_part(
-        # The third leg stands behind the others and is darker for it.
-        straight_line((0.02, neck), (spread * 0.15, -0.1), width=0.07, end=0.06),
-        darken(wood, 0.25),
-        light_barrel,
-        edge=0,
-    )
+    # The third leg is painted first, darker and ends higher, because it stands behind the other two.
+    third_leg = straight_line((0.02, neck), (spread * 0.15, -0.1), width=0.07, end=0.06)
+    canvas.paint_part(third_leg, darken(wood, 0.25), light_barrel, edge=0)
     for side in (-1, 1):
         canvas.paint_part(
             straight_line((0, neck), (side * spread, 0), width=0.085, end=0.06), wood, light_barrel, edge=0.015
         )
-    canvas.paint_part(
-        # The block that holds the legs together.
-        filled_outline(box_points(-0.13, neck - 0.02, 0.13, neck + 0.1, 0.04)),
-        wood,
-        light_barrel,
-        edge=0.02,
-    )
+    # Painted last, because the block covers the place where the three legs meet.
+    block = filled_outline(box_points(-0.13, neck - 0.02, 0.13, neck + 0.1, 0.04))
+    canvas.paint_part(block, wood, light_barrel, edge=0.02)

@@ -20,16 +20,17 @@ def draw_shelf(image: Image.Image, rng: Random, y: float) -> None:
         tall, wide = height * rng.uniform(0.09, 0.17), width * rng.uniform(0.025, 0.055)
         colour = rng.choice(PASTELS)
         roll = rng.random()
-        # Most things on a shelf are books, some are vases, and there are gaps.
-        if roll < 0.62:
+        is_book, is_vase = roll < 0.62, 0.62 <= roll < 0.8
+        if is_book:
             draw.rectangle((x, y - tall, x + wide, y), fill=colour)
-        elif roll < 0.8:
+        elif is_vase:
             wide *= 2
             draw.ellipse((x, y - tall * 0.7, x + wide, y + 2), fill=colour)
             draw.rectangle((x + wide * 0.36, y - tall, x + wide * 0.64, y - tall * 0.5), fill=colour)
         else:
             wide *= 1.6
         x += wide + width * 0.006
+    # The board comes last: the vases reach two pixels into it, or they would seem to stand on a single point.
     draw.rectangle((0, y, width, y + height * 0.018), fill=OAK)
     draw.rectangle((0, y + height * 0.018, width, y + height * 0.024), fill=darken(OAK, 0.4))
 
@@ -113,9 +114,10 @@ def draw_rug(image: Image.Image, rng: Random) -> None:
     width, height = image.size
     draw = ImageDraw.Draw(image)
     colour = rng.choice(PASTELS)
-    # From the rim inwards, each ring over the one before.
+    # The largest comes first: each ellipse is painted over the one before and leaves a ring of it.
     for share, tone in ((1.0, darken(colour, 0.12)), (0.93, colour), (0.78, lighten(colour, 0.4)), (0.73, colour)):
         rx, ry = width * 0.56 * share, height * 0.135 * share
+        # 0.82 is GROUND of `compose`, whose import would be a circle: the item has to stand on the rug.
         draw.ellipse((width / 2 - rx, height * 0.82 - ry, width / 2 + rx, height * 0.82 + ry), fill=tone)
 
 
@@ -126,7 +128,7 @@ def draw_foliage(image: Image.Image, rng: Random, floor: float) -> None:
         x, y, r = rng.uniform(0, width), floor - abs(rng.gauss(0, height * 0.22)), rng.uniform(0.03, 0.1) * width
         tone = rng.choice(((70, 112, 66), (96, 142, 80), (134, 172, 96), (54, 92, 58), (188, 206, 128)))
         draw.ellipse((x - r, y - r, x + r, y + r), fill=tone)
-    # A few blossoms among the leaves.
+    # Nine blossoms come after seventy leaves, which would hide most of them otherwise.
     for _ in range(9):
         x, y, r = rng.uniform(0, width), rng.uniform(0.05, 0.5) * height, rng.uniform(0.02, 0.05) * width
         draw.ellipse((x - r, y - r, x + r, y + r), fill=rng.choice(((250, 246, 214), (244, 214, 222), (255, 240, 180))))
@@ -136,7 +138,7 @@ def draw_grass(image: Image.Image, rng: Random, top: float) -> None:
     width, height = image.size
     draw = ImageDraw.Draw(image)
     for _ in range(900):
-        # Blades are longer the nearer they stand.
+        # A blade that is lower in the picture is nearer, so it looks longer.
         y = rng.uniform(top, height)
         x, tall = rng.uniform(0, width), (4 + 14 * (y - top) / (height - top))
         tone = rng.choice(((96, 150, 70), (122, 170, 84), (74, 122, 56), (150, 188, 100)))

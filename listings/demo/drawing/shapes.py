@@ -69,6 +69,7 @@ def smooth_curve(*dots: Dot, closed: bool = True, steps: int = 10) -> Points:
     if closed:
         points = np.vstack((points[-1], points, points[:2]))
     else:
+        # Each piece needs a point on either side of it. Beyond the ends there is none, so one is mirrored there.
         points = np.vstack((2 * points[0] - points[1], points, 2 * points[-1] - points[-2]))
     t = np.linspace(0, 1, steps, endpoint=False)[:, None]
     pieces = []

@@ -24,7 +24,7 @@ def draw_sneaker(canvas: Canvas, look: Look, form: Random) -> None:
     """A pair: one shoe behind, the other before it."""
     state = form.getstate()
     for x, y, scale in ((0.16, -0.2, 0.92), (-0.06, 0.0, 1.0)):
-        # The same throws for both shoes, or they would be no pair.
+        # Both shoes start from the same state of the dice, or they would differ and be no pair.
         form.setstate(state)
         _draw_shoe(canvas.move_to(x, y, scale), look, form)
 
@@ -39,13 +39,13 @@ def _draw_shoe(canvas: Canvas, look: Look, form: Random) -> None:
     lining = smooth_curve(
         (0.16, collar + 0.1), (0.5, collar + 0.03), (0.96, collar - 0.02), (0.94, collar + 0.3), (0.4, collar + 0.36)
     )
-    # Tongue and lining lie behind the upper, which covers all but their rims.
+    # Tongue and lining are painted before the upper, which covers all of them but the rims.
     tongue = smooth_curve((0.1, collar + 0.22), (0.14, collar - 0.1), (0.4, collar - 0.14), (0.5, collar + 0.16))
     canvas.paint_part(filled_outline(tongue), lighten(look.colour, 0.25), light_flat, edge=0.04)
     canvas.paint_part(filled_outline(lining), darken(look.colour, 0.5), light_flat, edge=0.04)
     canvas.paint_part(upper, look.main, light_roller, edge=0.1)
     if form.random() < 0.6:
-        # The toe cap may be larger than the shoe: it is cut to the upper.
+        # The toe cap is drawn larger than the shoe and cut to the upper, so that their edges are the same.
         cap = smooth_curve(
             (-1.4, -sole),
             (-1.3, -sole - toe * 0.75),
@@ -61,7 +61,7 @@ def _draw_shoe(canvas: Canvas, look: Look, form: Random) -> None:
             within=upper,
             edge=0.05,
         )
-    # So is the patch at the heel.
+    # The patch at the heel is a box that would stick out behind the shoe, so it is cut to the upper as well.
     heel = box_points(0.86, collar + 0.1, 1.3, -sole + 0.05, 0.05)
     canvas.paint_part(
         filled_outline(heel),
@@ -72,7 +72,7 @@ def _draw_shoe(canvas: Canvas, look: Look, form: Random) -> None:
     )
     _draw_emblem(canvas, look, form, sole, collar, high)
     _draw_laces(canvas, form, collar, toe, sole)
-    # The sole comes last and hides the lower edges of everything else.
+    # The sole comes last, because it hides the lower edges of everything else.
     _draw_sole(canvas, form, sole, rubber, look)
 
 
@@ -101,7 +101,6 @@ def _draw_emblem(canvas: Canvas, look: Look, form: Random, sole: float, collar: 
     paint = look.accent
     middle = -sole - 0.32
     if style == "stripes":
-        # Three slanting bars on the side of the shoe.
         bars = [straight_line((x, middle + 0.22), (x + 0.2, middle - 0.2), width=0.07) for x in (0.08, 0.26, 0.44)]
         canvas.paint_part(join_outlines(*bars), paint, light_flat, edge=0)
     elif style == "wave":
@@ -114,20 +113,20 @@ def _draw_emblem(canvas: Canvas, look: Look, form: Random, sole: float, collar: 
             edge=0,
         )
     elif style == "star" and high:
+        # The star sits at the ankle, where a low shoe has no cloth to carry it.
         canvas.paint_part(filled_outline(circle_points(0.62, collar + 0.42, 0.17)), CREAM, light_flat, edge=0.01)
         canvas.paint_part(filled_outline(_star_points(0.62, collar + 0.42, 0.13)), look.plain, light_flat, edge=0)
 
 
 def _star_points(x: float, y: float, radius: float) -> Points:
-    # Every second of ten points of a circle is drawn in towards the centre.
+    # The last point of a circle repeats the first: with it the ten corners would not be evenly spaced.
     outer = circle_points(x, y, radius)[:-1]
     step = len(outer) / 10
     dots = [tuple(outer[int(index * step)]) for index in range(10)]
+    tip, notch = 1, 0.42
+    reaches = [tip if i % 2 else notch for i in range(10)]
     return polygon(
-        *(
-            (x + (px - x) * (1 if i % 2 else 0.42), y + (py - y) * (1 if i % 2 else 0.42))
-            for i, (px, py) in enumerate(dots)
-        )
+        *((x + (px - x) * reach, y + (py - y) * reach) for reach, (px, py) in zip(reaches, dots, strict=True))
     )
 
 
@@ -165,11 +164,6 @@ def _draw_sole(canvas: Canvas, form: Random, sole: float, rubber: RGB, look: Loo
             light_flat,
             edge=0,
         )
-    canvas.paint_part(
-        # The part of the sole that touches the ground is darker.
-        filled_outline(box_points(-1.16, -0.05, 1.1, 0.0, 0.02)),
-        darken(rubber, 0.35),
-        light_flat,
-        edge=0,
-        within=filled_outline(outline),
-    )
+    # The tread is a plain box, so it is cut to the rounded ends of the sole.
+    tread = filled_outline(box_points(-1.16, -0.05, 1.1, 0.0, 0.02))
+    canvas.paint_part(tread, darken(rubber, 0.35), light_flat, edge=0, within=filled_outline(outline))

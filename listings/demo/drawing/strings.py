@@ -31,25 +31,24 @@ def draw_guitar(canvas: Canvas, look: Look, form: Random) -> None:
 
 
 def _draw_acoustic(canvas: Canvas, look: Look, form: Random) -> None:
-    # A ukulele: shorter, and with four strings.
-    small = form.random() < 0.3
-    length, lower = (0.95, 0.42) if small else (1.12, form.uniform(0.5, 0.58))
+    is_ukulele = form.random() < 0.3
+    length, lower = (0.95, 0.42) if is_ukulele else (1.12, form.uniform(0.5, 0.58))
     upper, waist = lower * form.uniform(0.7, 0.84), lower * form.uniform(0.56, 0.72)
-    nut = -length - (0.62 if small else form.uniform(0.86, 0.98))
+    nut = -length - (0.62 if is_ukulele else form.uniform(0.86, 0.98))
     body = _figure_eight(length, upper, waist, lower, cutaway=form.random() < 0.35)
-    # The sides show as a dark rim around the top, which is a little smaller.
+    # The same shape, darker, under a top that is a little smaller: what is left of it looks like the sides.
     canvas.paint_part(filled_outline(body), darken(form.choice(WOODS), 0.3), light_flat, edge=0.02)
     canvas.paint_part(filled_outline(body * (0.955, 0.965) + (0, -0.02)), look.main, _light_soundboard, edge=0.06)
     hole = (0.0, -length * 0.62)
-    # The rosette, and the dark of the hole inside it.
-    canvas.paint_part(ring(*hole, lower * 0.31, 0.035), form.choice((CREAM, BRASS, INK)), light_flat, edge=0)
+    rosette = ring(*hole, lower * 0.31, 0.035)
+    canvas.paint_part(rosette, form.choice((CREAM, BRASS, INK)), light_flat, edge=0)
     canvas.paint_part(filled_outline(circle_points(*hole, lower * 0.27)), (38, 26, 22), light_flat, edge=0.03)
     if form.random() < 0.6:
         guard = smooth_curve(
             (0.13, hole[1] + 0.02), (0.3, hole[1] + 0.12), (0.26, hole[1] + 0.34), (0.1, hole[1] + 0.22)
         )
         canvas.paint_part(filled_outline(guard), darken(look.colour, 0.55), light_flat, edge=0.01)
-    # The strings end at the bridge.
+    # `_draw_neck` is told this height as well, because the strings have to end on the bridge.
     bridge = -length * 0.27
     canvas.paint_part(
         filled_outline(box_points(-lower * 0.42, bridge - 0.035, lower * 0.42, bridge + 0.04, 0.03)),
@@ -57,7 +56,7 @@ def _draw_acoustic(canvas: Canvas, look: Look, form: Random) -> None:
         light_flat,
         edge=0.01,
     )
-    _draw_neck(canvas, form, nut, hole[1] - lower * 0.24, head=WALNUT, strings_to=bridge, count=4 if small else 6)
+    _draw_neck(canvas, form, nut, hole[1] - lower * 0.24, head=WALNUT, strings_to=bridge, count=4 if is_ukulele else 6)
 
 
 def _light_soundboard(u: Array, v: Array) -> Array:
@@ -75,7 +74,7 @@ def _figure_eight(length: float, upper: float, waist: float, lower: float, *, cu
         (lower * 0.5, -0.01),
     ]
     left = [(-x, y) for x, y in reversed(right)]
-    # A cutaway takes the upper bout from one side, so that a hand reaches the high frets.
+    # A cutaway takes the shoulder away on one side only, where a hand has to reach the high frets.
     if cutaway:
         right[0:3] = [
             (0.07, -length * 0.84),
@@ -90,7 +89,7 @@ def _draw_electric(canvas: Canvas, look: Look, form: Random) -> None:
     nut = -form.uniform(2.0, 2.12)
     width = form.uniform(0.9, 1.06)
     body = _electric_body(form.choice(("double", "single", "offset")), width)
-    # The edge of the body is darker than its top.
+    # The same shape, darker, under a top that is a little smaller: what is left of it looks like the edge.
     canvas.paint_part(filled_outline(body), darken(look.colour, 0.35), light_flat, edge=0.02)
     canvas.paint_part(filled_outline(body * (0.95, 0.96) + (0, -0.02)), look.main, light_ball, edge=0.06)
     guard = smooth_curve(
@@ -98,23 +97,23 @@ def _draw_electric(canvas: Canvas, look: Look, form: Random) -> None:
     )
     canvas.paint_part(filled_outline(guard), form.choice((CREAM, INK, (236, 236, 232))), light_flat, edge=0.015)
     _draw_neck(canvas, form, nut, -0.66, head=lighten(WALNUT, 0.45), strings_to=-0.24, count=6)
-    # Two pickups or three, under the strings.
-    for y in (-0.56, -0.42) if form.random() < 0.5 else (-0.58, -0.47, -0.36):
+    pickups = (-0.56, -0.42) if form.random() < 0.5 else (-0.58, -0.47, -0.36)
+    for y in pickups:
         canvas.paint_part(
             filled_outline(box_points(-0.15, y - 0.035, 0.15, y + 0.035, 0.03)), INK, light_flat, edge=0.01
         )
     canvas.paint_part(filled_outline(box_points(-0.16, -0.27, 0.16, -0.18, 0.02)), STEEL, light_flat, edge=0.015)
-    # The knobs for volume and tone.
-    for x, y in ((0.3, -0.3), (0.34, -0.2), (0.3, -0.1)):
+    knobs = ((0.3, -0.3), (0.34, -0.2), (0.3, -0.1))
+    for x, y in knobs:
         canvas.paint_part(
             filled_outline(circle_points(x, y, 0.04)), form.choice((CREAM, INK, BRASS)), light_ball, edge=0.01
         )
-    # A reflection on the lacquer.
-    canvas.paint_glow(straight_line((-0.34, -0.68), (-0.4, -0.3), width=0.06), (255, 255, 255), 0.4, 0.04)
+    reflection = straight_line((-0.34, -0.68), (-0.4, -0.3), width=0.06)
+    canvas.paint_glow(reflection, (255, 255, 255), 0.4, 0.04)
 
 
 def _electric_body(style: str, width: float) -> Points:
-    # The points of the outline, clockwise from the neck; a smooth curve goes through them.
+    # A curve is laid through these points one after another, so their order matters: clockwise from the neck.
     dots = {
         "double": (
             (0.1, -0.78),
@@ -190,7 +189,7 @@ def _draw_neck(
         light_flat,
         edge=0.03,
     )
-    # Half of the tuning pegs on each side of the head.
+    # Each string has a peg, half of them on either side of the head, so `count` has to be even.
     pegs = [
         ellipse_points(side * (flare + 0.045), top + 0.07 + 0.09 * row, 0.035, 0.022)
         for side in (-1, 1)
@@ -203,17 +202,16 @@ def _draw_neck(
         light_barrel,
         edge=0.015,
     )
-    # Frets lie closer together towards the body: each leaves the same share of the string.
+    # Each fret shortens the string by the same share, so they lie closer together towards the body.
     frets = [
         straight_line((-0.07, y), (0.07, y), width=0.012)
         for y in (nut + (end - nut) * (1 - 0.5 ** (step / 9)) * 1.45 for step in range(1, 12))
         if y < end - 0.02
     ]
     canvas.paint_part(join_outlines(*frets), STEEL, light_flat, edge=0)
-    # The marks that players look for on the fingerboard.
-    dots = [circle_points(0, nut + (end - nut) * share, 0.018) for share in (0.2, 0.36, 0.5, 0.62, 0.8)]
-    canvas.paint_part(filled_outline(*dots), CREAM, light_flat, edge=0)
-    # Strings spread out from the nut to the bridge.
+    position_marks = [circle_points(0, nut + (end - nut) * share, 0.018) for share in (0.2, 0.36, 0.5, 0.62, 0.8)]
+    canvas.paint_part(filled_outline(*position_marks), CREAM, light_flat, edge=0)
+    # Strings lie closer together at the nut (0.8), because it is narrower than the bridge.
     strings = [
         straight_line((x * 0.8, nut), (x, strings_to), width=0.008)
         for x in (0.065 * (2 * index / (count - 1) - 1) for index in range(count))

@@ -32,16 +32,16 @@ def draw_mug(canvas: Canvas, look: Look, form: Random) -> None:
     canvas.paint_part(_mug_handle(form, profile, height), handle_colour, light_ball, edge=0.04)
     canvas.paint_part(body, look.main, light_barrel, edge=0.07)
     if form.random() < 0.4:
-        # The lower part is dipped in another glaze, or left bare.
+        # The box is wider than any mug, so it is cut to the body that was dipped in the other glaze.
         dipped = filled_outline(box_points(-1.2, -height * form.uniform(0.2, 0.4), 1.2, 0.4))
         canvas.paint_part(dipped, form.choice((CLAY, CREAM, look.accent_colour)), light_barrel, within=body, edge=0.02)
-    # The rim is a light ellipse with a slightly smaller dark one in it.
+    # The dark ellipse is smaller than the light one, so that a ring is left: it looks like the thickness of the rim.
     mouth = filled_outline(ellipse_points(0, -height, rim, rim * dip))
     inner = filled_outline(ellipse_points(0, -height + 0.012, rim * 0.92, rim * dip * 0.86))
     canvas.paint_part(mouth, lighten(look.colour, 0.35), light_flat, edge=0)
     canvas.paint_part(inner, darken(form.choice((CREAM, look.colour)), 0.2), _well, edge=0.03)
     if form.random() < 0.55:
-        # The drink stands below the rim and is cut to what one sees through it.
+        # The drink stands below the rim: uncut, its near edge would show on the outside of the mug.
         drink = filled_outline(ellipse_points(0, -height + 0.1, rim * 0.88, rim * dip * 0.8))
         canvas.paint_part(drink, form.choice((COFFEE, TEA, (196, 160, 120))), light_flat, edge=0.02, within=inner)
     canvas.paint_glow(
@@ -54,9 +54,8 @@ def _well(u: Array, v: Array) -> Array:
 
 
 def _mug_profile(form: Random, rim: float, height: float) -> list[Dot]:
-    # A negative belly makes a waist.
     base = rim * form.uniform(0.72, 1.0)
-    # Straight sides are the most frequent.
+    # Zero stands here twice, so that straight sides are the most frequent; a negative belly makes a waist.
     belly = form.choice((0.0, 0.0, 0.1, 0.2, -0.09))
     middle = (rim + base) / 2 + belly
     low = base + belly * 0.7
@@ -98,13 +97,13 @@ def draw_teapot(canvas: Canvas, look: Look, form: Random) -> None:
         (foot, 0),
     ]
     trim = form.choice((look.colour, look.accent_colour, darken(look.colour, 0.3)))
-    # Spout and handle come before the body, which covers where they join.
+    # Spout and handle are painted before the body, so that it covers where they join.
     _draw_spout(canvas, look, form, belly, height)
     _teapot_handle(canvas, trim, form, belly, height)
     canvas.paint_part(filled_outline(turned_silhouette(*profile, dip=0.1)), look.main, light_ball, edge=0.1)
     if form.random() < 0.6:
-        # The ring that the pot stands on.
-        canvas.paint_part(arc_line(0, -0.02, foot, foot * 0.1, 8, 172, 0.06), trim, light_barrel, edge=0)
+        foot_ring = arc_line(0, -0.02, foot, foot * 0.1, 8, 172, 0.06)
+        canvas.paint_part(foot_ring, trim, light_barrel, edge=0)
     _draw_lid(canvas, look, form, neck, height, trim)
     canvas.paint_glow(
         curved_line((-belly * 0.5, -height * 0.8), (-belly * 0.68, -height * 0.55), width=0.07),
@@ -126,33 +125,24 @@ def _draw_spout(canvas: Canvas, look: Look, form: Random, belly: float, height: 
         (x - reach, tip_y),
     )
     canvas.paint_part(curved_line(*dots, width=0.4, end=0.14), look.plain, light_barrel, edge=0.05)
-    canvas.paint_part(
-        # The opening of the spout.
-        filled_outline(ellipse_points(x - reach, tip_y - 0.01, 0.07, 0.035)),
-        darken(look.colour, 0.6),
-        light_flat,
-        edge=0,
-    )
+    opening = filled_outline(ellipse_points(x - reach, tip_y - 0.01, 0.07, 0.035))
+    canvas.paint_part(opening, darken(look.colour, 0.6), light_flat, edge=0)
 
 
 def _teapot_handle(canvas: Canvas, trim: tuple[int, int, int], form: Random, belly: float, height: float) -> None:
     width = form.uniform(0.1, 0.15)
     if form.random() < 0.35:
-        # A handle of bamboo over the lid.
         rise = height * form.uniform(1.55, 1.8)
-        canvas.paint_part(
-            curved_line(
-                (-belly * 0.62, -height * 0.78),
-                (-belly * 0.5, -rise * 0.88),
-                (0, -rise),
-                (belly * 0.5, -rise * 0.88),
-                (belly * 0.62, -height * 0.78),
-                width=width * 0.8,
-            ),
-            mix_colours(trim, (150, 100, 60), 0.6),
-            light_ball,
-            edge=0.03,
+        over_the_lid = curved_line(
+            (-belly * 0.62, -height * 0.78),
+            (-belly * 0.5, -rise * 0.88),
+            (0, -rise),
+            (belly * 0.5, -rise * 0.88),
+            (belly * 0.62, -height * 0.78),
+            width=width * 0.8,
         )
+        bamboo = mix_colours(trim, (150, 100, 60), 0.6)
+        canvas.paint_part(over_the_lid, bamboo, light_ball, edge=0.03)
         return
     x, reach = belly * 0.78, form.uniform(0.45, 0.62)
     top, bottom = -height * form.uniform(0.78, 0.9), -height * form.uniform(0.2, 0.34)
@@ -182,13 +172,9 @@ def _draw_lid(canvas: Canvas, look: Look, form: Random, neck: float, height: flo
         (0, -height + neck * 0.16),
     )
     canvas.paint_part(filled_outline(dome), look.main, light_ball, edge=0.05)
-    canvas.paint_part(
-        # The gap between lid and pot.
-        arc_line(0, -height, neck, neck * 0.12, 5, 175, 0.035),
-        darken(look.colour, 0.35),
-        light_flat,
-        edge=0,
-    )
+    # Lid and pot have the same paint: without a dark gap between them they would look like one piece.
+    gap = arc_line(0, -height, neck, neck * 0.12, 5, 175, 0.035)
+    canvas.paint_part(gap, darken(look.colour, 0.35), light_flat, edge=0)
     top = -height - rise
     if form.random() < 0.6:
         canvas.paint_part(filled_outline(ellipse_points(0, top - 0.07, 0.1, 0.09)), trim, light_ball, edge=0.03)

@@ -37,7 +37,7 @@ class Geometry:
 
 
 def draw_bicycle(canvas: Canvas, look: Look, form: Random) -> None:
-    # Everything is placed by the same few points, so that parts meet whatever was thrown.
+    # All parts are placed by the same few points, so that they meet whatever sizes the dice choose.
     form_of = _geometry(form)
     style = form.choice(("diamond", "step-through", "diamond", "mixte"))
     tyre = form.choice((RUBBER, RUBBER, (120, 84, 60), CREAM))
@@ -71,7 +71,7 @@ def _geometry(form: Random) -> Geometry:
 
 
 def _draw_wheel(canvas: Canvas, hub: Dot, radius: float, tyre: RGB, spokes: int, width: float) -> None:
-    # Spokes leave the hub at a slant, as they are laced.
+    # A laced spoke does not point at the centre of the hub, so its outer end is 14 degrees further on.
     lines = [
         straight_line(point_around(*hub, 0.05, angle), point_around(*hub, radius - 0.05, angle + 14), width=0.011)
         for angle in (360 * index / spokes for index in range(spokes))
@@ -89,17 +89,17 @@ def _draw_mudguards(canvas: Canvas, at: Geometry, colour: RGB) -> None:
 
 
 def _draw_frame(canvas: Canvas, look: Look, at: Geometry, style: str) -> None:
-    # The stays to the rear wheel and the fork are thinner than the main tubes.
-    thin = join_outlines(
+    # Painted before the main tubes, which are thicker and cover the ends of the stays and of the fork.
+    stays_and_fork = join_outlines(
         straight_line(at.rear, at.crank, width=0.055),
         straight_line(at.rear, at.seat, width=0.045),
         curved_line(
             at.head_low, (at.head_low[0] + 0.1, (at.head_low[1] + at.front[1]) / 2), at.front, width=0.075, end=0.045
         ),
     )
-    canvas.paint_part(thin, look.main, light_roller, edge=0.012)
+    canvas.paint_part(stays_and_fork, look.main, light_roller, edge=0.012)
     main = [straight_line(at.crank, at.seat, width=0.085), straight_line(at.head_top, at.head_low, width=0.1)]
-    # The main tubes tell the styles apart: a high top tube, one that slopes to the middle, or none.
+    # Only these tubes differ between the styles. They meet at the same points, so saddle and bar fit any of them.
     if style == "diamond":
         main += [straight_line(at.head_low, at.crank, width=0.095), straight_line(at.head_top, at.seat, width=0.08)]
     elif style == "mixte":
@@ -119,21 +119,21 @@ def _point_between(a: Dot, b: Dot, share: float) -> Dot:
 
 def _draw_drivetrain(canvas: Canvas, at: Geometry) -> None:
     x, y = at.crank
-    # The chain runs above and below, from the ring at the crank to the rear hub.
+    # Painted before the ring at the crank, which covers the front ends of the chain.
     chain = join_outlines(
         straight_line((x, y - 0.15), (at.rear[0], at.rear[1] - 0.06), width=0.016),
         straight_line((x, y + 0.15), (at.rear[0], at.rear[1] + 0.06), width=0.016),
     )
     canvas.paint_part(chain, INK, light_flat, edge=0)
     canvas.paint_part(ring(x, y, 0.14, 0.035), STEEL, light_flat, edge=0)
-    # The cranks stand opposite each other, each with a pedal.
     arm = point_around(x, y, 0.24, 55)
-    other = point_around(x, y, 0.24, 235)
-    canvas.paint_part(straight_line(other, arm, width=0.04), STEEL, light_flat, edge=0)
-    for px, py in (arm, other):
+    opposite_arm = point_around(x, y, 0.24, 235)
+    canvas.paint_part(straight_line(opposite_arm, arm, width=0.04), STEEL, light_flat, edge=0)
+    for px, py in (arm, opposite_arm):
         canvas.paint_part(
             filled_outline(box_points(px - 0.09, py - 0.025, px + 0.09, py + 0.025, 0.02)), INK, light_flat, edge=0
         )
+    # Both arms are one line, so the axle is painted after it and covers the place where they would be joined.
     canvas.paint_part(filled_outline(circle_points(x, y, 0.05)), darken(STEEL, 0.2), light_ball, edge=0)
 
 
@@ -154,8 +154,8 @@ def _draw_saddle(canvas: Canvas, at: Geometry, colour: RGB) -> None:
 def _draw_handlebar(canvas: Canvas, at: Geometry, style: str, grip: RGB) -> None:
     x, y = at.bar
     canvas.paint_part(straight_line(at.head_top, (x, y), width=0.055), STEEL, light_flat, edge=0)
-    # The grips are what tells the styles of handlebars apart.
     if style == "drop":
+        # The whole bar has the colour of the grip, because a drop bar is wrapped in tape from end to end.
         hook = curved_line(
             (x, y), (x + 0.2, y), (x + 0.3, y + 0.1), (x + 0.24, y + 0.24), (x + 0.08, y + 0.26), width=0.05
         )
@@ -188,7 +188,7 @@ def _draw_basket(canvas: Canvas, look: Look, at: Geometry) -> None:
     tray = polygon((x - 0.27, y - 0.18), (x + 0.3, y - 0.18), (x + 0.22, y + 0.2), (x - 0.2, y + 0.2))
     wicker = (190, 146, 96)
     canvas.paint_part(filled_outline(tray), wicker, light_flat, edge=0.03)
-    # Two sets of thin lines make the weave of the basket, cut to its outline.
+    # The lines are almost as long as the basket is wide at its top. It narrows below, so they are cut to it.
     weave: list[Outline] = [
         straight_line((x - 0.25, y + dy), (x + 0.27, y + dy), width=0.012) for dy in (-0.1, -0.03, 0.04, 0.11)
     ]
