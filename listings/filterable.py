@@ -73,12 +73,12 @@ class Column:
 
 COLUMNS = {
     "category": Column("int32", ("category_id",)),
-    # Hundredths of the site's currency.
+    # In whole hundredths, so that the index compares prices as exactly as SQL compares decimals.
     "price": Column("int64", ("price",), to_cents, from_cents),
-    # Degrees on the 1 km grid.
+    # Only grid points: from what can be searched nobody can work out where exactly a seller lives.
     "latitude": Column("float64", ("latitude", "longitude"), lambda latitude, _: grid_latitude(latitude)),
     "longitude": Column("float64", ("latitude", "longitude"), grid_longitude),
-    # Seconds since 1970.
+    # In seconds since 1970, as `created_after` is: an array of numpy's own moments has no time zone.
     "created": Column("float64", ("created_at",), datetime.timestamp),
     "seller": Column("int64", ("seller_id",)),
     "status": Column("int8", ("status",), STATUSES.index),
@@ -94,7 +94,7 @@ class Lookup(StrEnum):
     AT_LEAST = "gte"
     AT_MOST = "lte"
     ABOVE = "gt"
-    # How far away `near` may be: nothing is asked of it alone.
+    # Never a condition of its own: it says how far away NEAR may be, so `asked` hands both over as one.
     RADIUS = "radius"
 
 

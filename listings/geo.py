@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 EARTH_RADIUS_KM = 6371.0088
 KM_PER_DEGREE = 111.195
 
-# The height of a cell of the grid.
+# A cell is equally high everywhere, while its width in degrees grows with the distance from the equator.
 CELL_DEGREES = 1 / KM_PER_DEGREE
-# Meridians meet at the poles. Below this cosine of the latitude cells grow no wider in degrees.
+# Meridians meet at the poles, where cells would grow infinitely wide in degrees: this cosine is where they stop.
 SMALLEST_COSINE = 0.01
-# A point is less than this away from the grid point that stands for it.
+# No point is farther than this from its grid point, so a box that is wider by it misses none that counts as near.
 CELL_SLACK_KM = 2.0
 # A box is this much larger than its circle, so that rounding excludes no point on the rim.
 BOX_SLACK_DEGREES = 1e-6
@@ -68,7 +68,7 @@ def box_around(point: tuple[float, float], radius_km: float) -> tuple[float, flo
     south, north = latitude - reach, latitude + reach
     if south <= -90 or north >= 90:
         return south, north, -math.inf, math.inf
-    # The meridians that touch a circle, from the right-angled spherical triangle at its centre.
+    # A circle on a sphere is widest where a meridian touches it, nearer to the pole than the latitude of its centre.
     ratio = math.sin(math.radians(reach)) / math.cos(math.radians(latitude))
     half_width = math.degrees(math.asin(ratio)) if ratio < 1 else math.inf
     west, east = longitude - half_width, longitude + half_width

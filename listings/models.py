@@ -19,7 +19,7 @@ from .filterable import ListingStatus
 from .geo import to_grid
 from .querysets import SEPARATOR, CategoryQuerySet, ListingQuerySet
 
-# What a category's columns hold; whoever takes a category from outside refuses more with a sentence.
+# Whoever takes a category from outside checks these first, so that people read a sentence and no database error.
 NAME_LENGTH, PATH_LENGTH = 120, 500
 
 
@@ -163,7 +163,7 @@ class ListingImage(models.Model):
     listing = models.ForeignKey(Listing, models.CASCADE, related_name="images")
     original = models.FileField(storage=originals_storage, upload_to=original_path, max_length=200)
     position = models.PositiveSmallIntegerField(default=0)
-    # Workers look up equal photos by it, so that the same bytes are embedded once.
+    # Indexed, because workers look up equal photos by it, so that the same bytes are embedded once.
     sha256 = models.CharField(max_length=64, db_index=True, editable=False)
     width = models.PositiveIntegerField(null=True, editable=False)
     height = models.PositiveIntegerField(null=True, editable=False)

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 ACTIVE, SOLD, REMOVED = ListingStatus.ACTIVE.value, ListingStatus.SOLD.value, ListingStatus.REMOVED.value
 
 
-SEPARATOR = " / "  # between the names of a category's path
+# No name of a category may contain it (`Category.clean`), so a path can be split into its names again.
+SEPARATOR = " / "
 
 
 def of_status(*statuses: str) -> Q:
@@ -34,6 +35,7 @@ def of_status(*statuses: str) -> Q:
 class CategoryQuerySet(models.QuerySet):
     def subtree(self, path: str) -> CategoryQuerySet:
         """The category at this path and everything below it."""
+        # With the separator, or "Home" would take "Homeware" for one of its own.
         return self.filter(Q(path=path) | Q(path__startswith=path + SEPARATOR))
 
 

@@ -29,12 +29,12 @@ class TooManyPhotos(Exception):
 
 def ensure_category(path: str) -> Category:
     """The category at this path, made with everything above it where it is missing."""
-    # From the root down, because each level is the parent of the next. get_or_create by path lets two imports that
-    # make the same category at once share it.
+    # From the root down, because each level is the parent of the next.
     category: Category | None = None
     walked: list[str] = []
     for name in path.split(SEPARATOR):
         walked.append(name)
+        # By its path, which is unique: two imports that make the same category at once share it.
         category, _ = Category.objects.get_or_create(
             path=SEPARATOR.join(walked), defaults={"name": name, "parent": category}
         )
@@ -57,6 +57,7 @@ def change(listing: Listing, user: User | AnonymousUser, changes: dict[str, obje
     changed = Listing.objects.editable_by(user).filter(pk=listing.pk).update(**changes, updated_at=timezone.now())
     if not changed:
         raise ListingGone
+    # The row was changed in SQL, so the caller's instance still has the old values.
     for name, value in changes.items():
         setattr(listing, name, value)
     return listing
@@ -96,7 +97,8 @@ def add_photos(listing: Listing, photos: Sequence[CheckedPhoto]) -> list[Listing
             originals_storage().save(image.original.name, photo.file)
         with transaction.atomic(durable=True):
             _add_rows(listing, images)
-    except BaseException:  # Also an interrupted request: nobody else knows of these files yet.
+    # Not only errors: when a request is interrupted, nobody else knows of these files either.
+    except BaseException:
         _delete_files(images)
         raise
     return images
@@ -126,5 +128,6 @@ def too_many_sentence(room: int) -> str:
 def _delete_files(images: Iterable[ListingImage]) -> None:
     for image in images:
         if image.original.name:
+            # What stopped the upload must be told, not this: a file that stays is swept as an orphan.
             with suppress(OSError):
                 image.original.storage.delete(image.original.name)

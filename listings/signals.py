@@ -2,4 +2,5 @@
 
 from django.dispatch import Signal
 
-photos_added = Signal()  # photo rows were committed by a bulk call, which sends no post_save; no arguments
+# Without arguments: photo rows were committed by a bulk call, for which Django sends no post_save.
+photos_added = Signal()

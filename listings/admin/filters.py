@@ -37,7 +37,8 @@ class RootCategoryFilter(admin.SimpleListFilter):
         if self.value() == "none":
             return queryset.filter(category=None)
         chosen = self.value() or ""
-        if not chosen.isdecimal():  # Somebody edited the address.
+        # Anybody can edit the address: what is no number there narrows nothing, where int() would raise.
+        if not chosen.isdecimal():
             return queryset
         root = Category.objects.filter(pk=chosen).first()
         return queryset.filter(category__in=Category.objects.subtree(root.path)) if root else queryset.none()

@@ -17,7 +17,7 @@ class ListingAdminForm(forms.ModelForm):
 
     class Meta:
         model = Listing
-        fields = "__all__"  # noqa: DJ007 - the admin names the fields
+        fields = "__all__"  # noqa: DJ007 - `ListingAdmin.fieldsets` chooses among them
 
     def clean_photos(self) -> list[CheckedPhoto]:
         """Unlike a seller's form this one is sent again: nothing is saved while one of the files is refused."""

@@ -39,7 +39,7 @@ class PhotoColumns:
 
     @admin.display(description="pixels")
     def pixels(self, image: ListingImage) -> str:
-        return f"{image.width} × {image.height}" if image.width and image.height else NOTHING  # noqa: RUF001 - a times sign
+        return f"{image.width} × {image.height}" if image.width and image.height else NOTHING  # noqa: RUF001 - no letter x is meant
 
     @admin.display(description="original")
     def original_link(self, image: ListingImage) -> str:
@@ -72,7 +72,8 @@ class ListingImageInline(PhotoColumns, admin.TabularInline):
 class ListingImageAdmin(PhotoColumns, DeletedWithWhatBelongs, admin.ModelAdmin):
     """For the moderator: which photos were refused, and why. Other rooms may add to `actions`."""
 
-    actions: list[Any] = []  # A list, because other rooms append to it.
+    # A list, because other rooms append to it; Django's own default is a tuple.
+    actions: list[Any] = []
     list_display = ("id", "thumbnail", "state_words", "why", "listing_link", "seller", "created_at")
     list_filter = ("state", ReasonFilter, "source")
     list_select_related = ("listing__seller",)

@@ -94,6 +94,7 @@ class ListingAdmin(DeletedWithWhatBelongs, admin.ModelAdmin):
         if not change:
             super().save_model(request, obj, form, change)
             return
+        # `photos` is a field of the form alone: Django refuses to save a field that the model has not.
         edited = [name for name in form.changed_data if name != "photos"]
         obj.save(update_fields=[*edited, "updated_at"])
 
@@ -109,6 +110,7 @@ class ListingAdmin(DeletedWithWhatBelongs, admin.ModelAdmin):
         super().save_related(request, form, formsets, change)
         listing, photos = form.instance, form.cleaned_data["photos"]
         if photos:
+            # The admin works inside a transaction, and `add_photos` insists on one that nobody can roll back.
             transaction.on_commit(lambda: self._add_photos(request, listing, photos))
 
     def _add_photos(self, request: HttpRequest, listing: Listing, photos: Sequence[CheckedPhoto]) -> None:
@@ -131,5 +133,6 @@ class ListingAdmin(DeletedWithWhatBelongs, admin.ModelAdmin):
         self._set_status(request, queryset, Listing.Status.REMOVED)
 
     def _set_status(self, request: HttpRequest, queryset: QuerySet[Listing], status: Listing.Status) -> None:
+        # An update in SQL leaves `auto_now` fields alone, so the time is given here.
         changed = queryset.exclude(status=status).update(status=status, updated_at=timezone.now())
         self.message_user(request, f"{changed:,} listing{'' if changed == 1 else 's'} now {status}.", messages.SUCCESS)

@@ -59,6 +59,7 @@ class Position:
             ordering, run, value, pk, back = json.loads(raw)
             column = ORDERINGS[ordering][run].column
             position = cls(ordering, run, _parse_value(column, value), pk, bool(back))
+            # `isinstance` would take true for a number, and a negative run would count from the end of the list.
             valid = (
                 type(run) is int
                 and run >= 0
@@ -76,11 +77,13 @@ class Position:
 def _parse_value(column: str | None, value: Any) -> Any:
     if column == "created_at":
         moment = datetime.fromisoformat(value)
-        if moment.utcoffset() is None:  # The database would read it in the time zone of its own session.
+        # Without a zone the database would read it in the time zone of its own session.
+        if moment.utcoffset() is None:
             raise ValueError("a moment without a time zone")
         return moment
     if column == "price":
         price = Decimal(value)
+        # The column holds no other price, so a cursor with one was not made by `encode`.
         if not (price.is_finite() and price == price.quantize(Decimal("0.01")) and 0 <= price < Decimal(10) ** 10):
             raise InvalidOperation
         return price
@@ -93,15 +96,16 @@ def fetch_page(
     queryset: QuerySet[Listing], ordering: str, after: Position | None, count: int
 ) -> list[tuple[int, Listing]]:
     """The next rows in page order, each with its run; going back they come nearest first."""
-    # The runs of an ordering follow each other: priced listings first, then those without a price.
+    # A page may begin among listings with a price and end among those without, and then it takes two queries.
     runs = list(enumerate(ORDERINGS[ordering]))
     back = after is not None and after.back
     if back:
         runs.reverse()
     rows: list[tuple[int, Listing]] = []
     for number, run in runs:
+        # The cursor is past this whole run, so asking for its rows would show them a second time.
         if after is not None and (number > after.run if back else number < after.run):
-            continue  # This run lies before the cursor.
+            continue
         part = _sort_run(queryset.filter(run.where), run, back)
         if after is not None and number == after.run:
             part = part.filter(_rows_beyond(run, after))

@@ -28,7 +28,7 @@ class CategoryPathField(serializers.CharField):
 
     def to_internal_value(self, data: Any) -> Category | str:  # type: ignore[override]
         path = super().to_internal_value(data)
-        # Before the look-up, because PostgreSQL refuses to compare texts that the validators refuse, such as "\0".
+        # Before the look-up, because PostgreSQL raises for texts that the validators refuse, such as "\0".
         self.run_validators(path)
         category = Category.objects.filter(path=path).first()
         if category is not None:
@@ -40,7 +40,7 @@ class CategoryPathField(serializers.CharField):
         return path
 
     def run_validators(self, value: object) -> None:
-        # DRF calls it again with the Category that `to_internal_value` returned.
+        # DRF calls it once more, with the Category that `to_internal_value` returned and has checked.
         if isinstance(value, str):
             super().run_validators(value)
 
@@ -72,11 +72,13 @@ class CoordinateField(serializers.FloatField):
     default_error_messages = {"finite": "A coordinate is a finite number of degrees."}
 
     def to_internal_value(self, data: Any) -> float:
-        if isinstance(data, bool):  # `true` is no coordinate, though float(True) is 1.0.
+        # `true` is no coordinate, but float(True) would be 1.0.
+        if isinstance(data, bool):
             self.fail("invalid")
         try:
             value = super().to_internal_value(data)
-        except OverflowError:  # An integer of more than 308 digits.
+        # float() raises for an integer of more than 308 digits, while the same digits as text become infinite.
+        except OverflowError:
             self.fail("finite")
         if not math.isfinite(value):
             self.fail("finite")

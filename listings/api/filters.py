@@ -18,8 +18,10 @@ from listings.geo import to_grid
 from listings.models import Category, Listing
 from listings.querysets import ListingQuerySet
 
-MIN_RADIUS_KM = 0.1  # places are kept on a grid of 1 km, which a smaller circle would fall between
-MAX_RADIUS_KM = 20_100.0  # half of the Earth's circumference
+# Places are kept on a grid of 1 km, and a circle that is much smaller falls between its points.
+MIN_RADIUS_KM = 0.1
+# No two places are farther apart, because half of the Earth's circumference is 20,015 km.
+MAX_RADIUS_KM = 20_100.0
 MAX_WORDS = 10
 
 
@@ -86,7 +88,7 @@ class RadiusFilter(filters.Filter):
 
     def __init__(self, help_text: str, **kwargs: Any) -> None:
         super().__init__(help_text=help_text, **kwargs)
-        # Left to itself, the API's page would give a radius the bounds of a latitude.
+        # The filter is declared on the latitude: left to itself, the API's page would give a radius the bounds of one.
         extend_schema_field({"type": "number", "format": "double", "description": help_text})(self)
 
 

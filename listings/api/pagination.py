@@ -28,6 +28,7 @@ class ListingPagination(BasePagination):
             rows.reverse()
         url = request.build_absolute_uri()
         self.previous = self.next = None
+        # Whoever sends a cursor comes from a page beside this one, so `more` has to decide on the other side only.
         if rows and (more if back else position is not None):
             self.previous = _page_link(url, position_of(ordering, *rows[0], back=True))
         if rows and (back or more):
@@ -40,6 +41,7 @@ class ListingPagination(BasePagination):
         if ordering not in ORDERINGS:
             errors["ordering"] = [f"'{ordering}' is no ordering. Use one of: {', '.join(ORDERINGS)}."]
         limit = request.query_params.get("limit") or str(self.default_limit)
+        # The length is looked at before int(), which raises for a number of thousands of digits.
         if not (limit.isascii() and limit.isdigit() and len(limit) < 5 and 1 <= int(limit) <= self.max_limit):
             errors["limit"] = [f"Give a number from 1 to {self.max_limit}."]
         position = None

@@ -29,8 +29,7 @@ class BoundedJSONParser(BaseParser):
             raise BodyTooLarge(f"A JSON body holds at most {limit // 1024} kB.")
         try:
             data = json.loads(body.decode(), parse_constant=strict_json.strict_constant)
-            # Half of a surrogate pair is valid JSON, but no text that could be stored or sent back. It can only come
-            # from an escape, so other bodies need no second look.
+            # An escape can make half of a surrogate pair, which is valid JSON, but cannot be stored or sent back.
             if b"\\u" in body:
                 json.dumps(data, ensure_ascii=False).encode()
         except (ValueError, RecursionError) as exc:

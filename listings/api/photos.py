@@ -67,7 +67,7 @@ class PhotoFormView(APIView):
     too_large: ClassVar[str]
 
     def initialize_request(self, request: HttpRequest, *args: object, **kwargs: object) -> Request:
-        # Before authentication: its CSRF check may read the form.
+        # Before authentication, whose CSRF check may read the form: Django takes no other handler after that.
         request.upload_handlers = [PhotoUploadHandler(request)]
         return super().initialize_request(request, *args, **kwargs)
 
@@ -122,7 +122,7 @@ class PhotosView(PhotoFormView, OwnListingView):
         if not files:
             raise ValidationError({"images": ["Send at least one photo in the field 'images'."]})
         judged = check_each(files)
-        # All good files are stored in one transaction, then handed out again in the order they were sent in.
+        # The good files are stored together, so the answer has to put them back between the refused ones, one by one.
         images = iter(self._store(listing, [photo for photo in judged if isinstance(photo, CheckedPhoto)]))
         if all(isinstance(photo, PhotoRefused) for photo in judged):
             raise RefusedPhoto(next(photo for photo in judged if isinstance(photo, PhotoRefused)))
@@ -143,7 +143,7 @@ def _refused(refusal: PhotoRefused) -> dict[str, object]:
 
 
 def _stored(image: ListingImage) -> dict[str, object]:
-    # A worker makes the thumbnail later.
+    # There is no thumbnail yet, because a worker makes it after this answer.
     return {"id": image.pk, "state": image.state, "reason": image.reason, "thumb": None, "position": image.position}
 
 

@@ -23,7 +23,8 @@ from listings.services import change, publish
 
 from .fields import CategoryPathField, CoordinateField, CurrencyField
 
-MOMENT = serializers.DateTimeField()  # One for all listings: making a field costs more than using it.
+# One field for all listings, because making a field costs more than using it.
+MOMENT = serializers.DateTimeField()
 
 
 class Links:
@@ -42,8 +43,9 @@ class Links:
         if not file:
             return None
         storage, path = file.storage, filepath_to_uri(file.name)
+        # The address that `file.url` gives, in half the time. A storage that overrides `url` may sign its addresses.
         if isinstance(storage, FileSystemStorage) and storage.__class__.url is FileSystemStorage.url and path:
-            return self.absolute(f"{storage.base_url}{path.lstrip('/')}")  # as its `url`, in half the time
+            return self.absolute(f"{storage.base_url}{path.lstrip('/')}")
         return self.absolute(file.url)
 
 
@@ -173,7 +175,7 @@ class ListingSerializer(serializers.ModelSerializer):
 
     @extend_schema_field(ImageSerializer(many=True))
     def get_images(self, listing: Listing) -> list[dict[str, object]]:
-        # To others a photo exists once it can be seen; its seller and staff also watch it being prepared or refused.
+        # Others get no photo that they could not load; its seller and staff watch how it is prepared or refused.
         own = self._is_own(listing)
         shown = [image for image in listing.photos if own or image.state == ListingImage.State.READY]
         return [self._photo.to_representation(image) for image in shown]
@@ -221,8 +223,9 @@ class ListingSerializer(serializers.ModelSerializer):
         return status
 
     def validate(self, attrs: dict[str, object]) -> dict[str, object]:
-        attrs.pop("currency", None)  # CurrencyField has checked it, and there is no such column.
-        # A PATCH may send one coordinate; then the other one is what the row has.
+        # CurrencyField has checked the currency, and there is no such column to save it in.
+        attrs.pop("currency", None)
+        # A PATCH may send one coordinate alone, which makes a point with the other one that the row has.
         point = [attrs.get(name, getattr(self.instance, name, None)) for name in ("latitude", "longitude")]
         if point.count(None) == 1:
             missing = "latitude" if point[0] is None else "longitude"

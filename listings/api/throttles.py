@@ -21,7 +21,8 @@ from rest_framework.settings import api_settings
 from rest_framework.throttling import BaseThrottle
 
 if TYPE_CHECKING:
-    from rest_framework.views import APIView  # which itself loads the throttles of the settings
+    # Only for types: at run time it would be a circle, because APIView loads the throttles that the settings name.
+    from rest_framework.views import APIView
 
 log = structlog.get_logger(__name__)
 
@@ -43,7 +44,7 @@ class Breaker:
         with self._lock:
             if time.monotonic() < self._retry_at:
                 return False
-            # The next caller waits for another pause, unless this one finds the trouble over and closes the breaker.
+            # Set before the answer is known, so that only one caller a pause waits for a cache that may still be down.
             self._retry_at = time.monotonic() + self.pause
             return True
 
@@ -76,7 +77,7 @@ def count_hit(key: str, seconds: int) -> int | None:
     if not breaker.allows_call():
         return None
     try:
-        # The name holds the client: its end would close the connection in use.
+        # Held by a name of its own, because a client that is collected closes the connection that is in use.
         client = _redis_client(str(settings.CACHES["default"]["LOCATION"]))
         # The key names its window, so expiry only cleans up and the two commands need no transaction.
         with client.pipeline(transaction=False) as pipe:
@@ -108,7 +109,7 @@ class FailOpenThrottle(BaseThrottle):
         rate = api_settings.DEFAULT_THROTTLE_RATES[scope] if scope else None
         if not rate or (request.user and request.user.is_staff):
             return True
-        # Windows of fixed length: one number for each caller and window, which any process can count up.
+        # A window of fixed length needs one number for each caller, which every process can count up in one step.
         allowed, seconds = parse_rate(str(rate))
         now = time.time()
         hits = count_hit(f"throttle:{scope}:{self._identify_caller(request)}:{int(now // seconds)}", seconds)

@@ -109,7 +109,8 @@ class ListingView(generics.RetrieveUpdateDestroyAPIView):
     serializer_class = ListingSerializer
     permission_classes = (IsAuthenticatedOrReadOnly, IsSellerOrStaff)
     parser_classes = (BoundedJSONParser,)
-    filter_backends = ()  # The filters of lists would turn an open listing into a 404.
+    # The filters of lists hide what may still be opened by its address: with them it would be a 404.
+    filter_backends = ()
     lookup_url_kwarg = "listing_id"
 
     def get_queryset(self) -> QuerySet[Listing]:

@@ -12,8 +12,10 @@ from .drawing import BACKGROUNDS, COLOURS, KINDS, PATTERNS
 from .drawing.dice import seeded_random
 from .words import CONDITIONS, HANDOVERS, PATTERN_WORDS, SELLERS, TOWNS, WORDINGS
 
-LISTINGS = 208  # when nobody says how many
-FORMS = 12  # a kind's forms: each comes back in other colours, as models of real makers do
+# As many as DEMO in `marketplace.supervisor.site`, so that `manage.py demo` finishes what a first start began.
+LISTINGS = 208
+# So few that each form comes back in other colours, as the models of real makers do.
+FORMS = 12
 OLDEST_DAYS = 60
 SPREAD_DEGREES = 0.04
 

@@ -18,7 +18,8 @@ from listings.photos.uploads import check
 from .photos import encode_planned_photo
 from .plan import DemoListing, plan_catalogue
 
-BATCH = 16  # small, so that the first photos are embedded while the next are drawn
+# Small, so that workers embed the first photos while the next ones are drawn.
+BATCH = 16
 
 
 def publish_catalogue(

@@ -23,11 +23,11 @@ class Room:
     """How many photos each of these listings may still take, and which position is next."""
 
     def __init__(self, listing_ids: Collection[int]) -> None:
-        # Rejected photos take no place, but keep their position.
+        # Rejected photos take no place, so they are not counted, but they keep their position.
         kept = ~Q(state=ListingImage.State.REJECTED)
         rows = (
             ListingImage.objects.filter(listing__in=listing_ids)
-            .order_by()  # The default ordering would be added to the grouping.
+            .order_by()
             .values_list("listing")
             .annotate(kept=Count("pk", filter=kept), last=Max("position"))
         )
@@ -71,6 +71,7 @@ def save_photos(stored: Mapping[str, ListingImage]) -> int:
     """Write the rows of stored photos by external id and tell who listens; a listing deleted meanwhile takes none."""
     with transaction.atomic():
         wanted = {image.listing_id for image in stored.values()}
+        # Locked, so that no listing is deleted between this look and the insert of its photos.
         present = set(Listing.objects.select_for_update().filter(pk__in=wanted).values_list("pk", flat=True))
         room = Room(present)
         images = {id_: image for id_, image in stored.items() if image.listing_id in present}

@@ -14,7 +14,8 @@ from ml.catalogue.findings import Finding
 
 from .rows import Product
 
-SELLER_PREFIX = "seller-"  # Keeps sellers of a catalogue apart from people who have signed up.
+# The prefix keeps sellers of a catalogue apart from people of the same name who have signed up.
+SELLER_PREFIX = "seller-"
 
 
 def save_products(products: Sequence[Product]) -> tuple[int, int, list[Finding]]:
@@ -68,6 +69,6 @@ def ensure_users(names: set[str]) -> dict[str, User]:
 
 
 def ensure_categories(paths: set[str]) -> dict[str, Category]:
-    # Categories are few and stay, so after the first batches this is one query.
+    # Categories are few and stay, so after the first batches one query finds all of them.
     there = {category.path: category for category in Category.objects.filter(path__in=paths)}
     return there | {path: ensure_category(path) for path in sorted(paths - there.keys())}

@@ -8,7 +8,8 @@ from typing import Self, TextIO
 
 from tqdm import tqdm
 
-EVERY_SECONDS = 10  # A log that a person reads later needs no more than this.
+# Away from a terminal a person reads the log later, and needs no more lines than this.
+EVERY_SECONDS = 10
 
 
 class FileProgress:
@@ -16,7 +17,8 @@ class FileProgress:
 
     def __init__(self, name: str, size: int, terminal: TextIO, say: Callable[[str], object]) -> None:
         self._name = name
-        self._size = max(size, 1)  # An empty file is 100 % read, not a division by zero.
+        # At least 1, or an empty file would be a division by zero.
+        self._size = max(size, 1)
         self._say = say
         self._said = time.monotonic()
         self._bar = (

@@ -83,7 +83,7 @@ class Importer(Generic[Row]):
         # Asked for once a batch: a look-up for each row would double the time of reading.
         first_lines = seen.first_lines([(row.id, row.line) for row in rows])
         repeated = {row.line: first_lines[row.id] for row in rows if first_lines[row.id] != row.line}
-        # What else is wrong with a row that is left out as a whole helps nobody.
+        # A row that repeats an id is left out as a whole, so what else is wrong with it helps nobody.
         findings = [found for found in findings if found.line not in repeated]
         findings += [
             Finding(Kind.REPEATED, row.line, "id", row.id, f"repeats line {repeated[row.line]}; row left out")

@@ -27,6 +27,7 @@ class SeenIds:
 
     def first_lines(self, ids: Sequence[tuple[str, int]]) -> dict[str, int]:
         """Remember these (id, line) pairs; the line on which each id appeared first."""
+        # An id that is there already keeps the line on which it came first.
         self._database.executemany("INSERT OR IGNORE INTO seen VALUES (?, ?)", ids)
         find = "SELECT line FROM seen WHERE id = ?"
         return {id_: self._database.execute(find, (id_,)).fetchone()[0] for id_, _line in ids}

@@ -27,6 +27,7 @@ def delete_with_photo(instance: ListingImage, **kwargs: object) -> None:
         return
     files = [(getattr(instance, name).storage, row[name]) for name in FIELDS if row[name]]
     # Not before the commit: a deletion that is rolled back must find its files where they were.
+    # `robust`, because the photo is gone by then: trouble with its files must not turn the answer into an error.
     transaction.on_commit(partial(delete_files, files), robust=True)
 
 

@@ -55,12 +55,14 @@ def serve_original(request: HttpRequest, image_id: int) -> FileResponse:
     image = get_object_or_404(ListingImage, pk=image_id)
     try:
         file = image.original.open()
+    # Django raises ValueError for a row without a file, which is no error of ours either.
     except (OSError, ValueError) as exc:
         raise Http404("The original file of this photo is gone.") from exc
     log.info("original_downloaded", image=image.pk, listing=image.listing_id, by=request.user.pk)
     name = f"photo-{image.pk}{PurePosixPath(image.original.path).suffix}"
     # A neutral type and an attachment: an original is whatever somebody sent, so a browser must not render it.
     response = FileResponse(file, as_attachment=True, filename=name, content_type="application/octet-stream")
+    # An original may tell where a photo was taken, so no cache between here and the reader may keep it.
     response["Cache-Control"] = "private, no-store"
     return _forbid_scripts(response)
 

@@ -15,9 +15,10 @@ from django.http import HttpRequest
 
 from ml.images import PhotoRefused, sniff
 
-# Beside the photos a request holds boundaries and part headers.
+# One megabyte more than the photos may have, because a request also holds boundaries and part headers.
 REQUEST_MAX_BYTES = settings.PHOTO_MAX_BYTES * settings.PHOTOS_PER_LISTING + 1024 * 1024
-LONGEST_NUMBER = 18  # Digits of a body's length that are read.
+# A longer number is cut to so many digits, which say enough, because no body is that long.
+LONGEST_NUMBER = 18
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class PhotoUploadHandler(FileUploadHandler):
     def new_file(self, *args: Any, **kwargs: Any) -> None:
         super().new_file(*args, **kwargs)
         self.digest = hashlib.sha256()
-        # A fixed name: the sender's may be too long for the file system.
+        # A fixed name, because the sender's may be too long for the file system.
         self.file = PhotoUpload("photo", self.content_type, 0, self.charset, self.content_type_extra)
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
@@ -56,11 +57,12 @@ class PhotoUploadHandler(FileUploadHandler):
         self.file.seek(0)
         self.file.size = file_size
         self.file.sha256 = self.digest.hexdigest()
+        # The sender's name is kept for what they are told: the file on disk has another.
         self.file.name = self.file_name
         return self.file
 
     def upload_interrupted(self) -> None:
-        # Closing a temporary file deletes it.
+        # Closing a temporary file deletes it, so that half a photo does not stay on the disk.
         if self.file is not None:
             self.file.close()
 
@@ -68,7 +70,7 @@ class PhotoUploadHandler(FileUploadHandler):
 def declared_length(request: HttpRequest) -> int:
     """How many bytes the sender says the body has; 0 where it does not say, or says something that is no number."""
     text = request.META.get("CONTENT_LENGTH") or ""
-    # Python refuses to read a number of thousands of digits; so many are far too long a body already.
+    # Cut, because Python refuses to read a number of thousands of digits, which a sender can write here.
     return int(text.lstrip("0")[:LONGEST_NUMBER] or 0) if text.isdecimal() else 0
 
 
@@ -79,7 +81,7 @@ def check(upload: File) -> CheckedPhoto:
         raise PhotoRefused(f"The photo is larger than {limit} MB. Save it smaller and send it again.", "too_large")
     upload.seek(0)
     header = sniff(upload)
-    # An upload was hashed while it was written; files of an import and of tests were not.
+    # An upload was hashed while it was written, so only files of an import and of tests are read for it.
     digest = getattr(upload, "sha256", "") or _sha256(upload)
     upload.seek(0)
     return CheckedPhoto(upload, digest, header.width, header.height, f".{header.format.lower()}")

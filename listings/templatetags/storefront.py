@@ -33,7 +33,7 @@ def price(amount: Decimal | None) -> str:
         return "Price on request"
     if amount == 0:
         return "Free"
-    # Whole prices are shown without hundredths, as people write them.
+    # People write £45 and not £45.00, so whole prices are shown without hundredths.
     number = f"{amount:,.0f}" if amount == amount.to_integral_value() else f"{amount:,.2f}"
     return f"{currency_sign()}{number}"
 

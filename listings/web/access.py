@@ -21,6 +21,7 @@ def visible_or_404(request: HttpRequest, listing_id: int) -> Listing:
 
 
 def own_or_403(request: HttpRequest, listing_id: int) -> Listing:
+    # First whether it may be seen at all: a 403 would tell strangers that a draft of this number exists.
     listing = visible_or_404(request, listing_id)
     if not (request.user.is_staff or listing.seller_id == request.user.pk):
         raise PermissionDenied("This listing belongs to somebody else. Only its seller can change it.")

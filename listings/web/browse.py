@@ -18,11 +18,11 @@ from listings.querysets import SEPARATOR
 from .access import visible_or_404
 from .pages import NoSuchPage, Page, page_of
 
-# How people read the orderings of the API.
+# The pages share the pagination of the API, which refuses a key that is no ordering there.
 ORDERINGS = {"-created": "Newest", "price": "Lowest price", "-price": "Highest price"}
 # What the filter form has no field for but must send along, so that filtering keeps the search.
 BESIDE_THE_FILTERS = ("q", "category", "seller", "near", "radius_km")
-# What says where in a list somebody is, and not which list it is.
+# These say where in a list somebody is and not which list it is, so with nothing else a list is unfiltered.
 PLACE_IN_LIST = ("cursor", "limit", "ordering")
 
 

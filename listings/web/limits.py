@@ -21,5 +21,5 @@ class PageThrottle(FailOpenThrottle):
 
 def is_too_often(request: HttpRequest, scope: str) -> bool:
     """Whether this caller has used up the rate of this scope, pages and API taken together."""
-    # A throttle reads only the user and the address, which a plain request has too.
+    # The casts do no harm, because a throttle reads only the user and the address, which a plain request has too.
     return not PageThrottle(scope).allow_request(cast("Request", request), cast("APIView", None))

@@ -44,7 +44,8 @@ def my_listings(request: SignedInRequest) -> HttpResponse:
 @login_required
 def my_listing(request: HttpRequest, listing_id: int) -> HttpResponse:
     listing = own_or_403(request, listing_id)
-    title = listing.title  # A form that is refused has written its values into the instance.
+    # Kept for the heading, because a form writes what was typed into the instance even if it is refused.
+    title = listing.title
     form = ListingForm(request.POST or None, instance=listing)
     if form.is_valid():
         _change_listing(request, listing, form.cleaned_data)

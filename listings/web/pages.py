@@ -32,6 +32,7 @@ class Page:
 def page_of(queryset: QuerySet[Listing], request: HttpRequest) -> Page:
     pagination = GridPagination()
     try:
+        # Wrapped, because the pagination of the API reads `query_params`, which a plain request lacks.
         listings = pagination.paginate_queryset(queryset, Request(request))
     except ValidationError as exc:
         raise NoSuchPage from exc

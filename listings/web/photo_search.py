@@ -23,7 +23,7 @@ def photo_search(request: HttpRequest) -> HttpResponse:
         return _render_page(request)
     if is_too_often(request, "search"):
         return _render_page(request, error="That was very often. Wait a minute, then go on.", status=429)
-    # Without a choice browsers send an empty file.
+    # A browser sends an empty file where nobody has chosen one.
     photo = next((file for file in request.FILES.getlist("image") if file.size), None)
     if photo is None:
         return _render_page(request, error="Choose a photo, or take one.", status=400)

@@ -61,7 +61,8 @@ def store(listing: Listing, files: Sequence[File]) -> list[Refusal]:
     refusals += [Refusal(photo.file.name or "photo", too_many_sentence(room)) for photo in new[room:]]
     try:
         add_photos(listing, new[:room])
-    except TooManyPhotos as exc:  # Another upload took the room meanwhile.
+    # Another upload may have taken the room since it was counted above.
+    except TooManyPhotos as exc:
         refusals += [Refusal(photo.file.name or "photo", str(exc)) for photo in new[:room]]
     return refusals
 
