@@ -8,6 +8,6 @@ class MarketplaceConfig(AppConfig):
     name = "marketplace"
 
     def ready(self) -> None:
-        from . import checks  # noqa: F401 - registers the system checks
+        from . import checks  # noqa: F401 - imported because that registers the system checks
 
         bind_extra_request_finished_metadata.connect(add_known_user)

@@ -9,7 +9,8 @@ from .middleware import PAGES
 class DocsView(SpectacularSwaggerSplitView):
     """The API page, from bundled files; its template carries one inline style."""
 
-    metadata_class = None  # a page has no answer to OPTIONS
+    # For people there is only a page, so OPTIONS has nothing to describe.
+    metadata_class = None
 
     @extend_schema(exclude=True)
     def get(self, request: Request, *args: object, **kwargs: object) -> Response:

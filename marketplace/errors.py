@@ -61,4 +61,5 @@ def is_api(request: HttpRequest) -> bool:
 
 
 def _is_outage(exc: BaseException | None) -> bool:
+    # A connection that was closed meanwhile raises InterfaceError, other troubles of the server OperationalError.
     return isinstance(exc, OperationalError | InterfaceError)

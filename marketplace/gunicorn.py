@@ -18,22 +18,26 @@ bind = os.environ.get("BIND") or f"127.0.0.1:{os.environ.get('PORT') or 8000}"
 worker_class = "gthread"
 workers = int(os.environ.get("WEB_PROCESSES") or 2)
 threads = int(os.environ.get("WEB_THREADS") or 4)
-preload_app = False  # FAISS and OpenVINO hang in a child forked from a parent that used them
+# FAISS and OpenVINO hang in a child that is forked from a parent that used them.
+preload_app = False
 timeout = 60
+# Less than the supervisor waits before it kills (15 s), so that requests can end by themselves.
 graceful_timeout = 10
 keepalive = 5
 max_requests = 0
-worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108, PTH112 - a heartbeat file, never on disk
+worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108, PTH112 - a slow disk must delay no heartbeat
 control_socket_disable = True
 forwarded_allow_ips = os.environ.get("FORWARDED_ALLOW_IPS") or "127.0.0.1,::1"
 limit_request_line = 4094
 limit_request_fields = 60
 limit_request_field_size = 8190
-accesslog = None  # django-structlog writes one structured line a request
+# django-structlog writes a line for each request, so gunicorn need not.
+accesslog = None
 errorlog = "-"
 loglevel = os.environ.get("GUNICORN_LOG_LEVEL") or "warning"
 
-YOUNG = 20_000  # new objects before the collector looks at them: an answer makes some thousands, and lets go of them
+# An answer makes some thousands of objects and lets go of them, so the collector need not look before there are more.
+YOUNG = 20_000
 
 
 def post_fork(arbiter: Arbiter, worker: ThreadWorker) -> None:
@@ -45,20 +49,22 @@ def post_worker_init(worker: ThreadWorker) -> None:
 
     from recommender import index
 
-    get_resolver().url_patterns  # noqa: B018 - loads the views
+    get_resolver().url_patterns  # noqa: B018 - read because that loads the views
     gc.set_threshold(YOUNG)
     freeze()
     index.start_threads()
 
 
-served = itertools.count(1)  # requests of this process
+# next() of a counter is one step for Python, so the threads of a process need no lock to number their requests.
+served = itertools.count(1)
 
 
 def post_request(worker: ThreadWorker, req: object, environ: dict[str, object], resp: object) -> None:
     """Freeze what the index, the first requests and pages seldom opened have loaded: ever more rarely, since something
     that a request in progress holds is frozen with it."""
     number = next(served)
-    if number & (number - 1) == 0:  # 1, 2, 4, 8 …
+    # Only powers of two pass, so that the process freezes after ever longer pauses.
+    if number & (number - 1) == 0:
         freeze()
 
 

@@ -10,7 +10,7 @@ from django.utils.functional import SimpleLazyObject
 
 GetResponse: TypeAlias = Callable[[HttpRequest], HttpResponse]
 
-# Everything is served from here. Scripts and styles are files; previews of chosen photos are blob URLs.
+# Nothing comes from elsewhere and nothing is inline; `blob:` is for previews of photos that somebody has just chosen.
 PAGES = (
     "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; form-action 'self'; "
     "frame-ancestors 'none'"

@@ -4,7 +4,8 @@ import hashlib
 import tempfile
 from pathlib import Path
 
-SOCKET_PATH_BYTES = 100  # the kernel's limit is 108 on Linux, 104 on macOS
+# Kernels refuse sockets with longer paths: the limit is 108 bytes on Linux and 104 on macOS.
+SOCKET_PATH_BYTES = 100
 
 
 def run_directory(var: Path) -> Path:

@@ -44,11 +44,13 @@ def database_answers() -> bool:
     try:
         return IndexHead.row().exists()
     except Error:
+        # A broken connection would be kept for the next request, which would fail with it as well.
         connection.close()
         return False
 
 
 def index_health() -> dict[str, object]:
+    # Not at the top of the module, because FAISS may be loaded only after gunicorn has forked.
     from recommender.index import report_health
 
     return asdict(report_health())
@@ -69,6 +71,7 @@ def is_trusted(request: HttpRequest) -> bool:
     """Whether the request comes from this very machine, or with the token for monitoring."""
     token = settings.HEALTH_TOKEN
     given = request.headers.get("X-Health-Token", "")
+    # An empty token would be equal to a header that nobody has sent.
     if token and secrets.compare_digest(given.encode(), token.encode()):
         return True
     return is_loopback(request.META.get("REMOTE_ADDR", "")) and not any(

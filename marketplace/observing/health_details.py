@@ -16,7 +16,7 @@ from recommender.models import Embedding, EmbeddingModel, Heartbeat
 
 COUNT_LIMIT = 10_000
 HEARTBEAT_LIMIT = 100
-# Whoever runs the site took a process away on purpose if it has been silent for longer.
+# A process that is silent for longer counts as taken away on purpose, so nobody needs to hear of it.
 FORGOTTEN = timedelta(days=1)
 
 

@@ -49,13 +49,14 @@ def logging_config(log_format: str, level: str) -> dict[str, object]:
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
         "root": {"handlers": ["stderr"], "level": level.upper()},
         "loggers": {
+            # Without Django's own handlers, or with DEBUG each line would be written twice.
             "django": {"handlers": [], "propagate": True},
-            # A refused request has its own line already.
+            # django-structlog has written a line for a refused request already.
             "django.request": {"level": "ERROR"},
             # django-structlog writes a line for each request, so runserver need not.
             "django.server": {"handlers": [], "propagate": True, "level": "WARNING"},
             "celery.redirected": {"level": "WARNING"},
-            # FAISS says for every set of processor instructions whether it could load the library made for it.
+            # FAISS tries one library after another until one suits the processor, and each try would be a line.
             "faiss.loader": {"level": "WARNING"},
         },
     }

@@ -51,9 +51,10 @@ class Figures(Collector):
             {"pid": str(os.getpid())},
         )
         yield make_gauge("broker_up", "Whether the broker answers.", broker_answers())
-        # A process that does not refresh its index on a thread does so here, for which it needs the database.
+        # A process that does not refresh its index on a thread does so here, and then it needs the database.
         with suppress(Error):
             yield from index_figures(index_health())
+        # Read before `database_up` is told, because reading may find that the database has just gone.
         stored = self._collect_stored()
         yield make_gauge("database_up", "Whether the database answers.", self._database)
         yield from stored

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from django.core.management import call_command
 from django.db import connection
 
-MIGRATION_LOCK = 0x6D61726B6574  # "market"; any constant that nothing else locks
+# Any number would do that nothing else locks; this one is "market" in ASCII.
+MIGRATION_LOCK = 0x6D61726B6574
 
 
 def prepare_database(verbosity: int = 0) -> None:
@@ -27,10 +28,11 @@ def set_wal() -> None:
 
 @contextmanager
 def one_at_a_time() -> Iterator[None]:
-    # SQLite lives on one host, where `make run` starts one process for this.
+    # SQLite has no such lock and needs none: it lives on one host, where `make run` starts one process for this.
     if connection.vendor != "postgresql":
         yield
         return
+    # A lock of the session, so that PostgreSQL frees it when a container is killed half-way.
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_lock(%s)", [MIGRATION_LOCK])
     try:

@@ -34,7 +34,7 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[:
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
 INSTALLED_APPS = [
-    # Before Django's own: our templates come first, the admin's among them.
+    # Before Django's own, because of two templates with one name the first is taken, and ours replace some of the admin.
     "marketplace",
     "listings",
     "recommender",
@@ -43,6 +43,7 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
+    # Before staticfiles, whose `runserver` would serve static files in another way.
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "django_filters",
@@ -56,6 +57,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    # Outside of the others, so that what they refuse has a policy as well.
     "marketplace.middleware.content_security_policy",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -82,14 +84,16 @@ TEMPLATES = [
     },
 ]
 
-# Database: PostgreSQL in production; without DATABASE_URL it is SQLite, its WAL set by `manage.py prepare_database`.
+# Without an address it is SQLite, so that a first start needs no server; production wants PostgreSQL.
 DATABASE_URL = env.str("DATABASE_URL", "")
 if DATABASE_URL:
     DATABASES = {"default": database(DATABASE_URL)}
     if DATABASES["default"]["ENGINE"].endswith("postgresql"):
+        # Without it a request would wait for minutes for a database whose host is gone.
         DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 3)
 else:
     DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": str(VAR_DIR / "db.sqlite3")}}
+# Connections that are kept break when the database restarts, so each is checked before a request uses it.
 DATABASES["default"] |= {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     # Writers queue for the lock instead of failing half-way through a transaction that began as a reader.
@@ -101,9 +105,10 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# Broker and cache: `make run` starts a private server and passes its socket as REDIS_URL.
+# By default the socket of the private server that `make run` starts, so that commands beside it find it unasked.
 REDIS_URL = env.str("REDIS_URL", f"unix://{broker_socket(VAR_DIR)}")
-REDIS_TIMEOUT = positive("REDIS_TIMEOUT", 0.3)  # seconds a save may spend on a broker that does not answer
+# Every save rings the broker, and waits no more seconds than this for one that does not answer.
+REDIS_TIMEOUT = positive("REDIS_TIMEOUT", 0.3)
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
@@ -112,11 +117,12 @@ CACHES = {
     }
 }
 
-# Celery. The queue of work is the Embedding table; a message only wakes a worker up.
+# The queue of work is the Embedding table. A message only wakes a worker up, so a broker that loses it loses no work.
 CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1)
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_SERIALIZER = "json"
+# A task whose worker dies is delivered again. That does no harm, because tasks look for their work in rows.
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
@@ -136,22 +142,23 @@ CELERY_TASK_ROUTES = {
     "workers.embedding.*": {"queue": "embedding"},
     "workers.indexing.*": {"queue": "indexing"},
 }
+# A message expires when the next one is due, so that a worker that was away need not run once for each it missed.
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "workers.maintenance.sweep", "schedule": timedelta(seconds=5), "options": {"expires": 5}},
     "compact": {"task": "workers.indexing.compact", "schedule": timedelta(seconds=15), "options": {"expires": 15}},
     "collect": {"task": "workers.maintenance.collect", "schedule": timedelta(hours=1), "options": {"expires": 3600}},
 }
 
-# Marketplace
 MARKETPLACE_NAME = env.str("MARKETPLACE_NAME", "Marketplace")
 MARKETPLACE_CURRENCY = env.str("MARKETPLACE_CURRENCY", "GBP")
 
-# Photos
-MEDIA_ROOT = Path(env.str("MEDIA_ROOT", str(VAR_DIR / "media")))  # EXIF-free derivatives: the only public files
+# Everybody may read what lies here, so it holds only derivatives, which have no EXIF.
+MEDIA_ROOT = Path(env.str("MEDIA_ROOT", str(VAR_DIR / "media")))
 MEDIA_URL = "/media/"
 ORIGINALS_ROOT = Path(env.str("ORIGINALS_ROOT", str(VAR_DIR / "originals")))
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    # Originals may tell where they were taken, so they have no address and nobody else on the host may read them.
     "originals": {
         "BACKEND": "django.core.files.storage.FileSystemStorage",
         "OPTIONS": {"location": ORIGINALS_ROOT, "base_url": None, "file_permissions_mode": 0o600},
@@ -164,29 +171,37 @@ REJECTED_PHOTO_DAYS = 30
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2_621_440
 FILE_UPLOAD_PERMISSIONS = 0o644
 
-# Embedding
-EMBEDDER_WEIGHTS = choice("EMBEDDER_WEIGHTS", "starter", "imagenet", "untrained") or "starter"  # the first model's
+# Only for the first model of a site: which one answers later is decided by `manage.py models`, not by a setting.
+EMBEDDER_WEIGHTS = choice("EMBEDDER_WEIGHTS", "starter", "imagenet", "untrained") or "starter"
 MODELS_ROOT = Path(env.str("MODELS_ROOT", str(VAR_DIR / "models")))
 EMBEDDER_CACHE = Path(env.str("EMBEDDER_CACHE", str(VAR_DIR / "cache" / "openvino")))
-EMBED_RUNTIME = choice("EMBED_RUNTIME", "openvino", "torch")  # a worker's; unset: torch where there is a GPU
-EMBED_BATCH = whole("EMBED_BATCH", 64, most=1000)  # photos per micro-batch, bounded by what one statement holds
-EMBED_SLICE_SECONDS = positive("EMBED_SLICE_SECONDS", 20)  # one task's work before it rings again
+# Left empty, because hosts differ: a worker then takes torch where that can use a GPU, and OpenVINO elsewhere.
+EMBED_RUNTIME = choice("EMBED_RUNTIME", "openvino", "torch")
+# At most 1000, because the rows of a micro-batch are written by one statement, which holds only so many values.
+EMBED_BATCH = whole("EMBED_BATCH", 64, most=1000)
+# A task ends after so long and rings for the next one, so that other tasks of its queue have a turn.
+EMBED_SLICE_SECONDS = positive("EMBED_SLICE_SECONDS", 20)
 EMBED_LEASE_SECONDS = positive("EMBED_LEASE_SECONDS", 60)
 EMBED_THREADS = whole("EMBED_THREADS", 2)
 WORKER_STOP_GRACE_SECONDS = positive("WORKER_STOP_GRACE_SECONDS", 30)
 
-# Index
 INDEX_ROOT = Path(env.str("INDEX_ROOT", str(VAR_DIR / "index")))
 INDEX_REFRESH_MS = positive("INDEX_REFRESH_MS", 100)
-INDEX_DELTA_ROWS = whole("INDEX_DELTA_ROWS", 20_000)  # hard cap of changed rows a reader holds in memory
-INDEX_FLUSH_ROWS = whole("INDEX_FLUSH_ROWS", 2_000)  # changed listings that make the compactor flush
-INDEX_EXACT_ROWS = whole("INDEX_EXACT_ROWS", 10_000, least=1_000)  # segments of fewer are compared whole
-INDEX_MEMORY_MB = whole("INDEX_MEMORY_MB", 2048)  # of a build, beside codes and columns; of vectors read ahead
-INDEX_RECALL_TARGET = fraction("INDEX_RECALL_TARGET", 0.98)  # of the exact top k that a search should find
-INDEX_MONITOR_SHARE = fraction("INDEX_MONITOR_SHARE", 0.01)  # of live queries, repeated exactly to measure it
-PURGE_DAYS = number("PURGE_DAYS", 7)  # a deleted photo's vector has left every index file by then
+# A reader holds no more changed rows than this, or a large import would fill the memory of every web process.
+INDEX_DELTA_ROWS = whole("INDEX_DELTA_ROWS", 20_000)
+# So many changed listings make the compactor flush: far fewer than the cap, which readers should never reach.
+INDEX_FLUSH_ROWS = whole("INDEX_FLUSH_ROWS", 2_000)
+# Segments of fewer rows are compared whole, which is exact, needs no training and is fast enough for them.
+INDEX_EXACT_ROWS = whole("INDEX_EXACT_ROWS", 10_000, least=1_000)
+# Bounds what a build takes beside its codes and columns, and how much of a segment is read ahead when it is opened.
+INDEX_MEMORY_MB = whole("INDEX_MEMORY_MB", 2048)
+# The share of the exact answer that a search should find; a segment whose build misses it is compared whole.
+INDEX_RECALL_TARGET = fraction("INDEX_RECALL_TARGET", 0.98)
+# This share of live searches is repeated exactly, because only these show the recall that people really get.
+INDEX_MONITOR_SHARE = fraction("INDEX_MONITOR_SHARE", 0.01)
+# The vector of a deleted photo has left every index file by then, or health names it as a problem.
+PURGE_DAYS = number("PURGE_DAYS", 7)
 
-# Web
 LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "UTC"
 USE_I18N = False
@@ -197,14 +212,15 @@ LOGIN_URL = "sign-in"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "home"
 SESSION_COOKIE_HTTPONLY = True
-HTTPS = flag("HTTPS")  # a proxy in front speaks TLS and sets X-Forwarded-Proto
+# Only behind a proxy that speaks TLS and sets X-Forwarded-Proto: without one anybody could send that header.
+HTTPS = flag("HTTPS")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 X_FRAME_OPTIONS = "DENY"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 
-# REST. Rates live on the cache and fail open.
+# Rates live on the cache and fail open, so that a cache that is down stops no request.
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "rest_framework.authentication.TokenAuthentication",
@@ -224,7 +240,8 @@ REST_FRAMEWORK = {
         "upload": rate("upload", "120/min"),
     },
     "EXCEPTION_HANDLER": "marketplace.errors.api_error",
-    "NUM_PROXIES": whole("NUM_PROXIES", 0, least=0),  # trusted proxies in front, whose X-Forwarded-For names the caller
+    # Each trusted proxy in front adds an address to X-Forwarded-For; with a number too high callers choose their own.
+    "NUM_PROXIES": whole("NUM_PROXIES", 0, least=0),
     "URL_FORMAT_OVERRIDE": None,
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
@@ -242,12 +259,12 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
 }
 
-# Health details: for staff, from this machine, or with this token in the header X-Health-Token.
+# For monitors on other machines: staff and this machine see the details of health without a token.
 HEALTH_TOKEN = env.str("HEALTH_TOKEN", "")
 
-# Logs: one JSON object a line on stderr; LOG_FORMAT=console for people.
+# JSON, because programs read the log of a site; LOG_FORMAT=console is for people.
 LOGGING = logs.logging_config(env.str("LOG_FORMAT", "json"), env.str("LOG_LEVEL", "INFO"))
 DJANGO_STRUCTLOG_CELERY_ENABLED = True
 DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = logging.DEBUG
-# A field here would read the session of every request; `marketplace.middleware` adds the user's id where it is known.
+# Empty, because looking for it would read the session of every request; `add_known_user` adds an id that is known.
 DJANGO_STRUCTLOG_USER_ID_FIELD = ""

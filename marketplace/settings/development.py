@@ -18,13 +18,15 @@ if bind := os.environ.get("BIND"):
     )
 
 DEBUG = True
-INTERNAL_IPS = ["127.0.0.1"]  # who is shown the toolbar
+# The toolbar tells settings and queries, so it is shown to nobody else.
+INTERNAL_IPS = ["127.0.0.1"]
 
 INSTALLED_APPS = [*INSTALLED_APPS, "debug_toolbar"]
-# Inside of what serves static files, outside of everything that it measures.
+# After what serves static files, which nobody measures, and before the rest, because it measures what comes later.
 _after = MIDDLEWARE.index("whitenoise.middleware.WhiteNoiseMiddleware") + 1
 MIDDLEWARE = [*MIDDLEWARE[:_after], "debug_toolbar.middleware.DebugToolbarMiddleware", *MIDDLEWARE[_after:]]
-MIDDLEWARE += ["marketplace.middleware.inline_error_pages"]  # last, so first to see what a view's error became
+# Last, because this and the site's own policy both use setdefault, so the header that is set further inside wins.
+MIDDLEWARE += ["marketplace.middleware.inline_error_pages"]
 ROOT_URLCONF = "marketplace.settings.development_urls"
 DEBUG_TOOLBAR_CONFIG = {"SHOW_COLLAPSED": True}
 
@@ -33,4 +35,5 @@ _engine: dict[str, Any] = {**TEMPLATES[0], "APP_DIRS": False}
 _engine["OPTIONS"] = {**_engine["OPTIONS"], "loaders": ["django.template.loaders.app_directories.Loader"]}
 TEMPLATES = [_engine]
 
-STATIC_ROOT = VAR_DIR / "development-static"  # the toolbar's files stay out of those that `make run` serves
+# A folder of its own, so that the toolbar's files stay out of those that `make run` serves.
+STATIC_ROOT = VAR_DIR / "development-static"

@@ -83,7 +83,8 @@ def database(url: str) -> dict[str, Any]:
     try:
         if urlsplit(url).scheme in DATABASES:
             return dict(env.db_url_config(url))
-    except ValueError:  # of a port
+    # A port that is no number raises this too, with a message that repeats the address.
+    except ValueError:
         pass
     raise ImproperlyConfigured("DATABASE_URL must look like postgres://user:password@host:5432/name or sqlite:///file.")
 
@@ -94,7 +95,8 @@ def cache_beside(broker: str) -> str:
         parts = urlsplit(broker)
         number = int(parts.path.strip("/") or 0) if parts.scheme != "unix" else 0
         valid = parts.scheme in BROKERS and (parts.port is None or parts.port > 0)
-    except ValueError:  # of a port or of a database's number
+    # A port or a database that is no number is told by the same sentence as any other address.
+    except ValueError:
         valid = False
     if not valid:
         raise ImproperlyConfigured("REDIS_URL must look like redis://host:6379/0 or unix:///path/of/the.sock.")

@@ -9,7 +9,9 @@ from .roles import Role, python
 from .supervisor import Supervisor
 
 WATCHER = "reload"
-SAVED = "saved: "  # how the watcher begins a line that names files
+# The supervisor hears of saved files only through the watcher's output, by lines that begin like this.
+SAVED = "saved: "
+# What runs before any process is forked for the site: saving it helps only at the next start.
 LOADED_BEFORE = (
     "marketplace/__init__.py",
     "marketplace/celery.py",
@@ -19,8 +21,10 @@ LOADED_BEFORE = (
 )
 
 DEFAULTS = {
-    "WEB_PROCESSES": "1",  # the toolbar keeps what it measured in the memory of the process that answered
-    "EMBED_SLICE_SECONDS": "2",  # a worker ends after its slice, and whoever saved a file waits for that
+    # The toolbar keeps what it measured in the memory of the process that answered, so there may be only one.
+    "WEB_PROCESSES": "1",
+    # A worker ends after its slice, and whoever saved a file waits for that.
+    "EMBED_SLICE_SECONDS": "2",
     "WORKER_STOP_GRACE_SECONDS": "5",
 }
 

@@ -25,6 +25,7 @@ class Home:
     def taken(self) -> Iterator[None]:
         """Hold the directory; the lock ends with this process, however it ends."""
         self._create()
+        # Opened without truncating it, because it names the owner to whoever is refused.
         with (self.run / "lock").open("a+") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -43,6 +44,7 @@ class Home:
         for directory in (self.var, self.run):
             try:
                 directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+                # mkdir leaves a directory that exists as it is, however many may read it.
                 directory.chmod(0o700)
             except OSError as exc:
                 raise CannotStart(f"{directory} cannot be made private to you ({exc.strerror}).") from exc
@@ -67,5 +69,6 @@ class Home:
 
 
 def write_private(path: Path, text: str) -> None:
+    # O_EXCL, so that no file is written to that others have made beforehand, with rights of their own.
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(f"{text}\n")

@@ -15,5 +15,6 @@ def die_with(parent: int) -> None:
     if sys.platform != "linux":
         return
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:  # it died before the kernel was asked
+    # The parent may have died before the kernel was asked, which then sends nothing.
+    if os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGKILL)

@@ -17,7 +17,8 @@ from .site import ROOT
 
 LONGEST_DELAY = 30.0
 STEADY_SECONDS = 60.0
-HOPELESS_DEATHS = 6  # what dies right after it loaded code anew dies of that code, and waits for the next change
+# One more makes the delay the longest: a child that dies of code it has just loaded had better wait for a change.
+HOPELESS_DEATHS = 6
 
 
 def restart_delay(deaths: int) -> float:
@@ -53,8 +54,9 @@ class Process:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C reaches the supervisor alone, and a group can be killed whole
-            preexec_fn=partial(die_with, os.getpid()),  # noqa: PLW1509 - the supervisor has one thread
+            # In a session of its own, so that Ctrl-C reaches the supervisor alone and a group can be killed whole.
+            start_new_session=True,
+            preexec_fn=partial(die_with, os.getpid()),  # noqa: PLW1509 - safe, because the supervisor has one thread
         )
         self._started = time.monotonic()
         self._kill_at = float("inf")
@@ -67,6 +69,7 @@ class Process:
         with suppress(BlockingIOError):
             while chunk := os.read(self.output.fileno(), 65536):
                 self._rest += chunk
+        # What follows the last line end is half a line, whose other half comes with a later call.
         *whole, self._rest = self._rest.split(b"\n")
         return [line.decode(errors="replace").rstrip() for line in whole]
 

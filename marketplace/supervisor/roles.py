@@ -14,10 +14,11 @@ from marketplace.paths import broker_socket, run_directory
 
 from .site import ONE_THREAD, Site
 
-# Nothing unpickles here, so Celery's three paragraphs to root, in every worker, warn of nothing.
+# Celery warns a worker run as root that pickled messages could run code. We accept only JSON, so it is silenced.
 ROOT_WARNING = "ignore:You're running the worker with superuser privileges"
 
-SILENT = ("--without-mingle", "--without-gossip")  # workers find their work in rows and have nothing to tell each other
+# Workers find their work in rows, so they have nothing to tell each other.
+SILENT = ("--without-mingle", "--without-gossip")
 
 
 @dataclass(frozen=True)
@@ -25,8 +26,10 @@ class Role:
     name: str
     command: tuple[str, ...]
     environ: Mapping[str, str] = field(default_factory=dict)
-    grace: float = 5.0  # seconds between TERM and KILL
-    reload_signal: signal.Signals | None = None  # makes it load its code anew and go on; None: it has to end for that
+    # How many seconds it has to finish what it does after TERM, before KILL ends it.
+    grace: float = 5.0
+    # Makes it load its code anew and go on; a process without such a signal has to end and start again.
+    reload_signal: signal.Signals | None = None
 
 
 def broker(site: Site) -> Role:

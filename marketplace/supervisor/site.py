@@ -12,7 +12,7 @@ from .errors import CannotStart
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# FAISS, OpenBLAS and torch would each start one thread per core in every process.
+# FAISS, OpenBLAS and torch would each start a thread for every core, in every process, and all would compete.
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
@@ -24,8 +24,10 @@ class Site:
     embedding_processes: int
     stop_grace: float
     log_level: str
-    demo: int  # listings the first start draws
-    redis_url: str  # empty: start a private broker
+    # How many listings an empty site is filled with; with 0 it stays empty.
+    demo: int
+    # Where this is empty a private broker is started, so that nobody has to install one.
+    redis_url: str
     environ: Mapping[str, str]
 
     @classmethod

@@ -23,7 +23,8 @@ from .roles import Role
 from .site import Site
 
 TICK = 0.1
-SECOND_SIGNAL_SECONDS = 1.0  # `make` forwards the terminal's signal: that one is not impatience
+# One Ctrl-C may arrive twice, from the terminal and from `make`; only a later signal means that somebody hurries.
+SECOND_SIGNAL_SECONDS = 1.0
 ASK_READY_SECONDS = 0.5
 SAY_NOT_READY_SECONDS = 60.0
 
@@ -44,6 +45,7 @@ class Supervisor:
             refuse_port_in_use(self.site.port)
             if not self._environ.get("SECRET_KEY"):
                 self.home.ensure_secret_key()
+            # SIGHUP as well: a terminal that is closed would end this process before it has stopped its children.
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, self._on_signal)
             try:
@@ -90,7 +92,8 @@ class Supervisor:
         ask_at = time.monotonic()
         complain_at = ask_at + SAY_NOT_READY_SECONDS
         while not self._stop_asked:
-            if time.monotonic() >= ask_at:  # not after every line: asking makes the web process write one
+            # Not after every line that was relayed, because asking makes the web process write another one.
+            if time.monotonic() >= ask_at:
                 if (status := readiness(self.site.port)) == 200:
                     break
                 ask_at = time.monotonic() + ASK_READY_SECONDS
@@ -116,9 +119,11 @@ class Supervisor:
     def _run_to_end(self, role: Role) -> int:
         """Run a command beside the services; its exit status."""
         self._start([role])
+        # Taken out, because what is among the processes is started again when it ends.
         process = self.processes.pop()
         while (status := process.death()) is None:
             if self._stop_asked:
+                # Put back, so that it is stopped with the others.
                 self.processes.append(process)
                 return 1
             self._tick()
@@ -147,6 +152,7 @@ class Supervisor:
         self.console.line(process.role.name, line)
 
     def _close(self, process: Process) -> None:
+        # What a child wrote last often says why it died, so it is read before the pipe is closed.
         self._relay(process)
         self._selector.unregister(process.output)  # type: ignore[arg-type]
         process.bury()
