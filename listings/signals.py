@@ -2,5 +2,5 @@
 
 from django.dispatch import Signal
 
-# Without arguments: photo rows were committed by a bulk call, for which Django sends no post_save.
+# Sent without arguments after a bulk call has committed photo rows, for which Django sends no post_save.
 photos_added = Signal()

@@ -18,7 +18,8 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
-TABS = {  # and what is there once a tab is drawn
+# By the element that a tab has only once it is drawn: a picture that is taken earlier would be empty.
+TABS = {
     "images": "tf-image-loader",
     "projector": "plugins-component",
     "scalars": "tf-scalar-card",
@@ -56,7 +57,8 @@ def photograph(page: Page, tab: str, picture: Path) -> None:
         page.get_by_text("Show actual image size").click()
     if tab == "timeseries":
         page.get_by_role("button", name="Settings", exact=False).last.click()
-    page.wait_for_timeout(8_000 if tab == "projector" else 3_000)  # what is drawn is drawn in an animation
+    # What is there by now still moves into its place, in the projector for several seconds.
+    page.wait_for_timeout(8_000 if tab == "projector" else 3_000)
     page.screenshot(path=picture)
 
 
@@ -81,7 +83,7 @@ def _wait(url: str) -> None:
     deadline = time.monotonic() + START_SECONDS
     while True:
         try:
-            urllib.request.urlopen(url, timeout=5).close()  # noqa: S310 - a loopback address
+            urllib.request.urlopen(url, timeout=5).close()  # noqa: S310 - our own address, and no file
         except OSError:
             if time.monotonic() > deadline:
                 raise

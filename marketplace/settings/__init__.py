@@ -34,7 +34,7 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[:
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
 INSTALLED_APPS = [
-    # Before Django's own, because of two templates with one name the first is taken, and ours replace some of the admin.
+    # Before Django's own, because Django takes the first template of a name, and ours replace some of the admin's.
     "marketplace",
     "listings",
     "recommender",
@@ -84,7 +84,7 @@ TEMPLATES = [
     },
 ]
 
-# Without an address it is SQLite, so that a first start needs no server; production wants PostgreSQL.
+# Without an address it is SQLite, so that a first start needs no server. `prepare_database` turns its WAL on.
 DATABASE_URL = env.str("DATABASE_URL", "")
 if DATABASE_URL:
     DATABASES = {"default": database(DATABASE_URL)}

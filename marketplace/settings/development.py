@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
-from . import *  # noqa: F403 - every setting of the site, changed below
+from . import *  # noqa: F403 - so that a new setting of the site is here as well
 from . import INSTALLED_APPS, MIDDLEWARE, TEMPLATES, VAR_DIR
 
 if bind := os.environ.get("BIND"):

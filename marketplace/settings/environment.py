@@ -83,7 +83,7 @@ def database(url: str) -> dict[str, Any]:
     try:
         if urlsplit(url).scheme in DATABASES:
             return dict(env.db_url_config(url))
-    # A port that is no number raises this too, with a message that repeats the address.
+    # Also for a port that is no number. This error repeats a part of the address, so the sentence below replaces it.
     except ValueError:
         pass
     raise ImproperlyConfigured("DATABASE_URL must look like postgres://user:password@host:5432/name or sqlite:///file.")
@@ -95,7 +95,7 @@ def cache_beside(broker: str) -> str:
         parts = urlsplit(broker)
         number = int(parts.path.strip("/") or 0) if parts.scheme != "unix" else 0
         valid = parts.scheme in BROKERS and (parts.port is None or parts.port > 0)
-    # A port or a database that is no number is told by the same sentence as any other address.
+    # A port or a database that is no number makes an address as useless as a wrong scheme does.
     except ValueError:
         valid = False
     if not valid:

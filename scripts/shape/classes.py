@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from .imports import resolve_source
 from .tree import Module
 
-# Django finds these two by their names, so every command and every migration has the same.
+# Django finds these two by their names, so all commands have the same one and so have all migrations.
 PRESCRIBED = {"Command", "Migration"}
 
 

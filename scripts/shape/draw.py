@@ -14,7 +14,7 @@ DRAWN = 30
 
 def draw_sample(survey: Survey, seed: str) -> Iterator[str]:
     """The same seed draws the same lines from the same source."""
-    dice = random.Random(seed)  # noqa: S311 - nothing secret is drawn
+    dice = random.Random(seed)  # noqa: S311 - no secret depends on this chance
     comments = [(module, line) for module in survey.source for line, _text in comments_of(module)]
     functions = [function for function in list_chosen(survey.functions) if function.module.is_source]
     yield f"\n{DRAWN} comments"

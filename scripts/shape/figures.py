@@ -16,12 +16,15 @@ HEADINGS = ("lines", "modules", *LENGTHS, "functions", *LENGTHS, "one-word%", "c
 
 @dataclass(frozen=True)
 class Figures:
+    """`one_word` in percent of the names that are chosen, `comments` of the lines with code; `any_uses` in 1,000 lines
+    that are not blank."""
+
     lines: int
     module_lengths: list[int]
     function_lengths: list[int]
-    one_word: float  # % of the names that are chosen
-    comments: float  # % of the lines with code
-    any_uses: float  # per 1,000 lines that are not blank
+    one_word: float
+    comments: float
+    any_uses: float
     ignored: int
 
     @property

@@ -18,9 +18,11 @@ from .tree import Module
 
 @dataclass(frozen=True)
 class Function:
+    """A function, or a method of the class `owner`."""
+
     module: Module
     line: int
-    owner: str | None  # the class, for a method
+    owner: str | None
     name: str
     length: int
     is_prescribed: bool = False

@@ -80,7 +80,7 @@ HOOKS = {
     "torch.nn.Module": "forward train eval extra_repr state_dict load_state_dict",
 }
 
-# Functions of a configuration file that its program calls by name, by the name of the module.
+# A program calls these functions of its configuration file by their names; the keys are the names of the modules.
 FILE_HOOKS = {
     "gunicorn": "on_starting on_reload when_ready pre_fork post_fork post_worker_init worker_int worker_abort pre_exec "
     "pre_request post_request child_exit worker_exit nworkers_changed on_exit",

@@ -16,9 +16,11 @@ from .tree import Module
 
 @dataclass(frozen=True)
 class Arrow:
+    """An import in a line of `importer`; `target` is the name of a module of the project."""
+
     importer: Module
     line: int
-    target: str  # the name of a module of the project
+    target: str
     is_late: bool
 
 

@@ -11,7 +11,7 @@ from .imports import Arrow, list_arrows
 from .text import private_accesses, private_words
 from .tree import Module
 
-Place = tuple[Module, int, str]  # a line of a module, and what stands there
+Place = tuple[Module, int, str]
 
 
 class Survey:

@@ -14,7 +14,7 @@ DIRECTIVE = re.compile(
     r"#\s*(!.*|noqa(:\s*[A-Z]+\d+(,\s*[A-Z]+\d+)*)?|type:\s*ignore(\[[^]]*\])?|(fmt|mypy|pragma|ruff):.*)"
 )
 NO_CODE = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
-# Public in spite of their names: named tuples and Django's models have them.
+# Public in spite of the underscore, because named tuples and Django's models have no others.
 PUBLIC = {"_asdict", "_fields", "_make", "_meta", "_replace"}
 
 

@@ -17,7 +17,8 @@ DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 @dataclass(frozen=True)
 class Module:
-    path: str  # from the root of the repository, with slashes
+    # From the root of the repository and with slashes on every system, because that is how git names it.
+    path: str
     text: str
 
     @property
