@@ -39,7 +39,7 @@ class CatalogueFile(CsvFile):
     def explain_header_error(self, exc: csv.Error) -> str:
         return f"{self.path} is not readable as CSV, line 1: {exc}."
 
-    def explain_missing(self, missing: Sequence[str], header: Sequence[str]) -> str:
+    def explain_missing_columns(self, missing: Sequence[str], header: Sequence[str]) -> str:
         return (
             f"{self.path} has no column {', '.join(missing)}. Needed: {', '.join(self.required)};"
             f" also read when there: {', '.join(self._optional)}."

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from datetime import UTC, date, datetime, time
 
-from ml.catalogue.cells import SHORT_LIMIT, BadCell, parse_degrees, parse_required, parse_text
+from ml.catalogue.cells import SHORT_LIMIT, BadCell, parse_degrees, parse_required_text, parse_text
 
 USERNAME = re.compile(r"[\w.@+-]+")
 
 
 def parse_username(text: str, limit: int) -> str:
-    value = parse_required(text, limit)
+    value = parse_required_text(text, limit)
     if not USERNAME.fullmatch(value):
         raise BadCell("may hold letters, digits and . @ + - _ only")
     return value

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from listings.models import Listing
 from listings.querysets import SEPARATOR
-from ml.catalogue.cells import BadCell, parse_category, parse_file_stem, parse_price, parse_required, parse_text
+from ml.catalogue.cells import BadCell, parse_category, parse_file_stem, parse_price, parse_required_text, parse_text
 from ml.catalogue.findings import Finding, Kind
 from ml.catalogue.records import Record
 
@@ -90,12 +90,12 @@ class RowReader:
 def read_product(record: Record, currency: str, now: datetime) -> tuple[Product | None, list[Finding]]:
     """The product, or None when the row has no usable id or seller."""
     row = RowReader(record)
-    id_ = row.read_cell("id", lambda text: parse_required(text, ID_LIMIT), "", Kind.REFUSED, LEFT_OUT)
+    id_ = row.read_cell("id", lambda text: parse_required_text(text, ID_LIMIT), "", Kind.REFUSED, LEFT_OUT)
     seller = row.read_cell("seller", lambda text: parse_username(text, SELLER_LIMIT), "", Kind.REFUSED, LEFT_OUT)
     if not id_ or not seller:
         return None, row.findings
     draft = "; imported as a draft"
-    title = row.read_cell("product_name", lambda text: parse_required(text, TITLE_LIMIT), "", then=draft)
+    title = row.read_cell("product_name", lambda text: parse_required_text(text, TITLE_LIMIT), "", then=draft)
     category = row.read_cell("category", parse_path, "", then=draft)
     point, wrong = parse_point(row.cell_text("latitude"), row.cell_text("longitude"))
     for column, reason in wrong.items():
@@ -120,7 +120,9 @@ def read_photo_row(record: Record, now: datetime) -> tuple[PhotoRow | None, list
     """The photo row, or None when it names no file or no product."""
     row = RowReader(record)
     id_ = row.read_cell("id", lambda text: parse_file_stem(text, ID_LIMIT), "", Kind.REFUSED, LEFT_OUT)
-    product_id = row.read_cell("product_id", lambda text: parse_required(text, ID_LIMIT), "", Kind.REFUSED, LEFT_OUT)
+    product_id = row.read_cell(
+        "product_id", lambda text: parse_required_text(text, ID_LIMIT), "", Kind.REFUSED, LEFT_OUT
+    )
     if not id_ or not product_id:
         return None, row.findings
     created = row.read_cell("create_time", lambda text: parse_moment(text, now), None)

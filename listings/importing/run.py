@@ -63,7 +63,7 @@ class Importer(Generic[Row]):
                 tally.made += made
                 tally.there += there
                 progress(file.bytes_read, tally.rows)
-            first, lines = file.fallback_lines
+            first, lines = file.fallback_summary
             if lines:
                 reason = f"not UTF-8, read as Windows-1252; so were {lines:,} lines in all, this one first"
                 findings.add(Finding(Kind.NOTE, first, "", "", reason))

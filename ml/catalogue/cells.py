@@ -42,7 +42,7 @@ def parse_text(cell: str, limit: int | None = None) -> str:
     return text
 
 
-def parse_required(cell: str, limit: int | None = None) -> str:
+def parse_required_text(cell: str, limit: int | None = None) -> str:
     """The cell without surrounding space, which must leave something."""
     text = parse_text(cell, limit)
     if not text:
@@ -52,7 +52,7 @@ def parse_required(cell: str, limit: int | None = None) -> str:
 
 def parse_file_stem(cell: str, limit: int | None = None) -> str:
     """A name that stays inside the folder it is looked up in: no slashes, no leading dot."""
-    text = parse_required(cell, limit)
+    text = parse_required_text(cell, limit)
     if not FILE_STEM.fullmatch(text) or ".." in text:
         raise BadCell("is not a plain file name")
     if len(os.fsencode(text)) > FILE_STEM_BYTES:
@@ -62,7 +62,7 @@ def parse_file_stem(cell: str, limit: int | None = None) -> str:
 
 def parse_price(cell: str, currency: str) -> Decimal:
     """An amount such as `£1,234.00`; the symbol or code, before or after it, may be missing but not another one."""
-    match = PRICE.fullmatch(parse_required(cell, SHORT_LIMIT))
+    match = PRICE.fullmatch(parse_required_text(cell, SHORT_LIMIT))
     if match is None:
         raise BadCell("is not a price")
     marks = {mark.upper() for mark in (match["before"], match["after"]) if mark}
@@ -96,7 +96,7 @@ def parse_category(
     cell: str, separator: str = SEPARATOR, name_limit: int | None = None, path_limit: int | None = None
 ) -> str:
     """A path of category names such as `Home & Garden / Tables`, tidied."""
-    names = [name.strip() for name in parse_required(cell, path_limit).split(separator)]
+    names = [name.strip() for name in parse_required_text(cell, path_limit).split(separator)]
     if not all(names):
         raise BadCell("has an empty level")
     if name_limit is not None and any(len(name) > name_limit for name in names):

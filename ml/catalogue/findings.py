@@ -45,7 +45,7 @@ class Finding:
     reason: str
 
 
-def make_harmless(value: str) -> str:
+def sanitise_cell(value: str) -> str:
     """The cell as one short line that a spreadsheet shows instead of computing."""
     text = " ".join(value[:VALUE_LIMIT].replace("\0", "\\0").split())
     return f"'{text}" if text.startswith(FORMULA_MARKS) else text
@@ -74,7 +74,7 @@ class Report:
     def write_row(self, file: str, finding: Finding) -> None:
         """Write one line of the report."""
         row = {"file": file, "line": finding.line, "column": finding.column, "reason": finding.reason}
-        self._writer.writerow(row | {"value": make_harmless(finding.value)})
+        self._writer.writerow(row | {"value": sanitise_cell(finding.value)})
 
 
 class FileFindings:

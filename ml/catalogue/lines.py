@@ -45,12 +45,12 @@ class NumberedLines:
         self._record_size = 0
 
     @property
-    def first_line(self) -> int:
+    def record_start_line(self) -> int:
         """The line where the record starts."""
         return self._of_record[0][0] if self._of_record else self._last_number
 
     @property
-    def last_line(self) -> int:
+    def record_end_line(self) -> int:
         """The line up to which the record was read."""
         return self._of_record[-1][0] if self._of_record else self._last_number
 

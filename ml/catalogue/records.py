@@ -91,15 +91,15 @@ class CsvFile:
             except StopIteration:
                 return
             except csv.Error as exc:
-                yield self._give_up(self.explain_csv_error(exc, self._lines.last_line))
+                yield self._make_broken_record(self.explain_csv_error(exc, self._lines.record_end_line))
                 continue
             if self._is_skipped(row):
                 continue
             if len(row) != len(self._header):
-                yield self._give_up(f"{len(row)} cells, but the header names {len(self._header)} columns")
+                yield self._make_broken_record(f"{len(row)} cells, but the header names {len(self._header)} columns")
                 continue
             cells = {name: cell for name, cell in zip(self._header, row, strict=True) if name}
-            yield Record(self._lines.first_line, cells)
+            yield Record(self._lines.record_start_line, cells)
 
     @property
     def bytes_read(self) -> int:
@@ -107,7 +107,7 @@ class CsvFile:
         return self._file.tell()
 
     @property
-    def fallback_lines(self) -> tuple[int, int]:
+    def fallback_summary(self) -> tuple[int, int]:
         """The first line that was not UTF-8 and how many there were so far."""
         return self._lines.first_fallback, self._lines.fallbacks
 
@@ -123,7 +123,7 @@ class CsvFile:
         """Why the first line names no columns."""
         return f"{self.path}, line 1, is not readable as CSV: {exc}."
 
-    def explain_missing(self, missing: Sequence[str], header: Sequence[str]) -> str:
+    def explain_missing_columns(self, missing: Sequence[str], header: Sequence[str]) -> str:
         """Which columns the file should have, and what it has."""
         if not any(header):
             return f"{self.path} is empty; its first line must name the columns."
@@ -138,15 +138,15 @@ class CsvFile:
         try:
             return next(self._reader)
         except UnicodeDecodeError as exc:
-            line = self._lines.last_line
+            line = self._lines.record_end_line
             raise CatalogueError(f"{self.path}, line {line}, is not UTF-8 text; save it as CSV in UTF-8.") from exc
 
     def _is_skipped(self, row: Sequence[str]) -> bool:
         return not any(row) if self.skips_blank_rows else not row
 
-    def _give_up(self, reason: str) -> BrokenRecord:
+    def _make_broken_record(self, reason: str) -> BrokenRecord:
         self._lines.resume_after_first_line()
-        return BrokenRecord(self._lines.first_line, reason)
+        return BrokenRecord(self._lines.record_start_line, reason)
 
     def _refuse_utf_16(self) -> None:
         if self._file.read(2) in UTF_16_MARKS:
@@ -156,7 +156,7 @@ class CsvFile:
     def _read_header(self) -> list[str]:
         header = [name.strip().lower() for name in self._read_first_row()]
         if missing := [name for name in self.required if name not in header]:
-            raise CatalogueError(self.explain_missing(missing, header))
+            raise CatalogueError(self.explain_missing_columns(missing, header))
         if repeated := [name for name, count in Counter(header).items() if name and count > 1]:
             raise CatalogueError(f"{self.path} names the column {', '.join(repeated)} more than once.")
         return header

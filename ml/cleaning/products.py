@@ -11,7 +11,7 @@ from ml.catalogue.cells import (
     parse_category,
     parse_degrees,
     parse_price,
-    parse_required,
+    parse_required_text,
     parse_text,
 )
 from ml.catalogue.findings import FileFindings, Finding, Kind
@@ -66,8 +66,8 @@ def read_products(table: CsvFile, currency: str, levels: int, findings: FileFind
 
 def _choose_parsers(currency: str) -> dict[str, Callable[[str], str]]:
     return {
-        "id": parse_required,
-        "product_name": parse_required,
+        "id": parse_required_text,
+        "product_name": parse_required_text,
         "category": parse_category,
         "price": lambda cell: str(parse_price(cell, currency)),
         "latitude": lambda cell: _format_degrees(parse_degrees(cell, 90)),

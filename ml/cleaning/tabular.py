@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from ml.atomic_files import open_whole_text
-from ml.catalogue.cells import BadCell, parse_file_stem, parse_required
+from ml.catalogue.cells import BadCell, parse_file_stem, parse_required_text
 from ml.catalogue.findings import FileFindings, Finding, Kind, Report
 from ml.catalogue.picture_files import PICTURE_SUFFIXES, find_picture
 from ml.catalogue.records import BrokenRecord, CatalogueError, CsvFile
@@ -128,7 +128,7 @@ def _read_images(table: CsvFile, findings: FileFindings) -> Iterator[tuple[int, 
             continue
         line = record.line
         values = []
-        for column, parse in (("id", parse_file_stem), ("product_id", parse_required)):
+        for column, parse in (("id", parse_file_stem), ("product_id", parse_required_text)):
             cell = record.cells[column]
             try:
                 values.append(parse(cell))

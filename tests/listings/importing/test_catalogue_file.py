@@ -67,7 +67,7 @@ def test_lines_that_are_not_utf8_are_read_as_windows_1252_and_counted(tmp_path):
     with CatalogueFile(path, COLUMNS) as file:
         names = [item.cells["name"] for item in file if isinstance(item, Record)]
         assert names == ["café", "£3", "café"]
-        assert file.fallback_lines == (3, 2)
+        assert file.fallback_summary == (3, 2)
 
 
 def test_bytes_that_are_no_text_at_all_are_marked_and_do_not_stop_the_reading(tmp_path):

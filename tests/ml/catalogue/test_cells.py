@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml.catalogue.cells import BadCell, parse_category, parse_degrees, parse_file_stem, parse_price, parse_required
+from ml.catalogue.cells import BadCell, parse_category, parse_degrees, parse_file_stem, parse_price, parse_required_text
 
 PRICES = {
     "£1,234.00": Decimal("1234.00"),
@@ -126,7 +126,7 @@ def test_degrees_are_numbers_on_the_globe(text):
 
 
 def test_a_text_is_as_long_as_it_likes_unless_its_reader_has_a_limit():
-    assert parse_required(" " + "x" * 100_000) == "x" * 100_000
-    assert parse_required(" abc ", 3) == "abc"
+    assert parse_required_text(" " + "x" * 100_000) == "x" * 100_000
+    assert parse_required_text(" abc ", 3) == "abc"
     with pytest.raises(BadCell, match=r"^is longer than 2 characters$"):
-        parse_required(" abc ", 2)
+        parse_required_text(" abc ", 2)
