@@ -80,7 +80,7 @@ def clean_images(source: Path, target: Path, settings: Settings, jobs: int) -> C
                     del wanted[name]
                 else:
                     counts[result] += 1
-        sources.record_made(wanted)
+        sources.record_sources(wanted)
         write_refusals(target / UNREADABLE, unreadable)
     except OSError as exc:
         raise CleanImagesError(f"{exc.filename2 or exc.filename or target} cannot be written: {exc.strerror}.") from exc
@@ -167,7 +167,7 @@ def _clean_one(
     try:
         with (source / file).open("rb") as stream:
             modified = os.fstat(stream.fileno()).st_mtime_ns
-            if _is_made(target / name, modified):
+            if _is_up_to_date(target / name, modified):
                 return False
             header = sniff(stream)
             data = stream.read()
@@ -185,7 +185,7 @@ def _clean_one(
     return True
 
 
-def _is_made(path: Path, modified: int) -> bool:
+def _is_up_to_date(path: Path, modified: int) -> bool:
     try:
         there = path.lstat()
     except OSError:

@@ -34,7 +34,7 @@ class Source:
             size = 0
         return cls(str(folder.resolve()), str(file), size)
 
-    def is_like(self, other: Source) -> bool:
+    def is_same_file(self, other: Source) -> bool:
         """Whether they are one file, wherever its folder was moved."""
         return (self.file, self.size) == (other.file, other.size)
 
@@ -69,14 +69,14 @@ class Sources:
             self.remove_picture(name)
         for path, source in wanted.items():
             name = str(path)
-            if name in self._of and not self._of[name].is_like(source):
+            if name in self._of and not self._of[name].is_same_file(source):
                 self.remove_picture(name)
             if name in self._of or not os.path.lexists(self._target / name):
                 self._of[name] = source
         self._write_list()
         return len(gone)
 
-    def record_made(self, made: Mapping[PurePosixPath, Source]) -> None:
+    def record_sources(self, made: Mapping[PurePosixPath, Source]) -> None:
         """Remember what these pictures were made of."""
         self._of |= {str(name): source for name, source in made.items()}
         self._write_list()

@@ -69,12 +69,12 @@ def clean_tables(products: Path, images: Path, target: Path, options: Options) -
     with ExitStack() as stack:
         product_table = stack.enter_context(CsvFile(products, REQUIRED))
         image_table = stack.enter_context(CsvFile(images, IMAGE_COLUMNS))
-        _refuse_what_is_in_the_way(target, (products, images))
-        file = _open_all(target, stack)
+        _refuse_conflicting_paths(target, (products, images))
+        file = _open_results(target, stack)
         report = Report(file[DROPPED], DROPPED_COLUMNS, lineterminator="\n")
         dropped = [report.begin_file(products.name), report.begin_file(images.name)]
         label_of = _write_products(file[PRODUCTS], product_table, options, dropped[0])
-        images_of = _write_training(file[TRAINING], image_table, label_of, options.pictures, dropped[1])
+        images_of = _write_training_table(file[TRAINING], image_table, label_of, options.pictures, dropped[1])
         labels = sorted(images_of)
         json.dump({label: number for number, label in enumerate(labels)}, file[LABELS], indent=2, ensure_ascii=False)
     return CleanedTables(len(label_of), images_of.total(), labels, dropped)
@@ -93,14 +93,14 @@ def _write_products(file: IO[str], table: CsvFile, options: Options, findings: F
     return label_of
 
 
-def _write_training(
+def _write_training_table(
     file: IO[str], table: CsvFile, label_of: Mapping[str, str], pictures: Path | None, findings: FileFindings
 ) -> Counter[str]:
     """How many images of each label were written."""
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(("image", "label", "product"))
     counts: Counter[str] = Counter()
-    for line, stem, product in _read_images(table, findings):
+    for line, stem, product in _read_image_rows(table, findings):
         first_name = f"{stem}{PICTURE_SUFFIXES[0]}"
         picture = Path(first_name) if pictures is None else find_picture(pictures, stem)
         if picture is None:
@@ -119,7 +119,7 @@ def _write_training(
     return counts
 
 
-def _read_images(table: CsvFile, findings: FileFindings) -> Iterator[tuple[int, str, str]]:
+def _read_image_rows(table: CsvFile, findings: FileFindings) -> Iterator[tuple[int, str, str]]:
     """(line, id, id of the product) of the rows that have both, each image once."""
     first_lines: dict[str, int] = {}
     for record in table:
@@ -143,7 +143,7 @@ def _read_images(table: CsvFile, findings: FileFindings) -> Iterator[tuple[int, 
         yield line, stem, product
 
 
-def _refuse_what_is_in_the_way(target: Path, tables: Sequence[Path]) -> None:
+def _refuse_conflicting_paths(target: Path, tables: Sequence[Path]) -> None:
     """No result may replace a table it is made from; a folder of its name would stop it when others are there."""
     for path in (target / name for name in RESULTS):
         if path.is_dir():
@@ -155,7 +155,7 @@ def _refuse_what_is_in_the_way(target: Path, tables: Sequence[Path]) -> None:
                 raise CatalogueError(f"{path} would replace the table it is made from; choose another folder.")
 
 
-def _open_all(target: Path, stack: ExitStack) -> dict[str, IO[str]]:
+def _open_results(target: Path, stack: ExitStack) -> dict[str, IO[str]]:
     try:
         target.mkdir(parents=True, exist_ok=True)
         # The csv module ends its lines itself; with translation, Windows would end them a second time.
