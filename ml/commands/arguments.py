@@ -6,14 +6,14 @@ import argparse
 from pathlib import Path
 
 
-def parse_positive(text: str) -> int:
+def parse_positive_integer(text: str) -> int:
     """A whole number above 0."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return int(text)
 
 
-def parse_writable(text: str) -> Path:
+def parse_writable_path(text: str) -> Path:
     """A file to write, in a folder that is there."""
     path = Path(text)
     try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .arguments import parse_positive
+from .arguments import parse_positive_integer
 
 HELP = "pictures of one size from a folder of any pictures"
 MAX_SIDE = 8192  # pixels; a square of them takes 200 MB of memory, and each thread holds one
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "most SIZE, never enlarged, nothing added (default: %(default)s)",
     )
     parser.add_argument(
-        "--jobs", type=parse_positive, metavar="N", help="pictures at the same time (default: one a core)"
+        "--jobs", type=parse_positive_integer, metavar="N", help="pictures at the same time (default: one a core)"
     )
 
 
@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> None:
 
 def parse_side(text: str) -> int:
     """A whole number above 0 that the memory has room for."""
-    pixels = parse_positive(text)
+    pixels = parse_positive_integer(text)
     if pixels > MAX_SIDE:
         raise argparse.ArgumentTypeError(f"{text} is more than {MAX_SIDE:,} pixels")
     return pixels

@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .arguments import parse_positive
+from .arguments import parse_positive_integer
 
 HELP = "one training table from tables of products and images"
 
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--levels",
-        type=parse_positive,
+        type=parse_positive_integer,
         default=1,
         metavar="N",
         help="how many levels of a category make a label; 1 is the root category (default: %(default)s)",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ml.atomic_files import open_whole_text
 from ml.errors import MlError
 
-from .arguments import parse_positive, parse_writable
+from .arguments import parse_positive_integer, parse_writable_path
 
 if TYPE_CHECKING:
     from ml.evaluation.comparison import Comparison
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--at-least",
-        type=parse_positive,
+        type=parse_positive_integer,
         default=10,
         metavar="N",
         help="pictures a class needs to count in the macro average (default: %(default)s)",
@@ -51,8 +51,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="'starter', 'untrained', 'imagenet', a model directory or a .safetensors file (default: %(default)s)",
     )
     models.add_argument("--compare", nargs=2, metavar=("A", "B"), help="two models on the same pictures, A minus B")
-    parser.add_argument("--json", type=parse_writable, metavar="FILE", help="write every figure as {mean, low, high}")
-    parser.add_argument("--html", type=parse_writable, metavar="FILE", help="write one page with pictures")
+    parser.add_argument(
+        "--json", type=parse_writable_path, metavar="FILE", help="write every figure as {mean, low, high}"
+    )
+    parser.add_argument("--html", type=parse_writable_path, metavar="FILE", help="write one page with pictures")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -79,7 +81,7 @@ def _judge_models(options: argparse.Namespace) -> Evaluation | Comparison:
     from ml.evaluation.evaluate import evaluate_model
     from ml.exporting.model_source import load_model
 
-    queries, gallery = _photo_sets(options)
+    queries, gallery = _read_photo_sets(options)
     if options.compare:
         first, second = options.compare
         if first == second:
@@ -89,16 +91,16 @@ def _judge_models(options: argparse.Namespace) -> Evaluation | Comparison:
     return evaluate_model(queries, load_model(options.model), gallery=gallery, at_least=options.at_least)
 
 
-def _photo_sets(options: argparse.Namespace) -> tuple[PhotoSet, PhotoSet | None]:
+def _read_photo_sets(options: argparse.Namespace) -> tuple[PhotoSet, PhotoSet | None]:
     separate = (options.queries, options.gallery)
     if options.table and not any(separate):
-        return _read_set(options.table, options), None
+        return _read_photo_set(options.table, options), None
     if all(separate) and not options.table:
-        return _read_set(options.queries, options), _read_set(options.gallery, options)
+        return _read_photo_set(options.queries, options), _read_photo_set(options.gallery, options)
     raise OptionsError("Name one CSV, or --queries CSV and --gallery CSV together.")
 
 
-def _read_set(table: Path, options: argparse.Namespace) -> PhotoSet:
+def _read_photo_set(table: Path, options: argparse.Namespace) -> PhotoSet:
     from ml.folders.photo_set import PhotoSetError, read_photo_set
 
     if options.group is None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from ml.text_table import align_columns
 
-from .arguments import parse_positive
+from .arguments import parse_positive_integer
 
 if TYPE_CHECKING:
     from ml.folders.vector_folder import Hit
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--in", dest="folder", metavar="EXTRACTED", type=Path, required=True, help="what `extract` wrote"
     )
     parser.add_argument(
-        "--k", type=parse_positive, default=10, metavar="N", help="how many to find (default: %(default)s)"
+        "--k", type=parse_positive_integer, default=10, metavar="N", help="how many to find (default: %(default)s)"
     )
     parser.add_argument(
         "--sheet", type=Path, metavar="FILE.png", help=f"also draw the picture and the first {ON_SHEET} found"

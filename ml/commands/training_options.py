@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 
-from .arguments import parse_positive
+from .arguments import parse_positive_integer
 
 RECIPES = ("metric", "classify")
 
@@ -24,41 +24,50 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--arch", help="the network (default: that of the weights, else resnet50)")
     parser.add_argument(
-        "--dim", type=parse_positive, metavar="N", help="length of a vector (default: that of the weights)"
+        "--dim", type=parse_positive_integer, metavar="N", help="length of a vector (default: that of the weights)"
     )
     parser.add_argument(
-        "--size", type=parse_positive, metavar="PIXELS", help="side of the pictures (default: the weights')"
+        "--size", type=parse_positive_integer, metavar="PIXELS", help="side of the pictures (default: the weights')"
     )
     length = parser.add_mutually_exclusive_group()
-    length.add_argument("--epochs", type=parse_positive, metavar="N", help="times through the pictures (default: 20)")
-    length.add_argument("--minutes", type=above_zero, metavar="N", help="minutes of training instead of epochs")
-    parser.add_argument("--lr", type=above_zero, metavar="RATE", help="learning rate of the head")
-    parser.add_argument("--trunk-lr", type=not_negative, metavar="FACTOR", help="the other layers' rate, times --lr")
+    length.add_argument(
+        "--epochs", type=parse_positive_integer, metavar="N", help="times through the pictures (default: 20)"
+    )
+    length.add_argument(
+        "--minutes", type=parse_positive_number, metavar="N", help="minutes of training instead of epochs"
+    )
+    parser.add_argument("--lr", type=parse_positive_number, metavar="RATE", help="learning rate of the head")
+    parser.add_argument(
+        "--trunk-lr", type=parse_non_negative_number, metavar="FACTOR", help="the other layers' rate, times --lr"
+    )
     parser.add_argument("--freeze", metavar="LAYERS", help="layers that stay as they are, as in conv1,bn1,layer1")
     parser.add_argument(
-        "--l2-sp", type=not_negative, metavar="STRENGTH", help="pull towards the starting weights (metric: 0.1)"
+        "--l2-sp",
+        type=parse_non_negative_number,
+        metavar="STRENGTH",
+        help="pull towards the starting weights (metric: 0.1)",
     )
     parser.add_argument(
         "--keep",
-        type=part_of_whole,
+        type=parse_share,
         metavar="SHARE",
         help="share of the starting weights in the result (metric, from weights made for searching: 0.7)",
     )
-    parser.add_argument("--batch", type=above_one, metavar="N", help="pictures a step (default: 128)")
+    parser.add_argument("--batch", type=parse_integer_above_one, metavar="N", help="pictures a step (default: 128)")
     parser.add_argument(
         "--validation-share",
-        type=part_of_whole,
+        type=parse_share,
         metavar="SHARE",
         help="pictures set aside to judge by, whole groups where there are groups; 0: none (default: 0.1)",
     )
     parser.add_argument(
-        "--patience", type=parse_positive, metavar="EPOCHS", help="stop when these brought nothing better"
+        "--patience", type=parse_positive_integer, metavar="EPOCHS", help="stop when these brought nothing better"
     )
-    parser.add_argument("--seed", type=parse_positive, metavar="N", help="of everything random (default: 1)")
-    parser.add_argument("--threads", type=parse_positive, metavar="N", help="processor threads (default: all)")
+    parser.add_argument("--seed", type=parse_positive_integer, metavar="N", help="of everything random (default: 1)")
+    parser.add_argument("--threads", type=parse_positive_integer, metavar="N", help="processor threads (default: all)")
 
 
-def training_arguments(options: dict[str, object]) -> list[str]:
+def format_training_arguments(options: dict[str, object]) -> list[str]:
     """Return the command line that gives `add_training_options` these values, without those that are None."""
     # The parser itself knows its options, so that a new one is passed on without being named here.
     parser = argparse.ArgumentParser(add_help=False)
@@ -67,39 +76,39 @@ def training_arguments(options: dict[str, object]) -> list[str]:
     return [text for action, value in given if value is not None for text in (action.option_strings[0], str(value))]
 
 
-def above_one(text: str) -> int:
+def parse_integer_above_one(text: str) -> int:
     """Read a whole number above 1: the statistics of a batch need two pictures."""
-    number = parse_positive(text)
+    number = parse_positive_integer(text)
     if number < 2:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 1")
     return number
 
 
-def above_zero(text: str) -> float:
+def parse_positive_number(text: str) -> float:
     """Read a number above 0."""
-    number = _finite_number(text)
+    number = _parse_finite_number(text)
     if not number > 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not above 0")
     return number
 
 
-def not_negative(text: str) -> float:
+def parse_non_negative_number(text: str) -> float:
     """Read 0 or a number above."""
-    number = _finite_number(text)
+    number = _parse_finite_number(text)
     if not number >= 0:
         raise argparse.ArgumentTypeError(f"{text!r} is below 0")
     return number
 
 
-def part_of_whole(text: str) -> float:
+def parse_share(text: str) -> float:
     """Read a part of a whole: 0 or more, less than 1."""
-    number = _finite_number(text)
+    number = _parse_finite_number(text)
     if not 0 <= number < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a share from 0 to less than 1")
     return number
 
 
-def _finite_number(text: str) -> float:
+def _parse_finite_number(text: str) -> float:
     try:
         number = float(text)
     except ValueError as exc:

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from ml.commands.arguments import parse_writable
+from ml.commands.arguments import parse_writable_path
 from ml.exporting.agreement import explain_precision
 from ml.recipe import SOURCES, Recipe
 from recommender import registry
@@ -72,9 +72,9 @@ class Command(BaseCommand):
         parser.add_argument(
             "--at-least", type=int, metavar="N", help="photos a class needs to count in means over classes"
         )
-        parser.add_argument("--json", type=parse_writable, metavar="FILE", help="write every figure here as well")
+        parser.add_argument("--json", type=parse_writable_path, metavar="FILE", help="write every figure here as well")
         parser.add_argument(
-            "--html", type=parse_writable, metavar="FILE", help="write the report with pictures here as well"
+            "--html", type=parse_writable_path, metavar="FILE", help="write the report with pictures here as well"
         )
 
     def handle(self, *args: object, action: str, **options: object) -> None:

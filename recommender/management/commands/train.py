@@ -11,7 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from ml.commands.training_options import add_training_options, training_arguments
+from ml.commands.training_options import add_training_options, format_training_arguments
 from ml.recipe import WEIGHTS
 from ml.training.files import has_begun
 from recommender.registry.training_photos import count_trainable_classes, list_training_photos, write_table
@@ -63,7 +63,8 @@ class Command(BaseCommand):
         command = [sys.executable, "-m", "ml", "train", str(table), "--images", str(settings.MEDIA_ROOT)]
         weights = Path(options["weights"])
         chosen = options | {"out": folder, "weights": weights.resolve() if weights.is_file() else options["weights"]}
-        training = subprocess.Popen([*command, *training_arguments(chosen)], cwd=settings.BASE_DIR)  # noqa: S603 - no shell, and our own module
+        command += format_training_arguments(chosen)
+        training = subprocess.Popen(command, cwd=settings.BASE_DIR)  # noqa: S603 - no shell, and our own module
         try:
             status = training.wait()
         except KeyboardInterrupt:
