@@ -9,7 +9,7 @@ Figures = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 
-def expect_recall(k: int, candidates: Ints, relevant: Ints) -> Figures:
+def expected_recall(k: int, candidates: Ints, relevant: Ints) -> Figures:
     """float64[Q]: 1 - C(n - R, k) / C(n, k), the chance that one of k drawn without replacement is relevant."""
     missed = np.ones(len(candidates))
     for i in range(k):
@@ -18,12 +18,12 @@ def expect_recall(k: int, candidates: Ints, relevant: Ints) -> Figures:
     return 1 - missed
 
 
-def expect_precision(k: int, candidates: Ints, relevant: Ints) -> Figures:
+def expected_precision(k: int, candidates: Ints, relevant: Ints) -> Figures:
     """float64[Q]: R / n, less where there are fewer than k candidates."""
     return relevant / np.maximum(candidates, 1) * np.minimum(candidates, k) / k
 
 
-def expect_map_at_r(candidates: Ints, relevant: Ints) -> Figures:
+def expected_map_at_r(candidates: Ints, relevant: Ints) -> Figures:
     """float64[Q]: (H(R) + (R - H(R)) (R - 1) / (n - 1)) / n, where H(R) = 1 + 1/2 + ... + 1/R.
 
     Rank i holds a relevant row with probability R / n; then each of the i - 1 rows before it is relevant with

@@ -29,7 +29,7 @@ class Comparison:
         return {self.model.model: ours, self.other.model: theirs, "difference": self.difference, **self.model.floor}
 
     @property
-    def sentence(self) -> str:
+    def verdict(self) -> str:
         """Which of the two finds better, or that these pictures cannot tell."""
         means, average = self._main_means()
         found, ours, theirs = means[MAIN], self.model.model, self.other.model
@@ -49,7 +49,7 @@ class Comparison:
         """The model's own evaluation, with the other's and the difference beside it."""
         difference = {
             "distinguishable": self.is_distinguishable,
-            "sentence": self.sentence,
+            "sentence": self.verdict,
             **self.difference.as_dict(),
         }
         return {**self.model.as_dict(), "compared_with": self.other.as_dict(), "difference": difference}

@@ -30,7 +30,7 @@ class Confusion:
         wrong = [(name, found, count) for (name, found), count in self.counts.items() if name != found]
         return sorted(wrong, key=lambda mistake: (-mistake[2], *mistake[:2]))[:most]
 
-    def most_confused(self, most: int) -> list[str]:
+    def most_confused_classes(self, most: int) -> list[str]:
         """The classes with the most mistakes made from or towards them, sorted by name."""
         mistakes = Counter({name: 0 for pair in self.counts for name in pair})
         for (name, found), count in self.counts.items():

@@ -10,7 +10,7 @@ from .comparison import Comparison
 from .evaluate import Evaluation
 from .figures import NAMES, TITLES
 from .summary import Means
-from .wording import describe_pictures, list_left_out, macro_caption, micro_caption
+from .wording import describe_pictures, explain_left_out_pictures, macro_caption, micro_caption
 
 MOST_MISTAKES = 10
 
@@ -24,10 +24,10 @@ def format_evaluation(result: Evaluation | Comparison) -> str:
         [describe_pictures(evaluation)],
         _format_averages(micro_caption(evaluation.summary), micro),
         _format_averages(macro_caption(evaluation.summary), macro) if macro else [],
-        [result.sentence] if isinstance(result, Comparison) else [],
+        [result.verdict] if isinstance(result, Comparison) else [],
         _format_classes(evaluation),
         list(_format_mistakes(evaluation)),
-        list(list_left_out(evaluation)),
+        list(explain_left_out_pictures(evaluation)),
     ]
     return "\n\n".join("\n".join(lines) for lines in parts if lines)
 

@@ -13,10 +13,10 @@ from ml.folders.photo_set import PhotoSet
 
 from .bootstrap import LEVEL, RESAMPLES, SEED
 from .confusion import Confusion, count_confusions
-from .figures import expect_figures, measure_figures
+from .figures import expected_figures, measure_figures
 from .histogram import HistogramEmbedder
 from .metrics import Judged, judge_queries
-from .pictures import EvaluationError, NumberedPictures, embed_pictures, number_pictures
+from .pictures import EvaluationError, NumberedPictures, embed_pictures, number_classes
 from .summary import Summary, summarise_figures
 
 AT_LEAST = 10
@@ -46,7 +46,7 @@ class Evaluation:
         return list(dict.fromkeys([*self.pictures.queries.refused, *gallery]))
 
     @property
-    def nothing_to_find(self) -> dict[str, int]:
+    def unanswerable_queries(self) -> dict[str, int]:
         """How many queries of a class had nothing to find, where there are such."""
         names, counts = np.unique(self.judged.targets[self.judged.relevant == 0], return_counts=True)
         return {self.pictures.classes[name]: int(n) for name, n in zip(names, counts, strict=True)}
@@ -61,7 +61,7 @@ class Evaluation:
             "confusion": self.confusion.as_dict(),
             "gallery": len(self.pictures.searched_pictures.photos),
             "leave_one_out": self.pictures.gallery is None,
-            "nothing_to_find": self.nothing_to_find,
+            "nothing_to_find": self.unanswerable_queries,
             "unreadable": [{"image": str(path), "reason": reason} for path, reason in self.refused_pictures],
             "interval": {"level": LEVEL, "resamples": RESAMPLES, "seed": SEED},
         }
@@ -90,7 +90,7 @@ def evaluate_models(
 ) -> list[Evaluation]:
     """`evaluate_model` of several named embedders on the pictures that all of them could take."""
     every = {**embedders, HISTOGRAM: HistogramEmbedder()}
-    pictures = number_pictures(
+    pictures = number_classes(
         embed_pictures(queries, every), None if gallery is None else embed_pictures(gallery, every)
     )
     floor_judged = _judge_pictures(pictures, HISTOGRAM)
@@ -98,7 +98,7 @@ def evaluate_models(
         raise EvaluationError("No picture has another of its class to find; classes need two pictures at least.")
     floor = {
         "histogram": summarise_figures(measure_figures(floor_judged), floor_judged.targets, pictures.classes, at_least),
-        "chance": summarise_figures(expect_figures(floor_judged), floor_judged.targets, pictures.classes, at_least),
+        "chance": summarise_figures(expected_figures(floor_judged), floor_judged.targets, pictures.classes, at_least),
     }
     return [_evaluate_one(name, pictures, floor, at_least) for name in embedders]
 

@@ -23,10 +23,10 @@ def measure_figures(judged: Judged) -> Figures:
     return np.stack([*recall, judged.map_at_r, *(judged.precision_at(k) for k in DEPTHS)], axis=1)
 
 
-def expect_figures(judged: Judged) -> Figures:
+def expected_figures(judged: Judged) -> Figures:
     """float64[Q, M]: what a random order of the same candidates is expected to give."""
     n, relevant = judged.candidates, judged.relevant
-    recall = [chance.expect_recall(k, n, relevant) for k in DEPTHS]
-    precision = [chance.expect_precision(k, n, relevant) for k in DEPTHS]
-    expected = np.stack([*recall, chance.expect_map_at_r(n, relevant), *precision], axis=1)
+    recall = [chance.expected_recall(k, n, relevant) for k in DEPTHS]
+    precision = [chance.expected_precision(k, n, relevant) for k in DEPTHS]
+    expected = np.stack([*recall, chance.expected_map_at_r(n, relevant), *precision], axis=1)
     return np.where(relevant[:, None] > 0, expected, np.nan)

@@ -103,7 +103,7 @@ def _judge_block(
     queries: Labelled, gallery: Labelled, own: Ints | None, rows: Ints, depth: int
 ) -> tuple[Ints, Ints, Bools, Ints, Figures]:
     similarity = queries.vectors[rows] @ gallery.vectors.T
-    barred = _find_barred(queries, gallery, own, rows)
+    barred = _find_excluded(queries, gallery, own, rows)
     # Rows that may not be found are barred by what sorts last, and not left out: other queries may find them.
     similarity[barred] = -np.inf
     same = (queries.targets[rows, None] == gallery.targets) & ~barred
@@ -116,7 +116,7 @@ def _judge_block(
     return candidates, relevant, right[:, :depth], found[:, :depth], _map_at_r(right, relevant)
 
 
-def _find_barred(queries: Labelled, gallery: Labelled, own: Ints | None, rows: Ints) -> Bools:
+def _find_excluded(queries: Labelled, gallery: Labelled, own: Ints | None, rows: Ints) -> Bools:
     barred = np.zeros((len(rows), len(gallery)), bool)
     if queries.groups is not None and gallery.groups is not None:
         groups = queries.groups[rows, None]

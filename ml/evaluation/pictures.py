@@ -89,7 +89,7 @@ class NumberedPictures:
         return Labelled(embedded.vectors[name], embedded.photos.targets(self.classes), groups)
 
 
-def number_pictures(queries: EmbeddedPictures, gallery: EmbeddedPictures | None) -> NumberedPictures:
+def number_classes(queries: EmbeddedPictures, gallery: EmbeddedPictures | None) -> NumberedPictures:
     """Give classes and groups numbers, and find which row of the gallery is a query's own file."""
     classes = set(queries.photos.labels) | set(() if gallery is None else gallery.photos.labels)
     own = None

@@ -29,11 +29,11 @@ def macro_caption(summary: Summary) -> str:
     return f"Mean over {count} classes with at least {summary.at_least} queries (macro)"
 
 
-def list_left_out(evaluation: Evaluation) -> Iterator[str]:
+def explain_left_out_pictures(evaluation: Evaluation) -> Iterator[str]:
     """Which pictures are in no mean, and why."""
-    if evaluation.nothing_to_find:
-        names = ", ".join(f"{name} ({count})" for name, count in evaluation.nothing_to_find.items())
-        yield f"Pictures that had nothing to find: {sum(evaluation.nothing_to_find.values())}. By class: {names}."
+    if evaluation.unanswerable_queries:
+        names = ", ".join(f"{name} ({count})" for name, count in evaluation.unanswerable_queries.items())
+        yield f"Pictures that had nothing to find: {sum(evaluation.unanswerable_queries.values())}. By class: {names}."
     if evaluation.refused_pictures:
         yield f"Pictures that could not be read: {len(evaluation.refused_pictures)}."
         yield from (f"{path}: {reason}" for path, reason in evaluation.refused_pictures[:MOST_REFUSED])

@@ -40,9 +40,9 @@ class Label:
 
 def draw_heat_map(confusion: Confusion) -> Markup:
     """An SVG: a row is what is searched with, a column the class of the first result, of the most confused classes."""
-    classes = confusion.most_confused(MOST_CLASSES)
+    classes = confusion.most_confused_classes(MOST_CLASSES)
     side = min(max(SIDE_PX // len(classes), SMALLEST_CELL_PX), LARGEST_CELL_PX)
-    labels = [Label(_shorten(name), (i + 0.5) * side + 4) for i, name in enumerate(classes)]
+    labels = [Label(_shorten_name(name), (i + 0.5) * side + 4) for i, name in enumerate(classes)]
     return render_template(
         "heat_map.svg",
         side=side,
@@ -65,5 +65,5 @@ def _place_cells(confusion: Confusion, classes: list[str], side: int) -> list[Ce
     ]
 
 
-def _shorten(name: str) -> str:
+def _shorten_name(name: str) -> str:
     return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"

@@ -9,7 +9,7 @@ from ml.evaluation.comparison import Comparison
 from ml.evaluation.evaluate import Evaluation
 from ml.evaluation.figures import MAIN, NAMES, TITLES
 from ml.evaluation.summary import Means
-from ml.evaluation.wording import describe_pictures, list_left_out, macro_caption, micro_caption
+from ml.evaluation.wording import describe_pictures, explain_left_out_pictures, macro_caption, micro_caption
 
 from .heat_map import MOST_CLASSES, draw_heat_map
 from .rendering import render_template
@@ -25,7 +25,7 @@ def render_page(result: Evaluation | Comparison) -> str:
         "page.html",
         title=f"How well {evaluation.model} finds",
         about=describe_pictures(evaluation),
-        verdict=result.sentence if isinstance(result, Comparison) else "",
+        verdict=result.verdict if isinstance(result, Comparison) else "",
         averages=_list_averages(result),
         figures=list(zip(NAMES, TITLES, strict=True)),
         main_figure=MAIN,
@@ -38,7 +38,7 @@ def render_page(result: Evaluation | Comparison) -> str:
             for heading, queries in chosen.items()
         ],
         rows=list_worst_classes(evaluation.summary, evaluation.floor["histogram"]),
-        left_out=list(list_left_out(evaluation)),
+        left_out=list(explain_left_out_pictures(evaluation)),
     )
 
 

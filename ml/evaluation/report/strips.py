@@ -51,9 +51,9 @@ def make_strip(evaluation: Evaluation, query: int) -> list[StripPicture]:
     queries, searched = pictures.queries.photos, pictures.searched_pictures.photos
     found = [row for row in judged.found[query, :NEIGHBOURS].tolist() if row >= 0]
     return [
-        _show(queries, query, "query"),
+        _make_strip_picture(queries, query, "query"),
         *(
-            _show(searched, row, "right" if is_right else "wrong")
+            _make_strip_picture(searched, row, "right" if is_right else "wrong")
             for row, is_right in zip(found, judged.hits[query].tolist(), strict=False)
         ),
     ]
@@ -69,6 +69,6 @@ def _vary_classes(best_first: Ints, targets: Ints, most: int) -> Ints:
     return best_first[np.argsort(turns, kind="stable")[:most]]
 
 
-def _show(photos: PhotoSet, row: int, kind: str) -> StripPicture:
+def _make_strip_picture(photos: PhotoSet, row: int, kind: str) -> StripPicture:
     path = photos.images[row]
     return StripPicture(kind, photos.labels[row], path.name, make_thumbnail(path))

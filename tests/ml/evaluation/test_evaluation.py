@@ -57,7 +57,7 @@ def test_a_class_of_one_picture_is_told_and_not_averaged(tmp_path):
     lonely = tmp_path / "lonely.png"
     Image.new("RGB", (16, 16), (0, 90, 90)).save(lonely)
     found = evaluate_model(with_picture(drawn(tmp_path), lonely, "teal"), MeanColour())
-    assert found.nothing_to_find == {"teal": 1}
+    assert found.unanswerable_queries == {"teal": 1}
     assert found.summary.micro.n == 36
     assert "teal" not in found.summary.per_class
     with pytest.raises(EvaluationError, match="two pictures"):
@@ -69,7 +69,7 @@ def test_pictures_of_the_same_group_do_not_count_and_an_empty_group_is_none(tmp_
     assert evaluate_model(photos, MeanColour()).summary.micro["recall_at_1"].mean == 1
     pairs = PhotoSet(photos.images, photos.labels, ("a", "a", "", "", "c", "c"))
     found = evaluate_model(pairs, MeanColour())
-    assert found.nothing_to_find == {"blue": 2, "red": 2}
+    assert found.unanswerable_queries == {"blue": 2, "red": 2}
     assert found.summary.micro.n == 2
 
 
@@ -109,7 +109,7 @@ def test_a_better_model_is_told_from_a_worse_one_both_ways_round(tmp_path):
     for order in (("colour", "brightness"), ("brightness", "colour")):
         found = compare_models(photos, {name: models[name] for name in order})
         assert found.is_distinguishable
-        assert found.sentence.startswith("colour finds better than brightness: macro mAP@R")
+        assert found.verdict.startswith("colour finds better than brightness: macro mAP@R")
         figures = found.as_dict()
         difference = figures["map_at_r"]["mean"] - figures["compared_with"]["map_at_r"]["mean"]
         assert figures["difference"]["map_at_r"]["mean"] == pytest.approx(difference)
@@ -119,7 +119,7 @@ def test_a_better_model_is_told_from_a_worse_one_both_ways_round(tmp_path):
 def test_a_model_cannot_be_told_from_itself(tmp_path):
     found = compare_models(drawn(tmp_path, each=3), {"one": MeanColour(), "other": MeanColour()})
     assert not found.is_distinguishable
-    assert found.sentence.startswith("one and other cannot be told apart on these pictures: micro mAP@R")
+    assert found.verdict.startswith("one and other cannot be told apart on these pictures: micro mAP@R")
 
 
 def test_models_are_compared_on_the_pictures_both_can_take(tmp_path):

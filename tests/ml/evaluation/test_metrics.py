@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml.evaluation import chance, metrics
-from ml.evaluation.figures import NAMES, expect_figures, measure_figures
+from ml.evaluation.figures import NAMES, expected_figures, measure_figures
 from ml.evaluation.metrics import NO_GROUP, Labelled, judge_queries, macro_average
 from ml.evaluation.nearest import nearest_columns
 
@@ -121,17 +121,19 @@ def test_chance_is_the_mean_over_all_orders(n):
     for relevant in range(1, n + 1):
         orders = [[i in chosen for i in range(n)] for chosen in combinations(range(n), relevant)]
         counts = np.array([n]), np.array([relevant])
-        assert chance.expect_map_at_r(*counts)[0] == pytest.approx(np.mean([slow.map_at_r(order) for order in orders]))
+        assert chance.expected_map_at_r(*counts)[0] == pytest.approx(
+            np.mean([slow.map_at_r(order) for order in orders])
+        )
         for k in (1, 5, 10):
             recall = np.mean([slow.recall_at(k, order) for order in orders])
             precision = np.mean([slow.precision_at(k, order) for order in orders])
-            assert chance.expect_recall(k, *counts)[0] == pytest.approx(recall)
-            assert chance.expect_precision(k, *counts)[0] == pytest.approx(precision)
+            assert chance.expected_recall(k, *counts)[0] == pytest.approx(recall)
+            assert chance.expected_precision(k, *counts)[0] == pytest.approx(precision)
 
 
 def test_chance_knows_who_is_left_out():
     rows = Labelled(np.eye(4, dtype=np.float32), np.array([0, 0, 0, 1]), np.array([7, 7, 8, 9]))
-    expected = expect_figures(judge_queries(rows))
+    expected = expected_figures(judge_queries(rows))
     names = dict(zip(NAMES, expected.T, strict=True))
     assert names["recall_at_1"][:3].tolist() == [0.5, 0.5, pytest.approx(2 / 3)]
     assert np.isnan(expected[3]).all()

@@ -82,7 +82,7 @@ def test_the_page_shows_hits_misses_floors_and_the_verdict(photos):
     document = render_page(result)
     for text in ("Worst misses", "Hits", "histogram", "chance", "difference", "&lt;brightness&gt;", "mAP@R"):
         assert text in document
-    assert result.sentence.replace("<", "&lt;").replace(">", "&gt;") in document
+    assert result.verdict.replace("<", "&lt;").replace(">", "&gt;") in document
     assert 'class="right"' in document
     assert 'class="wrong"' in document
 
