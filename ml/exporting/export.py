@@ -92,7 +92,7 @@ def _write_model(part: Path, loaded: LoadedNetwork, graph: Any, recipe: Recipe) 
 def _check_agreement(part: Path, network: nn.Module, recipe: Recipe) -> None:
     """Admit the graph only if it computes what the network computes, closely also at the precision it will run with."""
     pictures = np.random.default_rng(0).integers(0, 256, (4, recipe.size, recipe.size, 3), dtype=np.uint8)
-    expected = torch_vectors(network, pictures, recipe)
+    expected = embed_with_torch(network, pictures, recipe)
     for precision, least in (("f32", MIN_AGREEMENT), (None, MIN_AGREEMENT_AS_RUN)):
         found = Embedder.load(part, precision=precision).embed(pictures)
         agreement = float((found * expected).sum(axis=1).min())
@@ -104,7 +104,7 @@ def _check_agreement(part: Path, network: nn.Module, recipe: Recipe) -> None:
             )
 
 
-def torch_vectors(network: nn.Module, pictures: Pixels, recipe: Recipe) -> Vectors:
+def embed_with_torch(network: nn.Module, pictures: Pixels, recipe: Recipe) -> Vectors:
     """What `Embedder.embed` approximates: uint8[N, S, S, 3] -> float32[N, dim], in torch, in float32."""
     scaled = (torch.tensor(pictures, dtype=torch.float32) - torch.tensor(recipe.mean)) / torch.tensor(recipe.std)
     with torch.inference_mode():

@@ -39,18 +39,18 @@ def _export_once(source: str) -> Path:
     path = STARTER if source == "starter" else Path(source)
     mark = file_sha256(path)[:16] if path.is_file() else "fixed"
     directory = cache_folder() / f"{name_weights(source)}-{mark}"
-    if not _is_whole(directory):
+    if not _is_complete_model(directory):
         shutil.rmtree(directory, ignore_errors=True)
         try:
             build_model(directory, name_weights(source), weights=source)
         except ModelFilesError:
             # Another process may have put the same model in place meanwhile, and then there is nothing to complain of.
-            if not _is_whole(directory):
+            if not _is_complete_model(directory):
                 raise
     return directory
 
 
-def _is_whole(directory: Path) -> bool:
+def _is_complete_model(directory: Path) -> bool:
     try:
         Recipe.read(directory).verify_files(directory, GRAPH)
     except ModelFilesError:

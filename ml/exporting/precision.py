@@ -44,9 +44,9 @@ def choose_precision(directory: Path, graph: Any, recipe: Recipe, pictures: Pixe
         found = Embedder.load(directory, precision=precision).embed(pictures[CALIBRATION:])
         tried[name] = measure_agreement(reference, found)
         if tried[name].is_close_enough:
-            return _settle_precision(directory, candidate, precision, tried)
+            return _record_precision(directory, candidate, precision, tried)
         _remove_int8_graph(directory, recipe)
-    return _settle_precision(directory, recipe, "f32", tried)
+    return _record_precision(directory, recipe, "f32", tried)
 
 
 def _list_candidates() -> list[tuple[str, str, tuple[str, ...]]]:
@@ -71,7 +71,7 @@ def _remove_int8_graph(directory: Path, recipe: Recipe) -> None:
     recipe.write(directory)
 
 
-def _settle_precision(directory: Path, recipe: Recipe, precision: str, tried: dict[str, Agreement]) -> Recipe:
+def _record_precision(directory: Path, recipe: Recipe, precision: str, tried: dict[str, Agreement]) -> Recipe:
     figures = {name: found.as_dict() for name, found in tried.items()}
     recipe = dataclasses.replace(recipe, precision=precision, agreement=figures)
     recipe.write(directory)

@@ -46,7 +46,7 @@ def quantise_graph(graph: Any, pictures: Pixels, recipe: Recipe, kept: Sequence[
     _name_convolutions(graph)
 
     logging.getLogger("nncf").setLevel(logging.ERROR)
-    samples = [_as_input(picture, recipe) for picture in pictures]
+    samples = [_normalise_picture(picture, recipe) for picture in pictures]
     return nncf.quantize(
         graph,
         nncf.Dataset(samples),
@@ -67,7 +67,7 @@ def _name_convolutions(graph: Any) -> None:
             operation.set_friendly_name(f"{after.get_friendly_name().split('/')[0]}/{name}")
 
 
-def _as_input(picture: Pixels, recipe: Recipe) -> npt.NDArray[np.float32]:
+def _normalise_picture(picture: Pixels, recipe: Recipe) -> npt.NDArray[np.float32]:
     """float32[1, 3, S, S], as the network takes it: the finished graph does this itself."""
     mean, std = np.array(recipe.mean, np.float32), np.array(recipe.std, np.float32)
     scaled = (picture.astype(np.float32) - mean) / std

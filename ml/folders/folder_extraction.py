@@ -54,7 +54,7 @@ def list_pictures(folder: Path) -> tuple[list[Picture], list[Refusal]]:
     return [Picture(file.stem, str(file)) for file in files if looks_like_a_picture(folder / file)], refused
 
 
-def list_labelled(photos: PhotoSet, folder: Path) -> list[Picture]:
+def list_labelled_pictures(photos: PhotoSet, folder: Path) -> list[Picture]:
     """Labelled pictures, in their order; one that lies outside `folder` keeps its absolute path."""
     return [
         Picture(path.stem, str(path.relative_to(folder) if path.is_relative_to(folder) else path.absolute()), label)
@@ -77,7 +77,7 @@ def extract_folder(
     parts = [paths[start : start + SHARD_PICTURES] for start in range(0, len(paths), SHARD_PICTURES)]
     names = [fingerprint_files(part, mark) for part in parts]
     made_of = hashlib.sha256("\0".join([*names, *(picture.label for picture in pictures)]).encode()).hexdigest()
-    if done := _read_complete(target, made_of):
+    if done := _read_matching_manifest(target, made_of):
         return ExtractedFolder(done, 0, changed=False)
     files = [target / SHARDS / f"{name}.npz" for name in names]
     try:
@@ -107,7 +107,7 @@ def extract_folder(
     return ExtractedFolder(manifest, embedded)
 
 
-def _read_complete(target: Path, made_of: str) -> Manifest | None:
+def _read_matching_manifest(target: Path, made_of: str) -> Manifest | None:
     try:
         manifest = VectorFolder.open(target).manifest
     except VectorFolderError:

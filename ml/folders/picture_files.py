@@ -51,7 +51,7 @@ def list_files(folder: Path) -> tuple[list[PurePosixPath], list[Refusal]]:
             if name.startswith("."):
                 continue
             path = PurePosixPath((here / name).relative_to(root))
-            if reason := _why_not_opened(here / name, root):
+            if reason := _explain_not_opened(here / name, root):
                 refused.append(Refusal(str(path), reason))
             else:
                 files.append(path)
@@ -77,7 +77,7 @@ def write_refusals(path: Path, refusals: Iterable[Refusal]) -> None:
         csv.writer(file, lineterminator="\n").writerows([("file", "reason"), *rows])
 
 
-def _why_not_opened(path: Path, root: Path) -> str:
+def _explain_not_opened(path: Path, root: Path) -> str:
     if path.is_symlink():
         target = path.resolve()
         if not target.is_relative_to(root):

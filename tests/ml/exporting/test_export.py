@@ -118,8 +118,8 @@ def test_a_place_that_cannot_be_written_is_told_in_one_sentence(tmp_path, capsys
 def test_a_graph_that_disagrees_with_its_network_is_not_written(tmp_path, monkeypatch):
     from ml.exporting import export
 
-    true_vectors = export.torch_vectors
-    monkeypatch.setattr(export, "torch_vectors", lambda *args: -true_vectors(*args))
+    true_vectors = export.embed_with_torch
+    monkeypatch.setattr(export, "embed_with_torch", lambda *args: -true_vectors(*args))
     with pytest.raises(ModelFilesError, match=r"below 0\.999"):
         export.build_model(tmp_path / "model", "wrong", dim=8)
     assert list(tmp_path.iterdir()) == []

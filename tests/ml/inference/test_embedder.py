@@ -44,7 +44,7 @@ def test_vectors_are_float32_of_length_one(embedder, batch):
 def test_the_runtime_agrees_with_torch(model_dir, batch, precision):
     from safetensors.torch import load_file
 
-    from ml.exporting.export import torch_vectors
+    from ml.exporting.export import embed_with_torch
     from ml.network import resnet
     from ml.network.resnet import Architecture
 
@@ -52,7 +52,7 @@ def test_the_runtime_agrees_with_torch(model_dir, batch, precision):
     network = resnet.create_network(Architecture(recipe.arch, recipe.dim)).eval()
     network.load_state_dict(load_file(model_dir / "weights.safetensors"))
     found = Embedder.load(model_dir, threads=2, precision=precision).embed(batch)
-    assert cosines(found, torch_vectors(network, batch, recipe)).min() >= 0.999
+    assert cosines(found, embed_with_torch(network, batch, recipe)).min() >= 0.999
 
 
 def test_the_first_inference_of_a_process_is_made_alone_when_loading(model_dir, monkeypatch):
