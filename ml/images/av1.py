@@ -40,14 +40,14 @@ class Bits:
         return (window >> (last * 8 - self._position)) & ((1 << width) - 1)
 
 
-def coded_pixels(data: bytes) -> int:
+def count_coded_pixels(data: bytes) -> int:
     """The pixels of all coded pictures of an AVIF file together; of an animation, those of its first frame."""
     boxes = list(_walk_boxes(data, 0, len(data)))
     payloads = [*_coded_items(data, boxes), *_first_samples(data, boxes)]
     # Items may point at the same bytes again and again; each would be searched for its frames.
     if sum(map(len, payloads)) > len(data):
         raise ValueError("coded pictures overlap")
-    return sum(_largest_frame(payload) for payload in payloads)
+    return sum(_count_largest_frame_pixels(payload) for payload in payloads)
 
 
 def _walk_boxes(data: bytes, start: int, end: int) -> Iterator[Box]:
@@ -102,13 +102,13 @@ def _located_items(bits: Bits, data: bytes, inner: bytes) -> Iterator[tuple[int,
 
 def _first_samples(data: bytes, boxes: list[Box]) -> Iterator[bytes]:
     """The first sample of a track is where its first chunk is."""
-    offsets = [_table_entry(data, start, kind) for kind, start, _ in boxes if kind in (b"stco", b"co64")]
-    sizes = [_table_entry(data, start, kind) for kind, start, _ in boxes if kind == b"stsz"]
+    offsets = [_first_table_entry(data, start, kind) for kind, start, _ in boxes if kind in (b"stco", b"co64")]
+    sizes = [_first_table_entry(data, start, kind) for kind, start, _ in boxes if kind == b"stsz"]
     for offset, size in zip(offsets, sizes, strict=True):
         yield data[offset : offset + size]
 
 
-def _table_entry(data: bytes, start: int, kind: bytes) -> int:
+def _first_table_entry(data: bytes, start: int, kind: bytes) -> int:
     bits = Bits(data[start : start + 24])
     _version_and_flags = bits.read_number(32)
     if kind == b"stsz" and (same_for_all := bits.read_number(32)):
@@ -127,7 +127,7 @@ def _read_leb128(data: bytes, position: int) -> tuple[int, int]:
     raise ValueError("a number of more than 8 bytes")
 
 
-def _frame_pixels(bits: Bits) -> int:
+def _count_frame_pixels(bits: Bits) -> int:
     """The largest frame that one sequence header allows."""
     _profile, _is_still = bits.read_number(3), bits.read_number(1)
     is_reduced = bits.read_number(1)
@@ -163,7 +163,7 @@ def _skip_operating_points(bits: Bits) -> None:
             bits.read_number(4)
 
 
-def _largest_frame(payload: bytes) -> int:
+def _count_largest_frame_pixels(payload: bytes) -> int:
     """The largest frame that the sequence headers of an AV1 stream announce."""
     largest = position = 0
     for _ in range(MAX_OBUS):
@@ -173,6 +173,6 @@ def _largest_frame(payload: bytes) -> int:
         position += 2 if header & 4 else 1
         size, position = _read_leb128(payload, position) if header & 2 else (len(payload) - position, position)
         if (header >> 3) & 15 == SEQUENCE_HEADER:
-            largest = max(largest, _frame_pixels(Bits(payload[position : position + size])))
+            largest = max(largest, _count_frame_pixels(Bits(payload[position : position + size])))
         position += size
     raise ValueError("too many OBUs")

@@ -61,7 +61,7 @@ def decode_with_header(data: bytes, max_side: int | None = None) -> tuple[Header
         if max_side is not None:
             # libjpeg decodes at a fraction of the size then, in less time and memory; other formats ignore it.
             image.draft(None, _draft_size(image, max_side))
-        with one_large_at_a_time(header, image):
+        with hold_large_picture_lock(header, image):
             image.load()
             turn = read_orientation(image)
             picture = to_srgb(image, _choose_reduction(image, max_side))
@@ -79,16 +79,16 @@ def _choose_reduction(image: Image.Image, max_side: int | None) -> int:
 
 
 @contextmanager
-def one_large_at_a_time(header: Header, image: Image.Image) -> Iterator[None]:
+def hold_large_picture_lock(header: Header, image: Image.Image) -> Iterator[None]:
     """Wait until no other large picture is being decoded; small ones never wait."""
-    if _bytes_at_peak(header, image) < LARGE_BYTES:
+    if _estimate_peak_bytes(header, image) < LARGE_BYTES:
         yield
         return
     with _large:
         yield
 
 
-def _bytes_at_peak(header: Header, drafted: Image.Image) -> int:
+def _estimate_peak_bytes(header: Header, drafted: Image.Image) -> int:
     """The memory that decoding takes, roughly: two copies of four bytes a pixel, while colours are converted.
 
     A progressive JPEG also keeps 16 bits for each coefficient of up to three channels until its last scan, at full
@@ -108,7 +108,7 @@ def to_srgb(image: Image.Image, reduction: int = 1) -> Image.Image:
     if reduction > 1:
         picture = picture.reduce(reduction)
     picture = _lay_over_white(picture)
-    converted = _through_profile(picture, profile) or _convert_to(picture, "RGB")
+    converted = _convert_by_profile(picture, profile) or _convert_to(picture, "RGB")
     # Whoever saves this must not write the profile again, which has been applied.
     converted.info = {}
     return converted
@@ -150,7 +150,7 @@ def _lay_over_white(image: Image.Image) -> Image.Image:
     return flat
 
 
-def _through_profile(image: Image.Image, profile: bytes | None) -> Image.Image | None:
+def _convert_by_profile(image: Image.Image, profile: bytes | None) -> Image.Image | None:
     """The picture converted by its embedded ICC profile; None where there is none or it does not fit."""
     if not profile or len(profile) > MAX_PROFILE_BYTES:
         return None

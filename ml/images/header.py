@@ -17,7 +17,7 @@ from typing import IO, Literal
 
 from PIL import ExifTags, Image, ImageFile
 
-from .av1 import coded_pixels
+from .av1 import count_coded_pixels
 
 Code = Literal["not_an_image", "too_large", "too_many_pixels", "truncated", "unsupported"]
 
@@ -148,10 +148,12 @@ def open_picture(file: IO[bytes]) -> ImageFile.ImageFile:
     except PhotoRefused as refusal:
         # Pillow counts pixels too, and its refusal must not be told as damage.
         if isinstance(refusal.__cause__, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
-            raise _too_many_pixels(name) from refusal.__cause__
+            raise _too_many_pixels_refusal(name) from refusal.__cause__
         raise
-    if image.width * image.height > _most_pixels(name) or (name == "AVIF" and _coded_pixels(file) > MAX_AVIF_PIXELS):
-        raise _too_many_pixels(name)
+    if image.width * image.height > _most_pixels(name) or (
+        name == "AVIF" and _count_coded_pixels(file) > MAX_AVIF_PIXELS
+    ):
+        raise _too_many_pixels_refusal(name)
     return image
 
 
@@ -166,10 +168,10 @@ def read_orientation(image: Image.Image) -> int:
     return turn if turn in range(1, 9) else 1
 
 
-def _coded_pixels(file: IO[bytes]) -> int:
+def _count_coded_pixels(file: IO[bytes]) -> int:
     file.seek(0)
     with refuse_damaged():
-        return coded_pixels(file.read())
+        return count_coded_pixels(file.read())
 
 
 @cache
@@ -184,7 +186,7 @@ def _most_pixels(name: str) -> int:
     return MAX_JPEG_PIXELS if name == "JPEG" else MAX_PIXELS
 
 
-def _too_many_pixels(name: str) -> PhotoRefused:
+def _too_many_pixels_refusal(name: str) -> PhotoRefused:
     return PhotoRefused(
         f"The photo has more than {_most_pixels(name) // 1_000_000} million pixels. Save it smaller and send it again.",
         "too_many_pixels",

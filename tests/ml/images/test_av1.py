@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from ml.images.av1 import Bits, coded_pixels
+from ml.images.av1 import Bits, count_coded_pixels
 from tests.ml.pictures import encode, quarters, scene
 
 
@@ -18,11 +18,11 @@ def half_transparent(image: Image.Image) -> Image.Image:
 @pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:0"])
 def test_the_coded_size_is_the_size_that_was_encoded(size, subsampling):
     data = encode(Image.new("RGB", size), "AVIF", speed=10, subsampling=subsampling)
-    assert coded_pixels(data) == size[0] * size[1]
+    assert count_coded_pixels(data) == size[0] * size[1]
 
 
 def test_alpha_counts_as_a_picture_of_its_own():
-    assert coded_pixels(encode(half_transparent(quarters()), "AVIF")) == 2 * 64 * 48
+    assert count_coded_pixels(encode(half_transparent(quarters()), "AVIF")) == 2 * 64 * 48
 
 
 def test_metadata_counts_nothing():
@@ -30,13 +30,13 @@ def test_metadata_counts_nothing():
     exif[0x0112] = 6
     other = encode(scene(1), "AVIF")
     looks_coded = other[other.index(b"mdat") + 4 :]
-    assert coded_pixels(encode(quarters(), "AVIF", exif=exif, xmp=looks_coded)) == 64 * 48
+    assert count_coded_pixels(encode(quarters(), "AVIF", exif=exif, xmp=looks_coded)) == 64 * 48
 
 
 def test_of_an_animation_the_first_frame_of_the_track_counts_beside_the_still():
     frames = [scene(seed, (64, 48)) for seed in range(6)]
     data = encode(quarters(), "AVIF", save_all=True, append_images=frames)
-    assert coded_pixels(data) == 2 * 64 * 48
+    assert count_coded_pixels(data) == 2 * 64 * 48
 
 
 @given(data=st.binary(min_size=1, max_size=40), widths=st.lists(st.integers(0, 70)))
