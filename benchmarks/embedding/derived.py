@@ -22,7 +22,7 @@ MOST_WAITING = 2  # batches that the model has beside the one that is prepared
 def derived(paths: Sequence[Path], use: Callable[[Image.Image], Any]) -> Iterator[Any]:
     """What `use` makes of each clean picture, in order."""
     with ThreadPoolExecutor(DECODERS) as threads:
-        yield from threads.map(lambda path: use(images.derive(path.read_bytes())[0]), paths)
+        yield from threads.map(lambda path: use(images.make_derivatives(path.read_bytes())[0]), paths)
 
 
 def embed(paths: Sequence[Path], embedder: Embedder) -> None:

@@ -147,7 +147,7 @@ def _curve(directory: Path, picture: Pixels) -> dict[str, dict[int, float]]:
 
 
 def _clean(path: Path) -> Image.Image:
-    return images.clean(images.decode(path.read_bytes(), images.CLEAN_SIDE))
+    return images.make_clean_picture(images.decode(path.read_bytes(), images.CLEAN_SIDE))
 
 
 def _rate(pictures: int, work: Callable[[], Any]) -> float:

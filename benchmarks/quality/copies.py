@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ml.folders.extraction import extract_vectors
-from ml.images import clean, decode
+from ml.images import decode, make_clean_picture
 from ml.inference.embedder import Embedder
 
 COPIES = 500
@@ -23,7 +23,7 @@ def measure(embedder: Embedder, clothing: Path) -> dict[str, Any]:
     paths = sorted((clothing / "images").glob("*.jpg"))
     gallery = extract_vectors(paths, embedder)
     chosen = Random(1).sample(gallery.kept.tolist(), COPIES)
-    copies = embedder.embed(np.stack([embedder.prepare(clean(decode(_copy(paths[i])))) for i in chosen]))
+    copies = embedder.embed(np.stack([embedder.prepare(make_clean_picture(decode(_copy(paths[i])))) for i in chosen]))
     first = gallery.kept[(copies @ gallery.vectors.T).argmax(axis=1)]
     return {"original first": float(np.mean(first == chosen)), "copies": COPIES, "photos": len(gallery.kept)}
 

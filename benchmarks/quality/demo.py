@@ -16,7 +16,7 @@ from listings.demo.drawing import BACKGROUNDS, COLOURS, KINDS, draw_photo
 from listings.demo.photos import draw_planned_photo
 from listings.demo.plan import LISTINGS, plan_catalogue
 from ml.evaluation.metrics import Labelled, judge_queries
-from ml.images import clean
+from ml.images import make_clean_picture
 from ml.inference.embedder import Embedder
 
 from .lab import nearby
@@ -70,7 +70,7 @@ def _kind_precision(embedder: Embedder) -> float:
     pictures, kinds, groups = [], [], []
     for number, listing in enumerate(tqdm(listings, desc="kinds", disable=None)):
         for photo in listing.photos:
-            pictures.append(embedder.prepare(clean(draw_planned_photo(photo))))
+            pictures.append(embedder.prepare(make_clean_picture(draw_planned_photo(photo))))
             kinds.append(list(KINDS).index(photo.kind))
             groups.append(number)
     vectors = embedder.embed(np.stack(pictures))

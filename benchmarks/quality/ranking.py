@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from ml.images import clean
+from ml.images import make_clean_picture
 from ml.inference.embedder import Embedder
 
 
@@ -25,7 +25,9 @@ def share_won(embedder: Embedder, trials: Iterable[Trial]) -> tuple[float, int]:
     """The share of trials in which the right picture is nearer than every wrong one, and how many there were."""
     won = []
     for trial in trials:
-        pictures = [embedder.prepare(clean(picture)) for picture in (trial.query, trial.right, *trial.wrong)]
+        pictures = [
+            embedder.prepare(make_clean_picture(picture)) for picture in (trial.query, trial.right, *trial.wrong)
+        ]
         query, right, *wrong = embedder.embed(np.stack(pictures))
         won.append(bool(query @ right > max(query @ each for each in wrong)))
     return round(float(np.mean(won)), 3), len(won)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from PIL import Image
 from tqdm import tqdm
 
-from ml.images import CLEAN_SIDE, MAX_BYTES, PhotoRefused, clean, decode
+from ml.images import CLEAN_SIDE, MAX_BYTES, PhotoRefused, decode, make_clean_picture
 from ml.inference.arrays import Vectors, is_indexable, prepare
 from ml.inference.embedder import MAX_BATCH
 
@@ -133,7 +133,7 @@ def _prepare_file(path: Path, prepare: Callable[[Image.Image], Prepared]) -> Pre
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)  # one byte too many makes the decoder refuse, however large the file is
-        return prepare(clean(decode(data, CLEAN_SIDE)))
+        return prepare(make_clean_picture(decode(data, CLEAN_SIDE)))
     except PhotoRefused as refusal:
         return refusal.reason
     except OSError as exc:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ml.errors import MlError
-from ml.images import CLEAN_SIDE, MAX_BYTES, PhotoRefused, clean, decode
+from ml.images import CLEAN_SIDE, MAX_BYTES, PhotoRefused, decode, make_clean_picture
 from ml.inference.arrays import Vectors, is_indexable
 from ml.inference.embedder import Embedder
 
@@ -38,7 +38,7 @@ def embed_query(picture: Path, embedder: Embedder) -> Vectors:
     try:
         with picture.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
-        prepared = embedder.prepare(clean(decode(data, CLEAN_SIDE)))
+        prepared = embedder.prepare(make_clean_picture(decode(data, CLEAN_SIDE)))
     except OSError as exc:
         raise QueryPictureError(f"{picture} cannot be read: {exc.strerror}.") from exc
     except PhotoRefused as refusal:

@@ -1,7 +1,16 @@
 """The one decoder: bytes from strangers in, upright sRGB pictures and their derivatives out. No Django, no torch."""
 
 from .decoder import decode
-from .derivatives import CLEAN_SIDE, THUMB_SIDE, Encoded, clean, crop, derive, encode_jpeg, thumb
+from .derivatives import (
+    CLEAN_SIDE,
+    THUMB_SIDE,
+    Encoded,
+    crop,
+    encode_jpeg,
+    make_clean_picture,
+    make_derivatives,
+    make_thumb,
+)
 from .header import MAX_BYTES, Code, Header, PhotoRefused, sniff
 
 __all__ = [
@@ -12,11 +21,11 @@ __all__ = [
     "Encoded",
     "Header",
     "PhotoRefused",
-    "clean",
     "crop",
     "decode",
-    "derive",
     "encode_jpeg",
+    "make_clean_picture",
+    "make_derivatives",
+    "make_thumb",
     "sniff",
-    "thumb",
 ]

@@ -28,23 +28,23 @@ class Encoded:
     height: int
 
 
-def derive(data: bytes) -> tuple[Image.Image, Encoded]:
+def make_derivatives(data: bytes) -> tuple[Image.Image, Encoded]:
     """Decode an original once. Returns its clean picture, and all that is kept of it.
 
     Raises:
         PhotoRefused: the bytes are not a picture we take.
     """
     header, picture = decode_with_header(data, max_side=CLEAN_SIDE)
-    kept = clean(picture)
-    return kept, Encoded(encode_jpeg(kept), encode_jpeg(thumb(kept)), header.width, header.height)
+    kept = make_clean_picture(picture)
+    return kept, Encoded(encode_jpeg(kept), encode_jpeg(make_thumb(kept)), header.width, header.height)
 
 
-def clean(image: Image.Image) -> Image.Image:
+def make_clean_picture(image: Image.Image) -> Image.Image:
     """The picture with a longest side of at most `CLEAN_SIDE`, never enlarged."""
     return _scale_down(image, CLEAN_SIDE)
 
 
-def thumb(image: Image.Image) -> Image.Image:
+def make_thumb(image: Image.Image) -> Image.Image:
     """The picture with a longest side of at most `THUMB_SIDE`, never enlarged."""
     return _scale_down(image, THUMB_SIDE)
 

@@ -73,7 +73,7 @@ def load_picture(row: Row) -> Picture:
             return Picture(images.decode(read_file(default_storage, row.clean)), None)
     data = read_file(originals_storage(), row.original)
     try:
-        return Picture(*images.derive(data))
+        return Picture(*images.make_derivatives(data))
     except PhotoRefused as exc:
         if hashlib.sha256(data).hexdigest() != row.sha256:
             raise FileDamaged(row.original) from exc

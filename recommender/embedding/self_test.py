@@ -25,7 +25,7 @@ def check_embedder(model: EmbeddingModel, embedder: Embedder) -> None:
         ModelNotReady: the decoder or the model does not do what it should.
     """
     try:
-        clean = images.clean(images.decode(images.encode_jpeg(draw_picture())))
+        clean = images.make_clean_picture(images.decode(images.encode_jpeg(draw_picture())))
     except PhotoRefused as exc:
         raise ModelNotReady(f"This machine cannot decode a picture it drew: {exc.reason}") from exc
     try:

@@ -51,10 +51,10 @@ def embed_photo(upload: File, model: EmbeddingModel, box: Box | None = None) -> 
 def _decode_picture(data: bytes, box: Box | None) -> Image.Image:
     """The clean picture of a photo, or of a part of it."""
     if box is None:
-        return images.clean(images.decode(data, images.CLEAN_SIDE))
+        return images.make_clean_picture(images.decode(data, images.CLEAN_SIDE))
     # The smaller the part, the larger the whole is decoded, so that the part has as many pixels as a whole photo has.
     side = math.ceil(images.CLEAN_SIDE / min(box[2:]))
-    return images.clean(images.crop(images.decode(data, side), box))
+    return images.make_clean_picture(images.crop(images.decode(data, side), box))
 
 
 @contextmanager

@@ -29,11 +29,11 @@ def sell(model: EmbeddingModel, *cosines: float, **fields) -> Listing:
 
 def embed(listing: Listing, model: EmbeddingModel) -> None:
     """Give every photo of a listing the vector the real model gives it."""
-    from ml.images import derive
+    from ml.images import make_derivatives
     from recommender.embedding.embedder_cache import embedders
 
     embedder = embedders.load_embedder(model)
     for image in listing.images.all():
         with image.original.open() as file:
-            pixels = embedder.prepare(derive(file.read())[0])
+            pixels = embedder.prepare(make_derivatives(file.read())[0])
         store_vector(image, model, embedder.embed(pixels[np.newaxis])[0])

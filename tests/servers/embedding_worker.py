@@ -18,7 +18,7 @@ import time
 import django
 
 from ml import images
-from ml.images import derive
+from ml.images import make_derivatives
 
 PATIENCE = 60.0
 IDLE, DONE = 3, 0
@@ -30,13 +30,13 @@ class Fault:
     def __init__(self, kind: str, sha256: str) -> None:
         self.kind, self.sha256 = kind, sha256
 
-    def derive(self, data: bytes):
+    def make_derivatives(self, data: bytes):
         if hashlib.sha256(data).hexdigest() == self.sha256:
             if self.kind == "kill":
                 os._exit(9)
             if self.kind == "hang":
                 time.sleep(PATIENCE)
-        return derive(data)
+        return make_derivatives(data)
 
 
 def live(fault: Fault) -> int:
@@ -55,7 +55,7 @@ def live(fault: Fault) -> int:
                 time.sleep(0.5)  # long enough for the watchdog to look
             return vectors
 
-    images.derive = fault.derive
+    images.make_derivatives = fault.make_derivatives
     embedder = StoppingEmbedder()
     loop = WorkerLoop(FakeCache(lambda model: embedder))
     start_watchdog(loop.activity)

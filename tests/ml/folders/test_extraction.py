@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ml.folders.extraction import UNUSABLE, extract_vectors
-from ml.images import clean, decode
+from ml.images import decode, make_clean_picture
 from ml.inference.embedder import MAX_BATCH
 from tests.ml.pictures import encode, scene
 
@@ -35,7 +35,7 @@ def write(tmp_path):
 
 def test_vectors_are_those_of_the_clean_pictures(write, embedder):
     paths = [write(f"{i}.jpg", encode(scene(i, (700, 600)), "JPEG", quality=80)) for i in range(3)]
-    prepared = np.stack([embedder.prepare(clean(decode(path.read_bytes(), 512))) for path in paths])
+    prepared = np.stack([embedder.prepare(make_clean_picture(decode(path.read_bytes(), 512))) for path in paths])
     extraction = extract_vectors(paths, embedder)
     assert extraction.kept.tolist() == [0, 1, 2]
     assert extraction.vectors.shape == (3, embedder.dim)

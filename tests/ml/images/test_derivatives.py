@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ml.images import CLEAN_SIDE, THUMB_SIDE, clean, crop, decode, derive, encode_jpeg, thumb
+from ml.images import (
+    CLEAN_SIDE,
+    THUMB_SIDE,
+    crop,
+    decode,
+    encode_jpeg,
+    make_clean_picture,
+    make_derivatives,
+    make_thumb,
+)
 from tests.ml.pictures import assert_corners, encode, quarters, scene
 
 
@@ -23,20 +32,20 @@ from tests.ml.pictures import assert_corners, encode, quarters, scene
 def test_derivatives_have_their_longest_side_and_are_never_enlarged(size, cleaned, thumbed):
     picture = Image.new("RGB", size)
     assert (CLEAN_SIDE, THUMB_SIDE) == (512, 320)
-    assert clean(picture).size == cleaned
-    assert thumb(clean(picture)).size == thumbed
+    assert make_clean_picture(picture).size == cleaned
+    assert make_thumb(make_clean_picture(picture)).size == thumbed
 
 
 def test_a_photo_keeps_its_corners_from_file_to_thumbnail():
     data = encode(quarters(3000, 2000), "JPEG", quality=90)
-    again = decode(encode_jpeg(clean(decode(data, CLEAN_SIDE))))
+    again = decode(encode_jpeg(make_clean_picture(decode(data, CLEAN_SIDE))))
     assert again.size == (512, 341)
-    assert_corners(thumb(again))
+    assert_corners(make_thumb(again))
 
 
 def test_scaled_decoding_looks_like_full_decoding():
     data = encode(scene(5, (2400, 1800)), "JPEG", quality=92)
-    fast, full = (np.asarray(clean(decode(data, side)), int) for side in (CLEAN_SIDE, None))
+    fast, full = (np.asarray(make_clean_picture(decode(data, side)), int) for side in (CLEAN_SIDE, None))
     assert np.abs(fast - full).mean() < 3
 
 
@@ -92,7 +101,7 @@ def test_one_decode_gives_all_that_is_kept_and_the_size_of_the_upright_original(
     turned = Image.Exif()
     turned[0x0112] = 6
     data = encode(scene(3, (1200, 900)), "JPEG", exif=turned.tobytes())
-    picture, encoded = derive(data)
+    picture, encoded = make_derivatives(data)
     assert picture.size == (384, 512)
     assert (encoded.width, encoded.height) == (900, 1200)
     assert encoded.clean == encode_jpeg(picture)

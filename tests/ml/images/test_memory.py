@@ -11,7 +11,7 @@ PEAK = r"""
 import re, sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from ml.images import clean, decode
+from ml.images import make_clean_picture, decode
 
 data, threads = Path(sys.argv[1]).read_bytes(), int(sys.argv[2])
 def peak():  # of this process alone; getrusage begins with its parent's
@@ -19,7 +19,7 @@ def peak():  # of this process alone; getrusage begins with its parent's
 
 before = peak()
 with ThreadPoolExecutor(threads) as pool:
-    sizes = set(pool.map(lambda _: clean(decode(data, 512)).size, range(threads)))
+    sizes = set(pool.map(lambda _: make_clean_picture(decode(data, 512)).size, range(threads)))
 assert sizes == {(512, 512)}, sizes
 print(peak() - before)
 """

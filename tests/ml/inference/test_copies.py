@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ml.images import clean, decode
+from ml.images import decode, make_clean_picture
 from tests.ml.pictures import SHARED_PHOTOS, encode, scene
 
 
 def vectors(embedder, files):
-    pixels = [embedder.prepare(clean(decode(data, 512))) for data in files]
+    pixels = [embedder.prepare(make_clean_picture(decode(data, 512))) for data in files]
     return embedder.embed(np.stack(pixels)).astype(np.float16).astype(np.float32)
 
 

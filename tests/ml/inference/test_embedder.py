@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ml.images import clean, decode, encode_jpeg
+from ml.images import decode, encode_jpeg, make_clean_picture
 from ml.inference.arrays import is_indexable
 from ml.inference.embedder import Embedder
 from ml.recipe import ModelFilesError, Recipe
@@ -142,8 +142,8 @@ def test_only_rgb_is_prepared(embedder):
 
 def clean_twice(embedder, data: bytes) -> tuple[np.ndarray, np.ndarray]:
     """The vectors of a clean picture from memory, and of the same picture stored and read again."""
-    from_memory = clean(decode(data, 512))
-    from_disk = clean(decode(encode_jpeg(from_memory), 512))
+    from_memory = make_clean_picture(decode(data, 512))
+    from_disk = make_clean_picture(decode(encode_jpeg(from_memory), 512))
     return tuple(embedder.embed(embedder.prepare(picture)[None]) for picture in (from_memory, from_disk))
 
 

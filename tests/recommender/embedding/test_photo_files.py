@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from django.core.files.storage import default_storage
 
-from ml.images import Encoded, decode, derive
+from ml.images import Encoded, decode, make_derivatives
 from recommender.embedding import photo_files
 from recommender.embedding.embedder_cache import embedders
 from recommender.embedding.photo_files import StorageTrouble
@@ -59,6 +59,6 @@ def test_the_picture_in_memory_and_the_stored_one_give_the_same_vector(untrained
     """The clean picture is embedded before it is stored, and later from its file."""
     embedder = embedders.load_embedder(untrained)
     for seed in range(4):
-        clean, encoded = derive(draw_photo(seed, size=(640, 480), quality=95))
+        clean, encoded = make_derivatives(draw_photo(seed, size=(640, 480), quality=95))
         memory, disk = embedder.embed(np.stack([embedder.prepare(image) for image in (clean, decode(encoded.clean))]))
         assert memory @ disk > 0.995
