@@ -133,13 +133,13 @@ def test_a_query_for_similar_listings_enters_few_modules(trace, at_work):
 
 
 def test_the_trace_sees_functions_and_threads_and_not_the_bodies_of_modules_and_classes(trace):
-    from ml.inference.cores import usable_cores
+    from ml.inference.cores import count_usable_cores
 
     code = compile("class Body:\n    pass\n[one for one in range(2)]\n", str(ROOT / "ml" / "made_up.py"), "exec")
     with trace.recording():
         exec(code, {})  # noqa: S102 - the line above
         assert not trace.modules
-        thread = threading.Thread(target=usable_cores)
+        thread = threading.Thread(target=count_usable_cores)
         thread.start()
         thread.join()
     assert list(trace.modules) == ["ml/inference/cores.py"]

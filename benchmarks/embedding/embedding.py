@@ -29,7 +29,7 @@ from benchmarks.shared.plot import lines
 from ml import images
 from ml.folders.extraction import extract_vectors
 from ml.inference.arrays import Pixels
-from ml.inference.cores import count_streams, usable_cores
+from ml.inference.cores import choose_stream_count, count_usable_cores
 from ml.inference.embedder import Embedder
 from ml.inference.openvino_runtime import computes_bf16
 from ml.recipe import Recipe
@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         raise SystemExit(f"embedding: {arguments.images} holds {len(paths)} JPEG photos; {OURS} are needed.")
     with tempfile.TemporaryDirectory(prefix="mp-bench-") as folder:
         directory = resnet50(Path(folder) / "model", paths)
-        embedder = Embedder.load(directory, parallel=count_streams())
+        embedder = Embedder.load(directory, parallel=choose_stream_count())
         figures = _small(directory, embedder, paths) | _big(Path(folder), embedder, paths[: arguments.big])
         if arguments.plot:
             figures["curve"] = curve = _curve(directory, embedder.prepare(_clean(paths[0])))
@@ -81,7 +81,7 @@ def _small(directory: Path, embedder: Embedder, paths: Sequence[Path]) -> dict[s
 
     from . import naive
 
-    torch.set_num_threads(usable_cores())
+    torch.set_num_threads(count_usable_cores())
     network = read_weights(directory / "weights.safetensors").network
     resident = np.stack([embedder.prepare(_clean(path)) for path in paths[:BARE]])
     rates = []
@@ -136,7 +136,7 @@ def _curve(directory: Path, picture: Pixels) -> dict[str, dict[int, float]]:
     """Pictures a second of the bare model, by precision, cores and pictures in a batch."""
     found: dict[str, dict[int, float]] = {}
     precisions = sorted({"f32", Recipe.read(directory).precision, *(["bf16"] if computes_bf16() else [])} - {"auto"})
-    for precision, cores in product(precisions, range(1, usable_cores() + 1)):
+    for precision, cores in product(precisions, range(1, count_usable_cores() + 1)):
         embedder = Embedder.load(directory, threads=cores, parallel=cores, precision=precision)
         points = found[f"{precision}, {cores} core{'s' * (cores > 1)}"] = {}
         for size in BATCHES:

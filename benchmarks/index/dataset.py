@@ -112,10 +112,10 @@ def categories(source: Source) -> tuple[Vectors, NDArray[np.float64]]:
     if not path.exists():
         import faiss
 
-        from ml.inference.cores import usable_cores
+        from ml.inference.cores import count_usable_cores
 
         print(f"{CATEGORIES} categories …", flush=True)
-        faiss.omp_set_num_threads(usable_cores())
+        faiss.omp_set_num_threads(count_usable_cores())
         sample = np.concatenate(list(source.blocks(CATEGORY_SAMPLE, SAMPLE))).astype(np.float32)
         kmeans = faiss.Kmeans(source.dim, CATEGORIES, niter=ITERATIONS, spherical=True, seed=1)
         kmeans.train(sample)

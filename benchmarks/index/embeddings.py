@@ -112,9 +112,9 @@ def _draw(folder: Path) -> list[str]:
 def main() -> None:
     from ml.exporting.model_source import load_model
     from ml.folders.folder_extraction import extract_folder
-    from ml.inference.cores import count_streams
+    from ml.inference.cores import choose_stream_count
 
-    embedder = load_model("starter", parallel=count_streams())
+    embedder = load_model("starter", parallel=choose_stream_count())
 
     def embed(name: str, folder: Path, files: Sequence[str]) -> None:
         extract_folder(folder, [Picture(Path(file).stem, file) for file in files], _folder(name), embedder)

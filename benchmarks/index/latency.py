@@ -36,9 +36,9 @@ def all_cores() -> None:
     """FAISS computes on every core from now on; a search of the index leaves it at one."""
     import faiss
 
-    from ml.inference.cores import usable_cores
+    from ml.inference.cores import count_usable_cores
 
-    faiss.omp_set_num_threads(usable_cores())
+    faiss.omp_set_num_threads(count_usable_cores())
 
 
 def timed(ask: Callable[[Question], Answer], questions: Iterable[Question]) -> tuple[list[Answer], NDArray[np.float64]]:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ml.folders.vector_folder import Halves
 from ml.inference.arrays import Vectors
-from ml.inference.cores import usable_cores
+from ml.inference.cores import count_usable_cores
 
 from .embeddings import KEPT, load
 from .two_nn import two_nn
@@ -72,10 +72,10 @@ class Source:
     def blocks(self, rows: int, stream: int = ROWS) -> Iterator[Halves]:
         """Blocks of together `rows` rows, in order, made ahead by a thread for each core."""
         ahead: deque[Future[Halves]] = deque()
-        with ThreadPoolExecutor(usable_cores()) as threads:
+        with ThreadPoolExecutor(count_usable_cores()) as threads:
             for number, start in enumerate(range(0, rows, BLOCK_ROWS)):
                 ahead.append(threads.submit(self.block, stream, number, min(BLOCK_ROWS, rows - start)))
-                if len(ahead) > usable_cores():
+                if len(ahead) > count_usable_cores():
                     yield ahead.popleft().result()
             while ahead:
                 yield ahead.popleft().result()
@@ -112,7 +112,7 @@ def _neighbours(anchors: Vectors, folder: Path) -> NDArray[np.int32]:
         import faiss
 
         print(f"nearest neighbours of {len(anchors):,} real embeddings …", flush=True)
-        faiss.omp_set_num_threads(usable_cores())
+        faiss.omp_set_num_threads(count_usable_cores())
         nearest = faiss.knn(anchors, anchors, NEIGHBOURS + 1, metric=faiss.METRIC_INNER_PRODUCT)[1]
         np.save(path, nearest[:, 1:].astype(np.int32))
     return np.load(path)

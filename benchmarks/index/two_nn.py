@@ -21,9 +21,9 @@ def two_nn(vectors: Vectors) -> float:
     """The dimension around a sample of float[n, dim]."""
     import faiss
 
-    from ml.inference.cores import usable_cores
+    from ml.inference.cores import count_usable_cores
 
-    faiss.omp_set_num_threads(usable_cores())
+    faiss.omp_set_num_threads(count_usable_cores())
     vectors = np.ascontiguousarray(vectors, np.float32)
     random = np.random.default_rng(0)
     sample = vectors[random.choice(len(vectors), min(SAMPLE, len(vectors)), replace=False)]

@@ -7,7 +7,7 @@ import re
 from importlib.metadata import version
 from pathlib import Path
 
-from ml.inference.cores import int8_units, usable_cores
+from ml.inference.cores import count_usable_cores, int8_units
 
 
 def processor() -> str:
@@ -15,7 +15,7 @@ def processor() -> str:
     text = Path("/proc/cpuinfo").read_text()
     name = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
     units = ", ".join(sorted(int8_units())) or "no int8 units"
-    return f"{name[1] if name else 'unknown'}, {usable_cores()} cores, {units}"
+    return f"{name[1] if name else 'unknown'}, {count_usable_cores()} cores, {units}"
 
 
 def runtime(precision: str) -> str:

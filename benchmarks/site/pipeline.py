@@ -21,7 +21,7 @@ from typing import Any
 from benchmarks.embedding.derived import embed
 from benchmarks.embedding.speed_model import resnet50
 from benchmarks.shared.machine import cpu_seconds, peak_rss_mb, runtime
-from ml.inference.cores import count_streams
+from ml.inference.cores import choose_stream_count
 from ml.inference.embedder import Embedder
 from tests.servers.stack import Stack, children
 
@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     folder = Path(tempfile.mkdtemp(prefix="mp-bench-"))
     try:
         directory = resnet50(folder / "var" / "models" / "untrained", paths)
-        embedder = Embedder.load(directory, parallel=count_streams())
+        embedder = Embedder.load(directory, parallel=choose_stream_count())
         before = _raw(embedder, paths[::2])
         figures = _whole(folder / "var", arguments, len(paths))
         raw = len(paths) / (before + _raw(embedder, paths[1::2]))

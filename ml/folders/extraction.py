@@ -16,7 +16,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from ml.images import CLEAN_SIDE, MAX_BYTES, PhotoRefused, decode, make_clean_picture
-from ml.inference.arrays import Vectors, is_indexable, prepare
+from ml.inference.arrays import Vectors, is_indexable, resize_and_crop
 from ml.inference.embedder import MAX_BATCH
 
 Prepared = npt.NDArray[Any]
@@ -78,7 +78,9 @@ def extract_vectors(paths: Sequence[Path], embedder: PictureEmbedder, *, title: 
 def prepare_pictures(paths: Sequence[Path], size: int, at_most: int) -> npt.NDArray[np.uint8]:
     """uint8[N, size, size, 3]: the first pictures that can be read, as a network of that size takes them."""
     found = (
-        picture for picture in _prepare_files(paths, lambda image: prepare(image, size)) if not isinstance(picture, str)
+        picture
+        for picture in _prepare_files(paths, lambda image: resize_and_crop(image, size))
+        if not isinstance(picture, str)
     )
     pictures = list(islice(found, at_most))
     return np.stack(pictures) if pictures else np.empty((0, size, size, 3), np.uint8)

@@ -13,7 +13,7 @@ Vectors = npt.NDArray[np.float32]
 UNIT_NORMS = (0.9, 1.1)
 
 
-def prepare(image: Image.Image, size: int) -> Pixels:
+def resize_and_crop(image: Image.Image, size: int) -> Pixels:
     """Scale the shorter side to `size` and keep the central square: uint8[size, size, 3].
 
     Nobody else resizes to the network's input. The square is cut before it is scaled, so a 10,000 x 1 picture costs no
@@ -30,7 +30,7 @@ def prepare(image: Image.Image, size: int) -> Pixels:
     return np.asarray(square)
 
 
-def refuse_other_pixels(batch: Pixels, size: int) -> None:
+def require_pixel_shape(batch: Pixels, size: int) -> None:
     """Raise ValueError unless `batch` is uint8[N, size, size, 3]."""
     if batch.dtype != np.uint8 or batch.shape[1:] != (size, size, 3):
         raise ValueError(f"Expected uint8[N, {size}, {size}, 3], got {batch.dtype}{list(batch.shape)}.")

@@ -11,7 +11,7 @@ MOST_STREAMS = 4
 GPU_DEVICES = ("nvidiactl", "dxg")  # on Linux it is NVIDIA's, under WSL the GPU of Windows that is passed through
 
 
-def usable_cores(root: Path = Path("/")) -> int:
+def count_usable_cores(root: Path = Path("/")) -> int:
     """Cores of the process's affinity, or fewer whole ones where a control group sets a quota; at least 1.
 
     Neither OpenVINO nor torch sees the quota of a container: they start a thread for each core of the machine, and the
@@ -21,9 +21,9 @@ def usable_cores(root: Path = Path("/")) -> int:
     return max(1, int(min((affinity, *_read_quotas(root)))))
 
 
-def count_streams() -> int:
+def choose_stream_count() -> int:
     """Inferences at a time that embed most photos a second: one a core, but four at most; each holds activations."""
-    return min(usable_cores(), MOST_STREAMS)
+    return min(count_usable_cores(), MOST_STREAMS)
 
 
 def has_int8_units(root: Path = Path("/")) -> bool:

@@ -15,8 +15,8 @@ from PIL import Image
 
 from ml.recipe import GRAPH, INT8_GRAPH, ModelFilesError, Recipe
 
-from .arrays import Pixels, Vectors, prepare, refuse_other_pixels
-from .cores import has_int8_units, usable_cores
+from .arrays import Pixels, Vectors, require_pixel_shape, resize_and_crop
+from .cores import count_usable_cores, has_int8_units
 from .openvino_runtime import compile_graph, computes_bf16
 from .per_process import PerProcess
 
@@ -58,7 +58,7 @@ class Embedder:
         Args:
             threads: CPU threads for all inferences together; all cores this process may use when None.
             parallel: inferences that run at the same time, each with its share of the threads: 1 answers one picture
-                soonest, `cores.count_streams()` embed many fastest.
+                soonest, `cores.choose_stream_count()` embed many fastest.
             precision: `int8`, `bf16` or `f32`; the recipe's when None, or what this processor computes instead.
             cache_dir: where compiled graphs are kept between processes; nowhere when None.
 
@@ -72,8 +72,8 @@ class Embedder:
         graph = INT8_GRAPH if precision == "int8" else GRAPH
         recipe.verify_files(directory, graph)
         config = {
-            "INFERENCE_PRECISION_HINT": _precision_beside(precision),
-            "INFERENCE_NUM_THREADS": threads or usable_cores(),
+            "INFERENCE_PRECISION_HINT": _floating_precision(precision),
+            "INFERENCE_NUM_THREADS": threads or count_usable_cores(),
             "NUM_STREAMS": parallel,
             "ENABLE_CPU_PINNING": False,  # several processes on one machine would be pinned to the same cores
         }
@@ -86,7 +86,7 @@ class Embedder:
 
     def prepare(self, image: Image.Image) -> Pixels:
         """The network's input for a *clean* picture: uint8[size, size, 3]."""
-        return prepare(image, self.size)
+        return resize_and_crop(image, self.size)
 
     def embed(self, batch: Pixels) -> Vectors:
         """uint8[N, size, size, 3] to float32[N, dim], each row of length 1.
@@ -97,7 +97,7 @@ class Embedder:
             ValueError: the batch has another shape or type.
             RuntimeError: the process was forked after the model was loaded.
         """
-        refuse_other_pixels(batch, self.size)
+        require_pixel_shape(batch, self.size)
         self._requests.get()  # raises in a forked child, before it waits for threads that it does not have
         parts = [np.ascontiguousarray(batch[start : start + REQUEST]) for start in range(0, len(batch), REQUEST)]
         if len(parts) == 1:
@@ -127,7 +127,7 @@ def _best_precision(recipe: Recipe) -> str:
     return "bf16" if recipe.precision != "f32" and computes_bf16() else "f32"
 
 
-def _precision_beside(precision: str) -> str:
+def _floating_precision(precision: str) -> str:
     """Of what is not in 8 bits."""
     return "bf16" if precision == "bf16" or (precision == "int8" and computes_bf16()) else "f32"
 

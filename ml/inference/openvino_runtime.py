@@ -47,7 +47,7 @@ def compile_graph(xml: Path, weights: Path, config: dict[str, Any], cache_dir: C
     if cache_dir is not None:
         config = config | {"CACHE_DIR": str(cache_dir)}
     try:
-        with _writing_alone(cache_dir):
+        with _lock_cache(cache_dir):
             return core.compile_model(graph, "CPU", config)
     except (RuntimeError, OSError) as exc:
         raise ModelFilesError(
@@ -56,7 +56,7 @@ def compile_graph(xml: Path, weights: Path, config: dict[str, Any], cache_dir: C
 
 
 @contextmanager
-def _writing_alone(cache_dir: Cache) -> Iterator[None]:
+def _lock_cache(cache_dir: Cache) -> Iterator[None]:
     """One process at a time: OpenVINO writes over the file that another may have mapped into its memory."""
     if cache_dir is None:
         yield

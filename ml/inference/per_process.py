@@ -30,7 +30,7 @@ class PerProcess(Generic[T]):
         values = self._values
         return values[0] if values else self._get_or_make()
 
-    def get_made(self) -> T | None:
+    def get_if_made(self) -> T | None:
         """This process's value; None where it was not made yet."""
         values = self._values
         return values[0] if values else None
@@ -50,7 +50,7 @@ class PerProcess(Generic[T]):
                 self._values = [self._make()]
             return self._values[0]
 
-    def _start_afresh(self) -> None:
+    def _reset_after_fork(self) -> None:
         # The parent's value is kept, though nobody finds it: destroying it could wait for threads that a child does not
         # have. The lock is new, because a thread of the parent may have held it and cannot release this copy.
         _inherited.extend(self._values)
@@ -62,9 +62,9 @@ _all: weakref.WeakSet[PerProcess[Any]] = weakref.WeakSet()
 _inherited: list[Any] = []
 
 
-def _start_all_afresh() -> None:
+def _reset_all_after_fork() -> None:
     for value in list(_all):
-        value._start_afresh()  # noqa: SLF001 - the hook can only be a function
+        value._reset_after_fork()  # noqa: SLF001 - the hook can only be a function
 
 
-os.register_at_fork(after_in_child=_start_all_afresh)
+os.register_at_fork(after_in_child=_reset_all_after_fork)

@@ -23,8 +23,8 @@ from ml.network.resnet import UnitLength
 from ml.network.weights import WeightsError, read_weights
 from ml.recipe import WEIGHTS, ModelFilesError, Recipe
 
-from .arrays import Pixels, Vectors, prepare, refuse_other_pixels
-from .cores import usable_cores
+from .arrays import Pixels, Vectors, require_pixel_shape, resize_and_crop
+from .cores import count_usable_cores
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class TorchEmbedder:
             raise ModelFilesError(
                 "This build of torch finds no GPU; install one for CUDA, or set EMBED_RUNTIME=openvino."
             )
-        torch.set_num_threads(usable_cores())
+        torch.set_num_threads(count_usable_cores())
         recipe = Recipe.read(directory)
         recipe.verify_files(directory, (WEIGHTS,))
         try:
@@ -83,7 +83,7 @@ class TorchEmbedder:
 
     def prepare(self, image: Image.Image) -> Pixels:
         """The network's input for a *clean* picture: uint8[size, size, 3]."""
-        return prepare(image, self.size)
+        return resize_and_crop(image, self.size)
 
     def embed(self, batch: Pixels) -> Vectors:
         """uint8[N, size, size, 3] to float32[N, dim], each row of length 1; see `ml.inference.arrays.is_indexable`.
@@ -91,7 +91,7 @@ class TorchEmbedder:
         Raises:
             ValueError: the batch has another shape or type.
         """
-        refuse_other_pixels(batch, self.size)
+        require_pixel_shape(batch, self.size)
         parts = [self._infer(batch[start : start + SHAPES[-1]]) for start in range(0, len(batch), SHAPES[-1])]
         return np.concatenate([np.empty((0, self.dim), np.float32), *parts])
 
@@ -100,7 +100,7 @@ class TorchEmbedder:
         return self._batches.submit(self.embed, batch)
 
     def _infer(self, part: Pixels) -> Vectors:
-        staged = torch.zeros((_shape_for(len(part)), self.size, self.size, 3), dtype=torch.uint8)
+        staged = torch.zeros((_padded_batch_size(len(part)), self.size, self.size, 3), dtype=torch.uint8)
         staged[: len(part)] = torch.from_numpy(np.ascontiguousarray(part))
         if self._device == "cuda":
             # Only from pinned memory can the device copy while this thread goes on.
@@ -175,5 +175,5 @@ def _compile_network(network: nn.Module, recipe: Recipe, device: str) -> Callabl
     return compiled
 
 
-def _shape_for(pictures: int) -> int:
+def _padded_batch_size(pictures: int) -> int:
     return next(shape for shape in SHAPES if shape >= pictures)

@@ -7,7 +7,7 @@ import torch
 from sklearn.cluster import KMeans
 from torch import Tensor
 
-from ml.inference.arrays import prepare
+from ml.inference.arrays import resize_and_crop
 from ml.network.colour import LabColours
 from ml.network.resnet import normalise_pixels
 from ml.training.data.pixels import PixelCache
@@ -26,7 +26,7 @@ def learn_palette(pixels: PixelCache, bins: int, *, seed: int = 1) -> Tensor:
     """
     rng = np.random.default_rng(seed)
     chosen = rng.choice(len(pixels), min(PHOTOS, len(pixels)), replace=False)
-    small = np.stack([prepare(pixels.picture(position), 16).reshape(-1, 3) for position in chosen])
+    small = np.stack([resize_and_crop(pixels.picture(position), 16).reshape(-1, 3) for position in chosen])
     seen = small[:, rng.choice(small.shape[1], PER_PHOTO, replace=False)].reshape(-1, 3)
     colours = np.concatenate([seen, rng.integers(0, 256, (EVERYWHERE, 3), dtype=np.uint8)])
     values = LabColours()(normalise_pixels(torch.from_numpy(colours[None, None]))).reshape(3, -1).T.numpy()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
-from ml.inference.cores import count_streams
+from ml.inference.cores import choose_stream_count
 from ml.inference.per_process import PerProcess
 from ml.recipe import ModelFilesError, Recipe
 from recommender.errors import ModelNotReady, RegistryError
@@ -45,7 +45,7 @@ def open_for_answers(directory: Path) -> Embedder:
 
 def open_for_many(directory: Path) -> Embedder:
     """Compile the model for several inferences at a time, which embeds most photos a second."""
-    return _open_with_openvino(directory, count_streams())
+    return _open_with_openvino(directory, choose_stream_count())
 
 
 def _open_with_openvino(directory: Path, parallel: int) -> Embedder:

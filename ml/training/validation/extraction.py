@@ -7,7 +7,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from ml.inference.arrays import prepare
+from ml.inference.arrays import resize_and_crop
 from ml.network.resnet import UnitLength, normalise_pixels
 from ml.training.data.pixels import PixelCache
 
@@ -25,7 +25,7 @@ def extract_vectors(
     parts = []
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16):
         for start in range(0, len(pixels), batch):
-            views = [prepare(pixels.picture(i), size) for i in range(start, min(start + batch, len(pixels)))]
+            views = [resize_and_crop(pixels.picture(i), size) for i in range(start, min(start + batch, len(pixels)))]
             pictures = normalise_pixels(torch.from_numpy(np.stack(views)).to(device))
             parts.append(UnitLength(network)(pictures).float().cpu().numpy())
     for layer, training in modes:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from ml.inference.arrays import prepare
+from ml.inference.arrays import resize_and_crop
 from ml.training.data.pixels import PixelCache
 
 from .retrieval import Judgement
@@ -25,7 +25,7 @@ def make_thumbnails(
     pixels: PixelCache, rows: Sequence[int] | npt.NDArray[np.int64], side: int
 ) -> npt.NDArray[np.uint8]:
     """Return the central squares of these pictures: uint8[N, side, side, 3]."""
-    return np.stack([prepare(pixels.picture(row), side) for row in rows])
+    return np.stack([resize_and_crop(pixels.picture(row), side) for row in rows])
 
 
 def neighbour_sheet(judgement: Judgement) -> Image.Image:

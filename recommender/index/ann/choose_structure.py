@@ -11,7 +11,7 @@ import numpy as np
 from django.conf import settings
 from threadpoolctl import threadpool_limits
 
-from ml.inference.cores import usable_cores
+from ml.inference.cores import count_usable_cores
 from recommender.index.errors import LeaseLost
 from recommender.index.rows.arrays import RowIds
 from recommender.index.rows.vector_file import VectorFile
@@ -60,7 +60,7 @@ def build_structure(directory: Path, vectors: VectorFile, tick: Callable[[], Non
     """Build the structure of these vectors beside them; an inverted file that misses the recall target is removed."""
     if not is_worth_ivf(vectors.rows):
         return Structure(EXACT)
-    cores, target = usable_cores(), settings.INDEX_RECALL_TARGET
+    cores, target = count_usable_cores(), settings.INDEX_RECALL_TARGET
     try:
         with threadpool_limits(cores):
             built = _build_ivf(directory, vectors, cores, tick)

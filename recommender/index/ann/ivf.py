@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from ml.inference.cores import usable_cores as count_cores
+from ml.inference.cores import count_usable_cores
 from ml.inference.per_process import PerProcess
 from recommender.index.rows.arrays import Distances, HalfVectors, ListIds, ListNumbers, RowIds, Similarities, Vectors
 from recommender.index.rows.row_bitmap import RowBitmap
@@ -146,7 +146,7 @@ class Ivf:
 
 @cache
 def _count_cores() -> int:
-    return count_cores()
+    return count_usable_cores()
 
 
 def _start_scan_threads() -> ThreadPoolExecutor:

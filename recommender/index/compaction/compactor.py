@@ -95,7 +95,7 @@ def rebuild(*, new_epoch: bool = False) -> CompactionOutcome:
 
 def stop_merges() -> None:
     """Give up what this process merges, before it ends."""
-    if compactor := own_compactor.get_made():
+    if compactor := own_compactor.get_if_made():
         compactor.stop_merges()
 
 

@@ -72,12 +72,12 @@ def watch_recall(
     The arguments are those of search_state, and its answer. Only web processes have a monitor: they call
     `start_threads`.
     """
-    if monitor := own_monitor.get_made():
+    if monitor := own_monitor.get_if_made():
         monitor.offer_search(state, vectors, k, where, exclude, found)
 
 
 def report_health() -> ProcessHealth:
-    index, monitor = get_index(), own_monitor.get_made()
+    index, monitor = get_index(), own_monitor.get_if_made()
     state = _find_state()
     known = index.health()
     problems = [

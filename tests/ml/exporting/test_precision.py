@@ -8,7 +8,7 @@ from ml.exporting import agreement, precision
 from ml.exporting.agreement import LEAST_PICTURES
 from ml.exporting.export import build_model
 from ml.inference import embedder as embedder_module
-from ml.inference.arrays import prepare
+from ml.inference.arrays import resize_and_crop
 from ml.inference.cores import has_int8_units
 from ml.inference.embedder import Embedder
 from ml.network import resnet
@@ -68,7 +68,7 @@ def test_a_model_that_keeps_its_neighbours_runs_in_8_bits(admitted, photos):
     recipe.verify_files(admitted, INT8_GRAPH)
     embedder = Embedder.load(admitted)
     assert embedder.precision == "int8"
-    batch = np.stack([prepare(scene(number, (SIDE, SIDE)), SIDE) for number in range(20)])
+    batch = np.stack([resize_and_crop(scene(number, (SIDE, SIDE)), SIDE) for number in range(20)])
     vectors, expected = embedder.embed(batch), Embedder.load(admitted, precision="f32").embed(batch)
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-4)
     assert 0.93 < (vectors * expected).sum(axis=1).min() < 0.999999

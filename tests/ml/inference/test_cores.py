@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from ml.inference.cores import has_int8_units, usable_cores
+from ml.inference.cores import count_usable_cores, has_int8_units
 
 ALL = len(os.sched_getaffinity(0))
 
@@ -26,7 +26,7 @@ def many_cores(monkeypatch):
 def test_a_quota_counts_in_whole_cores(tmp_path, many_cores, quota, cores):
     write(tmp_path, "proc/self/cgroup", "0::/\n")
     write(tmp_path, "sys/fs/cgroup/cpu.max", quota)
-    assert usable_cores(tmp_path) == cores
+    assert count_usable_cores(tmp_path) == cores
 
 
 def test_the_tightest_group_above_the_process_counts(tmp_path, many_cores):
@@ -34,27 +34,27 @@ def test_the_tightest_group_above_the_process_counts(tmp_path, many_cores):
     write(tmp_path, "sys/fs/cgroup/system.slice/worker.service/cpu.max", "max 100000\n")
     write(tmp_path, "sys/fs/cgroup/system.slice/cpu.max", "300000 100000\n")
     write(tmp_path, "sys/fs/cgroup/cpu.max", "800000 100000\n")
-    assert usable_cores(tmp_path) == 3
+    assert count_usable_cores(tmp_path) == 3
 
 
 def test_the_first_version_of_control_groups_is_read_too(tmp_path, many_cores):
     write(tmp_path, "proc/self/cgroup", "3:memory:/docker/abc\n2:cpu,cpuacct:/docker/abc\n0::/\n")
     write(tmp_path, "sys/fs/cgroup/cpu/cpu.cfs_quota_us", "400000\n")  # a container sees its own group at the top
     write(tmp_path, "sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000\n")
-    assert usable_cores(tmp_path) == 4
+    assert count_usable_cores(tmp_path) == 4
     write(tmp_path, "sys/fs/cgroup/cpu/cpu.cfs_quota_us", "-1\n")
-    assert usable_cores(tmp_path) == 16
+    assert count_usable_cores(tmp_path) == 16
 
 
 def test_a_path_that_leads_out_of_the_groups_ends(tmp_path, many_cores):
     write(tmp_path, "proc/self/cgroup", "0::/../../init.scope\n")
     write(tmp_path, "sys/fs/cgroup/cpu.max", "200000 100000\n")
-    assert usable_cores(tmp_path) == 2
+    assert count_usable_cores(tmp_path) == 2
 
 
 def test_without_control_groups_affinity_decides(tmp_path):
-    assert usable_cores(tmp_path) == ALL
-    assert 1 <= usable_cores() <= ALL
+    assert count_usable_cores(tmp_path) == ALL
+    assert 1 <= count_usable_cores() <= ALL
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from listings.demo.drawing import KINDS, draw_photo
-from ml.inference.arrays import prepare
+from ml.inference.arrays import resize_and_crop
 from ml.network import resnet
 from ml.network.resnet import Architecture, UnitLength, normalise_pixels
 from ml.network.weights import STARTER, read_weights
@@ -50,7 +50,9 @@ def starter():
 
 def vectors(network, size, pictures):
     with torch.inference_mode():
-        return network(normalise_pixels(torch.from_numpy(np.stack([prepare(each, size) for each in pictures])))).numpy()
+        return network(
+            normalise_pixels(torch.from_numpy(np.stack([resize_and_crop(each, size) for each in pictures])))
+        ).numpy()
 
 
 def test_the_shipped_weights_are_small_and_come_with_card_and_licence(starter):
@@ -86,7 +88,7 @@ def test_the_shipped_mask_covers_an_item_and_leaves_out_its_background(starter):
     inside, outside = [], []
     for kind in KINDS:
         pair = [draw_photo(kind, 1, "teal", "plain", behind, "square") for behind in ("studio", "room")]
-        views = np.stack([prepare(each, shape.size) for each in pair])
+        views = np.stack([resize_and_crop(each, shape.size) for each in pair])
         item = (np.abs(views[0].astype(int) - views[1]).sum(axis=2) <= 12).reshape(28, 4, 28, 4).mean(axis=(1, 3))
         with torch.inference_mode():
             seen = network.network.mask(normalise_pixels(torch.from_numpy(views))).sigmoid()[:, 0]

@@ -23,8 +23,8 @@ def own_monitor(fresh_index, settings):
     settings.INDEX_MONITOR_SHARE, settings.INDEX_RECALL_TARGET = 1.0, 0.98
     settings.INDEX_REFRESH_MS = 20
     process.own_monitor.forget()
-    yield process.own_monitor.get_made
-    if own := process.own_monitor.get_made():
+    yield process.own_monitor.get_if_made
+    if own := process.own_monitor.get_if_made():
         own.stop()
     process.own_monitor.forget()
     fresh_index.stop()
