@@ -73,10 +73,10 @@ class Recipe:
             raise ModelFilesError(f"{path} is missing: {directory} holds no model.") from exc
         except (OSError, ValueError, TypeError) as exc:
             raise ModelFilesError(f"{path} is not a model recipe: {exc}.") from exc
-        recipe._refuse_foreign(path)
+        recipe._refuse_unknown_values(path)
         return recipe
 
-    def _refuse_foreign(self, path: Path) -> None:
+    def _refuse_unknown_values(self, path: Path) -> None:
         for name in ("format", "resize", "crop", "filter"):
             known, found = getattr(type(self), name), getattr(self, name)
             if found != known:

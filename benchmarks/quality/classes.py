@@ -10,14 +10,14 @@ from typing import Any
 
 from ml.evaluation.evaluate import evaluate_model
 from ml.inference.embedder import Embedder
-from ml.starter.data import LEFT_OUT, tiny_set
+from ml.starter.data import LEFT_OUT, read_tiny_imagenet
 
 NAMES = Path(__file__).with_name("tiny_imagenet_classes.csv")
 
 
 def measure(embedder: Embedder, tiny: Path) -> dict[str, Any]:
     """1-NN accuracy over all 200 classes, of each group of classes, and of each class."""
-    evaluation = evaluate_model(tiny_set(tiny / "val"), embedder, gallery=tiny_set(tiny / "train"))
+    evaluation = evaluate_model(read_tiny_imagenet(tiny / "val"), embedder, gallery=read_tiny_imagenet(tiny / "train"))
     with NAMES.open(newline="", encoding="utf-8") as file:
         known = {row["class"]: row for row in csv.DictReader(file)}
     hits = {name: means["recall_at_1"].mean for name, means in evaluation.summary.per_class.items()}

@@ -9,7 +9,7 @@ from typing import Any
 from ml.evaluation.evaluate import evaluate_model
 from ml.evaluation.summary import Means, Summary
 from ml.inference.embedder import Embedder
-from ml.starter.data import clothing_set
+from ml.starter.data import read_clothing_set
 
 FIGURES = ("recall_at_1", "map_at_r")
 
@@ -20,7 +20,7 @@ def measure(embedder: Embedder, clothing: Path) -> dict[str, Any]:
 
 
 def _of_split(embedder: Embedder, clothing: Path, split: str) -> dict[str, Any]:
-    photos = dataclasses.replace(clothing_set(clothing, split), groups=None)  # a sender's photos count too
+    photos = dataclasses.replace(read_clothing_set(clothing, split), groups=None)  # a sender's photos count too
     evaluation = evaluate_model(photos, embedder)
     columns = {"model": evaluation.summary, **evaluation.floor}
     return {

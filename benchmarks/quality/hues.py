@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from ml.images import decode
 from ml.inference.embedder import Embedder
-from ml.starter.data import clothing_set
+from ml.starter.data import read_clothing_set
 
 from .ranking import Trial, share_won
 
@@ -24,7 +24,7 @@ TURN = 40  # degrees
 
 def measure(embedder: Embedder, clothing: Path) -> dict[str, Any]:
     """The share of photos, none trained on, whose own crop is nearer than their copy in a hue 40 degrees on."""
-    photos = [path for split in ("unseen", "heldout") for path in clothing_set(clothing, split).images]
+    photos = [path for split in ("unseen", "heldout") for path in read_clothing_set(clothing, split).images]
     won, trials = share_won(embedder, _trials(photos))
     return {"own 70 % crop before the copy in another hue": won, "trials": trials}
 

@@ -50,14 +50,16 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 class _Comparison:
     def __init__(self, arguments: argparse.Namespace, scratch: Path) -> None:
         from ml.network.weights import load_network
-        from ml.starter.data import clothing_set
+        from ml.starter.data import read_clothing_set
         from ml.training.data.split import split_photos
 
         self.arguments, self.scratch, self.runs = arguments, scratch, 0
         self.loaded = load_network(arguments.weights)
-        self.garments, aside = split_photos(clothing_set(arguments.clothing, "train"), 0.1, seed=1)
+        self.garments, aside = split_photos(read_clothing_set(arguments.clothing, "train"), 0.1, seed=1)
         self.training, self.aside = self._decoded(self.garments), self._decoded(aside)
-        self.judged = {name: self._decoded(clothing_set(arguments.clothing, name)) for name in ("unseen", "heldout")}
+        self.judged = {
+            name: self._decoded(read_clothing_set(arguments.clothing, name)) for name in ("unseen", "heldout")
+        }
 
     def _decoded(self, photos: Any) -> Any:
         from ml.training.data.photo_pixels import decode_photos
@@ -113,9 +115,9 @@ class _Comparison:
         return run.learner.result
 
     def _replay(self) -> Any:
-        from ml.starter.data import LEFT_OUT, join_sets, tiny_set
+        from ml.starter.data import LEFT_OUT, join_sets, read_tiny_imagenet
 
-        return self._decoded(join_sets(self.garments, tiny_set(self.arguments.tiny / "train", LEFT_OUT)))
+        return self._decoded(join_sets(self.garments, read_tiny_imagenet(self.arguments.tiny / "train", LEFT_OUT)))
 
     def _scores(self, network: Any) -> dict[str, float]:
         return {name: self._macro(network, photos) for name, photos in self.judged.items()}

@@ -8,7 +8,7 @@ from torch.nn.functional import avg_pool2d, interpolate, normalize
 
 from ml.recipe import IMAGENET_MEAN, IMAGENET_STD
 
-from .item_mask import item_share
+from .item_mask import item_probability
 
 BLUR = 4.0  # CIE76 units: colours this far apart share most of their bins
 CELL = 4  # pixels each way that are averaged into one colour; memory grows with colours times bins
@@ -76,7 +76,7 @@ class ColourHistogram(nn.Module):
             colours = self.lab(avg_pool2d(pictures.float(), CELL)).flatten(2)
             side = pictures.shape[2] // CELL
             logits = interpolate(mask.float(), size=(side, side), mode="bilinear", align_corners=False)
-            weight = item_share(logits).flatten(1) + FLOOR
+            weight = item_probability(logits).flatten(1) + FLOOR
             # The difference is the largest tensor of the network: float32[N, bins, 3, places].
             squared = (colours[:, None] - self.centres[None, :, :, None]).square().sum(2)
             near = torch.softmax(squared * (-0.5 / BLUR**2), dim=1)

@@ -48,6 +48,6 @@ class ItemMask(nn.Module):
         return super().train(mode and any(weight.requires_grad for weight in self.parameters()))
 
 
-def item_share(logits: Tensor) -> Tensor:
+def item_probability(logits: Tensor) -> Tensor:
     """float[N, 1, H, W] -> float32[N, 1, H, W] from 0, surely background, to 1, surely item."""
     return torch.sigmoid(logits.float())

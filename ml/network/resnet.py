@@ -14,7 +14,7 @@ from ml.errors import MlError
 from ml.recipe import IMAGENET_MEAN, IMAGENET_STD
 
 from .colour import ColourHistogram
-from .item_mask import ItemMask, item_share
+from .item_mask import ItemMask, item_probability
 from .torchvision_compat import import_torchvision
 
 ARCHITECTURES = ("resnet18", "resnet34", "resnet50")
@@ -135,7 +135,7 @@ class GeneralisedMean(nn.Module):
             powers = maps.float().clamp(min=self.floor).pow(self.p)
             if mask is None:
                 return powers.mean((2, 3), keepdim=True).pow(1 / self.p)
-            seen = adaptive_avg_pool2d(item_share(mask), (maps.shape[2], maps.shape[3])) + BACKGROUND
+            seen = adaptive_avg_pool2d(item_probability(mask), (maps.shape[2], maps.shape[3])) + BACKGROUND
             return ((powers * seen).sum((2, 3), keepdim=True) / seen.sum((2, 3), keepdim=True)).pow(1 / self.p)
 
 

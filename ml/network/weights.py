@@ -64,7 +64,7 @@ def load_network(
     """
     wanted = {"arch": arch, "dim": dim, "size": size}
     architecture = Architecture(**{name: value for name, value in wanted.items() if value is not None})  # type: ignore[arg-type]
-    refuse_nonsense(architecture)
+    refuse_out_of_range(architecture)
     if source in ("untrained", "imagenet"):
         network = _make_untrained(architecture) if source == "untrained" else _load_imagenet(architecture)
         return LoadedNetwork(network.eval(), architecture, {})
@@ -120,7 +120,7 @@ def read_weights(path: Path) -> LoadedNetwork:
             "train or export the weights again."
         ) from exc
     architecture, about = _read_description(path, text)
-    refuse_nonsense(architecture, str(path))
+    refuse_out_of_range(architecture, str(path))
     try:
         network = resnet.create_network(architecture)
         if unlike := sorted(state.keys() ^ network.state_dict().keys()):
@@ -132,7 +132,7 @@ def read_weights(path: Path) -> LoadedNetwork:
     except NoSuchNetworkError as exc:
         raise WeightsError(f"{path} names a network that cannot be made. {exc}") from exc
     except RuntimeError as exc:
-        raise WeightsError(f"{path} does not hold the {architecture} it names: {_first_line(exc)}") from exc
+        raise WeightsError(f"{path} does not hold the {architecture} it names: {_first_mismatch(exc)}") from exc
     return LoadedNetwork(network.eval(), architecture, about)
 
 
@@ -148,7 +148,7 @@ def _read_description(path: Path, text: str) -> tuple[Architecture, dict[str, st
         raise WeightsError(f"{path} does not say which network its weights are for; write it with `train`.") from exc
 
 
-def refuse_nonsense(architecture: Architecture, what: str = "The network that was asked for") -> None:
+def refuse_out_of_range(architecture: Architecture, what: str = "The network that was asked for") -> None:
     """Raise WeightsError, with `what` as its subject, for a number outside `RANGES`."""
     for name, (least, most) in RANGES.items():
         value = getattr(architecture, name)
@@ -156,7 +156,7 @@ def refuse_nonsense(architecture: Architecture, what: str = "The network that wa
             raise WeightsError(f"{what} has {name} {value!r}; it must be a number from {least} to {most}.")
 
 
-def _first_line(exc: RuntimeError) -> str:
+def _first_mismatch(exc: RuntimeError) -> str:
     lines = [line.strip() for line in str(exc).splitlines() if line.strip()]
     return lines[min(1, len(lines) - 1)]
 

@@ -36,7 +36,7 @@ from ml.training.loop import Run
 from ml.training.plan import METRIC, Plan
 
 from .colouring import add_colours
-from .data import LEFT_OUT, clothing_set, join_sets, tiny_set
+from .data import LEFT_OUT, join_sets, read_clothing_set, read_tiny_imagenet
 from .made_up import draw_made_up_set, read_made_up_masks
 from .mask import learn_mask, predict_item_masks
 
@@ -90,9 +90,9 @@ def main() -> int:
 
 def _make_weights(options: argparse.Namespace) -> None:
     torch.set_num_threads(options.threads)
-    clothing = clothing_set(options.clothing, "train")
-    training = join_sets(tiny_set(options.tiny / "train", LEFT_OUT), clothing)
-    val = tiny_set(options.tiny / "val", LEFT_OUT)
+    clothing = read_clothing_set(options.clothing, "train")
+    training = join_sets(read_tiny_imagenet(options.tiny / "train", LEFT_OUT), clothing)
+    val = read_tiny_imagenet(options.tiny / "val", LEFT_OUT)
     cache = options.out / "cache"
     emphasis = dict.fromkeys(clothing.classes, EMPHASIS)
     photos = decode_photos(training, SOURCE_SIDE, cache, emphasis=emphasis, epoch_length=PICTURES_PER_EPOCH)
@@ -102,7 +102,7 @@ def _make_weights(options: argparse.Namespace) -> None:
     mask = _learn_mask_once(options.out / "mask.safetensors", form, photos)
     masks = predict_item_masks(mask, photos.pixels, FORM.size)
     form = _train_network(form, SECOND, options.out / "second", dataclasses.replace(photos, masks=masks), judged)
-    photos = _add_made_up(training, photos, masks, options.out)
+    photos = _add_made_up_items(training, photos, masks, options.out)
     plain = _train_network(copy.deepcopy(form), THIRD, options.out / "third-plain", photos, judged)
     # A network that has a mask pools its form where the mask sees the item, so the second run learns with that.
     form.mask = mask
@@ -133,7 +133,7 @@ def _learn_mask_once(path: Path, form: ResNet, photos: Photos) -> ItemMask:
     return mask
 
 
-def _add_made_up(training: PhotoSet, photos: Photos, masks: Pixels, out: Path) -> Photos:
+def _add_made_up_items(training: PhotoSet, photos: Photos, masks: Pixels, out: Path) -> Photos:
     """Return `photos`, which were decoded from `training`, with their `masks`, and made-up items with theirs."""
     folder = out / "made-up"
     made_up = draw_made_up_set(

@@ -11,7 +11,7 @@ from ml.network.resnet import Architecture, ResNet
 from ml.training.data.photo_pixels import Photos
 from ml.training.validation.extraction import extract_vectors
 
-from .palette import learn_palette, selective_sums
+from .palette import learn_palette, make_random_projections
 from .whitening import embed_views, learn_whitening
 
 
@@ -34,7 +34,7 @@ def add_colours(form: ResNet, shape: Architecture, photos: Photos, *, pictures: 
     network.colour.centres.copy_(learn_palette(photos.pixels, shape.colours, seed=seed))
     chosen = np.random.default_rng(seed).permutation(len(photos.pixels))[:pictures]
     histograms = extract_vectors(_Histograms(network), photos.pixels.subset(chosen), shape.size, torch.device("cpu"))
-    network.colour.sums.copy_(selective_sums(torch.from_numpy(histograms), seed=seed))
+    network.colour.sums.copy_(make_random_projections(torch.from_numpy(histograms), seed=seed))
     return network
 
 

@@ -11,7 +11,7 @@ from ml.folders.photo_set import PhotoSet, PhotoSetError
 LEFT_OUT = ("n04133789", "n04259630", "n03770439")
 
 
-def tiny_set(folder: Path, left_out: tuple[str, ...] = ()) -> PhotoSet:
+def read_tiny_imagenet(folder: Path, left_out: tuple[str, ...] = ()) -> PhotoSet:
     """Return the pictures at `folder`/CLASS/*.webp, without classes that are left out.
 
     Raises:
@@ -23,7 +23,7 @@ def tiny_set(folder: Path, left_out: tuple[str, ...] = ()) -> PhotoSet:
     return PhotoSet(tuple(images), tuple(path.parent.name for path in images))
 
 
-def clothing_set(folder: Path, split: str) -> PhotoSet:
+def read_clothing_set(folder: Path, split: str) -> PhotoSet:
     """Return the photos of one split of `folder`/splits.csv; their senders are the groups."""
     with (folder / "splits.csv").open(newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["split"] == split]

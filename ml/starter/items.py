@@ -36,9 +36,9 @@ class Form:
     whole: Image.Image
     parts: tuple[Image.Image, ...]
 
-    def in_new_pose(self, rng: Random) -> Form:
+    def vary_pose(self, rng: Random) -> Form:
         """Return the form turned, stretched, mirrored, nearer or farther, somewhere else in the picture."""
-        matrix = _draw_pose(self.whole.width, rng)
+        matrix = _random_pose(self.whole.width, rng)
         whole, *parts = (
             mask.transform(mask.size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
             for mask in (self.whole, *self.parts)
@@ -119,7 +119,7 @@ def _add_camera_faults(picture: Image.Image, rng: Random) -> Pixels:
     return (np.asarray(picture) * light[..., None] + grain).clip(0, 255).astype(np.uint8)
 
 
-def _draw_pose(side: int, rng: Random) -> tuple[float, ...]:
+def _random_pose(side: int, rng: Random) -> tuple[float, ...]:
     """Draw an affine matrix as `Image.transform` takes it: from places of the new picture to places of the old one."""
     turn, shear, scale = rng.uniform(-0.25, 0.25), rng.uniform(-0.2, 0.2), rng.uniform(0.6, 1.35)
     wide = math.exp(rng.uniform(-0.2, 0.2))

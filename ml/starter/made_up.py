@@ -34,7 +34,7 @@ def draw_made_up_set(folder: Path, photos: PixelCache, size: int, *, classes: in
         if not all(path.exists() and _mask_path(path).exists() for path in paths):
             # All of a class are drawn again, since what is drawn depends on what was drawn before it.
             for path in paths:
-                drawn = draw_made_up(photos, size, rng, kind.in_new_pose(rng))
+                drawn = draw_made_up_scene(photos, size, rng, kind.vary_pose(rng))
                 _save_picture(drawn.mask, _mask_path(path))
                 _save_picture(drawn.picture, path)
         images += paths
@@ -47,7 +47,7 @@ def read_made_up_masks(drawn: PhotoSet, side: int) -> Pixels:
     return np.stack([np.asarray(mask.resize((side, side), Image.Resampling.BOX)) for mask in masks])
 
 
-def draw_made_up(photos: PixelCache, size: int, rng: Random, item: Form | None = None) -> Scene:
+def draw_made_up_scene(photos: PixelCache, size: int, rng: Random, item: Form | None = None) -> Scene:
     """Draw a scene whose background, and often texture, are pieces of `photos`."""
     background, texture = (photos.picture(rng.randrange(len(photos))) for _ in range(2))
     return draw_scene(background, texture, size, rng, item)

@@ -12,11 +12,11 @@ from torch.nn.functional import adaptive_avg_pool2d, binary_cross_entropy_with_l
 from tqdm import trange
 
 from ml.inference.arrays import Pixels
-from ml.network.item_mask import ItemMask, item_share
+from ml.network.item_mask import ItemMask, item_probability
 from ml.network.resnet import ResNet, normalise_pixels
 from ml.training.data.pixels import PixelCache
 
-from .made_up import draw_made_up
+from .made_up import draw_made_up_scene
 
 BATCH = 64
 # Layers that begin as those of `form` can tell forms apart already, so they learn at half the rate of new ones.
@@ -64,7 +64,7 @@ def _draw_scenes(backgrounds: PixelCache, size: int, count: int, rng: Random) ->
     """Draw scenes, uint8[count, size, size, 3], and where their items are, uint8[count, size, size]."""
     pictures, items = np.empty((count, size, size, 3), np.uint8), np.empty((count, size, size), np.uint8)
     for position in trange(count, desc="scenes", disable=None):
-        drawn = draw_made_up(backgrounds, size, rng)
+        drawn = draw_made_up_scene(backgrounds, size, rng)
         pictures[position], items[position] = drawn.picture, drawn.mask
     return pictures, items
 
@@ -77,5 +77,5 @@ def predict_item_masks(mask: ItemMask, photos: PixelCache, size: int, *, batch: 
             positions = range(start, min(start + batch, len(photos)))
             squeezed = [photos.picture(i).resize((size, size), Image.Resampling.BILINEAR) for i in positions]
             views = normalise_pixels(torch.from_numpy(np.stack([np.asarray(view) for view in squeezed])))
-            parts.append((item_share(mask(views)[:, 0]) * 255).byte().numpy())
+            parts.append((item_probability(mask(views)[:, 0]) * 255).byte().numpy())
     return np.concatenate(parts)

@@ -35,7 +35,7 @@ def learn_palette(pixels: PixelCache, bins: int, *, seed: int = 1) -> Tensor:
     return torch.from_numpy(found.cluster_centers_.astype(np.float32))
 
 
-def selective_sums(histograms: Tensor, *, seed: int) -> Tensor:
+def make_random_projections(histograms: Tensor, *, seed: int) -> Tensor:
     """Return float32[2, bins, bins] for `ColourHistogram.sums`, from histograms float32[N, bins] of many photos.
 
     Both sums are of whitened histograms with random signs. The inner product of two products of such sums is, but for

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 RGB = tuple[int, int, int]
 
 
-def draw_colour(rng: Random) -> RGB:
+def random_colour(rng: Random) -> RGB:
     """Draw any colour, greys as often as saturated ones."""
     # Three evenly drawn channels are seldom grey, as much of what is sold is.
     grey, chroma = rng.uniform(10, 245), rng.choice((0.1, 0.5, 1.0))
@@ -20,13 +20,13 @@ def draw_colour(rng: Random) -> RGB:
 
 def draw_surface(texture: Image.Image, side: int, rng: Random) -> Image.Image:
     """Draw a square of one colour, or of stripes, dots or checks of two, or a piece of `texture`."""
-    plain = Image.new("RGB", (side, side), draw_colour(rng))
+    plain = Image.new("RGB", (side, side), random_colour(rng))
     pattern = rng.choice(("plain", "plain", "plain", "stripes", "dots", "checks", "photo", "photo"))
     if pattern == "photo":
         return cut_piece(texture, side, rng.uniform(0.2, 0.6), rng)
     if pattern == "plain":
         return plain
-    draw, other = ImageDraw.Draw(plain), draw_colour(rng)
+    draw, other = ImageDraw.Draw(plain), random_colour(rng)
     step = max(4, int(side * rng.uniform(0.04, 0.14)))
     for y in range(0, side, step):
         if pattern == "stripes":

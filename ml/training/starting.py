@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ml.network import resnet
 from ml.network.resnet import Architecture
-from ml.network.weights import load_network, refuse_nonsense
+from ml.network.weights import load_network, refuse_out_of_range
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def starting_network(
 
 
 def _create_network(architecture: Architecture, seed: int) -> resnet.ResNet:
-    refuse_nonsense(architecture)
+    refuse_out_of_range(architecture)
     torch.manual_seed(seed)  # first weights come from torch's generator, and a run must repeat
     return resnet.create_network(architecture)
 

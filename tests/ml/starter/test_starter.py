@@ -20,9 +20,9 @@ from ml.network.weights import STARTER, read_weights
 from ml.starter.__main__ import average_networks
 from ml.starter.colouring import add_colours
 from ml.starter.items import draw_scene, random_form
-from ml.starter.made_up import draw_made_up, draw_made_up_set, read_made_up_masks
+from ml.starter.made_up import draw_made_up_scene, draw_made_up_set, read_made_up_masks
 from ml.starter.mask import learn_mask, predict_item_masks
-from ml.starter.palette import selective_sums
+from ml.starter.palette import make_random_projections
 from ml.starter.whitening import learn_whitening
 from ml.training.data.photo_pixels import Photos
 from ml.training.data.pixels import cache_pixels
@@ -144,7 +144,7 @@ def test_made_up_pictures_of_a_class_have_only_the_form_in_common(photos, tmp_pa
     masks = read_made_up_masks(made, 12)
     assert (masks.shape, masks.dtype) == ((12, 12, 12), np.uint8)
     rng = Random("1 0")
-    first = draw_made_up(photos, 48, rng, random_form(48, rng).in_new_pose(rng))
+    first = draw_made_up_scene(photos, 48, rng, random_form(48, rng).vary_pose(rng))
     assert np.array_equal(masks[0], np.asarray(Image.fromarray(first.mask).resize((12, 12), Image.Resampling.BOX)))
     assert len({mask.tobytes() for mask in masks}) == 12
     left_out = made.images[-1].with_stem("3-mask")
@@ -158,10 +158,10 @@ def test_made_up_pictures_of_a_class_have_only_the_form_in_common(photos, tmp_pa
 def test_a_posed_form_is_the_same_elsewhere():
     rng = Random(1)
     kind = random_form(48, rng)
-    areas = [np.asarray(kind.in_new_pose(rng).whole).mean() / np.asarray(kind.whole).mean() for _ in range(40)]
+    areas = [np.asarray(kind.vary_pose(rng).whole).mean() / np.asarray(kind.whole).mean() for _ in range(40)]
     assert 0.2 < min(areas) < 0.7  # nearly half as far again, and partly outside
     assert 1.4 < max(areas) < 4
-    turned = kind.in_new_pose(Random(2))
+    turned = kind.vary_pose(Random(2))
     assert np.asarray(turned.whole).shape == (96, 96)
     assert np.asarray(turned.whole).tobytes() != np.asarray(kind.whole).tobytes()
 
@@ -178,7 +178,7 @@ def test_a_mask_learns_where_items_are(photos):
     torch.manual_seed(1)
     mask = learn_mask(resnet.create_network(FORM), photos, 32, scenes=512, epochs=4, seed=1)
     assert not any(weight.requires_grad for weight in mask.parameters())
-    scenes = [draw_made_up(photos, 32, Random(seed)) for seed in range(1000, 1040)]
+    scenes = [draw_made_up_scene(photos, 32, Random(seed)) for seed in range(1000, 1040)]
     pictures = normalise_pixels(torch.from_numpy(np.stack([each.picture for each in scenes])))
     with torch.inference_mode():
         logits = mask(pictures)[:, 0].numpy()
@@ -211,7 +211,7 @@ def unit(bins, **amounts):
 
 def test_likenesses_of_colours_are_squared():
     histograms = torch.eye(400)  # no colour is more common than another
-    sums = selective_sums(histograms, seed=1)
+    sums = make_random_projections(histograms, seed=1)
     one, other = unit(400, b0=1.0, b1=1.0), unit(400, b0=1.0, b2=1.0)
     assert likeness(sums, one, one) == pytest.approx(1, abs=1e-5)
     assert likeness(sums, one, other) == pytest.approx(0.5**2, abs=3 / 20)
@@ -222,7 +222,7 @@ def test_a_common_colour_says_less_than_a_rare_one():
     generator = torch.Generator().manual_seed(1)
     walls = torch.zeros(400)
     walls[0] = 1.0  # of every photo
-    sums = selective_sums(
+    sums = make_random_projections(
         torch.nn.functional.normalize(torch.rand(2000, 400, generator=generator) ** 30 + walls), seed=1
     )
     common = likeness(sums, unit(400, b0=1.0, b1=1.0), unit(400, b0=1.0, b2=1.0))
