@@ -153,10 +153,10 @@ def require_shapes(folder: Path, saved: Mapping[str, Tensor], wanted: Mapping[st
         has = "has" if names[0] in saved else "does not have"
         raise ModelFilesError(f"{path} is of another architecture: it {has} {names[0]}. Choose another folder.")
     if names := [name for name, tensor in wanted.items() if saved[name].shape != tensor.shape]:
-        raise ModelFilesError(f"{path} is of a network of {_shape_difference(names[0], saved, wanted)}")
+        raise ModelFilesError(f"{path} is of a network of {_describe_shape_difference(names[0], saved, wanted)}")
 
 
-def _shape_difference(name: str, saved: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str:
+def _describe_shape_difference(name: str, saved: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str:
     there, here = ("x".join(map(str, tensors[name].shape)) or "one number" for tensors in (saved, wanted))
     what = "dimension" if name.startswith("fc.") else "architecture"
     return f"another {what}: {name} is {there}, not {here}. Choose another folder."

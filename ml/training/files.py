@@ -15,10 +15,10 @@ CACHE = "cache"  # decoded pictures, which take far more room than their files; 
 
 def has_begun(folder: Path) -> bool:
     """Return whether the run in `folder` has ended an epoch. From then on what it was asked for stays."""
-    return weights_of(folder) is not None or (folder / CHECKPOINT).exists()
+    return find_final_weights(folder) is not None or (folder / CHECKPOINT).exists()
 
 
-def weights_of(folder: Path) -> Path | None:
+def find_final_weights(folder: Path) -> Path | None:
     """Return the weights of a run that is over, None before: they are written last."""
     path = folder / WEIGHTS
     return path if path.exists() else None

@@ -16,7 +16,7 @@ from .data.photo_pixels import Photos, decode_photos
 from .data.pixels import delete_cache
 from .data.split import split_photos
 from .errors import TrainingError
-from .files import CACHE, has_begun, weights_of
+from .files import CACHE, find_final_weights, has_begun
 from .loop import Run
 from .outcome import claim_folder, write_outcome
 from .plan import RECIPES, Plan
@@ -41,7 +41,7 @@ def run_training(options: Namespace) -> None:
     starting = _load_starting_network(options)
     plan = _choose_plan(options, starting, len(pictures))
     claim_folder(folder, _describe_request(options, plan, starting.architecture, pictures, judged))
-    if path := weights_of(folder):
+    if path := find_final_weights(folder):
         print(f"{folder} is a finished run; its weights are {path}. Choose another folder to train again.")
         return
     print(_introduce_run(options, starting, pictures, judged), flush=True)
@@ -131,12 +131,12 @@ def _make_run(folder: Path, plan: Plan, starting: StartingNetwork, photos: Photo
         starting.network,
         starting.architecture.dim,
         decode_photos(photos, side, cache),
-        None if judged is None else _require_something_to_find(decode_photos(judged, side, cache)),
+        None if judged is None else _require_judgeable(decode_photos(judged, side, cache)),
         start=starting.trained if plan.l2_sp or plan.keep else None,
     )
 
 
-def _require_something_to_find(photos: Photos) -> Photos:
+def _require_judgeable(photos: Photos) -> Photos:
     """Return the validation pictures, without their groups where no picture has another to find otherwise.
 
     Raises:

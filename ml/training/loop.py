@@ -67,7 +67,7 @@ class Run:
         """
         if not self._resumed:
             self.resume()
-        while not self.finished:
+        while not self.is_finished:
             self.epochs.append(self._run_epoch(len(self.epochs)))
             self._remember_best()
             # Before the checkpoint: a process that is killed in between runs the epoch again, and tells of it again.
@@ -76,24 +76,24 @@ class Run:
             write_history(self.folder, self.epochs)
 
     @property
-    def finished(self) -> bool:
+    def is_finished(self) -> bool:
         """Whether the plan's epochs or minutes are over, or nothing got better for too long."""
         stale = self.validation is not None and len(self.epochs) - 1 - self.best.epoch >= self.plan.patience
-        return stale or self._part_over(len(self.epochs), 0) >= 1
+        return stale or self._elapsed_fraction(len(self.epochs), 0) >= 1
 
-    def _part_over(self, epochs: float, seconds: float) -> float:
+    def _elapsed_fraction(self, epochs: float, seconds: float) -> float:
         """Return the part of the run that is over, `seconds` after the last whole epoch."""
-        return self.plan.part_over(epochs, sum(epoch.seconds for epoch in self.epochs) + seconds)
+        return self.plan.elapsed_fraction(epochs, sum(epoch.seconds for epoch in self.epochs) + seconds)
 
     def _run_epoch(self, number: int) -> Epoch:
         started = time.monotonic()
-        size = self.plan.size_at(self._part_over(number, 0))
+        size = self.plan.size_at(self._elapsed_fraction(number, 0))
         batches = self._draw_batches(number, size)
         self.learner.begin_epoch(number)
         losses, right, steps = 0.0, 0.0, 0
         progress = tqdm(batches, desc=f"epoch {number + 1}, {size} px", disable=None, leave=False)
         for views, targets in progress:
-            part = self._part_over(number + steps / len(batches), time.monotonic() - started)
+            part = self._elapsed_fraction(number + steps / len(batches), time.monotonic() - started)
             # Minutes may end a run within an epoch, but not before its first step: it would have no mean loss.
             if part >= 1 and steps:
                 break
@@ -101,7 +101,7 @@ class Run:
             losses, right, steps = losses + loss, right + share, steps + 1
             progress.set_postfix(loss=f"{losses / steps:.3f}", accuracy=f"{right / steps:.3f}")
         seconds = time.monotonic() - started
-        rate, pictures, figures = self.learner.schedule.head_rate, steps * self.plan.batch, self._judge(size)
+        rate, pictures, figures = self.learner.schedule.head_rate, steps * self.plan.batch, self._judge_validation(size)
         return Epoch(number, size, losses / steps, right / steps, rate, seconds, pictures, figures)
 
     def _draw_batches(self, number: int, size: int) -> Batches:
@@ -121,7 +121,7 @@ class Run:
             threads=1 if self.learner.device.type == "cpu" else min(16, os.cpu_count() or 1),
         )
 
-    def _judge(self, size: int) -> dict[str, float]:
+    def _judge_validation(self, size: int) -> dict[str, float]:
         if self.validation is None:
             return {}
         self.judgement = judge_network(self.learner.result, self.validation, size, self.learner.device)

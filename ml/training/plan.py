@@ -60,7 +60,7 @@ class Plan:
     l2_sp: float = 0
     keep: float = 0
 
-    def part_over(self, epochs: float, seconds: float) -> float:
+    def elapsed_fraction(self, epochs: float, seconds: float) -> float:
         """Return the part of the run that is over after so many epochs, and so many seconds of training; 1 is all."""
         return seconds / (60 * self.minutes) if self.minutes else epochs / self.epochs
 

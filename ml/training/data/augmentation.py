@@ -73,10 +73,10 @@ def augment_pictures(
     """
     views, items = _cut_views(pictures, size, how, rng, masks)
     if masks is not None and how.move:
-        views = _move_items(views, items, how, rng)
+        views = _replace_backgrounds(views, items, how, rng)
     for view in views:
         # A part is erased last, so that it has the mean colour of the view as it is shown.
-        view[:] = _to_pixels(_relight(_to_tensor(view), how, rng))
+        view[:] = _to_pixels(_jitter_colours(_to_tensor(view), how, rng))
         if rng.random() < how.erase:
             _erase_part(view, rng)
     return views
@@ -132,7 +132,7 @@ def _cut_mask(mask: Image.Image, crop: Crop, shape: tuple[int, ...], size: int) 
     return np.asarray(mask.resize((size, size), Image.Resampling.BILINEAR, box=box))
 
 
-def _move_items(views: Pixels, items: Pixels, how: Augmentation, rng: np.random.Generator) -> Pixels:
+def _replace_backgrounds(views: Pixels, items: Pixels, how: Augmentation, rng: np.random.Generator) -> Pixels:
     """Put some items before another view of the batch; a view that is nearly all item, or none, stays as it is.
 
     `views` are uint8[N, size, size, 3], `items` uint8[N, size, size, 1], 255 where a view shows its item.
@@ -155,7 +155,7 @@ def _draw_walls(count: int, size: int, rng: np.random.Generator) -> Pixels:
     return np.broadcast_to(np.linspace(top, bottom, size, axis=1)[:, :, 0], (count, size, size, 3)).astype(np.uint8)
 
 
-def _relight(view: torch.Tensor, how: Augmentation, rng: np.random.Generator) -> torch.Tensor:
+def _jitter_colours(view: torch.Tensor, how: Augmentation, rng: np.random.Generator) -> torch.Tensor:
     """Change the saturation, contrast and brightness of uint8[3, H, W] by random factors."""
     # The hue is never changed, because people search by colour.
     for adjust, most in (

@@ -65,11 +65,11 @@ def cache_pixels(paths: Sequence[Path], side: int, folder: Path, *, threads: int
     name = folder / f"pixels-{_fingerprint_files(paths, side)}"
     index, data = name.with_suffix(".json"), name.with_suffix(".u8")
     known = json.loads(index.read_text()) if index.exists() else None
-    if known is None or not _are_as_decoded(paths, known["files"]):
+    if known is None or not _are_unchanged(paths, known["files"]):
         folder.mkdir(parents=True, exist_ok=True)
         # The index says that the pixels are complete, so it is gone while they change, and is written last.
         index.unlink(missing_ok=True)
-        known = {"files": [_mark_file(path) for path in paths], "sizes": _decode_all(paths, side, data, threads)}
+        known = {"files": [_stat_file(path) for path in paths], "sizes": _decode_all(paths, side, data, threads)}
         with open_whole_text(index) as file:
             json.dump(known, file)
     shapes = np.array(known["sizes"], np.int32).reshape(-1, 2)
@@ -89,11 +89,11 @@ def _fingerprint_files(paths: Sequence[Path], side: int) -> str:
     return digest.hexdigest()[:16]
 
 
-def _are_as_decoded(paths: Sequence[Path], marks: Sequence[list[int] | None]) -> bool:
-    return all(_mark_file(path) in (mark, None) for path, mark in zip(paths, marks, strict=True))
+def _are_unchanged(paths: Sequence[Path], marks: Sequence[list[int] | None]) -> bool:
+    return all(_stat_file(path) in (mark, None) for path, mark in zip(paths, marks, strict=True))
 
 
-def _mark_file(path: Path) -> list[int] | None:
+def _stat_file(path: Path) -> list[int] | None:
     """Return the size and time of a file, which change with its content; None where there is no file."""
     try:
         stat = path.stat()

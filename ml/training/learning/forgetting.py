@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 
 @torch.no_grad()
-def add_pull_to_start(network: nn.Module, start: Mapping[str, Tensor], strength: float) -> None:
+def add_l2_sp_gradient(network: nn.Module, start: Mapping[str, Tensor], strength: float) -> None:
     """Add the gradient of strength / 2 * |w - start|² (L2-SP) to every weight w that learns and is in `start`.
 
     Li, Grandvalet & Davoine, "Explicit Inductive Bias for Transfer Learning with Convolutional Networks" (ICML 2018).

@@ -14,9 +14,9 @@ from ml.training.checkpoint import Checkpoint
 from ml.training.errors import TrainingError
 from ml.training.plan import Plan
 
-from .forgetting import add_pull_to_start, interpolate_weights
-from .loss import loss_for, share_right
-from .optimisation import freeze_layers, moving_average, optimiser_for
+from .forgetting import add_l2_sp_gradient, interpolate_weights
+from .loss import compute_accuracy, make_loss
+from .optimisation import freeze_layers, make_average_update, make_optimiser
 from .schedule import Schedule
 
 
@@ -33,15 +33,15 @@ class Learner:
         # Convolutions on processors are faster where the channels of a pixel lie beside one another in memory.
         self.network = network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.start = {name: tensor.detach().clone().to(self.device) for name, tensor in start.items()}
-        self.loss = loss_for(plan, classes, dim).to(self.device)
+        self.loss = make_loss(plan, classes, dim).to(self.device)
         for layer in plan.frozen:
             self.network.get_submodule(layer).requires_grad_(False)
         self.average = (
-            AveragedModel(self.network, multi_avg_fn=moving_average(plan.ema, plan.ema_warm_up), use_buffers=True)
+            AveragedModel(self.network, multi_avg_fn=make_average_update(plan.ema, plan.ema_warm_up), use_buffers=True)
             if plan.ema
             else None
         )
-        self.optimiser = optimiser_for(self.network, self.loss, plan, self.start if plan.l2_sp else ())
+        self.optimiser = make_optimiser(self.network, self.loss, plan, self.start if plan.l2_sp else ())
         self.schedule = Schedule(self.optimiser, plan.warm_up)
 
     @property
@@ -74,7 +74,7 @@ class Learner:
         if not math.isfinite(value):
             raise TrainingError(f"The loss became {value} at {part:.0%} of the run; train with a lower rate.")
         self._change_weights(loss)
-        return value, share_right(logits, targets)
+        return value, compute_accuracy(logits, targets)
 
     def _change_weights(self, loss: Tensor) -> None:
         self.optimiser.zero_grad()
@@ -82,7 +82,7 @@ class Learner:
         nn.utils.clip_grad_norm_(self.network.parameters(), self.plan.clip)
         # After clipping, so that a large gradient of the loss does not weaken the pull.
         if self.plan.l2_sp:
-            add_pull_to_start(self.network, self.start, self.plan.l2_sp)
+            add_l2_sp_gradient(self.network, self.start, self.plan.l2_sp)
         self.optimiser.step()
         if self.average:
             self.average.update_parameters(self.network)

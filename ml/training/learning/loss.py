@@ -44,13 +44,13 @@ class ClassifierLoss(nn.Module):
         return cross_entropy(logits, targets, label_smoothing=self.smoothing), logits
 
 
-def share_right(logits: Tensor, targets: Tensor) -> float:
+def compute_accuracy(logits: Tensor, targets: Tensor) -> float:
     """Return the share of float32[N, classes] whose largest value is at int64[N]: the accuracy, 0 to 1."""
     with torch.no_grad():
         return float((logits.argmax(dim=1) == targets).float().mean())
 
 
-def loss_for(plan: Plan, classes: int, dim: int) -> nn.Module:
+def make_loss(plan: Plan, classes: int, dim: int) -> nn.Module:
     """Return the loss that `plan` names; its first weights are drawn from torch's generator."""
     if plan.loss == "proxy":
         return ProxyLoss(classes, dim, temperature=plan.temperature, smoothing=plan.smoothing)

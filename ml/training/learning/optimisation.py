@@ -13,7 +13,7 @@ from ml.training.plan import Plan
 Tensors = Sequence[Tensor]
 
 
-def optimiser_for(
+def make_optimiser(
     network: nn.Module, loss: nn.Module, plan: Plan, pulled: Container[str] = ()
 ) -> torch.optim.Optimizer:
     """Return an optimiser in which the head and the loss learn at `plan.lr`, the other layers at a multiple of it.
@@ -43,7 +43,7 @@ def _head_weights(network: nn.Module, loss: nn.Module) -> Iterator[nn.Parameter]
     yield from loss.parameters()
 
 
-def moving_average(decay: float, warm_up: bool) -> Callable[[Tensors, Tensors, Tensor | int], None]:
+def make_average_update(decay: float, warm_up: bool) -> Callable[[Tensors, Tensors, Tensor | int], None]:
     """Return a function that updates an exponential moving average of weights, as `AveragedModel` calls it.
 
     With `warm_up` the average follows the weights faster in the first steps: after n of them it keeps (1 + n) / (10 +

@@ -9,9 +9,9 @@ import torch
 
 from ml.folders.photo_set import read_photo_set
 from ml.training.data.photo_pixels import decode_photos
-from ml.training.learning.forgetting import add_pull_to_start, interpolate_weights
-from ml.training.learning.loss import loss_for
-from ml.training.learning.optimisation import moving_average, optimiser_for
+from ml.training.learning.forgetting import add_l2_sp_gradient, interpolate_weights
+from ml.training.learning.loss import make_loss
+from ml.training.learning.optimisation import make_average_update, make_optimiser
 from ml.training.learning.schedule import rate_factor
 from ml.training.loop import Run
 from ml.training.plan import CLASSIFY, METRIC, RECIPES
@@ -47,7 +47,7 @@ def test_the_pull_is_the_gradient_of_half_the_squared_distance():
     pixels = torch.rand(4, 3, 24, 24)
     network(pixels).sum().backward()
     pulled = copy.deepcopy({name: weight.grad for name, weight in network.named_parameters()})
-    add_pull_to_start(network, start, 0.7)
+    add_l2_sp_gradient(network, start, 0.7)
     pulled, expected = ({name: w.grad for name, w in network.named_parameters()}, pulled)
     for name, weight in network.named_parameters():
         gap = weight.detach() - start[name] if name in start else 0.0
@@ -58,7 +58,7 @@ def test_layers_that_do_not_learn_are_not_pulled():
     network = tiny_network()
     network.conv1.requires_grad_(False)
     network(torch.rand(4, 3, 24, 24)).sum().backward()
-    add_pull_to_start(network, {"conv1.weight": torch.zeros(8, 3, 3, 3)}, 1.0)
+    add_l2_sp_gradient(network, {"conv1.weight": torch.zeros(8, 3, 3, 3)}, 1.0)
     assert network.conv1.weight.grad is None
 
 
@@ -70,10 +70,10 @@ def test_a_pulled_run_stays_nearer_to_its_start(photos, tmp_path):
 
 def test_a_pulled_weight_does_not_decay_to_zero_too():
     network = tiny_network()
-    loss = loss_for(PLAN, 4, 8)
+    loss = make_loss(PLAN, 4, 8)
 
     def decay(pulled):
-        groups = optimiser_for(network, loss, PLAN, pulled).param_groups
+        groups = make_optimiser(network, loss, PLAN, pulled).param_groups
         return {id(weight): group["weight_decay"] for group in groups for weight in group["params"]}
 
     conv1, fc = id(network.conv1.weight), id(network.fc.weight)
@@ -117,9 +117,9 @@ def test_interpolation_leaves_its_arguments_alone():
 
 
 def test_the_trunk_learns_at_its_own_rate():
-    network, loss = tiny_network(), loss_for(PLAN, 4, 8)
+    network, loss = tiny_network(), make_loss(PLAN, 4, 8)
     rates: dict[int, float] = {}
-    for group in optimiser_for(network, loss, dataclasses.replace(PLAN, lr=0.1, trunk_lr=0.02)).param_groups:
+    for group in make_optimiser(network, loss, dataclasses.replace(PLAN, lr=0.1, trunk_lr=0.02)).param_groups:
         rates |= {id(weight): group["lr"] for weight in group["params"]}
     assert rates[id(network.conv1.weight)] == rates[id(network.avgpool.p)] == pytest.approx(0.002)
     assert rates[id(network.fc.weight)] == rates[id(next(loss.parameters()))] == pytest.approx(0.1)
@@ -127,7 +127,7 @@ def test_the_trunk_learns_at_its_own_rate():
 
 def test_vectors_and_scalars_do_not_decay():
     network = tiny_network()
-    for group in optimiser_for(network, loss_for(CLASSIFY, 4, 8), CLASSIFY).param_groups:
+    for group in make_optimiser(network, make_loss(CLASSIFY, 4, 8), CLASSIFY).param_groups:
         for weight in group["params"]:
             assert group["weight_decay"] == (CLASSIFY.weight_decay if weight.ndim > 1 else 0)
 
@@ -136,7 +136,7 @@ def test_an_average_that_warms_up_follows_its_first_steps():
     def after(steps, warm_up):
         averaged, current = [torch.zeros(1)], [torch.ones(1)]
         for step in range(1, steps + 1):
-            moving_average(0.998, warm_up)(averaged, current, torch.tensor(step))
+            make_average_update(0.998, warm_up)(averaged, current, torch.tensor(step))
         return float(averaged[0])
 
     assert after(30, warm_up=False) == pytest.approx(1 - 0.998**30, abs=1e-4)

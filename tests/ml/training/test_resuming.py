@@ -42,7 +42,7 @@ def test_a_run_that_is_over_stays_as_it_is(begin):
     first.train()
     again = begin()
     again.train(stop_in(4))
-    assert again.finished
+    assert again.is_finished
     assert len(again.epochs) == 3
     assert again.best.epoch == first.best.epoch
     assert_same_bits(again.best.weights, first.best.weights)

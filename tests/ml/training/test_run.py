@@ -89,7 +89,7 @@ def test_minutes_pace_the_rates_and_end_the_run(photos, tmp_path, monkeypatch):
     assert [first.seconds, last.seconds] == [26, 5]
     assert first.lr == pytest.approx(PLAN.lr * rate_factor(25 / 30, 0.1))
     assert last.lr == pytest.approx(PLAN.lr * rate_factor(29 / 30, 0.1))
-    assert run.finished
+    assert run.is_finished
 
 
 def test_a_run_ends_when_nothing_gets_better_and_keeps_the_best(begin):
