@@ -14,7 +14,7 @@ UNFINISHED_SUFFIX = ".part"
 
 
 @contextmanager
-def open_whole_file(path: Path, *, survives_power_cut: bool = False) -> Iterator[BinaryIO]:
+def open_atomic_file(path: Path, *, survives_power_cut: bool = False) -> Iterator[BinaryIO]:
     """Open a hidden neighbour of `path` for writing; it takes the name when the block ends without an exception.
 
     Without `survives_power_cut`, a machine that loses its power soon after may be left with an empty file.
@@ -28,8 +28,8 @@ def open_whole_file(path: Path, *, survives_power_cut: bool = False) -> Iterator
 
 
 @contextmanager
-def open_whole_text(path: Path, *, newline: str | None = None, errors: str = "strict") -> Iterator[TextIO]:
-    """Open a hidden neighbour of `path` for writing text in UTF-8, as `open_whole_file` does bytes."""
+def open_atomic_text(path: Path, *, newline: str | None = None, errors: str = "strict") -> Iterator[TextIO]:
+    """Open a hidden neighbour of `path` for writing text in UTF-8, as `open_atomic_file` does bytes."""
     with _replace_at_end(path) as part, part.open("w", encoding="utf-8", newline=newline, errors=errors) as file:
         yield file
 

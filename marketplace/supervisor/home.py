@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from marketplace.paths import run_directory
-from ml.atomic_files import open_whole_text
+from ml.atomic_files import open_atomic_text
 
 from .errors import CannotStart
 
@@ -64,7 +64,7 @@ class Home:
 
     def record(self, pids: Mapping[str, int]) -> None:
         """Tell operators which process is which."""
-        with open_whole_text(self.run / "processes.json") as file:
+        with open_atomic_text(self.run / "processes.json") as file:
             file.write(json.dumps({"supervisor": os.getpid(), **pids}, indent=1))
 
 

@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
-from ml.atomic_files import open_whole_file, open_whole_text
+from ml.atomic_files import open_atomic_file, open_atomic_text
 from ml.errors import MlError
 from ml.folders.picture_files import Refusal, list_files, write_refusals
 from ml.images import PhotoRefused, decode, encode_jpeg, sniff
@@ -124,7 +124,7 @@ def _claim_folder(target: Path, settings: Settings) -> Sources:
             if found != asdict(settings):
                 raise CleanImagesError(f"{target} holds pictures cleaned with {found}; choose another folder.")
         else:
-            with open_whole_text(path) as file:
+            with open_atomic_text(path) as file:
                 file.write(json.dumps(asdict(settings)) + "\n")
         path = target / SOURCES
         return Sources(target)
@@ -176,7 +176,7 @@ def _clean_one(
         return refusal.reason
     except OSError as exc:
         return f"The file cannot be read: {exc.strerror}."
-    with open_whole_file(target / name) as out:
+    with open_atomic_file(target / name) as out:
         out.write(encode_jpeg(fit.apply(picture, settings.size)))
         # The next run knows by this time that the picture is made. So it is set before the file takes its name, and
         # after the flush, since whatever is written later would change it again.

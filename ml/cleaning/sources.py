@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from ml.atomic_files import open_whole_text
+from ml.atomic_files import open_atomic_text
 
 SOURCES = "clean-sources.json"
 
@@ -89,6 +89,6 @@ class Sources:
 
     def _write_list(self) -> None:
         listed = {name: (source.folder, source.file, source.size) for name, source in sorted(self._of.items())}
-        with open_whole_text(self._path) as file:
+        with open_atomic_text(self._path) as file:
             json.dump(listed, file)
             file.write("\n")

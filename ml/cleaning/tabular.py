@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from ml.atomic_files import open_whole_text
+from ml.atomic_files import open_atomic_text
 from ml.catalogue.cells import BadCell, parse_file_stem, parse_required_text
 from ml.catalogue.findings import FileFindings, Finding, Kind, Report
 from ml.catalogue.picture_files import PICTURE_SUFFIXES, find_picture
@@ -159,6 +159,6 @@ def _open_results(target: Path, stack: ExitStack) -> dict[str, IO[str]]:
     try:
         target.mkdir(parents=True, exist_ok=True)
         # The csv module ends its lines itself; with translation, Windows would end them a second time.
-        return {name: stack.enter_context(open_whole_text(target / name, newline="")) for name in RESULTS}
+        return {name: stack.enter_context(open_atomic_text(target / name, newline="")) for name in RESULTS}
     except OSError as exc:
         raise CatalogueError(f"{target} cannot be written: {exc.strerror}.") from exc

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ml.atomic_files import open_whole_text
+from ml.atomic_files import open_atomic_text
 from ml.errors import MlError
 
 from .arguments import parse_positive_integer, parse_writable_path
@@ -72,7 +72,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _write_text(path: Path, text: str) -> None:
-    with open_whole_text(path) as file:
+    with open_atomic_text(path) as file:
         file.write(text)
 
 

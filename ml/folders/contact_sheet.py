@@ -13,7 +13,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from ml.atomic_files import open_whole_file
+from ml.atomic_files import open_atomic_file
 from ml.errors import MlError
 from ml.images import PhotoRefused, decode
 
@@ -45,7 +45,7 @@ def write_sheet(path: Path, query: Path, answers: Sequence[Answer], subtitle: st
     """
     sheet = draw_sheet(query, answers, subtitle)
     try:
-        with open_whole_file(path) as file:
+        with open_atomic_file(path) as file:
             sheet.save(file, "PNG")
     except OSError as exc:
         raise SheetError(f"{path} cannot be written: {exc.strerror}.") from exc

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ml.atomic_files import open_whole_file, remove_files
+from ml.atomic_files import open_atomic_file, remove_files
 from ml.inference.embedder import Embedder
 
 from .extraction import extract_vectors
@@ -143,7 +143,7 @@ def _collect_outcomes(pictures: Sequence[Picture], files: Sequence[Path]) -> tup
 def _join_vectors(path: Path, files: Iterable[Path], shape: tuple[int, int]) -> None:
     """One `.npy` file from all shards, one in memory at a time."""
     header = {"descr": np.dtype(np.float16).str, "fortran_order": False, "shape": shape}
-    with open_whole_file(path) as out:
+    with open_atomic_file(path) as out:
         np.lib.format.write_array_header_1_0(out, header)
         for file in files:
             out.write(Shard.load(file).vectors.tobytes())

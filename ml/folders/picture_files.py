@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from ml.atomic_files import open_whole_text
+from ml.atomic_files import open_atomic_text
 from ml.errors import MlError
 from ml.images import PhotoRefused, sniff
 
@@ -73,7 +73,7 @@ def looks_like_a_picture(path: Path) -> bool:
 def write_refusals(path: Path, refusals: Iterable[Refusal]) -> None:
     """A CSV file of file and reason, sorted by file; bytes of a name that are no text are shown as escapes."""
     rows = sorted((refusal.file, refusal.reason) for refusal in refusals)
-    with open_whole_text(path, newline="", errors="backslashreplace") as file:
+    with open_atomic_text(path, newline="", errors="backslashreplace") as file:
         csv.writer(file, lineterminator="\n").writerows([("file", "reason"), *rows])
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ml.atomic_files import open_whole_text
+from ml.atomic_files import open_atomic_text
 from ml.errors import MlError
 from ml.inference.arrays import Vectors
 from ml.inference.embedder import Embedder
@@ -84,7 +84,7 @@ class Manifest:
 
     def write(self, directory: Path) -> None:
         """Write `extract.json`, after every other file."""
-        with open_whole_text(directory / MANIFEST) as file:
+        with open_atomic_text(directory / MANIFEST) as file:
             file.write(json.dumps(asdict(self), indent=2) + "\n")
 
 
@@ -182,7 +182,7 @@ def read_pictures(path: Path) -> list[Picture]:
 
 def write_pictures(path: Path, pictures: Sequence[Picture]) -> None:
     """Write `ids.csv`; names that are no text keep their bytes."""
-    with open_whole_text(path, newline="", errors="surrogateescape") as file:
+    with open_atomic_text(path, newline="", errors="surrogateescape") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("id", "path", "label"))
         writer.writerows((picture.id, picture.path, picture.label) for picture in pictures)

@@ -12,7 +12,7 @@ from zipfile import BadZipFile
 import numpy as np
 import numpy.typing as npt
 
-from ml.atomic_files import open_whole_file
+from ml.atomic_files import open_atomic_file
 
 from .extraction import Extraction
 from .vector_folder import Halves, ModelMark, VectorFolderError
@@ -53,7 +53,7 @@ class Shard:
 
     def write(self, path: Path) -> None:
         """Write the file, whole."""
-        with open_whole_file(path) as file:
+        with open_atomic_file(path) as file:
             np.savez(file, vectors=self.vectors, kept=self.kept, refused=self.refused, reasons=self.reasons)
 
 

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from ml.atomic_files import open_whole_file
+from ml.atomic_files import open_atomic_file
 from ml.errors import MlError
 from ml.recipe import SOURCES
 
@@ -89,7 +89,7 @@ def name_weights(source: str) -> str:
 def write_weights(path: Path, network: nn.Module, architecture: Architecture, **about: str) -> None:
     """Write a weights file; matrices in float16, vectors in float32, because statistics exceed float16's range."""
     state = {name: _to_stored_type(tensor) for name, tensor in network.state_dict().items()}
-    with open_whole_file(path) as file:
+    with open_atomic_file(path) as file:
         file.write(save(state, describe_network(architecture, **about)))
 
 

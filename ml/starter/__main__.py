@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save
 
-from ml.atomic_files import open_whole_file
+from ml.atomic_files import open_atomic_file
 from ml.errors import MlError
 from ml.folders.photo_set import PhotoSet
 from ml.inference.arrays import Pixels
@@ -126,7 +126,7 @@ def _learn_mask_once(path: Path, form: ResNet, photos: Photos) -> ItemMask:
     """Learn the mask, or read the one that was learned: a run that was stopped goes on with the same mask."""
     if not path.exists():
         learned = learn_mask(form, photos.pixels, FORM.size, scenes=SCENES, epochs=2, seed=FIRST.seed)
-        with open_whole_file(path) as file:
+        with open_atomic_file(path) as file:
             file.write(save(learned.state_dict()))
     mask = ItemMask().requires_grad_(False).eval()
     mask.load_state_dict(load_file(path))

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 from tqdm import trange
 
-from ml.atomic_files import open_whole_file
+from ml.atomic_files import open_atomic_file
 from ml.folders.photo_set import PhotoSet
 from ml.inference.arrays import Pixels
 from ml.training.data.pixels import PixelCache
@@ -58,5 +58,5 @@ def _mask_path(picture: Path) -> Path:
 
 
 def _save_picture(pixels: Pixels, path: Path) -> None:
-    with open_whole_file(path) as file:
+    with open_atomic_file(path) as file:
         Image.fromarray(pixels).save(file, "PNG")

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ml.atomic_files import open_whole_file
+from ml.atomic_files import open_atomic_file
 from ml.recipe import ModelFilesError
 
 from .files import CHECKPOINT
@@ -105,7 +105,7 @@ class Checkpoint:
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     """Replace the folder's checkpoint; a power cut leaves the old one or the new one."""
-    with open_whole_file(folder / CHECKPOINT, survives_power_cut=True) as file:
+    with open_atomic_file(folder / CHECKPOINT, survives_power_cut=True) as file:
         torch.save(checkpoint.as_dict(), file)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ml.atomic_files import open_whole_text
+from ml.atomic_files import open_atomic_text
 
 from .files import HISTORY
 
@@ -46,5 +46,5 @@ class Epoch:
 
 def write_history(folder: Path, epochs: Sequence[Epoch]) -> None:
     """Replace the folder's history, a line of JSON for each epoch."""
-    with open_whole_text(folder / HISTORY) as file:
+    with open_atomic_text(folder / HISTORY) as file:
         file.writelines(json.dumps(vars(epoch)) + "\n" for epoch in epochs)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from ml.atomic_files import open_whole_text
+from ml.atomic_files import open_atomic_text
 from ml.network.resnet import Architecture
 from ml.network.weights import write_weights
 from ml.recipe import WEIGHTS
@@ -39,7 +39,7 @@ def claim_folder(folder: Path, asked: Mapping[str, object]) -> None:
 def _write_request(path: Path, asked: Mapping[str, object]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open_whole_text(path) as file:
+        with open_atomic_text(path) as file:
             json.dump(dict(asked), file, indent=2)
     except OSError as exc:
         raise TrainingError(f"{path.parent} cannot be written: {exc.strerror}. Choose another folder.") from exc

@@ -20,7 +20,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.text import slugify
 
-from ml.atomic_files import make_folder_beside, open_whole_file
+from ml.atomic_files import make_folder_beside, open_atomic_file
 from recommender.embedding.model_files import model_directory
 from recommender.models import EmbeddingModel
 
@@ -147,7 +147,7 @@ def _copy_files(written: Mapping[str, Path], copies: Mapping[str, Path | None]) 
         if path is None:
             continue
         try:
-            with open_whole_file(path) as file:
+            with open_atomic_file(path) as file:
                 file.write(written[kind].read_bytes())
         except OSError as exc:
             raise EvaluationFailed(f"The figures are stored, but {path} cannot be written: {exc.strerror}.") from exc

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from ml.atomic_files import make_folder_beside, open_whole_file, open_whole_text, put_in_place, remove_files
+from ml.atomic_files import make_folder_beside, open_atomic_file, open_atomic_text, put_in_place, remove_files
 
 KILLED_WRITER = """
 import os, signal, sys
 from pathlib import Path
-from ml.atomic_files import open_whole_file
-with open_whole_file(Path(sys.argv[1])) as file:
+from ml.atomic_files import open_atomic_file
+with open_atomic_file(Path(sys.argv[1])) as file:
     file.write(b"half")
     file.flush()
     os.kill(os.getpid(), signal.SIGKILL)
@@ -29,7 +29,7 @@ def _names_in(folder: Path) -> list[str]:
 
 def test_a_file_gets_its_name_when_it_is_complete(tmp_path: Path) -> None:
     path = tmp_path / "vectors.npy"
-    with open_whole_file(path) as file:
+    with open_atomic_file(path) as file:
         file.write(b"all of it")
         assert not path.exists()
     assert path.read_bytes() == b"all of it"
@@ -39,7 +39,7 @@ def test_a_file_gets_its_name_when_it_is_complete(tmp_path: Path) -> None:
 def test_a_writer_that_fails_leaves_the_earlier_file_and_nothing_beside_it(tmp_path: Path) -> None:
     path = tmp_path / "report.csv"
     path.write_text("earlier")
-    with pytest.raises(UnicodeEncodeError), open_whole_text(path) as file:
+    with pytest.raises(UnicodeEncodeError), open_atomic_text(path) as file:
         file.writelines(["written before the fault", "\ud800"])
     assert path.read_text() == "earlier"
     assert _names_in(tmp_path) == ["report.csv"]
@@ -51,7 +51,7 @@ def test_a_writer_that_is_killed_leaves_the_earlier_file(tmp_path: Path) -> None
     done = subprocess.run([sys.executable, "-c", KILLED_WRITER, str(path)], check=False)
     assert done.returncode == -signal.SIGKILL
     assert path.read_bytes() == b"earlier"
-    with open_whole_file(path) as file:  # what the killed writer left does not stand in the next one's way
+    with open_atomic_file(path) as file:  # what the killed writer left does not stand in the next one's way
         file.write(b"later")
     assert path.read_bytes() == b"later"
     assert _names_in(tmp_path) == ["checkpoint.pt"]
@@ -59,7 +59,7 @@ def test_a_writer_that_is_killed_leaves_the_earlier_file(tmp_path: Path) -> None
 
 def test_text_is_utf_8_whatever_the_locale_says(tmp_path: Path) -> None:
     path = tmp_path / "refused.csv"
-    with open_whole_text(path, newline="\r\n") as file:
+    with open_atomic_text(path, newline="\r\n") as file:
         file.write("naïve café\n")
     assert path.read_bytes() == "naïve café\r\n".encode()
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from PIL import Image
 from tqdm import tqdm
 
-from ml.atomic_files import open_whole_file, open_whole_text, remove_files
+from ml.atomic_files import open_atomic_file, open_atomic_text, remove_files
 from ml.errors import MlError
 from ml.images import PhotoRefused, decode
 from ml.inference.arrays import Pixels
@@ -70,7 +70,7 @@ def cache_pixels(paths: Sequence[Path], side: int, folder: Path, *, threads: int
         # The index says that the pixels are complete, so it is gone while they change, and is written last.
         index.unlink(missing_ok=True)
         known = {"files": [_stat_file(path) for path in paths], "sizes": _decode_all(paths, side, data, threads)}
-        with open_whole_text(index) as file:
+        with open_atomic_text(index) as file:
             json.dump(known, file)
     shapes = np.array(known["sizes"], np.int32).reshape(-1, 2)
     lengths = 3 * shapes[:, 0].astype(np.int64) * shapes[:, 1]
@@ -105,7 +105,7 @@ def _stat_file(path: Path) -> list[int] | None:
 def _decode_all(paths: Sequence[Path], side: int, data: Path, threads: int) -> list[tuple[int, int]]:
     sizes: list[tuple[int, int]] = []
     refused: list[str] = []
-    with ThreadPoolExecutor(threads) as pool, open_whole_file(data, survives_power_cut=True) as file:
+    with ThreadPoolExecutor(threads) as pool, open_atomic_file(data, survives_power_cut=True) as file:
         for start in tqdm(range(0, len(paths), 512), desc="decoding", unit_scale=512, disable=None):
             for pixels in pool.map(lambda path: _decode_picture(path, side), paths[start : start + 512]):
                 if isinstance(pixels, str):
