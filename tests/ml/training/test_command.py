@@ -279,13 +279,5 @@ def test_options_are_passed_on_as_they_were_given():
     from ml.commands.training_options import format_training_arguments
 
     given = {"out": "run", "recipe": "metric", "weights": "starter", "l2_sp": 0.1, "minutes": None, "verbosity": 1}
-    assert format_training_arguments(given) == [
-        "--out",
-        "run",
-        "--recipe",
-        "metric",
-        "--weights",
-        "starter",
-        "--l2-sp",
-        "0.1",
-    ]
+    arguments = format_training_arguments(given)
+    assert arguments == ["--out", "run", "--recipe", "metric", "--weights", "starter", "--l2-sp", "0.1"]
