@@ -102,7 +102,7 @@ STEPS = (
         name="retire",
         title="Retire",
         shown_in=(State.CANDIDATE, State.BACKFILLING, State.STANDBY),
-        do=registry.withdraw,
+        do=registry.retire,
         consequences=_describe_retirement,
         done="Model {version} is retired.",
     ),

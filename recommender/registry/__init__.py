@@ -1,7 +1,7 @@
 """What may be done with embedding models. Code outside this package changes a model only through these functions."""
 
 from .backfill_progress import BackfillProgress, measure_progress
-from .lifecycle import activate, backfill, find_previous_model, retire, rollback, withdraw
+from .lifecycle import activate, backfill, find_previous_model, retire, retire_and_delete, rollback
 from .registration import register
 
 __all__ = [
@@ -12,6 +12,6 @@ __all__ = [
     "measure_progress",
     "register",
     "retire",
+    "retire_and_delete",
     "rollback",
-    "withdraw",
 ]

@@ -37,7 +37,7 @@ class BackfillCounts:
         return self.open + self.missing
 
     @property
-    def most_without(self) -> int:
+    def max_photos_without_vector(self) -> int:
         """How many photos may lack a vector while the model may answer all the same."""
         return max(FEW_PHOTOS, self.photos // FEW_SHARE)
 
@@ -86,7 +86,7 @@ def find_rollback_blockers(
     model: EmbeddingModel, counts: BackfillCounts, newest: IndexSnapshot | None, head: IndexHead
 ) -> list[str]:
     """As `find_activation_blockers`, but a few photos may still wait: who rolls back wants the other model gone."""
-    return _find_blockers(model, counts, newest, head, most_waiting=counts.most_without)
+    return _find_blockers(model, counts, newest, head, most_waiting=counts.max_photos_without_vector)
 
 
 def _find_blockers(
@@ -117,7 +117,7 @@ def _find_photo_blockers(model: EmbeddingModel, counts: BackfillCounts, most_wai
         )
     # A photo whose retries are exhausted keeps no model waiting: one lost file would do so for ever. Where there are
     # many, the model is at fault, and their listings would vanish from every answer.
-    if counts.failed > counts.most_without:
+    if counts.failed > counts.max_photos_without_vector:
         blockers.append(
             f"{counts.failed:,} of {counts.photos:,} photos could not be embedded by {model.version} in "
             f"{MAX_FAILURES} tries each; the admin says why. Mend that, then embed them again."

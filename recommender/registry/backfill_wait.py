@@ -44,7 +44,7 @@ def wait_until_ready(model: EmbeddingModel, say: Callable[[str], object]) -> Non
 
 def is_stuck(progress: BackfillProgress) -> bool:
     """Whether nothing is left to do, and yet too many photos have no vector."""
-    return not progress.waiting and progress.failed > progress.most_without
+    return not progress.waiting and progress.failed > progress.max_photos_without_vector
 
 
 def _measure_backfill(model: EmbeddingModel) -> BackfillProgress:

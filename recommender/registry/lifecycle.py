@@ -86,7 +86,7 @@ def _switch_to(
 
 
 @transaction.atomic
-def withdraw(model: EmbeddingModel) -> None:
+def retire(model: EmbeddingModel) -> None:
     """Stop embedding and indexing with a model; the next collection, within the hour, deletes what it made.
 
     Its weights stay, so that it can be backfilled again.
@@ -101,12 +101,12 @@ def withdraw(model: EmbeddingModel) -> None:
     lineage.published_snapshots(model.pk).update(state=IndexSnapshot.State.RETIRED)
 
 
-def retire(model: EmbeddingModel) -> None:
-    """Withdraw a model, and delete its queue rows, vectors and index files at once: minutes, where they are millions.
+def retire_and_delete(model: EmbeddingModel) -> None:
+    """Retire a model, and delete its queue rows, vectors and index files at once: minutes, where they are millions.
 
     Raises:
         RegistryError: the model is the active one.
     """
-    withdraw(model)
+    retire(model)
     delete_rows_of_retired()
     collect_garbage()

@@ -34,7 +34,7 @@ def register(version: str, weights: str, *, size: int | None = None, photos: Pat
     _check_name(version)
     directory = settings.MODELS_ROOT / version
     if directory.exists():
-        _check_earlier_export_may_serve(directory, weights, photos)
+        _require_reusable_export(directory, weights, photos)
     else:
         with calibration_photos() if photos is None else nullcontext(photos) as folder:
             export_model(directory, version, weights, size, folder)
@@ -53,7 +53,7 @@ def _check_name(version: str) -> None:
         )
 
 
-def _check_earlier_export_may_serve(directory: Path, weights: str, photos: Path | None) -> None:
+def _require_reusable_export(directory: Path, weights: str, photos: Path | None) -> None:
     # A word names the same weights each time, but a file of the same name may hold others than those exported before.
     if weights != Path(weights).name:
         raise RegistryError(

@@ -143,7 +143,7 @@ class Command(BaseCommand):
         self.stdout.write(f"{registry.rollback().version} is active again.")
 
     def _retire_model(self, *, name: str, **options: object) -> None:
-        registry.retire(find_model(name))
+        registry.retire_and_delete(find_model(name))
         self.stdout.write(f"{name} is retired: no photo is embedded by it any more.")
 
     def _evaluate_model(self, *, names: list[str], **options: Any) -> None:

@@ -248,8 +248,8 @@ def test_there_is_nothing_to_roll_back_to_before_the_second_activation(old):
 def test_a_retired_model_leaves_no_vector_and_no_file_and_can_be_embedded_again(old, new, settings):
     registry.activate(new)
     with pytest.raises(RegistryError, match="new is the active model"):
-        registry.retire(new)
-    registry.retire(old)
+        registry.retire_and_delete(new)
+    registry.retire_and_delete(old)
     assert state_of(old) == "retired"
     assert set(Embedding.objects.values_list("model__version", flat=True)) == {"new"}
     assert not IndexSnapshot.objects.filter(model=old, state="published").exists()

@@ -85,7 +85,7 @@ def test_a_model_retired_while_its_snapshot_was_built_gets_none_and_leaves_no_fi
 
     def retire_first(lease, snapshot, parent):
         if snapshot.model_id == other.pk:
-            registry.retire(other)
+            registry.retire_and_delete(other)
         return publish(lease, snapshot, parent)
 
     monkeypatch.setattr(write_snapshots, "publish", retire_first)

@@ -182,7 +182,7 @@ def test_a_model_retired_before_its_turn_is_neither_compacted_nor_built_anew(mod
     embed_all(other)
 
     def retire_the_other(instance, **signal):
-        registry.withdraw(other)
+        registry.retire(other)
 
     post_save.connect(retire_the_other, sender=IndexSnapshot)
     try:

@@ -191,7 +191,7 @@ def test_a_model_whose_embedder_does_not_work_answers_only_once_it_does(model, o
 def test_retired_models_are_forgotten_at_the_next_snapshot(model, other, web, recorder):
     registry.activate(other)
     wait_for(lambda: web.state().model_id == other.pk and recorder.retired == [set()])
-    registry.withdraw(model)
+    registry.retire(model)
     catalogue.embed_all(other)
     compact(force=True)
     catalogue.add_listing(other)
