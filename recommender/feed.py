@@ -115,7 +115,7 @@ def read_page(position: str, model_id: int, limit: int = 100_000) -> Page:
     )
 
 
-def append_vectors(listing_ids: Collection[int], model_id: int) -> None:
+def append_vector_changes(listing_ids: Collection[int], model_id: int) -> None:
     """Say that these listings' vectors under this model changed, in the transaction that stores the vectors."""
     IndexChange.objects.bulk_create(IndexChange(listing_id=pk, model_id=model_id) for pk in sorted(listing_ids))
 
@@ -132,13 +132,13 @@ def current_position() -> str:
         return cursor.fetchone()[0]
 
 
-def count_rows() -> int:
+def estimate_row_count() -> int:
     """How many rows the feed holds, at most: what lies between the first and last id, as counting would read all."""
     ends = IndexChange.objects.aggregate(first=Min("pk"), last=Max("pk"))
     return 0 if ends["first"] is None else ends["last"] - ends["first"] + 1
 
 
-def find_earliest(positions: Collection[str]) -> str | None:
+def find_earliest_position(positions: Collection[str]) -> str | None:
     """The position that all the others include. None where there are none, or they cannot be compared."""
     return next((one for one in positions if all(covers_horizon(other, one) for other in positions)), None)
 

@@ -130,7 +130,7 @@ def edit(dim: int, seconds: float) -> int:
             row.vector = (vector / np.linalg.norm(vector)).astype(np.float16).tobytes()
         with transaction.atomic():
             Embedding.objects.bulk_update(rows, ["vector"])
-            feed.append_vectors(shown, model.pk)
+            feed.append_vector_changes(shown, model.pk)
         edits += PRICES + VECTORS
         time.sleep(max(0.0, EDITS_EVERY - (time.monotonic() - start)))
     return edits

@@ -125,7 +125,7 @@ class Writer:
                 Embedding.objects.filter(image=photo, model=self._model).update(
                     state=Embedding.State.DONE, vector=next(self._vectors).tobytes()
                 )
-            feed.append_vectors([listing.pk for listing in listings], self._model.pk)
+            feed.append_vector_changes([listing.pk for listing in listings], self._model.pk)
         if watched:
             _report("add", listings[-1].pk, price)
 

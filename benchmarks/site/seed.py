@@ -59,7 +59,7 @@ def store(model: EmbeddingModel, vectors: Halves, titles: Sequence[str], random:
         for image, vector in zip(images, vectors, strict=True):
             rows[image.pk].state, rows[image.pk].vector = "done", vector.tobytes()
         Embedding.objects.bulk_update(rows.values(), ["state", "vector"], batch_size=250)
-        feed.append_vectors([listing.pk for listing in listings], model.pk)
+        feed.append_vector_changes([listing.pk for listing in listings], model.pk)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from listings.models import ListingImage
 from ml.inference.arrays import is_indexable
-from recommender.feed import append_vectors
+from recommender.feed import append_vector_changes
 from recommender.models import Embedding
 
 from . import photo_files
@@ -103,7 +103,7 @@ def settle_rows(lease: Lease, results: Sequence[Result]) -> Tally:
         changed = {held[pk] for pk in _changed_rows(settled.embedded)}
         _write_embeddings(lease, settled)
         _write_photos(settled, wanted, locked)
-        append_vectors(changed, lease.model_id)
+        append_vector_changes(changed, lease.model_id)
     # Not in a `finally`: where the database fails, the commit may have happened all the same, and rows name the files.
     used = {result.row.pk for result in wanted}
     photo_files.discard_derivatives(

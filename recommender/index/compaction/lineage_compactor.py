@@ -153,7 +153,9 @@ class LineageCompactor:
 
 def _is_due(state: State, newest: IndexSnapshot | None) -> bool:
     age = (timezone.now() - newest.created_at).total_seconds() if newest else math.inf
-    return is_flush_due(_count_changes(state), age, settings.INDEX_FLUSH_ROWS) or is_advance_due(feed.count_rows(), age)
+    return is_flush_due(_count_changes(state), age, settings.INDEX_FLUSH_ROWS) or is_advance_due(
+        feed.estimate_row_count(), age
+    )
 
 
 def _count_changes(state: State) -> int:

@@ -124,7 +124,7 @@ def _prune_feed() -> None:
     A backfilling model that has no snapshot yet holds nothing back: its first one is built from rows.
     """
     retained = IndexSnapshot.objects.filter(state=IndexSnapshot.State.PUBLISHED)
-    horizon = feed.find_earliest(retained.values_list("position", flat=True))
+    horizon = feed.find_earliest_position(retained.values_list("position", flat=True))
     if horizon and horizon != feed.ZERO:
         feed.prune_rows(horizon)
         IndexHead.row().update(horizon=horizon)

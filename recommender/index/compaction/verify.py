@@ -55,7 +55,7 @@ def repair_differences(differences: list[Difference], rebuild_index: Callable[[]
     model = EmbeddingModel.objects.active().get()
     with transaction.atomic():
         Embedding.objects.filter(model=model, image_id__in=unusable).update(state=Embedding.State.PENDING, vector=None)
-        feed.append_vectors(listings, model.pk)
+        feed.append_vector_changes(listings, model.pk)
     return f"put {len(listings)} listings back into the feed"
 
 

@@ -91,8 +91,8 @@ def test_a_read_returns_each_change_once_and_advances(listings):
 
 def test_a_reader_of_one_model_skips_the_vectors_of_others(listings):
     start = feed.current_position()
-    feed.append_vectors([listings[0].pk], 7)
-    feed.append_vectors([listings[1].pk], 8)
+    feed.append_vector_changes([listings[0].pk], 7)
+    feed.append_vector_changes([listings[1].pk], 8)
     page = feed.read_page(start, model_id=7)
     assert (page.vectors, page.attributes) == ({listings[0].pk}, set())
 
@@ -173,11 +173,11 @@ def test_rows_restored_from_a_server_that_was_further_on_leave_with_the_next_pru
 
 
 def test_the_earliest_position_is_the_one_that_all_the_others_include():
-    assert feed.find_earliest(["12", "7", "9"]) == "7"
-    assert feed.find_earliest(["10:10:", "5:9:5,7", "12:12:"]) == "5:9:5,7"
-    assert feed.find_earliest([]) is None
+    assert feed.find_earliest_position(["12", "7", "9"]) == "7"
+    assert feed.find_earliest_position(["10:10:", "5:9:5,7", "12:12:"]) == "5:9:5,7"
+    assert feed.find_earliest_position([]) is None
 
 
 def test_positions_that_do_not_include_each_other_have_no_earliest():
     """One has not seen transaction 5, the other not 6."""
-    assert feed.find_earliest(["5:9:5,7", "4:6:4"]) is None
+    assert feed.find_earliest_position(["5:9:5,7", "4:6:4"]) is None

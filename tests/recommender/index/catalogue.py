@@ -41,7 +41,7 @@ def store_vector(image: ListingImage, model: EmbeddingModel, vector: np.ndarray)
         Embedding.objects.update_or_create(
             image=image, model=model, defaults={"state": "done", "vector": vector.astype(np.float16).tobytes()}
         )
-        feed.append_vectors([image.listing_id], model.pk)
+        feed.append_vector_changes([image.listing_id], model.pk)
 
 
 def add_many(model: EmbeddingModel, count: int, photos: int = 1, start: int = 0) -> list[Listing]:
@@ -61,7 +61,7 @@ def add_many(model: EmbeddingModel, count: int, photos: int = 1, start: int = 0)
             row = queued[image.pk]
             row.state, row.vector = "done", unit(image.pk, model.dim).tobytes()
         Embedding.objects.bulk_update(queued.values(), ["state", "vector"], batch_size=500)
-        feed.append_vectors([listing.pk for listing in listings], model.pk)
+        feed.append_vector_changes([listing.pk for listing in listings], model.pk)
     return listings
 
 
@@ -73,4 +73,4 @@ def embed_all(model: EmbeddingModel) -> None:
         row.state, row.vector = "done", unit(row.image_id, model.dim).tobytes()
     with transaction.atomic():
         Embedding.objects.bulk_update(waiting, ["state", "vector"], batch_size=500)
-        feed.append_vectors({row.image.listing_id for row in waiting}, model.pk)
+        feed.append_vector_changes({row.image.listing_id for row in waiting}, model.pk)

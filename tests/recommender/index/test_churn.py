@@ -36,7 +36,7 @@ def store(model, vectors, photos=1):
                     for vector, image in zip(vectors, images, strict=True)
                 ],
             )
-        feed.append_vectors([listing.pk for listing in listings], model.pk)
+        feed.append_vector_changes([listing.pk for listing in listings], model.pk)
 
 
 def clusters(seed, count, rows, dim, spread=0.35):

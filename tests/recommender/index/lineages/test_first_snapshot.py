@@ -18,7 +18,7 @@ def store_all(rows, model):
     """One vector for all of these rows, in one statement, and the feed rows of their listings."""
     changed = set(rows.values_list("image__listing_id", flat=True))
     rows.update(state="done", vector=catalogue.unit(1, model.dim).tobytes())
-    feed.append_vectors(changed, model.pk)
+    feed.append_vector_changes(changed, model.pk)
 
 
 def test_backfilling_ten_thousand_photos_leaves_the_active_delta_empty_and_is_built_once(model, index, other):
