@@ -29,20 +29,20 @@ from .read_only import ReadOnlyAdmin
 __all__ = ["EmbeddingModelAdmin"]
 
 
-def _embed_again(request: HttpRequest, images: QuerySet[ListingImage]) -> None:
-    photos = queue.embed_again(images)
+def _requeue_photos(request: HttpRequest, images: QuerySet[ListingImage]) -> None:
+    photos = queue.requeue_photos(images)
     doorbell.ring()
     messages.success(request, f"{photos:,} embeddings are queued again; until then the vectors there are stay in use.")
 
 
 @admin.action(description="Embed again", permissions=["change"])
 def embed_listings_again(listing_admin: admin.ModelAdmin, request: HttpRequest, queryset: QuerySet[Listing]) -> None:
-    _embed_again(request, ListingImage.objects.filter(listing__in=queryset.order_by().values("pk")))
+    _requeue_photos(request, ListingImage.objects.filter(listing__in=queryset.order_by().values("pk")))
 
 
 @admin.action(description="Embed again", permissions=["change"])
 def embed_photos_again(photo_admin: admin.ModelAdmin, request: HttpRequest, queryset: QuerySet[ListingImage]) -> None:
-    _embed_again(request, queryset)
+    _requeue_photos(request, queryset)
 
 
 @admin.register(Embedding)
@@ -79,7 +79,7 @@ class EmbeddingAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Embed again", permissions=["embed"])
     def embed_again(self, request: HttpRequest, queryset: QuerySet[Embedding]) -> None:
-        _embed_again(request, ListingImage.objects.filter(pk__in=queryset.order_by().values("image")))
+        _requeue_photos(request, ListingImage.objects.filter(pk__in=queryset.order_by().values("image")))
 
     @admin.display(ordering="image_id")
     def photo(self, embedding: Embedding) -> str:

@@ -61,7 +61,7 @@ class Waiting(NamedTuple):
     lanes: tuple[int, ...]
 
 
-def list_waiting() -> list[Waiting]:
+def list_pending_models() -> list[Waiting]:
     """Every live model with pending rows: one query, one index probe per model and lane."""
     found = [Waiting(model, _lanes_of(model)) for model in _models_with_lanes()]
     return [entry for entry in found if entry.lanes]
@@ -110,13 +110,13 @@ def release_rows(lease: Lease) -> int:
     return held_rows(lease).update(state=State.PENDING, token=None, leased_until=None, updated_at=Now())
 
 
-def return_expired() -> int:
+def requeue_expired_rows() -> int:
     """Queue rows whose lease ran out, to be retried alone. A photo that times out alone three times is given up."""
     expired = Embedding.objects.filter(state=State.LEASED, leased_until__lt=Now())
     if not expired.exists():
         return 0
     with transaction.atomic():
-        given_up = _give_up(expired.filter(reason=EXPIRED, attempts__gte=EXPIRIES_ALONE))
+        given_up = _reject_or_fail_rows(expired.filter(reason=EXPIRED, attempts__gte=EXPIRIES_ALONE))
         return given_up + expired.update(
             state=State.PENDING,
             lane=Lane.RETRY,
@@ -128,7 +128,7 @@ def return_expired() -> int:
         )
 
 
-def embed_again(images: QuerySet[ListingImage]) -> int:
+def requeue_photos(images: QuerySet[ListingImage]) -> int:
     """Queue these photos for every live model; their vectors stay searchable until successors are stored."""
     settled = Embedding.objects.filter(
         image__in=images.values("pk"),
@@ -138,7 +138,7 @@ def embed_again(images: QuerySet[ListingImage]) -> int:
     return settled.update(state=State.PENDING, lane=Lane.RETRY, attempts=0, reason="", updated_at=Now())
 
 
-def is_leasable(model: EmbeddingModel) -> bool:
+def has_leasable_rows(model: EmbeddingModel) -> bool:
     """Whether a lease would find rows now."""
     return _leasable_rows(model).exists()
 
@@ -219,18 +219,18 @@ def _read_rows(ids: list[int], token: uuid.UUID) -> tuple[Row, ...]:
             sha256=F("image__sha256"),
             original=F("image__original"),
             clean=F("image__clean_file"),
-            ready=_is_true(Q(image__state=ListingImage.State.READY)),
-            has_vector=_is_true(Q(vector__isnull=False)),
+            ready=_as_boolean(Q(image__state=ListingImage.State.READY)),
+            has_vector=_as_boolean(Q(vector__isnull=False)),
         )
     )
     return tuple(Row(**row) for row in found)
 
 
-def _is_true(condition: Q) -> ExpressionWrapper:
+def _as_boolean(condition: Q) -> ExpressionWrapper:
     return ExpressionWrapper(condition, output_field=BooleanField())
 
 
-def _give_up(doomed: QuerySet[Embedding]) -> int:
+def _reject_or_fail_rows(doomed: QuerySet[Embedding]) -> int:
     """Reject photos that were never decoded. One that was is not at fault: its row fails and waits for a person."""
     image_ids = sorted(doomed.values_list("image_id", flat=True))
     if not image_ids:

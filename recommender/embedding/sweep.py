@@ -33,7 +33,7 @@ LITTER_AGE = timedelta(days=1)
 def sweep_queue() -> dict[str, int]:
     """Repair the queue and ring if it holds work."""
     counts = {
-        "expired": queue.return_expired(),
+        "expired": queue.requeue_expired_rows(),
         "missing": sum(insert_missing(model) for model in EmbeddingModel.objects.live()),
         "retried": retry_failed(),
     }

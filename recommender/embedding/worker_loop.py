@@ -158,8 +158,8 @@ class _TimeSlice:
     def run(self) -> None:
         try:
             self._loop.forget_retired()
-            queue.return_expired()
-            for entry in queue.list_waiting():
+            queue.requeue_expired_rows()
+            for entry in queue.list_pending_models():
                 # Leases run while a model is loaded, which may outlast them, so every model is loaded before the first.
                 self._ready_embedder(entry.model)
             self._embed_batches()
@@ -179,8 +179,8 @@ class _TimeSlice:
         """Whether another time slice could do more now; after trouble only the sweep rings."""
         if self._is_in_trouble:
             return False
-        models = (entry.model for entry in queue.list_waiting())
-        return any(model.pk not in self._unready_models and queue.is_leasable(model) for model in models)
+        models = (entry.model for entry in queue.list_pending_models())
+        return any(model.pk not in self._unready_models and queue.has_leasable_rows(model) for model in models)
 
     def _embed_batches(self) -> None:
         while self._in_flight or self._lease_next():
@@ -227,7 +227,7 @@ class _TimeSlice:
         passed: set[int] = set()  # models whose rows all wait until the same bytes are embedded for another row
         while time.monotonic() < self._deadline:
             skipped = passed | self._unready_models.keys()
-            entries = [entry for entry in queue.list_waiting() if entry.model.pk not in skipped]
+            entries = [entry for entry in queue.list_pending_models() if entry.model.pk not in skipped]
             if not entries:
                 return False
             model = queue.pick_model(entries, low_priority=self._loop.is_low_priority_turn)
@@ -239,7 +239,7 @@ class _TimeSlice:
                 self._in_flight.append(Batch(lease, embedder, self._threads))
                 return True
             # There is work, but another worker took it first, or it is a retry, which must be alone in flight.
-            if queue.is_leasable(model):
+            if queue.has_leasable_rows(model):
                 return False
             passed.add(model.pk)
         return False

@@ -54,10 +54,10 @@ def ids(field: str, number: int = 30) -> list[int]:
 @pytest.mark.parametrize(
     "work",
     [
-        lambda model: queue.list_waiting(),
+        lambda model: queue.list_pending_models(),
         lambda model: queue.is_anything_pending(),
-        queue.is_leasable,
-        lambda model: queue.return_expired(),
+        queue.has_leasable_rows,
+        lambda model: queue.requeue_expired_rows(),
         lambda model: queue.release_rows(queue.lease_rows(model, 2, 30)),
         lambda model: micro_batch.find_duplicates(queue.lease_rows(model, 2, 30)),
         store,

@@ -48,10 +48,10 @@ def test_rows_wait_while_the_same_bytes_are_embedded_by_the_same_model():
     assert [row.image_id for row in held.rows] == [first.pk]
     assert copy.pk not in [row.image_id for row in rest.rows]
     assert queue.lease_rows(model, 9, 30) is None
-    assert not queue.is_leasable(model)
+    assert not queue.has_leasable_rows(model)
     assert len(queue.lease_rows(other, 9, 30).rows) == 3
     queue.release_rows(held)
-    assert queue.is_leasable(model)
+    assert queue.has_leasable_rows(model)
     assert len(queue.lease_rows(model, 9, 30).rows) == 2
 
 

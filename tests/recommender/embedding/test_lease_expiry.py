@@ -48,7 +48,7 @@ def test_a_living_lease_is_not_returned():
     model = make_model()
     bulk_photos(1)
     queue.lease_rows(model, 1, 30)
-    assert queue.return_expired() == 0
+    assert queue.requeue_expired_rows() == 0
     assert states() == {"leased": 1}
 
 
@@ -103,7 +103,7 @@ def test_embedding_again_keeps_answers_unchanged_while_workers_are_stopped():
     store_results.settle_rows(lease, embedded(lease))
     IndexChange.objects.all().delete()
     vectors = list(Embedding.objects.order_by("pk").values_list("vector", flat=True))
-    assert queue.embed_again(ListingImage.objects.all()) == 3
+    assert queue.requeue_photos(ListingImage.objects.all()) == 3
     rows = Embedding.objects.order_by("pk")
     assert set(rows.values_list("state", "lane")) == {("pending", Lane.RETRY)}
     assert list(rows.values_list("vector", flat=True)) == vectors
@@ -115,7 +115,7 @@ def test_embedding_again_leaves_rows_that_are_in_work_alone():
     model = make_model()
     bulk_photos(2)
     lease = queue.lease_rows(model, 1, 30)
-    assert queue.embed_again(ListingImage.objects.all()) == 0
+    assert queue.requeue_photos(ListingImage.objects.all()) == 0
     assert queue.renew_lease(lease) == 1
 
 

@@ -77,11 +77,11 @@ def test_queue_queries_never_read_the_vector_column(django_assert_num_queries):
     model = make_model()
     bulk_photos(3)
     with django_assert_num_queries(99, exact=False) as captured:
-        queue.list_waiting()
+        queue.list_pending_models()
         lease = queue.lease_rows(model, 3, 30)
         queue.renew_lease(lease)
         queue.release_rows(lease)
-        queue.return_expired()
+        queue.requeue_expired_rows()
     selected = [query["sql"].split(" FROM ")[0] for query in captured if query["sql"].startswith("SELECT")]
     assert selected
     assert not [sql for sql in selected if '"vector"' in sql.replace('"vector" IS NOT NULL', "")]
@@ -119,7 +119,9 @@ def test_waiting_lists_live_models_withpending_rows():
     photos = bulk_photos(2)
     lane(Lane.UPLOAD, photos[:1])
     EmbeddingModel.objects.filter(pk=retired.pk).update(state="retired")
-    assert [(entry.model, entry.lanes) for entry in queue.list_waiting()] == [(active, (Lane.UPLOAD, Lane.IMPORT))]
+    assert [(entry.model, entry.lanes) for entry in queue.list_pending_models()] == [
+        (active, (Lane.UPLOAD, Lane.IMPORT))
+    ]
     assert candidate.state == "candidate"
 
 
@@ -129,9 +131,9 @@ def test_a_hundred_thousand_imports_and_a_backfill_do_not_starve_an_upload_nor_t
     bulk_photos(2_000)
     Embedding.objects.filter(model=other).update(lane=Lane.BACKFILL)
     upload = bulk_photos(1, source="upload")[0]
-    first = queue.pick_model(queue.list_waiting(), low_priority=False)
+    first = queue.pick_model(queue.list_pending_models(), low_priority=False)
     assert [row.image_id for row in queue.lease_rows(first, 16, 30).rows] == [upload.pk]
     assert first == active
-    least = queue.pick_model(queue.list_waiting(), low_priority=True)
+    least = queue.pick_model(queue.list_pending_models(), low_priority=True)
     assert least == other
     assert len(queue.lease_rows(least, 16, 30, low_priority=True).rows) == 16

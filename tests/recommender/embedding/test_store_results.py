@@ -46,7 +46,7 @@ def test_the_same_vector_again_appends_nothing_to_the_feed():
     lease = queue.lease_rows(model, 2, 30)
     store_results.settle_rows(lease, embedded(lease))
     IndexChange.objects.all().delete()
-    queue.embed_again(ListingImage.objects.all())
+    queue.requeue_photos(ListingImage.objects.all())
     lease = queue.lease_rows(model, 2, 30)
     store_results.settle_rows(lease, embedded(lease))
     assert (states(), IndexChange.objects.count()) == ({"done": 2}, 0)
@@ -58,7 +58,7 @@ def test_a_changed_vector_appends_its_listing_once():
     lease = queue.lease_rows(model, 2, 30)
     store_results.settle_rows(lease, embedded(lease))
     IndexChange.objects.all().delete()
-    queue.embed_again(ListingImage.objects.all())
+    queue.requeue_photos(ListingImage.objects.all())
     lease = queue.lease_rows(model, 2, 30)
     store_results.settle_rows(lease, [Embedded(row, vector(at=1)) for row in lease.rows])
     assert list(IndexChange.objects.values_list("model_id", flat=True)) == [model.pk]

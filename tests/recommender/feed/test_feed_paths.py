@@ -132,7 +132,7 @@ def test_a_crash_right_after_the_save_loses_nothing_the_sweep_finds_the_photo(br
 def test_embedding_everything_again_leaves_every_answer_as_it_was_until_workers_come_back():
     """Hazard: "embed again" or a replaced file."""
     from listings.models import ListingImage
-    from recommender.embedding.queue import embed_again
+    from recommender.embedding.queue import requeue_photos
     from recommender.index.compaction.compactor import compact
     from recommender.models import Embedding
 
@@ -147,7 +147,7 @@ def test_embedding_everything_again_leaves_every_answer_as_it_was_until_workers_
         return found.listing.tolist(), found.similarity.tolist(), found.photos.tolist()
 
     before = answers()
-    assert embed_again(ListingImage.objects.all()) == 60
+    assert requeue_photos(ListingImage.objects.all()) == 60
     assert set(Embedding.objects.values_list("state", flat=True)) == {"pending"}
     assert answers() == before
     compact(force=True)

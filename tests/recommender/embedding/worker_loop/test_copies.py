@@ -81,7 +81,7 @@ def test_embedding_again_computes_even_where_a_duplicate_could_be_copied():
     first = make_image(make_listing(), data=data)
     make_image(make_listing(), data=data)
     embed()
-    queue.embed_again(ListingImage.objects.filter(pk=first.pk))
+    queue.requeue_photos(ListingImage.objects.filter(pk=first.pk))
     embedder = FakeEmbedder()
     embed(embedder)
     assert embedder.batches == [1, 1]
@@ -137,7 +137,7 @@ def test_photos_embedded_again_do_not_wait_for_copies_that_they_would_not_take(s
     for _ in range(2):
         make_image(make_listing(), data=data)
     embed()
-    queue.embed_again(ListingImage.objects.all())
+    queue.requeue_photos(ListingImage.objects.all())
     assert queue.lease_rows(model, 1, 30)
     assert queue.lease_rows(model, 1, 30)
 

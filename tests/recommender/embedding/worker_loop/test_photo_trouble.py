@@ -36,7 +36,7 @@ def test_lost_derivatives_are_made_again(settings):
     photo = make_photos(1)[0]
     embed()
     shutil.rmtree(settings.MEDIA_ROOT)
-    queue.embed_again(ListingImage.objects.all())
+    queue.requeue_photos(ListingImage.objects.all())
     assert embed().done == 1
     photo.refresh_from_db()
     assert media_files() == {photo.clean_file.name, photo.thumb_file.name}

@@ -112,7 +112,7 @@ def test_an_upload_is_embedded_first_with_a_hundred_thousand_imports_and_a_backf
     upload = make_photos(1)[0]
     Embedding.objects.filter(image=upload, model=other).delete()
     start = time.monotonic()
-    lease = queue.lease_rows(queue.pick_model(queue.list_waiting(), low_priority=False), 8, 30)
+    lease = queue.lease_rows(queue.pick_model(queue.list_pending_models(), low_priority=False), 8, 30)
     assert time.monotonic() - start < 1
     assert [row.image_id for row in lease.rows] == [upload.pk]
     queue.release_rows(lease)
