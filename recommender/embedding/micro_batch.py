@@ -115,15 +115,15 @@ class Batch:
         for rows, prepared in self._decoded_groups():
             vector = vectors[rows[0].sha256] if prepared.vector is None else prepared.vector
             found += (Embedded(row, vector, made) for row, made in zip(rows, prepared.derivatives, strict=True))
-        return found + self._list_refusals()
+        return found + self._list_unembedded()
 
-    def renew_lease(self) -> None:
+    def renew_lease_if_due(self) -> None:
         """Start the lease's time again, if a quarter of it has passed."""
         if time.monotonic() - self._renewed > self.lease.seconds / 4:
             queue.renew_lease(self.lease)
             self._renewed = time.monotonic()
 
-    def give_back(self) -> None:
+    def release_rows(self) -> None:
         """Give the rows back untried and leave no file."""
         # A photo that is still being decoded would store its files after the others were removed.
         wait([job for _, job in self._jobs])
@@ -131,7 +131,7 @@ class Batch:
             photo_files.discard_derivatives(prepared.derivatives)
         queue.release_rows(self.lease)
 
-    def list_unfinished(self) -> list[int]:
+    def list_undecoded_photos(self) -> list[int]:
         """The photos that are still being decoded; all of them once decoding is over."""
         busy = [row.image_id for rows, job in self._jobs if not job.done() for row in rows]
         return busy or [row.image_id for row in self.lease.rows]
@@ -142,7 +142,7 @@ class Batch:
             if job.exception() is None:
                 yield rows, job.result()
 
-    def _list_refusals(self) -> list[Result]:
+    def _list_unembedded(self) -> list[Result]:
         found: list[Result] = []
         lost: list[Row] = []
         for rows, job in self._jobs:
@@ -162,13 +162,13 @@ class Batch:
         duplicate = self._duplicates.get(rows[0].sha256)
         if duplicate and not any(row.has_vector for row in rows):
             with suppress(FileLost):
-                return Prepared(_copy_of_duplicate(rows, duplicate), vector=duplicate.vector)
+                return Prepared(_copy_duplicate_derivatives(rows, duplicate), vector=duplicate.vector)
         picture = photo_files.load_picture(rows[0])
         pixels = self.embedder.prepare(picture.image)
         if picture.encoded is None:
             return Prepared((None,) * len(rows), pixels)
         encoded = picture.encoded
-        return Prepared(_make_for_each(rows, lambda: photo_files.save_derivatives(encoded)), pixels)
+        return Prepared(_make_derivatives_for_each(rows, lambda: photo_files.save_derivatives(encoded)), pixels)
 
 
 def group_by_bytes(rows: Sequence[Row]) -> list[list[Row]]:
@@ -200,16 +200,16 @@ def find_duplicates(lease: Lease) -> dict[str, Duplicate]:
     }
 
 
-def _copy_of_duplicate(rows: Sequence[Row], duplicate: Duplicate) -> tuple[Derivatives | None, ...]:
+def _copy_duplicate_derivatives(rows: Sequence[Row], duplicate: Duplicate) -> tuple[Derivatives | None, ...]:
     if all(row.clean for row in rows):
         return (None,) * len(rows)
     if duplicate.derivatives is None:
         raise FileLost(rows[0].original)
     source = duplicate.derivatives
-    return _make_for_each(rows, lambda: photo_files.copy_derivatives(source))
+    return _make_derivatives_for_each(rows, lambda: photo_files.copy_derivatives(source))
 
 
-def _make_for_each(rows: Sequence[Row], make: Callable[[], Derivatives]) -> tuple[Derivatives, ...]:
+def _make_derivatives_for_each(rows: Sequence[Row], make: Callable[[], Derivatives]) -> tuple[Derivatives, ...]:
     """Make files of its own for every row, or for none of them."""
     made: list[Derivatives] = []
     try:

@@ -46,7 +46,7 @@ def _watch_activity(activity: Activity) -> None:
     clock = RunningTime(time.monotonic())
     while True:
         time.sleep(TICK)
-        current = activity.current
+        current = activity.current_batch
         spent = clock.measure_seconds(current, time.monotonic())
         if current is not None and spent > current[0]:
             photos = ", ".join(str(pk) for pk in current[1]())

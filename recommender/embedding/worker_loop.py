@@ -63,7 +63,7 @@ class Activity:
         self._current = None
 
     @property
-    def current(self) -> tuple[float, Callable[[], Sequence[int]]] | None:
+    def current_batch(self) -> tuple[float, Callable[[], Sequence[int]]] | None:
         return self._current
 
     def describe(self) -> dict[str, object]:
@@ -105,7 +105,7 @@ class WorkerLoop:
     def forget_retired(self) -> None:
         self._cache.forget_retired()
 
-    def load_tested(self, model: EmbeddingModel) -> Embedder:
+    def load_tested_embedder(self, model: EmbeddingModel) -> Embedder:
         """The model's embedder, which has embedded a drawn picture in this process. Raises: ModelNotReady."""
         embedder = self._cache.load_embedder(model)
         if embedder not in self._tested:
@@ -127,17 +127,17 @@ class WorkerLoop:
             self._leased_batches += 1
         return lease
 
-    def retest_with_fewer(self, embedder: Embedder, failed_at: int) -> None:
+    def halve_batch_limit(self, embedder: Embedder, failed_at: int) -> None:
         """Test it again before its next micro-batch, which has half as many photos as it `failed_at`."""
         self._tested.discard(embedder)
         self._batch_limits[embedder] = max(1, failed_at // 2)
 
-    def retest_all(self) -> None:
+    def mark_all_untested(self) -> None:
         """Test every embedder again: nobody knows yet what the trouble is."""
         self._tested.clear()
 
 
-def is_burst(outcomes: Sequence[bool]) -> bool:
+def is_failure_burst(outcomes: Sequence[bool]) -> bool:
     """Whether photos failed (False) 20 times in a row, or in more than half of the last 40."""
     last = list(outcomes)[-BURST_WINDOW:]
     unbroken = len(last) >= BURST_RUN and not any(last[-BURST_RUN:])
@@ -165,12 +165,12 @@ class _TimeSlice:
             self._embed_batches()
             self._report_stop(" ".join(self._unready_models.values()))
         except (StorageTrouble, Burst) as exc:
-            self._loop.retest_all()
+            self._loop.mark_all_untested()
             self._stop_slice(str(exc))
         except (OperationalError, InterfaceError) as exc:
             self._stop_slice(f"The database does not answer: {exc}")
         except (KeyboardInterrupt, SystemExit):
-            _give_back(self._in_flight)
+            _release_batches(self._in_flight)
             raise
         finally:
             self._loop.activity.end_batch()
@@ -183,9 +183,9 @@ class _TimeSlice:
         return any(model.pk not in self._unready_models and queue.has_leasable_rows(model) for model in models)
 
     def _embed_batches(self) -> None:
-        while self._in_flight or self._lease_next():
+        while self._in_flight or self._lease_next_batch():
             current = self._in_flight[0]
-            self._loop.activity.begin_batch(current.seconds_left, current.list_unfinished)
+            self._loop.activity.begin_batch(current.seconds_left, current.list_undecoded_photos)
             current.start_inference()
             self._lease_ahead(current)
             try:
@@ -199,30 +199,30 @@ class _TimeSlice:
                 # Trouble with the next micro-batch must not cost the results that this one has.
                 self._settle_batch(current, results)
             for ahead in self._in_flight:
-                ahead.renew_lease()
-            self._check_for_burst(results)
+                ahead.renew_lease_if_due()
+            self._raise_on_failure_burst(results)
 
     def _lease_ahead(self, current: Batch) -> None:
         """Lease what is decoded while the model computes `current`."""
         while not current.is_retry and len(self._in_flight) < MOST_IN_FLIGHT:
-            if not self._lease_next(others_in_flight=True):
+            if not self._lease_next_batch(others_in_flight=True):
                 break
 
     def _set_model_aside(self, failed: Batch, trouble: ModelTrouble) -> None:
         """Do no more with this model in this time slice."""
         model_id = failed.lease.model_id
         self._unready_models[model_id] = str(trouble)
-        self._loop.retest_with_fewer(failed.embedder, len(failed.lease.rows))
+        self._loop.halve_batch_limit(failed.embedder, len(failed.lease.rows))
         of_model = [batch for batch in self._in_flight if batch.lease.model_id == model_id]
         self._in_flight = [batch for batch in self._in_flight if batch not in of_model]
-        _give_back(of_model)
+        _release_batches(of_model)
 
     def _start_next_inference(self) -> None:
         """Give the model the next micro-batch if it is decoded, so that it computes while results are stored."""
         if len(self._in_flight) > 1 and self._in_flight[1].is_decoded:
             self._in_flight[1].start_inference()
 
-    def _lease_next(self, *, others_in_flight: bool = False) -> bool:
+    def _lease_next_batch(self, *, others_in_flight: bool = False) -> bool:
         """Lease the next micro-batch of the most urgent model that works here; its decoding starts at once."""
         passed: set[int] = set()  # models whose rows all wait until the same bytes are embedded for another row
         while time.monotonic() < self._deadline:
@@ -246,7 +246,7 @@ class _TimeSlice:
 
     def _ready_embedder(self, model: EmbeddingModel) -> Embedder | None:
         try:
-            return self._loop.load_tested(model)
+            return self._loop.load_tested_embedder(model)
         except ModelNotReady as exc:
             self._unready_models[model.pk] = str(exc)
             return None
@@ -260,9 +260,9 @@ class _TimeSlice:
                 queue.release_rows(batch.lease)
             raise
 
-    def _check_for_burst(self, results: Iterable[Result]) -> None:
+    def _raise_on_failure_burst(self, results: Iterable[Result]) -> None:
         self._outcomes.extend(isinstance(result, Embedded) for result in results)
-        if is_burst(self._outcomes):
+        if is_failure_burst(self._outcomes):
             raise Burst(
                 f"{self._outcomes.count(False)} of the last {len(self._outcomes)} photos could not be embedded."
             )
@@ -270,7 +270,7 @@ class _TimeSlice:
     def _stop_slice(self, sentence: str) -> None:
         self._is_in_trouble = True
         self._report_stop(sentence)
-        _give_back(self._in_flight)
+        _release_batches(self._in_flight)
 
     def _report_stop(self, sentence: str) -> None:
         self.tally = replace(self.tally, stopped=sentence)
@@ -279,8 +279,8 @@ class _TimeSlice:
             logger.error("Embedding stops for now. %s", sentence)
 
 
-def _give_back(batches: Iterable[Batch]) -> None:
+def _release_batches(batches: Iterable[Batch]) -> None:
     """Give rows that are still in flight back untried; without a database their leases expire."""
     for batch in batches:
         with suppress(DatabaseError, InterfaceError):
-            batch.give_back()
+            batch.release_rows()

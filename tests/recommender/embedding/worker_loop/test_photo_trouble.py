@@ -10,7 +10,7 @@ from django.db import OperationalError, connection
 from listings.models import ListingImage
 from recommender.embedding import queue, store_results
 from recommender.embedding.micro_batch import DAMAGED, LOST
-from recommender.embedding.worker_loop import is_burst
+from recommender.embedding.worker_loop import is_failure_burst
 from recommender.models import Embedding
 from tests.factories import make_image, make_listing
 from tests.fakes import FakeEmbedder
@@ -126,7 +126,7 @@ def test_a_burst_of_rejections_stops_the_slice(settings):
     ],
 )
 def test_a_burst_is_twenty_in_a_row_or_most_of_the_last_forty(outcomes, expected):
-    assert is_burst(outcomes) is expected
+    assert is_failure_burst(outcomes) is expected
 
 
 def test_a_database_that_fails_while_storing_gives_the_rows_back(monkeypatch):
