@@ -153,7 +153,7 @@ class Batch:
                     found += (Failed(row, DAMAGED) for row in rows)
                 case FileLost():
                     lost += rows
-        if lost and not photo_files.storage_answers([row.image_id for row in lost]):
+        if lost and not photo_files.is_storage_mounted([row.image_id for row in lost]):
             raise StorageTrouble(f"No original photo is found, {lost[0].original} among them: is the volume mounted?")
         return found + [Failed(row, LOST) for row in lost]
 

@@ -27,7 +27,7 @@ UNKNOWN = """
 """
 
 
-def gather_first() -> list[str]:
+def analyze_unanalyzed_tables() -> list[str]:
     """Analyse the tables that nobody has analysed since they were filled. Returns their names.
 
     A table that somebody has locked is skipped.

@@ -98,8 +98,8 @@ def settle_rows(lease: Lease, results: Sequence[Result]) -> Tally:
         rows = held_rows(lease).select_for_update(of=("self",)).order_by("pk")
         # The listing is read again, because a photo may have moved to another one since it was leased.
         held = dict(rows.values_list("pk", "image__listing_id"))
-        settled = _sort_results([result for result in results if result.row.pk in held], locked)
-        wanted = [result for result in settled.embedded if _wants_derivatives(result, locked)]
+        settled = _group_by_outcome([result for result in results if result.row.pk in held], locked)
+        wanted = [result for result in settled.embedded if _may_store_derivatives(result, locked)]
         changed = {held[pk] for pk in _changed_rows(settled.embedded)}
         _write_embeddings(lease, settled)
         _write_photos(settled, wanted, locked)
@@ -134,7 +134,7 @@ def _lock_photos(results: Sequence[Result]) -> dict[int, tuple[str, str]]:
     return {pk: (state, clean) for pk, state, clean in rows.values_list("pk", "state", "clean_file")}
 
 
-def _sort_results(results: Iterable[Result], locked: dict[int, tuple[str, str]]) -> _Settled:
+def _group_by_outcome(results: Iterable[Result], locked: dict[int, tuple[str, str]]) -> _Settled:
     settled = _Settled()
     for result in results:
         match result:
@@ -152,7 +152,7 @@ def _sort_results(results: Iterable[Result], locked: dict[int, tuple[str, str]])
     return settled
 
 
-def _wants_derivatives(result: Embedded, locked: dict[int, tuple[str, str]]) -> bool:
+def _may_store_derivatives(result: Embedded, locked: dict[int, tuple[str, str]]) -> bool:
     """Whether the photo still names the clean file that it named at the lease: another worker may have been first."""
     return result.derivatives is not None and locked[result.row.image_id][1] == result.row.clean
 
@@ -175,7 +175,7 @@ def _write_embeddings(lease: Lease, settled: _Settled) -> None:
     if settled.embedded:
         vectors = [(result.row.pk, to_bytes(result.vector)) for result in settled.embedded]
         # No token is asked for here, because the rows were found to be held and have been locked since.
-        _update_each(Embedding, ("vector",), vectors)
+        _bulk_update_rows(Embedding, ("vector",), vectors)
         held.filter(pk__in=[pk for pk, _ in vectors]).update(state=State.DONE, attempts=0, reason="", **common)
     for refused in settled.refused:
         held.filter(pk=refused.row.pk).update(state=State.REJECTED, vector=None, reason=refused.reason[:200], **common)
@@ -194,7 +194,7 @@ def _write_photos(settled: _Settled, wanted: Sequence[Embedded], locked: dict[in
         )
     if wanted:
         columns = ("clean_file", "thumb_file", "width", "height", "state", "reason")
-        _update_each(ListingImage, columns, [(*_derivative_values(one), PhotoState.READY, "") for one in wanted])
+        _bulk_update_rows(ListingImage, columns, [(*_derivative_values(one), PhotoState.READY, "") for one in wanted])
     named = {result.row.image_id for result in wanted}
     unready = [
         result.row.image_id
@@ -212,7 +212,7 @@ def _derivative_values(result: Embedded) -> tuple[object, ...]:
     return result.row.image_id, made.clean, made.thumb, made.width, made.height
 
 
-def _update_each(table: type[Model], columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+def _bulk_update_rows(table: type[Model], columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
     """Give each row, which begins with its primary key, its own values in one statement.
 
     `bulk_update` would do the same, but takes longer to write its statement than the database needs to run it.

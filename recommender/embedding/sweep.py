@@ -34,12 +34,12 @@ def sweep_queue() -> dict[str, int]:
     """Repair the queue and ring if it holds work."""
     counts = {
         "expired": queue.requeue_expired_rows(),
-        "missing": sum(insert_missing(model) for model in EmbeddingModel.objects.live()),
-        "retried": retry_failed(),
+        "missing": sum(insert_missing_rows(model) for model in EmbeddingModel.objects.live()),
+        "retried": requeue_failed_rows(),
     }
     if queue.is_anything_pending():
         doorbell.ring()
-    planner_statistics.gather_first()
+    planner_statistics.analyze_unanalyzed_tables()
     return counts
 
 
@@ -49,15 +49,15 @@ def photos_without_row(model: EmbeddingModel) -> QuerySet[ListingImage]:
     return ListingImage.objects.filter(~Exists(queued)).exclude(state=ListingImage.State.REJECTED)
 
 
-def insert_missing(model: EmbeddingModel) -> int:
+def insert_missing_rows(model: EmbeddingModel) -> int:
     """Queue photos that have no row for this model; photos being deleted meanwhile are passed over."""
     total = 0
-    while inserted := _insert_some(model):
+    while inserted := _insert_missing_page(model):
         total += inserted
     return total
 
 
-def retry_failed() -> int:
+def requeue_failed_rows() -> int:
     """Queue failed rows again, each after twice the time it waited before, until it has failed too often."""
     due = reduce(
         or_,
@@ -73,9 +73,9 @@ def retry_failed() -> int:
 def collect_garbage() -> dict[str, int]:
     """Delete old rejected photos, unnamed files, heartbeats of workers that are gone, vectors of retired models."""
     return {
-        "rejected": _delete_old_rejected(),
+        "rejected": _delete_old_rejected_photos(),
         "files": sum(
-            _delete_litter(storage, field, folder)
+            _delete_unreferenced_files(storage, field, folder)
             for storage, field, root in (
                 (originals_storage(), "original", ""),
                 (default_storage, "clean_file", "clean"),
@@ -84,11 +84,11 @@ def collect_garbage() -> dict[str, int]:
             for folder in _list_folders(storage, root)
         ),
         "heartbeats": Heartbeat.objects.filter(seen_at__lt=_time_ago(LITTER_AGE)).delete()[0],
-        "retired": delete_rows_of_retired(),
+        "retired": delete_rows_of_retired_models(),
     }
 
 
-def delete_rows_of_retired() -> int:
+def delete_rows_of_retired_models() -> int:
     """Delete queue rows and vectors of retired models, page by page. Rows in use now are left to the next call."""
     retired = list(EmbeddingModel.objects.filter(state=EmbeddingModel.State.RETIRED).values_list("pk", flat=True))
     total = last = 0
@@ -103,7 +103,7 @@ def delete_rows_of_retired() -> int:
     return total
 
 
-def _insert_some(model: EmbeddingModel) -> int:
+def _insert_missing_page(model: EmbeddingModel) -> int:
     if not photos_without_row(model).exists():
         return 0
     with transaction.atomic():
@@ -128,7 +128,7 @@ def _time_ago(time: timedelta) -> ExpressionWrapper:
     return ExpressionWrapper(Now() - time, output_field=DateTimeField())
 
 
-def _delete_old_rejected() -> int:
+def _delete_old_rejected_photos() -> int:
     old = ListingImage.objects.filter(
         state=ListingImage.State.REJECTED, created_at__lt=_time_ago(timedelta(days=settings.REJECTED_PHOTO_DAYS))
     )
@@ -148,7 +148,7 @@ def _list_folders(storage: Storage, root: str) -> Iterator[str]:
     yield from (f"{root}/{name}" if root else name for name in below)
 
 
-def _delete_litter(storage: Storage, field: str, folder: str) -> int:
+def _delete_unreferenced_files(storage: Storage, field: str, folder: str) -> int:
     """Delete old files of one folder that no photo names."""
     prefix = f"{folder}/" if folder else ""
     old_enough = timezone.now() - LITTER_AGE

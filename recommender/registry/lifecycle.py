@@ -13,7 +13,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from recommender import lineage
-from recommender.embedding.sweep import delete_rows_of_retired
+from recommender.embedding.sweep import delete_rows_of_retired_models
 from recommender.errors import RegistryError
 from recommender.index import collect_garbage
 from recommender.models import EmbeddingModel, IndexHead, IndexSnapshot
@@ -108,5 +108,5 @@ def retire_and_delete(model: EmbeddingModel) -> None:
         RegistryError: the model is the active one.
     """
     retire(model)
-    delete_rows_of_retired()
+    delete_rows_of_retired_models()
     collect_garbage()

@@ -22,7 +22,7 @@ EVALUATION: dict[str, Any] = {
 
 def embedded_by(model: EmbeddingModel) -> None:
     """Every photo has a vector of this model, and its index is published."""
-    sweep.insert_missing(model)
+    sweep.insert_missing_rows(model)
     Embedding.objects.filter(model=model).update(state="done", vector=b"\0\0")
     IndexSnapshot.objects.create(
         model=model, directory=f"of-{model.version}", position=feed.ZERO, state="published", rows=3

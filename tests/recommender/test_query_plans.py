@@ -93,4 +93,4 @@ def test_deleting_what_a_retired_model_left_reads_the_table_once(monkeypatch):
 
 
 def assert_deleted(number: int) -> None:
-    assert sweep.delete_rows_of_retired() == number
+    assert sweep.delete_rows_of_retired_models() == number

@@ -41,9 +41,9 @@ def test_a_sweep_analyses_what_a_first_import_filled_once(photos, analysed):
         assert by_anybody >= {"listings_listingimage", "recommender_embedding"}
     else:
         assert by_hand == set()
-    assert planner_statistics.gather_first() == []
+    assert planner_statistics.analyze_unanalyzed_tables() == []
 
 
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="about SQLite")
 def test_sqlite_is_not_asked():
-    assert planner_statistics.gather_first() == []
+    assert planner_statistics.analyze_unanalyzed_tables() == []

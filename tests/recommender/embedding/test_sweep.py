@@ -85,7 +85,7 @@ def test_more_missing_rows_than_a_batch_are_all_inserted(monkeypatch):
     monkeypatch.setattr(sweep, "BATCH", 10)
     bulk_photos(35)
     model = make_model()
-    assert sweep.insert_missing(model) == 35
+    assert sweep.insert_missing_rows(model) == 35
 
 
 def test_a_photo_deleted_during_the_sweep_is_passed_over():
@@ -104,7 +104,7 @@ def test_a_photo_deleted_during_the_sweep_is_passed_over():
     thread = threading.Thread(target=delete_slowly)
     thread.start()
     deleting.wait(5)
-    sweep.insert_missing(model)
+    sweep.insert_missing_rows(model)
     swept.set()
     thread.join()
     assert Embedding.objects.count() == 4
@@ -118,7 +118,7 @@ def test_failed_rows_are_retried_after_twice_the_time_of_before_and_not_for_ever
     make_model()
     bulk_photos(1)
     fail(attempts, timedelta(minutes=minutes))
-    assert sweep.retry_failed() == retried
+    assert sweep.requeue_failed_rows() == retried
     if retried:
         assert Embedding.objects.values_list("state", "lane", "attempts").get() == ("pending", Lane.RETRY, attempts)
 

@@ -67,7 +67,7 @@ def add_many(model: EmbeddingModel, count: int, photos: int = 1, start: int = 0)
 
 def embed_all(model: EmbeddingModel) -> None:
     """What workers make of every photo that waits for this model, in a few statements."""
-    sweep.insert_missing(model)
+    sweep.insert_missing_rows(model)
     waiting = list(Embedding.objects.filter(model=model, vector=None).exclude(state="rejected").select_related("image"))
     for row in waiting:
         row.state, row.vector = "done", unit(row.image_id, model.dim).tobytes()

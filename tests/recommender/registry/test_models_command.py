@@ -140,7 +140,7 @@ class TestBackfill:
         make_model()
         model = make_model("backfilling", version="new")
         bulk_photos(20)
-        sweep.insert_missing(model)
+        sweep.insert_missing_rows(model)
         Embedding.objects.filter(model=model).update(state="failed", attempts=99)
         with pytest.raises(CommandError, match="20 of 20 photos could not be embedded by new"):
             models("backfill", "new", "--wait")
