@@ -35,11 +35,11 @@ class Doorbell:
     """One process's way to the broker, which is left alone for a moment after it did not answer."""
 
     def __init__(self) -> None:
-        self._silent_until = 0.0
+        self._paused_until = 0.0
 
     def ring(self) -> bool:
         """Whether a message was sent; not, when one is under way already or the broker does not answer."""
-        if self._is_silent():
+        if self._is_broker_paused():
             return False
         try:
             # The flag makes one message of many rings: a seller may save a hundred photos in a second.
@@ -47,28 +47,28 @@ class Doorbell:
                 return False
             publish_task()
         except TROUBLE as exc:
-            self._fall_silent(exc)
+            self._pause_broker(exc)
             return False
         return True
 
-    def answer(self) -> None:
+    def clear_flag(self) -> None:
         """Clear the flag before looking for work, so that whoever saves after the look rings again."""
-        if self._is_silent():
+        if self._is_broker_paused():
             return
         try:
             _find_client().delete(FLAG)
         except TROUBLE as exc:
-            self._fall_silent(exc)
+            self._pause_broker(exc)
 
-    def forget_trouble(self) -> None:
+    def resume_broker(self) -> None:
         """Ask the broker again at once."""
-        self._silent_until = 0.0
+        self._paused_until = 0.0
 
-    def _is_silent(self) -> bool:
-        return time.monotonic() < self._silent_until
+    def _is_broker_paused(self) -> bool:
+        return time.monotonic() < self._paused_until
 
-    def _fall_silent(self, exc: Exception) -> None:
-        self._silent_until = time.monotonic() + BREAK_SECONDS
+    def _pause_broker(self, exc: Exception) -> None:
+        self._paused_until = time.monotonic() + BREAK_SECONDS
         logger.warning("The broker does not answer (%s); the sweep wakes the worker later.", exc)
 
 
@@ -100,14 +100,14 @@ def _make_client(url: str, timeout: float) -> redis.Redis:
 
 def publish_task() -> None:
     """Send the task over a connection of its own: Celery's pool would wait and retry for minutes."""
-    options = _bounded_options(settings.REDIS_TIMEOUT / 2)
+    options = _transport_options(settings.REDIS_TIMEOUT / 2)
     with Connection(settings.CELERY_BROKER_URL, transport_options=options) as connection:
         current_app.send_task(
             TASK, queue=QUEUE, connection=connection, retry=False, ignore_result=True, expires=EXPIRES_SECONDS
         )
 
 
-def _bounded_options(timeout: float) -> dict[str, object]:
+def _transport_options(timeout: float) -> dict[str, object]:
     return {
         **settings.CELERY_BROKER_TRANSPORT_OPTIONS,
         "socket_timeout": timeout,

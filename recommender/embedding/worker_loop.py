@@ -87,13 +87,13 @@ class WorkerLoop:
 
     def run_slice(self, seconds: float | None = None) -> Tally:
         """Embed until nothing is pending or the time is over; then look once more, and ring if there is more."""
-        doorbell.answer()
+        doorbell.clear_flag()
         deadline = time.monotonic() + (settings.EMBED_SLICE_SECONDS if seconds is None else seconds)
         with ThreadPoolExecutor(settings.EMBED_THREADS, thread_name_prefix="decode") as threads:
             time_slice = _TimeSlice(self, threads, deadline)
             time_slice.run()
         # A photo that was saved after the last look, but before this line, found the flag set and did not ring.
-        doorbell.answer()
+        doorbell.clear_flag()
         if time_slice.is_more_pending():
             doorbell.ring()
         return time_slice.tally

@@ -81,7 +81,7 @@ def test_a_photo_saved_between_the_last_look_and_the_clearing_is_found_by_the_se
     make_model()
     make_photos(1)
     answers = 0
-    clear = doorbell.answer
+    clear = doorbell.clear_flag
 
     def pause_then_clear():
         nonlocal answers
@@ -93,7 +93,7 @@ def test_a_photo_saved_between_the_last_look_and_the_clearing_is_found_by_the_se
             assert broker.llen("embedding") == 0
         clear()
 
-    monkeypatch.setattr(doorbell, "answer", pause_then_clear)
+    monkeypatch.setattr(doorbell, "clear_flag", pause_then_clear)
     embed()
     assert states() == {"done": 1, "pending": 1}
     assert broker.llen("embedding") == 1
