@@ -28,7 +28,7 @@ def ensure_seed_rows(sender: AppConfig, **kwargs: object) -> None:
         )
 
 
-def prepare_successor(serving: int, successor: int) -> None:
+def load_successor_embedder(serving: int, successor: int) -> None:
     """Load and test the embedder of the model with the id `successor`, where this process embeds with `serving` now.
 
     Other processes, as those that only show listings like another, need no embedder and load none.
@@ -42,10 +42,10 @@ def prepare_successor(serving: int, successor: int) -> None:
         self_test.check_embedder(model, embedders.load_embedder(model))
 
 
-def forget_retired() -> None:
+def evict_retired_models() -> None:
     from .embedding.embedder_cache import embedders
 
-    embedders.forget_retired()
+    embedders.evict_retired_models()
 
 
 def count_photos(model: EmbeddingModel) -> PhotoCounts:
@@ -65,7 +65,7 @@ class RecommenderConfig(AppConfig):
         from .index import ModelHooks, set_model_hooks
 
         slots.register_fillers()
-        set_model_hooks(ModelHooks(prepare_successor, forget_retired, count_photos))
+        set_model_hooks(ModelHooks(load_successor_embedder, evict_retired_models, count_photos))
         post_migrate.connect(ensure_seed_rows, sender=self)
         post_save.connect(
             ring_for_new_photo, sender="listings.ListingImage", dispatch_uid="recommender.embedding.doorbell"

@@ -72,5 +72,5 @@ class FakeCache(EmbedderCache):
         super().__init__()
         self._find = find
 
-    def open_verified(self, model: EmbeddingModel) -> Embedder:
+    def open_verified_embedder(self, model: EmbeddingModel) -> Embedder:
         return cast("Embedder", self._find(model))  # the same surface

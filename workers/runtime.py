@@ -11,7 +11,7 @@ from django.conf import settings
 from ml.errors import find_cause
 from ml.inference.cores import has_gpu
 from ml.recipe import ModelFilesError
-from recommender.embedding.embedder_cache import LoadPolicy, open_for_many
+from recommender.embedding.embedder_cache import LoadPolicy, open_high_throughput_embedder
 
 if TYPE_CHECKING:
     from ml.inference.embedder import Embedder
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def open_directory(directory: Path) -> Embedder:
+def open_embedder(directory: Path) -> Embedder:
     """Compile the model in `directory` for torch or OpenVINO.
 
     OpenVINO is taken too where there is a GPU that torch cannot use, unless torch was asked for by name.
@@ -31,10 +31,10 @@ def open_directory(directory: Path) -> Embedder:
             return _open_with_torch(directory, "cuda")
         except ModelFilesError as exc:
             logger.warning("Photos are embedded on the processor. %s", exc)
-    return open_for_many(directory)
+    return open_high_throughput_embedder(directory)
 
 
-WORKER_POLICY = LoadPolicy(open_directory, exports_missing=True)
+WORKER_POLICY = LoadPolicy(open_embedder, exports_missing=True)
 
 
 def _open_with_torch(directory: Path, device: str | None) -> Embedder:

@@ -38,12 +38,12 @@ class LoadPolicy:
     exports_missing: bool = False
 
 
-def open_for_answers(directory: Path) -> Embedder:
+def open_low_latency_embedder(directory: Path) -> Embedder:
     """Compile the model for one inference at a time on all cores, because a visitor waits for it."""
     return _open_with_openvino(directory, 1)
 
 
-def open_for_many(directory: Path) -> Embedder:
+def open_high_throughput_embedder(directory: Path) -> Embedder:
     """Compile the model for several inferences at a time, which embeds most photos a second."""
     return _open_with_openvino(directory, choose_stream_count())
 
@@ -54,8 +54,8 @@ def _open_with_openvino(directory: Path, parallel: int) -> Embedder:
     return Embedder.load(directory, parallel=parallel, cache_dir=settings.EMBEDDER_CACHE)
 
 
-WEB_POLICY = LoadPolicy(open_for_answers)
-COMMAND_POLICY = LoadPolicy(open_for_many, exports_missing=True)
+WEB_POLICY = LoadPolicy(open_low_latency_embedder)
+COMMAND_POLICY = LoadPolicy(open_high_throughput_embedder, exports_missing=True)
 
 
 @dataclass
@@ -89,8 +89,8 @@ class EmbedderCache:
                 # Whoever held the lock before may have loaded just this one.
                 embedder = loaded.embedders.get(key)
                 if embedder is None:
-                    embedder = self.open_verified(model)
-                    self.forget_retired()
+                    embedder = self.open_verified_embedder(model)
+                    self.evict_retired_models()
                     loaded.embedders[key] = embedder
         return embedder
 
@@ -98,21 +98,21 @@ class EmbedderCache:
         """Whether this process has embedded, or was about to embed, with this model."""
         return any(loaded_id == model_id for loaded_id, _ in list(self._loaded.get().embedders))
 
-    def forget_retired(self) -> None:
+    def evict_retired_models(self) -> None:
         """Free the memory of retired models. Those on standby are kept, because they may come back at once."""
         if not self._loaded.get().embedders:
             return
         for model_id in EmbeddingModel.objects.filter(state=EmbeddingModel.State.RETIRED).values_list("pk", flat=True):
-            self.forget_model(model_id)
+            self.evict_model(model_id)
 
-    def forget_model(self, model_id: int) -> None:
+    def evict_model(self, model_id: int) -> None:
         embedders = self._loaded.get().embedders
         # A copy of the keys, because another thread may add a model meanwhile.
         for key in list(embedders):
             if key[0] == model_id:
                 embedders.pop(key, None)
 
-    def forget_all(self) -> None:
+    def evict_all(self) -> None:
         self._loaded.forget()
 
     def _export_missing(self, model: EmbeddingModel) -> None:
@@ -125,7 +125,7 @@ class EmbedderCache:
         except RegistryError as exc:
             raise ModelNotReady(str(exc)) from exc
 
-    def open_verified(self, model: EmbeddingModel) -> Embedder:
+    def open_verified_embedder(self, model: EmbeddingModel) -> Embedder:
         """What `load_embedder` does once: the files are made or found, compared with the row, and compiled."""
         directory = model_directory(model)
         try:

@@ -102,8 +102,8 @@ class WorkerLoop:
     def is_low_priority_turn(self) -> bool:
         return self._leased_batches % LOW_PRIORITY_EVERY == LOW_PRIORITY_EVERY - 1
 
-    def forget_retired(self) -> None:
-        self._cache.forget_retired()
+    def evict_retired_models(self) -> None:
+        self._cache.evict_retired_models()
 
     def load_tested_embedder(self, model: EmbeddingModel) -> Embedder:
         """The model's embedder, which has embedded a drawn picture in this process. Raises: ModelNotReady."""
@@ -157,7 +157,7 @@ class _TimeSlice:
 
     def run(self) -> None:
         try:
-            self._loop.forget_retired()
+            self._loop.evict_retired_models()
             queue.requeue_expired_rows()
             for entry in queue.list_pending_models():
                 # Leases run while a model is loaded, which may outlast them, so every model is loaded before the first.

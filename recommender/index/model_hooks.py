@@ -26,14 +26,14 @@ class PhotoCounts(Protocol):
 class ModelHooks:
     """`recommender.apps` gives the real ones; tests give what they need.
 
-    prepare_successor(serving, successor): called with two model ids before answers change from one model to the other,
+    load_successor_embedder(serving, successor): called with two model ids before answers change from one model to the other,
     so that a process that embeds queries has an embedder that works. Raises: ModelNotReady.
-    forget_retired(): called when another snapshot is served; embedders of retired models are needed no more.
+    evict_retired_models(): called when another snapshot is served; embedders of retired models are needed no more.
     count_photos(model): tells whether enough photos are embedded to build a model's first snapshot.
     """
 
-    prepare_successor: Callable[[int, int], None]
-    forget_retired: Callable[[], None]
+    load_successor_embedder: Callable[[int, int], None]
+    evict_retired_models: Callable[[], None]
     count_photos: Callable[[EmbeddingModel], PhotoCounts]
 
 

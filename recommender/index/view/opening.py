@@ -68,7 +68,7 @@ def open_successor(serving: int) -> Opened:
     Raises: SnapshotDamaged, IndexNotReady, ModelNotReady.
     """
     opened = open_head((), or_earlier=False)
-    get_model_hooks().prepare_successor(serving, opened.base.model_id)
+    get_model_hooks().load_successor_embedder(serving, opened.base.model_id)
     return opened
 
 

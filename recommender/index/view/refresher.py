@@ -137,7 +137,7 @@ class Refresher:
         # What was pruned while the files were opened is missing: the next refresh opens what follows.
         if page.epoch == base.epoch and feed.covers_horizon(base.position, page.horizon):
             self._advance(make_state(base, self.state), page, on_page, publish=False)
-        get_model_hooks().forget_retired()
+        get_model_hooks().evict_retired_models()
 
     def _advance(self, state: State, page: feed.Page, on_page: Callable[[], None], *, publish: bool) -> None:
         """Apply the page's changes, a bounded number of listings at a time; publish each state, or the last alone."""

@@ -73,7 +73,7 @@ def test_loading_another_model_frees_the_memory_of_a_retired_one(model):
     cache.load_embedder(other)
     assert cache.is_loaded(model.pk)
     EmbeddingModel.objects.filter(pk=model.pk).update(state="retired")
-    cache.forget_model(other.pk)
+    cache.evict_model(other.pk)
     cache.load_embedder(other)
     assert (cache.is_loaded(model.pk), cache.is_loaded(other.pk)) == (False, True)
 

@@ -48,14 +48,14 @@ def shop(fresh_index, settings):
     settings.EMBEDDER_WEIGHTS = "untrained"
     feed.prune_rows(feed.current_position())  # on SQLite the flush before this test fired the delete triggers
     own_compactor.forget()
-    embedders.forget_all()
+    embedders.evict_all()
     models = small_model(32, "active"), small_model(48, "backfilling")
     for seed in range(LISTINGS):
         make_image(make_listing(), seed)
     assert WorkerLoop().run_slice().done == 2 * LISTINGS
     compact(force=True)
     yield models
-    embedders.forget_all()
+    embedders.evict_all()
 
 
 @pytest.fixture
@@ -195,7 +195,7 @@ def test_a_process_that_cannot_load_the_new_model_goes_on_with_the_old_one_and_s
 ):
     old, new = shop
     assert first_hit(3)  # this process searches with photos
-    embedders.forget_model(new.pk)
+    embedders.evict_model(new.pk)
     settings.MODELS_ROOT, there = tmp_path, settings.MODELS_ROOT
     registry.activate(new)
     wait_for(lambda: web.health().problem is not None)
@@ -208,7 +208,7 @@ def test_a_process_that_cannot_load_the_new_model_goes_on_with_the_old_one_and_s
     make_image(upload, 78)
     settings.MODELS_ROOT = there
     WorkerLoop().run_slice()
-    embedders.forget_model(new.pk)
+    embedders.evict_model(new.pk)
     assert web.state().model_version == old.version
     wait_for(lambda: first_hit(78) == upload.pk)
     monkeypatch.setattr(plan_refresh, "REOPEN_SECONDS", 0)

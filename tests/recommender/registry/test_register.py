@@ -32,9 +32,9 @@ def models_root(settings, tmp_path):
 
 @pytest.fixture(autouse=True)
 def nothing_loaded():
-    embedders.forget_all()
+    embedders.evict_all()
     yield
-    embedders.forget_all()
+    embedders.evict_all()
 
 
 def test_a_registered_model_carries_its_recipe(models_root):

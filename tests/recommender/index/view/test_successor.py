@@ -91,12 +91,12 @@ class Recorder:
     def __init__(self):
         self.prepared, self.retired, self.fault = [], [], None
 
-    def prepare_successor(self, serving, successor):
+    def load_successor_embedder(self, serving, successor):
         self.prepared.append((serving, successor))
         if self.fault:
             raise self.fault
 
-    def forget_retired(self):
+    def evict_retired_models(self):
         retired = EmbeddingModel.objects.filter(state=EmbeddingModel.State.RETIRED)
         self.retired.append(set(retired.values_list("pk", flat=True)))
 
@@ -104,7 +104,7 @@ class Recorder:
 @pytest.fixture
 def recorder():
     given, recorder = get_model_hooks(), Recorder()
-    set_model_hooks(ModelHooks(recorder.prepare_successor, recorder.forget_retired, given.count_photos))
+    set_model_hooks(ModelHooks(recorder.load_successor_embedder, recorder.evict_retired_models, given.count_photos))
     yield recorder
     set_model_hooks(given)
 
