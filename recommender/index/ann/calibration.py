@@ -117,20 +117,22 @@ class _Tuner:
         """
         counts = [lists for lists in LISTS if lists < self._ivf.list_count]
         enough = target + PLAIN_MARGIN * (1 - target)
-        recall = self._choose_least("plain", plain, enough, lists=counts, depth=DEPTHS)
+        recall = self._choose_least_params("plain", plain, enough, lists=counts, depth=DEPTHS)
         self._set_params("filtered", lists=self._tuning.plain.lists)
         enough = target + FILTERED_MARGIN * (1 - target)
-        filtered_recall = self._choose_least("filtered", filtered, enough, tolerance=TOLERANCES, depth=DEPTHS)
+        filtered_recall = self._choose_least_params("filtered", filtered, enough, tolerance=TOLERANCES, depth=DEPTHS)
         return Calibration(self._tuning, recall, filtered_recall, self._curve)
 
-    def _choose_least(self, name: str, cases: list[_HeldOutQuery], enough: float, **choices: Sequence[object]) -> float:
+    def _choose_least_params(
+        self, name: str, cases: list[_HeldOutQuery], enough: float, **choices: Sequence[object]
+    ) -> float:
         """Set each parameter to the least value that is enough while those after it are at their greatest."""
         for setting, values in choices.items():
 
             def suffices(value: object, setting: str = setting) -> bool:
                 return self._measure_recall(name, cases, **{setting: value}) >= enough
 
-            self._set_params(name, **{setting: least_sufficient(values, suffices)})
+            self._set_params(name, **{setting: find_least_sufficient(values, suffices)})
         return self._measure_recall(name, cases)
 
     def _set_params(self, name: str, **values: object) -> None:
@@ -163,7 +165,7 @@ class _Tuner:
             release_pages(self._mapped)
 
 
-def least_sufficient(values: Sequence[T], suffices: Callable[[T], bool]) -> T:
+def find_least_sufficient(values: Sequence[T], suffices: Callable[[T], bool]) -> T:
     """The first value that suffices, by bisection: all after it do too. The last where none does."""
     low, high = 0, len(values) - 1
     while low < high:

@@ -51,7 +51,7 @@ def is_worth_ivf(rows: int) -> bool:
     return rows >= max(LEAST_ROWS, settings.INDEX_EXACT_ROWS)
 
 
-def exact_until_merged(rows: int) -> Structure:
+def choose_flush_structure(rows: int) -> Structure:
     """The structure of a flush, which must be fast and never fail: exact until a merge trains an inverted file."""
     return Structure(EXACT, details={"untrained": True} if is_worth_ivf(rows) else None)
 

@@ -257,7 +257,7 @@ def _write_codes(path: Path, index: Any, lists: int, rows: int) -> ListNumbers:
             size = stored.list_size(number)
             if not size:
                 continue
-            capacity = _whole_blocks(size)
+            capacity = _round_up_to_block(size)
             ids = np.full(capacity, -1, np.int64)
             ids[:size] = faiss.rev_swig_ptr(stored.get_ids(number), size)
             list_of[ids[:size]] = number
@@ -276,7 +276,7 @@ def _map_codes(path: Path, sizes: ListIds, code: int) -> Any:
     for size in sizes.tolist():
         place = faiss.OnDiskOneList()
         if size:
-            place.size, place.capacity, place.offset = size, _whole_blocks(size), offset
+            place.size, place.capacity, place.offset = size, _round_up_to_block(size), offset
             offset += place.capacity * (code + ID_BYTES)
         places.push_back(place)
     if path.stat().st_size != offset:
@@ -289,5 +289,5 @@ def _map_codes(path: Path, sizes: ListIds, code: int) -> Any:
     return stored
 
 
-def _whole_blocks(size: int) -> int:
+def _round_up_to_block(size: int) -> int:
     return -(-size // BLOCK_ROWS) * BLOCK_ROWS

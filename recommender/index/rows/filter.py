@@ -41,7 +41,7 @@ def prefilter(where: Filter, columns: Columns, selection: RowBitmap) -> RowBitma
     Whole columns are compared while many rows pass; then only the rows that are left.
     """
     mask, rows = selection.mask, None
-    for passes in _tests(where, columns):
+    for passes in _condition_tests(where, columns):
         if rows is not None:
             rows = rows[passes(rows)]
             continue
@@ -53,7 +53,7 @@ def prefilter(where: Filter, columns: Columns, selection: RowBitmap) -> RowBitma
     return selection if mask is selection.mask else RowBitmap(mask)
 
 
-def _tests(where: Filter, columns: Columns) -> Iterator[Test]:
+def _condition_tests(where: Filter, columns: Columns) -> Iterator[Test]:
     """One or more for each condition that is set, in the order of the conditions."""
     asked = where.asked()
     bounded_below = {one.column for one, _ in asked if one.lookup is Lookup.AT_LEAST}

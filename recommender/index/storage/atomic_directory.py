@@ -66,13 +66,13 @@ def read_json(path: Path, keys: set[str]) -> dict[str, object]:
     try:
         content = json.loads(path.read_text())
     except (OSError, ValueError) as exc:
-        raise describe_damage(f"{path} cannot be read: {exc}", exc) from exc
+        raise make_damage_error(f"{path} cannot be read: {exc}", exc) from exc
     if not isinstance(content, dict) or not keys <= content.keys():
         raise SnapshotDamaged(f"{path} cannot be read: it is no manifest")
     return content
 
 
-def describe_damage(message: str, exc: Exception) -> SnapshotDamaged:
+def make_damage_error(message: str, exc: Exception) -> SnapshotDamaged:
     """The error for a file that could not be opened: SnapshotUnreadable where the process is to blame."""
     of_process = isinstance(exc, MemoryError) or (isinstance(exc, OSError) and exc.errno in PROCESS_ERRNOS)
     return SnapshotUnreadable(message) if of_process else SnapshotDamaged(message)

@@ -29,7 +29,7 @@ from recommender.index.rows.columns import Columns
 from recommender.index.rows.row_bitmap import RowBitmap
 from recommender.index.rows.vector_file import VectorFile, VectorWriter
 
-from .atomic_directory import describe_damage, read_json, write_atomically
+from .atomic_directory import make_damage_error, read_json, write_atomically
 
 MANIFEST = "segment.json"
 VECTORS = vector_file.NAME
@@ -112,7 +112,7 @@ def write_segment(
         structure = (
             choose_structure.build_structure(part, stored, tick)
             if train
-            else choose_structure.exact_until_merged(stored.rows)
+            else choose_structure.choose_flush_structure(stored.rows)
         )
         others = sorted(path for path in part.iterdir() if path.name != VECTORS)
         # All is on the disk before the manifest names it: no power cut may leave a manifest without what it names.
@@ -167,7 +167,7 @@ def open_segment(directory: Path, model: str) -> Segment:
             untrained=structure.get("untrained", False),
         )
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, MemoryError) as exc:
-        raise describe_damage(f"{directory} cannot be opened: {exc}", exc) from exc
+        raise make_damage_error(f"{directory} cannot be opened: {exc}", exc) from exc
 
 
 def read_manifest(directory: Path) -> dict[str, Any]:
@@ -184,7 +184,7 @@ def damaged_files(directory: Path, manifest: dict[str, Any]) -> list[str]:
             if file_sha256(directory / name) != expected:
                 damaged.append(name)
         except OSError as exc:
-            found = describe_damage(f"{directory / name} cannot be read: {exc}", exc)
+            found = make_damage_error(f"{directory / name} cannot be read: {exc}", exc)
             if isinstance(found, SnapshotUnreadable):
                 raise found from exc
             damaged.append(name)
@@ -198,7 +198,7 @@ def _is_altered(path: Path, manifest: dict[str, Any]) -> bool:
     except FileNotFoundError:
         return True
     except OSError as exc:
-        raise describe_damage(f"{path} cannot be read: {exc}", exc) from exc
+        raise make_damage_error(f"{path} cannot be read: {exc}", exc) from exc
 
 
 def _sampled_sha256(path: Path) -> str:

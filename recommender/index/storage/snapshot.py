@@ -24,7 +24,7 @@ from recommender.index.errors import SnapshotDamaged
 from recommender.index.rows.arrays import Mask
 
 from . import segment as segments
-from .atomic_directory import describe_damage, read_json, write_atomically
+from .atomic_directory import make_damage_error, read_json, write_atomically
 from .segment import Segment
 
 MANIFEST = "manifest.json"
@@ -166,7 +166,7 @@ def _load_part(row: Any, entry: dict[str, Any], already: dict[str, Segment]) -> 
         intact = file_sha256(path) == entry["checksum"]
         bits = np.frombuffer(path.read_bytes(), np.uint8)
     except OSError as exc:
-        raise describe_damage(f"{path} cannot be read: {exc}", exc) from exc
+        raise make_damage_error(f"{path} cannot be read: {exc}", exc) from exc
     if not intact or len(segment) != entry["rows"] or segment.dim != row.model.dim:
         raise SnapshotDamaged(f"{path} or segment {name} is not what the manifest says")
     live = np.unpackbits(bits, count=len(segment), bitorder="little").astype(bool)

@@ -13,7 +13,7 @@ from recommender.index.ann.calibration import (
     LISTS,
     TOLERANCES,
     calibrate,
-    least_sufficient,
+    find_least_sufficient,
 )
 from recommender.index.ann.held_out_queries import find_far_lists, pair_midpoints, true_similarities
 from recommender.index.ann.probing import MEASURED_K, Probe
@@ -57,7 +57,7 @@ def test_the_first_that_suffices_is_the_one_that_asking_each_would_give(values, 
         return values.index(value) >= threshold
 
     expected = next((value for place, value in enumerate(values) if place >= threshold), values[-1])
-    assert least_sufficient(values, suffices) == expected
+    assert find_least_sufficient(values, suffices) == expected
     assert len(asked) <= len(values).bit_length()
 
 
