@@ -101,7 +101,7 @@ class Merge:
             return None
         if self._error is not None:
             raise OSError(f"segments could not be merged: {self._error}") from self._error
-        if self._lacks_any(live_now):
+        if self._lacks_live_rows(live_now):
             return None
         parts = [part for part in base.parts if part.segment.name not in self.sources]
         if len(self):
@@ -129,7 +129,7 @@ class Merge:
         live = {part.segment.name: part.live for part in base.parts}
         return [live.get(name) for name in self.sources]
 
-    def _lacks_any(self, live_now: list[Mask | None]) -> bool:
+    def _lacks_live_rows(self, live_now: list[Mask | None]) -> bool:
         """Whether a source has live rows that were dead when the merge began."""
         return any(
             live is not None and np.count_nonzero(live) > np.count_nonzero(live[rows])

@@ -24,7 +24,7 @@ def compare_rows(state: State, only: Collection[int | None] | None = None) -> It
     """
     indexed = _IndexedRows.from_state(state)
     compared = [np.zeros(0, np.int64)]
-    for expected, vectors in _read_expected(state, only):
+    for expected, vectors in _read_expected_rows(state, only):
         listings = np.unique(expected.listing)
         compared.append(listings)
         yield from _compare_page(indexed, expected, vectors, listings)
@@ -33,7 +33,7 @@ def compare_rows(state: State, only: Collection[int | None] | None = None) -> It
     for row in np.flatnonzero(stray).tolist():
         key = indexed.key_of(row)
         if only is None or key[0] in only:
-            yield _extra_row(key)
+            yield _extra_row_difference(key)
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class _IndexedRows:
         return self.state.base.parts[part].segment.vectors[place].tobytes()
 
 
-def _read_expected(state: State, only: Collection[int | None] | None) -> Iterator[tuple[Columns, list[bytes]]]:
+def _read_expected_rows(state: State, only: Collection[int | None] | None) -> Iterator[tuple[Columns, list[bytes]]]:
     """Pages of what the index should hold: columns, and the bytes of each row's vector."""
     if only is None:
         for columns, vectors in database_rows.read_all(state.model_id, state.dim):
@@ -101,7 +101,7 @@ def _compare_page(
             yield from _compare_row(indexed, rows.pop(key), expected, number, vector)
         else:
             yield Difference("missing", *key, "searchable in the database, not in the index")
-    yield from map(_extra_row, rows)
+    yield from map(_extra_row_difference, rows)
 
 
 def _compare_row(
@@ -116,5 +116,5 @@ def _compare_row(
         yield Difference("vector", *key, "the bytes differ from the database's")
 
 
-def _extra_row(key: Key) -> Difference:
+def _extra_row_difference(key: Key) -> Difference:
     return Difference("extra", *key, "in the index, not searchable in the database")

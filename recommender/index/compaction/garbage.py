@@ -39,8 +39,12 @@ def collect_garbage() -> int:
     published = [row for row in rows if row[0] == IndexSnapshot.State.PUBLISHED]
     retired = [row for row in rows if row[0] != IndexSnapshot.State.PUBLISHED]
     token = IndexHead.load().token
-    removed = _remove_unneeded(root / "snapshots", _directory_names(published), _directory_names(retired), token)
-    removed += _remove_unneeded(root / "segments", _segment_names(published), _segment_names(retired), token)
+    removed = _remove_unneeded_directories(
+        root / "snapshots", _directory_names(published), _directory_names(retired), token
+    )
+    removed += _remove_unneeded_directories(
+        root / "segments", _segment_names(published), _segment_names(retired), token
+    )
     _delete_retired_rows()
     return removed
 
@@ -56,7 +60,7 @@ def _delete_retired_rows() -> None:
     ).delete()
 
 
-def _remove_unneeded(folder: Path, needed: set[str], superseded: set[str], token: uuid.UUID | None) -> int:
+def _remove_unneeded_directories(folder: Path, needed: set[str], superseded: set[str], token: uuid.UUID | None) -> int:
     removed = 0
     for directory in folder.glob("*"):
         if directory.name not in needed and (directory.name in superseded or _is_orphan(directory, token)):

@@ -23,10 +23,10 @@ from recommender.index.view.state import State
 from recommender.models import EmbeddingModel, IndexHead, IndexSnapshot
 
 from .lease import CompactorLease
-from .merge_policy import is_advance_due, is_flush_due
+from .merge_policy import is_empty_flush_due, is_flush_due
 from .merge_runner import MergeRunner
 from .outcome import Action
-from .publish import retire_fallbacks
+from .publish import retire_old_fallbacks
 from .retry_pause import RetryPause
 from .validation import SnapshotRejected
 from .write_snapshots import build_from_rows, flush
@@ -60,16 +60,16 @@ class LineageCompactor:
             return []
         newest = lineage.latest_snapshot(IndexHead.load(), self.model)
         if newest is None and not self.model.is_active:
-            return self._build_first(lease)
-        state = self._open_newest(lease, newest)
+            return self._build_first_snapshot(lease)
+        state = self._open_newest_state(lease, newest)
         if state is None:
-            return self._rebuild_lost(lease, newest)
+            return self._rebuild_lost_snapshot(lease, newest)
         actions, base = [], state.base
-        if _is_due(state, newest) or (force and _count_changes(state)):
+        if _is_snapshot_due(state, newest) or (force and _count_changes(state)):
             base = flush(lease, state)
             actions.append(Action.FLUSHED)
         actions += self.merges.run(lease, base, force=force)
-        retire_fallbacks(self.model, purge_seconds())
+        retire_old_fallbacks(self.model, purge_seconds())
         return actions
 
     def rebuild(self, lease: CompactorLease, epoch: uuid.UUID | None = None) -> list[Action]:
@@ -94,17 +94,17 @@ class LineageCompactor:
         self.model.refresh_from_db(fields=["state"])
         return self.model.is_live
 
-    def _build_first(self, lease: CompactorLease) -> list[Action]:
+    def _build_first_snapshot(self, lease: CompactorLease) -> list[Action]:
         """Build the model's first snapshot, once nearly every photo is embedded."""
         counted = get_model_hooks().count_photos(self.model)
         return [] if counted.waiting * PHOTOS_PER_WAITING > counted.photos else self.rebuild(lease)
 
-    def _rebuild_lost(self, lease: CompactorLease, newest: IndexSnapshot | None) -> list[Action]:
+    def _rebuild_lost_snapshot(self, lease: CompactorLease, newest: IndexSnapshot | None) -> list[Action]:
         # Files ahead of the database are of a history that was given up by restoring a backup, so a new one begins.
         is_ahead = newest is not None and feed.is_ahead_of_database(newest.position)
         return self.rebuild(lease, uuid.uuid4() if is_ahead else None)
 
-    def _open_newest(self, lease: CompactorLease, newest: IndexSnapshot | None) -> State | None:
+    def _open_newest_state(self, lease: CompactorLease, newest: IndexSnapshot | None) -> State | None:
         """The state over the newest snapshot, caught up; None, with the reason logged, where it must be rebuilt.
 
         Raises: SnapshotUnreadable where it is this process that cannot open the files, which may be whole.
@@ -118,9 +118,9 @@ class LineageCompactor:
             raise
         except (SnapshotDamaged, IndexNotReady) as exc:
             logger.warning("rebuilding the index of %s: %s", self.model.version, exc)
-            self._mark_damaged(newest)
+            self._mark_snapshot_damaged(newest)
             return None
-        return None if self._is_too_far_behind(state) else state
+        return None if self._drop_reader_if_behind(state) else state
 
     def _catch_up(self, lease: CompactorLease, snapshot_id: int | None) -> State:
         """Raises: SnapshotDamaged, IndexNotReady."""
@@ -136,13 +136,13 @@ class LineageCompactor:
             raise SnapshotDamaged(f"{missing[0]} is missing")
         return state
 
-    def _mark_damaged(self, newest: IndexSnapshot | None) -> None:
+    def _mark_snapshot_damaged(self, newest: IndexSnapshot | None) -> None:
         """Only the compactor marks a snapshot, after looking at the files itself; other readers may be mistaken."""
         now = lineage.latest_snapshot(IndexHead.load(), self.model)
         if newest is not None and now == newest:  # a snapshot that replaced it meanwhile was not looked at
             IndexSnapshot.objects.filter(pk=newest.pk).update(state=IndexSnapshot.State.DAMAGED)
 
-    def _is_too_far_behind(self, state: State) -> bool:
+    def _drop_reader_if_behind(self, state: State) -> bool:
         if not state.behind:
             return False
         words = "more changed than a flush may hold (%s rows, by INDEX_MEMORY_MB): rebuilding the index of %s from rows"
@@ -151,9 +151,9 @@ class LineageCompactor:
         return True
 
 
-def _is_due(state: State, newest: IndexSnapshot | None) -> bool:
+def _is_snapshot_due(state: State, newest: IndexSnapshot | None) -> bool:
     age = (timezone.now() - newest.created_at).total_seconds() if newest else math.inf
-    return is_flush_due(_count_changes(state), age, settings.INDEX_FLUSH_ROWS) or is_advance_due(
+    return is_flush_due(_count_changes(state), age, settings.INDEX_FLUSH_ROWS) or is_empty_flush_due(
         feed.estimate_row_count(), age
     )
 

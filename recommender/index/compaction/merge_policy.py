@@ -45,7 +45,7 @@ def is_flush_due(changed: int, age_seconds: float, flush_rows: int) -> bool:
     return changed > 0 and (changed >= flush_rows or age_seconds >= FLUSH_AFTER_SECONDS)
 
 
-def is_advance_due(feed_rows: int, age_seconds: float) -> bool:
+def is_empty_flush_due(feed_rows: int, age_seconds: float) -> bool:
     """Whether a snapshot must move on although nothing changed in it, so that the feed can be pruned.
 
     While another model is backfilled the feed grows long with rows that do not concern this one.

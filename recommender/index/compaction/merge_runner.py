@@ -14,7 +14,7 @@ from .background_merge import MERGE_ERRORS, Merge
 from .lease import CompactorLease
 from .outcome import Action
 from .retry_pause import RetryPause
-from .write_snapshots import begin_merge, choose_merge, publish_merge
+from .write_snapshots import choose_merge, make_merge, publish_merge
 
 logger = logging.getLogger(__name__)
 
@@ -42,11 +42,11 @@ class MergeRunner:
         if self._failed.is_on and not force:
             return
         try:
-            published = self._publish_finished(lease, base, wait=force)
+            published = self._publish_finished_merge(lease, base, wait=force)
             if published is not None:
                 base = published
                 yield Action.MERGED
-            yield from self._begin_due(lease, base, force=force)
+            yield from self._begin_due_merges(lease, base, force=force)
         except LeaseLost:
             raise
         except MERGE_ERRORS as exc:
@@ -54,7 +54,7 @@ class MergeRunner:
             self._failed.begin()
             yield Action.FAILED
 
-    def _publish_finished(self, lease: CompactorLease, base: Snapshot, *, wait: bool) -> Snapshot | None:
+    def _publish_finished_merge(self, lease: CompactorLease, base: Snapshot, *, wait: bool) -> Snapshot | None:
         """None where no merge has ended, or it came too late. Raises: LeaseLost, OSError, SnapshotDamaged."""
         merge = self.running
         if merge is None or not (merge.is_done or wait):
@@ -74,10 +74,10 @@ class MergeRunner:
         self.running = None
         return published
 
-    def _begin_due(self, lease: CompactorLease, base: Snapshot, *, force: bool) -> Iterator[Action]:
+    def _begin_due_merges(self, lease: CompactorLease, base: Snapshot, *, force: bool) -> Iterator[Action]:
         busy = set(self.running.sources) if self.running is not None else set()
         while numbers := choose_merge(base, busy):
-            if force or _count_live(base, numbers) <= FOREGROUND_MERGE_ROWS:
+            if force or _count_live_rows(base, numbers) <= FOREGROUND_MERGE_ROWS:
                 base = _merge_now(lease, base, numbers)
                 yield Action.MERGED
                 continue
@@ -85,14 +85,14 @@ class MergeRunner:
             # on, so that the loop goes on with short merges of others.
             busy |= {base.parts[number].segment.name for number in numbers}
             if self.running is None:
-                merge = begin_merge(lease, base, numbers)
+                merge = make_merge(lease, base, numbers)
                 # Only a merge that has started counts as running: where no thread is to be had, this raises.
                 merge.start_in_background()
                 self.running = merge
 
 
 def _merge_now(lease: CompactorLease, base: Snapshot, numbers: Sequence[int]) -> Snapshot:
-    merge = begin_merge(lease, base, numbers)
+    merge = make_merge(lease, base, numbers)
     try:
         merge.write_segment(lease.renew_if_due)
         return publish_merge(lease, base, merge) or base
@@ -101,5 +101,5 @@ def _merge_now(lease: CompactorLease, base: Snapshot, numbers: Sequence[int]) ->
         raise
 
 
-def _count_live(base: Snapshot, numbers: Sequence[int]) -> int:
+def _count_live_rows(base: Snapshot, numbers: Sequence[int]) -> int:
     return sum(int(np.count_nonzero(base.parts[number].live)) for number in numbers)

@@ -72,7 +72,7 @@ def append_snapshot(
     head.save(update_fields=["epoch", "snapshot"])
     # Files of the history before this epoch say nothing about the rows of the database any more, so nobody may fall
     # back on them, in whatever lineage.
-    _retire_earlier(row, 1 if begins_epoch else retained)
+    _retire_earlier_snapshots(row, 1 if begins_epoch else retained)
     _retire_other_lineages(row, begins_epoch=begins_epoch)
     _prune_feed()
     return row
@@ -91,7 +91,7 @@ def _create_row(snapshot: Snapshot, model: EmbeddingModel, name: str, listed: li
 
 
 @transaction.atomic
-def retire_fallbacks(model: EmbeddingModel, seconds: float) -> None:
+def retire_old_fallbacks(model: EmbeddingModel, seconds: float) -> None:
     """Retire the model's earlier snapshots once its newest is this old.
 
     They name files that still hold what was deleted before the newest was written.
@@ -99,10 +99,10 @@ def retire_fallbacks(model: EmbeddingModel, seconds: float) -> None:
     IndexHead.lock()
     newest = lineage.published_snapshots(model.pk).first()
     if newest and timezone.now() - newest.created_at >= timedelta(seconds=seconds):
-        _retire_earlier(newest, 1)
+        _retire_earlier_snapshots(newest, 1)
 
 
-def _retire_earlier(newest: IndexSnapshot, retained: int) -> None:
+def _retire_earlier_snapshots(newest: IndexSnapshot, retained: int) -> None:
     """Keep the newest `retained` snapshots of this lineage."""
     published = lineage.published_snapshots(newest.model_id)
     earlier = published.exclude(pk=newest.pk).values_list("pk", flat=True)

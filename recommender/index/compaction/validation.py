@@ -25,13 +25,13 @@ def validate_before_publish(base: Snapshot) -> None:
 
     Raises: SnapshotRejected.
     """
-    state = _compare_counts(base)
+    state = _require_matching_row_count(base)
     recall = measure_self_recall(state)
     if recall < 1:
         raise SnapshotRejected(f"{recall:.0%} of photos in the index of {base.model_version} find themselves")
 
 
-def _compare_counts(base: Snapshot) -> State:
+def _require_matching_row_count(base: Snapshot) -> State:
     """The snapshot caught up with the feed, if it has as many rows then as the database has searchable vectors.
 
     Raises: SnapshotRejected.

@@ -60,7 +60,7 @@ def choose_merge(base: Snapshot, busy: Collection[str] = ()) -> list[int]:
     return [free[place] for place in plan_merge(sizes, PURGE_MARGIN * purge_seconds())]
 
 
-def begin_merge(lease: CompactorLease, base: Snapshot, numbers: Sequence[int]) -> Merge:
+def make_merge(lease: CompactorLease, base: Snapshot, numbers: Sequence[int]) -> Merge:
     return Merge(base, numbers, lease.new_directory_name())
 
 

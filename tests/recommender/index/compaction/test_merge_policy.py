@@ -4,7 +4,13 @@ import math
 
 import pytest
 
-from recommender.index.compaction.merge_policy import LONG_FEED, SegmentSize, is_advance_due, is_flush_due, plan_merge
+from recommender.index.compaction.merge_policy import (
+    LONG_FEED,
+    SegmentSize,
+    is_empty_flush_due,
+    is_flush_due,
+    plan_merge,
+)
 
 
 @pytest.mark.parametrize(
@@ -16,10 +22,10 @@ def test_a_flush_is_due_when_much_changed_or_something_waited_long(changed, age,
 
 
 def test_when_a_quiet_snapshot_moves_on():
-    assert not is_advance_due(LONG_FEED - 1, 1e9)
-    assert not is_advance_due(LONG_FEED, 119)
-    assert is_advance_due(LONG_FEED, 120)
-    assert not is_advance_due(LONG_FEED, float("inf"))
+    assert not is_empty_flush_due(LONG_FEED - 1, 1e9)
+    assert not is_empty_flush_due(LONG_FEED, 119)
+    assert is_empty_flush_due(LONG_FEED, 120)
+    assert not is_empty_flush_due(LONG_FEED, float("inf"))
 
 
 @pytest.mark.parametrize(
