@@ -78,9 +78,9 @@ def where(conditions: dict[str, Any]) -> Any:
 
 def search_function() -> Callable[..., Any]:
     """Takes a state, queries, k and a filter; found once, so that no import is timed with a search."""
-    from recommender.index import search_state
+    from recommender.index import find_nearest_listings
 
-    return search_state
+    return find_nearest_listings
 
 
 def vectors(state: Any) -> Halves:

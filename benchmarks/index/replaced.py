@@ -92,12 +92,13 @@ def _replace(model: EmbeddingModel, rows: Iterator[Halves], count: int) -> None:
 
 
 def _recall(queries: Vectors) -> float:
-    from recommender.index import Filter, search_state
+    from recommender.index import Filter, find_nearest_listings
     from recommender.index.ann.recall import recall_of_listings
 
     state = _state()
     pairs = [
-        [search_state(state, query[None, :], K, Filter(), exact=exact) for exact in (False, True)] for query in queries
+        [find_nearest_listings(state, query[None, :], K, Filter(), exact=exact) for exact in (False, True)]
+        for query in queries
     ]
     return round(float(np.mean([recall_of_listings(*pair) for pair in pairs])), 4)
 

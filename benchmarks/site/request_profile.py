@@ -36,7 +36,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SQL = re.compile(r"sqlite3\.Cursor|SQLiteCursorWrapper|psycopg/cursor\.py execute$")
 PARTS = {  # the function that is the whole of a part: the end of its file's name, and its own
     "the view": ("recommender/api/views.py", "get"),
-    "  index search": ("index/view/search.py", "search_state"),
+    "  index search": ("index/view/search.py", "find_nearest_listings"),
     "  stored vectors of the listing": ("index/view/state.py", "read_vectors"),
     "  hydrate: listings, sellers, categories, photos": ("recommender/search/retrieval.py", "read_showable"),
     "  features": ("ranking/features.py", "compute_features"),

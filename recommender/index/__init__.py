@@ -16,7 +16,7 @@ from .model_hooks import ModelHooks, PhotoCounts, set_model_hooks
 from .view.candidates import Candidates
 from .view.process import get_index, measure_lag, report_health, start_threads, watch_recall
 from .view.reader import Index
-from .view.search import search_state
+from .view.search import find_nearest_listings
 from .view.state import State
 
 __all__ = [
@@ -34,12 +34,12 @@ __all__ = [
     "State",
     "collect_garbage",
     "compact",
+    "find_nearest_listings",
     "get_index",
     "measure_lag",
     "rebuild",
     "repair_differences",
     "report_health",
-    "search_state",
     "set_model_hooks",
     "start_threads",
     "stop_merges",

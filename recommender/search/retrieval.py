@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from listings.models import Category, Listing, ListingImage
 from listings.querysets import ListingQuerySet, of_status
 from ml.images.derivatives import Box
-from recommender.index import Candidates, Filter, search_state, watch_recall
+from recommender.index import Candidates, Filter, find_nearest_listings, watch_recall
 from recommender.models import Embedding, EmbeddingModel
 
 from .photo_query import embed_photo
@@ -159,7 +159,7 @@ def _search_in_rounds(
     plan: tuple[dict[str, object], ...] = ()
     seen = set(exclude)
     for round_number in count():
-        found = search_state(state, vectors, width, request.filter, seen, model_id=model_id)
+        found = find_nearest_listings(state, vectors, width, request.filter, seen, model_id=model_id)
         plan += found.plan
         if round_number == 0:
             watch_recall(state, vectors, width, request.filter, exclude, found)

@@ -69,7 +69,7 @@ def watch_recall(
 ) -> None:
     """Perhaps compare this answer with an exact one, later and elsewhere; never waits.
 
-    The arguments are those of search_state, and its answer. Only web processes have a monitor: they call
+    The arguments are those of find_nearest_listings, and its answer. Only web processes have a monitor: they call
     `start_threads`.
     """
     if monitor := own_monitor.get_if_made():

@@ -22,7 +22,7 @@ from recommender.index.thread_priority import lower_priority, use_one_core
 
 from .candidates import Candidates
 from .recall_window import JudgedSearch, RecallWindow
-from .search import search_state
+from .search import find_nearest_listings
 from .state import State
 
 logger = logging.getLogger(__name__)
@@ -51,11 +51,11 @@ class AnsweredSearch:
 class RecallMonitor:
     """Judges a `share` (0..1) of the searches it is offered, one at a time, with `rest` seconds at least between two.
 
-    `search` repeats them: search_state, or what stands for it in tests.
+    `search` repeats them: find_nearest_listings, or what stands for it in tests.
     """
 
     def __init__(
-        self, share: float, *, rest: float = REST_SECONDS, search: Callable[..., Candidates] = search_state
+        self, share: float, *, rest: float = REST_SECONDS, search: Callable[..., Candidates] = find_nearest_listings
     ) -> None:
         self.window = RecallWindow()
         self._share, self._rest, self._search = share, rest, search
@@ -82,7 +82,7 @@ class RecallMonitor:
     ) -> bool:
         """Perhaps take this search, to judge it later; never waits. Returns whether it did.
 
-        The arguments are those of search_state, and its answer.
+        The arguments are those of find_nearest_listings, and its answer.
         """
         if random.random() >= self._share or self._stopped.is_set():  # noqa: S311 - it guards no secret
             return False

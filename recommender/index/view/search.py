@@ -41,7 +41,7 @@ class FetchedRows:
             self.exhausted, self.floor = False, max(self.floor, float(similarity[-1]))
 
 
-def search_state(
+def find_nearest_listings(
     state: State,
     vectors: Vectors | HalfVectors,
     k: int,

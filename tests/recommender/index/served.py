@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from listings.models import Listing
-from recommender.index import Filter, Index, search_state
+from recommender.index import Filter, Index, find_nearest_listings
 from recommender.index.storage import segment
 from recommender.index.storage.snapshot import segment_directory
 from recommender.models import IndexSnapshot
@@ -52,4 +52,4 @@ def _search(index: Index, where: Filter, *, exact: bool = False) -> list[int]:
     index.refresh()
     state = index.state()
     query = catalogue.unit(0, state.dim).astype(np.float32)
-    return search_state(state, query, 10_000, where, exact=exact).listing.tolist()
+    return find_nearest_listings(state, query, 10_000, where, exact=exact).listing.tolist()

@@ -7,7 +7,7 @@ from django.db import connection, transaction
 
 from listings.models import Listing, ListingImage
 from recommender import feed
-from recommender.index import Filter, Index, search_state
+from recommender.index import Filter, Index, find_nearest_listings
 from recommender.index.ann.recall import recall_of_listings
 from recommender.index.compaction.compactor import compact, rebuild
 from recommender.index.storage import segment
@@ -114,5 +114,7 @@ def recall(queries):
     index.refresh()
     state = index.state()
     assert state.rows == 12_000
-    answers = [[search_state(state, query, 10, Filter(), exact=exact) for exact in (False, True)] for query in queries]
+    answers = [
+        [find_nearest_listings(state, query, 10, Filter(), exact=exact) for exact in (False, True)] for query in queries
+    ]
     return np.mean([recall_of_listings(*pair) for pair in answers])

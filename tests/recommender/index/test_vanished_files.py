@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
-from recommender.index import Filter, Index, search_state
+from recommender.index import Filter, Index, find_nearest_listings
 from recommender.index.compaction.compactor import compact, rebuild
 from recommender.index.compaction.verify import verify
 from recommender.index.storage.snapshot import segment_directory
@@ -30,7 +30,9 @@ def answers(index):
     """What 20 searches give, some of which need every list of the inverted files."""
     state = index.state()
     queries = [catalogue.unit(seed, state.dim).astype(np.float32) for seed in range(20)]
-    return [search_state(state, query, 5 + 30 * n, Filter()).listing.tolist() for n, query in enumerate(queries)]
+    return [
+        find_nearest_listings(state, query, 5 + 30 * n, Filter()).listing.tolist() for n, query in enumerate(queries)
+    ]
 
 
 def test_a_directory_hidden_from_one_of_two_readers_concerns_that_one_only(model, inverted, monkeypatch):

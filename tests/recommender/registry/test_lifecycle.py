@@ -11,7 +11,7 @@ from recommender.admin.model_steps import STEP_BY_NAME
 from recommender.embedding import sweep
 from recommender.embedding.queue import MAX_FAILURES
 from recommender.errors import RegistryError
-from recommender.index import Filter, compact, get_index, search_state
+from recommender.index import Filter, compact, find_nearest_listings, get_index
 from recommender.index.compaction.compactor import own_compactor
 from recommender.index.storage.segment import VECTORS
 from recommender.models import Embedding, EmbeddingModel, IndexHead, IndexSnapshot
@@ -58,7 +58,7 @@ def listings_found():
     index = get_index()
     index.refresh()
     state = index.state()
-    found = search_state(state, catalogue.unit(1, state.dim).astype("float32"), 1000, Filter())
+    found = find_nearest_listings(state, catalogue.unit(1, state.dim).astype("float32"), 1000, Filter())
     return state.model_version, set(found.listing.tolist())
 
 

@@ -14,7 +14,7 @@ import pytest
 from django.utils import timezone
 
 from listings.models import Listing
-from recommender.index import Index, search_state
+from recommender.index import Index, find_nearest_listings
 from recommender.index.compaction import merge_policy
 from recommender.index.compaction.compactor import compact
 from recommender.index.compaction.garbage import ABANDONED_SECONDS, collect_garbage
@@ -63,7 +63,7 @@ class Shop:
             assert self._found(index.state()) == self._expected()
 
     def _found(self, state) -> dict[int, float]:
-        answer = search_state(state, catalogue.unit(0).astype(np.float32), 10_000, EVERYTHING)
+        answer = find_nearest_listings(state, catalogue.unit(0).astype(np.float32), 10_000, EVERYTHING)
         return dict(zip(answer.listing.tolist(), answer.price.tolist(), strict=True))
 
     def _expected(self) -> dict[int, float]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from listings.models import Listing
-from recommender.index import Filter, Index, search_state
+from recommender.index import Filter, Index, find_nearest_listings
 from recommender.index.ann import choose_structure
 from recommender.index.compaction import merge_runner
 from recommender.index.compaction.background_merge import Merge
@@ -38,7 +38,7 @@ def found(index):
     index.refresh()
     assert index.health().problem is None
     query = catalogue.unit(0).astype(np.float32)
-    return set(search_state(index.state(), query, 10_000, Filter()).listing.tolist())
+    return set(find_nearest_listings(index.state(), query, 10_000, Filter()).listing.tolist())
 
 
 def everything():

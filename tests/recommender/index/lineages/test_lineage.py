@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from listings.models import Listing
 from recommender import feed, registry
-from recommender.index import Filter, Index, search_state
+from recommender.index import Filter, Index, find_nearest_listings
 from recommender.index.compaction import write_snapshots
 from recommender.index.compaction.compactor import compact, rebuild
 from recommender.index.compaction.lease import acquire_lease
@@ -55,7 +55,10 @@ def test_only_what_every_retained_snapshot_of_every_lineage_includes_is_pruned(m
     assert feed.covers_horizon(behind.position, IndexHead.load().horizon)
     registry.activate(other)
     assert len(listed(index)) == 5
-    assert search_state(index.state(), catalogue.unit(0, 8).astype("float32"), 5, Filter()).price.tolist() == [4.0] * 5
+    assert (
+        find_nearest_listings(index.state(), catalogue.unit(0, 8).astype("float32"), 5, Filter()).price.tolist()
+        == [4.0] * 5
+    )
     assert feed.read_page(behind.position, other.pk).attributes == set(Listing.objects.values_list("pk", flat=True))
 
 

@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 
 from listings.models import Listing
-from recommender.index import Filter, Index, search_state
+from recommender.index import Filter, Index, find_nearest_listings
 from recommender.index.compaction.compactor import compact
 from recommender.index.compaction.verify import verify
 from recommender.index.storage.snapshot import snapshot_directory
@@ -79,4 +79,4 @@ def test_yesterdays_dump_restored_over_a_live_index_is_what_it_answers_from(mode
     assert not found(index, Filter(min_price=999))
     assert verify() == []
     query = catalogue.unit(900_000).astype(np.float32)
-    assert search_state(index.state(), query, 1, Filter()).similarity[0] == pytest.approx(1, abs=1e-2)
+    assert find_nearest_listings(index.state(), query, 1, Filter()).similarity[0] == pytest.approx(1, abs=1e-2)

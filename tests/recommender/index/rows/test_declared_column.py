@@ -22,7 +22,7 @@ from listings.api.serializers import ListingSerializer
 from listings.filterable import COLUMNS, Column, Condition, Filter, Kind, Lookup, Parameter, condition
 from listings.models import Listing
 from recommender.api.requests import PARAMETERS, FilterSerializer
-from recommender.index import search_state
+from recommender.index import find_nearest_listings
 from recommender.index.rows.columns import Columns, column_dtypes
 from recommender.index.rows.filter import mask_rows
 from recommender.index.view.candidates import Candidates
@@ -90,7 +90,7 @@ def test_it_is_read_from_the_database_and_stored_as_an_array_and_a_file(model, l
 
 def test_an_answer_of_the_index_holds_it(fresh_index, listings):
     state = fresh_index.state()
-    found = search_state(state, np.eye(1, state.dim, dtype=np.float32), 10, Filter())
+    found = find_nearest_listings(state, np.eye(1, state.dim, dtype=np.float32), 10, Filter())
     assert isinstance(found, Candidates)
     order = np.argsort(found.listing)
     assert found.select_entries(order).arrays["changed"].tolist() == [1000, 2000, 3000]

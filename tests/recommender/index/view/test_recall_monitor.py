@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recommender.index import Filter, search_state
+from recommender.index import Filter, find_nearest_listings
 from recommender.index.compaction.compactor import compact
 from recommender.index.view import recall_monitor
 from recommender.index.view.recall_monitor import (
@@ -221,8 +221,8 @@ def test_an_index_that_searches_exactly_finds_everything_and_one_that_forgets_do
     index.refresh()
     state, query = index.state(), catalogue.unit(0).astype(np.float32)[np.newaxis]
     right, forgetful = RecallMonitor(1.0, rest=60.0), RecallMonitor(1.0, rest=60.0)
-    itself = set(search_state(state, query, 1, Filter()).listing.tolist())
-    found = search_state(state, query, 20, Filter(), itself)
+    itself = set(find_nearest_listings(state, query, 1, Filter()).listing.tolist())
+    found = find_nearest_listings(state, query, 20, Filter(), itself)
     right.offer_search(state, query, 20, Filter(), itself, found)
     forgetful.offer_search(state, query, 20, Filter(), itself, found.select_entries(np.arange(0, 20, 2)))
     wait_for(lambda: judged(right) and judged(forgetful))

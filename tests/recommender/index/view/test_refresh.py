@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from listings.models import Listing
 from recommender import feed
-from recommender.index import Filter, Index, IndexNotReady, search_state
+from recommender.index import Filter, Index, IndexNotReady, find_nearest_listings
 from recommender.index.compaction.compactor import compact, rebuild
 from recommender.index.errors import RefreshInTransaction
 from recommender.index.view import refresher
@@ -24,7 +24,7 @@ QUERY = catalogue.unit(0).astype(np.float32)
 
 
 def found(index, **where):
-    return sorted(search_state(index.state(), QUERY, 100, Filter(**where)).listing.tolist())
+    return sorted(find_nearest_listings(index.state(), QUERY, 100, Filter(**where)).listing.tolist())
 
 
 def test_refresh_inside_a_transaction_is_refused_and_a_rolled_back_change_is_never_seen(model, index):
@@ -140,7 +140,7 @@ def test_searches_beside_refreshes_see_whole_states(model, index):
     def keep_searching():
         while not stop.is_set():
             state = index.state()
-            result = search_state(state, QUERY, 100, Filter(statuses=("active", "sold")))
+            result = find_nearest_listings(state, QUERY, 100, Filter(statuses=("active", "sold")))
             if len(set(result.listing.tolist())) != 50 or len(result) != 50:
                 faults.append(len(result))
 
@@ -180,7 +180,9 @@ def test_re_embedding_one_listing_for_ever_does_not_grow_memory(model):
         catalogue.store_vector(image, model, catalogue.unit(seed))
         index.refresh()
     assert len(index.state().delta.chunks) <= 50
-    assert search_state(index.state(), catalogue.unit(119).astype(np.float32), 1, Filter()).similarity[0] > 0.99
+    assert (
+        find_nearest_listings(index.state(), catalogue.unit(119).astype(np.float32), 1, Filter()).similarity[0] > 0.99
+    )
 
 
 def test_without_a_model_or_after_a_flush_the_reader_says_so_or_starts_again(transactional_db):

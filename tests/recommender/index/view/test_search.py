@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from listings.models import Category, Listing
-from recommender.index import Filter, ForeignVector, search_state
+from recommender.index import Filter, ForeignVector, find_nearest_listings
 from recommender.index.compaction.compactor import compact
 from recommender.models import Embedding
 from tests.recommender.index import catalogue
@@ -26,7 +26,7 @@ def brute_force(vectors, model, where=lambda listing: True, exclude=()):
 
 def search(index, vectors, k, where=None, exclude=()):
     index.refresh()
-    return search_state(index.state(), vectors, k, where or Filter(), exclude)
+    return find_nearest_listings(index.state(), vectors, k, where or Filter(), exclude)
 
 
 def assert_best(found, expected, k):
@@ -128,7 +128,7 @@ def test_a_vector_of_another_dimension_is_refused(model, index):
     catalogue.add_listing(model)
     index.refresh()
     with pytest.raises(ForeignVector, match="8 dimensions"):
-        search_state(index.state(), np.ones(8, np.float32), 1, Filter())
+        find_nearest_listings(index.state(), np.ones(8, np.float32), 1, Filter())
 
 
 def test_a_vector_of_another_model_is_refused_where_the_dimension_is_the_same(model, index):
@@ -136,8 +136,8 @@ def test_a_vector_of_another_model_is_refused_where_the_dimension_is_the_same(mo
     index.refresh()
     query = np.ones(model.dim, np.float32)
     with pytest.raises(ForeignVector, match=f"model {model.pk + 1} cannot be compared under m1"):
-        search_state(index.state(), query, 1, Filter(), model_id=model.pk + 1)
-    assert len(search_state(index.state(), query, 1, Filter(), model_id=model.pk)) == 1
+        find_nearest_listings(index.state(), query, 1, Filter(), model_id=model.pk + 1)
+    assert len(find_nearest_listings(index.state(), query, 1, Filter(), model_id=model.pk)) == 1
 
 
 def test_many_photos_of_one_listing_do_not_crowd_out_the_others(model, index):

@@ -8,7 +8,7 @@ import pytest
 
 from recommender import feed, registry
 from recommender.errors import ModelNotReady
-from recommender.index import Filter, ModelHooks, search_state, set_model_hooks
+from recommender.index import Filter, ModelHooks, find_nearest_listings, set_model_hooks
 from recommender.index.compaction.compactor import compact
 from recommender.index.model_hooks import get_model_hooks
 from recommender.index.view import opening, plan_refresh
@@ -111,7 +111,7 @@ def recorder():
 
 def found(state):
     query = catalogue.unit(0, state.dim).astype(np.float32)
-    return set(search_state(state, query, 100, Filter()).listing.tolist())
+    return set(find_nearest_listings(state, query, 100, Filter()).listing.tolist())
 
 
 def test_the_old_model_answers_and_follows_the_feed_until_the_new_one_is_open(model, other, web, gate):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from recommender import index as index_package
-from recommender.index import Filter, search_state
+from recommender.index import Filter, find_nearest_listings
 from recommender.index.view import process
 from recommender.index.view.health import IndexHealth
 from recommender.index.view.recall_monitor import RecallMonitor
@@ -39,7 +39,7 @@ def test_a_web_process_starts_one_and_others_sample_nothing(own_monitor, model, 
     catalogue.add_many(model, 8)
     fresh_index.refresh()
     state = fresh_index.state()
-    found = search_state(state, query, 4, Filter())
+    found = find_nearest_listings(state, query, 4, Filter())
     index_package.watch_recall(state, query, 4, Filter(), (), found)
     assert own_monitor() is None
     index_package.start_threads()

@@ -7,7 +7,7 @@ import pytest
 from django.db import connection
 
 from listings.models import Listing, ListingImage
-from recommender.index import Filter, Index, search_state
+from recommender.index import Filter, Index, find_nearest_listings
 from recommender.index.compaction import background_merge, merge_runner
 from recommender.index.compaction.compactor import compact
 from recommender.index.compaction.verify import verify
@@ -69,7 +69,7 @@ def ends_right(index, gone, edited, embedded, moved, late):
 def best(index, vector):
     """(the most similar listing, its similarity)"""
     index.refresh()
-    answer = search_state(index.state(), vector.astype(np.float32), 1, EVERYTHING)
+    answer = find_nearest_listings(index.state(), vector.astype(np.float32), 1, EVERYTHING)
     return int(answer.listing[0]), float(answer.similarity[0])
 
 
@@ -124,7 +124,7 @@ def test_searches_beside_a_merge_and_its_publication_always_find_everything(mode
     def keep_searching():
         query = catalogue.unit(0).astype(np.float32)
         while not end.is_set():
-            answer = search_state(index.state(), query, 10_000, EVERYTHING, exact=True).listing.tolist()
+            answer = find_nearest_listings(index.state(), query, 10_000, EVERYTHING, exact=True).listing.tolist()
             if len(answer) != len(expected) or set(answer) != expected:
                 faults.append(len(answer))
         connection.close()
