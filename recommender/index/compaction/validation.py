@@ -40,7 +40,7 @@ def _require_matching_row_count(base: Snapshot) -> State:
     state = make_state(base)
     for ids in database_rows.split_in_pages(page.listings):
         state = apply_changes(state, ids, page.vectors.intersection(ids))
-    searchable = database_rows.find_searchable(base.model_id).count()
+    searchable = database_rows.find_searchable_embeddings(base.model_id).count()
     # People edit while this counts. The numbers may differ by all photos of the listings they edited, and no more.
     edited = feed.read_page(page.position, base.model_id, FEED_LIMIT)
     if abs(state.rows - searchable) > settings.PHOTOS_PER_LISTING * len(edited.listings):

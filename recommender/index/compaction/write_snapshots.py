@@ -87,7 +87,7 @@ def build_from_rows(lease: CompactorLease, model: EmbeddingModel, epoch: uuid.UU
     Raises: SnapshotRejected, LeaseLost.
     """
     base = make_empty_snapshot(model, epoch, feed.current_position())
-    expected = database_rows.find_searchable(model.pk).count()
+    expected = database_rows.find_searchable_embeddings(model.pk).count()
     pages = database_rows.read_all(model.pk, model.dim)
     part = _write_segment(lease, pages, expected, model.dim, model.version)
     with _removed_unless_published([part]):

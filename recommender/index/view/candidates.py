@@ -81,7 +81,7 @@ class Candidates:
         return Candidates(plan=self.plan, **{name: array[order] for name, array in self.arrays.items()})
 
 
-def describe_rows(state: State, found: FoundRows, k: int, plan: tuple[dict[str, object], ...]) -> Candidates:
+def build_candidates(state: State, found: FoundRows, k: int, plan: tuple[dict[str, object], ...]) -> Candidates:
     """The k best of these rows, one for each listing; equally similar ones by their listing's id.
 
     Rows whose listing changed take the delta's values, not the base's.

@@ -29,7 +29,7 @@ def column_paths() -> dict[str, str]:
     }
 
 
-def find_searchable(model_id: int) -> QuerySet[Embedding]:
+def find_searchable_embeddings(model_id: int) -> QuerySet[Embedding]:
     """Embeddings that belong in the index: a vector is there and the listing is not removed."""
     rows = Embedding.objects.filter(model_id=model_id, vector__isnull=False)
     # The status is hidden in an expression that no index fits. By its index SQLite would read every listing on sale,
@@ -40,11 +40,15 @@ def find_searchable(model_id: int) -> QuerySet[Embedding]:
 def read_columns(model_id: int, listing_ids: Collection[int]) -> Columns:
     """The columns of every searchable photo of these listings, in one query, sorted by (listing, image)."""
     paths = column_paths()
-    rows = find_searchable(model_id).filter(image__listing_id__in=list(listing_ids)).values_list(*paths.values())
-    return Columns.from_database(_by_name([*paths], rows)).sorted_rows()
+    rows = (
+        find_searchable_embeddings(model_id)
+        .filter(image__listing_id__in=list(listing_ids))
+        .values_list(*paths.values())
+    )
+    return Columns.from_database(_transpose_rows([*paths], rows)).sorted_rows()
 
 
-def _by_name(names: Sequence[str], rows: Iterable[tuple[object, ...]]) -> dict[str, Sequence[Any]]:
+def _transpose_rows(names: Sequence[str], rows: Iterable[tuple[object, ...]]) -> dict[str, Sequence[Any]]:
     """What the rows hold of each name."""
     transposed = list(zip(*rows, strict=True)) or [()] * len(names)
     return dict(zip(names, transposed, strict=True))
@@ -70,11 +74,15 @@ def read_all(model_id: int, dim: int) -> Iterator[tuple[Columns, HalfVectors]]:
         if not page:
             return
         last = page[-1]
-        rows = find_searchable(model_id).filter(image__listing_id__in=page).values_list(*paths.values(), "vector")
+        rows = (
+            find_searchable_embeddings(model_id)
+            .filter(image__listing_id__in=page)
+            .values_list(*paths.values(), "vector")
+        )
         read = [row for row in rows if len(row[-1]) == dim * 2]
         if not read:
             continue
-        values = _by_name([*paths, "vector"], read)
+        values = _transpose_rows([*paths, "vector"], read)
         columns = Columns.from_database(values)
         order = columns.sort_order()
         vectors = np.stack([np.frombuffer(vector, np.float16) for vector in values["vector"]])

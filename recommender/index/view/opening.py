@@ -39,25 +39,25 @@ def open_head(known: Sequence[Segment], *, or_earlier: bool) -> Opened:
     if head.snapshot is None:
         return Opened(_make_first_snapshot(head, EmbeddingModel.objects.find_active()))
     try:
-        return Opened(_load_checked(head.snapshot, head, known))
+        return Opened(_open_checked_snapshot(head.snapshot, head, known))
     except SnapshotDamaged as damage:
         if not or_earlier:
             raise
         for row in lineage.published_snapshots(head.snapshot.model_id).exclude(pk=head.snapshot.pk)[:MAX_FALLBACKS]:
             with suppress(SnapshotDamaged):
-                return Opened(_load_checked(row, head, known), f"serving snapshot {row.pk}, because {damage}")
+                return Opened(_open_checked_snapshot(row, head, known), f"serving snapshot {row.pk}, because {damage}")
         if isinstance(damage, SnapshotUnreadable):
             raise IndexNotReady(str(damage)) from damage
         raise IndexNotReady(f"{damage}; waiting for the indexing worker to rebuild") from damage
 
 
-def open_newest(model_id: int, known: Sequence[Segment]) -> Opened:
+def open_newest_snapshot(model_id: int, known: Sequence[Segment]) -> Opened:
     """The newest snapshot of a model's lineage. Raises: SnapshotDamaged, IndexNotReady."""
     head = IndexHead.load()
     row = lineage.published_snapshots(model_id).first()
     if row is None:
         return Opened(_make_first_snapshot(head, EmbeddingModel.objects.filter(pk=model_id).first()))
-    return Opened(_load_checked(row, head, known))
+    return Opened(_open_checked_snapshot(row, head, known))
 
 
 def open_successor(serving: int) -> Opened:
@@ -88,7 +88,7 @@ def open_in_background(work: Callable[[], Opened]) -> Future[Opened]:
     return outcome
 
 
-def _load_checked(row: IndexSnapshot, head: IndexHead, known: Sequence[Segment]) -> Snapshot:
+def _open_checked_snapshot(row: IndexSnapshot, head: IndexHead, known: Sequence[Segment]) -> Snapshot:
     if row.state != IndexSnapshot.State.PUBLISHED:
         raise SnapshotDamaged(f"snapshot {row.pk} is marked {row.state}")
     if feed.is_ahead_of_database(row.position):

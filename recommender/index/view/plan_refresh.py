@@ -71,13 +71,13 @@ def plan_refresh(
     if not follows_head:
         return Outcome.RELOAD
     if successor is not None:
-        return _follow_successor(served, wanted, successor)
+        return _plan_with_successor(served, wanted, successor)
     if attempt is not None and attempt.snapshot_id == wanted.snapshot_id and now < attempt.at + REOPEN_SECONDS:
         return Outcome.WAIT
     return Outcome.OPEN_SUCCESSOR if _is_of_another_model(wanted, served) else Outcome.RELOAD
 
 
-def _follow_successor(served: Target, wanted: Target, successor: Successor) -> Outcome:
+def _plan_with_successor(served: Target, wanted: Target, successor: Successor) -> Outcome:
     if not successor.has_ended:
         return Outcome.WAIT
     if not _is_of_another_model(wanted, served):

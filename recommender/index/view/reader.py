@@ -51,7 +51,7 @@ class Index:
         Raises: IndexNotReady with a sentence for the operator.
         """
         if self._has_died():
-            self._revive()
+            self._restart_thread()
         stale = time.monotonic() - self._refreshed_at > settings.INDEX_REFRESH_MS / 1000
         if self._thread is None and stale and not connection.in_atomic_block:
             try:
@@ -78,7 +78,7 @@ class Index:
             except (SnapshotDamaged, IndexNotReady) as exc:
                 self._problem = str(exc)
                 raise
-            self._problem = self._refresher.detour
+            self._problem = self._refresher.fallback_reason
             self._refreshed_at = time.monotonic()
 
     def health(self) -> IndexHealth:
@@ -119,7 +119,7 @@ class Index:
     def _has_died(self) -> bool:
         return self._thread is not None and not self._thread.is_alive() and not self._stop.is_set()
 
-    def _revive(self) -> None:
+    def _restart_thread(self) -> None:
         with self._lock:
             # Of several requests that found it dead, the first has started it again.
             if self._has_died():

@@ -45,7 +45,7 @@ class RecallWindow:
         with self._lock:
             self._searches.append(judged)
 
-    def find_recent(self) -> list[JudgedSearch]:
+    def find_recent_searches(self) -> list[JudgedSearch]:
         """Those of the newest model, not too old."""
         with self._lock:
             searches = list(self._searches)
@@ -54,11 +54,11 @@ class RecallWindow:
 
     def recall_by_kind(self) -> dict[str, Recall]:
         """Recall of "all" recent searches, and of the "filtered" and the "unfiltered" ones; all of one model."""
-        return summarise_by_kind(self.find_recent())
+        return summarise_by_kind(self.find_recent_searches())
 
     def describe_problem(self, target: float) -> str | None:
         """That recall is below the target, in words, once enough was judged to know."""
-        recall = summarise(self.find_recent())
+        recall = summarise_recall(self.find_recent_searches())
         if recall.mean is None or recall.judged < ENOUGH_SEARCHES or recall.mean >= target - TOLERANCE:
             return None
         return (
@@ -69,13 +69,13 @@ class RecallWindow:
 
 def summarise_by_kind(searches: Sequence[JudgedSearch]) -> dict[str, Recall]:
     return {
-        "all": summarise(searches),
-        "filtered": summarise([one for one in searches if one.filtered]),
-        "unfiltered": summarise([one for one in searches if not one.filtered]),
+        "all": summarise_recall(searches),
+        "filtered": summarise_recall([one for one in searches if one.filtered]),
+        "unfiltered": summarise_recall([one for one in searches if not one.filtered]),
     }
 
 
-def summarise(searches: Sequence[JudgedSearch]) -> Recall:
+def summarise_recall(searches: Sequence[JudgedSearch]) -> Recall:
     if not searches:
         return Recall()
     recalls = [one.recall for one in searches]

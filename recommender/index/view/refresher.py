@@ -17,7 +17,7 @@ from recommender.models import EmbeddingModel, IndexHead
 
 from . import database_rows
 from .apply_changes import apply_changes, make_state
-from .opening import Opened, open_head, open_in_background, open_newest, open_successor
+from .opening import Opened, open_head, open_in_background, open_newest_snapshot, open_successor
 from .plan_refresh import Attempt, Outcome, Successor, Target, plan_refresh
 from .state import State
 
@@ -28,12 +28,12 @@ FEED_ROWS_PER_ROW = 5  # changes read for each row that the delta may hold, as m
 class Memory:
     """What one refresh leaves for the next, besides the state.
 
-    `detour` says why another snapshot than the wanted one is served, `wanted` which one was looked up to be served.
+    `fallback_reason` says why another snapshot than the wanted one is served, `wanted` which one was looked up to be served.
     """
 
     successor: Future[Opened] | None = None
     attempt: Attempt | None = None
-    detour: str | None = None
+    fallback_reason: str | None = None
     wanted: Target | None = None
 
 
@@ -50,8 +50,8 @@ class Refresher:
         self._memory = Memory()
 
     @property
-    def detour(self) -> str | None:
-        return self._memory.detour
+    def fallback_reason(self) -> str | None:
+        return self._memory.fallback_reason
 
     def refresh(self, on_page: Callable[[], None], *, in_background: bool) -> None:
         """Catch up with the feed, and with the head or the lineage. `in_background`: open successors on a thread.
@@ -63,14 +63,14 @@ class Refresher:
             self._serve(self._open(or_earlier=True), on_page)
             return
         page = self._read_feed(state.position, state.model_id)
-        served, wanted = Target(state.snapshot_id, state.model_id), self._find_wanted(state, page)
+        served, wanted = Target(state.snapshot_id, state.model_id), self._find_wanted_target(state, page)
         can_advance = _can_advance(state, page)
         outcome = plan_refresh(
             served,
             wanted,
             can_advance=can_advance,
             follows_head=self._lineage_of is None,
-            successor=_describe(self._memory.successor),
+            successor=_successor_status(self._memory.successor),
             attempt=self._memory.attempt,
             now=time.monotonic(),
         )
@@ -80,11 +80,11 @@ class Refresher:
             self._memory = Memory()
         elif outcome is not Outcome.WAIT:
             try:
-                opened = self._carry_out(outcome, state, wanted, in_background=in_background)
+                opened = self._open_by_outcome(outcome, state, wanted, in_background=in_background)
             except (SnapshotDamaged, ModelNotReady) as exc:
                 if not can_advance or self._lineage_of is not None:
                     raise
-                self._memory.detour = str(exc)
+                self._memory.fallback_reason = str(exc)
         if opened is None:
             self._advance(state, page, on_page, publish=True)
         else:
@@ -93,7 +93,7 @@ class Refresher:
     def _read_feed(self, position: str, model_id: int) -> feed.Page:
         return feed.read_page(position, model_id, FEED_ROWS_PER_ROW * self._capacity)
 
-    def _find_wanted(self, state: State, page: feed.Page) -> Target:
+    def _find_wanted_target(self, state: State, page: feed.Page) -> Target:
         """What should be served. A query is made only where that may be something else than what is."""
         snapshot_id = page.snapshot_id if self._lineage_of is None else page.newest_id
         if self._lineage_of is not None or (snapshot_id is not None and snapshot_id == state.snapshot_id):
@@ -107,7 +107,7 @@ class Refresher:
         is_active = EmbeddingModel.objects.active().filter(pk=state.model_id).exists()
         return Target(None, state.model_id if is_active else None)
 
-    def _carry_out(self, outcome: Outcome, state: State, wanted: Target, *, in_background: bool) -> Opened | None:
+    def _open_by_outcome(self, outcome: Outcome, state: State, wanted: Target, *, in_background: bool) -> Opened | None:
         """What follows the state; None while it is opened in the background."""
         successor, self._memory.successor = self._memory.successor, None
         if outcome is Outcome.TAKE_SUCCESSOR and successor is not None:
@@ -125,12 +125,12 @@ class Refresher:
         # Segments that stay are taken over, because opening them again would mean to read their columns again.
         known = [part.segment for part in self.state.base.parts] if self.state else []
         if self._lineage_of is not None:
-            return open_newest(self._lineage_of, known)
+            return open_newest_snapshot(self._lineage_of, known)
         return open_head(known, or_earlier=or_earlier)
 
     def _serve(self, opened: Opened, on_page: Callable[[], None]) -> None:
         """Catch up from what was opened, then answer with it; the state before answers until then."""
-        base, self._memory.detour = opened.base, opened.error
+        base, self._memory.fallback_reason = opened.base, opened.error
         if opened.error:
             self._memory.attempt = Attempt(IndexHead.load().snapshot_id, time.monotonic())
         page = self._read_feed(base.position, base.model_id)
@@ -160,7 +160,7 @@ def _can_advance(state: State, page: feed.Page) -> bool:
     return same_history and feed.covers_horizon(state.position, page.horizon)
 
 
-def _describe(successor: Future[Opened] | None) -> Successor | None:
+def _successor_status(successor: Future[Opened] | None) -> Successor | None:
     if successor is None:
         return None
     if not successor.done():

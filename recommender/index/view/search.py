@@ -16,7 +16,7 @@ from recommender.index.rows.arrays import HalfVectors, RowIds, Similarities, Vec
 from recommender.index.rows.filter import mask_rows, prefilter
 from recommender.index.rows.row_bitmap import RowBitmap
 
-from .candidates import Candidates, FoundRows, describe_rows, read_column
+from .candidates import Candidates, FoundRows, build_candidates, read_column
 from .state import DELTA, State
 
 SPARE_ROWS = 8  # beyond what k listings have on average, as the nearest ones may have more photos than most
@@ -61,19 +61,19 @@ def find_nearest_listings(
     Raises: ForeignVector where the model or the dimension is not the state's.
     """
     queries = dot_products.to_float16(vectors)
-    _refuse_foreign(state, queries, model_id)
+    _refuse_foreign_vectors(state, queries, model_id)
     passing, own = _select_rows(state, where, exclude)
     count = math.ceil(k * state.rows_per_listing) + SPARE_ROWS
     while True:
         fetched = _fetch_rows(state, queries, count, passing, own, exact=exact)
         best = _keep_best_of_each_listing(state, _concatenate(fetched.found), fetched.floor)
         if fetched.exhausted or len(best.row) >= k:
-            return describe_rows(state, best, k, _explain(state, fetched.plan))
+            return build_candidates(state, best, k, _describe_plan(state, fetched.plan))
         # Many of the rows were of the same listings, which count once.
         count *= WIDEN_FACTOR
 
 
-def _refuse_foreign(state: State, queries: HalfVectors, model_id: int | None) -> None:
+def _refuse_foreign_vectors(state: State, queries: HalfVectors, model_id: int | None) -> None:
     if model_id not in (None, state.model_id):
         raise ForeignVector(f"a vector of model {model_id} cannot be compared under {state.model_version}")
     if queries.shape[1] != state.dim:
@@ -127,7 +127,7 @@ def _keep_best_of_each_listing(state: State, found: FoundRows, floor: float) -> 
     return found.select_rows(np.sort(first))
 
 
-def _explain(state: State, plan: list[tuple[int, SegmentPlan]]) -> tuple[dict[str, object], ...]:
+def _describe_plan(state: State, plan: list[tuple[int, SegmentPlan]]) -> tuple[dict[str, object], ...]:
     # `asdict` would copy deeply, and take ten times as long as `vars`.
     return tuple(
         {"place": "delta" if part == DELTA else state.base.parts[part].segment.name, **vars(step)}

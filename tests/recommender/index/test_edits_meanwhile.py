@@ -75,7 +75,7 @@ def test_what_is_edited_and_deleted_while_an_index_is_rebuilt_is_right_at_once(m
     compact(force=True)
     editor = Editor(model)
     monkeypatch.setattr(rows, "LISTINGS_PER_QUERY", 20)
-    read_all, find_searchable = rows.read_all, rows.find_searchable
+    read_all, find_searchable_embeddings = rows.read_all, rows.find_searchable_embeddings
 
     def edited_pages(*args):
         for page in read_all(*args):
@@ -83,12 +83,12 @@ def test_what_is_edited_and_deleted_while_an_index_is_rebuilt_is_right_at_once(m
                 editor.edit()
             yield page
             if between == BETWEEN[1] and editor.calls < 9:
-                monkeypatch.setattr(rows, "find_searchable", edited_rows)
+                monkeypatch.setattr(rows, "find_searchable_embeddings", edited_rows)
 
     def edited_rows(model_id):
-        monkeypatch.setattr(rows, "find_searchable", find_searchable)
+        monkeypatch.setattr(rows, "find_searchable_embeddings", find_searchable_embeddings)
         editor.edit()
-        return find_searchable(model_id)
+        return find_searchable_embeddings(model_id)
 
     monkeypatch.setattr(rows, "read_all", edited_pages)
     assert rebuild().actions == ("rebuilt",)
