@@ -55,11 +55,11 @@ def create_triggers(schema_editor: BaseDatabaseSchemaEditor, columns: Sequence[s
     for name in ("recommender_listing_update", "recommender_listing_delete"):
         schema_editor.execute(f"DROP TRIGGER IF EXISTS {name}" + " ON listings_listing" * on_postgresql, params=None)
     differs = "IS DISTINCT FROM" if on_postgresql else "IS NOT"
-    changed = any_changed(columns, differs)
+    changed = changed_condition(columns, differs)
     for statement in POSTGRESQL if on_postgresql else SQLITE:
         schema_editor.execute(statement.format(changed=changed), params=None)
 
 
-def any_changed(columns: Sequence[str], differs: str) -> str:
+def changed_condition(columns: Sequence[str], differs: str) -> str:
     """The condition that a row's old and new values differ, in a database's own words for it."""
     return " OR ".join(f"OLD.{column} {differs} NEW.{column}" for column in columns)

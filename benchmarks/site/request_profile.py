@@ -38,7 +38,7 @@ PARTS = {  # the function that is the whole of a part: the end of its file's nam
     "the view": ("recommender/api/views.py", "get"),
     "  index search": ("index/view/search.py", "find_nearest_listings"),
     "  stored vectors of the listing": ("index/view/state.py", "read_vectors"),
-    "  hydrate: listings, sellers, categories, photos": ("recommender/search/retrieval.py", "read_showable"),
+    "  hydrate: listings, sellers, categories, photos": ("recommender/search/retrieval.py", "read_showable_listings"),
     "  features": ("ranking/features.py", "compute_features"),
     "  rank": ("ranking/ranker.py", "rank"),
     "  explain": ("ranking/ranker.py", "explain"),

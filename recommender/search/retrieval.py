@@ -208,14 +208,14 @@ def _confirm_in_order(
     while limit and len(order):
         places, order = order[:width], order[width:]
         width = min(width * WIDER, MOST_READ)
-        rows = read_showable(listing_ids[places].tolist(), request)
+        rows = read_showable_listings(listing_ids[places].tolist(), request)
         for place in places.tolist():
             if limit and (listing := rows.get(int(listing_ids[place]))):
                 limit -= 1
                 yield place, listing
 
 
-def read_showable(listing_ids: list[int], request: SearchRequest) -> dict[int, Listing]:
+def read_showable_listings(listing_ids: list[int], request: SearchRequest) -> dict[int, Listing]:
     """The listings of these ids that the viewer may see and that pass, with category, seller and ready photos."""
     if not listing_ids:
         return {}

@@ -65,8 +65,8 @@ def ids(field: str, number: int = 30) -> list[int]:
         lambda model: database_rows.read_columns(model.pk, ids("image__listing_id")),
         lambda model: database_rows.read_vectors(model.pk, ids("image_id"), model.dim),
         lambda model: retrieval.load_stored_vectors(Listing.objects.earliest("pk"), model.pk),
-        lambda model: retrieval.read_showable(ids("image__listing_id"), retrieval.SearchRequest()),
-        lambda model: retrieval.read_showable(
+        lambda model: retrieval.read_showable_listings(ids("image__listing_id"), retrieval.SearchRequest()),
+        lambda model: retrieval.read_showable_listings(
             ids("image__listing_id"), retrieval.SearchRequest(Filter(min_price=1.0), make_user(), limit=9)
         ),
     ],

@@ -29,15 +29,15 @@ class Command(BaseCommand):
         sweep.sweep_queue()
         if here:
             loop = WorkerLoop(EmbedderCache(COMMAND_POLICY))
-            self._until_done(lambda: self._embed_some(loop))
+            self._repeat_until_done(lambda: self._embed_some(loop))
         elif wait:
             if not heartbeat.is_alive("embedding"):
                 self.stderr.write("No embedding worker is running; start one, or embed with --here.")
-            self._until_done(ring_and_wait)
+            self._repeat_until_done(ring_and_wait)
         else:
             self.stdout.write(f"{count_waiting():,} photos wait for the embedding worker.")
 
-    def _until_done(self, step: Callable[[], None]) -> None:
+    def _repeat_until_done(self, step: Callable[[], None]) -> None:
         most = count_waiting()
         with tqdm(total=most, unit=" photos", disable=None) as bar:
             while left := count_waiting():

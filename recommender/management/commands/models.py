@@ -32,7 +32,7 @@ class Command(BaseCommand):
         actions = parser.add_subparsers(dest="action", required=True)
         listing = actions.add_parser("list", help="every model: state, backfill, figures")
         listing.add_argument("--json", action="store_true", dest="as_json", help="for programs")
-        self._add_register(actions.add_parser("register", help="export weights and add them as a candidate"))
+        self._add_register_arguments(actions.add_parser("register", help="export weights and add them as a candidate"))
         backfill = actions.add_parser("backfill", help="embed every photo with a candidate")
         backfill.add_argument("name", metavar="VERSION")
         backfill.add_argument(
@@ -46,9 +46,9 @@ class Command(BaseCommand):
         ):
             actions.add_parser(action, help=text).add_argument("name", metavar="VERSION")
         actions.add_parser("rollback", help="answer with the model before again")
-        self._add_evaluate(actions.add_parser("evaluate", help="measure a model on labelled photos"))
+        self._add_evaluate_arguments(actions.add_parser("evaluate", help="measure a model on labelled photos"))
 
-    def _add_register(self, parser: ArgumentParser) -> None:
+    def _add_register_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--weights", required=True, help=f"{', '.join(SOURCES)}, or a weights file")
         parser.add_argument("--version", dest="name", help="the model's name in every answer (default: its weights)")
         parser.add_argument("--size", type=int, metavar="PIXELS", help="side of the pictures (default: the weights')")
@@ -60,7 +60,7 @@ class Command(BaseCommand):
         )
         parser.add_argument("--activate", action="store_true", help="answer with it at once")
 
-    def _add_evaluate(self, parser: ArgumentParser) -> None:
+    def _add_evaluate_arguments(self, parser: ArgumentParser) -> None:
         parser.usage = "manage.py models evaluate [VERSION] CSV [--images DIR] [--group COLUMN] [--json FILE]"
         parser.add_argument(
             "names", nargs="+", metavar="[VERSION] CSV", help="the model (default: the active one); image,label"

@@ -36,7 +36,7 @@ class Command(BaseCommand):
         folder = Path(out).resolve()
         table = folder / TABLES[labels]
         if not has_begun(folder):
-            self._write_photos(table, labels)
+            self._write_photo_table(table, labels)
         elif table.exists():
             self.stdout.write(f"Going on with the photos of the first start, {table}.")
         else:
@@ -44,7 +44,7 @@ class Command(BaseCommand):
         self._run_training(folder, table, options)
         self.stdout.write(f"Next: manage.py models register --weights {folder / WEIGHTS} --version NAME")
 
-    def _write_photos(self, table: Path, labels: str) -> None:
+    def _write_photo_table(self, table: Path, labels: str) -> None:
         rows = list_training_photos(labels)
         classes = count_trainable_classes(rows)
         if classes < 2:

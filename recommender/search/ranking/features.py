@@ -70,7 +70,7 @@ def describe_features(
         "price": price_text(query.price, float(candidates.price[place])),
         "distance": distance_text(_distance_km(place, candidates, query)),
         "age": age_text(query.now - float(candidates.created[place])),
-        "photos": count_noun(int(candidates.photos[place]), "photo"),
+        "photos": format_count(int(candidates.photos[place]), "photo"),
     }
 
 
@@ -186,12 +186,12 @@ def freshness(created: NDArray[np.floating], now: float) -> Floats:
 
 def age_text(seconds: float) -> str:
     days = int(seconds // SECONDS_PER_DAY)
-    return "listed today" if days < 1 else f"listed {count_noun(days, 'day')} ago"
+    return "listed today" if days < 1 else f"listed {format_count(days, 'day')} ago"
 
 
 def _with_neutral(values: Floats) -> Floats:
     return np.where(np.isnan(values), NEUTRAL, values)
 
 
-def count_noun(number: int, noun: str) -> str:
+def format_count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
