@@ -36,7 +36,7 @@ REPORT_POLICY = "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-i
 class EmbeddingModelAdmin(ReadOnlyAdmin):
     """Staff change a model by steps alone, each of which is confirmed on a page of its own."""
 
-    list_display = ("version", "state", "network", "embedded", "measured", "report", "activated_at")
+    list_display = ("version", "state", "network", "embedded_share", "headline_figure", "report", "activated_at")
     ordering = ("-pk",)
     fields = ("version", "state", "network", "weights", "checkpoint", "sha256", "created_at", "activated_at", "recipe")
     readonly_fields = ("network", "weights")
@@ -66,14 +66,14 @@ class EmbeddingModelAdmin(ReadOnlyAdmin):
         return model.recipe.get("weights", NOTHING)
 
     @admin.display(description="photos embedded")
-    def embedded(self, model: Any) -> str | SafeString:
+    def embedded_share(self, model: Any) -> str | SafeString:
         if model.photos is None:
             return NOTHING
         share = f"{model.embedded_photos:,} of {model.photos:,}"
         return format_html("{}<br>{}", draw_bar(model.embedded_photos, model.photos), share)
 
     @admin.display(description="mAP@R")
-    def measured(self, model: EmbeddingModel) -> str | SafeString:
+    def headline_figure(self, model: EmbeddingModel) -> str | SafeString:
         known = list_evaluations(model)
         if not known:
             return NOTHING
@@ -97,7 +97,7 @@ class EmbeddingModelAdmin(ReadOnlyAdmin):
         """What the page shows besides the row."""
         facts: dict[str, object] = {
             "evaluations": [(evaluation, report_address(model, evaluation)) for evaluation in list_evaluations(model)],
-            "steps": list_offered_steps(model) if may_step(request) else [],
+            "steps": list_offered_steps(model) if may_take_steps(request) else [],
         }
         if not model.is_live:
             return facts
@@ -112,7 +112,7 @@ class EmbeddingModelAdmin(ReadOnlyAdmin):
 
     def step_view(self, request: HttpRequest, pk: str, name: str) -> HttpResponse:
         """Say what a step does and what stands in its way; do it when that was confirmed."""
-        if not may_step(request):
+        if not may_take_steps(request):
             raise PermissionDenied
         model, step = get_object_or_404(EmbeddingModel, pk=pk), STEP_BY_NAME[name]
         if request.method == "POST":
@@ -154,7 +154,7 @@ class EmbeddingModelAdmin(ReadOnlyAdmin):
         return response
 
 
-def may_step(request: HttpRequest) -> bool:
+def may_take_steps(request: HttpRequest) -> bool:
     """The permission to change models, which staff use through steps alone."""
     return request.user.has_perm("recommender.change_embeddingmodel")
 

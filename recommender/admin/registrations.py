@@ -133,7 +133,7 @@ class HeartbeatAdmin(ReadOnlyAdmin):
 class RankerVersionAdmin(admin.ModelAdmin):
     """Weights are edited here. The action chooses the version that orders answers, of which there is one at a time."""
 
-    actions = ("order_answers",)
+    actions = ("activate_selected_ranker",)
     fields = ("name", "kind", "weights", "state", "metrics", "created_at")
     list_display = ("name", "kind", "state", "weights", "created_at")
     readonly_fields = ("kind", "state", "metrics", "created_at")
@@ -150,7 +150,7 @@ class RankerVersionAdmin(admin.ModelAdmin):
         return super().has_delete_permission(request, obj)
 
     @admin.action(description="Order answers by this ranker", permissions=["change"])
-    def order_answers(self, request: HttpRequest, queryset: QuerySet[RankerVersion]) -> None:
+    def activate_selected_ranker(self, request: HttpRequest, queryset: QuerySet[RankerVersion]) -> None:
         # Two are enough to know that more than one was chosen.
         chosen = list(queryset[:2])
         if len(chosen) > 1:

@@ -168,7 +168,7 @@ def test_a_new_ranker_orders_answers_once_it_is_chosen(staff):
     staff.post(page("add", RankerVersion), {"name": "mostly-price", "weights": '{"price": 1, "similarity": 0.5}'})
     ranker = RankerVersion.objects.get(name="mostly-price")
     assert (ranker.state, ranker.kind, ranker.features) == ("candidate", "linear", ["price", "similarity"])
-    response = act(staff, page("changelist", RankerVersion), "order_answers", ranker)
+    response = act(staff, page("changelist", RankerVersion), "activate_selected_ranker", ranker)
     assert "Answers are ordered by mostly-price now." in response.content.decode()
     assert dict(RankerVersion.objects.values_list("name", "state")) == {
         "linear-1": "retired",
@@ -179,9 +179,9 @@ def test_a_new_ranker_orders_answers_once_it_is_chosen(staff):
 def test_an_unusable_ranker_or_two_at_once_cannot_be_chosen(staff):
     broken = RankerVersion.objects.create(name="broken", weights={})
     active = RankerVersion.objects.get(state="active")
-    html = act(staff, page("changelist", RankerVersion), "order_answers", broken).content.decode()
+    html = act(staff, page("changelist", RankerVersion), "activate_selected_ranker", broken).content.decode()
     assert "At least one weight must be greater than zero." in html
-    html = act(staff, page("changelist", RankerVersion), "order_answers", broken, active).content.decode()
+    html = act(staff, page("changelist", RankerVersion), "activate_selected_ranker", broken, active).content.decode()
     assert "Choose one ranker." in html
     assert RankerVersion.objects.get(state="active") == active
 
