@@ -28,7 +28,8 @@ FEED_ROWS_PER_ROW = 5  # changes read for each row that the delta may hold, as m
 class Memory:
     """What one refresh leaves for the next, besides the state.
 
-    `fallback_reason` says why another snapshot than the wanted one is served, `wanted` which one was looked up to be served.
+    `fallback_reason` says why another snapshot than the wanted one is served, `wanted` which one was looked up to be
+    served.
     """
 
     successor: Future[Opened] | None = None
