@@ -73,9 +73,8 @@ def test_the_first_search_of_an_answer_is_offered_with_what_it_was_asked(
     catalogue.add_many(model, 30)
     fresh_index.refresh()
     state, where = fresh_index.state(), Filter(min_price=0.5)
-    monkeypatch.setattr(
-        retrieval, "read_showable_listings", lambda ids, ask: {}
-    )  # so that the answer asks again and again
+    # So that the answer asks again and again.
+    monkeypatch.setattr(retrieval, "read_showable_listings", lambda ids, ask: {})
     search_by_vectors(state, query, model.pk, SearchRequest(filter=where, limit=1))
     [(seen, vectors, k, asked, exclude, found)] = offered
     assert (seen, vectors, k, asked, exclude) == (state, query, 10, where, ())
