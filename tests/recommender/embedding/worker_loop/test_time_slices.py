@@ -80,13 +80,13 @@ def test_a_photo_saved_between_the_last_look_and_the_clearing_is_found_by_the_se
     """Hazard 21: its own ring is swallowed by the flag that is about to be cleared."""
     make_model()
     make_photos(1)
-    answers = 0
+    clearings = 0
     clear = doorbell.clear_flag
 
     def pause_then_clear():
-        nonlocal answers
-        answers += 1
-        if answers == 2:
+        nonlocal clearings
+        clearings += 1
+        if clearings == 2:
             broker.set(FLAG, 1)
             broker.delete("embedding")
             make_photos(1)
