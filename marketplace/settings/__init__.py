@@ -9,7 +9,18 @@ from django.core.exceptions import ImproperlyConfigured
 from marketplace.observing import logs
 from marketplace.paths import broker_socket
 
-from .environment import cache_beside, choice, database, env, flag, fraction, number, positive, rate, whole
+from .environment import (
+    derive_cache_url,
+    env,
+    parse_database_url,
+    read_boolean,
+    read_choice,
+    read_fraction,
+    read_integer,
+    read_number,
+    read_positive_number,
+    read_throttle_rate,
+)
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 
@@ -29,7 +40,7 @@ def _secret_key() -> str:
 
 
 SECRET_KEY = _secret_key()
-DEBUG = flag("DEBUG")
+DEBUG = read_boolean("DEBUG")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
@@ -87,7 +98,7 @@ TEMPLATES = [
 # Without an address it is SQLite, so that a first start needs no server. `prepare_database` turns its WAL on.
 DATABASE_URL = env.str("DATABASE_URL", "")
 if DATABASE_URL:
-    DATABASES = {"default": database(DATABASE_URL)}
+    DATABASES = {"default": parse_database_url(DATABASE_URL)}
     if DATABASES["default"]["ENGINE"].endswith("postgresql"):
         # Without it a request would wait for minutes for a database whose host is gone.
         DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 3)
@@ -108,11 +119,11 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # By default the socket of the private server that `make run` starts, so that commands beside it find it unasked.
 REDIS_URL = env.str("REDIS_URL", f"unix://{broker_socket(VAR_DIR)}")
 # Every save rings the broker, and waits no more seconds than this for one that does not answer.
-REDIS_TIMEOUT = positive("REDIS_TIMEOUT", 0.3)
+REDIS_TIMEOUT = read_positive_number("REDIS_TIMEOUT", 0.3)
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
-        "LOCATION": env.str("CACHE_URL", "") or cache_beside(REDIS_URL),
+        "LOCATION": env.str("CACHE_URL", "") or derive_cache_url(REDIS_URL),
         "OPTIONS": {"socket_connect_timeout": REDIS_TIMEOUT, "socket_timeout": REDIS_TIMEOUT},
     }
 }
@@ -172,35 +183,35 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 2_621_440
 FILE_UPLOAD_PERMISSIONS = 0o644
 
 # Only for the first model of a site: which one answers later is decided by `manage.py models`, not by a setting.
-EMBEDDER_WEIGHTS = choice("EMBEDDER_WEIGHTS", "starter", "imagenet", "untrained") or "starter"
+EMBEDDER_WEIGHTS = read_choice("EMBEDDER_WEIGHTS", "starter", "imagenet", "untrained") or "starter"
 MODELS_ROOT = Path(env.str("MODELS_ROOT", str(VAR_DIR / "models")))
 EMBEDDER_CACHE = Path(env.str("EMBEDDER_CACHE", str(VAR_DIR / "cache" / "openvino")))
 # Left empty, because hosts differ: a worker then takes torch where that can use a GPU, and OpenVINO elsewhere.
-EMBED_RUNTIME = choice("EMBED_RUNTIME", "openvino", "torch")
+EMBED_RUNTIME = read_choice("EMBED_RUNTIME", "openvino", "torch")
 # At most 1000, because the rows of a micro-batch are written by one statement, which holds only so many values.
-EMBED_BATCH = whole("EMBED_BATCH", 64, most=1000)
+EMBED_BATCH = read_integer("EMBED_BATCH", 64, most=1000)
 # A task ends after so long and rings for the next one, so that other tasks of its queue have a turn.
-EMBED_SLICE_SECONDS = positive("EMBED_SLICE_SECONDS", 20)
-EMBED_LEASE_SECONDS = positive("EMBED_LEASE_SECONDS", 60)
-EMBED_THREADS = whole("EMBED_THREADS", 2)
-WORKER_STOP_GRACE_SECONDS = positive("WORKER_STOP_GRACE_SECONDS", 30)
+EMBED_SLICE_SECONDS = read_positive_number("EMBED_SLICE_SECONDS", 20)
+EMBED_LEASE_SECONDS = read_positive_number("EMBED_LEASE_SECONDS", 60)
+EMBED_THREADS = read_integer("EMBED_THREADS", 2)
+WORKER_STOP_GRACE_SECONDS = read_positive_number("WORKER_STOP_GRACE_SECONDS", 30)
 
 INDEX_ROOT = Path(env.str("INDEX_ROOT", str(VAR_DIR / "index")))
-INDEX_REFRESH_MS = positive("INDEX_REFRESH_MS", 100)
+INDEX_REFRESH_MS = read_positive_number("INDEX_REFRESH_MS", 100)
 # A reader holds no more changed rows than this, or a large import would fill the memory of every web process.
-INDEX_DELTA_ROWS = whole("INDEX_DELTA_ROWS", 20_000)
+INDEX_DELTA_ROWS = read_integer("INDEX_DELTA_ROWS", 20_000)
 # So many changed listings make the compactor flush: far fewer than the cap, which readers should never reach.
-INDEX_FLUSH_ROWS = whole("INDEX_FLUSH_ROWS", 2_000)
-# Segments of fewer rows are compared whole, which is exact, needs no training and is fast enough for them.
-INDEX_EXACT_ROWS = whole("INDEX_EXACT_ROWS", 10_000, least=1_000)
+INDEX_FLUSH_ROWS = read_integer("INDEX_FLUSH_ROWS", 2_000)
+# Segments of fewer rows are compared read_integer, which is exact, needs no training and is fast enough for them.
+INDEX_EXACT_ROWS = read_integer("INDEX_EXACT_ROWS", 10_000, least=1_000)
 # Bounds what a build takes beside its codes and columns, and how much of a segment is read ahead when it is opened.
-INDEX_MEMORY_MB = whole("INDEX_MEMORY_MB", 2048)
-# The share of the exact answer that a search should find; a segment whose build misses it is compared whole.
-INDEX_RECALL_TARGET = fraction("INDEX_RECALL_TARGET", 0.98)
+INDEX_MEMORY_MB = read_integer("INDEX_MEMORY_MB", 2048)
+# The share of the exact answer that a search should find; a segment whose build misses it is compared read_integer.
+INDEX_RECALL_TARGET = read_fraction("INDEX_RECALL_TARGET", 0.98)
 # This share of live searches is repeated exactly, because only these show the recall that people really get.
-INDEX_MONITOR_SHARE = fraction("INDEX_MONITOR_SHARE", 0.01)
+INDEX_MONITOR_SHARE = read_fraction("INDEX_MONITOR_SHARE", 0.01)
 # The vector of a deleted photo has left every index file by then, or health names it as a problem.
-PURGE_DAYS = number("PURGE_DAYS", 7)
+PURGE_DAYS = read_number("PURGE_DAYS", 7)
 
 LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "UTC"
@@ -213,7 +224,7 @@ LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "home"
 SESSION_COOKIE_HTTPONLY = True
 # Only behind a proxy that speaks TLS and sets X-Forwarded-Proto: without one anybody could send that header.
-HTTPS = flag("HTTPS")
+HTTPS = read_boolean("HTTPS")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 X_FRAME_OPTIONS = "DENY"
@@ -233,15 +244,15 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_THROTTLE_CLASSES": ["listings.api.throttles.CallerThrottle", "listings.api.throttles.ScopedThrottle"],
     "DEFAULT_THROTTLE_RATES": {
-        "anon": rate("anon", "300/min"),
-        "user": rate("user", "1200/min"),
-        "token": rate("token", "10/min"),
-        "search": rate("search", "60/min"),
-        "upload": rate("upload", "120/min"),
+        "anon": read_throttle_rate("anon", "300/min"),
+        "user": read_throttle_rate("user", "1200/min"),
+        "token": read_throttle_rate("token", "10/min"),
+        "search": read_throttle_rate("search", "60/min"),
+        "upload": read_throttle_rate("upload", "120/min"),
     },
     "EXCEPTION_HANDLER": "marketplace.errors.api_error",
     # Each trusted proxy in front adds an address to X-Forwarded-For; with a number too high callers choose their own.
-    "NUM_PROXIES": whole("NUM_PROXIES", 0, least=0),
+    "NUM_PROXIES": read_integer("NUM_PROXIES", 0, least=0),
     "URL_FORMAT_OVERRIDE": None,
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }

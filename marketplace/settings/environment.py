@@ -17,7 +17,7 @@ DATABASES = ("postgres", "postgresql", "sqlite")
 BROKERS = ("redis", "rediss", "unix")
 
 
-def number(name: str, default: float) -> float:
+def read_number(name: str, default: float) -> float:
     text = env.str(name, "").strip() or str(default)
     try:
         value = float(text)
@@ -28,36 +28,36 @@ def number(name: str, default: float) -> float:
     return value
 
 
-def positive(name: str, default: float) -> float:
-    value = number(name, default)
+def read_positive_number(name: str, default: float) -> float:
+    value = read_number(name, default)
     if value <= 0:
         raise ImproperlyConfigured(f"{name} is {value:g}; it must be greater than zero.")
     return value
 
 
-def fraction(name: str, default: float) -> float:
-    value = number(name, default)
+def read_fraction(name: str, default: float) -> float:
+    value = read_number(name, default)
     if not 0 <= value <= 1:
         raise ImproperlyConfigured(f"{name} is {value:g}; it must be a number from 0 to 1.")
     return value
 
 
-def whole(name: str, default: int, least: int = 1, most: float = math.inf) -> int:
-    value = number(name, default)
+def read_integer(name: str, default: int, least: int = 1, most: float = math.inf) -> int:
+    value = read_number(name, default)
     if not least <= value <= most or value != int(value):
         limit = "" if most == math.inf else f" to {most}"
         raise ImproperlyConfigured(f"{name} is {value:g}; it must be a whole number from {least}{limit}.")
     return int(value)
 
 
-def flag(name: str) -> bool:
+def read_boolean(name: str) -> bool:
     text = env.str(name, "").strip().lower()
     if text and text not in WORDS:
         raise ImproperlyConfigured(f"{name} is '{text}'; write true or false.")
     return WORDS.get(text, False)
 
 
-def choice(name: str, *choices: str) -> str:
+def read_choice(name: str, *choices: str) -> str:
     """One of these words, or nothing."""
     text = env.str(name, "")
     if text and text not in choices:
@@ -67,7 +67,7 @@ def choice(name: str, *choices: str) -> str:
     return text
 
 
-def rate(scope: str, default: str) -> str | None:
+def read_throttle_rate(scope: str, default: str) -> str | None:
     """ "count/period" of s, min, h or d; "none" lifts it."""
     name = f"THROTTLE_{scope.upper()}"
     value = env.str(name, default)
@@ -78,7 +78,7 @@ def rate(scope: str, default: str) -> str | None:
     return value
 
 
-def database(url: str) -> dict[str, Any]:
+def parse_database_url(url: str) -> dict[str, Any]:
     """Django's configuration of DATABASE_URL. The address may hold a password, so no message repeats it."""
     try:
         if urlsplit(url).scheme in DATABASES:
@@ -89,7 +89,7 @@ def database(url: str) -> dict[str, Any]:
     raise ImproperlyConfigured("DATABASE_URL must look like postgres://user:password@host:5432/name or sqlite:///file.")
 
 
-def cache_beside(broker: str) -> str:
+def derive_cache_url(broker: str) -> str:
     """The cache's address: beside the broker's database, never in it, because caches are flushed."""
     try:
         parts = urlsplit(broker)
