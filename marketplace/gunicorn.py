@@ -12,7 +12,7 @@ import os
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers.gthread import ThreadWorker
 
-from marketplace.supervisor.parent import die_with
+from marketplace.supervisor.parent import die_with_parent
 
 bind = os.environ.get("BIND") or f"127.0.0.1:{os.environ.get('PORT') or 8000}"
 worker_class = "gthread"
@@ -41,7 +41,7 @@ YOUNG = 20_000
 
 
 def post_fork(arbiter: Arbiter, worker: ThreadWorker) -> None:
-    die_with(worker.ppid)
+    die_with_parent(worker.ppid)
 
 
 def post_worker_init(worker: ThreadWorker) -> None:

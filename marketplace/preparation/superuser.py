@@ -5,7 +5,7 @@ from pathlib import Path
 
 from django.contrib.auth import get_user_model
 
-from marketplace.supervisor.home import write_private
+from marketplace.supervisor.home import write_private_file
 
 NAME = "admin"
 
@@ -26,5 +26,5 @@ def kept_password(path: Path) -> str:
     """The generated password, written for its owner's eyes only."""
     if not path.exists():
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_private(path, secrets.token_urlsafe(12))
+        write_private_file(path, secrets.token_urlsafe(12))
     return path.read_text().strip()

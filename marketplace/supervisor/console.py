@@ -19,14 +19,14 @@ class Console:
         self._coloured = stream.isatty() and "NO_COLOR" not in os.environ
         self._names: list[str] = []
 
-    def line(self, name: str, text: str) -> None:
+    def print_line(self, name: str, text: str) -> None:
         prefix = f"{name:<{WIDTH}}│"
         if self._coloured:
             prefix = f"\033[{self._colour(name)}m{prefix}\033[0m"
         print(prefix, text, file=self._stream, flush=True)
 
-    def say(self, text: str) -> None:
-        self.line("marketplace", text)
+    def print_message(self, text: str) -> None:
+        self.print_line("marketplace", text)
 
     def _colour(self, name: str) -> int:
         if name not in self._names:
@@ -34,7 +34,7 @@ class Console:
         return COLOURS[self._names.index(name) % len(COLOURS)]
 
 
-def welcome(site: Site, password_file: Path) -> list[str]:
+def format_welcome(site: Site, password_file: Path) -> list[str]:
     """The block printed once the site answers."""
     password = f"password in {password_file}" if password_file.exists() else "with the password you gave"
     return [

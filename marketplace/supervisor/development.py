@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from .process import Process
-from .roles import Role, python
+from .roles import Role, python_role
 from .supervisor import Supervisor
 
 WATCHER = "reload"
@@ -35,8 +35,8 @@ def development_environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 class DevelopmentSupervisor(Supervisor):
-    def services(self) -> list[Role]:
-        return [*super().services(), python(WATCHER, "-m", "marketplace.supervisor.watcher")]
+    def list_services(self) -> list[Role]:
+        return [*super().list_services(), python_role(WATCHER, "-m", "marketplace.supervisor.watcher")]
 
     def handle_line(self, process: Process, line: str) -> None:
         super().handle_line(process, line)
@@ -47,9 +47,11 @@ class DevelopmentSupervisor(Supervisor):
         """Have every process but the broker and the watcher load its code anew."""
         for process in self.processes:
             if process.role.name not in ("broker", WATCHER):
-                process.restart()
+                process.reload_code()
         if stale := [path for path in paths if path.startswith(LOADED_BEFORE)]:
-            self.console.say(f"Ctrl-C and `make dev` again: {', '.join(stale)} was loaded before anything watched it.")
+            self.console.print_message(
+                f"Ctrl-C and `make dev` again: {', '.join(stale)} was loaded before anything watched it."
+            )
 
     def _tick(self) -> None:
         super()._tick()

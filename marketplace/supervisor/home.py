@@ -22,9 +22,9 @@ class Home:
         self.run = run_directory(var)
 
     @contextmanager
-    def taken(self) -> Iterator[None]:
+    def hold_lock(self) -> Iterator[None]:
         """Hold the directory; the lock ends with this process, however it ends."""
-        self._create()
+        self._create_directories()
         # Opened without truncating it, because it names the owner to whoever is refused.
         with (self.run / "lock").open("a+") as lock:
             try:
@@ -40,7 +40,7 @@ class Home:
             lock.flush()
             yield
 
-    def _create(self) -> None:
+    def _create_directories(self) -> None:
         for directory in (self.var, self.run):
             try:
                 directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -52,23 +52,23 @@ class Home:
     def ensure_secret_key(self) -> None:
         path = self.var / "secret-key"
         if not path.exists():
-            write_private(path, secrets.token_urlsafe(50))
+            write_private_file(path, secrets.token_urlsafe(50))
 
     def demo_is_wanted(self) -> bool:
         """Whether `manage.py prepare` found an empty site that has not been filled since."""
         marker = self.var / "demo"
         return marker.exists() and marker.read_text().strip() == "wanted"
 
-    def demo_is_done(self) -> None:
+    def mark_demo_done(self) -> None:
         (self.var / "demo").write_text("done\n")
 
-    def record(self, pids: Mapping[str, int]) -> None:
+    def write_process_ids(self, pids: Mapping[str, int]) -> None:
         """Tell operators which process is which."""
         with open_atomic_text(self.run / "processes.json") as file:
             file.write(json.dumps({"supervisor": os.getpid(), **pids}, indent=1))
 
 
-def write_private(path: Path, text: str) -> None:
+def write_private_file(path: Path, text: str) -> None:
     # O_EXCL, so that no file is written to that others have made beforehand, with rights of their own.
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(f"{text}\n")

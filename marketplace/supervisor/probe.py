@@ -20,7 +20,7 @@ def broker_answers(path: Path) -> bool:
             return False
 
 
-def readiness(port: int) -> int | None:
+def fetch_readiness_status(port: int) -> int | None:
     """The status of /health/ready, or None while nothing answers."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
     try:

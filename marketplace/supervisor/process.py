@@ -11,7 +11,7 @@ from contextlib import suppress
 from functools import partial
 from typing import IO
 
-from .parent import die_with
+from .parent import die_with_parent
 from .roles import Role
 from .site import ROOT
 
@@ -56,13 +56,13 @@ class Process:
             stderr=subprocess.STDOUT,
             # In a session of its own, so that Ctrl-C reaches the supervisor alone and a group can be killed whole.
             start_new_session=True,
-            preexec_fn=partial(die_with, os.getpid()),  # noqa: PLW1509 - safe, because the supervisor has one thread
+            preexec_fn=partial(die_with_parent, os.getpid()),  # noqa: PLW1509 - safe, because the supervisor has one thread
         )
         self._started = time.monotonic()
         self._kill_at = float("inf")
         os.set_blocking(self._child.stdout.fileno(), False)  # type: ignore[union-attr]
 
-    def lines(self) -> list[str]:
+    def read_lines(self) -> list[str]:
         """Whole lines written since the last call."""
         if self.output is None:
             return []
@@ -73,19 +73,19 @@ class Process:
         *whole, self._rest = self._rest.split(b"\n")
         return [line.decode(errors="replace").rstrip() for line in whole]
 
-    def death(self) -> int | None:
+    def poll_exit_status(self) -> int | None:
         """The exit status if the child has ended since it was started; whatever it left in its group is killed."""
         if self._child is None or (status := self._child.poll()) is None:
             return None
         self._signal(signal.SIGKILL)
         return status
 
-    def bury(self) -> None:
+    def schedule_restart(self) -> None:
         """Forget the dead child and decide when the next one may start."""
         if self._child and self._child.stdout:
             self._child.stdout.close()
         now = time.monotonic()
-        if self.ends_to_restart:
+        if self.is_planned_exit:
             self.restart_at = now
         else:
             self.deaths = 1 if now - self._started > STEADY_SECONDS else self.deaths + 1
@@ -93,13 +93,13 @@ class Process:
         self._child, self._rest, self._is_restarting = None, b"", False
 
     @property
-    def ends_to_restart(self) -> bool:
+    def is_planned_exit(self) -> bool:
         """Whether its end was asked for so that it starts anew; a reload signal that comes before the child knows it
         ends the child too."""
         by_signal = self._child and self.role.reload_signal and self._child.returncode == -self.role.reload_signal
         return self._is_restarting or bool(by_signal)
 
-    def restart(self) -> None:
+    def reload_code(self) -> None:
         """Have the child load its code anew, where it can by a signal, else by its end and another start. A child that
         has died starts at once, because what it died of may have been in the code."""
         self.deaths, self.restart_at = HOPELESS_DEATHS, 0.0

@@ -32,7 +32,7 @@ class Role:
     reload_signal: signal.Signals | None = None
 
 
-def broker(site: Site) -> Role:
+def broker_role(site: Site) -> Role:
     """A private Valkey on a socket only this user can reach; it keeps nothing, because messages are only doorbells."""
     options = {
         "port": "0",
@@ -53,45 +53,45 @@ def broker_log(site: Site) -> Path:
     return run_directory(site.var) / "broker.log"
 
 
-def services(site: Site) -> list[Role]:
+def list_services(site: Site) -> list[Role]:
     return [
-        web(),
+        web_role(),
         *(
-            worker(site, f"embedding-{number}", "embedding", "--pool=solo")
+            worker_role(site, f"embedding-{number}", "embedding", "--pool=solo")
             for number in range(1, site.embedding_processes + 1)
         ),
-        worker(site, "indexing", "indexing", "--pool=solo"),
-        worker(site, "default", "default", "--pool=prefork", "--concurrency=1"),
-        beat(site),
+        worker_role(site, "indexing", "indexing", "--pool=solo"),
+        worker_role(site, "default", "default", "--pool=prefork", "--concurrency=1"),
+        beat_role(site),
     ]
 
 
-def web() -> Role:
+def web_role() -> Role:
     """On HUP gunicorn starts new processes and keeps the port open, so that whoever asks meanwhile only waits."""
-    role = python("web", "-m", "gunicorn", "-c", "python:marketplace.gunicorn", "marketplace.wsgi", grace=15)
+    role = python_role("web", "-m", "gunicorn", "-c", "python:marketplace.gunicorn", "marketplace.wsgi", grace=15)
     return replace(role, reload_signal=signal.SIGHUP)
 
 
-def worker(site: Site, name: str, queue: str, *pool: str) -> Role:
+def worker_role(site: Site, name: str, queue: str, *pool: str) -> Role:
     options = (*pool, f"--queues={queue}", f"--hostname={name}@%h", f"--loglevel={site.log_level}", *SILENT)
-    return celery(name, "worker", *options, grace=site.stop_grace)
+    return celery_role(name, "worker", *options, grace=site.stop_grace)
 
 
-def beat(site: Site) -> Role:
+def beat_role(site: Site) -> Role:
     schedule = run_directory(site.var) / "beat-schedule"
     options = (f"--schedule={schedule}", "--pidfile=", "--loglevel=WARNING")
-    return celery("beat", "beat", *options)
+    return celery_role("beat", "beat", *options)
 
 
-def celery(name: str, *arguments: str, grace: float = 5.0) -> Role:
-    role = python(name, "-m", "celery", "--quiet", "-A", "marketplace", *arguments, grace=grace)
+def celery_role(name: str, *arguments: str, grace: float = 5.0) -> Role:
+    role = python_role(name, "-m", "celery", "--quiet", "-A", "marketplace", *arguments, grace=grace)
     return replace(role, environ={**role.environ, "PYTHONWARNINGS": ROOT_WARNING})
 
 
-def manage(name: str, *arguments: str) -> Role:
+def management_command_role(name: str, *arguments: str) -> Role:
     """A `manage.py` command that runs to its end; it may use every core."""
     return Role(name, (sys.executable, "manage.py", *arguments))
 
 
-def python(name: str, *arguments: str, grace: float = 5.0) -> Role:
+def python_role(name: str, *arguments: str, grace: float = 5.0) -> Role:
     return Role(name, (sys.executable, *arguments), ONE_THREAD, grace)

@@ -34,12 +34,12 @@ class Site:
     def from_environment(cls, environ: Mapping[str, str]) -> Site:
         return cls(
             var=Path(environ.get("VAR_DIR") or ROOT / "var").absolute(),
-            port=whole_number(environ, "PORT", 8000, 65535),
-            web_processes=whole_number(environ, "WEB_PROCESSES", 2, 64),
-            embedding_processes=whole_number(environ, "EMBEDDING_PROCESSES", 1, 64),
-            stop_grace=float(whole_number(environ, "WORKER_STOP_GRACE_SECONDS", 30, 3600)),
+            port=read_integer(environ, "PORT", 8000, 65535),
+            web_processes=read_integer(environ, "WEB_PROCESSES", 2, 64),
+            embedding_processes=read_integer(environ, "EMBEDDING_PROCESSES", 1, 64),
+            stop_grace=float(read_integer(environ, "WORKER_STOP_GRACE_SECONDS", 30, 3600)),
             log_level=environ.get("LOG_LEVEL") or "WARNING",
-            demo=whole_number(environ, "DEMO", 208, 100_000, least=0),
+            demo=read_integer(environ, "DEMO", 208, 100_000, least=0),
             redis_url=environ.get("REDIS_URL", ""),
             environ=environ,
         )
@@ -49,7 +49,7 @@ class Site:
         return f"http://127.0.0.1:{self.port}"
 
     @property
-    def own_broker(self) -> bool:
+    def runs_own_broker(self) -> bool:
         return not self.redis_url
 
     def child_environment(self) -> dict[str, str]:
@@ -67,7 +67,7 @@ class Site:
         }
 
 
-def whole_number(environ: Mapping[str, str], name: str, default: int, most: int, least: int = 1) -> int:
+def read_integer(environ: Mapping[str, str], name: str, default: int, most: int, least: int = 1) -> int:
     text = environ.get(name) or str(default)
     try:
         value = int(text)

@@ -14,10 +14,10 @@ from types import FrameType
 from marketplace.paths import broker_socket
 
 from . import roles
-from .console import Console, welcome
+from .console import Console, format_welcome
 from .errors import CannotStart
 from .home import Home
-from .probe import broker_answers, readiness, refuse_port_in_use
+from .probe import broker_answers, fetch_readiness_status, refuse_port_in_use
 from .process import Process
 from .roles import Role
 from .site import Site
@@ -41,7 +41,7 @@ class Supervisor:
         self._hurry = False
 
     def run(self) -> int:
-        with self.home.taken():
+        with self.home.hold_lock():
             refuse_port_in_use(self.site.port)
             if not self._environ.get("SECRET_KEY"):
                 self.home.ensure_secret_key()
@@ -49,39 +49,39 @@ class Supervisor:
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, self._on_signal)
             try:
-                return self._run()
+                return self._run_site()
             finally:
                 self._stop_everything()
 
-    def _run(self) -> int:
-        if self.site.own_broker:
+    def _run_site(self) -> int:
+        if self.site.runs_own_broker:
             self._start_broker()
-        if status := self._run_to_end(roles.manage("prepare", "prepare")):
+        if status := self._run_to_end(roles.management_command_role("prepare", "prepare")):
             return 0 if self._stop_asked else status
-        self._start(self.services())
+        self._start_roles(self.list_services())
         self._wait_until_ready()
         self._draw_demo()
         while not self._stop_asked:
             self._tick()
         return 0
 
-    def services(self) -> list[Role]:
+    def list_services(self) -> list[Role]:
         """What is started once the site is prepared, in this order."""
-        return roles.services(self.site)
+        return roles.list_services(self.site)
 
     def _draw_demo(self) -> None:
         """Fill an empty site while it already answers; a run that was interrupted is finished by the next one."""
         if self.site.demo and self.home.demo_is_wanted() and not self._stop_asked:
-            self.console.say("drawing the demo catalogue; the site fills while you look.")
-            if self._run_to_end(roles.manage("demo", "demo", f"--listings={self.site.demo}")) == 0:
-                self.home.demo_is_done()
+            self.console.print_message("drawing the demo catalogue; the site fills while you look.")
+            if self._run_to_end(roles.management_command_role("demo", "demo", f"--listings={self.site.demo}")) == 0:
+                self.home.mark_demo_done()
             elif not self._stop_asked:
-                self.console.say("the demo catalogue is not finished; the next start goes on with it.")
+                self.console.print_message("the demo catalogue is not finished; the next start goes on with it.")
 
     def _start_broker(self) -> None:
         socket = broker_socket(self.site.var)
         socket.unlink(missing_ok=True)
-        self._start([roles.broker(self.site)])
+        self._start_roles([roles.broker_role(self.site)])
         deadline = time.monotonic() + 10
         while not self._stop_asked and not broker_answers(socket):
             if time.monotonic() > deadline:
@@ -94,18 +94,20 @@ class Supervisor:
         while not self._stop_asked:
             # Not after every line that was relayed, because asking makes the web process write another one.
             if time.monotonic() >= ask_at:
-                if (status := readiness(self.site.port)) == 200:
+                if (status := fetch_readiness_status(self.site.port)) == 200:
                     break
                 ask_at = time.monotonic() + ASK_READY_SECONDS
                 if time.monotonic() > complain_at:
-                    self.console.say(f"still not ready: {self.site.url}/health/ready answers {status or 'nothing'}.")
+                    self.console.print_message(
+                        f"still not ready: {self.site.url}/health/ready answers {status or 'nothing'}."
+                    )
                     complain_at = time.monotonic() + SAY_NOT_READY_SECONDS
             self._tick()
         if not self._stop_asked:
-            for line in welcome(self.site, self.site.var / "admin-password"):
-                self.console.say(line)
+            for line in format_welcome(self.site, self.site.var / "admin-password"):
+                self.console.print_message(line)
 
-    def _start(self, wanted: Iterable[Role]) -> None:
+    def _start_roles(self, wanted: Iterable[Role]) -> None:
         for role in wanted:
             process = Process(role, self._environ)
             self.processes.append(process)
@@ -114,20 +116,20 @@ class Supervisor:
     def _launch(self, process: Process) -> None:
         process.start()
         self._selector.register(process.output, selectors.EVENT_READ, process)  # type: ignore[arg-type]
-        self._record()
+        self._record_processes()
 
     def _run_to_end(self, role: Role) -> int:
         """Run a command beside the services; its exit status."""
-        self._start([role])
+        self._start_roles([role])
         # Taken out, because what is among the processes is started again when it ends.
         process = self.processes.pop()
-        while (status := process.death()) is None:
+        while (status := process.poll_exit_status()) is None:
             if self._stop_asked:
                 # Put back, so that it is stopped with the others.
                 self.processes.append(process)
                 return 1
             self._tick()
-        self._close(process)
+        self._close_process(process)
         return status
 
     def _tick(self) -> None:
@@ -135,31 +137,33 @@ class Supervisor:
         for key, _ in self._selector.select(TICK):
             self._relay(key.data)
         for process in self.processes:
-            if (status := process.death()) is not None:
-                expected = self._stop_asked or process.ends_to_restart
-                self._close(process)
+            if (status := process.poll_exit_status()) is not None:
+                expected = self._stop_asked or process.is_planned_exit
+                self._close_process(process)
                 if not expected:
                     delay = process.restart_at - time.monotonic()
-                    self.console.line(process.role.name, f"ended with status {status}; starts again in {delay:.1f} s.")
+                    self.console.print_line(
+                        process.role.name, f"ended with status {status}; starts again in {delay:.1f} s."
+                    )
             elif process.pid is None and not self._stop_asked and time.monotonic() >= process.restart_at:
                 self._launch(process)
 
     def _relay(self, process: Process) -> None:
-        for line in filter(None, process.lines()):
+        for line in filter(None, process.read_lines()):
             self.handle_line(process, line)
 
     def handle_line(self, process: Process, line: str) -> None:
-        self.console.line(process.role.name, line)
+        self.console.print_line(process.role.name, line)
 
-    def _close(self, process: Process) -> None:
+    def _close_process(self, process: Process) -> None:
         # What a child wrote last often says why it died, so it is read before the pipe is closed.
         self._relay(process)
         self._selector.unregister(process.output)  # type: ignore[arg-type]
-        process.bury()
-        self._record()
+        process.schedule_restart()
+        self._record_processes()
 
-    def _record(self) -> None:
-        self.home.record({process.role.name: process.pid for process in self.processes if process.pid})
+    def _record_processes(self) -> None:
+        self.home.write_process_ids({process.role.name: process.pid for process in self.processes if process.pid})
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
@@ -171,13 +175,13 @@ class Supervisor:
     def _stop_everything(self) -> None:
         """Workers and web first, each with its grace; the broker they talk to last."""
         self._stop_asked = self._stop_asked or time.monotonic()
-        self.console.say("stopping; Ctrl-C again stops at once.")
+        self.console.print_message("stopping; Ctrl-C again stops at once.")
         last = [process for process in self.processes if process.role.name == "broker"]
-        self._stop([process for process in self.processes if process not in last])
-        self._stop(last)
-        self.console.say("stopped.")
+        self._stop_processes([process for process in self.processes if process not in last])
+        self._stop_processes(last)
+        self.console.print_message("stopped.")
 
-    def _stop(self, processes: list[Process]) -> None:
+    def _stop_processes(self, processes: list[Process]) -> None:
         for process in processes:
             process.stop()
         while any(process.pid for process in processes):

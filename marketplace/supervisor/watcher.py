@@ -13,13 +13,13 @@ from .site import ROOT
 FOLDERS = ("listings", "marketplace", "ml", "recommender", "workers")
 
 
-def name_files(paths: Iterable[str]) -> str:
+def format_saved_line(paths: Iterable[str]) -> str:
     return SAVED + ", ".join(sorted({str(Path(path).relative_to(ROOT)) for path in paths}))
 
 
 def main() -> None:
     for changes in watch(*(ROOT / folder for folder in FOLDERS), watch_filter=PythonFilter()):
-        print(name_files(path for _, path in changes), flush=True)
+        print(format_saved_line(path for _, path in changes), flush=True)
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ def prepared_var(short_tmp: Path) -> Path:
     """The `var/` of a site that was prepared and never started: SQLite, the starter model, no listings."""
     template = Stack(short_tmp / "template")
     home = Home(template.var)
-    with home.taken():
+    with home.hold_lock():
         home.ensure_secret_key()
         shutil.copytree(starter_model_dir(), template.var / "models" / "starter")
         template.manage("prepare")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from marketplace.supervisor.parent import die_with
+from marketplace.supervisor.parent import die_with_parent
 from tests.servers import compose
 from tests.servers.stack import KEPT_VARIABLES, alive, children, free_port
 from tests.servers.valkey import Valkey
@@ -83,7 +83,7 @@ class Service:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                preexec_fn=partial(die_with, os.getpid()),  # noqa: PLW1509 - called from the main thread
+                preexec_fn=partial(die_with_parent, os.getpid()),  # noqa: PLW1509 - called from the main thread
             )
 
     def said(self, words: str, seconds: float = 90) -> None:

@@ -22,7 +22,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from marketplace.supervisor.parent import die_with
+from marketplace.supervisor.parent import die_with_parent
 
 SPEED_OVER_SAFETY = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200")
 
@@ -65,7 +65,7 @@ class Postgres:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                preexec_fn=partial(die_with, os.getpid()),  # noqa: PLW1509 - called before any thread starts
+                preexec_fn=partial(die_with_parent, os.getpid()),  # noqa: PLW1509 - called before any thread starts
                 **self._as_user,
             )
         self._run("pg_isready", "-q", "-h", self.socket, "-U", "postgres", patience=30)

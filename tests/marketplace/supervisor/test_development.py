@@ -16,7 +16,7 @@ from marketplace.supervisor.development import DevelopmentSupervisor, developmen
 from marketplace.supervisor.process import LONGEST_DELAY, Process
 from marketplace.supervisor.roles import Role
 from marketplace.supervisor.site import ROOT, Site
-from marketplace.supervisor.watcher import name_files
+from marketplace.supervisor.watcher import format_saved_line
 
 from .test_supervisor import until
 
@@ -71,9 +71,9 @@ class TestEnvironment:
 
     def test_a_site_of_it_is_that_of_make_run_and_a_watcher(self, tmp_path):
         site = Site.from_environment(development_environment({"VAR_DIR": str(tmp_path)}))
-        names = [role.name for role in DevelopmentSupervisor(site, Console(io.StringIO())).services()]
-        assert names == [*(role.name for role in roles.services(site)), "reload"]
-        assert site.own_broker
+        names = [role.name for role in DevelopmentSupervisor(site, Console(io.StringIO())).list_services()]
+        assert names == [*(role.name for role in roles.list_services(site)), "reload"]
+        assert site.runs_own_broker
 
 
 class TestReload:
@@ -88,12 +88,12 @@ class TestReload:
 
     def test_a_saved_file_restarts_all_but_the_broker_and_the_watcher(self, supervisor, said, monkeypatch):
         restarted = []
-        monkeypatch.setattr(Process, "restart", lambda process: restarted.append(process.role.name))
+        monkeypatch.setattr(Process, "reload_code", lambda process: restarted.append(process.role.name))
         processes = [Process(Role(name, ("true",)), {}) for name in ("broker", "web", "indexing", "reload")]
         supervisor.processes.extend(processes)
         supervisor.handle_line(processes[-1], "Traceback (most recent call last):")
         assert restarted == []
-        supervisor.handle_line(processes[-1], name_files([f"{ROOT}/ml/b.py", f"{ROOT}/listings/a.py"]))
+        supervisor.handle_line(processes[-1], format_saved_line([f"{ROOT}/ml/b.py", f"{ROOT}/listings/a.py"]))
         assert restarted == ["web", "indexing"]
         assert said.getvalue().endswith("saved: listings/a.py, ml/b.py\n")
 
@@ -110,42 +110,42 @@ class TestRestart:
 
     def test_a_child_ends_and_is_due_at_once(self):
         process = self.child("trap 'exit 0' TERM; echo up; while :; do sleep 0.05; done")
-        until(lambda: process.lines() == ["up"])
-        process.restart()
-        until(lambda: process.death() is not None)
-        assert process.ends_to_restart
-        process.bury()
+        until(lambda: process.read_lines() == ["up"])
+        process.reload_code()
+        until(lambda: process.poll_exit_status() is not None)
+        assert process.is_planned_exit
+        process.schedule_restart()
         process.start()
-        assert not process.ends_to_restart
+        assert not process.is_planned_exit
         process.kill_if_late(hurry=True)
 
     def test_a_child_that_can_reload_goes_on(self):
         script = "trap 'echo again' HUP; echo up; while :; do sleep 0.05; done"
         process = self.child(script, reload_signal=signal.SIGHUP)
-        until(lambda: process.lines() == ["up"])
-        process.restart()
-        until(lambda: process.lines() == ["again"])
-        assert process.death() is None
+        until(lambda: process.read_lines() == ["up"])
+        process.reload_code()
+        until(lambda: process.read_lines() == ["again"])
+        assert process.poll_exit_status() is None
         process.kill_if_late(hurry=True)
 
     def test_a_signal_that_comes_before_the_child_knows_it_is_a_restart_too(self):
         process = self.child("sleep 300", reload_signal=signal.SIGHUP)
-        process.restart()
-        until(lambda: process.death() is not None)
-        assert process.ends_to_restart
+        process.reload_code()
+        until(lambda: process.poll_exit_status() is not None)
+        assert process.is_planned_exit
 
     def test_what_died_of_the_code_waits_for_the_next_change_and_starts_at_once_with_it(self):
         process = self.child("exit 1")
-        until(lambda: process.death() is not None)
-        process.bury()
-        process.restart()
+        until(lambda: process.poll_exit_status() is not None)
+        process.schedule_restart()
+        process.reload_code()
         assert process.restart_at == 0
         process.start()
-        until(lambda: process.death() is not None)
-        process.bury()
+        until(lambda: process.poll_exit_status() is not None)
+        process.schedule_restart()
         assert process.restart_at > time.monotonic() + LONGEST_DELAY / 2
 
 
 def test_the_watcher_names_each_file_once_below_the_project():
-    assert name_files([f"{ROOT}/ml/errors.py"] * 2) == "saved: ml/errors.py"
+    assert format_saved_line([f"{ROOT}/ml/errors.py"] * 2) == "saved: ml/errors.py"
     assert Path(ROOT / "ml" / "errors.py").exists()

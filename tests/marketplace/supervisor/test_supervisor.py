@@ -12,10 +12,10 @@ import pytest
 
 from marketplace.paths import broker_socket
 from marketplace.supervisor import roles
-from marketplace.supervisor.console import Console, welcome
+from marketplace.supervisor.console import Console, format_welcome
 from marketplace.supervisor.errors import CannotStart
 from marketplace.supervisor.home import Home
-from marketplace.supervisor.probe import broker_answers, readiness, refuse_port_in_use
+from marketplace.supervisor.probe import broker_answers, fetch_readiness_status, refuse_port_in_use
 from marketplace.supervisor.process import Process, restart_delay
 from marketplace.supervisor.roles import Role
 from marketplace.supervisor.site import Site
@@ -49,7 +49,7 @@ def test_a_site_that_is_not_ready_is_not_asked_again_at_each_line_of_its_log(tmp
         if time.monotonic() > deadline:
             waiting._stop_asked = time.monotonic()
 
-    monkeypatch.setattr("marketplace.supervisor.supervisor.readiness", asked.append)
+    monkeypatch.setattr("marketplace.supervisor.supervisor.fetch_readiness_status", asked.append)
     monkeypatch.setattr(waiting, "_tick", relay_a_line_at_once)
     waiting._wait_until_ready()
     assert 2 <= len(asked) <= 4
@@ -60,7 +60,7 @@ class TestSite:
         chosen = site()
         assert (chosen.port, chosen.web_processes, chosen.embedding_processes) == (8000, 2, 1)
         assert chosen.var == ROOT / "var"
-        assert chosen.own_broker
+        assert chosen.runs_own_broker
 
     @pytest.mark.parametrize("name", ["PORT", "WEB_PROCESSES", "EMBEDDING_PROCESSES", "WORKER_STOP_GRACE_SECONDS"])
     @pytest.mark.parametrize("value", ["0", "-1", "many", "1.5", "99999"])
@@ -87,38 +87,44 @@ class TestSite:
 
 class TestRoles:
     def test_are_web_one_worker_a_queue_and_beat(self):
-        assert [role.name for role in roles.services(site())] == ["web", "embedding-1", "indexing", "default", "beat"]
+        assert [role.name for role in roles.list_services(site())] == [
+            "web",
+            "embedding-1",
+            "indexing",
+            "default",
+            "beat",
+        ]
 
     def test_embedding_scales_by_processes(self):
-        names = [role.name for role in roles.services(site(EMBEDDING_PROCESSES=3))]
+        names = [role.name for role in roles.list_services(site(EMBEDDING_PROCESSES=3))]
         assert names[1:4] == ["embedding-1", "embedding-2", "embedding-3"]
 
     @pytest.mark.parametrize(
         ("name", "pool"), [("embedding-1", "--pool=solo"), ("indexing", "--pool=solo"), ("default", "--pool=prefork")]
     )
     def test_only_the_worker_without_models_forks(self, name, pool):
-        (role,) = [role for role in roles.services(site()) if role.name == name]
+        (role,) = [role for role in roles.list_services(site()) if role.name == name]
         assert pool in role.command
 
     def test_services_run_numeric_libraries_on_one_thread(self):
-        assert {role.environ["OMP_NUM_THREADS"] for role in roles.services(site())} == {"1"}
+        assert {role.environ["OMP_NUM_THREADS"] for role in roles.list_services(site())} == {"1"}
 
     def test_a_worker_may_finish_its_slice_before_it_is_killed(self):
-        graces = {role.name: role.grace for role in roles.services(site(WORKER_STOP_GRACE_SECONDS=42))}
+        graces = {role.name: role.grace for role in roles.list_services(site(WORKER_STOP_GRACE_SECONDS=42))}
         assert graces["embedding-1"] == graces["indexing"] == 42
 
 
 class TestHome:
     def test_is_private_and_refuses_a_second_supervisor(self, tmp_path):
         home = Home(tmp_path / "var")
-        with home.taken():
+        with home.hold_lock():
             assert oct((tmp_path / "var").stat().st_mode & 0o777) == oct((home.run).stat().st_mode & 0o777) == "0o700"
-            with pytest.raises(CannotStart, match=f"process {os.getpid()} already runs on"), Home(home.var).taken():
+            with pytest.raises(CannotStart, match=f"process {os.getpid()} already runs on"), Home(home.var).hold_lock():
                 pass
 
     def test_is_free_again_afterwards(self, tmp_path):
         for _ in range(2):
-            with Home(tmp_path).taken():
+            with Home(tmp_path).hold_lock():
                 pass
 
     def test_keeps_the_secret_key_it_made_to_its_owner(self, tmp_path):
@@ -141,7 +147,7 @@ class TestHome:
         assert not home.demo_is_wanted()
         (tmp_path / "demo").write_text("wanted\n")
         assert home.demo_is_wanted()
-        home.demo_is_done()
+        home.mark_demo_done()
         assert not home.demo_is_wanted()
 
 
@@ -158,7 +164,7 @@ class TestProbes:
         refuse_port_in_use(port)
 
     def test_nothing_answers_where_nothing_runs(self, tmp_path):
-        assert readiness(free_port()) is None
+        assert fetch_readiness_status(free_port()) is None
         assert not broker_answers(tmp_path / "none")
 
     def test_the_broker_answers(self, valkey):
@@ -173,39 +179,39 @@ class TestProcess:
     def test_says_whole_lines_and_how_it_ended(self):
         process = shell("echo one; echo two >&2; printf 'half'; exit 3")
         process.start()
-        until(lambda: process.death() is not None)
-        assert process.lines() == ["one", "two"]
-        assert process.death() == 3
-        process.bury()
+        until(lambda: process.poll_exit_status() is not None)
+        assert process.read_lines() == ["one", "two"]
+        assert process.poll_exit_status() == 3
+        process.schedule_restart()
         assert process.pid is None
         assert process.deaths == 1
 
     def test_takes_its_grandchildren_along(self):
         process = shell("sleep 300 & echo $!; exit 0")
         process.start()
-        until(lambda: process.death() is not None)
-        grandchild = int(process.lines()[0])
+        until(lambda: process.poll_exit_status() is not None)
+        grandchild = int(process.read_lines()[0])
         until(lambda: not alive(grandchild))
 
     def test_is_killed_when_it_will_not_stop(self):
         process = shell("trap '' TERM; echo deaf; while :; do sleep 0.1; done", grace=0.3)
         process.start()
-        until(lambda: process.lines() == ["deaf"])
+        until(lambda: process.read_lines() == ["deaf"])
         process.stop()
         process.kill_if_late(hurry=False)
         time.sleep(0.1)
-        assert process.death() is None
-        until(lambda: process.kill_if_late(hurry=False) or process.death() is not None)
-        assert process.death() == -signal.SIGKILL
+        assert process.poll_exit_status() is None
+        until(lambda: process.kill_if_late(hurry=False) or process.poll_exit_status() is not None)
+        assert process.poll_exit_status() == -signal.SIGKILL
 
     def test_a_stopped_one_is_woken_to_stop(self):
         process = shell("trap 'exit 0' TERM; echo up; while :; do sleep 0.05; done")
         process.start()
-        until(lambda: process.lines() == ["up"])
+        until(lambda: process.read_lines() == ["up"])
         os.kill(process.pid, signal.SIGSTOP)
         process.stop()
-        until(lambda: process.death() is not None)
-        assert process.death() == 0
+        until(lambda: process.poll_exit_status() is not None)
+        assert process.poll_exit_status() == 0
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel does this on Linux only")
@@ -252,13 +258,13 @@ def test_importing_the_supervisor_needs_no_settings():
 
 def test_lines_are_prefixed_with_who_said_them():
     stream = io.StringIO()
-    Console(stream).line("web", "hello")
+    Console(stream).print_line("web", "hello")
     assert stream.getvalue() == "web        │ hello\n"
 
 
 def test_the_welcome_names_what_to_open_and_where_the_password_is(tmp_path):
     (tmp_path / "admin-password").touch()
-    text = "\n".join(welcome(site(PORT=8123), tmp_path / "admin-password"))
+    text = "\n".join(format_welcome(site(PORT=8123), tmp_path / "admin-password"))
     for part in ("http://127.0.0.1:8123/", "/admin/", "/api/docs/", str(tmp_path / "admin-password")):
         assert part in text
-    assert "with the password you gave" in "\n".join(welcome(site(), tmp_path / "absent"))
+    assert "with the password you gave" in "\n".join(format_welcome(site(), tmp_path / "absent"))
