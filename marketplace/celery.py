@@ -16,7 +16,7 @@ app.conf.imports = ("workers.embedding", "workers.indexing", "workers.maintenanc
 
 
 @setup_logging.connect
-def keep_our_logging(**kwargs: object) -> None:
+def configure_worker_logging(**kwargs: object) -> None:
     """A worker's lines look like the web's; Celery would replace the handlers."""
     from django.conf import settings
 

@@ -50,7 +50,7 @@ def check_settings(app_configs: object = None, **kwargs: object) -> list[CheckMe
 
 
 @worker_init.connect
-def refuse_start(**kwargs: object) -> None:
+def refuse_broken_settings(**kwargs: object) -> None:
     """SystemExit, because Celery logs any other exception of a handler and goes on."""
     if broken := list(broken_rules(settings)):
         raise SystemExit("\n".join(broken))

@@ -17,9 +17,9 @@ MALFORMED = "This request is malformed."
 RETRY_SECONDS = "5"
 
 
-def api_error(exc: Exception, context: dict[str, object]) -> Response | None:
+def handle_api_exception(exc: Exception, context: dict[str, object]) -> Response | None:
     """DRF's answers, and JSON for what DRF leaves to Django."""
-    if _is_outage(exc):
+    if _is_database_outage(exc):
         set_rollback()
         return Response(
             {"detail": DATABASE_DOWN}, status.HTTP_503_SERVICE_UNAVAILABLE, headers={"Retry-After": RETRY_SECONDS}
@@ -47,7 +47,7 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """The site's `handler500`: an outage of the database is no bug of ours, and says so on every path."""
-    if _is_outage(sys.exception()):
+    if _is_database_outage(sys.exception()):
         outage = JsonResponse({"detail": DATABASE_DOWN}, status=503)
         outage["Retry-After"] = RETRY_SECONDS
         return outage
@@ -60,6 +60,6 @@ def is_api(request: HttpRequest) -> bool:
     return request.path.startswith("/api/")
 
 
-def _is_outage(exc: BaseException | None) -> bool:
+def _is_database_outage(exc: BaseException | None) -> bool:
     # A connection that was closed meanwhile raises InterfaceError, other troubles of the server OperationalError.
     return isinstance(exc, OperationalError | InterfaceError)

@@ -51,7 +51,7 @@ def post_worker_init(worker: ThreadWorker) -> None:
 
     get_resolver().url_patterns  # noqa: B018 - read because that loads the views
     gc.set_threshold(YOUNG)
-    freeze()
+    freeze_loaded_objects()
     index.start_threads()
 
 
@@ -65,9 +65,9 @@ def post_request(worker: ThreadWorker, req: object, environ: dict[str, object], 
     number = next(served)
     # Only powers of two pass, so that the process freezes after ever longer pauses.
     if number & (number - 1) == 0:
-        freeze()
+        freeze_loaded_objects()
 
 
-def freeze() -> None:
+def freeze_loaded_objects() -> None:
     gc.collect()
     gc.freeze()

@@ -19,7 +19,7 @@ PAGES = (
 FIRST_ERROR_STATUS = 400
 
 
-def content_security_policy(get_response: GetResponse) -> GetResponse:
+def add_content_security_policy(get_response: GetResponse) -> GetResponse:
     """Load nothing from elsewhere, run nothing inline; a view that sets its own policy keeps it."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
@@ -30,7 +30,7 @@ def content_security_policy(get_response: GetResponse) -> GetResponse:
     return middleware
 
 
-def inline_error_pages(get_response: GetResponse) -> GetResponse:
+def allow_inline_error_pages(get_response: GetResponse) -> GetResponse:
     """For `make dev` alone: Django's error pages of DEBUG carry their styles and scripts with them."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
@@ -43,7 +43,7 @@ def inline_error_pages(get_response: GetResponse) -> GetResponse:
     return middleware
 
 
-def add_known_user(request: HttpRequest, log_kwargs: dict[str, object], **kwargs: object) -> None:
+def bind_user_id(request: HttpRequest, log_kwargs: dict[str, object], **kwargs: object) -> None:
     """Add the id of the account to the request's line, where something has loaded the account already."""
     # To load it here would cost two queries in every request.
     user = request.__dict__.get("_cached_user") or request.__dict__.get("user")

@@ -9,21 +9,21 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "marketplace.settings")
 WSGI: TypeAlias = Callable[[dict[str, object], Callable[..., Any]], Iterable[bytes]]
 
 
-def utf8_only(app: WSGI) -> WSGI:
+def drop_declared_charset(app: WSGI) -> WSGI:
     """Drop the charset a caller names: Django reads queries with it, before any middleware, and a codec such as hex
     is none of text. Forms and queries are UTF-8."""
 
     def wrapped(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         parts = environ.get("CONTENT_TYPE", "").split(";")
         if len(parts) > 1:
-            environ["CONTENT_TYPE"] = ";".join(part for part in parts if not names_charset(part))
+            environ["CONTENT_TYPE"] = ";".join(part for part in parts if not is_charset_parameter(part))
         return app(environ, start_response)
 
     return wrapped
 
 
-def names_charset(parameter: str) -> bool:
+def is_charset_parameter(parameter: str) -> bool:
     return parameter.partition("=")[0].strip().lower() == "charset"
 
 
-application = utf8_only(get_wsgi_application())
+application = drop_declared_charset(get_wsgi_application())

@@ -78,11 +78,11 @@ def django_db_setup(django_db_setup, django_db_blocker):
     """The test database under the journal that `prepare_database` gives every SQLite."""
     from django.db import connection
 
-    from marketplace.preparation.database import set_wal
+    from marketplace.preparation.database import enable_wal
 
     if connection.vendor == "sqlite":
         with django_db_blocker.unblock():
-            set_wal()
+            enable_wal()
 
 
 @pytest.fixture(scope="session")

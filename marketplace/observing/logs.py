@@ -11,7 +11,7 @@ from structlog.typing import Processor
 FORMATS = ("json", "console")
 
 
-def logging_config(log_format: str, level: str) -> dict[str, object]:
+def configure_logging(log_format: str, level: str) -> dict[str, object]:
     """The LOGGING setting; configures structlog on the way."""
     if log_format not in FORMATS:
         raise ImproperlyConfigured(f"LOG_FORMAT is '{log_format}'; use one of {', '.join(FORMATS)}.")

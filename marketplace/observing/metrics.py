@@ -55,11 +55,11 @@ class Figures(Collector):
         with suppress(Error):
             yield from index_figures(index_health())
         # Read before `database_up` is told, because reading may find that the database has just gone.
-        stored = self._collect_stored()
+        stored = self._collect_database_metrics()
         yield make_gauge("database_up", "Whether the database answers.", self._database)
         yield from stored
 
-    def _collect_stored(self) -> list[Metric]:
+    def _collect_database_metrics(self) -> list[Metric]:
         if not self._database:
             return []
         try:
@@ -85,7 +85,7 @@ def index_figures(index: dict[str, Any]) -> Iterator[Metric]:
         ("index_recall_judged", "judged", "Sampled searches behind these figures."),
         ("index_recall_age_seconds", "last_s", "Since the last search was judged."),
     ):
-        yield make_gauges(name, text, "queries", {kind: figures[field] for kind, figures in recall.items()})
+        yield make_labelled_gauge(name, text, "queries", {kind: figures[field] for kind, figures in recall.items()})
 
 
 def lag_figures(lag: dict[str, Any]) -> Iterator[Metric]:
@@ -96,13 +96,15 @@ def lag_figures(lag: dict[str, Any]) -> Iterator[Metric]:
 def queue_figures() -> Iterator[Metric]:
     now, queue = timezone.now(), queue_counts()
     bound = f"counted up to {queue['counted_up_to']}"
-    yield make_gauges("queue_pending", f"Photos that wait to be embedded, {bound} a lane.", "lane", queue["pending"])
+    yield make_labelled_gauge(
+        "queue_pending", f"Photos that wait to be embedded, {bound} a lane.", "lane", queue["pending"]
+    )
     yield make_gauge("queue_leased", f"Photos that a worker holds, {bound}.", queue["leased"])
     yield make_gauge("queue_failed", f"Photos that failed and are tried again later, {bound}.", queue["failed"])
     lag = upload_lag([model.pk for model in load_live_models()], now)
     yield make_gauge("upload_lag_seconds", "How long the oldest uploaded photo has waited.", lag)
     ages = heartbeat_ages(now)
-    yield make_gauges("heartbeat_age_seconds", "Since any worker of the kind was heard of.", "kind", ages)
+    yield make_labelled_gauge("heartbeat_age_seconds", "Since any worker of the kind was heard of.", "kind", ages)
 
 
 def make_gauge(name: str, text: str, value: float | None) -> Metric:
@@ -110,7 +112,7 @@ def make_gauge(name: str, text: str, value: float | None) -> Metric:
     return GaugeMetricFamily(f"marketplace_{name}", text, value)
 
 
-def make_gauges(name: str, text: str, label: str, values: Mapping[str, float | None]) -> Metric:
+def make_labelled_gauge(name: str, text: str, label: str, values: Mapping[str, float | None]) -> Metric:
     """A metric with a value for each value of a label, where it has one."""
     family = GaugeMetricFamily(f"marketplace_{name}", text, labels=[label])
     for key, value in values.items():

@@ -15,19 +15,19 @@ MIGRATION_LOCK = 0x6D61726B6574
 def prepare_database(verbosity: int = 0) -> None:
     """Bring the schema up to date; of several containers that start together, one migrates and the others wait."""
     if connection.vendor == "sqlite":
-        set_wal()
-    with one_at_a_time():
+        enable_wal()
+    with hold_migration_lock():
         call_command("migrate", interactive=False, verbosity=verbosity)
 
 
-def set_wal() -> None:
+def enable_wal() -> None:
     """Let readers go on while one writes; the mode is stored in the file."""
     with connection.cursor() as cursor:
         cursor.execute("PRAGMA journal_mode=WAL")
 
 
 @contextmanager
-def one_at_a_time() -> Iterator[None]:
+def hold_migration_lock() -> Iterator[None]:
     # SQLite has no such lock and needs none: it lives on one host, where `make run` starts one process for this.
     if connection.vendor != "postgresql":
         yield

@@ -15,14 +15,14 @@ def ensure_superuser(given: str, password_file: Path) -> str | None:
     users = get_user_model().objects
     if users.filter(is_superuser=True).exists():
         return None
-    password = given or kept_password(password_file)
+    password = given or ensure_password(password_file)
     users.create_superuser(username=NAME, password=password)
     if given:
         return f"created superuser {NAME} with the password from ADMIN_PASSWORD."
     return f"created superuser {NAME}, password {password} (kept in {password_file})."
 
 
-def kept_password(path: Path) -> str:
+def ensure_password(path: Path) -> str:
     """The generated password, written for its owner's eyes only."""
     if not path.exists():
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

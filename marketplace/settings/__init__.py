@@ -69,7 +69,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     # Outside of the others, so that what they refuse has a policy as well.
-    "marketplace.middleware.content_security_policy",
+    "marketplace.middleware.add_content_security_policy",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -250,7 +250,7 @@ REST_FRAMEWORK = {
         "search": read_throttle_rate("search", "60/min"),
         "upload": read_throttle_rate("upload", "120/min"),
     },
-    "EXCEPTION_HANDLER": "marketplace.errors.api_error",
+    "EXCEPTION_HANDLER": "marketplace.errors.handle_api_exception",
     # Each trusted proxy in front adds an address to X-Forwarded-For; with a number too high callers choose their own.
     "NUM_PROXIES": read_integer("NUM_PROXIES", 0, least=0),
     "URL_FORMAT_OVERRIDE": None,
@@ -274,7 +274,7 @@ SPECTACULAR_SETTINGS = {
 HEALTH_TOKEN = env.str("HEALTH_TOKEN", "")
 
 # JSON, because programs read the log of a site; LOG_FORMAT=console is for people.
-LOGGING = logs.logging_config(env.str("LOG_FORMAT", "json"), env.str("LOG_LEVEL", "INFO"))
+LOGGING = logs.configure_logging(env.str("LOG_FORMAT", "json"), env.str("LOG_LEVEL", "INFO"))
 DJANGO_STRUCTLOG_CELERY_ENABLED = True
 DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = logging.DEBUG
 # Empty, because looking for it would read the session of every request; `add_known_user` adds an id that is known.

@@ -26,7 +26,7 @@ INSTALLED_APPS = [*INSTALLED_APPS, "debug_toolbar"]
 _after = MIDDLEWARE.index("whitenoise.middleware.WhiteNoiseMiddleware") + 1
 MIDDLEWARE = [*MIDDLEWARE[:_after], "debug_toolbar.middleware.DebugToolbarMiddleware", *MIDDLEWARE[_after:]]
 # Last, because this and the site's own policy both use setdefault, so the header that is set further inside wins.
-MIDDLEWARE += ["marketplace.middleware.inline_error_pages"]
+MIDDLEWARE += ["marketplace.middleware.allow_inline_error_pages"]
 ROOT_URLCONF = "marketplace.settings.development_urls"
 DEBUG_TOOLBAR_CONFIG = {"SHOW_COLLAPSED": True}
 

@@ -11,8 +11,8 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from marketplace.preparation.database import one_at_a_time, prepare_database
-from marketplace.preparation.demo import decide_demo
+from marketplace.preparation.database import hold_migration_lock, prepare_database
+from marketplace.preparation.demo import write_demo_marker
 from marketplace.preparation.model import IS_UNTRAINED, ensure_model
 from marketplace.preparation.static import collect_static, hash_sources
 from marketplace.preparation.superuser import ensure_superuser
@@ -137,17 +137,17 @@ def test_the_shipped_weights_are_the_first_model_unless_others_are_chosen(settin
 @pytest.mark.django_db
 class TestDemo:
     def test_is_wanted_by_a_site_that_began_empty(self, tmp_path):
-        decide_demo(tmp_path / "demo")
+        write_demo_marker(tmp_path / "demo")
         assert (tmp_path / "demo").read_text() == "wanted\n"
 
     def test_is_not_wanted_beside_somebodys_catalogue(self, tmp_path):
         make_listing()
-        decide_demo(tmp_path / "demo")
+        write_demo_marker(tmp_path / "demo")
         assert (tmp_path / "demo").read_text() == "unwanted\n"
 
     def test_is_decided_once(self, tmp_path):
         (tmp_path / "demo").write_text("done\n")
-        decide_demo(tmp_path / "demo")
+        write_demo_marker(tmp_path / "demo")
         assert (tmp_path / "demo").read_text() == "done\n"
 
 
@@ -188,7 +188,7 @@ class TestDatabase:
     @pytest.mark.postgres_only
     def test_migrates_in_one_process_at_a_time(self):
         other = connection.copy()
-        with one_at_a_time(), other.cursor() as cursor:
+        with hold_migration_lock(), other.cursor() as cursor:
             cursor.execute("SELECT pg_try_advisory_lock(%s)", [0x6D61726B6574])
             assert cursor.fetchone() == (False,)
         with other.cursor() as cursor:

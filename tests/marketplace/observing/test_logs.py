@@ -63,23 +63,23 @@ def test_standard_and_structured_loggers_write_the_same_json_to_stderr(level, sh
 )
 def test_a_setting_that_makes_no_sense_stops_the_start(log_format, level, name):
     with pytest.raises(ImproperlyConfigured, match=name):
-        logs.logging_config(log_format, level)
+        logs.configure_logging(log_format, level)
 
 
 def test_a_worker_keeps_our_logging_and_logs_task_ids():
     from celery.signals import setup_logging
     from django_structlog.celery.steps import DjangoStructLogInitStep
 
-    from marketplace.celery import app, keep_our_logging
+    from marketplace.celery import app, configure_worker_logging
 
     assert DjangoStructLogInitStep in app.steps["worker"]
-    assert keep_our_logging in [receiver() for _, receiver in setup_logging.receivers]
+    assert configure_worker_logging in [receiver() for _, receiver in setup_logging.receivers]
 
 
 def test_a_library_that_loads_well_says_nothing():
     code = (
         "import logging.config; from marketplace.observing import logs; "
-        "logging.config.dictConfig(logs.logging_config('json', 'INFO')); import faiss"
+        "logging.config.dictConfig(logs.configure_logging('json', 'INFO')); import faiss"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stderr == ""
