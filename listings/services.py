@@ -44,15 +44,15 @@ def ensure_category(path: str) -> Category:
 
 
 @transaction.atomic
-def publish(seller: User, fields: dict[str, object]) -> Listing:
+def create_listing(seller: User, fields: dict[str, object]) -> Listing:
     """A new listing of this seller; `category` may be the path of one that is still to be made."""
-    return Listing.objects.create(seller=seller, **_with_category(fields))
+    return Listing.objects.create(seller=seller, **_resolve_category(fields))
 
 
 @transaction.atomic
-def change(listing: Listing, user: User | AnonymousUser, changes: dict[str, object]) -> Listing:
+def update_listing(listing: Listing, user: User | AnonymousUser, changes: dict[str, object]) -> Listing:
     """Write these fields unless the listing left this person's hands since it was read: a removed one stays removed."""
-    changes = _with_category(changes)
+    changes = _resolve_category(changes)
     # One conditional update in place of read, check and save: a removal meanwhile cannot be overwritten.
     changed = Listing.objects.editable_by(user).filter(pk=listing.pk).update(**changes, updated_at=timezone.now())
     if not changed:
@@ -63,12 +63,12 @@ def change(listing: Listing, user: User | AnonymousUser, changes: dict[str, obje
     return listing
 
 
-def _with_category(fields: dict[str, object]) -> dict[str, object]:
+def _resolve_category(fields: dict[str, object]) -> dict[str, object]:
     category = fields.get("category")
     return {**fields, "category": ensure_category(category)} if isinstance(category, str) else fields
 
 
-def remove(listing: Listing) -> None:
+def mark_listing_removed(listing: Listing) -> None:
     """Take a listing away from everybody but staff. The row stays, so that staff can look into it or undo it."""
     Listing.objects.filter(pk=listing.pk).exclude(status=Listing.Status.REMOVED).update(
         status=Listing.Status.REMOVED, updated_at=timezone.now()
@@ -112,14 +112,14 @@ def _add_rows(listing: Listing, images: Sequence[ListingImage]) -> None:
     # Counted under the lock: what a form counted before may have been used up by another upload.
     room = room_for_photos(listing.pk)
     if len(images) > room:
-        raise TooManyPhotos(too_many_sentence(room))
+        raise TooManyPhotos(explain_too_many_photos(room))
     last = ListingImage.objects.filter(listing=listing).aggregate(last=Max("position"))["last"]
     for position, image in enumerate(images, 0 if last is None else last + 1):
         image.position = position
         image.save(force_insert=True)
 
 
-def too_many_sentence(room: int) -> str:
+def explain_too_many_photos(room: int) -> str:
     most = settings.PHOTOS_PER_LISTING
     left = f"it has room for {room} more" if room else "it is full; delete one first"
     return f"A listing has at most {most} photos: {left}."

@@ -5,9 +5,9 @@ from django.core.exceptions import ValidationError
 
 from listings.models import Listing
 from listings.photos.uploads import CheckedPhoto
-from listings.services import room_for_photos, too_many_sentence
+from listings.services import explain_too_many_photos, room_for_photos
 from listings.web.forms import PhotosField
-from listings.web.uploading import judge
+from listings.web.uploading import judge_photos
 
 
 class ListingAdminForm(forms.ModelForm):
@@ -21,12 +21,12 @@ class ListingAdminForm(forms.ModelForm):
 
     def clean_photos(self) -> list[CheckedPhoto]:
         """Unlike a seller's form this one is sent again: nothing is saved while one of the files is refused."""
-        photos, refusals = judge(self.cleaned_data["photos"])
+        photos, refusals = judge_photos(self.cleaned_data["photos"])
         if refusals:
             raise ValidationError([f"{refusal.name}: {refusal.reason}" for refusal in refusals])
         room = room_for_photos(self.instance.pk or 0)
         if len(photos) > room:
-            raise ValidationError(too_many_sentence(room))
+            raise ValidationError(explain_too_many_photos(room))
         return photos
 
     def clean(self) -> dict[str, object] | None:

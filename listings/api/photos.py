@@ -17,7 +17,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from listings.models import Listing, ListingImage
-from listings.photos.uploads import REQUEST_MAX_BYTES, CheckedPhoto, PhotoUploadHandler, check_each, declared_length
+from listings.photos.uploads import REQUEST_MAX_BYTES, CheckedPhoto, PhotoUploadHandler, check_photos, declared_length
 from listings.services import ListingGone, TooManyPhotos, add_photos
 from ml.images import PhotoRefused
 
@@ -121,7 +121,7 @@ class PhotosView(PhotoFormView, OwnListingView):
         files = request.FILES.getlist("images")
         if not files:
             raise ValidationError({"images": ["Send at least one photo in the field 'images'."]})
-        judged = check_each(files)
+        judged = check_photos(files)
         # The good files are stored together, so the answer has to put them back between the refused ones, one by one.
         images = iter(self._store(listing, [photo for photo in judged if isinstance(photo, CheckedPhoto)]))
         if all(isinstance(photo, PhotoRefused) for photo in judged):

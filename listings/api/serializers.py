@@ -19,7 +19,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 
 from listings.models import Listing, ListingImage
-from listings.services import change, publish
+from listings.services import create_listing, update_listing
 
 from .fields import CategoryPathField, CoordinateField, CurrencyField
 
@@ -233,10 +233,10 @@ class ListingSerializer(serializers.ModelSerializer):
         return attrs
 
     def create(self, validated_data: dict[str, object]) -> Listing:
-        return publish(self.context["request"].user, validated_data)
+        return create_listing(self.context["request"].user, validated_data)
 
     def update(self, instance: Listing, validated_data: dict[str, object]) -> Listing:
-        return change(instance, self.context["request"].user, validated_data)
+        return update_listing(instance, self.context["request"].user, validated_data)
 
 
 class UploadSerializer(serializers.Serializer):

@@ -13,7 +13,7 @@ from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
 from listings.models import Listing
-from listings.services import ListingGone, remove
+from listings.services import ListingGone, mark_listing_removed
 
 from . import schema
 from .filters import ListingFilter
@@ -126,4 +126,4 @@ class ListingView(generics.RetrieveUpdateDestroyAPIView):
             raise NotFound from exc
 
     def perform_destroy(self, instance: Listing) -> None:
-        remove(instance)
+        mark_listing_removed(instance)

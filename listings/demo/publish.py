@@ -13,7 +13,7 @@ from django.utils import timezone
 from listings.importing.photos import already_imported, save_photos, store_original
 from listings.importing.products import ensure_categories, ensure_users
 from listings.models import Listing
-from listings.photos.uploads import check
+from listings.photos.uploads import check_photo
 
 from .photos import encode_planned_photo
 from .plan import DemoListing, plan_catalogue
@@ -71,7 +71,7 @@ def _save_photos(batch: Sequence[DemoListing]) -> int:
     done = already_imported([photo.id for item in batch for photo in item.photos])
     stored = {
         photo.id: store_original(
-            listing_ids[item.id], item.created_at, check(ContentFile(encode_planned_photo(photo), "photo.jpg"))
+            listing_ids[item.id], item.created_at, check_photo(ContentFile(encode_planned_photo(photo), "photo.jpg"))
         )
         for item in batch
         for photo in item.photos

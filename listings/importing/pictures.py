@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core.files.base import File
 
 from listings.models import Listing, ListingImage
-from listings.photos.uploads import check
+from listings.photos.uploads import check_photo
 from ml.catalogue.findings import Finding, Kind
 from ml.catalogue.picture_files import PICTURE_SUFFIXES, find_picture
 from ml.images import PhotoRefused
@@ -69,4 +69,4 @@ class PictureFolder:
 def store_file(path: Path, listing_id: int, created_at: datetime) -> ListingImage:
     """The photo in this file, stored but without its row; raises `PhotoRefused` when it is none."""
     with path.open("rb") as file:
-        return store_original(listing_id, created_at, check(File(file, name=path.name)))
+        return store_original(listing_id, created_at, check_photo(File(file, name=path.name)))

@@ -74,7 +74,7 @@ def declared_length(request: HttpRequest) -> int:
     return int(text.lstrip("0")[:LONGEST_NUMBER] or 0) if text.isdecimal() else 0
 
 
-def check(upload: File) -> CheckedPhoto:
+def check_photo(upload: File) -> CheckedPhoto:
     """Raise `PhotoRefused`, with a sentence for the seller, unless size and header are those of a photo."""
     if (upload.size or 0) > settings.PHOTO_MAX_BYTES:
         limit = settings.PHOTO_MAX_BYTES // (1024 * 1024)
@@ -87,12 +87,12 @@ def check(upload: File) -> CheckedPhoto:
     return CheckedPhoto(upload, digest, header.width, header.height, f".{header.format.lower()}")
 
 
-def check_each(uploads: Iterable[File]) -> list[CheckedPhoto | PhotoRefused]:
-    """Each file as `check` finds it, or its refusal: one that is no photo does not keep the others out."""
+def check_photos(uploads: Iterable[File]) -> list[CheckedPhoto | PhotoRefused]:
+    """Each file as `check_photo` finds it, or its refusal: one that is no photo does not keep the others out."""
     checked: list[CheckedPhoto | PhotoRefused] = []
     for upload in uploads:
         try:
-            checked.append(check(upload))
+            checked.append(check_photo(upload))
         except PhotoRefused as refusal:
             checked.append(refusal)
     return checked

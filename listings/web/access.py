@@ -16,7 +16,7 @@ class SignedInRequest(HttpRequest):
     user: User
 
 
-def visible_or_404(request: HttpRequest, listing_id: int) -> Listing:
+def get_visible_listing_or_404(request: HttpRequest, listing_id: int) -> Listing:
     return get_object_or_404(Listing.objects.visible_to(request.user).detailed(), pk=listing_id)
 
 

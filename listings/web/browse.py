@@ -15,8 +15,8 @@ from listings.api.filters import ListingFilter
 from listings.models import Category, Listing, ListingImage
 from listings.querysets import SEPARATOR
 
-from .access import visible_or_404
-from .pages import NoSuchPage, Page, page_of
+from .access import get_visible_listing_or_404
+from .pages import NoSuchPage, Page, paginate_listings
 
 # The pages share the pagination of the API, which refuses a key that is no ordering there.
 ORDERINGS = {"-created": "Newest", "price": "Lowest price", "-price": "Highest price"}
@@ -39,10 +39,10 @@ def browse_listings(request: HttpRequest) -> HttpResponse:
     page = Page([], None, None)
     if asked.is_valid():
         try:
-            page = page_of(asked.qs, request)
+            page = paginate_listings(asked.qs, request)
         except NoSuchPage:
             # An old or edited link: its list is worth more than an error page, so it starts at the first page.
-            return redirect(f"{request.path}?{_query_with(request.GET, **dict.fromkeys(PLACE_IN_LIST))}")
+            return redirect(f"{request.path}?{_change_query(request.GET, **dict.fromkeys(PLACE_IN_LIST))}")
     path = request.GET.get("category", "") if "category" not in asked.errors else ""
     context = {
         "page": page,
@@ -55,7 +55,7 @@ def browse_listings(request: HttpRequest) -> HttpResponse:
         "orderings": ORDERINGS,
         "ordering": request.GET.get("ordering") or "-created",
         "crumbs": _breadcrumbs(request.GET, path),
-        "chips": _filter_chips(request.GET, path),
+        "chips": _subcategory_links(request.GET, path),
     }
     return render(request, "listings/home.html", context, status=200 if asked.is_valid() else 400)
 
@@ -81,22 +81,22 @@ def _breadcrumbs(asked: QueryDict, path: str) -> list[Link]:
         return []
     names = path.split(SEPARATOR)
     steps = [
-        Link(name, _query_with(asked, category=SEPARATOR.join(names[: depth + 1])), depth == len(names) - 1)
+        Link(name, _change_query(asked, category=SEPARATOR.join(names[: depth + 1])), depth == len(names) - 1)
         for depth, name in enumerate(names)
     ]
-    return [Link("All categories", _query_with(asked, category=None)), *steps]
+    return [Link("All categories", _change_query(asked, category=None)), *steps]
 
 
-def _filter_chips(asked: QueryDict, path: str) -> list[Link]:
+def _subcategory_links(asked: QueryDict, path: str) -> list[Link]:
     """The categories right below the one shown."""
     below = Q(parent__path=path) if path else Q(parent=None)
     return [
-        Link(category.name, _query_with(asked, category=category.path))
+        Link(category.name, _change_query(asked, category=category.path))
         for category in Category.objects.filter(below).order_by("path")
     ]
 
 
-def _query_with(asked: QueryDict, **changes: str | None) -> str:
+def _change_query(asked: QueryDict, **changes: str | None) -> str:
     """The same question with these answers changed, from the first page."""
     query = asked.copy()
     for name, value in {"cursor": None, **changes}.items():
@@ -108,7 +108,7 @@ def _query_with(asked: QueryDict, **changes: str | None) -> str:
 
 @require_safe
 def listing_page(request: HttpRequest, listing_id: int) -> HttpResponse:
-    listing = visible_or_404(request, listing_id)
+    listing = get_visible_listing_or_404(request, listing_id)
     images = listing.photos
     # Whatever its state, a photo is shown once a browser can load it: "embed again" takes no picture away.
     photos = [image for image in images if image.clean_file and image.thumb_file]

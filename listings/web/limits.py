@@ -19,7 +19,7 @@ class PageThrottle(FailOpenThrottle):
         return self.scope
 
 
-def is_too_often(request: HttpRequest, scope: str) -> bool:
+def is_throttled(request: HttpRequest, scope: str) -> bool:
     """Whether this caller has used up the rate of this scope, pages and API taken together."""
     # The casts do no harm, because a throttle reads only the user and the address, which a plain request has too.
     return not PageThrottle(scope).allow_request(cast("Request", request), cast("APIView", None))

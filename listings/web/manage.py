@@ -9,11 +9,11 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from listings.models import Listing, ListingImage
-from listings.services import ListingGone, change, remove, room_for_photos
+from listings.services import ListingGone, mark_listing_removed, room_for_photos, update_listing
 
-from .access import SignedInRequest, own_or_403
+from .access import SignedInRequest, get_editable_listing_or_403
 from .forms import PHOTO_TYPES, ListingForm
-from .pages import NoSuchPage, page_of
+from .pages import NoSuchPage, paginate_listings
 from .photos import LABELS
 
 Status, Photo = Listing.Status, ListingImage.State
@@ -33,7 +33,7 @@ def my_listings(request: SignedInRequest) -> HttpResponse:
     if status in SAID:
         listings = listings.filter(status=status)
     try:
-        page = page_of(listings, request)
+        page = paginate_listings(listings, request)
     except NoSuchPage:
         return redirect("my-listings")
     tabs = [("", "All"), (Status.ACTIVE, "On sale"), (Status.SOLD, "Sold"), (Status.DRAFT, "Drafts")]
@@ -42,7 +42,7 @@ def my_listings(request: SignedInRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
-def my_listing(request: HttpRequest, listing_id: int) -> HttpResponse:
+def edit_listing(request: HttpRequest, listing_id: int) -> HttpResponse:
     listing = own_or_403(request, listing_id)
     # Kept for the heading, because a form writes what was typed into the instance even if it is refused.
     title = listing.title
@@ -66,7 +66,7 @@ def my_listing(request: HttpRequest, listing_id: int) -> HttpResponse:
 @require_POST
 @login_required
 def set_status(request: HttpRequest, listing_id: int) -> HttpResponse:
-    listing = own_or_403(request, listing_id)
+    listing = get_editable_listing_or_403(request, listing_id)
     status = request.POST.get("status", "")
     if status not in SAID:
         messages.error(request, f"A listing can be active, sold or a draft, not “{status}”.")
@@ -79,16 +79,16 @@ def set_status(request: HttpRequest, listing_id: int) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
 def remove_listing(request: HttpRequest, listing_id: int) -> HttpResponse:
-    listing = own_or_403(request, listing_id)
+    listing = get_editable_listing_or_403(request, listing_id)
     if request.method != "POST":
         return render(request, "listings/remove_listing.html", {"listing": listing})
-    remove(listing)
+    mark_listing_removed(listing)
     messages.success(request, f"“{listing.title}” is removed.")
     return redirect("my-listings")
 
 
 def _change_listing(request: HttpRequest, listing: Listing, changes: dict) -> None:
     try:
-        change(listing, request.user, changes)
+        update_listing(listing, request.user, changes)
     except ListingGone as exc:
         raise Http404("This listing was removed.") from exc

@@ -29,7 +29,7 @@ class Page:
     next: str | None
 
 
-def page_of(queryset: QuerySet[Listing], request: HttpRequest) -> Page:
+def paginate_listings(queryset: QuerySet[Listing], request: HttpRequest) -> Page:
     pagination = GridPagination()
     try:
         # Wrapped, because the pagination of the API reads `query_params`, which a plain request lacks.

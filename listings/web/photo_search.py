@@ -8,27 +8,27 @@ from django.views.decorators.http import require_http_methods
 
 from listings import slots
 from listings.api.photos import refusal_status
-from listings.photos.uploads import check
+from listings.photos.uploads import check_photo
 from ml.images import PhotoRefused
 
 from .forms import PHOTO_TYPES
-from .limits import is_too_often
-from .uploading import takes_photos
+from .limits import is_throttled
+from .uploading import accept_photo_uploads
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@takes_photos
+@accept_photo_uploads
 def photo_search(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         return _render_page(request)
-    if is_too_often(request, "search"):
+    if is_throttled(request, "search"):
         return _render_page(request, error="That was very often. Wait a minute, then go on.", status=429)
     # A browser sends an empty file where nobody has chosen one.
     photo = next((file for file in request.FILES.getlist("image") if file.size), None)
     if photo is None:
         return _render_page(request, error="Choose a photo, or take one.", status=400)
     try:
-        check(photo)
+        check_photo(photo)
         results = slots.render_slot("photo_search", request=request, photo=photo)
     except PhotoRefused as refusal:
         return _render_page(request, error=refusal.reason, status=refusal_status(refusal.code))

@@ -11,8 +11,8 @@ from django.views.decorators.http import require_POST, require_safe
 
 from listings.models import ListingImage
 
-from .access import own_or_403
-from .uploading import report, store, takes_photos, wants_json
+from .access import get_editable_listing_or_403
+from .uploading import accept_photo_uploads, report_refusals, store_photos, wants_json
 
 LABELS = {
     ListingImage.State.NEW: "Being prepared",
@@ -23,23 +23,23 @@ LABELS = {
 
 @require_POST
 @login_required
-@takes_photos
+@accept_photo_uploads
 def add_photos(request: HttpRequest, listing_id: int) -> HttpResponse:
-    listing = own_or_403(request, listing_id)
+    listing = get_editable_listing_or_403(request, listing_id)
     files = request.FILES.getlist("photos")
-    refusals = store(listing, files)
+    refusals = store_photos(listing, files)
     if wants_json(request):
         return JsonResponse({"refusals": [{"name": refusal.name, "reason": refusal.reason} for refusal in refusals]})
     if not files:
         messages.error(request, "Choose at least one photo first.")
-    report(request, refusals)
+    report_refusals(request, refusals)
     return redirect("my-listing", listing.pk)
 
 
 @require_POST
 @login_required
 def delete_photo(request: HttpRequest, listing_id: int, image_id: int) -> HttpResponse:
-    listing = own_or_403(request, listing_id)
+    listing = get_editable_listing_or_403(request, listing_id)
     get_object_or_404(listing.images, pk=image_id).delete()
     messages.success(request, "The photo is deleted.")
     return redirect("my-listing", listing.pk)
@@ -49,7 +49,7 @@ def delete_photo(request: HttpRequest, listing_id: int, image_id: int) -> HttpRe
 @never_cache
 @login_required
 def photo_states(request: HttpRequest, listing_id: int) -> JsonResponse:
-    images = own_or_403(request, listing_id).photos
+    images = get_editable_listing_or_403(request, listing_id).photos
     settled = all(image.state != ListingImage.State.NEW for image in images)
     return JsonResponse({"settled": settled, "photos": [_describe_state(image) for image in images]})
 

@@ -14,32 +14,32 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
 from listings.models import Listing
-from listings.services import publish
+from listings.services import create_listing
 
 from .access import SignedInRequest
 from .forms import PHOTO_TYPES, SellForm
-from .uploading import report, store, takes_photos, wants_json
+from .uploading import accept_photo_uploads, report_refusals, store_photos, wants_json
 
 SAID = {Listing.Status.ACTIVE: "Your listing is live.", Listing.Status.DRAFT: "Your listing is saved as a draft."}
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
-@takes_photos
+@accept_photo_uploads
 def publish_listing(request: SignedInRequest) -> HttpResponse:
     if request.method != "POST":
-        return _form_page(request, SellForm(initial={"key": uuid.uuid4()}))
+        return _render_form(request, SellForm(initial={"key": uuid.uuid4()}))
     form = SellForm(request.POST)
     if not form.is_valid():
         if wants_json(request):
             return JsonResponse({"errors": form.errors}, status=400)
-        return _form_page(request, form)
+        return _render_form(request, form)
     status = request.POST.get("status")
     fields = {**form.fields_of_listing(), "status": status if status in SAID else Listing.Status.ACTIVE}
     listing, is_new = publish_once(request.user, fields, form.cleaned_data["key"])
     # A form that comes a second time must neither add its photos again nor say that something was published.
     if is_new:
-        report(request, store(listing, request.FILES.getlist("photos")))
+        report_refusals(request, store_photos(listing, request.FILES.getlist("photos")))
         messages.success(request, SAID[Listing.Status(listing.status)])
     if wants_json(request):
         links = {"photos": reverse("add-photos", args=[listing.pk]), "next": reverse("my-listing", args=[listing.pk])}
@@ -53,10 +53,10 @@ def publish_once(seller: User, fields: dict, key: uuid.UUID) -> tuple[Listing, b
     # The id holds the seller as well, so a key that somebody else has seen is worth nothing to them.
     external_id = f"form:{seller.pk}:{key.hex}"
     try:
-        return publish(seller, {**fields, "external_id": external_id}), True
+        return create_listing(seller, {**fields, "external_id": external_id}), True
     except IntegrityError:
         return Listing.objects.get(seller=seller, external_id=external_id), False
 
 
-def _form_page(request: HttpRequest, form: SellForm) -> HttpResponse:
+def _render_form(request: HttpRequest, form: SellForm) -> HttpResponse:
     return render(request, "listings/sell.html", {"form": form, "photo_types": PHOTO_TYPES})

@@ -13,8 +13,8 @@ from django.shortcuts import render
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 
 from listings.models import Listing, ListingImage
-from listings.photos.uploads import REQUEST_MAX_BYTES, CheckedPhoto, PhotoUploadHandler, check_each, declared_length
-from listings.services import TooManyPhotos, add_photos, room_for_photos, too_many_sentence
+from listings.photos.uploads import REQUEST_MAX_BYTES, CheckedPhoto, PhotoUploadHandler, check_photos, declared_length
+from listings.services import TooManyPhotos, add_photos, explain_too_many_photos, room_for_photos
 from ml.images import PhotoRefused
 
 View = Callable[..., HttpResponse]
@@ -28,7 +28,7 @@ class Refusal:
     reason: str
 
 
-def takes_photos(view: View) -> View:
+def accept_photo_uploads(view: View) -> View:
     """Stream the files of a form to disk. The CSRF check reads the form, so it comes after the handler is set."""
     protected = csrf_protect(view)
 
@@ -44,21 +44,21 @@ def takes_photos(view: View) -> View:
     return wrapper
 
 
-def judge(files: Sequence[File]) -> tuple[list[CheckedPhoto], list[Refusal]]:
-    judged = list(zip(files, check_each(files), strict=True))
+def judge_photos(files: Sequence[File]) -> tuple[list[CheckedPhoto], list[Refusal]]:
+    judged = list(zip(files, check_photos(files), strict=True))
     photos = [photo for _, photo in judged if isinstance(photo, CheckedPhoto)]
     refusals = [Refusal(file.name or "photo", one.reason) for file, one in judged if isinstance(one, PhotoRefused)]
     return photos, refusals
 
 
-def store(listing: Listing, files: Sequence[File]) -> list[Refusal]:
+def store_photos(listing: Listing, files: Sequence[File]) -> list[Refusal]:
     """Keep the good photos and answer the others. A photo the listing has already is not stored again."""
-    photos, refusals = judge(files)
+    photos, refusals = judge_photos(files)
     kept = set(listing.images.exclude(state=ListingImage.State.REJECTED).values_list("sha256", flat=True))
     # By hash, so that a photo chosen twice, or sent again over a bad network, is kept once.
     new = list({photo.sha256: photo for photo in photos if photo.sha256 not in kept}.values())
     room = room_for_photos(listing.pk)
-    refusals += [Refusal(photo.file.name or "photo", too_many_sentence(room)) for photo in new[room:]]
+    refusals += [Refusal(photo.file.name or "photo", explain_too_many_photos(room)) for photo in new[room:]]
     try:
         add_photos(listing, new[:room])
     # Another upload may have taken the room since it was counted above.
@@ -67,7 +67,7 @@ def store(listing: Listing, files: Sequence[File]) -> list[Refusal]:
     return refusals
 
 
-def report(request: HttpRequest, refusals: Sequence[Refusal]) -> None:
+def report_refusals(request: HttpRequest, refusals: Sequence[Refusal]) -> None:
     for refusal in refusals:
         messages.warning(request, f"{refusal.name} was left out. {refusal.reason}")
 

@@ -2,7 +2,7 @@ from django.contrib.auth.views import LogoutView
 from django.urls import path
 
 from .browse import browse_listings, listing_page
-from .manage import my_listing, my_listings, remove_listing, set_status
+from .manage import edit_listing, my_listings, remove_listing, set_status
 from .photo_search import photo_search
 from .photos import add_photos, delete_photo, photo_states
 from .sell import publish_listing
@@ -16,7 +16,7 @@ urlpatterns = [
     path("sign-out/", LogoutView.as_view(), name="sign-out"),
     path("sell/", publish_listing, name="sell"),
     path("my/", my_listings, name="my-listings"),
-    path("my/listings/<int:listing_id>/", my_listing, name="my-listing"),
+    path("my/listings/<int:listing_id>/", edit_listing, name="my-listing"),
     path("my/listings/<int:listing_id>/status/", set_status, name="listing-status"),
     path("my/listings/<int:listing_id>/remove/", remove_listing, name="remove-listing"),
     path("my/listings/<int:listing_id>/photos/", add_photos, name="add-photos"),

@@ -15,7 +15,7 @@ from django.core.files.base import File
 from numpy.typing import NDArray
 from PIL import Image
 
-from listings.photos.uploads import check
+from listings.photos.uploads import check_photo
 from ml import images
 from ml.images.derivatives import Box
 from ml.inference.arrays import is_indexable
@@ -38,7 +38,7 @@ def embed_photo(upload: File, model: EmbeddingModel, box: Box | None = None) -> 
 
     Raises PhotoRefused, ModelNotReady, Busy.
     """
-    data = check(upload).file.read()
+    data = check_photo(upload).file.read()
     embedder = embedders.load_embedder(model)
     with take_decoding_place():
         pixels = embedder.prepare(_decode_picture(data, box))

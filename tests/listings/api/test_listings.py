@@ -6,7 +6,7 @@ import pytest
 from django.contrib.auth.models import AnonymousUser
 
 from listings.models import NAME_LENGTH, PATH_LENGTH, Category, Listing
-from listings.services import ListingGone, change
+from listings.services import ListingGone, update_listing
 from tests.factories import api, make_category, make_image, make_listing, make_ready_image, make_user
 
 pytestmark = pytest.mark.django_db
@@ -183,10 +183,10 @@ def test_a_change_that_lost_the_race_against_a_removal_does_not_bring_the_listin
     listing = make_listing(seller)
     Listing.objects.update(status="removed")
     with pytest.raises(ListingGone):
-        change(listing, seller, {"status": "active"})
+        update_listing(listing, seller, {"status": "active"})
     assert Listing.objects.get().status == "removed"
     with pytest.raises(ListingGone):
-        change(listing, AnonymousUser(), {"status": "active"})
+        update_listing(listing, AnonymousUser(), {"status": "active"})
 
 
 def test_a_listing_is_not_replaced(seller):

@@ -122,12 +122,12 @@ def test_no_more_than_the_limit_is_kept_on_disk_and_nothing_stays_there(seller, 
 
     def look(upload):
         kept.append(Path(upload.temporary_file_path()).stat().st_size)
-        return check(upload)
+        return check_photo(upload)
 
     from listings.photos import uploads
-    from listings.photos.uploads import check
+    from listings.photos.uploads import check_photo
 
-    monkeypatch.setattr(uploads, "check", look)
+    monkeypatch.setattr(uploads, "check_photo", look)
     settings.PHOTO_MAX_BYTES = 100_000
     before = upload_leftovers()
     send(seller, listing, fake(draw_photo(1) + bytes(900_000)), photo_file(2))
