@@ -123,13 +123,16 @@ class PhotosView(PhotoFormView, OwnListingView):
             raise ValidationError({"images": ["Send at least one photo in the field 'images'."]})
         judged = check_photos(files)
         # The good files are stored together, so the answer has to put them back between the refused ones, one by one.
-        images = iter(self._store(listing, [photo for photo in judged if isinstance(photo, CheckedPhoto)]))
+        images = iter(self._store_photos(listing, [photo for photo in judged if isinstance(photo, CheckedPhoto)]))
         if all(isinstance(photo, PhotoRefused) for photo in judged):
             raise RefusedPhoto(next(photo for photo in judged if isinstance(photo, PhotoRefused)))
-        answer = [_refused(photo) if isinstance(photo, PhotoRefused) else _stored(next(images)) for photo in judged]
+        answer = [
+            _describe_refusal(photo) if isinstance(photo, PhotoRefused) else _describe_stored_photo(next(images))
+            for photo in judged
+        ]
         return Response(answer, status.HTTP_201_CREATED)
 
-    def _store(self, listing: Listing, photos: Sequence[CheckedPhoto]) -> list[ListingImage]:
+    def _store_photos(self, listing: Listing, photos: Sequence[CheckedPhoto]) -> list[ListingImage]:
         try:
             return add_photos(listing, photos)
         except TooManyPhotos as exc:
@@ -138,11 +141,11 @@ class PhotosView(PhotoFormView, OwnListingView):
             raise NotFound from exc
 
 
-def _refused(refusal: PhotoRefused) -> dict[str, object]:
+def _describe_refusal(refusal: PhotoRefused) -> dict[str, object]:
     return {"id": None, "state": "rejected", "reason": refusal.reason, "thumb": None, "position": None}
 
 
-def _stored(image: ListingImage) -> dict[str, object]:
+def _describe_stored_photo(image: ListingImage) -> dict[str, object]:
     # There is no thumbnail yet, because a worker makes it after this answer.
     return {"id": image.pk, "state": image.state, "reason": image.reason, "thumb": None, "position": image.position}
 

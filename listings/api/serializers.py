@@ -34,7 +34,7 @@ class Links:
         self._request = request
         self._site = request.build_absolute_uri("/").removesuffix("/")
 
-    def absolute(self, url: str) -> str:
+    def absolute_url(self, url: str) -> str:
         """`url` is quoted, and begins with a slash or is whole already."""
         is_path = url.startswith("/") and not url.startswith("//")
         return self._site + url if is_path else self._request.build_absolute_uri(url)
@@ -45,8 +45,8 @@ class Links:
         storage, path = file.storage, filepath_to_uri(file.name)
         # The address that `file.url` gives, in half the time. A storage that overrides `url` may sign its addresses.
         if isinstance(storage, FileSystemStorage) and storage.__class__.url is FileSystemStorage.url and path:
-            return self.absolute(f"{storage.base_url}{path.lstrip('/')}")
-        return self.absolute(file.url)
+            return self.absolute_url(f"{storage.base_url}{path.lstrip('/')}")
+        return self.absolute_url(file.url)
 
 
 class SellerSerializer(serializers.ModelSerializer):
@@ -171,18 +171,18 @@ class ListingSerializer(serializers.ModelSerializer):
         read_only_fields = ["id", "created_at"]
 
     def get_url(self, listing: Listing) -> str:
-        return self._links.absolute(listing.get_absolute_url())
+        return self._links.absolute_url(listing.get_absolute_url())
 
     @extend_schema_field(ImageSerializer(many=True))
     def get_images(self, listing: Listing) -> list[dict[str, object]]:
         # Others get no photo that they could not load; its seller and staff watch how it is prepared or refused.
-        own = self._is_own(listing)
+        own = self._is_seller_or_staff(listing)
         shown = [image for image in listing.photos if own or image.state == ListingImage.State.READY]
-        return [self._photo.to_representation(image) for image in shown]
+        return [self._photo_serializer.to_representation(image) for image in shown]
 
     def to_representation(self, instance: Listing) -> dict[str, object]:
         latitude, longitude = instance.point or (None, None)
-        if self.context.get("exact_point") and self._is_own(instance):
+        if self.context.get("exact_point") and self._is_seller_or_staff(instance):
             latitude, longitude = instance.latitude, instance.longitude
         return {
             "id": instance.pk,
@@ -196,7 +196,7 @@ class ListingSerializer(serializers.ModelSerializer):
             "latitude": latitude,
             "longitude": longitude,
             "status": instance.status,
-            "seller": self._seller.to_representation(instance.seller),
+            "seller": self._seller_serializer.to_representation(instance.seller),
             "created_at": MOMENT.to_representation(instance.created_at),
             "images": self.get_images(instance),
         }
@@ -206,14 +206,14 @@ class ListingSerializer(serializers.ModelSerializer):
         return Links(self.context["request"])
 
     @cached_property
-    def _seller(self) -> SellerSerializer:
+    def _seller_serializer(self) -> SellerSerializer:
         return SellerSerializer(context=self.context)
 
     @cached_property
-    def _photo(self) -> ImageSerializer:
+    def _photo_serializer(self) -> ImageSerializer:
         return ImageSerializer(context=self.context)
 
-    def _is_own(self, listing: Listing) -> bool:
+    def _is_seller_or_staff(self, listing: Listing) -> bool:
         user = self.context["request"].user
         return user.is_staff or (user.is_authenticated and listing.seller_id == user.pk)
 
