@@ -30,15 +30,15 @@ class PhotoColumns:
         )
 
     @admin.display(description="state", ordering="state")
-    def state_words(self, image: ListingImage) -> SafeString:
+    def state_label(self, image: ListingImage) -> SafeString:
         return format_html('<span class="photo-state {}">{}</span>', image.state, image.get_state_display())
 
     @admin.display(description="reason", ordering="reason")
-    def why(self, image: ListingImage) -> SafeString:
+    def rejection_reason(self, image: ListingImage) -> SafeString:
         return format_html('<span class="photo-reason">{}</span>', image.reason)
 
     @admin.display(description="pixels")
-    def pixels(self, image: ListingImage) -> str:
+    def size_in_pixels(self, image: ListingImage) -> str:
         return f"{image.width} × {image.height}" if image.width and image.height else NOTHING  # noqa: RUF001 - no letter x is meant
 
     @admin.display(description="original")
@@ -59,8 +59,8 @@ class DeletedWithWhatBelongs:
 
 class ListingImageInline(PhotoColumns, admin.TabularInline):
     model = ListingImage
-    fields = ("thumbnail", "position", "state_words", "why", "pixels", "original_link")
-    readonly_fields = ("thumbnail", "state_words", "why", "pixels", "original_link")
+    fields = ("thumbnail", "position", "state_label", "rejection_reason", "size_in_pixels", "original_link")
+    readonly_fields = ("thumbnail", "state_label", "rejection_reason", "size_in_pixels", "original_link")
     extra = 0
     verbose_name_plural = "photos"
 
@@ -74,7 +74,7 @@ class ListingImageAdmin(PhotoColumns, DeletedWithWhatBelongs, admin.ModelAdmin):
 
     # A list, because other rooms append to it; Django's own default is a tuple.
     actions: list[Any] = []
-    list_display = ("id", "thumbnail", "state_words", "why", "listing_link", "seller", "created_at")
+    list_display = ("id", "thumbnail", "state_label", "rejection_reason", "listing_link", "seller", "created_at")
     list_filter = ("state", ReasonFilter, "source")
     list_select_related = ("listing__seller",)
     list_per_page = 50
@@ -87,9 +87,9 @@ class ListingImageAdmin(PhotoColumns, DeletedWithWhatBelongs, admin.ModelAdmin):
         "picture",
         "listing_link",
         "position",
-        "state_words",
-        "why",
-        "pixels",
+        "state_label",
+        "rejection_reason",
+        "size_in_pixels",
         "original_link",
         "sha256",
         "source",

@@ -28,7 +28,7 @@ __all__ = ["CategoryAdmin", "ListingAdmin", "ListingImageAdmin"]
 class CategoryAdmin(admin.ModelAdmin):
     """Changing the parent moves a category with everything below it; listings stay as they are."""
 
-    list_display = ("path", "listings")
+    list_display = ("path", "listings_link")
     list_display_links = ("path",)
     fields = ("name", "parent", "path")
     readonly_fields = ("path",)
@@ -37,7 +37,7 @@ class CategoryAdmin(admin.ModelAdmin):
     ordering = ("path",)
 
     @admin.display(description="listings")
-    def listings(self, category: Category) -> str:
+    def listings_link(self, category: Category) -> str:
         address = reverse("admin:listings_listing_changelist")
         return format_html('<a href="{}?category__id__exact={}">Show</a>', address, category.pk)
 
@@ -49,7 +49,7 @@ class ListingAdmin(DeletedWithWhatBelongs, admin.ModelAdmin):
     form = ListingAdminForm
     inlines = (ListingImageInline,)
     actions: list[Any] = ["mark_sold", "mark_active", "mark_removed"]
-    list_display = ("thumbnail", "title", "price_words", "status", "seller", "category", "created_at")
+    list_display = ("thumbnail", "title", "price_label", "status", "seller", "category", "created_at")
     list_display_links = ("thumbnail", "title")
     list_filter = ("status", PhotoStateFilter, HasPhotosFilter, PriceFilter, RootCategoryFilter)
     list_select_related = ("seller", "category")
@@ -83,7 +83,7 @@ class ListingAdmin(DeletedWithWhatBelongs, admin.ModelAdmin):
         return format_html('<img class="admin-thumb" src="{}" alt="" loading="lazy">', image.thumb_file.url)
 
     @admin.display(description="price", ordering="price")
-    def price_words(self, listing: Listing) -> str:
+    def price_label(self, listing: Listing) -> str:
         return price(listing.price)
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
