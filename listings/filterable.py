@@ -51,9 +51,9 @@ class Column:
     """One value of a listing, as the index keeps it: an array with an entry for each photo.
 
     `dtype` is numpy's name for its type, which for a flag is "int8". `sources` are the fields of `Listing` that it is
-    made of. Where one of them is null, the entry is `unknown`, which passes no condition. `encode` turns their values
-    into the entry, and `decode` an array of entries into the values that an answer holds; both are left out where
-    there is nothing to do.
+    made of. Where one of them is null, the entry is `unknown_value`, which passes no condition. `encode` turns their
+    values into the entry, and `decode` an array of entries into the values that an answer holds; both are left out
+    where there is nothing to do.
     """
 
     dtype: str
@@ -62,13 +62,13 @@ class Column:
     decode: Callable[[NDArray[Any]], NDArray[Any]] | None = None
 
     @cached_property
-    def is_whole(self) -> bool:
+    def is_integer(self) -> bool:
         """Whether entries are whole numbers; those that are known are 0 or more."""
         return np.dtype(self.dtype).kind in "iu"
 
     @cached_property
-    def unknown(self) -> float:
-        return -1 if self.is_whole else np.nan
+    def unknown_value(self) -> float:
+        return -1 if self.is_integer else np.nan
 
 
 COLUMNS = {
@@ -137,14 +137,14 @@ class Condition:
         return COLUMNS[self.column].sources[0]
 
 
-def condition(*details: Any, **more: Any) -> Any:
+def condition_field(*details: Any, **more: Any) -> Any:
     """A field of `Filter` that asks nothing unless it is set."""
     return field(default=None, metadata={"condition": Condition(*details, **more)})
 
 
-def price_condition(lookup: Lookup, parameter: str) -> Any:
+def price_condition_field(lookup: Lookup, parameter: str) -> Any:
     help_text = "Listings without a price are left out."
-    return condition(
+    return condition_field(
         "price",
         lookup,
         Parameter(parameter, Kind.AMOUNT, help_text),
@@ -165,7 +165,7 @@ class Filter:
     `radius_km`, in kilometres, both compared on the 1 km grid; `created_after` is in epoch seconds.
     """
 
-    category_ids: frozenset[int] | None = condition(
+    category_ids: frozenset[int] | None = condition_field(
         "category",
         Lookup.IN,
         Parameter(
@@ -175,21 +175,21 @@ class Filter:
             "A path that does not exist is an error, an empty category is an empty answer.",
         ),
     )
-    min_price: float | None = price_condition(Lookup.AT_LEAST, "min_price")
-    max_price: float | None = price_condition(Lookup.AT_MOST, "max_price")
-    near: tuple[float, float] | None = condition(
+    min_price: float | None = price_condition_field(Lookup.AT_LEAST, "min_price")
+    max_price: float | None = price_condition_field(Lookup.AT_MOST, "max_price")
+    near: tuple[float, float] | None = condition_field(
         "latitude",
         Lookup.NEAR,
         Parameter("near", Kind.POINT, "`latitude,longitude`. Places are compared as points of a 1 km grid."),
     )
-    radius_km: float | None = condition(
+    radius_km: float | None = condition_field(
         "latitude",
         Lookup.RADIUS,
         Parameter("radius_km", Kind.RADIUS, f"Around `near`, {DEFAULT_RADIUS_KM:g} km if not given."),
     )
-    seller_id: int | None = condition("seller", Lookup.EXACT, Parameter("seller", Kind.ID, "A seller's id."))
+    seller_id: int | None = condition_field("seller", Lookup.EXACT, Parameter("seller", Kind.ID, "A seller's id."))
     statuses: tuple[str, ...] = (ListingStatus.ACTIVE.value,)
-    created_after: float | None = condition(
+    created_after: float | None = condition_field(
         "created", Lookup.ABOVE, in_database=lambda seconds: datetime.fromtimestamp(seconds, UTC)
     )
 
@@ -211,13 +211,13 @@ class Filter:
 
     @classmethod
     @cache
-    def _by_selectivity(cls) -> list[tuple[str, Condition]]:
+    def _conditions_by_selectivity(cls) -> list[tuple[str, Condition]]:
         order = list(Lookup)
         return sorted(cls.conditions().items(), key=lambda item: order.index(item[1].lookup))
 
-    def asked(self) -> list[tuple[Condition, Any]]:
+    def asked_conditions(self) -> list[tuple[Condition, Any]]:
         """The conditions that are set, with their values, those first that usually leave the fewest listings. The value
         of `near` is a pair: the point and the radius."""
         values = {**vars(self), "radius_km": None}
         values["near"] = None if self.near is None or self.radius_km is None else (self.near, self.radius_km)
-        return [(one, values[name]) for name, one in self._by_selectivity() if values[name] is not None]
+        return [(one, values[name]) for name, one in self._conditions_by_selectivity() if values[name] is not None]

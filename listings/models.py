@@ -67,7 +67,7 @@ class Category(models.Model):
         return f"{self.parent.path}{SEPARATOR}{self.name}" if self.parent else self.name
 
     @property
-    def root(self) -> str:
+    def root_name(self) -> str:
         return self.path.split(SEPARATOR, 1)[0]
 
 
@@ -128,7 +128,7 @@ class Listing(models.Model):
 
     @property
     def photos(self) -> list[ListingImage]:
-        """By position; without a query, and as they were then, where the listing was read with `detailed()`."""
+        """By position; without a query, and as they were then, where the listing was read with `with_details()`."""
         loaded: list[ListingImage] | None = self.__dict__.get("loaded_photos")
         return list(self.images.all()) if loaded is None else loaded
 

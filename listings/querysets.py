@@ -23,7 +23,7 @@ ACTIVE, SOLD, REMOVED = ListingStatus.ACTIVE.value, ListingStatus.SOLD.value, Li
 SEPARATOR = " / "
 
 
-def of_status(*statuses: str) -> Q:
+def has_status(*statuses: str) -> Q:
     """The condition on rows that are found by id.
 
     In an expression, no index fits the status: SQLite, which plans without statistics, would read the whole index of
@@ -48,12 +48,12 @@ class ListingQuerySet(models.QuerySet):
         """What this person may open, among rows found by id: staff all, owners their own, others active and sold."""
         if user.is_staff:
             return self.all()
-        readable = of_status(ACTIVE, SOLD)
+        readable = has_status(ACTIVE, SOLD)
         if user.is_authenticated:
             readable |= Q(seller=user) & ~Q(status=REMOVED)
         return self.filter(readable)
 
-    def listed_to(self, user: User | AnonymousUser) -> ListingQuerySet:
+    def shown_in_lists_to(self, user: User | AnonymousUser) -> ListingQuerySet:
         """What this person finds in lists: as `visible_to`, but other people's sold listings only open by id."""
         if user.is_staff:
             return self.all()
@@ -66,7 +66,7 @@ class ListingQuerySet(models.QuerySet):
             return self.all()
         return self.filter(seller=user).exclude(status=REMOVED) if user.is_authenticated else self.none()
 
-    def detailed(self) -> ListingQuerySet:
+    def with_details(self) -> ListingQuerySet:
         """With everything a listing shows, in two queries for any number of listings."""
         # Not as `images`: a manager and a queryset for each listing take longer than its row.
         photos = Prefetch("images", to_attr="loaded_photos")
@@ -75,7 +75,7 @@ class ListingQuerySet(models.QuerySet):
     def matching(self, where: Filter) -> ListingQuerySet:
         """Listings that pass every condition but the one on the status."""
         rows = self
-        for condition, value in where.asked():
+        for condition, value in where.asked_conditions():
             if condition.lookup is Lookup.NEAR:
                 (latitude, longitude), radius_km = value
                 rows = rows.near(latitude, longitude, radius_km)
@@ -94,7 +94,7 @@ class ListingQuerySet(models.QuerySet):
             math.cos(math.radians(latitude))
         ) * Cos(Radians(F("grid_latitude"))) * Power(Sin(Radians(F("grid_longitude") - longitude) / 2), 2)
         return (
-            self.filter(_box(latitude, longitude, radius_km + CELL_SLACK_KM))
+            self.filter(_box_condition(latitude, longitude, radius_km + CELL_SLACK_KM))
             .alias(grid_latitude=grid_latitude)
             .alias(cell_width=width)
             .alias(grid_longitude=grid_longitude)
@@ -103,7 +103,7 @@ class ListingQuerySet(models.QuerySet):
         )
 
 
-def _box(latitude: float, longitude: float, radius_km: float) -> Q:
+def _box_condition(latitude: float, longitude: float, radius_km: float) -> Q:
     """A cheap first cut around the circle; none in longitude where the circle meets a pole or the date line."""
     south, north, west, east = box_around((latitude, longitude), radius_km)
     box = Q(latitude__range=(south, north), longitude__isnull=False)

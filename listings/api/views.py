@@ -75,7 +75,7 @@ class ListingsView(generics.ListCreateAPIView):
     filterset_class = ListingFilter
 
     def get_queryset(self) -> QuerySet[Listing]:
-        return Listing.objects.listed_to(self.request.user).detailed()
+        return Listing.objects.shown_in_lists_to(self.request.user).with_details()
 
     def get_serializer_context(self) -> dict[str, object]:
         # A list shows everybody grid points; who has just published reads back what they sent.
@@ -114,7 +114,7 @@ class ListingView(generics.RetrieveUpdateDestroyAPIView):
     lookup_url_kwarg = "listing_id"
 
     def get_queryset(self) -> QuerySet[Listing]:
-        return Listing.objects.visible_to(self.request.user).detailed()
+        return Listing.objects.visible_to(self.request.user).with_details()
 
     def get_serializer_context(self) -> dict[str, object]:
         return {**super().get_serializer_context(), "exact_point": True}

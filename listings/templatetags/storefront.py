@@ -51,7 +51,7 @@ def site_name() -> str:
 
 @register.filter
 def lead_photo(listing: Listing) -> ListingImage | None:
-    """The first photo that can be shown; costs no query where the listing was read with `detailed()`."""
+    """The first photo that can be shown; costs no query where the listing was read with `with_details()`."""
     return next((image for image in listing.photos if image.thumb_file), None)
 
 

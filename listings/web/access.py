@@ -17,7 +17,7 @@ class SignedInRequest(HttpRequest):
 
 
 def get_visible_listing_or_404(request: HttpRequest, listing_id: int) -> Listing:
-    return get_object_or_404(Listing.objects.visible_to(request.user).detailed(), pk=listing_id)
+    return get_object_or_404(Listing.objects.visible_to(request.user).with_details(), pk=listing_id)
 
 
 def own_or_403(request: HttpRequest, listing_id: int) -> Listing:

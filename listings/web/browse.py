@@ -35,7 +35,7 @@ class Link:
 
 @require_safe
 def browse_listings(request: HttpRequest) -> HttpResponse:
-    asked = ListingFilter(request.GET, Listing.objects.public().detailed())
+    asked = ListingFilter(request.GET, Listing.objects.public().with_details())
     page = Page([], None, None)
     if asked.is_valid():
         try:

@@ -28,7 +28,7 @@ SAID = {
 @require_safe
 @login_required
 def my_listings(request: SignedInRequest) -> HttpResponse:
-    listings = Listing.objects.filter(seller=request.user).exclude(status=Status.REMOVED).detailed()
+    listings = Listing.objects.filter(seller=request.user).exclude(status=Status.REMOVED).with_details()
     status = request.GET.get("status", "")
     if status in SAID:
         listings = listings.filter(status=status)

@@ -33,7 +33,7 @@ def list_training_photos(labels: str = "path") -> list[TrainingPhoto]:
     return [
         (
             file,
-            Category(path=path).root if labels == "root" else path,
+            Category(path=path).root_name if labels == "root" else path,
             f"seller {seller}" if by_seller else f"listing {listing}",
         )
         for file, path, seller, listing in photos

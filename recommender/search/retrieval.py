@@ -21,7 +21,7 @@ from django.db.models import Exists, OuterRef
 from numpy.typing import NDArray
 
 from listings.models import Category, Listing, ListingImage
-from listings.querysets import ListingQuerySet, of_status
+from listings.querysets import ListingQuerySet, has_status
 from ml.images.derivatives import Box
 from recommender.index import Candidates, Filter, find_nearest_listings, watch_recall
 from recommender.models import Embedding, EmbeddingModel
@@ -220,9 +220,9 @@ def read_showable_listings(listing_ids: list[int], request: SearchRequest) -> di
     if not listing_ids:
         return {}
     rows = matching_rows(Listing.objects.visible_to(request.viewer), request.filter).filter(pk__in=listing_ids)
-    return {row.pk: row for row in rows.order_by().detailed()}
+    return {row.pk: row for row in rows.order_by().with_details()}
 
 
 def matching_rows(listings: ListingQuerySet, where: Filter) -> ListingQuerySet:
     """Those of some rows that pass the index's filter, in SQL."""
-    return listings.filter(of_status(*where.statuses)).matching(where)
+    return listings.filter(has_status(*where.statuses)).matching(where)

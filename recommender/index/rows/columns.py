@@ -142,7 +142,7 @@ def concatenate_ranges(first: RowIds, last: RowIds) -> RowIds:
 
 def encode_values(column: Column, sources: Sequence[Sequence[object]]) -> ColumnArray:
     """The entries of a column in the index's own unit, from what the database holds of each of its sources."""
-    encode, unknown = column.encode, column.unknown
+    encode, unknown = column.encode, column.unknown_value
     if encode is None:
         (values,) = sources
         return np.array([unknown if value is None else value for value in values], column.dtype)

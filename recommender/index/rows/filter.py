@@ -55,7 +55,7 @@ def prefilter(where: Filter, columns: Columns, selection: RowBitmap) -> RowBitma
 
 def _condition_tests(where: Filter, columns: Columns) -> Iterator[Test]:
     """One or more for each condition that is set, in the order of the conditions."""
-    asked = where.asked()
+    asked = where.asked_conditions()
     bounded_below = {one.column for one, _ in asked if one.lookup is Lookup.AT_LEAST}
     for one, value in asked:
         array = columns.arrays[one.column]
@@ -65,7 +65,7 @@ def _condition_tests(where: Filter, columns: Columns) -> Iterator[Test]:
             yield _membership_test(array, value)
         else:
             bound = one.in_index(value)
-            if COLUMNS[one.column].is_whole and one.lookup is not Lookup.EXACT:
+            if COLUMNS[one.column].is_integer and one.lookup is not Lookup.EXACT:
                 # An unknown entry is -1, which would pass every upper bound. A lower bound of 0 leaves it out.
                 if one.lookup is Lookup.AT_LEAST:
                     bound = max(0, bound)

@@ -70,7 +70,7 @@ def test_list_detail_and_edit_agree_with_what_one_listing_says(shop, who):
     listings = list(Listing.objects.all())
     for queryset, predicate in (
         (Listing.objects.visible_to(person), may_open),
-        (Listing.objects.listed_to(person), may_find),
+        (Listing.objects.shown_in_lists_to(person), may_find),
         (Listing.objects.editable_by(person), may_edit),
     ):
         assert set(queryset) == {listing for listing in listings if predicate(listing)}

@@ -42,7 +42,7 @@ def test_a_listing_is_given_as_its_fields_give_it(asked, fields):
     listing = make_listing(**fields)
     make_ready_image(listing)
     make_image(listing)
-    for one in (listing, Listing.objects.detailed().get()):
+    for one in (listing, Listing.objects.with_details().get()):
         for user in (AnonymousUser(), listing.seller):
             asked["request"].user = user
             serializer = ListingSerializer(one, context=asked)

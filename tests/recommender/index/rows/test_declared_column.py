@@ -19,7 +19,7 @@ from rest_framework.views import APIView
 
 from listings.api.filters import FILTERS, ListingFilter
 from listings.api.serializers import ListingSerializer
-from listings.filterable import COLUMNS, Column, Condition, Filter, Kind, Lookup, Parameter, condition
+from listings.filterable import COLUMNS, Column, Condition, Filter, Kind, Lookup, Parameter, condition_field
 from listings.models import Listing
 from recommender.api.requests import PARAMETERS, FilterSerializer
 from recommender.index import find_nearest_listings
@@ -38,7 +38,7 @@ HELP = "Changed at this second of the epoch or later."
 
 @dataclass(frozen=True)
 class WiderFilter(Filter):
-    changed_since: int | None = condition(
+    changed_since: int | None = condition_field(
         "changed",
         Lookup.AT_LEAST,
         Parameter("changed", Kind.ID, HELP),
