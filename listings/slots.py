@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from django.utils.safestring import SafeString
 
-HOLES = frozenset({"site_banner", "similar_strip", "photo_search", "admin_similar_panel"})
+SLOTS = frozenset({"site_banner", "similar_strip", "photo_search", "admin_similar_panel"})
 
 Filler = Callable[..., SafeString]
 
@@ -28,16 +28,16 @@ class UnknownSlot(LookupError):
 
 def register_filler(name: str, function: Filler) -> None:
     """Fill a hole, in place of whoever filled it before."""
-    _fillers[_require_hole(name)] = function
+    _fillers[_require_slot(name)] = function
 
 
 def render_slot(name: str, **context: object) -> SafeString:
     """What fills the hole; nothing where nobody does."""
-    filler = _fillers.get(_require_hole(name))
+    filler = _fillers.get(_require_slot(name))
     return filler(**context) if filler else SafeString("")
 
 
-def _require_hole(name: str) -> str:
-    if name not in HOLES:
-        raise UnknownSlot(f"There is no slot '{name}'; the slots are {', '.join(sorted(HOLES))}.")
+def _require_slot(name: str) -> str:
+    if name not in SLOTS:
+        raise UnknownSlot(f"There is no slot '{name}'; the slots are {', '.join(sorted(SLOTS))}.")
     return name

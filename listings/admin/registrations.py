@@ -15,7 +15,7 @@ from django.utils.html import format_html
 from listings.models import Category, Listing
 from listings.photos.uploads import CheckedPhoto
 from listings.services import ListingGone, TooManyPhotos, add_photos
-from listings.templatetags.storefront import lead_photo, price
+from listings.templatetags.storefront import format_price, lead_photo
 
 from .filters import CappedPaginator, HasPhotosFilter, PhotoStateFilter, PriceFilter, RootCategoryFilter
 from .forms import ListingAdminForm
@@ -84,7 +84,7 @@ class ListingAdmin(DeletedWithWhatBelongs, admin.ModelAdmin):
 
     @admin.display(description="price", ordering="price")
     def price_label(self, listing: Listing) -> str:
-        return price(listing.price)
+        return format_price(listing.price)
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         return {"seller": request.user.pk, **super().get_changeform_initial_data(request)}

@@ -20,14 +20,14 @@ register = template.Library()
 SYMBOLS = {"GBP": "£", "EUR": "€", "USD": "$", "JPY": "¥"}
 
 
-@register.simple_tag(takes_context=True)
-def slot(context: Context, name: str, **values: object) -> SafeString:
+@register.simple_tag(takes_context=True, name="slot")
+def fill_slot(context: Context, name: str, **values: object) -> SafeString:
     """`{% slot "similar_strip" listing=listing %}`: the hole's content, given the request too."""
     return slots.render_slot(name, request=context.get("request"), **values)
 
 
-@register.filter
-def price(amount: Decimal | None) -> str:
+@register.filter(name="price")
+def format_price(amount: Decimal | None) -> str:
     """The price as people read it: none stated and given away are not numbers."""
     if amount is None:
         return "Price on request"
@@ -55,8 +55,8 @@ def lead_photo(listing: Listing) -> ListingImage | None:
     return next((image for image in listing.photos if image.thumb_file), None)
 
 
-@register.filter
-def ago(moment: datetime) -> str:
+@register.filter(name="ago")
+def format_age(moment: datetime) -> str:
     """ "just now", "5 minutes ago", "2 weeks ago"."""
     if timezone.now() - moment < timedelta(minutes=1):
         return "just now"

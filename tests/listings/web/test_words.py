@@ -7,7 +7,14 @@ import pytest
 from django.utils import timezone
 
 from listings.models import Listing, ListingImage
-from listings.templatetags.storefront import ago, lead_photo, photo_alt, photo_summary, price, status_words
+from listings.templatetags.storefront import (
+    format_age,
+    format_price,
+    lead_photo,
+    photo_alt,
+    photo_summary,
+    status_words,
+)
 from tests.factories import make_image, make_listing, make_ready_image
 
 
@@ -23,12 +30,12 @@ from tests.factories import make_image, make_listing, make_ready_image
     ],
 )
 def test_a_price_reads_as_people_say_it(amount, words):
-    assert price(amount) == words
+    assert format_price(amount) == words
 
 
 def test_a_currency_without_a_sign_is_named(settings):
     settings.MARKETPLACE_CURRENCY = "CHF"
-    assert price(Decimal(5)) == "CHF 5"
+    assert format_price(Decimal(5)) == "CHF 5"
 
 
 @pytest.mark.parametrize(
@@ -40,7 +47,7 @@ def test_a_currency_without_a_sign_is_named(settings):
     ],
 )
 def test_an_age_is_told_in_one_unit(age, words):
-    assert ago(timezone.now() - age) == words
+    assert format_age(timezone.now() - age) == words
 
 
 @pytest.mark.parametrize(("position", "words"), [(0, "Red chair"), (2, "Red chair, photo 3")])
