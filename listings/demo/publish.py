@@ -10,7 +10,7 @@ from django.core.files.base import ContentFile
 from django.db import transaction
 from django.utils import timezone
 
-from listings.importing.photos import already_imported, save_photos, store_original
+from listings.importing.photos import find_imported_ids, save_photos, store_original
 from listings.importing.products import ensure_categories, ensure_users
 from listings.models import Listing
 from listings.photos.uploads import check_photo
@@ -39,7 +39,7 @@ def publish_catalogue(
 
 def _save_listings(batch: Sequence[DemoListing]) -> int:
     with transaction.atomic():
-        there = set(_listing_ids(batch))
+        there = set(_find_listing_ids(batch))
         new = [item for item in batch if item.id not in there]
         people = ensure_users({item.seller for item in new})
         categories = ensure_categories({item.category for item in new})
@@ -61,14 +61,14 @@ def _save_listings(batch: Sequence[DemoListing]) -> int:
     return len(new)
 
 
-def _listing_ids(batch: Iterable[DemoListing]) -> dict[str | None, int]:
+def _find_listing_ids(batch: Iterable[DemoListing]) -> dict[str | None, int]:
     ids = [item.id for item in batch]
     return dict(Listing.objects.filter(external_id__in=ids).values_list("external_id", "pk"))
 
 
 def _save_photos(batch: Sequence[DemoListing]) -> int:
-    listing_ids = _listing_ids(batch)
-    done = already_imported([photo.id for item in batch for photo in item.photos])
+    listing_ids = _find_listing_ids(batch)
+    done = find_imported_ids([photo.id for item in batch for photo in item.photos])
     stored = {
         photo.id: store_original(
             listing_ids[item.id], item.created_at, check_photo(ContentFile(encode_planned_photo(photo), "photo.jpg"))

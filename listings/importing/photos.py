@@ -43,13 +43,13 @@ class Room:
     def take_place(self, listing_id: int) -> None:
         self._left[listing_id] -= 1
 
-    def next_position(self, listing_id: int) -> int:
+    def take_position(self, listing_id: int) -> int:
         position = self._next[listing_id]
         self._next[listing_id] += 1
         return position
 
 
-def already_imported(external_ids: Collection[str]) -> set[str]:
+def find_imported_ids(external_ids: Collection[str]) -> set[str]:
     return set(ImportedPhoto.objects.filter(external_id__in=external_ids).values_list("external_id", flat=True))
 
 
@@ -76,7 +76,7 @@ def save_photos(stored: Mapping[str, ListingImage]) -> int:
         room = Room(present)
         images = {id_: image for id_, image in stored.items() if image.listing_id in present}
         for image in images.values():
-            image.position = room.next_position(image.listing_id)
+            image.position = room.take_position(image.listing_id)
         ListingImage.objects.bulk_create(images.values())
         ImportedPhoto.objects.bulk_create(
             [ImportedPhoto(external_id=id_, listing_id=image.listing_id) for id_, image in images.items()]

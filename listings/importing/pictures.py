@@ -15,11 +15,11 @@ from ml.catalogue.findings import Finding, Kind
 from ml.catalogue.picture_files import PICTURE_SUFFIXES, find_picture
 from ml.images import PhotoRefused
 
-from .photos import Room, already_imported, save_photos, store_original
+from .photos import Room, find_imported_ids, save_photos, store_original
 from .rows import PhotoRow
 
 
-def judge_photo(row: PhotoRow, has_listing: bool, has_file: bool, is_full: bool) -> list[Finding]:
+def judge_photo_row(row: PhotoRow, has_listing: bool, has_file: bool, is_full: bool) -> list[Finding]:
     """Why the row makes no photo: one finding a reason, none when it may."""
     findings = []
     if not has_listing:
@@ -47,14 +47,14 @@ class PictureFolder:
         # Asked for the batch as a whole: three queries for hundreds of rows, and not three for each of them.
         products = {row.product_id for row in rows}
         listing_ids = dict(Listing.objects.filter(external_id__in=products).values_list("external_id", "pk"))
-        done = already_imported([row.id for row in rows])
+        done = find_imported_ids([row.id for row in rows])
         room = Room(listing_ids.values())
         for row in rows:
             if row.id in done:
                 continue
             listing_id, path = listing_ids.get(row.product_id), find_picture(self._folder, row.id)
             is_full = listing_id is not None and room.is_full(listing_id)
-            wrong = judge_photo(row, listing_id is not None, path is not None, is_full)
+            wrong = judge_photo_row(row, listing_id is not None, path is not None, is_full)
             findings += wrong
             if wrong or listing_id is None or path is None:
                 continue

@@ -96,7 +96,7 @@ def read_product(record: Record, currency: str, now: datetime) -> tuple[Product 
         return None, row.findings
     draft = "; imported as a draft"
     title = row.read_cell("product_name", lambda text: parse_required_text(text, TITLE_LIMIT), "", then=draft)
-    category = row.read_cell("category", parse_path, "", then=draft)
+    category = row.read_cell("category", parse_category_path, "", then=draft)
     point, wrong = parse_point(row.cell_text("latitude"), row.cell_text("longitude"))
     for column, reason in wrong.items():
         row.note_finding(column, reason)
@@ -129,5 +129,5 @@ def read_photo_row(record: Record, now: datetime) -> tuple[PhotoRow | None, list
     return PhotoRow(record.line, id_, product_id, created or now), row.findings
 
 
-def parse_path(text: str) -> str:
+def parse_category_path(text: str) -> str:
     return parse_category(text, SEPARATOR, NAME_LIMIT, PATH_LIMIT)

@@ -81,7 +81,7 @@ class Importer(Generic[Row]):
             if row is not None:
                 rows.append(row)
         # Asked for once a batch: a look-up for each row would double the time of reading.
-        first_lines = seen.first_lines([(row.id, row.line) for row in rows])
+        first_lines = seen.record_first_lines([(row.id, row.line) for row in rows])
         repeated = {row.line: first_lines[row.id] for row in rows if first_lines[row.id] != row.line}
         # A row that repeats an id is left out as a whole, so what else is wrong with it helps nobody.
         findings = [found for found in findings if found.line not in repeated]

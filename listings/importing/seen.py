@@ -25,7 +25,7 @@ class SeenIds:
     def __exit__(self, *_exc_info: object) -> None:
         self._database.close()
 
-    def first_lines(self, ids: Sequence[tuple[str, int]]) -> dict[str, int]:
+    def record_first_lines(self, ids: Sequence[tuple[str, int]]) -> dict[str, int]:
         """Remember these (id, line) pairs; the line on which each id appeared first."""
         # An id that is there already keeps the line on which it came first.
         self._database.executemany("INSERT OR IGNORE INTO seen VALUES (?, ?)", ids)

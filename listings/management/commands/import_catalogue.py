@@ -51,10 +51,10 @@ class Command(BaseCommand):
         with FileProgress(path.name, size, sys.stderr, self.stdout.write) as progress:
             findings = report.begin_file(path.name)
             tally = importer.import_file(path, findings, progress)
-        self.stdout.write(summary(noun, tally, findings))
+        self.stdout.write(format_summary(noun, tally, findings))
 
 
-def summary(noun: str, tally: Tally, findings: FileFindings) -> str:
+def format_summary(noun: str, tally: Tally, findings: FileFindings) -> str:
     found = [kind.describe_count(count) for kind, count in findings.counts.items()]
     there = f", {tally.there:,} there already" if tally.there else ""
     return "; ".join([f"{findings.name}: {tally.rows:,} rows, {tally.made:,} {noun} made{there}", *found])
