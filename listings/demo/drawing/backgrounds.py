@@ -88,7 +88,7 @@ def draw_table(size: Size, rng: Random) -> Image.Image:
 
 def draw_room(size: Size, rng: Random) -> Image.Image:
     image = _draw_wall(size, rng, lines=rng.random() < 0.4)
-    rng.choice((props.draw_picture, props.draw_window, props.draw_plant, props.floor_lamp))(
+    rng.choice((props.draw_picture, props.draw_window, props.draw_plant, props.draw_floor_lamp))(
         image, rng, size[1] * HORIZON
     )
     image = image.filter(ImageFilter.GaussianBlur(size[0] / 260))
@@ -161,7 +161,7 @@ def draw_clutter(size: Size, rng: Random) -> Image.Image:
     image = _draw_wall(size, rng, lines=False)
     for y in (0.2, 0.42):
         props.draw_shelf(image, rng, size[1] * y)
-    rng.choice((props.draw_plant, props.floor_lamp))(image, rng, size[1] * HORIZON)
+    rng.choice((props.draw_plant, props.draw_floor_lamp))(image, rng, size[1] * HORIZON)
     props.draw_boxes(image, rng, size[1] * HORIZON)
     image = image.filter(ImageFilter.GaussianBlur(size[0] / 100))
     _draw_boards(image, rng.choice(FLOORS), rng, horizon=HORIZON, count=8, spread=2.6)

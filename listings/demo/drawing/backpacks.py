@@ -30,16 +30,16 @@ def draw_backpack(canvas: Canvas, look: Look, form: Random) -> None:
             pocket = box_points(
                 min(side * half * 0.9, side * half * 1.2), -0.72, max(side * half * 0.9, side * half * 1.2), -0.1, 0.1
             )
-            canvas.paint_part(filled_outline(pocket), look.plain, light_barrel, edge=0.05)
-    canvas.paint_part(filled_outline(body), look.main, light_flat, edge=0.13)
-    # The bottom is a plain box, so it is cut to the outline of the bag.
+            canvas.paint_part(filled_outline(pocket), look.plain_paint, light_barrel, edge=0.05)
+    canvas.paint_part(filled_outline(body), look.main_paint, light_flat, edge=0.13)
+    # The bottom is a plain_paint box, so it is cut to the outline of the bag.
     bottom = filled_outline(box_points(-half, -0.24, half, 0.2))
     canvas.paint_part(bottom, darken(trim, 0.1), light_flat, edge=0.02, within=filled_outline(body))
     if form.random() < 0.5:
         _draw_flap(canvas, look, form, half, height, trim)
     else:
         _draw_zip(canvas, half, height, trim)
-    _front_pocket(canvas, look, form, half, height, trim)
+    _draw_front_pocket(canvas, look, form, half, height, trim)
     label = filled_outline(box_points(-0.12, -height * 0.55 - 0.07, 0.12, -height * 0.55 + 0.07, 0.02))
     canvas.paint_part(label, trim, light_flat, edge=0.015)
 
@@ -90,7 +90,7 @@ def _draw_flap(canvas: Canvas, look: Look, form: Random, half: float, height: fl
         (0, low + 0.08),
         (-half * 0.96, low),
     )
-    canvas.paint_part(filled_outline(flap), look.plain, light_flat, edge=0.07)
+    canvas.paint_part(filled_outline(flap), look.plain_paint, light_flat, edge=0.07)
     for x in (-half * 0.45, half * 0.45):
         belt = straight_line((x, low - 0.2), (x, -height * 0.32), width=0.1)
         canvas.paint_part(belt, trim, light_flat, edge=0.02)
@@ -119,9 +119,9 @@ def _draw_zip(canvas: Canvas, half: float, height: float, trim: RGB) -> None:
     canvas.paint_part(slider, BRASS, light_flat, edge=0.01)
 
 
-def _front_pocket(canvas: Canvas, look: Look, form: Random, half: float, height: float, trim: RGB) -> None:
+def _draw_front_pocket(canvas: Canvas, look: Look, form: Random, half: float, height: float, trim: RGB) -> None:
     top, width = -height * form.uniform(0.4, 0.46), half * form.uniform(0.68, 0.8)
-    paint = form.choice((look.main, look.plain, Paint(darken(look.colour, 0.18)), look.accent))
+    paint = form.choice((look.main_paint, look.plain_paint, Paint(darken(look.colour, 0.18)), look.accent_paint))
     canvas.paint_part(filled_outline(box_points(-width, top, width, -0.09, 0.16)), paint, light_flat, edge=0.07)
     canvas.paint_part(
         straight_line((-width * 0.82, top + 0.12), (width * 0.82, top + 0.12), width=0.045),

@@ -20,19 +20,19 @@ from .shapes import (
 def draw_chair(canvas: Canvas, look: Look, form: Random) -> None:
     """Three builds: a painted wooden chair, a shell on legs, an upholstered armchair."""
     builds: tuple[Callable[[Canvas, Look, Random], None], ...] = (
-        _wooden_chair,
-        _shell_chair,
+        _draw_wooden_chair,
+        _draw_shell_chair,
         _draw_armchair,
-        _wooden_chair,
+        _draw_wooden_chair,
     )
     form.choice(builds)(canvas, look, form)
 
 
-def _wooden_chair(canvas: Canvas, look: Look, form: Random) -> None:
+def _draw_wooden_chair(canvas: Canvas, look: Look, form: Random) -> None:
     seat, back = -form.uniform(0.86, 0.98), -form.uniform(1.75, 2.1)
     half, depth = form.uniform(0.5, 0.6), 0.17
     splay, leg = form.uniform(0.0, 0.1), form.uniform(0.085, 0.115)
-    frame = look.plain if form.random() < 0.6 else form.choice(WOODS)
+    frame = look.plain_paint if form.random() < 0.6 else form.choice(WOODS)
     shade = darken(frame if isinstance(frame, tuple) else look.colour, 0.22)
     # The back legs stand closer together, because they are farther away.
     inner = half * 0.86
@@ -75,21 +75,24 @@ def _wooden_chair(canvas: Canvas, look: Look, form: Random) -> None:
     front_edge = filled_outline(box_points(-half * 1.08, seat + depth - 0.04, half * 1.08, seat + depth + 0.1, 0.04))
     canvas.paint_part(front_edge, shade, light_flat, edge=0.01)
     # A chair of bare wood needs a cushion to show the pattern at all.
-    cushion = look.main if form.random() < 0.75 or isinstance(frame, tuple) else frame
+    cushion = look.main_paint if form.random() < 0.75 or isinstance(frame, tuple) else frame
     canvas.paint_part(top, cushion, light_flat, edge=0.06)
 
 
-def _chair_back(canvas: Canvas, look: Look, form: Random, half: float, seat: float, back: float) -> None:
+def _draw_chair_back(canvas: Canvas, look: Look, form: Random, half: float, seat: float, back: float) -> None:
     style = form.choice(("ladder", "spindles", "panel"))
     # A panel shows the pattern; bars are too thin for it and stay plain.
     if style == "panel":
         canvas.paint_part(
-            filled_outline(box_points(-half, back + 0.02, half, seat - 0.3, 0.12)), look.main, light_flat, edge=0.06
+            filled_outline(box_points(-half, back + 0.02, half, seat - 0.3, 0.12)),
+            look.main_paint,
+            light_flat,
+            edge=0.06,
         )
         return
     canvas.paint_part(
         filled_outline(box_points(-half - 0.06, back - 0.02, half + 0.06, back + 0.2, 0.1)),
-        look.plain,
+        look.plain_paint,
         light_roller,
         edge=0.03,
     )
@@ -98,7 +101,10 @@ def _chair_back(canvas: Canvas, look: Look, form: Random, half: float, seat: flo
         for index in range(1, count + 1):
             y = back + 0.2 + (seat - back - 0.3) * index / (count + 1)
             canvas.paint_part(
-                filled_outline(box_points(-half, y - 0.06, half, y + 0.06, 0.04)), look.plain, light_roller, edge=0.02
+                filled_outline(box_points(-half, y - 0.06, half, y + 0.06, 0.04)),
+                look.plain_paint,
+                light_roller,
+                edge=0.02,
             )
     else:
         count = form.randint(4, 6)
@@ -106,10 +112,10 @@ def _chair_back(canvas: Canvas, look: Look, form: Random, half: float, seat: flo
             straight_line((x, back + 0.1), (x, seat), width=0.05)
             for x in (half * (2 * i / (count - 1) - 1) * 0.8 for i in range(count))
         ]
-        canvas.paint_part(join_outlines(*spindles), look.plain, light_flat, edge=0.01)
+        canvas.paint_part(join_outlines(*spindles), look.plain_paint, light_flat, edge=0.01)
 
 
-def _shell_chair(canvas: Canvas, look: Look, form: Random) -> None:
+def _draw_shell_chair(canvas: Canvas, look: Look, form: Random) -> None:
     seat, back, half = -0.92, -form.uniform(1.6, 1.85), form.uniform(0.56, 0.66)
     wood = form.choice((*WOODS, STEEL, INK))
     # The darker legs come first, because they stand behind the two that are painted over them.
@@ -138,7 +144,7 @@ def _shell_chair(canvas: Canvas, look: Look, form: Random) -> None:
             (-half * pinch, seat - 0.38),
         )
     )
-    canvas.paint_part(shell, look.main, light_ball, edge=0.09)
+    canvas.paint_part(shell, look.main_paint, light_ball, edge=0.09)
     pad = filled_outline(
         smooth_curve(
             (-half * 0.86, seat - 0.16),
@@ -149,7 +155,7 @@ def _shell_chair(canvas: Canvas, look: Look, form: Random) -> None:
             (-half * 0.8, seat + 0.08),
         )
     )
-    canvas.paint_part(pad, look.main, light_flat, edge=0.06)
+    canvas.paint_part(pad, look.main_paint, light_flat, edge=0.06)
 
 
 def _draw_armchair(canvas: Canvas, look: Look, form: Random) -> None:
@@ -158,7 +164,10 @@ def _draw_armchair(canvas: Canvas, look: Look, form: Random) -> None:
     for x in (-half * 0.85, half * 0.85):
         canvas.paint_part(straight_line((x, -0.25), (x * 1.04, 0), width=0.1, end=0.06), wood, light_barrel, edge=0.015)
     canvas.paint_part(
-        filled_outline(box_points(-half * 0.92, back, half * 0.92, -0.3, roundness)), look.main, light_flat, edge=0.1
+        filled_outline(box_points(-half * 0.92, back, half * 0.92, -0.3, roundness)),
+        look.main_paint,
+        light_flat,
+        edge=0.1,
     )
     if form.random() < 0.5:
         buttons = [ellipse_points(x, y, 0.028, 0.028) for y in (back + 0.28, back + 0.55) for x in (-0.34, 0.0, 0.34)]
@@ -170,17 +179,17 @@ def _draw_armchair(canvas: Canvas, look: Look, form: Random) -> None:
         edge=0.03,
     )
     canvas.paint_part(
-        filled_outline(box_points(-half * 0.72, seat, half * 0.72, -0.46, 0.1)), look.main, light_flat, edge=0.06
+        filled_outline(box_points(-half * 0.72, seat, half * 0.72, -0.46, 0.1)), look.main_paint, light_flat, edge=0.06
     )
     # The arms are painted after the seat, because they stand in front of its sides.
     arm_top = seat - form.uniform(0.18, 0.32)
     for side in (-1, 1):
         left, right = sorted((side * half * 0.66, side * half * 1.1))
         canvas.paint_part(
-            filled_outline(box_points(left, arm_top, right, -0.16, 0.15)), look.main, light_barrel, edge=0.07
+            filled_outline(box_points(left, arm_top, right, -0.16, 0.15)), look.main_paint, light_barrel, edge=0.07
         )
     if form.random() < 0.45:
         loose_cushion = smooth_curve(
             (-0.28, seat - 0.42), (0.3, seat - 0.46), (0.32, seat + 0.02), (-0.26, seat + 0.04)
         )
-        canvas.paint_part(filled_outline(loose_cushion), look.accent, light_ball, edge=0.07)
+        canvas.paint_part(filled_outline(loose_cushion), look.accent_paint, light_ball, edge=0.07)

@@ -52,15 +52,15 @@ class Look:
     pattern: str
 
     @property
-    def main(self) -> Paint:
+    def main_paint(self) -> Paint:
         return Paint(self.colour, self.accent_colour, self.pattern)
 
     @property
-    def plain(self) -> Paint:
+    def plain_paint(self) -> Paint:
         return Paint(self.colour)
 
     @property
-    def accent(self) -> Paint:
+    def accent_paint(self) -> Paint:
         return Paint(self.accent_colour)
 
     @property

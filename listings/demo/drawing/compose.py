@@ -20,7 +20,7 @@ from .colours import COLOURS, RGB, Look
 from .dice import seeded_random
 from .lamps import draw_lamp
 from .patterns import PATTERNS
-from .sneakers import draw_sneaker
+from .sneakers import draw_sneakers
 from .strings import draw_guitar
 from .tableware import draw_mug, draw_teapot
 from .wheels import draw_bicycle
@@ -59,7 +59,7 @@ KINDS: dict[str, Kind] = {
     "bicycle": Kind(draw_bicycle, 3.2, 1.95),
     "guitar": Kind(draw_guitar, 1.3, 2.15),
     "backpack": Kind(draw_backpack, 1.8, 2.1),
-    "sneaker": Kind(draw_sneaker, 2.8, 1.6),
+    "sneaker": Kind(draw_sneakers, 2.8, 1.6),
 }
 BACKGROUNDS = tuple(SCENES)
 VIEWS: dict[str, View] = {
@@ -93,7 +93,7 @@ def draw_photo(
     # Before the item is pasted, so that its shadow falls on the scene and not on the item.
     _cast_shadow(photo, layer.getchannel("A"), frame)
     photo.paste(layer, mask=layer)
-    return _develop_photo(photo, camera.light)
+    return _apply_camera_effects(photo, camera.light)
 
 
 def _frame_item(kind: Kind, view: View) -> Frame:
@@ -139,7 +139,7 @@ def _cast_shadow(photo: Image.Image, alpha: Image.Image, frame: Frame) -> None:
 
 
 @lru_cache(maxsize=8)
-def _camera_mark(size: tuple[int, int]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+def _vignette_and_grain(size: tuple[int, int]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """Darker corners as a factor, and grain to add; both (height, width, 1)."""
     x = np.linspace(-1, 1, size[0], dtype=np.float32)[None, :, None]
     y = np.linspace(-1, 1, size[1], dtype=np.float32)[:, None, None]
@@ -148,7 +148,7 @@ def _camera_mark(size: tuple[int, int]) -> tuple[npt.NDArray[np.float32], npt.ND
     return 1.02 - 0.11 * (x**2 + y**2), grain
 
 
-def _develop_photo(photo: Image.Image, light: tuple[float, float, float]) -> Image.Image:
-    corners, grain = _camera_mark(photo.size)
+def _apply_camera_effects(photo: Image.Image, light: tuple[float, float, float]) -> Image.Image:
+    corners, grain = _vignette_and_grain(photo.size)
     levels = np.asarray(photo, dtype=np.float32) * corners * np.array(light, dtype=np.float32) + grain
     return Image.fromarray(np.clip(levels, 0, 255).astype(np.uint8))

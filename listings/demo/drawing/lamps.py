@@ -24,17 +24,17 @@ def draw_lamp(canvas: Canvas, look: Look, form: Random) -> None:
     shade_height, bottom = form.uniform(0.55, 0.8), form.uniform(0.55, 0.78)
     neck = -form.uniform(0.9, 1.15)
     if style == "ceramic":
-        _ceramic_foot(canvas, look, form, neck)
+        _draw_ceramic_foot(canvas, look, form, neck)
     elif style == "stem":
-        _stem_foot(canvas, metal, form, neck)
+        _draw_stem_foot(canvas, metal, form, neck)
     else:
         _tripod_foot(canvas, form.choice(WOODS), form, neck)
     # Painted between the two: the socket covers the end of any foot, and any shade covers the end of the socket.
     canvas.paint_part(straight_line((0, neck + 0.06), (0, neck - 0.12), width=0.09), metal, light_barrel, edge=0)
-    _lamp_shade(canvas, look, form, neck, shade_height, bottom)
+    _draw_lamp_shade(canvas, look, form, neck, shade_height, bottom)
 
 
-def _lamp_shade(canvas: Canvas, look: Look, form: Random, neck: float, height: float, bottom: float) -> None:
+def _draw_lamp_shade(canvas: Canvas, look: Look, form: Random, neck: float, height: float, bottom: float) -> None:
     style = form.choice(("cone", "drum", "dome", "cone"))
     low, high = neck + 0.08, neck - height
     # The glow comes before the shade, because it is the light of the bulb on the wall behind the lamp.
@@ -61,7 +61,7 @@ def _lamp_shade(canvas: Canvas, look: Look, form: Random, neck: float, height: f
         # The shade covers the front half of this ellipse. The rest looks like its inside, seen through the open top.
         opening = filled_outline(ellipse_points(0, high, top, top * 0.1))
         canvas.paint_part(opening, lighten(look.colour, 0.55), light_flat, edge=0)
-    canvas.paint_part(outline, look.main, light_from_inside, edge=0.04)
+    canvas.paint_part(outline, look.main_paint, light_from_inside, edge=0.04)
     if style != "dome" and form.random() < 0.5:
         _draw_ribbon(canvas, look.accent_colour, bottom, low)
 
@@ -72,7 +72,7 @@ def _draw_ribbon(canvas: Canvas, colour: RGB, bottom: float, low: float) -> None
     canvas.paint_part(ribbon, colour, light_flat, edge=0)
 
 
-def _ceramic_foot(canvas: Canvas, look: Look, form: Random, neck: float) -> None:
+def _draw_ceramic_foot(canvas: Canvas, look: Look, form: Random, neck: float) -> None:
     belly, foot, waist = form.uniform(0.32, 0.52), form.uniform(0.22, 0.32), form.uniform(0.3, 0.65)
     glaze = form.choice((look.accent_colour, darken(look.colour, 0.35), CREAM, (92, 118, 132)))
     outline = filled_outline(
@@ -83,7 +83,7 @@ def _ceramic_foot(canvas: Canvas, look: Look, form: Random, neck: float) -> None
     canvas.paint_part(outline, glaze, light_ball, edge=0.07)
 
 
-def _stem_foot(canvas: Canvas, metal: RGB, form: Random, neck: float) -> None:
+def _draw_stem_foot(canvas: Canvas, metal: RGB, form: Random, neck: float) -> None:
     foot = form.uniform(0.36, 0.5)
     canvas.paint_part(straight_line((0, -0.02), (0, neck), width=form.uniform(0.05, 0.09)), metal, light_barrel, edge=0)
     canvas.paint_part(
@@ -97,7 +97,7 @@ def _stem_foot(canvas: Canvas, metal: RGB, form: Random, neck: float) -> None:
         canvas.paint_part(knob, metal, light_ball, edge=0.02)
 
 
-def _tripod_foot(canvas: Canvas, wood: RGB, form: Random, neck: float) -> None:
+def _draw_tripod_foot(canvas: Canvas, wood: RGB, form: Random, neck: float) -> None:
     spread = form.uniform(0.42, 0.6)
     # The third leg is painted first, darker and ends higher, because it stands behind the other two.
     third_leg = straight_line((0.02, neck), (spread * 0.15, -0.1), width=0.07, end=0.06)

@@ -79,7 +79,7 @@ def draw_plant(image: Image.Image, rng: Random, floor: float) -> None:
     )
 
 
-def floor_lamp(image: Image.Image, rng: Random, floor: float) -> None:
+def draw_floor_lamp(image: Image.Image, rng: Random, floor: float) -> None:
     width, height = image.size
     draw = ImageDraw.Draw(image)
     x = width * rng.choice((0.1, 0.88))

@@ -45,7 +45,7 @@ def circle_points(x: float, y: float, radius: float) -> Points:
     return ellipse_points(x, y, radius, radius)
 
 
-def polygon(*dots: Dot) -> Points:
+def polygon_points(*dots: Dot) -> Points:
     return np.array(dots, dtype=np.float64)
 
 
@@ -53,7 +53,7 @@ def box_points(left: float, top: float, right: float, bottom: float, radius: flo
     """A rectangle, its corners rounded."""
     radius = min(radius, (right - left) / 2, (bottom - top) / 2)
     if radius <= 0:
-        return polygon((left, top), (right, top), (right, bottom), (left, bottom))
+        return polygon_points((left, top), (right, top), (right, bottom), (left, bottom))
     corners = (
         (right - radius, top + radius, -90),
         (right - radius, bottom - radius, 0),
@@ -65,7 +65,7 @@ def box_points(left: float, top: float, right: float, bottom: float, radius: flo
 
 def smooth_curve(*dots: Dot, closed: bool = True, steps: int = 10) -> Points:
     """A Catmull-Rom curve through the dots."""
-    points = polygon(*dots)
+    points = polygon_points(*dots)
     if closed:
         points = np.vstack((points[-1], points, points[:2]))
     else:
@@ -89,7 +89,7 @@ def turned_silhouette(*profile: Dot, dip: float = 0.16) -> Points:
 
 def straight_line(*dots: Dot, width: float, end: float | None = None) -> Outline:
     """A straight or broken line."""
-    return Outline(strokes=(Stroke(polygon(*dots), width, width if end is None else end),))
+    return Outline(strokes=(Stroke(polygon_points(*dots), width, width if end is None else end),))
 
 
 def curved_line(*dots: Dot, width: float, end: float | None = None) -> Outline:
@@ -113,5 +113,5 @@ def join_outlines(*outlines: Outline) -> Outline:
     )
 
 
-def point_around(x: float, y: float, radius: float, degrees: float) -> Dot:
+def point_on_circle(x: float, y: float, radius: float, degrees: float) -> Dot:
     return x + radius * math.cos(math.radians(degrees)), y + radius * math.sin(math.radians(degrees))

@@ -14,13 +14,13 @@ from .shapes import (
     curved_line,
     filled_outline,
     join_outlines,
-    polygon,
+    polygon_points,
     smooth_curve,
     straight_line,
 )
 
 
-def draw_sneaker(canvas: Canvas, look: Look, form: Random) -> None:
+def draw_sneakers(canvas: Canvas, look: Look, form: Random) -> None:
     """A pair: one shoe behind, the other before it."""
     state = form.getstate()
     for x, y, scale in ((0.16, -0.2, 0.92), (-0.06, 0.0, 1.0)):
@@ -43,7 +43,7 @@ def _draw_shoe(canvas: Canvas, look: Look, form: Random) -> None:
     tongue = smooth_curve((0.1, collar + 0.22), (0.14, collar - 0.1), (0.4, collar - 0.14), (0.5, collar + 0.16))
     canvas.paint_part(filled_outline(tongue), lighten(look.colour, 0.25), light_flat, edge=0.04)
     canvas.paint_part(filled_outline(lining), darken(look.colour, 0.5), light_flat, edge=0.04)
-    canvas.paint_part(upper, look.main, light_roller, edge=0.1)
+    canvas.paint_part(upper, look.main_paint, light_roller, edge=0.1)
     if form.random() < 0.6:
         # The toe cap is drawn larger than the shoe and cut to the upper, so that their edges are the same.
         cap = smooth_curve(
@@ -65,7 +65,7 @@ def _draw_shoe(canvas: Canvas, look: Look, form: Random) -> None:
     heel = box_points(0.86, collar + 0.1, 1.3, -sole + 0.05, 0.05)
     canvas.paint_part(
         filled_outline(heel),
-        form.choice((look.accent, look.plain, Paint(darken(look.colour, 0.25)))),
+        form.choice((look.accent_paint, look.plain_paint, Paint(darken(look.colour, 0.25)))),
         light_barrel,
         within=upper,
         edge=0.05,
@@ -98,7 +98,7 @@ def _upper_points(sole: float, collar: float, toe: float) -> Points:
 
 def _draw_emblem(canvas: Canvas, look: Look, form: Random, sole: float, collar: float, high: bool) -> None:
     style = form.choice(("stripes", "star", "wave", "none"))
-    paint = look.accent
+    paint = look.accent_paint
     middle = -sole - 0.32
     if style == "stripes":
         bars = [straight_line((x, middle + 0.22), (x + 0.2, middle - 0.2), width=0.07) for x in (0.08, 0.26, 0.44)]
@@ -115,7 +115,7 @@ def _draw_emblem(canvas: Canvas, look: Look, form: Random, sole: float, collar: 
     elif style == "star" and high:
         # The star sits at the ankle, where a low shoe has no cloth to carry it.
         canvas.paint_part(filled_outline(circle_points(0.62, collar + 0.42, 0.17)), CREAM, light_flat, edge=0.01)
-        canvas.paint_part(filled_outline(_star_points(0.62, collar + 0.42, 0.13)), look.plain, light_flat, edge=0)
+        canvas.paint_part(filled_outline(_star_points(0.62, collar + 0.42, 0.13)), look.plain_paint, light_flat, edge=0)
 
 
 def _star_points(x: float, y: float, radius: float) -> Points:
@@ -125,7 +125,7 @@ def _star_points(x: float, y: float, radius: float) -> Points:
     dots = [tuple(outer[int(index * step)]) for index in range(10)]
     tip, notch = 1, 0.42
     reaches = [tip if i % 2 else notch for i in range(10)]
-    return polygon(
+    return polygon_points(
         *((x + (px - x) * reach, y + (py - y) * reach) for reach, (px, py) in zip(reaches, dots, strict=True))
     )
 
@@ -160,7 +160,7 @@ def _draw_sole(canvas: Canvas, form: Random, sole: float, rubber: RGB, look: Loo
             curved_line(
                 (-1.2, -sole * 0.52), (-0.5, -sole * 0.45), (0.4, -sole * 0.45), (1.12, -sole * 0.58), width=0.03
             ),
-            look.plain,
+            look.plain_paint,
             light_flat,
             edge=0,
         )

@@ -14,7 +14,7 @@ from .shapes import (
     ellipse_points,
     filled_outline,
     join_outlines,
-    polygon,
+    polygon_points,
     ring,
     smooth_curve,
     straight_line,
@@ -25,20 +25,20 @@ EBONY = (58, 42, 36)
 
 def draw_guitar(canvas: Canvas, look: Look, form: Random) -> None:
     if form.random() < 0.62:
-        _draw_acoustic(canvas, look, form)
+        _draw_acoustic_guitar(canvas, look, form)
     else:
-        _draw_electric(canvas, look, form)
+        _draw_electric_guitar(canvas, look, form)
 
 
-def _draw_acoustic(canvas: Canvas, look: Look, form: Random) -> None:
+def _draw_acoustic_guitar(canvas: Canvas, look: Look, form: Random) -> None:
     is_ukulele = form.random() < 0.3
     length, lower = (0.95, 0.42) if is_ukulele else (1.12, form.uniform(0.5, 0.58))
     upper, waist = lower * form.uniform(0.7, 0.84), lower * form.uniform(0.56, 0.72)
     nut = -length - (0.62 if is_ukulele else form.uniform(0.86, 0.98))
-    body = _figure_eight(length, upper, waist, lower, cutaway=form.random() < 0.35)
+    body = _acoustic_body_points(length, upper, waist, lower, cutaway=form.random() < 0.35)
     # The same shape, darker, under a top that is a little smaller: what is left of it looks like the sides.
     canvas.paint_part(filled_outline(body), darken(form.choice(WOODS), 0.3), light_flat, edge=0.02)
-    canvas.paint_part(filled_outline(body * (0.955, 0.965) + (0, -0.02)), look.main, _light_soundboard, edge=0.06)
+    canvas.paint_part(filled_outline(body * (0.955, 0.965) + (0, -0.02)), look.main_paint, _light_soundboard, edge=0.06)
     hole = (0.0, -length * 0.62)
     rosette = ring(*hole, lower * 0.31, 0.035)
     canvas.paint_part(rosette, form.choice((CREAM, BRASS, INK)), light_flat, edge=0)
@@ -63,7 +63,7 @@ def _light_soundboard(u: Array, v: Array) -> Array:
     return 1.1 - 0.22 * u * v - 0.12 * abs(u - 0.35)
 
 
-def _figure_eight(length: float, upper: float, waist: float, lower: float, *, cutaway: bool) -> Points:
+def _acoustic_body_points(length: float, upper: float, waist: float, lower: float, *, cutaway: bool) -> Points:
     right: list[Dot] = [
         (0.06, -length),
         (upper * 0.75, -length * 0.97),
@@ -85,13 +85,13 @@ def _figure_eight(length: float, upper: float, waist: float, lower: float, *, cu
     return smooth_curve(*right, (0, 0.01), *left)
 
 
-def _draw_electric(canvas: Canvas, look: Look, form: Random) -> None:
+def _draw_electric_guitar(canvas: Canvas, look: Look, form: Random) -> None:
     nut = -form.uniform(2.0, 2.12)
     width = form.uniform(0.9, 1.06)
-    body = _electric_body(form.choice(("double", "single", "offset")), width)
+    body = _electric_body_points(form.choice(("double", "single", "offset")), width)
     # The same shape, darker, under a top that is a little smaller: what is left of it looks like the edge.
     canvas.paint_part(filled_outline(body), darken(look.colour, 0.35), light_flat, edge=0.02)
-    canvas.paint_part(filled_outline(body * (0.95, 0.96) + (0, -0.02)), look.main, light_ball, edge=0.06)
+    canvas.paint_part(filled_outline(body * (0.95, 0.96) + (0, -0.02)), look.main_paint, light_ball, edge=0.06)
     guard = smooth_curve(
         (-0.2, -0.72), (0.18, -0.8), (0.3, -0.5), (0.34, -0.22), (0.14, -0.3), (-0.06, -0.38), (-0.22, -0.5)
     )
@@ -112,7 +112,7 @@ def _draw_electric(canvas: Canvas, look: Look, form: Random) -> None:
     canvas.paint_glow(reflection, (255, 255, 255), 0.4, 0.04)
 
 
-def _electric_body(style: str, width: float) -> Points:
+def _electric_body_points(style: str, width: float) -> Points:
     # A curve is laid through these points one after another, so their order matters: clockwise from the neck.
     dots = {
         "double": (
@@ -197,7 +197,7 @@ def _draw_neck(
     ]
     canvas.paint_part(filled_outline(*pegs), form.choice((STEEL, BRASS, CREAM)), light_flat, edge=0)
     canvas.paint_part(
-        filled_outline(polygon((-0.065, nut), (0.065, nut), (0.085, end), (-0.085, end))),
+        filled_outline(polygon_points((-0.065, nut), (0.065, nut), (0.085, end), (-0.085, end))),
         EBONY,
         light_barrel,
         edge=0.015,

@@ -30,7 +30,7 @@ def draw_mug(canvas: Canvas, look: Look, form: Random) -> None:
     # The handle is painted first, so that the body covers where it joins.
     handle_colour = form.choice((look.colour, look.colour, darken(look.colour, 0.15)))
     canvas.paint_part(_mug_handle(form, profile, height), handle_colour, light_ball, edge=0.04)
-    canvas.paint_part(body, look.main, light_barrel, edge=0.07)
+    canvas.paint_part(body, look.main_paint, light_barrel, edge=0.07)
     if form.random() < 0.4:
         # The box is wider than any mug, so it is cut to the body that was dipped in the other glaze.
         dipped = filled_outline(box_points(-1.2, -height * form.uniform(0.2, 0.4), 1.2, 0.4))
@@ -39,7 +39,7 @@ def draw_mug(canvas: Canvas, look: Look, form: Random) -> None:
     mouth = filled_outline(ellipse_points(0, -height, rim, rim * dip))
     inner = filled_outline(ellipse_points(0, -height + 0.012, rim * 0.92, rim * dip * 0.86))
     canvas.paint_part(mouth, lighten(look.colour, 0.35), light_flat, edge=0)
-    canvas.paint_part(inner, darken(form.choice((CREAM, look.colour)), 0.2), _well, edge=0.03)
+    canvas.paint_part(inner, darken(form.choice((CREAM, look.colour)), 0.2), _light_mug_inside, edge=0.03)
     if form.random() < 0.55:
         # The drink stands below the rim: uncut, its near edge would show on the outside of the mug.
         drink = filled_outline(ellipse_points(0, -height + 0.1, rim * 0.88, rim * dip * 0.8))
@@ -49,7 +49,7 @@ def draw_mug(canvas: Canvas, look: Look, form: Random) -> None:
     )
 
 
-def _well(u: Array, v: Array) -> Array:
+def _light_mug_inside(u: Array, v: Array) -> Array:
     return 0.78 + 0.3 * v + 0.16 * u
 
 
@@ -99,8 +99,8 @@ def draw_teapot(canvas: Canvas, look: Look, form: Random) -> None:
     trim = form.choice((look.colour, look.accent_colour, darken(look.colour, 0.3)))
     # Spout and handle are painted before the body, so that it covers where they join.
     _draw_spout(canvas, look, form, belly, height)
-    _teapot_handle(canvas, trim, form, belly, height)
-    canvas.paint_part(filled_outline(turned_silhouette(*profile, dip=0.1)), look.main, light_ball, edge=0.1)
+    _draw_teapot_handle(canvas, trim, form, belly, height)
+    canvas.paint_part(filled_outline(turned_silhouette(*profile, dip=0.1)), look.main_paint, light_ball, edge=0.1)
     if form.random() < 0.6:
         foot_ring = arc_line(0, -0.02, foot, foot * 0.1, 8, 172, 0.06)
         canvas.paint_part(foot_ring, trim, light_barrel, edge=0)
@@ -124,12 +124,12 @@ def _draw_spout(canvas: Canvas, look: Look, form: Random, belly: float, height: 
         (x - reach * bend, (start_y + tip_y) / 2),
         (x - reach, tip_y),
     )
-    canvas.paint_part(curved_line(*dots, width=0.4, end=0.14), look.plain, light_barrel, edge=0.05)
+    canvas.paint_part(curved_line(*dots, width=0.4, end=0.14), look.plain_paint, light_barrel, edge=0.05)
     opening = filled_outline(ellipse_points(x - reach, tip_y - 0.01, 0.07, 0.035))
     canvas.paint_part(opening, darken(look.colour, 0.6), light_flat, edge=0)
 
 
-def _teapot_handle(canvas: Canvas, trim: tuple[int, int, int], form: Random, belly: float, height: float) -> None:
+def _draw_teapot_handle(canvas: Canvas, trim: tuple[int, int, int], form: Random, belly: float, height: float) -> None:
     width = form.uniform(0.1, 0.15)
     if form.random() < 0.35:
         rise = height * form.uniform(1.55, 1.8)
@@ -171,7 +171,7 @@ def _draw_lid(canvas: Canvas, look: Look, form: Random, neck: float, height: flo
         (neck, -height),
         (0, -height + neck * 0.16),
     )
-    canvas.paint_part(filled_outline(dome), look.main, light_ball, edge=0.05)
+    canvas.paint_part(filled_outline(dome), look.main_paint, light_ball, edge=0.05)
     # Lid and pot have the same paint: without a dark gap between them they would look like one piece.
     gap = arc_line(0, -height, neck, neck * 0.12, 5, 175, 0.035)
     canvas.paint_part(gap, darken(look.colour, 0.35), light_flat, edge=0)

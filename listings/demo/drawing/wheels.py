@@ -15,8 +15,8 @@ from .shapes import (
     curved_line,
     filled_outline,
     join_outlines,
-    point_around,
-    polygon,
+    point_on_circle,
+    polygon_points,
     ring,
     smooth_curve,
     straight_line,
@@ -38,7 +38,7 @@ class Geometry:
 
 def draw_bicycle(canvas: Canvas, look: Look, form: Random) -> None:
     # All parts are placed by the same few points, so that they meet whatever sizes the dice choose.
-    form_of = _geometry(form)
+    form_of = _choose_geometry(form)
     style = form.choice(("diamond", "step-through", "diamond", "mixte"))
     tyre = form.choice((RUBBER, RUBBER, (120, 84, 60), CREAM))
     mudguards = form.random() < 0.5
@@ -56,7 +56,7 @@ def draw_bicycle(canvas: Canvas, look: Look, form: Random) -> None:
         _draw_basket(canvas, look, form_of)
 
 
-def _geometry(form: Random) -> Geometry:
+def _choose_geometry(form: Random) -> Geometry:
     radius = form.uniform(0.58, 0.68)
     base = form.uniform(0.92, 1.02)
     rear, front = (-base, -radius - 0.05), (base, -radius - 0.05)
@@ -73,7 +73,7 @@ def _geometry(form: Random) -> Geometry:
 def _draw_wheel(canvas: Canvas, hub: Dot, radius: float, tyre: RGB, spokes: int, width: float) -> None:
     # A laced spoke does not point at the centre of the hub, so its outer end is 14 degrees further on.
     lines = [
-        straight_line(point_around(*hub, 0.05, angle), point_around(*hub, radius - 0.05, angle + 14), width=0.011)
+        straight_line(point_on_circle(*hub, 0.05, angle), point_on_circle(*hub, radius - 0.05, angle + 14), width=0.011)
         for angle in (360 * index / spokes for index in range(spokes))
     ]
     canvas.paint_part(join_outlines(*lines), (150, 154, 160), light_flat, edge=0)
@@ -84,7 +84,7 @@ def _draw_wheel(canvas: Canvas, hub: Dot, radius: float, tyre: RGB, spokes: int,
 
 def _draw_mudguards(canvas: Canvas, at: Geometry, colour: RGB) -> None:
     for hub, start, end in ((at.rear, 170, 320), (at.front, 200, 330)):
-        dots = [point_around(*hub, at.radius + 0.075, start + (end - start) * step / 8) for step in range(9)]
+        dots = [point_on_circle(*hub, at.radius + 0.075, start + (end - start) * step / 8) for step in range(9)]
         canvas.paint_part(curved_line(*dots, width=0.045), colour, light_flat, edge=0)
 
 
@@ -97,7 +97,7 @@ def _draw_frame(canvas: Canvas, look: Look, at: Geometry, style: str) -> None:
             at.head_low, (at.head_low[0] + 0.1, (at.head_low[1] + at.front[1]) / 2), at.front, width=0.075, end=0.045
         ),
     )
-    canvas.paint_part(stays_and_fork, look.main, light_roller, edge=0.012)
+    canvas.paint_part(stays_and_fork, look.main_paint, light_roller, edge=0.012)
     main = [straight_line(at.crank, at.seat, width=0.085), straight_line(at.head_top, at.head_low, width=0.1)]
     # Only these tubes differ between the styles. They meet at the same points, so saddle and bar fit any of them.
     if style == "diamond":
@@ -110,7 +110,7 @@ def _draw_frame(canvas: Canvas, look: Look, at: Geometry, style: str) -> None:
         main.append(
             curved_line(at.head_top, (0.22, at.crank[1] - 0.4), _point_between(at.crank, at.seat, 0.35), width=0.08)
         )
-    canvas.paint_part(join_outlines(*main), look.main, light_roller, edge=0.018)
+    canvas.paint_part(join_outlines(*main), look.main_paint, light_roller, edge=0.018)
 
 
 def _point_between(a: Dot, b: Dot, share: float) -> Dot:
@@ -126,8 +126,8 @@ def _draw_drivetrain(canvas: Canvas, at: Geometry) -> None:
     )
     canvas.paint_part(chain, INK, light_flat, edge=0)
     canvas.paint_part(ring(x, y, 0.14, 0.035), STEEL, light_flat, edge=0)
-    arm = point_around(x, y, 0.24, 55)
-    opposite_arm = point_around(x, y, 0.24, 235)
+    arm = point_on_circle(x, y, 0.24, 55)
+    opposite_arm = point_on_circle(x, y, 0.24, 235)
     canvas.paint_part(straight_line(opposite_arm, arm, width=0.04), STEEL, light_flat, edge=0)
     for px, py in (arm, opposite_arm):
         canvas.paint_part(
@@ -185,7 +185,7 @@ def _draw_rack(canvas: Canvas, at: Geometry) -> None:
 
 def _draw_basket(canvas: Canvas, look: Look, at: Geometry) -> None:
     x, y = at.head_top[0] + 0.38, at.head_top[1] - 0.02
-    tray = polygon((x - 0.27, y - 0.18), (x + 0.3, y - 0.18), (x + 0.22, y + 0.2), (x - 0.2, y + 0.2))
+    tray = polygon_points((x - 0.27, y - 0.18), (x + 0.3, y - 0.18), (x + 0.22, y + 0.2), (x - 0.2, y + 0.2))
     wicker = (190, 146, 96)
     canvas.paint_part(filled_outline(tray), wicker, light_flat, edge=0.03)
     # The lines are almost as long as the basket is wide at its top. It narrows below, so they are cut to it.
