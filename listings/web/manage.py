@@ -43,7 +43,7 @@ def my_listings(request: SignedInRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
 def edit_listing(request: HttpRequest, listing_id: int) -> HttpResponse:
-    listing = own_or_403(request, listing_id)
+    listing = get_editable_listing_or_403(request, listing_id)
     # Kept for the heading, because a form writes what was typed into the instance even if it is refused.
     title = listing.title
     form = ListingForm(request.POST or None, instance=listing)

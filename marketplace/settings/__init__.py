@@ -202,11 +202,11 @@ INDEX_REFRESH_MS = read_positive_number("INDEX_REFRESH_MS", 100)
 INDEX_DELTA_ROWS = read_integer("INDEX_DELTA_ROWS", 20_000)
 # So many changed listings make the compactor flush: far fewer than the cap, which readers should never reach.
 INDEX_FLUSH_ROWS = read_integer("INDEX_FLUSH_ROWS", 2_000)
-# Segments of fewer rows are compared read_integer, which is exact, needs no training and is fast enough for them.
+# Segments of fewer rows are compared whole, which is exact, needs no training and is fast enough for them.
 INDEX_EXACT_ROWS = read_integer("INDEX_EXACT_ROWS", 10_000, least=1_000)
 # Bounds what a build takes beside its codes and columns, and how much of a segment is read ahead when it is opened.
 INDEX_MEMORY_MB = read_integer("INDEX_MEMORY_MB", 2048)
-# The share of the exact answer that a search should find; a segment whose build misses it is compared read_integer.
+# The share of the exact answer that a search should find; a segment whose build misses it is compared whole.
 INDEX_RECALL_TARGET = read_fraction("INDEX_RECALL_TARGET", 0.98)
 # This share of live searches is repeated exactly, because only these show the recall that people really get.
 INDEX_MONITOR_SHARE = read_fraction("INDEX_MONITOR_SHARE", 0.01)
@@ -277,5 +277,5 @@ HEALTH_TOKEN = env.str("HEALTH_TOKEN", "")
 LOGGING = logs.configure_logging(env.str("LOG_FORMAT", "json"), env.str("LOG_LEVEL", "INFO"))
 DJANGO_STRUCTLOG_CELERY_ENABLED = True
 DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = logging.DEBUG
-# Empty, because looking for it would read the session of every request; `add_known_user` adds an id that is known.
+# Empty, because looking for it would read the session of every request; `bind_user_id` adds an id that is known.
 DJANGO_STRUCTLOG_USER_ID_FIELD = ""

@@ -133,7 +133,7 @@ class Supervisor:
         return status
 
     def _tick(self) -> None:
-        """Relay lines, bury the dead, restart what is due."""
+        """Relay lines, schedule restarts of the dead, restart what is due."""
         for key, _ in self._selector.select(TICK):
             self._relay(key.data)
         for process in self.processes:

@@ -32,7 +32,7 @@ def draw_backpack(canvas: Canvas, look: Look, form: Random) -> None:
             )
             canvas.paint_part(filled_outline(pocket), look.plain_paint, light_barrel, edge=0.05)
     canvas.paint_part(filled_outline(body), look.main_paint, light_flat, edge=0.13)
-    # The bottom is a plain_paint box, so it is cut to the outline of the bag.
+    # The bottom is a plain box, so it is cut to the outline of the bag.
     bottom = filled_outline(box_points(-half, -0.24, half, 0.2))
     canvas.paint_part(bottom, darken(trim, 0.1), light_flat, edge=0.02, within=filled_outline(body))
     if form.random() < 0.5:

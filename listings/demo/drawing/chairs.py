@@ -50,7 +50,7 @@ def _draw_wooden_chair(canvas: Canvas, look: Look, form: Random) -> None:
         for side in (-1, 1)
     ]
     # The back is painted before the posts, which cover its ends on both sides.
-    _chair_back(canvas, look, form, inner, seat, back)
+    _draw_chair_back(canvas, look, form, inner, seat, back)
     canvas.paint_part(join_outlines(*posts), frame, light_flat, edge=0.015)
     for side in (-1, 1):
         canvas.paint_part(

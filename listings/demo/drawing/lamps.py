@@ -28,7 +28,7 @@ def draw_lamp(canvas: Canvas, look: Look, form: Random) -> None:
     elif style == "stem":
         _draw_stem_foot(canvas, metal, form, neck)
     else:
-        _tripod_foot(canvas, form.choice(WOODS), form, neck)
+        _draw_tripod_foot(canvas, form.choice(WOODS), form, neck)
     # Painted between the two: the socket covers the end of any foot, and any shade covers the end of the socket.
     canvas.paint_part(straight_line((0, neck + 0.06), (0, neck - 0.12), width=0.09), metal, light_barrel, edge=0)
     _draw_lamp_shade(canvas, look, form, neck, shade_height, bottom)
