@@ -1,6 +1,6 @@
-"""Named holes in pages and in the admin, which other rooms fill, so that this one need not know them.
+"""Named slots in pages and in the admin, which other rooms fill, so that this one need not know them.
 
-| hole                 | where                       | context given to the filler                    |
+| slot                 | where                       | context given to the filler                    |
 |----------------------|-----------------------------|------------------------------------------------|
 | `site_banner`        | top of every page           | `request` (None on error pages)                |
 | `similar_strip`      | listing page                | `request`, `listing`                           |
@@ -23,16 +23,16 @@ _fillers: dict[str, Filler] = {}
 
 
 class UnknownSlot(LookupError):
-    """No page has a hole of this name."""
+    """No page has a slot of this name."""
 
 
 def register_filler(name: str, function: Filler) -> None:
-    """Fill a hole, in place of whoever filled it before."""
+    """Fill a slot, in place of whoever filled it before."""
     _fillers[_require_slot(name)] = function
 
 
 def render_slot(name: str, **context: object) -> SafeString:
-    """What fills the hole; nothing where nobody does."""
+    """What fills the slot; nothing where nobody does."""
     filler = _fillers.get(_require_slot(name))
     return filler(**context) if filler else SafeString("")
 

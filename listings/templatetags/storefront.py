@@ -22,7 +22,7 @@ SYMBOLS = {"GBP": "£", "EUR": "€", "USD": "$", "JPY": "¥"}
 
 @register.simple_tag(takes_context=True, name="slot")
 def fill_slot(context: Context, name: str, **values: object) -> SafeString:
-    """`{% slot "similar_strip" listing=listing %}`: the hole's content, given the request too."""
+    """`{% slot "similar_strip" listing=listing %}`: the slot's content, given the request too."""
     return slots.render_slot(name, request=context.get("request"), **values)
 
 

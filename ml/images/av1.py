@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 # An OBU may be two bytes long, so a hostile file may hold millions, and each costs a turn of a loop.
 MAX_OBUS = 20_000
+# An extent of an item may take no bytes at all, so a file of a kilobyte can claim billions of them.
+MAX_EXTENTS = 20_000
 SEQUENCE_HEADER = 1
 
 _NESTED = {b"moov", b"trak", b"mdia", b"minf", b"stbl"}
@@ -75,7 +77,7 @@ def _coded_items(data: bytes, boxes: list[Box]) -> Iterator[bytes]:
     coded = {_item_id(data[start:end]) for kind, start, end in boxes if kind == b"infe" and b"av01" in data[start:end]}
     for kind, start, end in boxes:
         if kind == b"iloc":
-            for item, payload in _located_items(Bits(data[start:end]), data, inner):
+            for item, payload in _located_items(Bits(data[start:end]), memoryview(data), memoryview(inner)):
                 if item in coded:
                     yield payload
 
@@ -84,19 +86,25 @@ def _item_id(entry: bytes) -> int:
     return int.from_bytes(entry[4:8] if entry[0] == 3 else entry[4:6])
 
 
-def _located_items(bits: Bits, data: bytes, inner: bytes) -> Iterator[tuple[int, bytes]]:
+def _located_items(bits: Bits, data: memoryview, inner: memoryview) -> Iterator[tuple[int, bytes]]:
+    extents = 0
     version, _flags = bits.read_number(8), bits.read_number(24)
     offset_width, length_width, base_width, index_width = (bits.read_number(4) * 8 for _ in range(4))
     for _ in range(bits.read_number(32 if version == 2 else 16)):
         item = bits.read_number(32 if version == 2 else 16)
         method = bits.read_number(16) & 15 if version else 0
         _file_index = bits.read_number(16)
-        base, parts = bits.read_number(base_width), []
+        base, parts, size = bits.read_number(base_width), list[memoryview](), 0
         for _ in range(bits.read_number(16)):
+            extents += 1
             bits.read_number(index_width if version else 0)
             offset, length = base + bits.read_number(offset_width), bits.read_number(length_width)
             source = inner if method == 1 else data
             parts.append(source[offset : offset + length] if length else source[offset:])
+            size += len(parts[-1])
+            # Looked at before anything is copied: extents may name the same bytes again and again.
+            if extents > MAX_EXTENTS or size > len(data):
+                raise ValueError("extents overlap, or are too many")
         yield item, b"".join(parts)
 
 

@@ -14,6 +14,8 @@ from functools import cache
 import numpy as np
 from PIL import Image, ImageChops, ImageCms, ImageFile
 
+from ml.per_process import PerProcess
+
 from .header import HOSTILE_BYTES, Header, PhotoRefused, open_picture, read_header, read_orientation, refuse_damaged
 
 # A progressive JPEG has about ten scans, and each costs as much as decoding the whole picture.
@@ -22,7 +24,7 @@ MAX_PROFILE_BYTES = 4 * 1024 * 1024
 
 # Pictures that take more memory than this are decoded one at a time, however many threads decode.
 LARGE_BYTES = 100 * 1024 * 1024
-_large = threading.Lock()
+_large = PerProcess(threading.Lock)
 
 # What makes a picture upright, by EXIF's orientation. Pillow turns anticlockwise, so a quarter to the right, 6, is 270.
 _TURNS = {
@@ -84,7 +86,7 @@ def hold_large_picture_lock(header: Header, image: Image.Image) -> Iterator[None
     if _estimate_peak_bytes(header, image) < LARGE_BYTES:
         yield
         return
-    with _large:
+    with _large.get():
         yield
 
 

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ml.per_process import PerProcess
 from ml.recipe import GRAPH, INT8_GRAPH, ModelFilesError, Recipe
 
 from .arrays import Pixels, Vectors, require_pixel_shape, resize_and_crop
 from .cores import count_usable_cores, has_int8_units
 from .openvino_runtime import compile_graph, computes_bf16
-from .per_process import PerProcess
 
 MAX_BATCH = 32  # pictures in a call of callers who have many: several requests, so that every core has work
 REQUEST = 4  # pictures in one inference: more are no faster, and with few no core is idle for long at a batch's end

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 
 from ml.inference.cores import choose_stream_count
-from ml.inference.per_process import PerProcess
+from ml.per_process import PerProcess
 from ml.recipe import ModelFilesError, Recipe
 from recommender.errors import ModelNotReady, RegistryError
 from recommender.models import EmbeddingModel

@@ -19,7 +19,7 @@ from listings.photos.uploads import check_photo
 from ml import images
 from ml.images.derivatives import Box
 from ml.inference.arrays import is_indexable
-from ml.inference.per_process import PerProcess
+from ml.per_process import PerProcess
 from recommender.embedding.embedder_cache import embedders
 from recommender.errors import ModelNotReady
 from recommender.models import EmbeddingModel

@@ -15,7 +15,9 @@ DRAWN = 30
 def draw_sample(survey: Survey, seed: str) -> Iterator[str]:
     """The same seed draws the same lines from the same source."""
     dice = random.Random(seed)  # noqa: S311 - no secret depends on this chance
-    comments = [(module, line) for module in survey.source for line, _text in comments_of(module)]
+    comments = [
+        (module, line) for module in survey.source if not module.is_migration for line, _ in comments_of(module)
+    ]
     functions = [function for function in list_chosen(survey.functions) if function.module.is_source]
     yield f"\n{DRAWN} comments"
     for module, line in dice.sample(comments, min(DRAWN, len(comments))):

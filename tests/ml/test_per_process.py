@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from ml.inference.per_process import PerProcess
+from ml.per_process import PerProcess
 
 
 def in_child(work):

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from ml.inference.cores import count_usable_cores
-from ml.inference.per_process import PerProcess
+from ml.per_process import PerProcess
 from recommender.index.rows.arrays import Distances, HalfVectors, ListIds, ListNumbers, RowIds, Similarities, Vectors
 from recommender.index.rows.row_bitmap import RowBitmap
 from recommender.index.rows.vector_file import VectorFile

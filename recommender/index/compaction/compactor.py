@@ -10,7 +10,7 @@ import logging
 import uuid
 from collections.abc import Callable
 
-from ml.inference.per_process import PerProcess
+from ml.per_process import PerProcess
 from recommender.index.errors import LeaseLost, SnapshotDamaged
 from recommender.lineage import published_snapshots
 from recommender.models import EmbeddingModel, IndexHead

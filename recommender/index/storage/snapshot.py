@@ -160,7 +160,9 @@ def missing_files(snapshot: Snapshot) -> list[Path]:
 
 def _load_part(row: Any, entry: dict[str, Any], already: dict[str, Segment]) -> Part:
     name = entry["name"]
-    segment = already.get(name) or segments.open_segment(segment_directory(name), row.model.version)
+    segment = already.get(name)
+    if segment is None:
+        segment = segments.open_segment(segment_directory(name), row.model.version)
     path = snapshot_directory(row.directory) / entry["bitmap"]
     try:
         intact = file_sha256(path) == entry["checksum"]

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from listings.filterable import Filter
-from ml.inference.per_process import PerProcess
+from ml.per_process import PerProcess
 from recommender import feed
 from recommender.index.errors import IndexNotReady
 from recommender.index.rows.arrays import Vectors

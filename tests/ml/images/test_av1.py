@@ -1,5 +1,8 @@
 """The coded size of AVIF files, against encoders that were told the size."""
 
+import struct
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,6 +40,31 @@ def test_of_an_animation_the_first_frame_of_the_track_counts_beside_the_still():
     frames = [scene(seed, (64, 48)) for seed in range(6)]
     data = encode(quarters(), "AVIF", save_all=True, append_images=frames)
     assert count_coded_pixels(data) == 2 * 64 * 48
+
+
+def box(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I4s", 8 + len(body), kind) + body
+
+
+def claiming_extents(number: int, *, method: int, filling: bytes) -> bytes:
+    """A container whose one coded item has so many extents, none of which takes a byte to describe."""
+    entry = box(b"infe", b"\2\0\0\0" + struct.pack(">HH", 1, 0) + b"av01\0")
+    named = box(b"iinf", b"\0\0\0\0" + struct.pack(">H", 1) + entry)
+    located = box(b"iloc", b"\1\0\0\0" + b"\0\0" + struct.pack(">HHHHH", 1, 1, method, 0, number))
+    return box(b"meta", b"\0\0\0\0" + named + located) + box(b"mdat", filling)
+
+
+@pytest.mark.parametrize(("number", "method"), [(2, 0), (65_535, 0), (65_535, 1)])
+def test_extents_that_name_the_same_bytes_are_refused_before_they_are_copied(number, method):
+    data = claiming_extents(number, method=method, filling=bytes(1_000_000))
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match="extents"):
+            count_coded_pixels(data)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 8_000_000
 
 
 @given(data=st.binary(min_size=1, max_size=40), widths=st.lists(st.integers(0, 70)))
