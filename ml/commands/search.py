@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ml.text_table import align_columns
+from ml.evaluation.text_table import align_columns
 
 from .arguments import parse_positive_integer
 

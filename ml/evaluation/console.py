@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from ml.text_table import align_columns
-
 from .comparison import Comparison
 from .evaluate import Evaluation
 from .figures import NAMES, TITLES
 from .summary import Means
+from .text_table import align_columns
 from .wording import describe_pictures, explain_left_out_pictures, macro_caption, micro_caption
 
 MOST_MISTAKES = 10

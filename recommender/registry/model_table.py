@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ml.text_table import align_columns
+from ml.evaluation.text_table import align_columns
 from recommender.models import EmbeddingModel
 
 from .backfill_progress import BackfillProgress, measure_progress

@@ -1,4 +1,4 @@
-from ml.text_table import align_columns
+from ml.evaluation.text_table import align_columns
 
 ROWS = [("rank", "label"), ("1", "cup"), ("10", "lamp and shade")]
 
