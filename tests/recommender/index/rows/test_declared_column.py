@@ -22,11 +22,12 @@ from listings.api.serializers import ListingSerializer
 from listings.filterable import COLUMNS, Column, Condition, Filter, Kind, Lookup, Parameter, condition_field
 from listings.models import Listing
 from recommender.api.requests import PARAMETERS, FilterSerializer
-from recommender.index import find_nearest_listings
+from recommender.index import Action, Index, compact, find_nearest_listings
 from recommender.index.rows.columns import Columns, column_dtypes
 from recommender.index.rows.filter import mask_rows
 from recommender.index.view.candidates import Candidates
 from recommender.index.view.database_rows import read_columns
+from recommender.models import IndexSnapshot
 from recommender.search.retrieval import matching_rows
 from tests.recommender.shop import sell
 from tests.recommender.watched_columns import unwatched_columns
@@ -94,6 +95,23 @@ def test_an_answer_of_the_index_holds_it(fresh_index, listings):
     assert isinstance(found, Candidates)
     order = np.argsort(found.listing)
     assert found.select_entries(order).arrays["changed"].tolist() == [1000, 2000, 3000]
+
+
+def test_index_files_from_before_it_are_rebuilt_with_it(model, listings, fresh_index, monkeypatch):
+    declared = COLUMNS.pop("changed")
+    compact()
+    fresh_index.refresh()
+    earlier = IndexSnapshot.objects.get()
+    assert fresh_index.state().base.parts[0].segment.columns.arrays.keys() == column_dtypes().keys()
+    monkeypatch.setitem(COLUMNS, "changed", declared)  # the next release starts over the same files
+    assert Action.REBUILT in compact().actions
+    newest = IndexSnapshot.objects.latest("pk")
+    assert newest.pk > earlier.pk
+    reader = Index()
+    reader.refresh()
+    assert reader.state().snapshot_id == newest.pk
+    found = find_nearest_listings(reader.state(), np.eye(1, model.dim, dtype=np.float32), 10, Filter())
+    assert sorted(found.arrays["changed"].tolist()) == [1000, 2000, 3000]
 
 
 @pytest.mark.parametrize(("since", "expected"), [(None, 3), (1000, 3), (1001, 2), (3001, 0)])
