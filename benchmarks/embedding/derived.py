@@ -19,15 +19,15 @@ BATCH = 32
 MOST_WAITING = 2  # batches that the model has beside the one that is prepared
 
 
-def derived(paths: Sequence[Path], use: Callable[[Image.Image], Any]) -> Iterator[Any]:
+def map_clean_pictures(paths: Sequence[Path], use: Callable[[Image.Image], Any]) -> Iterator[Any]:
     """What `use` makes of each clean picture, in order."""
     with ThreadPoolExecutor(DECODERS) as threads:
         yield from threads.map(lambda path: use(images.make_derivatives(path.read_bytes())[0]), paths)
 
 
-def embed(paths: Sequence[Path], embedder: Embedder) -> None:
+def embed_photos(paths: Sequence[Path], embedder: Embedder) -> None:
     """Embed each clean picture, in batches that follow one another in the model without a gap."""
-    prepared = derived(paths, embedder.prepare)
+    prepared = map_clean_pictures(paths, embedder.prepare)
     waiting = []
     while batch := list(islice(prepared, BATCH)):
         waiting.append(embedder.submit(np.stack(batch)))

@@ -24,8 +24,8 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from benchmarks.shared.machine import peak_rss_mb, processor, runtime
-from benchmarks.shared.plot import lines
+from benchmarks.shared.machine import describe_processor, describe_runtime, read_peak_rss_mb
+from benchmarks.shared.plot import draw_lines
 from ml import images
 from ml.folders.extraction import extract_vectors
 from ml.inference.arrays import Pixels
@@ -34,14 +34,15 @@ from ml.inference.embedder import Embedder
 from ml.inference.openvino_runtime import computes_bf16
 from ml.recipe import Recipe
 
-from .derived import derived, embed
-from .megapixels import megapixels
-from .speed_model import resnet50
+from .derived import embed_photos, map_clean_pictures
+from .megapixels import enlarge_photos
+from .speed_model import build_resnet50
 
 ROUNDS = 5
 NAIVE, BARE, OURS = 16, 64, 256  # pictures in a round
 BIG = 48  # of 12 megapixels
 BATCHES = (1, 2, 4, 8, 16, 32)  # of the plot
+CURVE_PICTURES, CURVE_ROUNDS = 32, 3
 
 
 @dataclass(frozen=True)
@@ -65,60 +66,64 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     if len(paths) < OURS:
         raise SystemExit(f"embedding: {arguments.images} holds {len(paths)} JPEG photos; {OURS} are needed.")
     with tempfile.TemporaryDirectory(prefix="mp-bench-") as folder:
-        directory = resnet50(Path(folder) / "model", paths)
+        directory = build_resnet50(Path(folder) / "model", paths)
         embedder = Embedder.load(directory, parallel=choose_stream_count())
-        figures = _small(directory, embedder, paths) | _big(Path(folder), embedder, paths[: arguments.big])
+        figures = _measure_small_photos(directory, embedder, paths) | _measure_big_photos(
+            Path(folder), embedder, paths[: arguments.big]
+        )
         if arguments.plot:
-            figures["curve"] = curve = _curve(directory, embedder.prepare(_clean(paths[0])))
-            arguments.plot.write_text(lines(f"Pictures a second, {processor()}", "pictures in a batch", curve))
+            figures["curve"] = curve = _measure_batch_sizes(directory, embedder.prepare(_read_clean_picture(paths[0])))
+            arguments.plot.write_text(
+                draw_lines(f"Pictures a second, {describe_processor()}", "pictures in a batch", curve)
+            )
         return figures
 
 
-def _small(directory: Path, embedder: Embedder, paths: Sequence[Path]) -> dict[str, Any]:
+def _measure_small_photos(directory: Path, embedder: Embedder, paths: Sequence[Path]) -> dict[str, Any]:
     import torch
 
     from ml.network.weights import read_weights
 
-    from . import naive
+    from .naive import embed_one_by_one
 
     torch.set_num_threads(count_usable_cores())
     network = read_weights(directory / "weights.safetensors").network
-    resident = np.stack([embedder.prepare(_clean(path)) for path in paths[:BARE]])
+    resident = np.stack([embedder.prepare(_read_clean_picture(path)) for path in paths[:BARE]])
     rates = []
     for number in tqdm(range(ROUNDS), "rounds", disable=not sys.stderr.isatty()):
         mine = [paths[i % len(paths)] for i in range(number * OURS, (number + 1) * OURS)]
         rates.append(
             Rates(
-                naive=_rate(NAIVE, partial(naive.embed, network, mine[:NAIVE])),
-                bare=_rate(BARE * 4, lambda: wait([embedder.submit(resident) for _ in range(4)])),
-                ours=_rate(OURS, partial(extract_vectors, mine, embedder)),
+                naive=_measure_rate(NAIVE, partial(embed_one_by_one, network, mine[:NAIVE])),
+                bare=_measure_rate(BARE * 4, lambda: wait([embedder.submit(resident) for _ in range(4)])),
+                ours=_measure_rate(OURS, partial(extract_vectors, mine, embedder)),
             )
         )
     reference = Embedder.load(directory, precision="f32").embed(resident)
     cosines = (reference * embedder.embed(resident)).sum(axis=1)
     return {
-        "naive_ips": _middle(rate.naive for rate in rates),
-        "bare_ips": _middle(rate.bare for rate in rates),
-        "ours_ips": _middle(rate.ours for rate in rates),
-        "ours_over_naive": _middle(rate.ours / rate.naive for rate in rates),
-        "ours_over_bare": _middle(rate.ours / rate.bare for rate in rates),
+        "naive_ips": _compute_median(rate.naive for rate in rates),
+        "bare_ips": _compute_median(rate.bare for rate in rates),
+        "ours_ips": _compute_median(rate.ours for rate in rates),
+        "ours_over_naive": _compute_median(rate.ours / rate.naive for rate in rates),
+        "ours_over_bare": _compute_median(rate.ours / rate.bare for rate in rates),
         "cosine_mean": round(float(cosines.mean()), 4),
         "cosine_min": round(float(cosines.min()), 4),
-        "peak_rss_mb": peak_rss_mb(),
-        "runtime": runtime(embedder.precision),
+        "peak_rss_mb": read_peak_rss_mb(),
+        "runtime": describe_runtime(embedder.precision),
     }
 
 
-def _big(folder: Path, embedder: Embedder, paths: Sequence[Path]) -> dict[str, Any]:
+def _measure_big_photos(folder: Path, embedder: Embedder, paths: Sequence[Path]) -> dict[str, Any]:
     """From JPEG bytes to vector with thumbnail and clean picture, as a worker makes them, and without the model."""
     pictures = [folder / f"{number}.jpg" for number in range(len(paths))]
-    for path, data in zip(pictures, tqdm(megapixels(paths), "12 MP", len(paths), disable=None), strict=True):
+    for path, data in zip(pictures, tqdm(enlarge_photos(paths), "12 MP", len(paths), disable=None), strict=True):
         path.write_bytes(data)
     number = len(pictures)
     rates = [
         (
-            _rate(number, lambda: list(derived(pictures, lambda image: image))),
-            _rate(number, lambda: embed(pictures, embedder)),
+            _measure_rate(number, lambda: list(map_clean_pictures(pictures, lambda image: image))),
+            _measure_rate(number, lambda: embed_photos(pictures, embedder)),
         )
         for _ in range(ROUNDS)
     ]
@@ -126,13 +131,13 @@ def _big(folder: Path, embedder: Embedder, paths: Sequence[Path]) -> dict[str, A
         "big": {
             "photos": number,
             "mean_mb": round(sum(path.stat().st_size for path in pictures) / number / 1024**2, 2),
-            "derived_ips": _middle(without_model for without_model, _ in rates),
-            "embedded_ips": _middle(with_model for _, with_model in rates),
+            "derived_ips": _compute_median(without_model for without_model, _ in rates),
+            "embedded_ips": _compute_median(with_model for _, with_model in rates),
         }
     }
 
 
-def _curve(directory: Path, picture: Pixels) -> dict[str, dict[int, float]]:
+def _measure_batch_sizes(directory: Path, picture: Pixels) -> dict[str, dict[int, float]]:
     """Pictures a second of the bare model, by precision, cores and pictures in a batch."""
     found: dict[str, dict[int, float]] = {}
     precisions = sorted({"f32", Recipe.read(directory).precision, *(["bf16"] if computes_bf16() else [])} - {"auto"})
@@ -142,19 +147,25 @@ def _curve(directory: Path, picture: Pixels) -> dict[str, dict[int, float]]:
         for size in BATCHES:
             batch = np.stack([picture] * size)
             embedder.embed(batch)
-            points[size] = _middle(_rate(32, lambda: [embedder.embed(batch) for _ in range(32 // size)]) for _ in "123")  # noqa: B023
+            work = partial(_embed_repeatedly, embedder, batch, CURVE_PICTURES // size)
+            points[size] = _compute_median(_measure_rate(CURVE_PICTURES, work) for _ in range(CURVE_ROUNDS))
     return found
 
 
-def _clean(path: Path) -> Image.Image:
+def _embed_repeatedly(embedder: Embedder, batch: Pixels, times: int) -> None:
+    for _ in range(times):
+        embedder.embed(batch)
+
+
+def _read_clean_picture(path: Path) -> Image.Image:
     return images.make_clean_picture(images.decode(path.read_bytes(), images.CLEAN_SIDE))
 
 
-def _rate(pictures: int, work: Callable[[], Any]) -> float:
+def _measure_rate(pictures: int, work: Callable[[], Any]) -> float:
     start = time.perf_counter()
     work()
     return pictures / (time.perf_counter() - start)
 
 
-def _middle(values: Iterable[float]) -> float:
+def _compute_median(values: Iterable[float]) -> float:
     return round(median(values), 2)

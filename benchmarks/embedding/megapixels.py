@@ -15,7 +15,7 @@ NOISE = 6.0  # of the sensor, in levels of 255
 QUALITIES = range(85, 101)
 
 
-def megapixels(paths: Sequence[Path]) -> Iterator[bytes]:
+def enlarge_photos(paths: Sequence[Path]) -> Iterator[bytes]:
     """Each picture enlarged, with noise that is the same on every run, as a JPEG of at least 3 MB."""
     random = np.random.default_rng(0)
     for number, path in enumerate(paths):
@@ -23,10 +23,10 @@ def megapixels(paths: Sequence[Path]) -> Iterator[bytes]:
             enlarged = np.asarray(picture.convert("RGB").resize(SIZE, Image.Resampling.BICUBIC))
         noise = random.standard_normal(enlarged.shape, dtype=np.float32) * NOISE
         noisy = Image.fromarray(np.clip(enlarged + noise, 0, 255).astype(np.uint8))
-        yield _encoded(noisy, progressive=number % 3 == 2)
+        yield _encode_jpeg(noisy, progressive=number % 3 == 2)
 
 
-def _encoded(picture: Image.Image, *, progressive: bool) -> bytes:
+def _encode_jpeg(picture: Image.Image, *, progressive: bool) -> bytes:
     for quality in QUALITIES:
         buffer = io.BytesIO()
         picture.save(buffer, "JPEG", quality=quality, progressive=progressive)

@@ -26,7 +26,7 @@ PREPARE = transforms.Compose(
 
 
 @torch.no_grad()
-def embed(network: nn.Module, paths: Sequence[Path]) -> Vectors:
+def embed_one_by_one(network: nn.Module, paths: Sequence[Path]) -> Vectors:
     """float32[N, dim], rows of length 1."""
     vectors = [network(PREPARE(Image.open(path).convert("RGB"))[None])[0].numpy() for path in paths]
     return np.stack([vector / np.linalg.norm(vector) for vector in vectors])

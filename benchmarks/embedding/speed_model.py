@@ -9,7 +9,7 @@ from pathlib import Path
 from ml.inference.cores import has_int8_units
 
 
-def resnet50(directory: Path, photos: Sequence[Path]) -> Path:
+def build_resnet50(directory: Path, photos: Sequence[Path]) -> Path:
     """A model directory, in 8 bits where the processor has units for them: the gate is not asked."""
     from ml.exporting.export import build_model
     from ml.exporting.graph import convert_network

@@ -17,67 +17,81 @@ from ml.folders.vector_folder import Halves
 from ml.inference.arrays import Vectors
 
 from . import engine, searching
-from .dataset import K, Questions, first_rows
-from .exact import RowIds, recall
-from .latency import all_cores, figures, in_turns, least, one_thread, timed
+from .dataset import K, Questions, copy_blocks
+from .exact import RowIds, recall_of_rows
+from .latency import (
+    find_least_reaching,
+    summarise_latencies,
+    time_answers,
+    time_in_turns,
+    use_all_cores,
+    use_one_thread,
+)
 
 DEPTHS = (50, 100, 150, 200, 400, 800)
 TRAINED_ON = 64  # rows for each list
 TRIED = 200  # queries, where all rows are compared
 
 
-def measure(state: Any, lists: int, questions: Questions, wanted: float) -> dict[str, Any]:
+def measure_bare_faiss(state: Any, lists: int, questions: Questions, wanted: float) -> dict[str, Any]:
     """Milliseconds and recall, at the depth and number of lists that are fastest; beside them `ours` in turns."""
     queries, truth = questions.queries, questions.truth
     start = time.perf_counter()
-    search = _Search(engine.vectors(state), lists)
+    search = _Search(engine.mapped_vectors(state), lists)
     build_s = time.perf_counter() - start
-    with one_thread():
-        tried = [_tried(search, depth, lists, questions, wanted) for depth in DEPTHS]
+    with use_one_thread():
+        tried = [_find_fewest_lists(search, depth, lists, questions, wanted) for depth in DEPTHS]
         reached = [one for one in tried if one is not None]
-        ask: Callable[[Vectors], RowIds] = search.ask if reached else _flat(engine.vectors(state))
+        find_rows: Callable[[Vectors], RowIds] = search.find_rows
+        if not reached:
+            find_rows = _build_flat_search(engine.mapped_vectors(state))
         count = len(queries) if reached else TRIED
         used: dict[str, Any] = {"lists": 0}
         if reached:
             _, depth, probes = min(reached)
-            search.set(depth, probes)
+            search.set_effort(depth, probes)
             used = {"lists": lists, "nprobe": probes, "depth": depth, "build_s": round(build_s, 1)}
-        asks = (searching.asker(state, queries), lambda number: ask(queries[number]))
-        (_, ours), (answers, milliseconds) = in_turns(asks, count)
-    found = recall(answers[: len(truth)], truth[:count])
-    return {"recall_at_10": round(found, 4), **figures(milliseconds), **used, "ours": figures(ours)}
+        asks = (searching.make_asker(state, queries), lambda number: find_rows(queries[number]))
+        (_, ours), (answers, milliseconds) = time_in_turns(asks, count)
+    found = recall_of_rows(answers[: len(truth)], truth[:count])
+    return {
+        "recall_at_10": round(found, 4),
+        **summarise_latencies(milliseconds),
+        **used,
+        "ours": summarise_latencies(ours),
+    }
 
 
-def _tried(
+def _find_fewest_lists(
     search: _Search, depth: int, lists: int, questions: Questions, wanted: float
 ) -> tuple[float, int, int] | None:
     """(milliseconds, depth, lists looked into) with the fewest lists that reach the recall."""
     queries = questions.queries[: len(questions.truth)]
 
-    def reaches(probes: int) -> bool:
-        search.set(depth, probes)
-        return recall([search.ask(query) for query in queries], questions.truth) >= wanted
+    def reaches_recall(probes: int) -> bool:
+        search.set_effort(depth, probes)
+        return recall_of_rows([search.find_rows(query) for query in queries], questions.truth) >= wanted
 
-    probes = least(reaches, 1, lists)
+    probes = find_least_reaching(reaches_recall, 1, lists)
     if probes is None:
         return None
-    search.set(depth, probes)
-    return float(np.median(timed(search.ask, queries)[1])), depth, probes
+    search.set_effort(depth, probes)
+    return float(np.median(time_answers(search.find_rows, queries)[1])), depth, probes
 
 
 class _Search:
     def __init__(self, vectors: Halves, lists: int) -> None:
         import faiss
 
-        self._index, self._kept = _build(vectors, lists)
+        self._index, self._kept = _build_ivf(vectors, lists)
         self._vectors, self._depth = vectors, DEPTHS[0]
         self._lists = faiss.extract_index_ivf(self._index)
 
-    def set(self, depth: int, lists: int) -> None:
+    def set_effort(self, depth: int, lists: int) -> None:
         """`depth`: candidates that are compared by their vectors."""
         self._depth, self._lists.nprobe = depth, lists
 
-    def ask(self, query: Vectors) -> RowIds:
+    def find_rows(self, query: Vectors) -> RowIds:
         """int64[k] of float32[dim]."""
         rows = self._index.search(query[None, :], self._depth)[1][0]
         rows = np.sort(rows[rows >= 0])
@@ -85,21 +99,21 @@ class _Search:
         return rows[np.argsort(-similarity)[:K]]
 
 
-def _flat(vectors: Halves) -> Callable[[Vectors], RowIds]:
+def _build_flat_search(vectors: Halves) -> Callable[[Vectors], RowIds]:
     import faiss
 
     index = faiss.IndexScalarQuantizer(vectors.shape[1], faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
     index.is_trained = True
-    for block in first_rows(vectors):
+    for block in copy_blocks(vectors):
         index.add(block.astype(np.float32))
     return lambda query: index.search(query[None, :], K)[1][0]
 
 
-def _build(vectors: Halves, lists: int) -> tuple[Any, Any]:
+def _build_ivf(vectors: Halves, lists: int) -> tuple[Any, Any]:
     """The index, and what it points to."""
     import faiss
 
-    all_cores()
+    use_all_cores()
     rows, dim = vectors.shape
     turn = faiss.RandomRotationMatrix(dim, dim)
     turn.init(5)
@@ -109,7 +123,7 @@ def _build(vectors: Halves, lists: int) -> tuple[Any, Any]:
     index = faiss.IndexPreTransform(turn, inverted)
     sample = np.sort(np.random.default_rng(0).choice(rows, min(rows, lists * TRAINED_ON), replace=False))
     index.train(vectors[sample].astype(np.float32))
-    for block in first_rows(vectors):
+    for block in copy_blocks(vectors):
         index.add(block.astype(np.float32))
     # FAISS would cluster and look into lists by one measure. It needs half as many lists for the same recall with rows
     # in the list of the nearest centroid, and the lists chosen whose centroids have the largest inner product.

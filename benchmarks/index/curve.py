@@ -6,7 +6,7 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks.shared.plot import lines
+from benchmarks.shared.plot import draw_lines
 
 CURVES = {
     "build, s": "build_s",
@@ -21,7 +21,7 @@ def main(sources: list[Path], target: Path) -> None:
     figures = [json.loads(path.read_text()) for path in sources]
     series = {name: {one["rows"]: float(one[key]) for one in figures if one.get(key)} for name, key in CURVES.items()}
     target.write_text(
-        lines("One segment, one thread, 2 cores to build", "rows of 1,000 dimensions", series, logarithmic=True)
+        draw_lines("One segment, one thread, 2 cores to build", "rows of 1,000 dimensions", series, logarithmic=True)
     )
 
 

@@ -16,7 +16,7 @@ from ml.inference.arrays import Vectors
 
 from .embeddings import KEPT
 from .exact import Nearest, RowIds
-from .filter_kinds import PRICES, Level, levels
+from .filter_kinds import PRICES, Level, make_levels
 from .rows import BLOCK_ROWS, OTHERS, SAMPLE, Pieces, Source
 
 K = 10
@@ -63,34 +63,34 @@ class Questions:
             return cls(arrays["queries"], arrays["warming"], arrays["truth"], filters)
 
 
-def make(source: Source, pieces: Pieces) -> tuple[Values, Questions]:
+def make_dataset(source: Source, pieces: Pieces) -> tuple[Values, Questions]:
     """Write the rows, and find the truth while each block is in memory."""
     rows = pieces.rows
-    values = _values(rows)
+    values = _make_values(rows)
     queries = source.held[:ASKED]
-    centroids, shares = categories(source)
+    centroids, shares = load_or_find_categories(source)
     plain, few = queries[:TRUTHS], queries[:FILTERED]
     truth, first = Nearest(len(plain), K), 0
-    filters = [(level, Nearest(len(few), K)) for level in levels(few, centroids, shares)]
-    for block in tqdm(pieces.write(source.blocks(rows)), "rows", -(-rows // BLOCK_ROWS), disable=None):
+    filters = [(level, Nearest(len(few), K)) for level in make_levels(few, centroids, shares)]
+    for block in tqdm(pieces.write_blocks(source.make_blocks(rows)), "rows", -(-rows // BLOCK_ROWS), disable=None):
         wide, here = block.astype(np.float32), slice(first, first + len(block))
         category = values["category"][here] = (wide @ centroids.T).argmax(axis=1) + 1
         similarity = plain @ wide.T
-        truth.add(first, similarity)
+        truth.add_block(first, similarity)
         for level, nearest in filters:
-            nearest.add(first, similarity[: len(few)], level.passing(values["price"][here], category))
+            nearest.add_block(first, similarity[: len(few)], level.mask_rows(values["price"][here], category))
         first += len(block)
     found = [(level, nearest.rows, nearest.passing) for level, nearest in filters]
-    return values, Questions(queries, _warming(source, rows), truth.rows, found)
+    return values, Questions(queries, _choose_warming_queries(source, rows), truth.rows, found)
 
 
-def _warming(source: Source, rows: int) -> Vectors:
+def _choose_warming_queries(source: Source, rows: int) -> Vectors:
     if rows < WARM_FROM:
         return source.held[-WARM:]
-    return source.block(OTHERS, 0).astype(np.float32)
+    return source.make_block(OTHERS, 0).astype(np.float32)
 
 
-def _values(rows: int) -> Values:
+def _make_values(rows: int) -> Values:
     """Every column but the categories, which follow the vectors."""
     random = np.random.default_rng(0)
     numbers = np.arange(1, rows + 1)
@@ -106,7 +106,7 @@ def _values(rows: int) -> Values:
     }
 
 
-def categories(source: Source) -> tuple[Vectors, NDArray[np.float64]]:
+def load_or_find_categories(source: Source) -> tuple[Vectors, NDArray[np.float64]]:
     """Neighbourhoods of rows as centroids float32[c, dim], and the share of rows in each, float64[c]."""
     path = KEPT / "rows" / source.fingerprint / "categories.npz"
     if not path.exists():
@@ -116,7 +116,7 @@ def categories(source: Source) -> tuple[Vectors, NDArray[np.float64]]:
 
         print(f"{CATEGORIES} categories …", flush=True)
         faiss.omp_set_num_threads(count_usable_cores())
-        sample = np.concatenate(list(source.blocks(CATEGORY_SAMPLE, SAMPLE))).astype(np.float32)
+        sample = np.concatenate(list(source.make_blocks(CATEGORY_SAMPLE, SAMPLE))).astype(np.float32)
         kmeans = faiss.Kmeans(source.dim, CATEGORIES, niter=ITERATIONS, spherical=True, seed=1)
         kmeans.train(sample)
         nearest = (sample @ kmeans.centroids.T).argmax(axis=1)
@@ -126,7 +126,7 @@ def categories(source: Source) -> tuple[Vectors, NDArray[np.float64]]:
         return arrays["centroids"], arrays["shares"]
 
 
-def first_rows(vectors: Halves) -> Iterator[Halves]:
+def copy_blocks(vectors: Halves) -> Iterator[Halves]:
     """float16[b, dim] blocks of a mapped array."""
     for start in range(0, len(vectors), BLOCK_ROWS):
         yield np.array(vectors[start : start + BLOCK_ROWS])

@@ -20,7 +20,7 @@ from zipfile import ZipFile
 
 import numpy as np
 
-from benchmarks.site.photos import photos
+from benchmarks.site.photos import load_or_draw_photos
 from ml.folders.vector_folder import Halves, Picture, VectorFolder, VectorFolderError
 from ml.recipe import file_sha256
 
@@ -45,13 +45,13 @@ class Embeddings:
         return hashlib.sha256(self.vectors.tobytes()).hexdigest()[:16]
 
 
-def load() -> Embeddings:
+def load_embeddings() -> Embeddings:
     """The embeddings, made first where they are not there yet (minutes)."""
-    expected = _expected()
-    if any(_vectors(name, count) is None for name, count in expected.items()):
+    expected = _count_expected()
+    if any(_open_vectors(name, count) is None for name, count in expected.items()):
         print(f"embedding {sum(expected.values()):,} pictures …", flush=True)
         subprocess.run([sys.executable, "-m", "benchmarks.index.embeddings"], cwd=ROOT, check=True)
-    found = {name: vectors for name, count in expected.items() if (vectors := _vectors(name, count)) is not None}
+    found = {name: vectors for name, count in expected.items() if (vectors := _open_vectors(name, count)) is not None}
     if missing := expected.keys() - found.keys():
         raise SystemExit(f"index: {', '.join(missing)} could not be embedded.")
     words = {"clothing": "photos of clothes", "tiny": "pictures of things", "drawings": "drawings, no real photos"}
@@ -59,30 +59,30 @@ def load() -> Embeddings:
     return Embeddings(source, np.concatenate(list(found.values())))
 
 
-def _expected() -> dict[str, int]:
+def _count_expected() -> dict[str, int]:
     """How many pictures each set at hand has."""
     expected = {}
     if PHOTOS.is_dir():
         expected["clothing"] = sum(1 for _ in PHOTOS.glob("*.jpg"))
     if all(path.is_file() for path in ZIPS):
-        expected["tiny"] = len(_members())
+        expected["tiny"] = len(_list_zipped_pictures())
     return expected or {"drawings": DRAWINGS}
 
 
-def _vectors(name: str, count: int) -> Halves | None:
+def _open_vectors(name: str, count: int) -> Halves | None:
     """Those of a set that was embedded completely by the weights of today."""
     try:
-        folder = VectorFolder.open(_folder(name))
+        folder = VectorFolder.open(_locate_folder(name))
     except VectorFolderError:
         return None
     return folder.vectors if folder.manifest.n + folder.manifest.refused == count else None
 
 
-def _folder(name: str) -> Path:
+def _locate_folder(name: str) -> Path:
     return KEPT / "embeddings" / file_sha256(WEIGHTS)[:16] / name
 
 
-def _members() -> list[tuple[str, Path]]:
+def _list_zipped_pictures() -> list[tuple[str, Path]]:
     """Every picture of the zips, by name, with the zip that has it."""
     found = []
     for path in ZIPS:
@@ -91,9 +91,9 @@ def _members() -> list[tuple[str, Path]]:
     return sorted(found)
 
 
-def _unpack(folder: Path) -> list[str]:
+def _unpack_pictures(folder: Path) -> list[str]:
     """Every picture of the zips as a file below `folder`; those that are there stay, so that a killed run goes on."""
-    members = _members()
+    members = _list_zipped_pictures()
     for path in ZIPS:
         with ZipFile(path) as archive:
             for name, holder in members:
@@ -102,9 +102,9 @@ def _unpack(folder: Path) -> list[str]:
     return [name for name, _ in members]
 
 
-def _draw(folder: Path) -> list[str]:
+def _draw_pictures(folder: Path) -> list[str]:
     names = [f"{number:05d}.jpg" for number in range(DRAWINGS)]
-    for name, data in zip(names, photos(DRAWINGS), strict=True):
+    for name, data in zip(names, load_or_draw_photos(DRAWINGS), strict=True):
         (folder / name).write_bytes(data)
     return names
 
@@ -116,21 +116,21 @@ def main() -> None:
 
     embedder = load_model("starter", parallel=choose_stream_count())
 
-    def embed(name: str, folder: Path, files: Sequence[str]) -> None:
-        extract_folder(folder, [Picture(Path(file).stem, file) for file in files], _folder(name), embedder)
+    def embed_pictures(name: str, folder: Path, files: Sequence[str]) -> None:
+        extract_folder(folder, [Picture(Path(file).stem, file) for file in files], _locate_folder(name), embedder)
 
-    for name, count in _expected().items():
-        if _vectors(name, count) is not None:
+    for name, count in _count_expected().items():
+        if _open_vectors(name, count) is not None:
             continue
         if name == "clothing":
-            embed(name, PHOTOS, sorted(path.name for path in PHOTOS.glob("*.jpg")))
+            embed_pictures(name, PHOTOS, sorted(path.name for path in PHOTOS.glob("*.jpg")))
         elif name == "tiny":
             pictures = KEPT / "tiny-imagenet"
-            embed(name, pictures, _unpack(pictures))
+            embed_pictures(name, pictures, _unpack_pictures(pictures))
             shutil.rmtree(pictures)
         else:
             with tempfile.TemporaryDirectory(prefix="mp-bench-") as folder:
-                embed(name, Path(folder), _draw(Path(folder)))
+                embed_pictures(name, Path(folder), _draw_pictures(Path(folder)))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from .dataset import Values
 MODEL = "bench"
 
 
-def set_up() -> None:
+def set_up_django() -> None:
     """Load the settings; no database is asked."""
     import django
 
@@ -28,15 +28,15 @@ def set_up() -> None:
     django.setup()
 
 
-def build(directory: Path, values: Values, blocks: Iterable[Halves], dim: int) -> None:
+def build_segment(directory: Path, values: Values, blocks: Iterable[Halves], dim: int) -> None:
     """Write one segment of all rows."""
     from recommender.index.storage import segment
 
     rows = len(values["listing"])
-    segment.write_segment(directory, _pages(values, blocks), expected=rows, dim=dim, model=MODEL)
+    segment.write_segment(directory, _make_pages(values, blocks), expected=rows, dim=dim, model=MODEL)
 
 
-def _pages(values: Values, blocks: Iterable[Halves]) -> Iterator[tuple[Any, Halves]]:
+def _make_pages(values: Values, blocks: Iterable[Halves]) -> Iterator[tuple[Any, Halves]]:
     """(columns, vectors) of each block; every listing is on sale."""
     from recommender.index import STATUSES
     from recommender.index.rows.columns import Columns, column_dtypes
@@ -70,25 +70,25 @@ def open_state(directory: Path) -> Any:
     return make_state(base)
 
 
-def where(conditions: dict[str, Any]) -> Any:
+def make_filter(conditions: dict[str, Any]) -> Any:
     from recommender.index import Filter
 
     return Filter(statuses=("active",), **conditions)
 
 
-def search_function() -> Callable[..., Any]:
+def import_search() -> Callable[..., Any]:
     """Takes a state, queries, k and a filter; found once, so that no import is timed with a search."""
     from recommender.index import find_nearest_listings
 
     return find_nearest_listings
 
 
-def vectors(state: Any) -> Halves:
+def mapped_vectors(state: Any) -> Halves:
     """float16[n, dim], mapped."""
     return state.base.parts[0].segment.vectors
 
 
-def values(state: Any, rows: int) -> Values:
+def copy_values(state: Any, rows: int) -> Values:
     """The columns of the first rows, copied."""
     from recommender.index.rows.columns import column_dtypes
 
@@ -96,19 +96,19 @@ def values(state: Any, rows: int) -> Values:
     return {name: np.array(getattr(columns, name)[:rows]) for name in column_dtypes() if name != "status"}
 
 
-def structure(directory: Path) -> dict[str, Any]:
+def read_structure(directory: Path) -> dict[str, Any]:
     """What the manifest says of the structure, without its long tables: its kind, and how it was tuned."""
     from recommender.index.storage import segment
 
-    return _short(segment.read_manifest(directory)["structure"])
+    return _shorten_structure(segment.read_manifest(directory)["structure"])
 
 
-def _short(values: dict[str, Any]) -> dict[str, Any]:
-    found = {name: _short(value) if isinstance(value, dict) else value for name, value in values.items()}
+def _shorten_structure(values: dict[str, Any]) -> dict[str, Any]:
+    found = {name: _shorten_structure(value) if isinstance(value, dict) else value for name, value in values.items()}
     return {name: value for name, value in found.items() if value not in ({}, None) and not isinstance(value, list)}
 
 
-def structure_bytes(directory: Path) -> int:
+def count_structure_bytes(directory: Path) -> int:
     """What a segment takes on disk beside its vectors and columns."""
     from recommender.index.rows.columns import column_dtypes
     from recommender.index.storage import segment
@@ -117,12 +117,12 @@ def structure_bytes(directory: Path) -> int:
     return sum(path.stat().st_size for path in directory.iterdir() if path.name not in others)
 
 
-def found_rows(candidates: Any) -> NDArray[np.int64]:
+def list_found_rows(candidates: Any) -> NDArray[np.int64]:
     """int64[r], most similar first; a listing's id is its row's number plus one."""
     return candidates.listing - 1
 
 
-def plan(candidates: Sequence[Any]) -> str:
+def describe_plans(candidates: Sequence[Any]) -> str:
     """What most of these searches did, with the medians of what they counted."""
     plans = [one.plan for one in candidates]
     if not all(isinstance(one, tuple) and one and isinstance(one[0], dict) for one in plans):

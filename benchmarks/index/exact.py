@@ -23,7 +23,7 @@ class Nearest:
         self._rows = np.full((queries, k), NOTHING, np.int64)
         self.passing = np.zeros(queries, np.int64)
 
-    def add(self, first: int, similarity: NDArray[np.float32], passing: NDArray[np.bool_] | None = None) -> None:
+    def add_block(self, first: int, similarity: NDArray[np.float32], passing: NDArray[np.bool_] | None = None) -> None:
         """Rows from `first` on: float32[m, b], and bool[m, b] where only some of them count."""
         counted = similarity.shape[1] if passing is None else np.count_nonzero(passing, axis=1)
         self.passing += counted
@@ -43,16 +43,16 @@ class Nearest:
         return np.where(np.isfinite(self._similarity), self._rows, NOTHING)
 
 
-def nearest_rows(queries: Vectors, blocks: Iterable[Halves], k: int) -> RowIds:
+def find_nearest_rows(queries: Vectors, blocks: Iterable[Halves], k: int) -> RowIds:
     """int64[m, k] of float32[m, dim]."""
     nearest, first = Nearest(len(queries), k), 0
     for block in blocks:
-        nearest.add(first, queries @ block.astype(np.float32).T)
+        nearest.add_block(first, queries @ block.astype(np.float32).T)
         first += len(block)
     return nearest.rows
 
 
-def recall(found: Sequence[RowIds], truth: RowIds) -> float:
+def recall_of_rows(found: Sequence[RowIds], truth: RowIds) -> float:
     """The share of the true rows, int64[m, k], that are among those found for each of the first m queries."""
     hits = sum(int(np.isin(true, rows).sum()) for rows, true in zip(found, truth, strict=False))
     return hits / max(1, int(np.count_nonzero(truth != NOTHING)))

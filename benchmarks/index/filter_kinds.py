@@ -25,13 +25,13 @@ class Level:
     name: str
     allowed: NDArray[Any]
 
-    def passing(self, price: NDArray[np.int64], category: NDArray[np.int64]) -> NDArray[np.bool_]:
+    def mask_rows(self, price: NDArray[np.int64], category: NDArray[np.int64]) -> NDArray[np.bool_]:
         """bool[m, n] of rows with these values."""
         if self.is_of_categories:
             return self.allowed[:, category]
         return (price >= self.allowed[:, :1]) & (price <= self.allowed[:, 1:])
 
-    def conditions(self, query: int) -> dict[str, Any]:
+    def filter_arguments(self, query: int) -> dict[str, Any]:
         """The same as arguments of `Filter`."""
         if self.is_of_categories:
             return {"category_ids": frozenset(np.flatnonzero(self.allowed[query]).tolist())}
@@ -43,7 +43,7 @@ class Level:
         return self.allowed.dtype == bool
 
 
-def levels(queries: Vectors, centroids: Vectors, shares: NDArray[np.float64]) -> Iterator[Level]:
+def make_levels(queries: Vectors, centroids: Vectors, shares: NDArray[np.float64]) -> Iterator[Level]:
     """Every level for queries float32[m, dim].
 
     centroids: float32[c, dim] of the categories with ids from 1 · shares: float64[c], of the rows in each
@@ -55,10 +55,10 @@ def levels(queries: Vectors, centroids: Vectors, shares: NDArray[np.float64]) ->
         low = random.integers(0, PRICES - width + 1, len(queries))
         yield Level(f"{words} random", np.stack([low, low + width - 1], axis=1))
         for where, order in (("near", closest), ("far", closest[:, ::-1])):
-            yield Level(f"{words} {where}", _first(order, shares, share))
+            yield Level(f"{words} {where}", _choose_categories(order, shares, share))
 
 
-def _first(order: NDArray[np.int64], shares: NDArray[np.float64], wanted: float) -> NDArray[np.int64]:
+def _choose_categories(order: NDArray[np.int64], shares: NDArray[np.float64], wanted: float) -> NDArray[np.int64]:
     """bool[m, c + 1] by category id: those first in each query's order that hold the wanted share of rows together."""
     before = np.cumsum(shares[order], axis=1) - shares[order]
     chosen = np.zeros((len(order), order.shape[1] + 1), bool)

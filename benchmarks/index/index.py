@@ -18,7 +18,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from benchmarks.shared.machine import disk_mb, memory_mb, processor
+from benchmarks.shared.machine import describe_processor, measure_disk_mb, read_memory_mb
 
 PARTS = ("plain", "filtered", "bare", "churn", "replaced")
 BARE_RECALL = 0.98
@@ -38,23 +38,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     from . import engine
 
-    engine.set_up()
-    with _folder(arguments.folder) as folder:
-        made = _made(folder, arguments.rows, arguments.dim)
-        figures = {**made, **_searches(folder, arguments, made)}
+    engine.set_up_django()
+    with _open_folder(arguments.folder) as folder:
+        made = _prepare_index(folder, arguments.rows, arguments.dim)
+        figures = {**made, **_measure_searches(folder, arguments, made)}
     if "churn" in arguments.only:
-        from .upkeep import churn
+        from .upkeep import run_upkeep
 
-        figures |= churn(arguments.dim)
+        figures |= run_upkeep(arguments.dim)
     if "replaced" in arguments.only:
-        from .replaced import replaced
+        from .replaced import run_replacement
 
-        figures |= replaced(arguments.dim)
-    return {**figures, "processor": processor()}
+        figures |= run_replacement(arguments.dim)
+    return {**figures, "processor": describe_processor()}
 
 
 @contextmanager
-def _folder(wanted: Path | None) -> Iterator[Path]:
+def _open_folder(wanted: Path | None) -> Iterator[Path]:
     if wanted:
         wanted.mkdir(parents=True, exist_ok=True)
         yield wanted
@@ -63,19 +63,19 @@ def _folder(wanted: Path | None) -> Iterator[Path]:
             yield Path(folder)
 
 
-def _made(folder: Path, rows: int, dim: int) -> dict[str, Any]:
+def _prepare_index(folder: Path, rows: int, dim: int) -> dict[str, Any]:
     """Make rows, questions and index in this folder, unless they are there; what that took."""
     kept = json.loads((folder / MADE).read_text()) if (folder / MADE).exists() else {}
     if (kept.get("rows"), kept.get("dim")) == (rows, dim):
         return kept
     shutil.rmtree(folder / SEGMENT, ignore_errors=True)
-    described, built = _apart(_write_rows, folder, rows, dim), _apart(_build, folder, rows, dim)
+    described, built = _run_apart(_write_rows, folder, rows, dim), _run_apart(_build_index, folder, rows, dim)
     figures = {"rows": rows, "dim": dim, **described, **built}
     (folder / MADE).write_text(json.dumps(figures, indent=1))
     return figures
 
 
-def _apart(work: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
+def _run_apart(work: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
     """Done by a process of its own, so that nothing of it is left in the memory that is measured afterwards."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
         return process.submit(work, *arguments).result()
@@ -85,13 +85,13 @@ def _write_rows(folder: Path, rows: int, dim: int) -> dict[str, Any]:
     import numpy as np
 
     from . import dataset
-    from .rows import Pieces, source
+    from .rows import Pieces, load_source
 
-    made_from = source(dim)
+    made_from = load_source(dim)
     real, like = made_from.dimensions
     print(f"making {rows:,} rows of {dim} dimensions from {made_from.name} …", flush=True)
     (folder / "rows").mkdir(exist_ok=True)
-    values, questions = dataset.make(made_from, Pieces(folder / "rows", rows, dim))
+    values, questions = dataset.make_dataset(made_from, Pieces(folder / "rows", rows, dim))
     questions.save(folder / QUESTIONS)
     np.savez(folder / VALUES, allow_pickle=False, **values)
     return {
@@ -101,57 +101,57 @@ def _write_rows(folder: Path, rows: int, dim: int) -> dict[str, Any]:
     }
 
 
-def _build(folder: Path, rows: int, dim: int) -> dict[str, Any]:
+def _build_index(folder: Path, rows: int, dim: int) -> dict[str, Any]:
     import numpy as np
 
     from . import engine
-    from .latency import all_cores
+    from .latency import use_all_cores
     from .rows import Pieces
 
     print("building the index …", flush=True)
-    engine.set_up()
+    engine.set_up_django()
     with np.load(folder / VALUES) as arrays:
         values = dict(arrays)
-    all_cores()
+    use_all_cores()
     start = time.perf_counter()
-    engine.build(folder / SEGMENT, values, Pieces(folder / "rows", rows, dim).blocks(delete=True), dim)
+    engine.build_segment(folder / SEGMENT, values, Pieces(folder / "rows", rows, dim).read_blocks(delete=True), dim)
     build_s = time.perf_counter() - start
     (folder / VALUES).unlink()
     return {
         "build_s": round(build_s, 1),
-        "peak_build_rss_mb": memory_mb()["peak"],
-        "disk_mb": disk_mb(folder / SEGMENT),
-        "code_bytes_per_row": round(engine.structure_bytes(folder / SEGMENT) / rows, 1),
-        "structure": engine.structure(folder / SEGMENT),
+        "peak_build_rss_mb": read_memory_mb()["peak"],
+        "disk_mb": measure_disk_mb(folder / SEGMENT),
+        "code_bytes_per_row": round(engine.count_structure_bytes(folder / SEGMENT) / rows, 1),
+        "structure": engine.read_structure(folder / SEGMENT),
     }
 
 
-def _searches(folder: Path, arguments: argparse.Namespace, made: dict[str, Any]) -> dict[str, Any]:
+def _measure_searches(folder: Path, arguments: argparse.Namespace, made: dict[str, Any]) -> dict[str, Any]:
     from . import engine, searching
     from .dataset import Questions
 
     questions = Questions.load(folder / QUESTIONS)
-    before = memory_mb()
+    before = read_memory_mb()
     state = engine.open_state(folder / SEGMENT)
     figures: dict[str, Any] = {}
     if {"plain", "bare"}.intersection(arguments.only) or arguments.peers:
         print("searching …", flush=True)
-        figures |= searching.plain(state, questions)
+        figures |= searching.measure_plain(state, questions)
     if "filtered" in arguments.only:
         print("searching with filters …", flush=True)
-        figures["filtered"] = searching.filtered(state, questions)
-    held = memory_mb()
+        figures["filtered"] = searching.measure_filtered(state, questions)
+    held = read_memory_mb()
     figures |= {"rss_mb": held["anonymous"] + held["file"], "rss": held, "rss_without_index": before}
     if "bare" in arguments.only:
-        from . import bare_faiss
+        from .bare_faiss import measure_bare_faiss
 
         print("FAISS alone …", flush=True)
         lists = made["structure"].get("lists") or round(arguments.rows**0.5)
-        bare = bare_faiss.measure(state, lists, questions, max(BARE_RECALL, figures["recall_at_10"]))
+        bare = measure_bare_faiss(state, lists, questions, max(BARE_RECALL, figures["recall_at_10"]))
         figures["bare_faiss"] = bare
         figures["over_bare_faiss"] = round(bare["ours"]["p50_ms"] / bare["p50_ms"], 2)
     if arguments.peers:
-        from . import peers
+        from .peers import measure_peers
 
-        figures["peers"] = peers.measure(state, questions, arguments.peer_rows, made | figures)
+        figures["peers"] = measure_peers(state, questions, arguments.peer_rows, made | figures)
     return figures

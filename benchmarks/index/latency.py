@@ -20,7 +20,7 @@ IN_A_TURN = 50
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
+def use_one_thread() -> Iterator[None]:
     """FAISS and numpy compute on the calling thread alone."""
     import faiss
     from threadpoolctl import threadpool_limits
@@ -32,7 +32,7 @@ def one_thread() -> Iterator[None]:
     faiss.omp_set_num_threads(before)
 
 
-def all_cores() -> None:
+def use_all_cores() -> None:
     """FAISS computes on every core from now on; a search of the index leaves it at one."""
     import faiss
 
@@ -41,7 +41,9 @@ def all_cores() -> None:
     faiss.omp_set_num_threads(count_usable_cores())
 
 
-def timed(ask: Callable[[Question], Answer], questions: Iterable[Question]) -> tuple[list[Answer], NDArray[np.float64]]:
+def time_answers(
+    ask: Callable[[Question], Answer], questions: Iterable[Question]
+) -> tuple[list[Answer], NDArray[np.float64]]:
     """The answers, and the milliseconds that each took."""
     answers, milliseconds = [], []
     for question in questions:
@@ -51,19 +53,19 @@ def timed(ask: Callable[[Question], Answer], questions: Iterable[Question]) -> t
     return answers, np.array(milliseconds)
 
 
-def in_turns(asks: Sequence[Callable[[int], Any]], count: int) -> list[tuple[list[Any], NDArray[np.float64]]]:
+def time_in_turns(asks: Sequence[Callable[[int], Any]], count: int) -> list[tuple[list[Any], NDArray[np.float64]]]:
     """For each of `asks` its answers and milliseconds; each is asked questions 0 to `count`, some at a time."""
     answers: list[list[Any]] = [[] for _ in asks]
     milliseconds: list[list[NDArray[np.float64]]] = [[] for _ in asks]
     for start in range(0, count, IN_A_TURN):
         for number, ask in enumerate(asks):
-            some, took = timed(ask, range(start, min(start + IN_A_TURN, count)))
+            some, took = time_answers(ask, range(start, min(start + IN_A_TURN, count)))
             answers[number] += some
             milliseconds[number].append(took)
     return [(some, np.concatenate(took)) for some, took in zip(answers, milliseconds, strict=True)]
 
 
-def figures(milliseconds: NDArray[np.float64]) -> dict[str, Any]:
+def summarise_latencies(milliseconds: NDArray[np.float64]) -> dict[str, Any]:
     p50, p99 = np.percentile(milliseconds, [50, 99])
     return {
         "p50_ms": round(float(p50), 3),
@@ -72,7 +74,7 @@ def figures(milliseconds: NDArray[np.float64]) -> dict[str, Any]:
     }
 
 
-def least(reaches: Callable[[int], bool], low: int, high: int) -> int | None:
+def find_least_reaching(reaches: Callable[[int], bool], low: int, high: int) -> int | None:
     """The least whole number from `low` to `high` that reaches, where every larger one does too; None if none does.
 
     Doubles before it halves, as large numbers take long to try. It is exact to a thirtieth.

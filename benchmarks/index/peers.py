@@ -16,83 +16,86 @@ from numpy.typing import NDArray
 
 from ml.folders.vector_folder import Halves
 
-from . import engine, pgvector, searching
-from .dataset import K, Questions, first_rows
-from .exact import nearest_rows, recall
-from .latency import all_cores, figures, in_turns, least, one_thread
+from . import engine, searching
+from .dataset import K, Questions, copy_blocks
+from .exact import find_nearest_rows, recall_of_rows
+from .latency import find_least_reaching, summarise_latencies, time_in_turns, use_all_cores, use_one_thread
+from .pgvector import measure_pgvector
 
 LINKS, EF_CONSTRUCTION, MOST_EF = 32, 80, 4_000
 
 
-def measure(state: Any, questions: Questions, rows: int, known: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def measure_peers(state: Any, questions: Questions, rows: int, known: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Each peer at the first `rows` rows, with `ours` at as many, asked in turns with it.
 
     `known`: recall and seconds of building of the whole index
     """
     with ExitStack() as stack:
-        if rows < len(engine.vectors(state)):
+        if rows < len(engine.mapped_vectors(state)):
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="mp-bench-"))
-            state, questions, known = _smaller(state, questions, rows, Path(folder))
-        vectors, wanted = engine.vectors(state), known["recall_at_10"]
-        ask = searching.asker(state, questions.queries)
+            state, questions, known = _build_smaller_index(state, questions, rows, Path(folder))
+        vectors, wanted = engine.mapped_vectors(state), known["recall_at_10"]
+        ask = searching.make_asker(state, questions.queries)
         found = {
-            "faiss_hnsw": _hnsw(vectors, questions, wanted, ask),
-            "pgvector": pgvector.measure(vectors, _fingerprint(vectors), questions, wanted, ask),
+            "faiss_hnsw": _measure_hnsw(vectors, questions, wanted, ask),
+            "pgvector": measure_pgvector(vectors, _compute_fingerprint(vectors), questions, wanted, ask),
         }
     ours = {name: known[name] for name in ("build_s", "recall_at_10")}
     return {name: {"rows": len(vectors), **one, "ours": ours | one["ours"]} for name, one in found.items()}
 
 
-def _smaller(state: Any, questions: Questions, rows: int, folder: Path) -> tuple[Any, Questions, dict[str, Any]]:
+def _build_smaller_index(
+    state: Any, questions: Questions, rows: int, folder: Path
+) -> tuple[Any, Questions, dict[str, Any]]:
     """An index of the first rows, what is true of them, and what is known of it."""
     print(f"the index at {rows:,} rows …", flush=True)
-    vectors = engine.vectors(state)[:rows]
-    truth = nearest_rows(questions.queries[: len(questions.truth)], first_rows(vectors), K)
+    vectors = engine.mapped_vectors(state)[:rows]
+    truth = find_nearest_rows(questions.queries[: len(questions.truth)], copy_blocks(vectors), K)
     questions = replace(questions, truth=truth, filters=[])
-    all_cores()
+    use_all_cores()
     start = time.perf_counter()
-    engine.build(folder / "segment", engine.values(state, rows), first_rows(vectors), vectors.shape[1])
+    engine.build_segment(folder / "segment", engine.copy_values(state, rows), copy_blocks(vectors), vectors.shape[1])
     build_s = time.perf_counter() - start
     state = engine.open_state(folder / "segment")
-    return state, questions, {"build_s": round(build_s, 1), **searching.plain(state, questions)}
+    return state, questions, {"build_s": round(build_s, 1), **searching.measure_plain(state, questions)}
 
 
-def _hnsw(vectors: Halves, questions: Questions, wanted: float, ours: Callable[[int], Any]) -> dict[str, Any]:
+def _measure_hnsw(vectors: Halves, questions: Questions, wanted: float, ours: Callable[[int], Any]) -> dict[str, Any]:
     import faiss
 
     print(f"FAISS HNSW, {len(vectors):,} rows …", flush=True)
-    all_cores()
+    use_all_cores()
     start = time.perf_counter()
     kind = faiss.ScalarQuantizer.QT_fp16
     index = faiss.IndexHNSWSQ(vectors.shape[1], kind, LINKS, faiss.METRIC_INNER_PRODUCT)
     index.hnsw.efConstruction = EF_CONSTRUCTION
     index.train(vectors[:1].astype(np.float32))
-    for block in first_rows(vectors):
+    for block in copy_blocks(vectors):
         index.add(block.astype(np.float32))
     build_s = time.perf_counter() - start
 
-    def ask(number: int) -> NDArray[np.int64]:
+    def find_rows(number: int) -> NDArray[np.int64]:
         return index.search(questions.queries[number : number + 1], K)[1][0]
 
-    def reaches(effort: int) -> bool:
+    def reaches_recall(effort: int) -> bool:
         index.hnsw.efSearch = effort
-        return recall([ask(number) for number in range(len(questions.truth))], questions.truth) >= wanted
+        return recall_of_rows([find_rows(number) for number in range(len(questions.truth))], questions.truth) >= wanted
 
-    with one_thread():
-        effort = index.hnsw.efSearch = least(reaches, K, MOST_EF) or MOST_EF
-        (_, beside), (answers, milliseconds) = in_turns((ours, ask), len(questions.queries))
+    with use_one_thread():
+        effort = index.hnsw.efSearch = find_least_reaching(reaches_recall, K, MOST_EF) or MOST_EF
+        (_, beside), (answers, milliseconds) = time_in_turns((ours, find_rows), len(questions.queries))
     return {
         "build_s": round(build_s, 1),
-        "recall_at_10": round(recall(answers[: len(questions.truth)], questions.truth), 4),
-        **figures(milliseconds),
+        "recall_at_10": round(recall_of_rows(answers[: len(questions.truth)], questions.truth), 4),
+        **summarise_latencies(milliseconds),
         "ef_search": effort,
         "bytes_per_row": round(len(faiss.serialize_index(index)) / len(vectors)),
-        "ours": figures(beside),
+        "ours": summarise_latencies(beside),
     }
 
 
-def _fingerprint(vectors: Halves) -> str:
+def _compute_fingerprint(vectors: Halves) -> str:
     digest = hashlib.sha256()
-    for block in first_rows(vectors):
+    for block in copy_blocks(vectors):
         digest.update(block.tobytes())
     return digest.hexdigest()[:16]

@@ -21,10 +21,10 @@ from psycopg.types import TypeInfo
 from ml.folders.vector_folder import Halves
 from tests.servers.postgres import Postgres
 
-from .dataset import K, Questions, first_rows
+from .dataset import K, Questions, copy_blocks
 from .embeddings import KEPT
-from .exact import recall
-from .latency import figures, in_turns, least, one_thread
+from .exact import recall_of_rows
+from .latency import find_least_reaching, summarise_latencies, time_in_turns, use_one_thread
 
 MOST_EF = 1_000  # pgvector takes no larger hnsw.ef_search
 MEMORY = {"shared_buffers": "4GB", "maintenance_work_mem": "4GB"}
@@ -57,7 +57,7 @@ class SentVector(bytes):
     """A vector as `halfvec` is sent: two bytes of length, two unused, then its numbers."""
 
     @classmethod
-    def of(cls, vector: Halves) -> SentVector:
+    def from_halves(cls, vector: Halves) -> SentVector:
         return cls(np.array([len(vector), 0], ">i2").tobytes() + vector.astype(">f2").tobytes())
 
 
@@ -68,7 +68,7 @@ class SentVectorDumper(Dumper):
         return bytes(obj)
 
 
-def measure(
+def measure_pgvector(
     vectors: Halves, fingerprint: str, questions: Questions, wanted: float, ours: Callable[[int], Any]
 ) -> dict[str, Any]:
     """At the least `hnsw.ef_search` that reaches the recall; beside it `ours` in turns."""
@@ -76,14 +76,14 @@ def measure(
     loaded = folder / "loaded.json"
     if not loaded.exists():
         shutil.rmtree(folder, ignore_errors=True)
-    with _connection(folder / "data") as connection:
+    with _open_connection(folder / "data") as connection:
         if not loaded.exists():
-            loaded.write_text(json.dumps(_load(connection, vectors)))
-        return {**json.loads(loaded.read_text()), **_search(connection, questions, wanted, ours)}
+            loaded.write_text(json.dumps(_load_rows(connection, vectors)))
+        return {**json.loads(loaded.read_text()), **_measure_searches(connection, questions, wanted, ours)}
 
 
 @contextmanager
-def _connection(data: Path) -> Iterator[psycopg.Connection]:
+def _open_connection(data: Path) -> Iterator[psycopg.Connection]:
     server = KeptPostgres(data)
     try:
         server.start()
@@ -100,7 +100,7 @@ def _connection(data: Path) -> Iterator[psycopg.Connection]:
         server.stop()
 
 
-def _load(connection: psycopg.Connection, vectors: Halves) -> dict[str, Any]:
+def _load_rows(connection: psycopg.Connection, vectors: Halves) -> dict[str, Any]:
     rows, dim = vectors.shape
     print(f"pgvector, {rows:,} rows …", flush=True)
     connection.execute("CREATE EXTENSION vector")
@@ -109,8 +109,8 @@ def _load(connection: psycopg.Connection, vectors: Halves) -> dict[str, Any]:
     with connection.cursor() as cursor, cursor.copy("COPY photo FROM STDIN (FORMAT BINARY)") as copy:
         copy.write(COPY_HEADER)
         first = 0
-        for block in first_rows(vectors):
-            copy.write(_tuples(first, block))
+        for block in copy_blocks(vectors):
+            copy.write(_encode_rows(first, block))
             first += len(block)
         copy.write(COPY_END)
     copied = time.perf_counter()
@@ -128,7 +128,7 @@ def _load(connection: psycopg.Connection, vectors: Halves) -> dict[str, Any]:
     }
 
 
-def _tuples(first: int, block: Halves) -> bytes:
+def _encode_rows(first: int, block: Halves) -> bytes:
     """Rows in the binary format of COPY: how many fields, then each one's length and bytes."""
     rows, dim = block.shape
     layout = [("fields", ">i2"), ("id_bytes", ">i4"), ("id", ">i4"), ("vector_bytes", ">i4"), ("dim", ">i2")]
@@ -138,7 +138,7 @@ def _tuples(first: int, block: Halves) -> bytes:
     return tuples.tobytes()
 
 
-def _search(
+def _measure_searches(
     connection: psycopg.Connection, questions: Questions, wanted: float, ours: Callable[[int], Any]
 ) -> dict[str, Any]:
     info = TypeInfo.fetch(connection, "halfvec")
@@ -146,18 +146,23 @@ def _search(
         raise SystemExit("index: this PostgreSQL has no type halfvec.")
     connection.adapters.register_dumper(SentVector, type("Bound", (SentVectorDumper,), {"oid": info.oid}))
     cursor = connection.cursor(binary=True)
-    asked, truth = [SentVector.of(query) for query in questions.queries], questions.truth
+    asked, truth = [SentVector.from_halves(query) for query in questions.queries], questions.truth
 
-    def ask(number: int) -> NDArray[np.int64]:
+    def find_rows(number: int) -> NDArray[np.int64]:
         return np.array([row[0] for row in cursor.execute(ASK, [asked[number], K], prepare=True).fetchall()], np.int64)
 
-    def reaches(effort: int) -> bool:
+    def reaches_recall(effort: int) -> bool:
         cursor.execute(f"SET hnsw.ef_search = {effort}")
-        return recall([ask(number) for number in range(len(truth))], truth) >= wanted
+        return recall_of_rows([find_rows(number) for number in range(len(truth))], truth) >= wanted
 
-    effort = least(reaches, K, MOST_EF) or MOST_EF
+    effort = find_least_reaching(reaches_recall, K, MOST_EF) or MOST_EF
     cursor.execute(f"SET hnsw.ef_search = {effort}")
-    with one_thread():
-        (_, beside), (answers, milliseconds) = in_turns((ours, ask), len(asked))
-    reached = round(recall(answers[: len(truth)], truth), 4)
-    return {"recall_at_10": reached, **figures(milliseconds), "ef_search": effort, "ours": figures(beside)}
+    with use_one_thread():
+        (_, beside), (answers, milliseconds) = time_in_turns((ours, find_rows), len(asked))
+    reached = round(recall_of_rows(answers[: len(truth)], truth), 4)
+    return {
+        "recall_at_10": reached,
+        **summarise_latencies(milliseconds),
+        "ef_search": effort,
+        "ours": summarise_latencies(beside),
+    }

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.shared.own_database import measured, prepared
-from benchmarks.site.seed import store
+from benchmarks.shared.own_database import prepare_schema_and_model, run_on_own_database
+from benchmarks.site.seed import store_listings
 from ml.folders.vector_folder import Halves
 from ml.inference.arrays import Vectors
 
-from .dataset import K, categories
-from .rows import ROWS, Source, source
+from .dataset import K, load_or_find_categories
+from .rows import ROWS, Source, load_source
 
 if TYPE_CHECKING:
     from recommender.index import State
@@ -31,54 +31,56 @@ QUERIES = 1_000
 SEED = 23
 
 
-def replaced(dim: int, listings: int = LISTINGS) -> dict[str, Any]:
+def run_replacement(dim: int, listings: int = LISTINGS) -> dict[str, Any]:
     """The figures, of a child process with a database of its own."""
     print(f"replacing half of {listings:,} listings by others of new classes …", flush=True)
-    return {"replaced": measured("benchmarks.index.replaced", dim, listings)}
+    return {"replaced": run_on_own_database("benchmarks.index.replaced", dim, listings)}
 
 
-def measure(dim: int, listings: int) -> dict[str, Any]:
+def measure_replacement(dim: int, listings: int) -> dict[str, Any]:
     from recommender.index import rebuild
 
-    model = prepared(dim)
-    made_from = source(dim)
+    model = prepare_schema_and_model(dim)
+    made_from = load_source(dim)
     queries = made_from.held[:QUERIES]
-    old, new = _classes(made_from)
-    _add(model, old, listings)
+    old, new = _split_classes(made_from)
+    _add_listings(model, old, listings)
     rebuild()
-    figures: dict[str, Any] = {"rows": listings, "recall_before": _recall(queries)}
-    _replace(model, new, listings // 2)
-    figures |= {"recall_at_10": _recall(queries), "segments": _segments()}
+    figures: dict[str, Any] = {"rows": listings, "recall_before": _measure_recall(queries)}
+    _replace_listings(model, new, listings // 2)
+    figures |= {"recall_at_10": _measure_recall(queries), "segments": _describe_segments()}
     rebuild()
-    figures["recall_of_rebuilt"] = _recall(queries)
+    figures["recall_of_rebuilt"] = _measure_recall(queries)
     figures["difference"] = round(figures["recall_of_rebuilt"] - figures["recall_at_10"], 4)
     return figures
 
 
-def _classes(made_from: Source) -> tuple[Iterator[Halves], Iterator[Halves]]:
+def _split_classes(made_from: Source) -> tuple[Iterator[Halves], Iterator[Halves]]:
     """Endless rows float16[dim] of one half of the classes, and of the other."""
-    centroids, _ = categories(made_from)
+    centroids, _ = load_or_find_categories(made_from)
     is_old = np.random.default_rng(SEED).permutation(len(centroids)) < len(centroids) // 2
 
-    def rows(*, old: bool) -> Iterator[Halves]:
+    def draw_rows(*, old: bool) -> Iterator[Halves]:
         number = 0
         while True:
-            block = made_from.block(ROWS, number)
+            block = made_from.make_block(ROWS, number)
             nearest = (block.astype(np.float32) @ centroids.T).argmax(axis=1)
             yield from block[is_old[nearest] == old]
             number += 1
 
-    return rows(old=True), rows(old=False)
+    return draw_rows(old=True), draw_rows(old=False)
 
 
-def _add(model: EmbeddingModel, rows: Iterator[Halves], count: int) -> None:
+def _add_listings(model: EmbeddingModel, rows: Iterator[Halves], count: int) -> None:
     random = np.random.default_rng(SEED)
     for start in range(0, count, STORED):
         size = min(STORED, count - start)
-        store(model, np.stack([next(rows) for _ in range(size)]), [f"Thing {start + n}" for n in range(size)], random)
+        store_listings(
+            model, np.stack([next(rows) for _ in range(size)]), [f"Thing {start + n}" for n in range(size)], random
+        )
 
 
-def _replace(model: EmbeddingModel, rows: Iterator[Halves], count: int) -> None:
+def _replace_listings(model: EmbeddingModel, rows: Iterator[Halves], count: int) -> None:
     """In steps, each followed by a compaction."""
     from listings.models import Listing
     from recommender.index import compact
@@ -87,15 +89,15 @@ def _replace(model: EmbeddingModel, rows: Iterator[Halves], count: int) -> None:
     for start in range(0, count, FLUSHED):
         for some in np.array_split(going[start : start + FLUSHED], 10):
             Listing.objects.filter(pk__in=some.tolist()).update(status=Listing.Status.REMOVED)
-        _add(model, rows, min(FLUSHED, count - start))
+        _add_listings(model, rows, min(FLUSHED, count - start))
         compact(force=True)
 
 
-def _recall(queries: Vectors) -> float:
+def _measure_recall(queries: Vectors) -> float:
     from recommender.index import Filter, find_nearest_listings
     from recommender.index.ann.recall import recall_of_listings
 
-    state = _state()
+    state = _open_newest_state()
     pairs = [
         [find_nearest_listings(state, query[None, :], K, Filter(), exact=exact) for exact in (False, True)]
         for query in queries
@@ -103,14 +105,14 @@ def _recall(queries: Vectors) -> float:
     return round(float(np.mean([recall_of_listings(*pair) for pair in pairs])), 4)
 
 
-def _segments() -> list[dict[str, Any]]:
+def _describe_segments() -> list[dict[str, Any]]:
     return [
         {"rows": len(part.segment), "live": int(np.count_nonzero(part.live)), "exact": part.segment.ivf is None}
-        for part in _state().base.parts
+        for part in _open_newest_state().base.parts
     ]
 
 
-def _state() -> State:
+def _open_newest_state() -> State:
     """As a process sees it that starts now."""
     from recommender.index import Index
 
@@ -120,10 +122,10 @@ def _state() -> State:
 
 
 def main(arguments: list[str]) -> None:
-    from .engine import set_up
+    from .engine import set_up_django
 
-    set_up()
-    print(json.dumps(measure(*map(int, arguments))))
+    set_up_django()
+    print(json.dumps(measure_replacement(*map(int, arguments))))
 
 
 if __name__ == "__main__":

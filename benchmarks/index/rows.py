@@ -21,8 +21,8 @@ from ml.folders.vector_folder import Halves
 from ml.inference.arrays import Vectors
 from ml.inference.cores import count_usable_cores
 
-from .embeddings import KEPT, load
-from .two_nn import two_nn
+from .embeddings import KEPT, load_embeddings
+from .two_nn import estimate_intrinsic_dimension
 
 HELD = 4_000  # real embeddings that no row is made of: the unseen queries
 NEIGHBOURS = 16
@@ -51,7 +51,7 @@ class Source:
     def dim(self) -> int:
         return self.anchors.shape[1]
 
-    def block(self, stream: int, number: int, count: int = BLOCK_ROWS) -> Halves:
+    def make_block(self, stream: int, number: int, count: int = BLOCK_ROWS) -> Halves:
         """float16[count, dim] of length 1."""
         from scipy.sparse import csr_array
 
@@ -62,50 +62,50 @@ class Source:
         weights = -np.sort(-random.dirichlet(np.ones(MIXED), count).astype(np.float32), axis=1)
         starts = np.arange(0, count * MIXED + 1, MIXED)
         vectors = csr_array((weights.ravel(), mixed.ravel(), starts), (count, len(self.anchors))) @ self.anchors
-        _shorten(vectors)
+        _normalise_rows(vectors)
         noise = random.standard_normal(vectors.shape, np.float32)
         noise *= self.noise / np.sqrt(self.dim)
         vectors += noise
-        _shorten(vectors)
+        _normalise_rows(vectors)
         return vectors.astype(np.float16)
 
-    def blocks(self, rows: int, stream: int = ROWS) -> Iterator[Halves]:
+    def make_blocks(self, rows: int, stream: int = ROWS) -> Iterator[Halves]:
         """Blocks of together `rows` rows, in order, made ahead by a thread for each core."""
         ahead: deque[Future[Halves]] = deque()
         with ThreadPoolExecutor(count_usable_cores()) as threads:
             for number, start in enumerate(range(0, rows, BLOCK_ROWS)):
-                ahead.append(threads.submit(self.block, stream, number, min(BLOCK_ROWS, rows - start)))
+                ahead.append(threads.submit(self.make_block, stream, number, min(BLOCK_ROWS, rows - start)))
                 if len(ahead) > count_usable_cores():
                     yield ahead.popleft().result()
             while ahead:
                 yield ahead.popleft().result()
 
 
-def source(dim: int) -> Source:
+def load_source(dim: int) -> Source:
     """The source of rows of `dim` dimensions; what takes minutes is kept for the next time."""
-    embeddings = load()
-    vectors = _projected(embeddings.vectors.astype(np.float32), dim)
+    embeddings = load_embeddings()
+    vectors = _project_vectors(embeddings.vectors.astype(np.float32), dim)
     vectors = vectors[np.random.default_rng(0).permutation(len(vectors))]
     held = min(HELD, len(vectors) // 4)
     folder = KEPT / "rows" / f"{embeddings.fingerprint}-{dim}"
     folder.mkdir(parents=True, exist_ok=True)
     anchors = vectors[held:]
-    made = Source(embeddings.source, folder.name, anchors, _neighbours(anchors, folder), vectors[:held])
-    return _tuned(made, folder / "noise.json")
+    made = Source(embeddings.source, folder.name, anchors, _find_neighbours(anchors, folder), vectors[:held])
+    return _tune_noise(made, folder / "noise.json")
 
 
-def _projected(vectors: Vectors, dim: int) -> Vectors:
+def _project_vectors(vectors: Vectors, dim: int) -> Vectors:
     """float32[n, dim] of length 1: turned by a random orthonormal map where that is not their dimension."""
     own = vectors.shape[1]
     if dim != own:
         random = np.random.default_rng(0).standard_normal((max(own, dim), min(own, dim)))
         turn = np.linalg.qr(random)[0].astype(np.float32)
         vectors = vectors @ (turn if dim < own else turn.T)
-    _shorten(vectors)
+    _normalise_rows(vectors)
     return vectors
 
 
-def _neighbours(anchors: Vectors, folder: Path) -> NDArray[np.int32]:
+def _find_neighbours(anchors: Vectors, folder: Path) -> NDArray[np.int32]:
     """int32[n, 16]: the nearest of each anchor, itself left out."""
     path = folder / "neighbours.npy"
     if not path.exists():
@@ -118,14 +118,16 @@ def _neighbours(anchors: Vectors, folder: Path) -> NDArray[np.int32]:
     return np.load(path)
 
 
-def _tuned(made: Source, path: Path) -> Source:
+def _tune_noise(made: Source, path: Path) -> Source:
     """With the usual noise if rows then have the dimension of real embeddings, else with as much as that takes."""
     if not path.exists():
         print("intrinsic dimension of real embeddings and of rows …", flush=True)
-        real = two_nn(made.anchors)
+        real = estimate_intrinsic_dimension(made.anchors)
         noise, low, high = made.noise, 0.0, MOST_NOISE
         while True:
-            rows = two_nn(np.concatenate(list(replace(made, noise=noise).blocks(len(made.anchors), SAMPLE))))
+            rows = estimate_intrinsic_dimension(
+                np.concatenate(list(replace(made, noise=noise).make_blocks(len(made.anchors), SAMPLE)))
+            )
             if abs(rows / real - 1) <= TOLERANCE or high - low < MOST_NOISE / 64:
                 break
             low, high = (noise, high) if rows < real else (low, noise)
@@ -135,7 +137,7 @@ def _tuned(made: Source, path: Path) -> Source:
     return replace(made, noise=kept["noise"], dimensions=(kept["real"], kept["rows"]))
 
 
-def _shorten(vectors: Vectors) -> None:
+def _normalise_rows(vectors: Vectors) -> None:
     """Bring each row to length 1, in place."""
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
 
@@ -148,24 +150,24 @@ class Pieces:
     rows: int
     dim: int
 
-    def write(self, blocks: Iterator[Halves]) -> Iterator[Halves]:
+    def write_blocks(self, blocks: Iterator[Halves]) -> Iterator[Halves]:
         """Store the blocks and hand each on; none may lie across two files."""
         start = 0
         for block in blocks:
-            with self._path(start).open("ab" if start % PIECE_ROWS else "wb") as file:
+            with self._locate_file(start).open("ab" if start % PIECE_ROWS else "wb") as file:
                 block.tofile(file)
             start += len(block)
             yield block
 
-    def blocks(self, *, delete: bool = False) -> Iterator[Halves]:
+    def read_blocks(self, *, delete: bool = False) -> Iterator[Halves]:
         """float16[b, dim] in the order of rows; with `delete` a file goes once all of it has been handed out."""
         for start in range(0, self.rows, PIECE_ROWS):
-            path = self._path(start)
+            path = self._locate_file(start)
             with path.open("rb") as file:
                 while len(block := np.fromfile(file, np.float16, BLOCK_ROWS * self.dim)):
                     yield block.reshape(-1, self.dim)
             if delete:
                 path.unlink()
 
-    def _path(self, row: int) -> Path:
+    def _locate_file(self, row: int) -> Path:
         return self.folder / f"{row // PIECE_ROWS:05d}.f16"

@@ -17,7 +17,7 @@ COPY = 1e-3  # a distance below it: the vector itself, or a copy of its photo
 NEIGHBOURS = 6  # fetched, so that two are left without copies
 
 
-def two_nn(vectors: Vectors) -> float:
+def estimate_intrinsic_dimension(vectors: Vectors) -> float:
     """The dimension around a sample of float[n, dim]."""
     import faiss
 
@@ -28,10 +28,10 @@ def two_nn(vectors: Vectors) -> float:
     random = np.random.default_rng(0)
     sample = vectors[random.choice(len(vectors), min(SAMPLE, len(vectors)), replace=False)]
     squared, _ = faiss.knn(sample, vectors, NEIGHBOURS)
-    return dimension(np.sqrt(np.maximum(squared, 0)))
+    return fit_intrinsic_dimension(np.sqrt(np.maximum(squared, 0)))
 
 
-def dimension(distances: NDArray[np.float64]) -> float:
+def fit_intrinsic_dimension(distances: NDArray[np.float64]) -> float:
     """From sorted distances float[n, m], copies included, of each point to others."""
     real = [row[row > COPY] for row in distances]
     ratios = np.sort([row[1] / row[0] for row in real if len(row) > 1])

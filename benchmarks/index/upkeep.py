@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.shared.own_database import measured, prepared
+from benchmarks.shared.own_database import prepare_schema_and_model, run_on_own_database
 
 from .embeddings import ROOT
 
@@ -27,33 +27,33 @@ PRICES, VECTORS = 20, 10  # of so many listings at a time: 300 a second
 SEED = 17
 
 
-def churn(dim: int, listings: int = LISTINGS) -> dict[str, Any]:
+def run_upkeep(dim: int, listings: int = LISTINGS) -> dict[str, Any]:
     """The figures, of a child process with a database of its own."""
     print(f"keeping an index of {listings:,} listings in step …", flush=True)
-    return measured("benchmarks.index.upkeep", dim, listings)
+    return run_on_own_database("benchmarks.index.upkeep", dim, listings)
 
 
-def measure(dim: int, listings: int) -> dict[str, Any]:
-    model = prepared(dim)
-    return {**_compactions(model, listings), **_refreshes(dim)}
+def measure_upkeep(dim: int, listings: int) -> dict[str, Any]:
+    model = prepare_schema_and_model(dim)
+    return {**_measure_compactions(model, listings), **_measure_refreshes(dim)}
 
 
-def _compactions(model: EmbeddingModel, listings: int) -> dict[str, Any]:
+def _measure_compactions(model: EmbeddingModel, listings: int) -> dict[str, Any]:
     """Store listings and compact, again and again; what flushes took, and the call with the longest merge."""
-    from benchmarks.site.seed import store
+    from benchmarks.site.seed import store_listings
 
-    from .rows import source
+    from .rows import load_source
 
     random, stored = np.random.default_rng(SEED), 0
     flushes: list[float] = []
     merges: list[float] = []
-    for block in source(model.dim).blocks(listings):
+    for block in load_source(model.dim).make_blocks(listings):
         for start in range(0, len(block), STORED):
             some = block[start : start + STORED]
-            store(model, some, [f"Thing {stored + n}" for n in range(len(some))], random)
+            store_listings(model, some, [f"Thing {stored + n}" for n in range(len(some))], random)
             stored += len(some)
             if stored % FLUSHED == 0:
-                seconds, actions = _compacted()
+                seconds, actions = _time_compaction()
                 (merges if "merged" in actions else flushes).append(seconds)
     flush_s = float(np.median(flushes))
     return {
@@ -65,7 +65,7 @@ def _compactions(model: EmbeddingModel, listings: int) -> dict[str, Any]:
     }
 
 
-def _compacted() -> tuple[float, tuple[str, ...]]:
+def _time_compaction() -> tuple[float, tuple[str, ...]]:
     from recommender.index import compact
 
     start = time.perf_counter()
@@ -73,7 +73,7 @@ def _compacted() -> tuple[float, tuple[str, ...]]:
     return time.perf_counter() - start, actions
 
 
-def _refreshes(dim: int) -> dict[str, Any]:
+def _measure_refreshes(dim: int) -> dict[str, Any]:
     """Milliseconds of a reader's refreshes while prices and vectors change, with a compaction in the middle."""
     from django.conf import settings
 
@@ -108,7 +108,7 @@ def _refreshes(dim: int) -> dict[str, Any]:
     }
 
 
-def edit(dim: int, seconds: float) -> int:
+def edit_listings(dim: int, seconds: float) -> int:
     """Change prices and vectors of random listings, steadily; how many changes that were."""
     from django.db import transaction
 
@@ -137,13 +137,13 @@ def edit(dim: int, seconds: float) -> int:
 
 
 def main(arguments: list[str]) -> None:
-    from .engine import set_up
+    from .engine import set_up_django
 
-    set_up()
+    set_up_django()
     if arguments[0] == "edit":
-        print(edit(int(arguments[1]), float(arguments[2])))
+        print(edit_listings(int(arguments[1]), float(arguments[2])))
     else:
-        print(json.dumps(measure(int(arguments[0]), int(arguments[1]))))
+        print(json.dumps(measure_upkeep(int(arguments[0]), int(arguments[1]))))
 
 
 if __name__ == "__main__":

@@ -11,12 +11,18 @@ PARTS = ("garments", "classes", "demo", "hues", "copies")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="starter", help="starter, a weights file or a model directory")
-    parser.add_argument("--clothing", type=clothing, required=True, help="folder with splits.csv and images/")
-    parser.add_argument("--tiny", type=tiny, help="folder with train/WNID/*.webp and val/WNID/*.webp, for 'classes'")
+    parser.add_argument(
+        "--clothing", type=parse_clothing_folder, required=True, help="folder with splits.csv and images/"
+    )
+    parser.add_argument(
+        "--tiny",
+        type=parse_tiny_imagenet_folder,
+        help="folder with train/WNID/*.webp and val/WNID/*.webp, for 'classes'",
+    )
     parser.add_argument("--only", nargs="+", choices=PARTS, metavar="PART", help=", ".join(PARTS))
 
 
-def clothing(text: str) -> Path:
+def parse_clothing_folder(text: str) -> Path:
     """The folder of the clothing data."""
     folder = Path(text)
     if not (folder / "splits.csv").is_file():
@@ -24,7 +30,7 @@ def clothing(text: str) -> Path:
     return folder
 
 
-def tiny(text: str) -> Path:
+def parse_tiny_imagenet_folder(text: str) -> Path:
     """The folder of the tiny-imagenet data."""
     folder = Path(text)
     for part in ("train", "val"):
@@ -39,15 +45,19 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
     from ml.exporting.model_source import load_model
 
-    from . import classes, copies, demo, garments, hues
+    from .classes import measure_classes
+    from .copies import measure_copies
+    from .demo import measure_demo
+    from .garments import measure_garments
+    from .hues import measure_hues
 
     embedder = load_model(arguments.model)
     parts = {
-        "garments": lambda: garments.measure(embedder, arguments.clothing),
-        "classes": lambda: classes.measure(embedder, arguments.tiny),
-        "demo": lambda: demo.measure(embedder),
-        "hues": lambda: hues.measure(embedder, arguments.clothing),
-        "copies": lambda: copies.measure(embedder, arguments.clothing),
+        "garments": lambda: measure_garments(embedder, arguments.clothing),
+        "classes": lambda: measure_classes(embedder, arguments.tiny),
+        "demo": lambda: measure_demo(embedder),
+        "hues": lambda: measure_hues(embedder, arguments.clothing),
+        "copies": lambda: measure_copies(embedder, arguments.clothing),
     }
     if arguments.tiny is None:
         del parts["classes"]

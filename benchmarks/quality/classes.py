@@ -15,7 +15,7 @@ from ml.starter.data import LEFT_OUT, read_tiny_imagenet
 NAMES = Path(__file__).with_name("tiny_imagenet_classes.csv")
 
 
-def measure(embedder: Embedder, tiny: Path) -> dict[str, Any]:
+def measure_classes(embedder: Embedder, tiny: Path) -> dict[str, Any]:
     """1-NN accuracy over all 200 classes, of each group of classes, and of each class."""
     evaluation = evaluate_model(read_tiny_imagenet(tiny / "val"), embedder, gallery=read_tiny_imagenet(tiny / "train"))
     with NAMES.open(newline="", encoding="utf-8") as file:

@@ -19,8 +19,8 @@ from ml.evaluation.metrics import Labelled, judge_queries
 from ml.images import make_clean_picture
 from ml.inference.embedder import Embedder
 
-from .lab import nearby
-from .ranking import Trial, share_won
+from .lab import find_near_colours
+from .ranking import Trial, measure_share_won
 
 APART = 20.0  # CIE76 between a colour and each of its neighbours
 BACKGROUND = 0.5  # of the pixels at least
@@ -28,19 +28,19 @@ VARIANTS = 2
 DAY = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def measure(embedder: Embedder) -> dict[str, Any]:
+def measure_demo(embedder: Embedder) -> dict[str, Any]:
     """Whether colour outweighs background, and whether kinds find each other."""
-    hard, trials = share_won(embedder, tqdm(_trials(moved=False), desc="colours", disable=None))
-    even, _ = share_won(embedder, tqdm(_trials(moved=True), desc="colours, all moved", disable=None))
+    hard, trials = measure_share_won(embedder, tqdm(_draw_trials(moved=False), desc="colours", disable=None))
+    even, _ = measure_share_won(embedder, tqdm(_draw_trials(moved=True), desc="colours, all moved", disable=None))
     return {
         "same item, other background, before the same item in each near colour": hard,
         "the same, the near colours before that other background too": even,
         "trials": trials,
-        "kind precision@10": _kind_precision(embedder),
+        "kind precision@10": _measure_kind_precision(embedder),
     }
 
 
-def _trials(*, moved: bool) -> Iterator[Trial]:
+def _draw_trials(*, moved: bool) -> Iterator[Trial]:
     """Every kind in every colour of the demo.
 
     The wrong answers have the background of the right one where they are `moved`, else they keep that of the query,
@@ -50,21 +50,21 @@ def _trials(*, moved: bool) -> Iterator[Trial]:
     for kind, colour, variant in product(KINDS, COLOURS.values(), range(VARIANTS)):
         view, (one, other) = dice.choice(("front", "square", "far")), dice.sample(BACKGROUNDS, 2)
         query, right = (draw_photo(kind, variant, colour, "plain", behind, view) for behind in (one, other))
-        if _changed(query, right) >= BACKGROUND:
+        if _share_of_changed_pixels(query, right) >= BACKGROUND:
             wrong = [
                 draw_photo(kind, variant, near, "plain", other if moved else one, view)
-                for near in nearby(colour, APART)
+                for near in find_near_colours(colour, APART)
             ]
             yield Trial(query, right, wrong)
 
 
-def _changed(one: Image.Image, other: Image.Image) -> float:
+def _share_of_changed_pixels(one: Image.Image, other: Image.Image) -> float:
     """The share of pixels that two pictures do not have in common: the background, where only that differs."""
     difference = np.abs(np.asarray(one, np.int16) - np.asarray(other, np.int16)).sum(axis=2)
     return float((difference > 12).mean())
 
 
-def _kind_precision(embedder: Embedder) -> float:
+def _measure_kind_precision(embedder: Embedder) -> float:
     """Of the demo catalogue as it is shipped: the share of a photo's ten nearest, of other listings, of its kind."""
     listings = list(plan_catalogue(LISTINGS, DAY))
     pictures, kinds, groups = [], [], []

@@ -14,26 +14,26 @@ from ml.starter.data import read_clothing_set
 FIGURES = ("recall_at_1", "map_at_r")
 
 
-def measure(embedder: Embedder, clothing: Path) -> dict[str, Any]:
+def measure_garments(embedder: Embedder, clothing: Path) -> dict[str, Any]:
     """Leave-one-out figures of both splits: macro and micro, beside the histogram and chance."""
-    return {split: _of_split(embedder, clothing, split) for split in ("unseen", "heldout")}
+    return {split: _measure_split(embedder, clothing, split) for split in ("unseen", "heldout")}
 
 
-def _of_split(embedder: Embedder, clothing: Path, split: str) -> dict[str, Any]:
+def _measure_split(embedder: Embedder, clothing: Path, split: str) -> dict[str, Any]:
     photos = dataclasses.replace(read_clothing_set(clothing, split), groups=None)  # a sender's photos count too
     evaluation = evaluate_model(photos, embedder)
     columns = {"model": evaluation.summary, **evaluation.floor}
     return {
         "n": evaluation.summary.micro.n,
-        **{name: _figures(summary) for name, summary in columns.items()},
+        **{name: _round_summary(summary) for name, summary in columns.items()},
         "per_class": {name: round(means["map_at_r"].mean, 3) for name, means in evaluation.summary.per_class.items()},
     }
 
 
-def _figures(summary: Summary) -> dict[str, Any]:
-    return {name: _rounded(means) for name, means in (("macro", summary.macro), ("micro", summary.micro)) if means}
+def _round_summary(summary: Summary) -> dict[str, Any]:
+    return {name: _round_means(means) for name, means in (("macro", summary.macro), ("micro", summary.micro)) if means}
 
 
-def _rounded(means: Means) -> dict[str, list[float]]:
+def _round_means(means: Means) -> dict[str, list[float]]:
     """Each figure as mean, low, high."""
     return {name: [round(value, 3) for value in vars(means[name]).values()] for name in FIGURES}

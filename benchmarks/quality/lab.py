@@ -11,17 +11,17 @@ RGB = tuple[int, int, int]
 Floats = npt.NDArray[np.float64]
 
 
-def nearby(colour: RGB, distance: float) -> list[RGB]:
+def find_near_colours(colour: RGB, distance: float) -> list[RGB]:
     """The displayable colours `distance` (CIE76) lighter, darker, stronger, paler and of either neighbouring hue."""
-    start = to_lab(colour)
+    start = convert_to_lab(colour)
     chroma = np.hypot(*start[1:])
     out = start[1:] / chroma if chroma > 1 else np.array([1.0, 0.0])
     steps = [(1, 0, 0), (-1, 0, 0), (0, *out), (0, *-out), (0, -out[1], out[0]), (0, out[1], -out[0])]
-    found = (_to_rgb(start + distance * np.array(step)) for step in steps)
+    found = (_convert_to_rgb(start + distance * np.array(step)) for step in steps)
     return [near for near in found if near is not None]
 
 
-def to_lab(colour: RGB) -> Floats:
+def convert_to_lab(colour: RGB) -> Floats:
     """L, a, b."""
     srgb = np.array(colour) / 255
     linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
@@ -30,7 +30,7 @@ def to_lab(colour: RGB) -> Floats:
     return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
 
 
-def _to_rgb(lab: Floats) -> RGB | None:
+def _convert_to_rgb(lab: Floats) -> RGB | None:
     """The colour, None where no screen shows it."""
     y = (lab[0] + 16) / 116
     roots = np.array([y + lab[1] / 500, y, y - lab[2] / 200])

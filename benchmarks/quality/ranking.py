@@ -21,7 +21,7 @@ class Trial:
     wrong: list[Image.Image]
 
 
-def share_won(embedder: Embedder, trials: Iterable[Trial]) -> tuple[float, int]:
+def measure_share_won(embedder: Embedder, trials: Iterable[Trial]) -> tuple[float, int]:
     """The share of trials in which the right picture is nearer than every wrong one, and how many there were."""
     won = []
     for trial in trials:

@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
     torch.set_num_threads(arguments.threads)
     with tempfile.TemporaryDirectory() as scratch:
-        return _Comparison(arguments, Path(scratch)).figures()
+        return _Comparison(arguments, Path(scratch)).compare_recipes()
 
 
 class _Comparison:
@@ -56,44 +56,49 @@ class _Comparison:
         self.arguments, self.scratch, self.runs = arguments, scratch, 0
         self.loaded = load_network(arguments.weights)
         self.garments, aside = split_photos(read_clothing_set(arguments.clothing, "train"), 0.1, seed=1)
-        self.training, self.aside = self._decoded(self.garments), self._decoded(aside)
+        self.training, self.aside = self._decode_photos(self.garments), self._decode_photos(aside)
         self.judged = {
-            name: self._decoded(read_clothing_set(arguments.clothing, name)) for name in ("unseen", "heldout")
+            name: self._decode_photos(read_clothing_set(arguments.clothing, name)) for name in ("unseen", "heldout")
         }
 
-    def _decoded(self, photos: Any) -> Any:
+    def _decode_photos(self, photos: Any) -> Any:
         from ml.training.data.photo_pixels import decode_photos
 
         return decode_photos(photos, round(SIDE_FACTOR * self.loaded.architecture.size), self.scratch / "cache")
 
-    def figures(self) -> dict[str, Any]:
+    def compare_recipes(self) -> dict[str, Any]:
         from ml.training.plan import RECIPES
 
-        best = {name: self._best(plan) for name, plan in RECIPES.items()}
-        rows = {"start": [self._scores(self.loaded.network)]}
+        best = {name: self._find_best_plan(plan) for name, plan in RECIPES.items()}
+        rows = {"start": [self._score_network(self.loaded.network)]}
         for name, plan in best.items():
-            rows[name] = [self._trained(plan, seed) for seed in range(1, self.arguments.seeds + 1)]
+            rows[name] = [self._train_and_score(plan, seed) for seed in range(1, self.arguments.seeds + 1)]
         for name, changes in VARIANTS.items():
-            rows[name] = [self._trained(dataclasses.replace(best["metric"], **changes), 1)]
+            rows[name] = [self._train_and_score(dataclasses.replace(best["metric"], **changes), 1)]
         if self.arguments.tiny:
-            rows["metric with tiny-imagenet in the loss"] = [self._trained(best["metric"], 1, self._replay())]
-        table = {name: _summary(scores) for name, scores in rows.items()}
+            rows["metric with tiny-imagenet in the loss"] = [
+                self._train_and_score(best["metric"], 1, self._read_replay_photos())
+            ]
+        table = {name: _summarise_scores(scores) for name, scores in rows.items()}
         chosen = {name: {"lr": plan.lr, "frozen": plan.frozen} for name, plan in best.items()}
-        print(_markdown(table))
+        print(_format_table(table))
         return {"minutes": self.arguments.minutes, "chosen": chosen, "macro mAP@R": table}
 
-    def _best(self, plan: Any) -> Any:
-        found = [(self._search(candidate), candidate) for candidate in tqdm(list(_candidates(plan)), desc=plan.recipe)]
+    def _find_best_plan(self, plan: Any) -> Any:
+        found = [
+            (self._score_candidate(candidate), candidate)
+            for candidate in tqdm(list(_list_candidates(plan)), desc=plan.recipe)
+        ]
         return max(found, key=lambda pair: pair[0])[1]
 
-    def _search(self, plan: Any) -> float:
+    def _score_candidate(self, plan: Any) -> float:
         """Macro mAP@R among photos of senders that were set aside."""
-        return self._macro(self._train(plan, 1, self.training), self.aside)
+        return self._compute_macro_map(self._train_network(plan, 1, self.training), self.aside)
 
-    def _trained(self, plan: Any, seed: int, photos: Any = None) -> dict[str, float]:
-        return self._scores(self._train(plan, seed, photos or self.training))
+    def _train_and_score(self, plan: Any, seed: int, photos: Any = None) -> dict[str, float]:
+        return self._score_network(self._train_network(plan, seed, photos or self.training))
 
-    def _train(self, plan: Any, seed: int, photos: Any) -> Any:
+    def _train_network(self, plan: Any, seed: int, photos: Any) -> Any:
         from ml.training.loop import Run
         from ml.training.starting import starting_network
 
@@ -114,15 +119,17 @@ class _Comparison:
         run.train()
         return run.learner.result
 
-    def _replay(self) -> Any:
+    def _read_replay_photos(self) -> Any:
         from ml.starter.data import LEFT_OUT, join_sets, read_tiny_imagenet
 
-        return self._decoded(join_sets(self.garments, read_tiny_imagenet(self.arguments.tiny / "train", LEFT_OUT)))
+        return self._decode_photos(
+            join_sets(self.garments, read_tiny_imagenet(self.arguments.tiny / "train", LEFT_OUT))
+        )
 
-    def _scores(self, network: Any) -> dict[str, float]:
-        return {name: self._macro(network, photos) for name, photos in self.judged.items()}
+    def _score_network(self, network: Any) -> dict[str, float]:
+        return {name: self._compute_macro_map(network, photos) for name, photos in self.judged.items()}
 
-    def _macro(self, network: Any, photos: Any) -> float:
+    def _compute_macro_map(self, network: Any, photos: Any) -> float:
         import torch
 
         from ml.evaluation.metrics import Labelled, judge_queries, macro_average
@@ -132,13 +139,13 @@ class _Comparison:
         return macro_average(judge_queries(Labelled(vectors, photos.targets)).map_at_r, photos.targets, AT_LEAST)
 
 
-def _candidates(plan: Any) -> Iterator[Any]:
+def _list_candidates(plan: Any) -> Iterator[Any]:
     for frozen in FROZEN:
         for factor in RATES:
             yield dataclasses.replace(plan, lr=plan.lr * factor, frozen=frozen)
 
 
-def _summary(scores: list[dict[str, float]]) -> dict[str, Any]:
+def _summarise_scores(scores: list[dict[str, float]]) -> dict[str, Any]:
     return {
         name: {
             "mean": round(fmean(score[name] for score in scores), 3),
@@ -148,7 +155,7 @@ def _summary(scores: list[dict[str, float]]) -> dict[str, Any]:
     }
 
 
-def _markdown(table: dict[str, Any]) -> str:
+def _format_table(table: dict[str, Any]) -> str:
     lines = ["| | unseen | heldout |", "|---|---|---|"]
     for name, row in table.items():
         cells = (

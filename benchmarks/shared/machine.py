@@ -10,7 +10,7 @@ from pathlib import Path
 from ml.inference.cores import count_usable_cores, int8_units
 
 
-def processor() -> str:
+def describe_processor() -> str:
     """The processor's name and which units for 8 bits it has."""
     text = Path("/proc/cpuinfo").read_text()
     name = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
@@ -18,24 +18,24 @@ def processor() -> str:
     return f"{name[1] if name else 'unknown'}, {count_usable_cores()} cores, {units}"
 
 
-def runtime(precision: str) -> str:
-    return f"OpenVINO {version('openvino')}, {precision}; {processor()}"
+def describe_runtime(precision: str) -> str:
+    return f"OpenVINO {version('openvino')}, {precision}; {describe_processor()}"
 
 
-def peak_rss_mb(pid: int | str = "self") -> int:
+def read_peak_rss_mb(pid: int | str = "self") -> int:
     """The most memory a process has held so far."""
     status = Path(f"/proc/{pid}/status").read_text()
     found = re.search(r"VmHWM:\s+(\d+) kB", status)
     return int(found[1]) // 1024 if found else 0
 
 
-def cpu_seconds(pid: int) -> float:
+def read_cpu_seconds(pid: int) -> float:
     """What a process has computed for, in all its threads."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def memory_mb(pid: int | str = "self") -> dict[str, int]:
+def read_memory_mb(pid: int | str = "self") -> dict[str, int]:
     """What a process holds now: memory of its own, pages of files that it mapped, and the most of both together."""
     status = Path(f"/proc/{pid}/status").read_text()
     kilobytes = {name: int(number) for name, number in re.findall(r"^(\w+):\s+(\d+) kB$", status, re.MULTILINE)}
@@ -43,5 +43,5 @@ def memory_mb(pid: int | str = "self") -> dict[str, int]:
     return {name: kilobytes.get(field, 0) // 1024 for name, field in names.items()}
 
 
-def disk_mb(folder: Path) -> int:
+def measure_disk_mb(folder: Path) -> int:
     return round(sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1024**2)

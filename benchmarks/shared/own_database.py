@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from recommender.models import EmbeddingModel
 
 
-def measured(module: str, *arguments: object) -> dict[str, Any]:
+def run_on_own_database(module: str, *arguments: object) -> dict[str, Any]:
     """What `python -m module arguments` prints as its last line."""
     with tempfile.TemporaryDirectory(prefix="mp-bench-") as var:
         kept = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "INDEX_ROOT")}
@@ -25,7 +25,7 @@ def measured(module: str, *arguments: object) -> dict[str, Any]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def prepared(dim: int) -> EmbeddingModel:
+def prepare_schema_and_model(dim: int) -> EmbeddingModel:
     """The schema, and an active model of so many dimensions. Only in such a child."""
     from marketplace.preparation.database import prepare_database
     from recommender.models import EmbeddingModel

@@ -16,9 +16,9 @@ from urllib.parse import urlencode
 
 from marketplace.supervisor.site import ONE_THREAD
 
-from .catalogue import BRANCHES, category_name, is_asked
-from .clients import drive
-from .filled import Site, filled
+from .catalogue import BRANCHES, is_asked_about, make_category_path
+from .clients import drive_clients
+from .filled import Site, open_filled_site
 
 LIMIT = 20
 WARM_UP = 500  # requests, after which the pages of tables and vectors that are asked for are in memory
@@ -34,35 +34,42 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
-    with filled(arguments.rows, arguments.database_url, kept=arguments.folder) as site:
-        site.serve(web=1)
-        figures = _measure(site, arguments.requests)
+    with open_filled_site(arguments.rows, arguments.database_url, kept=arguments.folder) as site:
+        site.start_serving(web=1)
+        figures = _measure_site(site, arguments.requests)
         if arguments.profile:
             site.stack.spawn("-m", "benchmarks.site.request_profile", str(arguments.rows), **ONE_THREAD).wait()
         return {**figures, **site.figures}
 
 
-def _measure(site: Site, requests: int) -> dict[str, Any]:
-    ask = Questions(site.rows)
+def _measure_site(site: Site, requests: int) -> dict[str, Any]:
+    questions = Questions(site.rows)
     port = site.stack.port
 
-    def one(query: Callable[[], str]) -> dict[str, Any]:
-        return drive(port, [ask.paths(requests, query)]).figures()
+    def ask_alone(query: Callable[[], str]) -> dict[str, Any]:
+        return drive_clients(port, [questions.make_paths(requests, query)]).summarise_answers()
 
-    def four(*, keep: bool) -> dict[str, Any]:
-        return drive(port, [ask.paths(requests // 2, ask.plain) for _ in range(4)], keep=keep).figures()
+    def ask_by_four(*, keep: bool) -> dict[str, Any]:
+        return drive_clients(
+            port, [questions.make_paths(requests // 2, questions.plain_query) for _ in range(4)], keep=keep
+        ).summarise_answers()
 
-    drive(port, [ask.paths(WARM_UP, ask.plain)])
-    plain = one(ask.plain)
-    figures = {**plain, "filtered": one(ask.filtered), "explained": one(ask.explained), "clients_4": four(keep=True)}
-    memory = {"1": site.web_memory_mb()}
-    site.serve(web=4)
+    drive_clients(port, [questions.make_paths(WARM_UP, questions.plain_query)])
+    plain = ask_alone(questions.plain_query)
+    figures = {
+        **plain,
+        "filtered": ask_alone(questions.filtered_query),
+        "explained": ask_alone(questions.explained_query),
+        "clients_4": ask_by_four(keep=True),
+    }
+    memory = {"1": site.read_web_memory_mb()}
+    site.start_serving(web=4)
     # Over new connections: four that are kept may all be one process's.
-    drive(port, [ask.paths(WARM_UP // 4, ask.plain) for _ in range(4)], keep=False)
+    drive_clients(port, [questions.make_paths(WARM_UP // 4, questions.plain_query) for _ in range(4)], keep=False)
     return {
         **figures,
-        "clients_4_processes_4": four(keep=False),
-        "web_memory_mb": {**memory, "4": site.web_memory_mb()},
+        "clients_4_processes_4": ask_by_four(keep=False),
+        "web_memory_mb": {**memory, "4": site.read_web_memory_mb()},
     }
 
 
@@ -71,25 +78,25 @@ class Questions:
 
     def __init__(self, rows: int) -> None:
         self._random = random.Random(3)
-        self._listings = [listing for listing in range(1, rows + 1) if is_asked(listing)]
+        self._listings = [listing for listing in range(1, rows + 1) if is_asked_about(listing)]
         self._left: list[int] = []
 
-    def paths(self, count: int, query: Callable[[], str]) -> list[str]:
+    def make_paths(self, count: int, query: Callable[[], str]) -> list[str]:
         return [f"/api/v1/listings/{self._next()}/similar/?{query()}" for _ in range(count)]
 
-    def plain(self) -> str:
+    def plain_query(self) -> str:
         return f"limit={LIMIT}"
 
-    def explained(self) -> str:
+    def explained_query(self) -> str:
         return f"limit={LIMIT}&explain=1"
 
-    def filtered(self) -> str:
+    def filtered_query(self) -> str:
         """A category with six below it, and a price range."""
         place = [self._random.randrange(width) for width in BRANCHES[:2]]
         low, high = self._random.choice(PRICES)
-        return urlencode({"limit": LIMIT, "category": category_name(place), "min_price": low, "max_price": high})
+        return urlencode({"limit": LIMIT, "category": make_category_path(place), "min_price": low, "max_price": high})
 
-    def _next(self) -> int:
+    def _draw_listing(self) -> int:
         if not self._left:
             self._left = self._random.sample(self._listings, len(self._listings))
         return self._left.pop()

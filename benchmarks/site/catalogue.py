@@ -17,7 +17,7 @@ from typing import Any
 import django
 import numpy as np
 
-from benchmarks.index.rows import source
+from benchmarks.index.rows import load_source
 from ml.folders.vector_folder import Halves
 
 YEAR_SECONDS = 365 * 86_400
@@ -44,16 +44,16 @@ PHOTO = (
 EMBEDDING = "id", "image_id", "model_id", "state", "lane", "attempts", "reason", "vector", "created_at", "updated_at"
 
 
-def category_name(place: Sequence[int]) -> str:
+def make_category_path(place: Sequence[int]) -> str:
     """The path of the category at these numbers below each other."""
     return " / ".join(f"{level} {number + 1}" for level, number in zip(("Goods", "Group", "Kind"), place, strict=False))
 
 
-def is_asked(listing: int) -> bool:
+def is_asked_about(listing: int) -> bool:
     return listing % ASKED_EVERY == 0
 
 
-def status_of(listing: int) -> str:
+def status_of_listing(listing: int) -> str:
     return "sold" if listing % 20 == 3 else "draft" if listing % 100 == 7 else "active"
 
 
@@ -64,35 +64,35 @@ def main(count: int) -> None:
 
     model = EmbeddingModel.objects.active().get()
     random = np.random.default_rng(1)
-    rows = source(model.dim)
+    rows = load_source(model.dim)
     print(f"rows made from {rows.name}", flush=True)
     start = time.monotonic()
-    leaves, sellers = _categories(), _sellers()
+    leaves, sellers = _create_categories(), _create_sellers()
     if connection.vendor == "sqlite":
         with connection.cursor() as cursor:  # nobody else is there, and a run that is cut off is worth nothing
             cursor.execute("PRAGMA synchronous=OFF")
             cursor.execute("PRAGMA cache_size=-512000")
     first, kinds = 1, None
-    for block in rows.blocks(count):
+    for block in rows.make_blocks(count):
         kinds = block[: len(leaves)].astype(np.float32) if kinds is None else kinds
         # What looks alike is mostly of one category, as in a real catalogue: filters and neighbourhoods go together.
         kind = (block.astype(np.float32) @ kinds.T).argmax(axis=1)
         stray = random.random(len(block)) < 0.1
         kind[stray] = random.integers(0, len(kinds), int(stray.sum()))
-        _store(first, block, [leaves[number] for number in kind.tolist()], sellers, model.pk, random)
+        _store_block(first, block, [leaves[number] for number in kind.tolist()], sellers, model.pk, random)
         first += len(block)
-    _finish(connection)
+    _finish_postgresql(connection)
     print(f"{time.monotonic() - start:.1f}")  # without making the rows' source, which happens once
 
 
-def _store(
+def _store_block(
     first: int, block: Halves, categories: list[int], sellers: list[int], model: int, random: np.random.Generator
 ) -> None:
     """One transaction: listings, queue rows with vectors, photos."""
     from django.db import transaction
 
     ids = range(first, first + len(block))
-    listings = _listings(ids, categories, sellers, random)
+    listings = _make_listing_rows(ids, categories, sellers, random)
     created = [row[-1] for row in listings]
     width, height = DIMENSIONS_OF_A_PHOTO
     photos = [
@@ -105,12 +105,12 @@ def _store(
         for n, vector, at in zip(ids, block, created, strict=True)
     ]
     with transaction.atomic():
-        _insert("listings_listing", LISTING, listings)
-        _insert("recommender_embedding", EMBEDDING, embeddings)
-        _insert("listings_listingimage", PHOTO, photos)
+        _insert_rows("listings_listing", LISTING, listings)
+        _insert_rows("recommender_embedding", EMBEDDING, embeddings)
+        _insert_rows("listings_listingimage", PHOTO, photos)
 
 
-def _listings(
+def _make_listing_rows(
     ids: range, categories: list[int], sellers: list[int], random: np.random.Generator
 ) -> list[tuple[Any, ...]]:
     count = len(ids)
@@ -138,7 +138,7 @@ def _listings(
                 f"City {city[at]}" if placed else "",
                 points[at][0] if placed else None,
                 points[at][1] if placed else None,
-                status_of(n),
+                status_of_listing(n),
                 created[at],
                 created[at],
             )
@@ -146,7 +146,7 @@ def _listings(
     return rows
 
 
-def _insert(table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+def _insert_rows(table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
     from django.db import connection
 
     names = ", ".join(columns)
@@ -160,7 +160,7 @@ def _insert(table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]])
             cursor.executemany(f"INSERT INTO {table} ({names}) VALUES ({values})", rows)  # noqa: S608 - ours
 
 
-def _categories() -> list[int]:
+def _create_categories() -> list[int]:
     """Make the tree; the ids of its leaves."""
     from listings.models import Category
 
@@ -168,7 +168,7 @@ def _categories() -> list[int]:
     for width in BRANCHES:
         places = [((*place, number), parent) for place, parent in above for number in range(width)]
         made = [
-            Category(name=category_name(place).rpartition(" / ")[2], parent=parent, path=category_name(place))
+            Category(name=make_category_path(place).rpartition(" / ")[2], parent=parent, path=make_category_path(place))
             for place, parent in places
         ]
         Category.objects.bulk_create(made)
@@ -176,14 +176,14 @@ def _categories() -> list[int]:
     return [row.pk for _, row in above if row]
 
 
-def _sellers() -> list[int]:
+def _create_sellers() -> list[int]:
     from django.contrib.auth.models import User
 
     users = [User(username=f"seller{n}", first_name=f"Seller {n}", last_name="Example") for n in range(SELLERS)]
     return [user.pk for user in User.objects.bulk_create(users)]
 
 
-def _finish(connection: Any) -> None:
+def _finish_postgresql(connection: Any) -> None:
     """What a database that grew to this size by itself would have: sequences past the ids, statistics."""
     if connection.vendor != "postgresql":
         return

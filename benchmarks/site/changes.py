@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 import django
 import numpy as np
 
-from benchmarks.index.rows import OTHERS, source
+from benchmarks.index.rows import OTHERS, load_source
 
-from .catalogue import is_asked, status_of
+from .catalogue import is_asked_about, status_of_listing
 from .clients import STARTING_SECONDS
 
 if TYPE_CHECKING:
@@ -43,10 +43,10 @@ class Writer:
         self._model = model
         self._watch_every = task["watch_every"]
         self._random = np.random.default_rng(4)
-        pool = [n for n in range(1, task["rows"] + 1) if status_of(n) == "active" and not is_asked(n)]
+        pool = [n for n in range(1, task["rows"] + 1) if status_of_listing(n) == "active" and not is_asked_about(n)]
         self._pool = deque(self._random.permutation(pool).tolist())
         added = int(task["rate"] * task["seconds"] / len(KINDS)) + ADDED_TOGETHER
-        self._vectors = iter(source(model.dim).block(OTHERS, 0, added))
+        self._vectors = iter(load_source(model.dim).make_block(OTHERS, 0, added))
         self._seller = User.objects.get_or_create(username="churn")[0]
         self._categories = list(Category.objects.filter(children=None).values_list("pk", flat=True))
         self._shown: deque[tuple[float, int, float]] = deque()  # since when, listing, price
@@ -54,37 +54,37 @@ class Writer:
         self._done = dict.fromkeys(KINDS, 0)
         self._due = 0  # new listings that wait for others
 
-    def change(self, kind: str) -> None:
+    def make_change(self, kind: str) -> None:
         """One change; every so many of a kind are watched."""
         self._done[kind] += 1
         watched = self._done[kind] % self._watch_every == 0
         if kind == "edit":
-            self._edit(watched=watched)
+            self._edit_listing(watched=watched)
         elif kind == "remove":
-            self._remove(watched=watched)
+            self._remove_listing(watched=watched)
         else:
             self._due += 1
             if self._due == ADDED_TOGETHER:
-                self._add(self._due, watched=self._done[kind] % self._watch_every < ADDED_TOGETHER)
+                self._add_listings(self._due, watched=self._done[kind] % self._watch_every < ADDED_TOGETHER)
                 self._due = 0
 
     @property
-    def made(self) -> int:
+    def changes_made(self) -> int:
         return sum(self._done.values()) - self._due
 
-    def _edit(self, *, watched: bool) -> None:
+    def _edit_listing(self, *, watched: bool) -> None:
         from listings.models import Listing
 
         listing = self._pool.popleft()
         price = next(self._prices) if watched else round(float(self._random.lognormal(3.7, 1.0)), 2)
-        Listing.objects.filter(pk=listing).update(price=price, title=f"edited {self.made}")
+        Listing.objects.filter(pk=listing).update(price=price, title=f"edited {self.changes_made}")
         if watched:
-            _report("edit", listing, price)
+            _report_change("edit", listing, price)
             self._shown.append((time.monotonic(), listing, price))
         else:
             self._pool.append(listing)
 
-    def _remove(self, *, watched: bool) -> None:
+    def _remove_listing(self, *, watched: bool) -> None:
         from listings.models import Listing
 
         price = None
@@ -94,9 +94,9 @@ class Writer:
             listing = self._pool.popleft()
         Listing.objects.filter(pk=listing).update(status=Listing.Status.REMOVED)
         if price is not None:
-            _report("remove", listing, price)
+            _report_change("remove", listing, price)
 
-    def _add(self, count: int, *, watched: bool) -> None:
+    def _add_listings(self, count: int, *, watched: bool) -> None:
         """As the embedding worker stores them: vectors and feed rows in one transaction, photos ready."""
         from django.db import transaction
 
@@ -127,14 +127,14 @@ class Writer:
                 )
             feed.append_vector_changes([listing.pk for listing in listings], self._model.pk)
         if watched:
-            _report("add", listings[-1].pk, price)
+            _report_change("add", listings[-1].pk, price)
 
 
-def _report(kind: str, listing: int, price: float) -> None:
+def _report_change(kind: str, listing: int, price: float) -> None:
     print(json.dumps({"kind": kind, "listing": listing, "price": price, "at": time.monotonic()}), flush=True)
 
 
-def _ring(every: float, stop: threading.Event) -> None:
+def _ring_repeatedly(every: float, stop: threading.Event) -> None:
     """Ring the indexing worker more often than beat does."""
     from workers.indexing import compact
 
@@ -142,7 +142,7 @@ def _ring(every: float, stop: threading.Event) -> None:
         compact.apply_async(expires=every)
 
 
-def _snapshots(after: int) -> dict[str, int]:
+def _count_compactions(after: int) -> dict[str, int]:
     """What was published since: a merge stands where the snapshot before it stands in the feed."""
     from recommender.models import IndexSnapshot
 
@@ -155,7 +155,7 @@ def _snapshots(after: int) -> dict[str, int]:
     return counted
 
 
-def _paced(seconds: float, rate: float) -> Iterator[int]:
+def _count_at_rate(seconds: float, rate: float) -> Iterator[int]:
     """Numbers at this rate; late ones at once."""
     start, number = time.monotonic(), 0
     while time.monotonic() < start + seconds:
@@ -174,13 +174,17 @@ def main() -> None:
     time.sleep(STARTING_SECONDS)
     stop = threading.Event()
     if task["ring_seconds"]:
-        threading.Thread(target=_ring, args=(task["ring_seconds"], stop), daemon=True).start()
+        threading.Thread(target=_ring_repeatedly, args=(task["ring_seconds"], stop), daemon=True).start()
     start = time.monotonic()
-    for number in _paced(task["seconds"], task["rate"]):
-        writer.change(KINDS[number % len(KINDS)])
+    for number in _count_at_rate(task["seconds"], task["rate"]):
+        writer.make_change(KINDS[number % len(KINDS)])
     seconds = time.monotonic() - start
     stop.set()
-    figures = {"changes": writer.made, "changes_per_s": round(writer.made / seconds, 1), **_snapshots(newest)}
+    figures = {
+        "changes": writer.changes_made,
+        "changes_per_s": round(writer.changes_made / seconds, 1),
+        **_count_compactions(newest),
+    }
     print(json.dumps(figures), flush=True)
 
 

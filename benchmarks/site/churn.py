@@ -14,12 +14,12 @@ import subprocess
 import time
 from typing import Any
 
-from benchmarks.shared.machine import cpu_seconds
+from benchmarks.shared.machine import read_cpu_seconds
 from tests.servers.stack import Stack, children
 
 from .api import Questions
-from .clients import Clients, drive
-from .filled import PATIENCE_SECONDS, Site, filled
+from .clients import Clients, drive_clients
+from .filled import PATIENCE_SECONDS, Site, open_filled_site
 from .watch import Watch
 
 CLIENTS = 4
@@ -46,26 +46,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
-    with filled(arguments.rows, arguments.database_url, ENVIRON) as site:
-        site.serve(web=1)
-        ask = Questions(arguments.rows)
-        drive(site.stack.port, [ask.paths(WARM_UP, ask.plain) for _ in range(CLIENTS)])
-        paths = [ask.paths(PATHS, ask.plain) for _ in range(CLIENTS)]
-        quiet = drive(site.stack.port, paths, seconds=min(arguments.seconds, QUIET_SECONDS)).figures()
-        busy = _change(site, arguments, paths)
+    with open_filled_site(arguments.rows, arguments.database_url, ENVIRON) as site:
+        site.start_serving(web=1)
+        questions = Questions(arguments.rows)
+        drive_clients(site.stack.port, [questions.make_paths(WARM_UP, questions.plain_query) for _ in range(CLIENTS)])
+        paths = [questions.make_paths(PATHS, questions.plain_query) for _ in range(CLIENTS)]
+        quiet = drive_clients(site.stack.port, paths, seconds=min(arguments.seconds, QUIET_SECONDS)).summarise_answers()
+        busy = _measure_under_changes(site, arguments, paths)
         return {
             "p50_ms": busy.pop("p50_ms"),
             "p99_ms": (p99 := busy.pop("p99_ms")),
             "p99_ratio": round(p99 / quiet["p99_ms"], 2),
             **busy,
             "without_writes": quiet,
-            **_verify(site.stack),
+            **_verify_index(site.stack),
             **site.figures,
             "ring_seconds": arguments.ring_seconds,
         }
 
 
-def _change(site: Site, arguments: argparse.Namespace, paths: list[list[str]]) -> dict[str, Any]:
+def _measure_under_changes(site: Site, arguments: argparse.Namespace, paths: list[list[str]]) -> dict[str, Any]:
     """Clients, writer and watch at once."""
     stack = site.stack
     task = {name: getattr(arguments, name) for name in ("rows", "seconds", "rate", "watch_every", "ring_seconds")}
@@ -74,29 +74,29 @@ def _change(site: Site, arguments: argparse.Namespace, paths: list[list[str]]) -
     if lines is None or lines.readline() != "ready\n":
         raise SystemExit(f"churn: the writer did not start, it ended with status {writer.wait()}.")
     clients = Clients(stack.port, paths, seconds=arguments.seconds)
-    before, watch = _cpu_seconds(stack), Watch(stack.port, ANCHOR)
-    written = watch.follow(lines)
+    before, watch = _sum_cpu_seconds(stack), Watch(stack.port, ANCHOR)
+    written = watch.follow_changes(lines)
     if writer.wait():
         raise SystemExit(f"churn: the writer ended with status {writer.returncode}.\n{stack.log_tail()}")
-    after, load = _cpu_seconds(stack), clients.answers()
+    after, load = _sum_cpu_seconds(stack), clients.wait_for_answers()
     return {
-        **load.figures(),
+        **load.summarise_answers(),
         **written,
         "lost": watch.lost,
-        "visible_ms": watch.figures(),
-        "behind_most": load.behind_most,
+        "visible_ms": watch.summarise_delays(),
+        "behind_most": load.most_behind,
         "cores_used": {name: round((after[name] - before[name]) / arguments.seconds, 2) for name in before},
-        "web_memory_mb": site.web_memory_mb(),
+        "web_memory_mb": site.read_web_memory_mb(),
     }
 
 
-def _cpu_seconds(stack: Stack) -> dict[str, float]:
+def _sum_cpu_seconds(stack: Stack) -> dict[str, float]:
     """What each process, with its children, has computed for so far."""
     pids = {name: pid for name, pid in stack.pids().items() if name in {"web", "indexing", "default"}}
-    return {name: sum(cpu_seconds(each) for each in (pid, *children(pid))) for name, pid in pids.items()}
+    return {name: sum(read_cpu_seconds(each) for each in (pid, *children(pid))) for name, pid in pids.items()}
 
 
-def _verify(stack: Stack) -> dict[str, Any]:
+def _verify_index(stack: Stack) -> dict[str, Any]:
     """Compare the index with the database once the web processes have caught up."""
     start = time.monotonic()
     process = stack.spawn("manage.py", "index", "verify", stdout=subprocess.PIPE, stderr=subprocess.STDOUT)

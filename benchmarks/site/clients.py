@@ -31,15 +31,15 @@ class Load:
 
     answers: list[tuple[float, float, int, int, int]]
 
-    def figures(self) -> dict[str, Any]:
+    def summarise_answers(self) -> dict[str, Any]:
         """Milliseconds of the answers that came, and how many were none."""
         good = [answer for answer in self.answers if answer[2] == 200]
         times = sorted(milliseconds for _, milliseconds, *_ in good)
         ends = sorted(end for end, *_ in self.answers)
         first = min((end - milliseconds / 1000 for end, milliseconds, *_ in self.answers), default=0.0)
         return {
-            "p50_ms": percentile(times, 50),
-            "p99_ms": percentile(times, 99),
+            "p50_ms": find_percentile(times, 50),
+            "p99_ms": find_percentile(times, 99),
             "rps": round(len(good) / (ends[-1] - first), 1) if good else 0.0,
             "errors": len(self.answers) - len(good),
             "requests": len(self.answers),
@@ -47,11 +47,11 @@ class Load:
         }
 
     @property
-    def behind_most(self) -> int:
+    def most_behind(self) -> int:
         return max((behind for *_, behind in self.answers), default=0)
 
 
-def percentile(ordered: Sequence[float], percent: float) -> float:
+def find_percentile(ordered: Sequence[float], percent: float) -> float:
     """The smallest value that so many percent do not exceed, to a tenth; nan where there is none."""
     if not ordered:
         return float("nan")
@@ -80,7 +80,7 @@ class Clients:
             process.stdin.flush()
             self._processes.append(process)
 
-    def answers(self) -> Load:
+    def wait_for_answers(self) -> Load:
         every: list[tuple[float, float, int, int, int]] = []
         for process in self._processes:
             output = process.communicate()[0]
@@ -90,8 +90,8 @@ class Clients:
         return Load(every)
 
 
-def drive(port: int, paths: Sequence[Sequence[str]], *, seconds: float = 0, keep: bool = True) -> Load:
-    return Clients(port, paths, seconds=seconds, keep=keep).answers()
+def drive_clients(port: int, paths: Sequence[Sequence[str]], *, seconds: float = 0, keep: bool = True) -> Load:
+    return Clients(port, paths, seconds=seconds, keep=keep).wait_for_answers()
 
 
 class Asker:
@@ -101,7 +101,7 @@ class Asker:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
         self._keep = keep
 
-    def ask(self, path: str) -> tuple[int, bytes]:
+    def request_path(self, path: str) -> tuple[int, bytes]:
         """Status and body; 0 and nothing where none came."""
         status, body = 0, b""
         with suppress(OSError, http.client.HTTPException):
@@ -122,7 +122,7 @@ def main() -> None:
     number = 0
     while time.monotonic() < end if task["seconds"] else number < len(paths):
         began = time.monotonic()
-        status, body = asker.ask(paths[number % len(paths)])
+        status, body = asker.request_path(paths[number % len(paths)])
         ended = time.monotonic()
         behind = BEHIND.search(body)
         answers.append((ended, (ended - began) * 1000, status, body.count(b'"rank":'), int(behind[1]) if behind else 0))

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from benchmarks.shared.machine import disk_mb, peak_rss_mb
+from benchmarks.shared.machine import measure_disk_mb, read_peak_rss_mb
 from tests.servers.stack import Stack
 
 UNTHROTTLED = {f"THROTTLE_{scope}": "none" for scope in ("ANON", "USER", "TOKEN", "SEARCH", "UPLOAD")}
@@ -37,29 +37,31 @@ class Site:
     rows: int
     figures: dict[str, Any] = field(default_factory=dict)
 
-    def serve(self, web: int) -> None:
+    def start_serving(self, web: int) -> None:
         """Start, or start again with so many web processes; back when each of them has every row."""
         self.stack.stop()
         self.stack.environ["WEB_PROCESSES"] = str(web)
         start = time.monotonic()
         self.stack.start(timeout=PATIENCE_SECONDS)
-        self.stack.wait_for(self._is_served, f"every web process has {self.rows} rows", PATIENCE_SECONDS, every=0.5)
+        self.stack.wait_for(
+            self._is_every_row_served, f"every web process has {self.rows} rows", PATIENCE_SECONDS, every=0.5
+        )
         self.figures.setdefault("start_s", round(time.monotonic() - start, 1))
 
-    def _is_served(self) -> bool:
-        return all(self._served_rows() == self.rows for _ in range(SURE))
+    def _is_every_row_served(self) -> bool:
+        return all(self._count_served_rows() == self.rows for _ in range(SURE))
 
-    def _served_rows(self) -> int:
+    def _count_served_rows(self) -> int:
         health = self.stack.visitor().get("/health/ready", timeout=60)
         return int(health.json()["details"]["index"]["rows"]) if health.status == 200 else 0
 
-    def web_memory_mb(self) -> list[dict[str, int]]:
+    def read_web_memory_mb(self) -> list[dict[str, int]]:
         """Of each web process."""
-        return [shared_memory_mb(pid) for pid in self.stack.web_workers()]
+        return [read_shared_memory_mb(pid) for pid in self.stack.web_workers()]
 
 
 @contextmanager
-def filled(
+def open_filled_site(
     rows: int, database_url: str, environ: Mapping[str, str] | None = None, kept: Path | None = None
 ) -> Iterator[Site]:
     """A stopped site with so many listings; `serve` starts it. In `kept` it stays, and is taken as it was left."""
@@ -72,9 +74,9 @@ def filled(
                 raise SystemExit(f"{folder} holds a site that was never finished: delete it.")
             stack.start()  # schema, model, secret key
             stack.stop()
-            (folder / MADE).write_text(json.dumps(_fill(stack, rows)))
+            (folder / MADE).write_text(json.dumps(_fill_site(stack, rows)))
         figures = json.loads((folder / MADE).read_text())
-        if (figures["rows"], figures["database"]) != (rows, _database(stack)):
+        if (figures["rows"], figures["database"]) != (rows, _name_database(stack)):
             raise SystemExit(f"{folder} holds a site of {figures['rows']} rows in {figures['database']}.")
         yield Site(stack, rows, figures)
     finally:
@@ -83,32 +85,32 @@ def filled(
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _fill(stack: Stack, rows: int) -> dict[str, Any]:
+def _fill_site(stack: Stack, rows: int) -> dict[str, Any]:
     """What it took."""
     print(f"storing {rows} listings with photos and vectors …", flush=True)
     printed = stack.run("-m", "benchmarks.site.catalogue", str(rows), timeout=PATIENCE_SECONDS).split()
     print("building the index …", flush=True)
     start = time.monotonic()
-    peak = _run_watched(stack.spawn("manage.py", "index", "rebuild", stdout=subprocess.DEVNULL))
+    peak = _wait_and_watch_memory(stack.spawn("manage.py", "index", "rebuild", stdout=subprocess.DEVNULL))
     return {
         "rows": rows,
-        "database": _database(stack),
+        "database": _name_database(stack),
         "seed_s": float(printed[-1]),
         "rebuild_s": round(time.monotonic() - start, 1),
         "rebuild_peak_rss_mb": peak,
-        "index_mb": disk_mb(stack.var / "index"),
+        "index_mb": measure_disk_mb(stack.var / "index"),
     }
 
 
-def _database(stack: Stack) -> str:
+def _name_database(stack: Stack) -> str:
     return stack.environ.get("DATABASE_URL", "sqlite").partition(":")[0].replace("postgres", "postgresql")
 
 
-def _run_watched(process: subprocess.Popen[str]) -> int:
+def _wait_and_watch_memory(process: subprocess.Popen[str]) -> int:
     """Wait for the end; the most memory it held, as of a moment before."""
     peak = 0
     while process.poll() is None:
-        peak = max(peak, peak_rss_mb(process.pid))
+        peak = max(peak, read_peak_rss_mb(process.pid))
         time.sleep(0.1)
     if process.returncode:
         command = cast("list[str]", process.args)  # as `Stack.spawn` passes it
@@ -116,7 +118,7 @@ def _run_watched(process: subprocess.Popen[str]) -> int:
     return peak
 
 
-def shared_memory_mb(pid: int) -> dict[str, int]:
+def read_shared_memory_mb(pid: int) -> dict[str, int]:
     """Rss; Pss, which gives each process its share of what several map; private: nobody else's."""
     text = Path(f"/proc/{pid}/smaps_rollup").read_text()
     sums = dict(re.findall(r"^(\w+):\s+(\d+)", text, re.MULTILINE))

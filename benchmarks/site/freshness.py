@@ -24,7 +24,7 @@ from tqdm import tqdm
 from tests.servers.stack import Stack, free_port
 from tests.servers.visitor import Visitor
 
-from .photos import photos
+from .photos import load_or_draw_photos
 
 POLL_SECONDS = 0.02
 LOST_SECONDS = 30.0
@@ -41,12 +41,12 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     folder = Path(tempfile.mkdtemp(prefix="mp-bench-"))
     try:
         with Stack(folder / "var", web=1, database_url=arguments.database_url, environ=UNTHROTTLED) as stack:
-            return _measure(stack, arguments)
+            return _measure_freshness(stack, arguments)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _measure(stack: Stack, arguments: argparse.Namespace) -> dict[str, Any]:
+def _measure_freshness(stack: Stack, arguments: argparse.Namespace) -> dict[str, Any]:
     print(f"storing {arguments.present} listings with vectors …", flush=True)
     stack.run("-m", "benchmarks.site.seed", str(arguments.present))
     second = free_port()
@@ -56,9 +56,11 @@ def _measure(stack: Stack, arguments: argparse.Namespace) -> dict[str, Any]:
     try:
         admin = stack.admin()
         ports = (stack.port, second)
-        stack.wait_for(lambda: all(_holds(stack, port, arguments.present) for port in ports), "both servers are warm")
+        stack.wait_for(
+            lambda: all(_serves_rows(stack, port, arguments.present) for port in ports), "both servers are warm"
+        )
         anchor = admin.get("/api/v1/listings/?limit=1").json()["results"][0]["id"]
-        pictures = photos(arguments.saves)
+        pictures = load_or_draw_photos(arguments.saves)
         waits = [
             _save_and_wait(admin, ports, anchor, number, picture)
             for number, picture in enumerate(tqdm(pictures, "saves", disable=not sys.stderr.isatty()))
@@ -79,7 +81,7 @@ def _measure(stack: Stack, arguments: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _holds(stack: Stack, port: int, rows: int) -> bool:
+def _serves_rows(stack: Stack, port: int, rows: int) -> bool:
     try:
         health = Visitor(f"http://127.0.0.1:{port}").get("/health/ready")
     except OSError:  # still starting
@@ -98,7 +100,7 @@ def _save_and_wait(admin: Visitor, ports: tuple[int, ...], anchor: int, number: 
     start = time.perf_counter()
     seen: dict[int, float] = {}
     query = f"/api/v1/listings/{anchor}/similar/?min_price={price}&max_price={price}"
-    pollers = [threading.Thread(target=_poll, args=(port, query, admin.token, listing, seen)) for port in ports]
+    pollers = [threading.Thread(target=_poll_server, args=(port, query, admin.token, listing, seen)) for port in ports]
     for poller in pollers:
         poller.start()
     for poller in pollers:
@@ -106,7 +108,7 @@ def _save_and_wait(admin: Visitor, ports: tuple[int, ...], anchor: int, number: 
     return max(seen.values()) - start if len(seen) == len(ports) else None
 
 
-def _poll(port: int, query: str, token: str | None, listing: int, seen: dict[int, float]) -> None:
+def _poll_server(port: int, query: str, token: str | None, listing: int, seen: dict[int, float]) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     deadline = time.perf_counter() + LOST_SECONDS
     while time.perf_counter() < deadline:

@@ -9,7 +9,7 @@ from pathlib import Path
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "clothing" / "images"
 
 
-def photos(count: int) -> list[bytes]:
+def load_or_draw_photos(count: int) -> list[bytes]:
     if SHARED.is_dir():
         return [path.read_bytes() for path in islice(sorted(SHARED.glob("*.jpg")), count)]
     from listings.demo.photos import encode_planned_photo

@@ -18,9 +18,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.embedding.derived import embed
-from benchmarks.embedding.speed_model import resnet50
-from benchmarks.shared.machine import cpu_seconds, peak_rss_mb, runtime
+from benchmarks.embedding.derived import embed_photos
+from benchmarks.embedding.speed_model import build_resnet50
+from benchmarks.shared.machine import describe_runtime, read_cpu_seconds, read_peak_rss_mb
 from ml.inference.cores import choose_stream_count
 from ml.inference.embedder import Embedder
 from tests.servers.stack import Stack, children
@@ -45,11 +45,11 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         raise SystemExit(f"pipeline: {arguments.images} holds {len(paths)} JPEG photos; {COPIES} are needed.")
     folder = Path(tempfile.mkdtemp(prefix="mp-bench-"))
     try:
-        directory = resnet50(folder / "var" / "models" / "untrained", paths)
+        directory = build_resnet50(folder / "var" / "models" / "untrained", paths)
         embedder = Embedder.load(directory, parallel=choose_stream_count())
-        before = _raw(embedder, paths[::2])
-        figures = _whole(folder / "var", arguments, len(paths))
-        raw = len(paths) / (before + _raw(embedder, paths[1::2]))
+        before = _time_raw_embedding(embedder, paths[::2])
+        figures = _measure_site(folder / "var", arguments, len(paths))
+        raw = len(paths) / (before + _time_raw_embedding(embedder, paths[1::2]))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return {
@@ -58,18 +58,18 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         "pipeline_over_raw": round(figures["pipeline_ips"] / raw, 3),
         **figures,
         "database": "postgresql" if arguments.database_url else "sqlite",
-        "runtime": runtime(embedder.precision),
+        "runtime": describe_runtime(embedder.precision),
     }
 
 
-def _raw(embedder: Embedder, paths: Sequence[Path]) -> float:
+def _time_raw_embedding(embedder: Embedder, paths: Sequence[Path]) -> float:
     """Seconds in this process."""
     start = time.perf_counter()
-    embed(paths, embedder)
+    embed_photos(paths, embedder)
     return time.perf_counter() - start
 
 
-def _whole(var: Path, arguments: argparse.Namespace, photos: int) -> dict[str, Any]:
+def _measure_site(var: Path, arguments: argparse.Namespace, photos: int) -> dict[str, Any]:
     with Stack(
         var, web=1, embedding=arguments.processes, database_url=arguments.database_url, environ=UNTRAINED
     ) as stack:
@@ -78,7 +78,7 @@ def _whole(var: Path, arguments: argparse.Namespace, photos: int) -> dict[str, A
             stack.run("-m", "benchmarks.site.seed", str(arguments.present))
         workers = [f"embedding-{number}" for number in range(1, arguments.processes + 1)]
         wanted = arguments.present + photos + COPIES
-        stack.wait_for(lambda: _rows(stack) >= arguments.present, "the listings are in the index", 120)
+        stack.wait_for(lambda: _count_indexed_rows(stack) >= arguments.present, "the listings are in the index", 120)
         for worker in workers:
             stack.pause(worker)
         print(f"storing {photos} photos and {COPIES} copies …", flush=True)
@@ -90,20 +90,22 @@ def _whole(var: Path, arguments: argparse.Namespace, photos: int) -> dict[str, A
             str(COPIES),
             str(arguments.backlog),
         )
-        before, start = _cpu_seconds(stack), time.perf_counter()
+        before, start = _sum_cpu_seconds(stack), time.perf_counter()
         for worker in workers:
             stack.resume(worker)
         try:
-            stack.wait_for(lambda: _rows(stack) >= wanted, "every photo is in the index", PATIENCE_SECONDS, every=0.5)
+            stack.wait_for(
+                lambda: _count_indexed_rows(stack) >= wanted, "every photo is in the index", PATIENCE_SECONDS, every=0.5
+            )
         finally:
-            seconds, after = time.perf_counter() - start, _cpu_seconds(stack)
-            lost = max(0, wanted - _rows(stack))  # some of the backlog may be there
+            seconds, after = time.perf_counter() - start, _sum_cpu_seconds(stack)
+            lost = max(0, wanted - _count_indexed_rows(stack))  # some of the backlog may be there
         given = sum(int(number) for number in re.findall(r"giving (\d+) photos to the model", stack.log()))
         return {
             "pipeline_ips": round(photos / seconds, 1),
             "lost": lost,
             **({} if arguments.backlog else {"copies_computed": given - photos}),
-            "peak_rss_mb": max(peak_rss_mb(stack.pids()[worker]) for worker in workers),
+            "peak_rss_mb": max(read_peak_rss_mb(stack.pids()[worker]) for worker in workers),
             "photos": photos,
             "copies": COPIES,
             "backlog": arguments.backlog,
@@ -112,12 +114,12 @@ def _whole(var: Path, arguments: argparse.Namespace, photos: int) -> dict[str, A
         }
 
 
-def _cpu_seconds(stack: Stack) -> dict[str, float]:
+def _sum_cpu_seconds(stack: Stack) -> dict[str, float]:
     """What each process, with its children, has computed for so far; the supervisor's are those of the others."""
     pids = {name: pid for name, pid in stack.pids().items() if name != "supervisor"}
-    return {name: sum(cpu_seconds(each) for each in (pid, *children(pid))) for name, pid in pids.items()}
+    return {name: sum(read_cpu_seconds(each) for each in (pid, *children(pid))) for name, pid in pids.items()}
 
 
-def _rows(stack: Stack) -> int:
+def _count_indexed_rows(stack: Stack) -> int:
     health = stack.visitor().get("/health/ready", timeout=30)
     return int(health.json()["details"]["index"]["rows"]) if health.status == 200 else 0

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import django
 
-from .clients import percentile
+from .clients import find_percentile
 
 if TYPE_CHECKING:
     from recommender.index import Index
@@ -58,10 +58,10 @@ def main(rows: int) -> None:
     from .api import Questions
 
     index.start_threads()
-    _wait(index.get_index())
-    client, ask = Client(headers={"host": "127.0.0.1"}), Questions(rows)
+    _wait_for_index(index.get_index())
+    client, questions = Client(headers={"host": "127.0.0.1"}), Questions(rows)
 
-    def answer(path: str) -> float:
+    def time_request(path: str) -> float:
         """Milliseconds."""
         start = time.perf_counter()
         response = client.get(path)
@@ -69,24 +69,24 @@ def main(rows: int) -> None:
             raise SystemExit(f"{path} answered {response.status_code}: {response.content[:500]!r}")
         return (time.perf_counter() - start) * 1000
 
-    for path in ask.paths(WARM_UP, ask.plain):
-        answer(path)
-    paths = ask.paths(REQUESTS, ask.plain)
-    with _collections() as collections:
-        times = [answer(path) for path in paths]
+    for path in questions.make_paths(WARM_UP, questions.plain_query):
+        time_request(path)
+    paths = questions.make_paths(REQUESTS, questions.plain_query)
+    with _time_collections() as collections:
+        times = [time_request(path) for path in paths]
     with CaptureQueriesContext(connection) as context:
         for path in paths[:COUNTED]:
-            answer(path)
+            time_request(path)
         queries = context.captured_queries  # the next request would forget them
     profile = cProfile.Profile()
-    profiled = profile.runcall(lambda: [answer(path) for path in paths])
+    profiled = profile.runcall(lambda: [time_request(path) for path in paths])
     _print_times(times, profiled, collections)
     _print_queries(queries)
     _print_parts(profile, scale=sum(times) / sum(profiled))
     _print_heaviest(profile)
 
 
-def _wait(index: Index) -> None:
+def _wait_for_index(index: Index) -> None:
     from recommender.index import IndexNotReady
 
     while True:
@@ -99,29 +99,29 @@ def _wait(index: Index) -> None:
 
 
 @contextmanager
-def _collections() -> Iterator[list[float]]:
+def _time_collections() -> Iterator[list[float]]:
     """Milliseconds of each of Python's garbage collections, which stop every thread."""
     took: list[float] = []
     began = 0.0
 
-    def note(phase: str, info: dict[str, int]) -> None:
+    def note_collection(phase: str, info: dict[str, int]) -> None:
         nonlocal began
         if phase == "start":
             began = time.perf_counter()
         else:
             took.append((time.perf_counter() - began) * 1000)
 
-    gc.callbacks.append(note)
+    gc.callbacks.append(note_collection)
     try:
         yield took
     finally:
-        gc.callbacks.remove(note)
+        gc.callbacks.remove(note_collection)
 
 
 def _print_times(times: list[float], profiled: list[float], collections: list[float]) -> None:
     ordered = sorted(times)
     print(
-        f"in process: p50 {percentile(ordered, 50)} ms, p99 {percentile(ordered, 99)} ms, "
+        f"in process: p50 {find_percentile(ordered, 50)} ms, p99 {find_percentile(ordered, 99)} ms, "
         f"mean {sum(times) / len(times):.1f} ms, profiled {sum(profiled) / len(profiled):.1f} ms"
     )
     print(
@@ -148,14 +148,14 @@ def _print_parts(profile: cProfile.Profile, scale: float) -> None:
     """Cumulative milliseconds a request of each part, as many as they would be without the profiler."""
     stats = pstats.Stats(profile).stats  # type: ignore[attr-defined]
 
-    def show(part: str, is_of_part: Callable[[str, str], bool]) -> None:
+    def print_part(part: str, is_of_part: Callable[[str, str], bool]) -> None:
         seconds = sum(values[3] for (path, _, name), values in stats.items() if is_of_part(path, name))
         print(f"  {seconds * 1000 / REQUESTS * scale:6.2f} ms  {part}")
 
     print("parts, scaled to the time without the profiler:")
     for part, (file, function) in PARTS.items():
-        show(part, partial(_is_function, file, function))
-    show("SQL, executing and fetching, within the others", lambda path, name: bool(SQL.search(f"{path} {name}")))
+        print_part(part, partial(_is_function, file, function))
+    print_part("SQL, executing and fetching, within the others", lambda path, name: bool(SQL.search(f"{path} {name}")))
 
 
 def _is_function(file: str, function: str, path: str, name: str) -> bool:

@@ -33,12 +33,12 @@ def main(count: int) -> None:
         size = min(BATCH, count - start)
         vectors = centres[random.integers(0, 200, size)] + 0.5 * random.standard_normal((size, model.dim))
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-        store(model, vectors.astype(np.float16), [f"Thing {start + n}" for n in range(size)], random)
+        store_listings(model, vectors.astype(np.float16), [f"Thing {start + n}" for n in range(size)], random)
     while "busy" in compact(force=True).actions:
         time.sleep(1)
 
 
-def store(model: EmbeddingModel, vectors: Halves, titles: Sequence[str], random: np.random.Generator) -> None:
+def store_listings(model: EmbeddingModel, vectors: Halves, titles: Sequence[str], random: np.random.Generator) -> None:
     """A listing with a photo for each of float16[n, dim], in one transaction."""
     from django.contrib.auth.models import User
     from django.db import transaction

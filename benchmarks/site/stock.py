@@ -20,7 +20,7 @@ T = TypeVar("T")
 BATCH = 500
 
 
-def batched(things: Sequence[T]) -> Iterator[Sequence[T]]:
+def split_batches(things: Sequence[T]) -> Iterator[Sequence[T]]:
     for start in range(0, len(things), BATCH):
         yield things[start : start + BATCH]
 
@@ -35,7 +35,7 @@ def main(folder: Path, limit: int, copies: int, backlog: int = 0) -> None:
     paths = sorted(folder.glob("*.jpg"))[:limit]
     storage, seller = originals_storage(), User.objects.get_or_create(username="benchmark")[0]
 
-    def add(photos: list[tuple[str, str]]) -> None:
+    def add_listings(photos: list[tuple[str, str]]) -> None:
         """A listing for each: the name of its original, and the checksum."""
         listings = Listing.objects.bulk_create(Listing(seller=seller, title=name, price=5) for name, _ in photos)
         ListingImage.objects.bulk_create(
@@ -43,17 +43,17 @@ def main(folder: Path, limit: int, copies: int, backlog: int = 0) -> None:
             for listing, (name, sha256) in zip(listings, photos, strict=True)
         )
 
-    def stored(path: Path) -> tuple[str, str]:
+    def store_photo(path: Path) -> tuple[str, str]:
         data = path.read_bytes()
         return storage.save(f"benchmark/{path.name}", ContentFile(data)), hashlib.sha256(data).hexdigest()
 
     names: list[str] = []
-    for some in batched([*paths, *paths[:copies]]):
-        photos = [stored(path) for path in some]
+    for some in split_batches([*paths, *paths[:copies]]):
+        photos = [store_photo(path) for path in some]
         names += (name for name, _ in photos)
-        add(photos)
-    for numbers in batched(range(backlog)):
-        add([(names[number % len(paths)], f"{number:064x}") for number in numbers])
+        add_listings(photos)
+    for numbers in split_batches(range(backlog)):
+        add_listings([(names[number % len(paths)], f"{number:064x}") for number in numbers])
     doorbell.ring()
 
 

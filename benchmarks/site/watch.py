@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from .clients import Asker, percentile
+from .clients import Asker, find_percentile
 
 POLL_SECONDS = 0.02
 LOST_SECONDS = 30.0
@@ -30,21 +30,21 @@ class Watch:
         self._took: dict[str, list[float]] = defaultdict(list)
         self.lost = 0
 
-    def follow(self, lines: Iterable[str]) -> dict[str, Any]:
+    def follow_changes(self, lines: Iterable[str]) -> dict[str, Any]:
         """Watch each change a line names; the last line, which names none, once all have shown or are lost."""
         last: dict[str, Any] = {}
         with ThreadPoolExecutor(TOGETHER) as threads:
             for line in lines:
                 last = json.loads(line)
                 if "listing" in last:
-                    threads.submit(self._until_shown, last).add_done_callback(lambda done: done.result())
+                    threads.submit(self._wait_until_shown, last).add_done_callback(lambda done: done.result())
         return last
 
-    def _until_shown(self, change: Mapping[str, Any]) -> None:
+    def _wait_until_shown(self, change: Mapping[str, Any]) -> None:
         price = change["price"]
         path = f"/api/v1/listings/{self._anchor}/similar/?limit=5&min_price={price}&max_price={price}"
         while (asked := time.monotonic()) < change["at"] + LOST_SECONDS:
-            status, body = self._asker.ask(path)
+            status, body = self._asker.request_path(path)
             if status == 200:
                 found = any(result["listing"]["id"] == change["listing"] for result in json.loads(body)["results"])
                 if found != (change["kind"] == "remove"):
@@ -59,17 +59,20 @@ class Watch:
             self._local.asker = Asker(self._port)
         return self._local.asker
 
-    def figures(self) -> dict[str, Any]:
+    def summarise_delays(self) -> dict[str, Any]:
         """Milliseconds; all together are of edits and new listings."""
         found = [*self._took["edit"], *self._took["add"]]
-        return {**_spread(found), **{kind: _spread(took) for kind, took in sorted(self._took.items())}}
+        return {
+            **_summarise_times(found),
+            **{kind: _summarise_times(took) for kind, took in sorted(self._took.items())},
+        }
 
 
-def _spread(milliseconds: Iterable[float]) -> dict[str, Any]:
+def _summarise_times(milliseconds: Iterable[float]) -> dict[str, Any]:
     ordered = sorted(milliseconds)
     return {
-        "p50": percentile(ordered, 50),
-        "p95": percentile(ordered, 95),
+        "p50": find_percentile(ordered, 50),
+        "p95": find_percentile(ordered, 95),
         "max": round(ordered[-1], 1) if ordered else float("nan"),
         "watched": len(ordered),
     }
