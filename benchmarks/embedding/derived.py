@@ -1,4 +1,7 @@
-"""Photos as a worker embeds them, without database and broker: decoded in two threads, derivatives made, inferred."""
+"""Embeds photos as a worker does, but without database and broker, so that what those cost can be seen.
+
+Two threads decode photos and make their derivatives, while the model infers what they have prepared.
+"""
 
 from __future__ import annotations
 
@@ -16,17 +19,17 @@ from ml.inference.embedder import Embedder
 
 DECODERS = 2
 BATCH = 32
-MOST_WAITING = 2  # batches that the model has beside the one that is prepared
+MOST_WAITING = 2  # batches that are with the model while another one is prepared
 
 
 def map_clean_pictures(paths: Sequence[Path], use: Callable[[Image.Image], Any]) -> Iterator[Any]:
-    """What `use` makes of each clean picture, in order."""
+    """Call `use` with the clean picture of each photo, and yield what it returns, in the order of the photos."""
     with ThreadPoolExecutor(DECODERS) as threads:
         yield from threads.map(lambda path: use(images.make_derivatives(path.read_bytes())[0]), paths)
 
 
 def embed_photos(paths: Sequence[Path], embedder: Embedder) -> None:
-    """Embed each clean picture, in batches that follow one another in the model without a gap."""
+    """Embed each photo in batches, a few of them ahead, so that the model never waits for the next."""
     prepared = map_clean_pictures(paths, embedder.prepare)
     waiting = []
     while batch := list(islice(prepared, BATCH)):

@@ -39,15 +39,15 @@ from .megapixels import enlarge_photos
 from .speed_model import build_resnet50
 
 ROUNDS = 5
-NAIVE, BARE, OURS = 16, 64, 256  # pictures in a round
-BIG = 48  # of 12 megapixels
-BATCHES = (1, 2, 4, 8, 16, 32)  # of the plot
-CURVE_PICTURES, CURVE_ROUNDS = 32, 3
+NAIVE, BARE, OURS = 16, 64, 256  # pictures in a round of each: the naive loop is so slow that few must do
+BIG = 48  # photos of 12 megapixels
+BATCHES = (1, 2, 4, 8, 16, 32)  # pictures in a batch, the points of the curve
+CURVE_PICTURES, CURVE_ROUNDS = 32, 3  # embedded for each point, whose rate is the median of the rounds
 
 
 @dataclass(frozen=True)
 class Rates:
-    """Pictures a second of one round."""
+    """How many pictures a second each of the three embedded in one round."""
 
     naive: float
     bare: float
@@ -68,9 +68,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="mp-bench-") as folder:
         directory = build_resnet50(Path(folder) / "model", paths)
         embedder = Embedder.load(directory, parallel=choose_stream_count())
-        figures = _measure_small_photos(directory, embedder, paths) | _measure_big_photos(
-            Path(folder), embedder, paths[: arguments.big]
-        )
+        small = _measure_small_photos(directory, embedder, paths)
+        figures = small | _measure_big_photos(Path(folder), embedder, paths[: arguments.big])
         if arguments.plot:
             figures["curve"] = curve = _measure_batch_sizes(directory, embedder.prepare(_read_clean_picture(paths[0])))
             arguments.plot.write_text(
@@ -115,7 +114,10 @@ def _measure_small_photos(directory: Path, embedder: Embedder, paths: Sequence[P
 
 
 def _measure_big_photos(folder: Path, embedder: Embedder, paths: Sequence[Path]) -> dict[str, Any]:
-    """From JPEG bytes to vector with thumbnail and clean picture, as a worker makes them, and without the model."""
+    """Time photos of 12 megapixels from JPEG bytes to vector, as a worker handles them, and without the model.
+
+    The difference says how much of the time goes to decoding and to the derivatives.
+    """
     pictures = [folder / f"{number}.jpg" for number in range(len(paths))]
     for path, data in zip(pictures, tqdm(enlarge_photos(paths), "12 MP", len(paths), disable=None), strict=True):
         path.write_bytes(data)
@@ -138,7 +140,7 @@ def _measure_big_photos(folder: Path, embedder: Embedder, paths: Sequence[Path])
 
 
 def _measure_batch_sizes(directory: Path, picture: Pixels) -> dict[str, dict[int, float]]:
-    """Pictures a second of the bare model, by precision, cores and pictures in a batch."""
+    """How many pictures a second the bare model embeds, by precision, cores and pictures in a batch."""
     found: dict[str, dict[int, float]] = {}
     precisions = sorted({"f32", Recipe.read(directory).precision, *(["bf16"] if computes_bf16() else [])} - {"auto"})
     for precision, cores in product(precisions, range(1, count_usable_cores() + 1)):

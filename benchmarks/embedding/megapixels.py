@@ -1,4 +1,4 @@
-"""Photos as a phone takes them: 12 megapixels, 3 MB and more, a third of them progressive."""
+"""Makes photos as a phone takes them from smaller ones: 12 megapixels, 3 MB and more, a third of them progressive."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from PIL import Image
 
 SIZE = 4000, 3000
 LEAST_BYTES = 3 * 1024 * 1024
-NOISE = 6.0  # of the sensor, in levels of 255
+NOISE = 6.0  # levels of 255, as of a sensor: enlarged pictures are so smooth that their files would be small
 QUALITIES = range(85, 101)
 
 
 def enlarge_photos(paths: Sequence[Path]) -> Iterator[bytes]:
-    """Each picture enlarged, with noise that is the same on every run, as a JPEG of at least 3 MB."""
+    """Enlarge each picture, add noise that is the same on every run, and encode it as a JPEG of at least 3 MB."""
     random = np.random.default_rng(0)
     for number, path in enumerate(paths):
         with Image.open(path) as picture:
@@ -27,6 +27,7 @@ def enlarge_photos(paths: Sequence[Path]) -> Iterator[bytes]:
 
 
 def _encode_jpeg(picture: Image.Image, *, progressive: bool) -> bytes:
+    """At the lowest quality at which the file is as large as a phone's."""
     for quality in QUALITIES:
         buffer = io.BytesIO()
         picture.save(buffer, "JPEG", quality=quality, progressive=progressive)

@@ -1,4 +1,4 @@
-"""What most projects write: open, resize, `model(x)`, one picture at a time, in torch."""
+"""The loop that most projects write, to compare with: open, resize, `model(x)`, one picture at a time, in torch."""
 
 from __future__ import annotations
 
@@ -27,6 +27,6 @@ PREPARE = transforms.Compose(
 
 @torch.no_grad()
 def embed_one_by_one(network: nn.Module, paths: Sequence[Path]) -> Vectors:
-    """float32[N, dim], rows of length 1."""
+    """The vectors float32[n, dim] of the photos, each of length 1."""
     vectors = [network(PREPARE(Image.open(path).convert("RGB"))[None])[0].numpy() for path in paths]
     return np.stack([vector / np.linalg.norm(vector) for vector in vectors])

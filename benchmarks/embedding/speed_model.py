@@ -1,4 +1,4 @@
-"""The network that every figure of speed is of: ResNet-50, 224 px, 1000 dimensions, untrained."""
+"""Builds the model that every speed of embedding is measured with: ResNet-50, 224 px, 1000 dimensions, untrained."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from ml.inference.cores import has_int8_units
 
 
 def build_resnet50(directory: Path, photos: Sequence[Path]) -> Path:
-    """A model directory, in 8 bits where the processor has units for them: the gate is not asked."""
+    """Build a model directory, in 8 bits where the processor has units for them.
+
+    Whether 8 bits agree with float32 is not checked: the vectors of untrained weights are too alike to pass that.
+    """
     from ml.exporting.export import build_model
     from ml.exporting.graph import convert_network
     from ml.exporting.precision import add_int8_graph, sample_pictures

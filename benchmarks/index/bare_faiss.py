@@ -1,8 +1,8 @@
-"""The floor under a search's time: FAISS alone over the same rows, at its fastest that reaches the recall.
+"""Times FAISS alone over the same rows, as the floor under a search's time: at its fastest that reaches the recall.
 
 A random rotation, an inverted file with 1-bit codes (RaBitQ, fast scan) of as many lists, its candidates compared in
-numpy by their float16 vectors: no filters, no columns, no listings. Where that cannot reach the recall, all rows are
-compared.
+numpy by their float16 vectors: no filters, no columns, no listings. Where that does not reach the recall at any depth,
+all rows are compared.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ from .latency import (
     use_one_thread,
 )
 
-DEPTHS = (50, 100, 150, 200, 400, 800)
-TRAINED_ON = 64  # rows for each list
-TRIED = 200  # queries, where all rows are compared
+DEPTHS = (50, 100, 150, 200, 400, 800)  # candidates of a query that are compared by their vectors
+TRAINED_ON = 64  # rows that the centroids are found on, for each list
+TRIED = 200  # queries that are asked where all rows are compared, as each takes long
 
 
 def measure_bare_faiss(state: Any, lists: int, questions: Questions, wanted: float) -> dict[str, Any]:
-    """Milliseconds and recall, at the depth and number of lists that are fastest; beside them `ours` in turns."""
+    """Its latency and recall, at the fastest depth and number of lists; `ours` is the index, asked in turns with it."""
     queries, truth = questions.queries, questions.truth
     start = time.perf_counter()
     search = _Search(engine.mapped_vectors(state), lists)
     build_s = time.perf_counter() - start
     with use_one_thread():
         tried = [_find_fewest_lists(search, depth, lists, questions, wanted) for depth in DEPTHS]
-        reached = [one for one in tried if one is not None]
+        reached = [effort for effort in tried if effort is not None]
         find_rows: Callable[[Vectors], RowIds] = search.find_rows
         if not reached:
             find_rows = _build_flat_search(engine.mapped_vectors(state))
@@ -65,7 +65,7 @@ def measure_bare_faiss(state: Any, lists: int, questions: Questions, wanted: flo
 def _find_fewest_lists(
     search: _Search, depth: int, lists: int, questions: Questions, wanted: float
 ) -> tuple[float, int, int] | None:
-    """(milliseconds, depth, lists looked into) with the fewest lists that reach the recall."""
+    """(median milliseconds, depth, lists looked into) with the fewest lists that reach the recall; None if none do."""
     queries = questions.queries[: len(questions.truth)]
 
     def reaches_recall(probes: int) -> bool:
@@ -80,6 +80,8 @@ def _find_fewest_lists(
 
 
 class _Search:
+    """FAISS finds candidates, numpy compares them: what a search would be that did nothing else."""
+
     def __init__(self, vectors: Halves, lists: int) -> None:
         import faiss
 
@@ -88,11 +90,11 @@ class _Search:
         self._lists = faiss.extract_index_ivf(self._index)
 
     def set_effort(self, depth: int, lists: int) -> None:
-        """`depth`: candidates that are compared by their vectors."""
+        """`depth` candidates are compared by their vectors; they come from `lists` lists."""
         self._depth, self._lists.nprobe = depth, lists
 
     def find_rows(self, query: Vectors) -> RowIds:
-        """int64[k] of float32[dim]."""
+        """The nearest rows, int64[k], of a query float32[dim]."""
         rows = self._index.search(query[None, :], self._depth)[1][0]
         rows = np.sort(rows[rows >= 0])
         similarity = self._vectors[rows].astype(np.float32) @ query
@@ -100,6 +102,7 @@ class _Search:
 
 
 def _build_flat_search(vectors: Halves) -> Callable[[Vectors], RowIds]:
+    """A search that compares every row."""
     import faiss
 
     index = faiss.IndexScalarQuantizer(vectors.shape[1], faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
@@ -110,7 +113,7 @@ def _build_flat_search(vectors: Halves) -> Callable[[Vectors], RowIds]:
 
 
 def _build_ivf(vectors: Halves, lists: int) -> tuple[Any, Any]:
-    """The index, and what it points to."""
+    """The index, and the objects that it only points to, which have to be kept as long as it is."""
     import faiss
 
     use_all_cores()

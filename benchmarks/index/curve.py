@@ -18,8 +18,8 @@ CURVES = {
 
 
 def main(sources: list[Path], target: Path) -> None:
-    figures = [json.loads(path.read_text()) for path in sources]
-    series = {name: {one["rows"]: float(one[key]) for one in figures if one.get(key)} for name, key in CURVES.items()}
+    runs = [json.loads(path.read_text()) for path in sources]
+    series = {name: {run["rows"]: float(run[key]) for run in runs if run.get(key)} for name, key in CURVES.items()}
     target.write_text(
         draw_lines("One segment, one thread, 2 cores to build", "rows of 1,000 dimensions", series, logarithmic=True)
     )

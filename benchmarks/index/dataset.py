@@ -1,4 +1,4 @@
-"""What one run of the index benchmark works on: rows on disk, their values, unseen queries and the truth about them."""
+"""Makes what a run of the index benchmark works on: rows on disk, their values, unseen queries, the true answers."""
 
 from __future__ import annotations
 
@@ -20,11 +20,13 @@ from .filter_kinds import PRICES, Level, make_levels
 from .rows import BLOCK_ROWS, OTHERS, SAMPLE, Pieces, Source
 
 K = 10
-ASKED, TRUTHS, FILTERED = 1_000, 300, 200  # queries timed; of them with a known truth; asked with each filter
-WARM, WARM_FROM = 100, 10_000_000  # others asked before; so many rows want their pages touched by BLOCK_ROWS others
-CATEGORIES, CATEGORY_SAMPLE, ITERATIONS = 1_000, 40_000, 6
+ASKED = 1_000  # queries that are timed
+TRUTHS, FILTERED = 300, 200  # of these the first, whose true answers are known; the first, asked with each filter
+WARM = 100  # other queries, which bring the pages of the index into memory before any is timed
+WARM_FROM = 10_000_000  # rows of an index so large that BLOCK_ROWS queries are asked before, to touch its pages
+CATEGORIES, CATEGORY_SAMPLE, ITERATIONS = 1_000, 40_000, 6  # how many k-means finds, among how many rows, in what steps
 ROWS_OF_A_SELLER = 50
-BEGINNING, YEAR_SECONDS = 1_735_689_600, 365 * 86_400  # of 2025
+BEGINNING, YEAR_SECONDS = 1_735_689_600, 365 * 86_400  # the beginning of 2025, in Unix time
 SOUTH, NORTH, WEST, EAST = 50.0, 58.0, -5.0, 1.5
 
 Values = dict[str, NDArray[Any]]
@@ -32,9 +34,10 @@ Values = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class Questions:
-    """queries float32[q, dim]; warming float32[w, dim]; truth int64[t, k], rows of the first t queries.
+    """What an index is asked, and the answers that are true.
 
-    `filters` has for each level the truth int64[f, k] and how many rows pass, int64[f].
+    queries: float32[q, dim] · warming: float32[w, dim], asked before · truth: int64[t, k], rows nearest to the first t
+    queries · filters: for each level the truth int64[f, k], and how many rows pass, int64[f]
     """
 
     queries: Vectors
@@ -64,7 +67,7 @@ class Questions:
 
 
 def make_dataset(source: Source, pieces: Pieces) -> tuple[Values, Questions]:
-    """Write the rows, and find the truth while each block is in memory."""
+    """Write the rows, and find the true answers while each block is in memory, so that no row is read again."""
     rows = pieces.rows
     values = _make_values(rows)
     queries = source.held[:ASKED]
@@ -91,7 +94,7 @@ def _choose_warming_queries(source: Source, rows: int) -> Vectors:
 
 
 def _make_values(rows: int) -> Values:
-    """Every column but the categories, which follow the vectors."""
+    """Every column; the categories are filled in later, as they follow from the vectors."""
     random = np.random.default_rng(0)
     numbers = np.arange(1, rows + 1)
     return {
@@ -107,7 +110,10 @@ def _make_values(rows: int) -> Values:
 
 
 def load_or_find_categories(source: Source) -> tuple[Vectors, NDArray[np.float64]]:
-    """Neighbourhoods of rows as centroids float32[c, dim], and the share of rows in each, float64[c]."""
+    """Neighbourhoods of rows as categories: centroids float32[c, dim], and the share of rows in each, float64[c].
+
+    They are kept on disk, so that every run with these embeddings has the same.
+    """
     path = KEPT / "rows" / source.fingerprint / "categories.npz"
     if not path.exists():
         import faiss
@@ -127,6 +133,6 @@ def load_or_find_categories(source: Source) -> tuple[Vectors, NDArray[np.float64
 
 
 def copy_blocks(vectors: Halves) -> Iterator[Halves]:
-    """float16[b, dim] blocks of a mapped array."""
+    """Blocks float16[b, dim] of a mapped array, each copied into memory."""
     for start in range(0, len(vectors), BLOCK_ROWS):
         yield np.array(vectors[start : start + BLOCK_ROWS])

@@ -1,8 +1,8 @@
-"""Embeddings of real photos, which the rows of the index benchmark are made from; made once and kept in `var/`.
+"""Makes embeddings of real photos once and keeps them in `var/`; the rows of the index benchmark are made from them.
 
 65,000 pictures of things and animals and 5,398 photos of clothes where the shared data is at hand; else the demo
-catalogue's drawings. `python -m benchmarks.index.embeddings` makes them: a process of its own, so that neither
-torch nor OpenVINO weighs on the one that measures.
+catalogue's drawings. `python -m benchmarks.index.embeddings` makes them, in a process of its own, so that
+neither torch nor OpenVINO takes memory of the one that measures.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ DRAWINGS = 6_000
 
 @dataclass(frozen=True)
 class Embeddings:
-    """`vectors` float16[n, dim] of length 1, and in words what they are of."""
+    """`vectors` float16[n, dim] of length 1, and in words what the pictures show."""
 
     source: str
     vectors: Halves
@@ -46,7 +46,7 @@ class Embeddings:
 
 
 def load_embeddings() -> Embeddings:
-    """The embeddings, made first where they are not there yet (minutes)."""
+    """Read the embeddings; where there are none yet, they are made first, which takes minutes."""
     expected = _count_expected()
     if any(_open_vectors(name, count) is None for name, count in expected.items()):
         print(f"embedding {sum(expected.values()):,} pictures …", flush=True)
@@ -60,7 +60,7 @@ def load_embeddings() -> Embeddings:
 
 
 def _count_expected() -> dict[str, int]:
-    """How many pictures each set at hand has."""
+    """How many pictures there are of each set at hand; drawings stand in where there is none."""
     expected = {}
     if PHOTOS.is_dir():
         expected["clothing"] = sum(1 for _ in PHOTOS.glob("*.jpg"))
@@ -70,7 +70,7 @@ def _count_expected() -> dict[str, int]:
 
 
 def _open_vectors(name: str, count: int) -> Halves | None:
-    """Those of a set that was embedded completely by the weights of today."""
+    """The vectors of a set, None unless today's weights have embedded all of it."""
     try:
         folder = VectorFolder.open(_locate_folder(name))
     except VectorFolderError:
@@ -83,7 +83,7 @@ def _locate_folder(name: str) -> Path:
 
 
 def _list_zipped_pictures() -> list[tuple[str, Path]]:
-    """Every picture of the zips, by name, with the zip that has it."""
+    """Every picture of the zip files in the order of names, with the file that holds it."""
     found = []
     for path in ZIPS:
         with ZipFile(path) as archive:
@@ -92,7 +92,7 @@ def _list_zipped_pictures() -> list[tuple[str, Path]]:
 
 
 def _unpack_pictures(folder: Path) -> list[str]:
-    """Every picture of the zips as a file below `folder`; those that are there stay, so that a killed run goes on."""
+    """Unpack every picture below `folder`. Those that are there stay, so that a killed run can go on."""
     members = _list_zipped_pictures()
     for path in ZIPS:
         with ZipFile(path) as archive:

@@ -1,4 +1,7 @@
-"""All that the index benchmark knows of `recommender.index`: writing a segment, opening a state over it, asking it."""
+"""All that the index benchmark knows of `recommender.index`: writing a segment, opening a state over it, searching it.
+
+With that in one place, the rest does not change when the index does.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ MODEL = "bench"
 
 
 def set_up_django() -> None:
-    """Load the settings; no database is asked."""
+    """Load the settings, which the index reads. No database is asked."""
     import django
 
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "marketplace.settings")
@@ -37,7 +40,7 @@ def build_segment(directory: Path, values: Values, blocks: Iterable[Halves], dim
 
 
 def _make_pages(values: Values, blocks: Iterable[Halves]) -> Iterator[tuple[Any, Halves]]:
-    """(columns, vectors) of each block; every listing is on sale."""
+    """Yield (columns, vectors) of each block, as a segment is written from. Every listing is on sale."""
     from recommender.index import STATUSES
     from recommender.index.rows.columns import Columns, column_dtypes
 
@@ -77,19 +80,19 @@ def make_filter(conditions: dict[str, Any]) -> Any:
 
 
 def import_search() -> Callable[..., Any]:
-    """Takes a state, queries, k and a filter; found once, so that no import is timed with a search."""
+    """The function that searches a state by queries, k and a filter; once imported, no search is timed with that."""
     from recommender.index import find_nearest_listings
 
     return find_nearest_listings
 
 
 def mapped_vectors(state: Any) -> Halves:
-    """float16[n, dim], mapped."""
+    """The vectors of the state's segment, float16[n, dim], mapped and not read."""
     return state.base.parts[0].segment.vectors
 
 
 def copy_values(state: Any, rows: int) -> Values:
-    """The columns of the first rows, copied."""
+    """Copies of the columns of the first rows, but their status."""
     from recommender.index.rows.columns import column_dtypes
 
     columns = state.base.parts[0].segment.columns
@@ -97,19 +100,20 @@ def copy_values(state: Any, rows: int) -> Values:
 
 
 def read_structure(directory: Path) -> dict[str, Any]:
-    """What the manifest says of the structure, without its long tables: its kind, and how it was tuned."""
+    """What the manifest says of how rows are searched: the kind, and how it was tuned, without the long tables."""
     from recommender.index.storage import segment
 
     return _shorten_structure(segment.read_manifest(directory)["structure"])
 
 
 def _shorten_structure(values: dict[str, Any]) -> dict[str, Any]:
+    """Leave out lists and what is empty."""
     found = {name: _shorten_structure(value) if isinstance(value, dict) else value for name, value in values.items()}
     return {name: value for name, value in found.items() if value not in ({}, None) and not isinstance(value, list)}
 
 
 def count_structure_bytes(directory: Path) -> int:
-    """What a segment takes on disk beside its vectors and columns."""
+    """How many bytes a segment takes on disk beside its vectors and columns."""
     from recommender.index.rows.columns import column_dtypes
     from recommender.index.storage import segment
 
@@ -118,16 +122,16 @@ def count_structure_bytes(directory: Path) -> int:
 
 
 def list_found_rows(candidates: Any) -> NDArray[np.int64]:
-    """int64[r], most similar first; a listing's id is its row's number plus one."""
+    """Row numbers int64[r], most similar first. A listing's id is the number of its row plus one."""
     return candidates.listing - 1
 
 
 def describe_plans(candidates: Sequence[Any]) -> str:
-    """What most of these searches did, with the medians of what they counted."""
-    plans = [one.plan for one in candidates]
-    if not all(isinstance(one, tuple) and one and isinstance(one[0], dict) for one in plans):
+    """In words what most of these searches did, with the medians of what they counted."""
+    plans = [found.plan for found in candidates]
+    if not all(isinstance(plan, tuple) and plan and isinstance(plan[0], dict) for plan in plans):
         return Counter(map(str, plans)).most_common(1)[0][0]
-    steps = [one[0] for one in plans]
+    steps = [plan[0] for plan in plans]
     words = [tuple((name, value) for name, value in step.items() if isinstance(value, str)) for step in steps]
     usual = Counter(words).most_common(1)[0][0]
     same = [step for step, its in zip(steps, words, strict=True) if its == usual]

@@ -1,4 +1,4 @@
-"""The true nearest rows of queries, from a full scan in float32, and how many of them a search found."""
+"""Finds the rows truly nearest to queries, by a full scan in float32, and the share of them that a search found."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from ml.inference.arrays import Vectors
 
 RowIds = NDArray[np.int64]
 
-NOTHING = -1  # where fewer than k rows pass
+NOTHING = -1  # in the place of a row, where fewer than k rows pass
 
 
 class Nearest:
-    """The k most similar rows of each of m queries, of rows that come block by block."""
+    """The k rows most similar to each of m queries, of rows that come in blocks, as they may not fit into memory."""
 
     def __init__(self, queries: int, k: int) -> None:
         self._similarity = np.full((queries, k), -np.inf, np.float32)
@@ -24,7 +24,7 @@ class Nearest:
         self.passing = np.zeros(queries, np.int64)
 
     def add_block(self, first: int, similarity: NDArray[np.float32], passing: NDArray[np.bool_] | None = None) -> None:
-        """Rows from `first` on: float32[m, b], and bool[m, b] where only some of them count."""
+        """Add the rows from number `first` on, by similarity float32[m, b]; passing, bool[m, b], says which count."""
         counted = similarity.shape[1] if passing is None else np.count_nonzero(passing, axis=1)
         self.passing += counted
         better = similarity > self._similarity[:, -1:]
@@ -39,12 +39,12 @@ class Nearest:
 
     @property
     def rows(self) -> RowIds:
-        """int64[m, k], most similar first; NOTHING where there are fewer."""
+        """int64[m, k], most similar first, and NOTHING where fewer rows passed."""
         return np.where(np.isfinite(self._similarity), self._rows, NOTHING)
 
 
 def find_nearest_rows(queries: Vectors, blocks: Iterable[Halves], k: int) -> RowIds:
-    """int64[m, k] of float32[m, dim]."""
+    """The rows int64[m, k] nearest to queries float32[m, dim]."""
     nearest, first = Nearest(len(queries), k), 0
     for block in blocks:
         nearest.add_block(first, queries @ block.astype(np.float32).T)

@@ -1,4 +1,7 @@
-"""Filters of the index benchmark: conditions that a known share of rows passes, near a query, far from it, anywhere."""
+"""The filters of the index benchmark: conditions that a known share of rows passes.
+
+Rows that pass lie near the query, far from it, or anywhere, because that changes how hard they are to find.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,12 @@ from numpy.typing import NDArray
 from ml.inference.arrays import Vectors
 
 SHARES = {"50%": 0.5, "10%": 0.1, "1%": 0.01, "0.1%": 0.001}
-PRICES = 1_000_000  # rows' prices are evenly spread below it, in hundredths
+PRICES = 1_000_000  # prices of rows, in hundredths, are spread evenly below this one
 
 
 @dataclass(frozen=True)
 class Level:
-    """One condition for each of m queries.
+    """Conditions that the same share of rows passes, one for each of m queries.
 
     `allowed` is int64[m, 2], the lowest and the highest price in hundredths, or bool[m, c] by category id.
     """
@@ -26,13 +29,13 @@ class Level:
     allowed: NDArray[Any]
 
     def mask_rows(self, price: NDArray[np.int64], category: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """bool[m, n] of rows with these values."""
+        """bool[m, n]: which of n rows with these values pass the condition of each query."""
         if self.is_of_categories:
             return self.allowed[:, category]
         return (price >= self.allowed[:, :1]) & (price <= self.allowed[:, 1:])
 
     def filter_arguments(self, query: int) -> dict[str, Any]:
-        """The same as arguments of `Filter`."""
+        """The condition of one query as arguments of `Filter`."""
         if self.is_of_categories:
             return {"category_ids": frozenset(np.flatnonzero(self.allowed[query]).tolist())}
         low, high = self.allowed[query].tolist()
@@ -44,7 +47,7 @@ class Level:
 
 
 def make_levels(queries: Vectors, centroids: Vectors, shares: NDArray[np.float64]) -> Iterator[Level]:
-    """Every level for queries float32[m, dim].
+    """Every share, near, far and at random, for queries float32[m, dim].
 
     centroids: float32[c, dim] of the categories with ids from 1 · shares: float64[c], of the rows in each
     """
@@ -59,7 +62,7 @@ def make_levels(queries: Vectors, centroids: Vectors, shares: NDArray[np.float64
 
 
 def _choose_categories(order: NDArray[np.int64], shares: NDArray[np.float64], wanted: float) -> NDArray[np.int64]:
-    """bool[m, c + 1] by category id: those first in each query's order that hold the wanted share of rows together."""
+    """bool[m, c + 1] by category id: the first in each query's order that together hold the wanted share of rows."""
     before = np.cumsum(shares[order], axis=1) - shares[order]
     chosen = np.zeros((len(order), order.shape[1] + 1), bool)
     np.put_along_axis(chosen, order + 1, before < wanted, axis=1)

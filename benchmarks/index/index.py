@@ -64,7 +64,7 @@ def _open_folder(wanted: Path | None) -> Iterator[Path]:
 
 
 def _prepare_index(folder: Path, rows: int, dim: int) -> dict[str, Any]:
-    """Make rows, questions and index in this folder, unless they are there; what that took."""
+    """Make rows, questions and index in this folder, unless they are there. Returns what that took."""
     kept = json.loads((folder / MADE).read_text()) if (folder / MADE).exists() else {}
     if (kept.get("rows"), kept.get("dim")) == (rows, dim):
         return kept
@@ -76,7 +76,7 @@ def _prepare_index(folder: Path, rows: int, dim: int) -> dict[str, Any]:
 
 
 def _run_apart(work: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
-    """Done by a process of its own, so that nothing of it is left in the memory that is measured afterwards."""
+    """Run `work` in a process of its own, so that nothing of it is left in the memory that is measured afterwards."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
         return process.submit(work, *arguments).result()
 

@@ -1,6 +1,6 @@
 """Times searches one at a time on one thread, and finds the least effort that reaches a recall.
 
-What is compared is asked in turns, so that a busy minute of the machine is one for all.
+What is compared is asked in turns, so that a busy minute of the machine slows all alike.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 Question = TypeVar("Question")
 Answer = TypeVar("Answer")
 
-IN_A_TURN = 50
+IN_A_TURN = 50  # questions, after which the next one has its turn
 
 
 @contextmanager
 def use_one_thread() -> Iterator[None]:
-    """FAISS and numpy compute on the calling thread alone."""
+    """Let FAISS and numpy compute on the calling thread alone."""
     import faiss
     from threadpoolctl import threadpool_limits
 
@@ -33,7 +33,7 @@ def use_one_thread() -> Iterator[None]:
 
 
 def use_all_cores() -> None:
-    """FAISS computes on every core from now on; a search of the index leaves it at one."""
+    """Let FAISS compute on every core from now on, because a search of the index leaves it with one."""
     import faiss
 
     from ml.inference.cores import count_usable_cores
@@ -44,7 +44,7 @@ def use_all_cores() -> None:
 def time_answers(
     ask: Callable[[Question], Answer], questions: Iterable[Question]
 ) -> tuple[list[Answer], NDArray[np.float64]]:
-    """The answers, and the milliseconds that each took."""
+    """Ask one question after another; returns the answers, and the milliseconds that each took."""
     answers, milliseconds = [], []
     for question in questions:
         start = time.perf_counter()
@@ -54,7 +54,7 @@ def time_answers(
 
 
 def time_in_turns(asks: Sequence[Callable[[int], Any]], count: int) -> list[tuple[list[Any], NDArray[np.float64]]]:
-    """For each of `asks` its answers and milliseconds; each is asked questions 0 to `count`, some at a time."""
+    """Ask each of `asks` the questions 0 to `count`, some at a time; returns the answers and milliseconds of each."""
     answers: list[list[Any]] = [[] for _ in asks]
     milliseconds: list[list[NDArray[np.float64]]] = [[] for _ in asks]
     for start in range(0, count, IN_A_TURN):
@@ -75,9 +75,10 @@ def summarise_latencies(milliseconds: NDArray[np.float64]) -> dict[str, Any]:
 
 
 def find_least_reaching(reaches: Callable[[int], bool], low: int, high: int) -> int | None:
-    """The least whole number from `low` to `high` that reaches, where every larger one does too; None if none does.
+    """The least effort from `low` to `high` that `reaches` what is wanted, None if none does; exact to a thirtieth.
 
-    Doubles before it halves, as large numbers take long to try. It is exact to a thirtieth.
+    Every effort above one that reaches has to reach too. Efforts are doubled until one does and only then bisected,
+    because large ones take long to try.
     """
     if reaches(low):
         return low

@@ -1,4 +1,4 @@
-"""Other indexes over the same vectors at the index's recall: FAISS HNSW over float16, and pgvector's over `halfvec`."""
+"""Measures other indexes over the same vectors at the index's recall: HNSW of FAISS and of pgvector, in float16."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ LINKS, EF_CONSTRUCTION, MOST_EF = 32, 80, 4_000
 
 
 def measure_peers(state: Any, questions: Questions, rows: int, known: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Each peer at the first `rows` rows, with `ours` at as many, asked in turns with it.
+    """Measure each peer at the first `rows` rows; `ours` is the index at as many, asked in turns with the peer.
 
-    `known`: recall and seconds of building of the whole index
+    `known` holds the recall of the whole index, and how many seconds building it took.
     """
     with ExitStack() as stack:
         if rows < len(engine.mapped_vectors(state)):
@@ -41,13 +41,13 @@ def measure_peers(state: Any, questions: Questions, rows: int, known: dict[str, 
             "pgvector": measure_pgvector(vectors, _compute_fingerprint(vectors), questions, wanted, ask),
         }
     ours = {name: known[name] for name in ("build_s", "recall_at_10")}
-    return {name: {"rows": len(vectors), **one, "ours": ours | one["ours"]} for name, one in found.items()}
+    return {name: {"rows": len(vectors), **peer, "ours": ours | peer["ours"]} for name, peer in found.items()}
 
 
 def _build_smaller_index(
     state: Any, questions: Questions, rows: int, folder: Path
 ) -> tuple[Any, Questions, dict[str, Any]]:
-    """An index of the first rows, what is true of them, and what is known of it."""
+    """A state of the first rows alone, the questions with their true answers there, and what was measured of it."""
     print(f"the index at {rows:,} rows …", flush=True)
     vectors = engine.mapped_vectors(state)[:rows]
     truth = find_nearest_rows(questions.queries[: len(questions.truth)], copy_blocks(vectors), K)

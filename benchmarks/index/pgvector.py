@@ -1,4 +1,4 @@
-"""pgvector's HNSW over `halfvec`, searched over one connection; its data stays in `var/` for the next time."""
+"""Measures pgvector's HNSW over `halfvec` through one connection. Its data stays in `var/`, as loading takes long."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ ASK = "SELECT id FROM photo ORDER BY vector <#> %b LIMIT %s"
 
 
 class KeptPostgres(Postgres):
-    """A server whose data lies in a folder of its own and outlives it."""
+    """A server whose data lies in a folder that outlives it."""
 
     def __init__(self, data: Path) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ class SentVectorDumper(Dumper):
 def measure_pgvector(
     vectors: Halves, fingerprint: str, questions: Questions, wanted: float, ours: Callable[[int], Any]
 ) -> dict[str, Any]:
-    """At the least `hnsw.ef_search` that reaches the recall; beside it `ours` in turns."""
+    """Its latency at the least `hnsw.ef_search` that reaches the recall; `ours` asks the index, in turns with it."""
     folder = KEPT / "pgvector" / fingerprint
     loaded = folder / "loaded.json"
     if not loaded.exists():
@@ -129,7 +129,7 @@ def _load_rows(connection: psycopg.Connection, vectors: Halves) -> dict[str, Any
 
 
 def _encode_rows(first: int, block: Halves) -> bytes:
-    """Rows in the binary format of COPY: how many fields, then each one's length and bytes."""
+    """Rows in the binary format of COPY: the number of fields, then the length and the bytes of each."""
     rows, dim = block.shape
     layout = [("fields", ">i2"), ("id_bytes", ">i4"), ("id", ">i4"), ("vector_bytes", ">i4"), ("dim", ">i2")]
     tuples = np.zeros(rows, np.dtype([*layout, ("unused", ">i2"), ("vector", ">f2", (dim,))]))

@@ -1,4 +1,4 @@
-"""Half of the listings give way to listings of classes that the index was never trained on; what recall is left.
+"""Replaces half of the listings by ones of classes that the index was never trained on, and measures the recall left.
 
 `python -m benchmarks.index.replaced DIM LISTINGS` does it on a database of its own below VAR_DIR, through the compactor
 as it runs in a site, and prints JSON: recall at 10 before, after, and of an index built anew from the same rows, each
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from recommender.index import State
     from recommender.models import EmbeddingModel
 
-LISTINGS, STORED, FLUSHED = 100_000, 1_000, 5_000  # in all, in a transaction, for each flush
+LISTINGS, STORED, FLUSHED = 100_000, 1_000, 5_000  # in all, stored in a transaction, replaced before each flush
 QUERIES = 1_000
 SEED = 23
 
 
 def run_replacement(dim: int, listings: int = LISTINGS) -> dict[str, Any]:
-    """The figures, of a child process with a database of its own."""
+    """Measure it in a child process with a database of its own."""
     print(f"replacing half of {listings:,} listings by others of new classes …", flush=True)
     return {"replaced": run_on_own_database("benchmarks.index.replaced", dim, listings)}
 
@@ -56,7 +56,7 @@ def measure_replacement(dim: int, listings: int) -> dict[str, Any]:
 
 
 def _split_classes(made_from: Source) -> tuple[Iterator[Halves], Iterator[Halves]]:
-    """Endless rows float16[dim] of one half of the classes, and of the other."""
+    """Two endless streams of rows float16[dim], of one half of the classes and of the other."""
     centroids, _ = load_or_find_categories(made_from)
     is_old = np.random.default_rng(SEED).permutation(len(centroids)) < len(centroids) // 2
 
@@ -81,7 +81,7 @@ def _add_listings(model: EmbeddingModel, rows: Iterator[Halves], count: int) -> 
 
 
 def _replace_listings(model: EmbeddingModel, rows: Iterator[Halves], count: int) -> None:
-    """In steps, each followed by a compaction."""
+    """Remove `count` listings and add as many, in steps, each followed by a compaction."""
     from listings.models import Listing
     from recommender.index import compact
 
@@ -113,7 +113,7 @@ def _describe_segments() -> list[dict[str, Any]]:
 
 
 def _open_newest_state() -> State:
-    """As a process sees it that starts now."""
+    """The state as a process that starts now would see it."""
     from recommender.index import Index
 
     index = Index(capacity=10**9)

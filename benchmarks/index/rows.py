@@ -1,4 +1,4 @@
-"""Any number of rows that lie as real embeddings do, made in pieces, because a big index does not fit into memory.
+"""Makes any number of rows that lie as real embeddings do, in pieces, because a big index does not fit into memory.
 
 A row is a mixture of a real embedding and seven of its sixteen nearest, plus a little noise in every direction: the
 mixture keeps clusters and their gaps, the noise keeps rows as far apart as real photos are. Block n of a stream is
@@ -26,18 +26,23 @@ from .two_nn import estimate_intrinsic_dimension
 
 HELD = 4_000  # real embeddings that no row is made of: the unseen queries
 NEIGHBOURS = 16
-MIXED = 8
-NOISE = 0.7  # length of the noise beside a mixture of length 1: the two-NN dimension is then that of real photos
+MIXED = 8  # real embeddings in each row
+# The length of the noise beside a mixture of length 1, which gives rows the intrinsic dimension of real photos.
+NOISE = 0.7
 MOST_NOISE = 2.0
 TOLERANCE = 0.2  # how far the rows' dimension may be from the real one, as a share of it
 BLOCK_ROWS = 10_000
 PIECE_ROWS = 250_000
-ROWS, OTHERS, SAMPLE = range(3)  # streams: the rows, more unseen queries, and what is only looked at
+ROWS, OTHERS, SAMPLE = range(3)  # streams: the rows, more unseen queries, and rows that only settings are found on
 
 
 @dataclass(frozen=True)
 class Source:
-    """What rows are made from: `anchors` float32[n, dim], `neighbours` int32[n, 16], `held` float32[h, dim]."""
+    """What rows are made from.
+
+    anchors: float32[n, dim], real embeddings · neighbours: int32[n, 16], the anchors nearest to each · held:
+    float32[h, dim], other real embeddings, to ask for
+    """
 
     name: str
     fingerprint: str
@@ -45,14 +50,14 @@ class Source:
     neighbours: NDArray[np.signedinteger]
     held: Vectors
     noise: float = NOISE
-    dimensions: tuple[float, float] = (np.nan, np.nan)  # two-NN of the anchors, and of as many rows
+    dimensions: tuple[float, float] = (np.nan, np.nan)  # intrinsic ones, of the anchors and of as many rows
 
     @property
     def dim(self) -> int:
         return self.anchors.shape[1]
 
     def make_block(self, stream: int, number: int, count: int = BLOCK_ROWS) -> Halves:
-        """float16[count, dim] of length 1."""
+        """The rows float16[count, dim], of length 1, of one block of a stream."""
         from scipy.sparse import csr_array
 
         random = np.random.default_rng([stream, number])
@@ -70,7 +75,7 @@ class Source:
         return vectors.astype(np.float16)
 
     def make_blocks(self, rows: int, stream: int = ROWS) -> Iterator[Halves]:
-        """Blocks of together `rows` rows, in order, made ahead by a thread for each core."""
+        """Yield blocks of `rows` rows in all, in order. A thread for each core makes the next ones meanwhile."""
         ahead: deque[Future[Halves]] = deque()
         with ThreadPoolExecutor(count_usable_cores()) as threads:
             for number, start in enumerate(range(0, rows, BLOCK_ROWS)):
@@ -82,7 +87,7 @@ class Source:
 
 
 def load_source(dim: int) -> Source:
-    """The source of rows of `dim` dimensions; what takes minutes is kept for the next time."""
+    """The source of rows of `dim` dimensions. What takes minutes to find is kept on disk."""
     embeddings = load_embeddings()
     vectors = _project_vectors(embeddings.vectors.astype(np.float32), dim)
     vectors = vectors[np.random.default_rng(0).permutation(len(vectors))]
@@ -95,7 +100,7 @@ def load_source(dim: int) -> Source:
 
 
 def _project_vectors(vectors: Vectors, dim: int) -> Vectors:
-    """float32[n, dim] of length 1: turned by a random orthonormal map where that is not their dimension."""
+    """float32[n, dim] of length 1, through a random orthonormal map where the vectors have another dimension."""
     own = vectors.shape[1]
     if dim != own:
         random = np.random.default_rng(0).standard_normal((max(own, dim), min(own, dim)))
@@ -106,7 +111,7 @@ def _project_vectors(vectors: Vectors, dim: int) -> Vectors:
 
 
 def _find_neighbours(anchors: Vectors, folder: Path) -> NDArray[np.int32]:
-    """int32[n, 16]: the nearest of each anchor, itself left out."""
+    """int32[n, 16]: the anchors nearest to each, itself left out."""
     path = folder / "neighbours.npy"
     if not path.exists():
         import faiss
@@ -119,7 +124,7 @@ def _find_neighbours(anchors: Vectors, folder: Path) -> NDArray[np.int32]:
 
 
 def _tune_noise(made: Source, path: Path) -> Source:
-    """With the usual noise if rows then have the dimension of real embeddings, else with as much as that takes."""
+    """Keep the usual noise if rows then have about the intrinsic dimension of real embeddings, else find what does."""
     if not path.exists():
         print("intrinsic dimension of real embeddings and of rows …", flush=True)
         real = estimate_intrinsic_dimension(made.anchors)
@@ -138,20 +143,20 @@ def _tune_noise(made: Source, path: Path) -> Source:
 
 
 def _normalise_rows(vectors: Vectors) -> None:
-    """Bring each row to length 1, in place."""
+    """Scale each row to length 1, in place."""
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
 @dataclass(frozen=True)
 class Pieces:
-    """Rows on disk, in files of `PIECE_ROWS`, which can leave one by one while they are read."""
+    """Rows on disk, in files of `PIECE_ROWS`, each of which can be deleted once it was read, to save space."""
 
     folder: Path
     rows: int
     dim: int
 
     def write_blocks(self, blocks: Iterator[Halves]) -> Iterator[Halves]:
-        """Store the blocks and hand each on; none may lie across two files."""
+        """Store each block and hand it on. No block may lie across two files."""
         start = 0
         for block in blocks:
             with self._locate_file(start).open("ab" if start % PIECE_ROWS else "wb") as file:
@@ -160,7 +165,7 @@ class Pieces:
             yield block
 
     def read_blocks(self, *, delete: bool = False) -> Iterator[Halves]:
-        """float16[b, dim] in the order of rows; with `delete` a file goes once all of it has been handed out."""
+        """Yield blocks float16[b, dim] in order. With `delete`, a file is deleted once all of it was handed out."""
         for start in range(0, self.rows, PIECE_ROWS):
             path = self._locate_file(start)
             with path.open("rb") as file:

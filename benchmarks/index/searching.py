@@ -1,4 +1,4 @@
-"""Asks an index one query at a time: recall and latency of plain searches, and of searches with each filter."""
+"""Measures recall and latency of an index that is asked one query at a time, without filters and with each."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def measure_plain(state: Any, questions: Questions) -> dict[str, Any]:
     with use_one_thread():
         time_answers(make_asker(state, questions.warming), range(len(questions.warming)))
         answers, milliseconds = time_answers(make_asker(state, questions.queries), range(len(questions.queries)))
-    found = [engine.list_found_rows(one) for one in answers[: len(questions.truth)]]
+    found = [engine.list_found_rows(answer) for answer in answers[: len(questions.truth)]]
     return {
         "recall_at_10": round(recall_of_rows(found, questions.truth), 4),
         **summarise_latencies(milliseconds),
@@ -29,19 +29,20 @@ def measure_plain(state: Any, questions: Questions) -> dict[str, Any]:
 
 
 def measure_filtered(state: Any, questions: Questions) -> dict[str, dict[str, Any]]:
-    """The same by level. Deciding which rows pass is part of a search."""
+    """The same with the filters of each level. Deciding which rows pass is part of a search, so it is timed with it."""
     results, search = {}, engine.import_search()
     for level, truth, passing in questions.filters:
         queries = questions.queries[: len(truth), None]
         asked = [(query, engine.make_filter(level.filter_arguments(number))) for number, query in enumerate(queries)]
         with use_one_thread():
-            answers, milliseconds = time_answers(lambda one: search(state, one[0], K, one[1]), asked)
-        returned = np.array([len(one) for one in answers])
+            answers, milliseconds = time_answers(lambda question: search(state, question[0], K, question[1]), asked)
+        returned = np.array([len(answer) for answer in answers])
         results[level.name] = {
-            "recall": round(recall_of_rows([engine.list_found_rows(one) for one in answers], truth), 4),
+            "recall": round(recall_of_rows([engine.list_found_rows(answer) for answer in answers], truth), 4),
             **summarise_latencies(milliseconds),
             "returned": int(returned.min()),
-            "short": int(np.count_nonzero(returned < np.minimum(passing, K))),  # searches that gave fewer than exist
+            # Searches that returned fewer than they could have.
+            "short": int(np.count_nonzero(returned < np.minimum(passing, K))),
             "passing": int(passing.mean()),
             "plan": engine.describe_plans(answers),
         }
@@ -49,6 +50,6 @@ def measure_filtered(state: Any, questions: Questions) -> dict[str, dict[str, An
 
 
 def make_asker(state: Any, queries: Vectors) -> Callable[[int], Any]:
-    """Searches for one of float32[q, dim] by its number, without a filter."""
+    """A function that searches for the query of a number, of queries float32[q, dim], without a filter."""
     condition, search = engine.make_filter({}), engine.import_search()
     return lambda number: search(state, queries[number : number + 1], K, condition)

@@ -1,4 +1,4 @@
-"""The intrinsic dimension of vectors, estimated from the distances to their two nearest neighbours.
+"""Estimates the intrinsic dimension of vectors from the distances to their two nearest neighbours (two-NN).
 
 Facco, d'Errico, Rodriguez, Laio (2017), Estimating the intrinsic dimension of datasets by a minimal neighborhood
 information: log(1 - F(mu)) = -d log(mu) for the ratio mu of the second distance to the first.
@@ -13,12 +13,12 @@ from ml.inference.arrays import Vectors
 
 SAMPLE = 3_000
 KEPT = 0.9  # the largest ratios are noisy; the authors leave out a tenth
-COPY = 1e-3  # a distance below it: the vector itself, or a copy of its photo
-NEIGHBOURS = 6  # fetched, so that two are left without copies
+COPY = 1e-3  # what is nearer than this is the vector itself, or a copy of its photo
+NEIGHBOURS = 6  # so many are fetched that two are left without the copies
 
 
 def estimate_intrinsic_dimension(vectors: Vectors) -> float:
-    """The dimension around a sample of float[n, dim]."""
+    """The intrinsic dimension of float[n, dim], around a sample of them."""
     import faiss
 
     from ml.inference.cores import count_usable_cores
@@ -32,7 +32,7 @@ def estimate_intrinsic_dimension(vectors: Vectors) -> float:
 
 
 def fit_intrinsic_dimension(distances: NDArray[np.float64]) -> float:
-    """From sorted distances float[n, m], copies included, of each point to others."""
+    """Fit it to the sorted distances float[n, m] of each point to others, which may include its copies."""
     real = [row[row > COPY] for row in distances]
     ratios = np.sort([row[1] / row[0] for row in real if len(row) > 1])
     share = np.arange(1, len(ratios) + 1) / (len(ratios) + 1)

@@ -1,4 +1,4 @@
-"""What keeping the index in step takes: flushes, the largest merge, and a reader's refreshes while listings change.
+"""Measures what keeping an index in step takes: flushes, the largest merge, refreshes while listings change.
 
 `python -m benchmarks.index.upkeep DIM LISTINGS` measures it on a database of its own below VAR_DIR and prints JSON;
 `… edit DIM SECONDS` is the seller who edits meanwhile, a process of its own as in a real site.
@@ -21,14 +21,14 @@ from .embeddings import ROOT
 if TYPE_CHECKING:
     from recommender.models import EmbeddingModel
 
-LISTINGS, FLUSHED, STORED = 40_000, 2_000, 1_000  # in all, for each flush, in a transaction
+LISTINGS, FLUSHED, STORED = 40_000, 2_000, 1_000  # in all, stored before each flush, stored in a transaction
 EDIT_SECONDS, EDITS_EVERY = 30, 0.1
-PRICES, VECTORS = 20, 10  # of so many listings at a time: 300 a second
+PRICES, VECTORS = 20, 10  # changed at a time, which makes 300 changes a second
 SEED = 17
 
 
 def run_upkeep(dim: int, listings: int = LISTINGS) -> dict[str, Any]:
-    """The figures, of a child process with a database of its own."""
+    """Measure it in a child process with a database of its own."""
     print(f"keeping an index of {listings:,} listings in step …", flush=True)
     return run_on_own_database("benchmarks.index.upkeep", dim, listings)
 
@@ -39,7 +39,7 @@ def measure_upkeep(dim: int, listings: int) -> dict[str, Any]:
 
 
 def _measure_compactions(model: EmbeddingModel, listings: int) -> dict[str, Any]:
-    """Store listings and compact, again and again; what flushes took, and the call with the longest merge."""
+    """Store listings and compact, again and again; returns what flushes took, and the call with the longest merge."""
     from benchmarks.site.seed import store_listings
 
     from .rows import load_source
@@ -74,7 +74,7 @@ def _time_compaction() -> tuple[float, tuple[str, ...]]:
 
 
 def _measure_refreshes(dim: int) -> dict[str, Any]:
-    """Milliseconds of a reader's refreshes while prices and vectors change, with a compaction in the middle."""
+    """Time a reader's refreshes while prices and vectors change, with a compaction in the middle."""
     from django.conf import settings
 
     from recommender.index import Index
@@ -109,7 +109,7 @@ def _measure_refreshes(dim: int) -> dict[str, Any]:
 
 
 def edit_listings(dim: int, seconds: float) -> int:
-    """Change prices and vectors of random listings, steadily; how many changes that were."""
+    """Change prices and vectors of random listings, steadily; returns how many changes that were."""
     from django.db import transaction
 
     from listings.models import Listing

@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def parse_clothing_folder(text: str) -> Path:
-    """The folder of the clothing data."""
+    """The folder of the clothing data, refused before anything is loaded if it is none."""
     folder = Path(text)
     if not (folder / "splits.csv").is_file():
         raise argparse.ArgumentTypeError(f"there is no {folder / 'splits.csv'}")
@@ -31,7 +31,7 @@ def parse_clothing_folder(text: str) -> Path:
 
 
 def parse_tiny_imagenet_folder(text: str) -> Path:
-    """The folder of the tiny-imagenet data."""
+    """The folder of the tiny-imagenet data, refused before anything is loaded if it is none."""
     folder = Path(text)
     for part in ("train", "val"):
         if not (folder / part).is_dir():

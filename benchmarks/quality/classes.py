@@ -1,4 +1,4 @@
-"""Everyday classes: the nearest of 60,000 training pictures to each validation picture of tiny-imagenet."""
+"""Everyday classes: whether the nearest of 60,000 training pictures is of the class of a tiny-imagenet picture."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Copies of photos, as people save and send them again: cropped a little and recompressed."""
+"""Copies of photos as people save and send them again, cropped and recompressed: do they find their original?"""
 
 from __future__ import annotations
 

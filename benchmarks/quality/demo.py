@@ -1,4 +1,4 @@
-"""Items of the demo, drawn before other backgrounds and in colours that are near each other."""
+"""Items of the demo before other backgrounds and in near colours: does the item outweigh what is around it?"""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from ml.inference.embedder import Embedder
 from .lab import find_near_colours
 from .ranking import Trial, measure_share_won
 
-APART = 20.0  # CIE76 between a colour and each of its neighbours
-BACKGROUND = 0.5  # of the pixels at least
+APART = 20.0  # the distance (CIE76) between a colour and those near it
+BACKGROUND = 0.5  # of the pixels, at least, have to change with the background
 VARIANTS = 2
 DAY = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -41,7 +41,7 @@ def measure_demo(embedder: Embedder) -> dict[str, Any]:
 
 
 def _draw_trials(*, moved: bool) -> Iterator[Trial]:
-    """Every kind in every colour of the demo.
+    """Draw a trial of every kind in every colour of the demo.
 
     The wrong answers have the background of the right one where they are `moved`, else they keep that of the query,
     which is the hard case: only the right answer looks different all around.

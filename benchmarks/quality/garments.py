@@ -20,7 +20,8 @@ def measure_garments(embedder: Embedder, clothing: Path) -> dict[str, Any]:
 
 
 def _measure_split(embedder: Embedder, clothing: Path, split: str) -> dict[str, Any]:
-    photos = dataclasses.replace(read_clothing_set(clothing, split), groups=None)  # a sender's photos count too
+    # Without groups, other photos of a query's sender count among those that are found.
+    photos = dataclasses.replace(read_clothing_set(clothing, split), groups=None)
     evaluation = evaluate_model(photos, embedder)
     columns = {"model": evaluation.summary, **evaluation.floor}
     return {

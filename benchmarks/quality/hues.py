@@ -1,4 +1,4 @@
-"""Photos of coloured clothes against the same photo in another hue."""
+"""Photos of coloured clothes: is a crop of one nearer than the whole photo in another hue?"""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from ml.starter.data import read_clothing_set
 
 from .ranking import Trial, measure_share_won
 
-SATURATION = 0.25  # HSV, the mean of a photo
-KEPT = 0.7  # of each side
-TURN = 40  # degrees
+SATURATION = 0.25  # the mean of a photo (HSV) at least, because a grey one has no hue to turn
+KEPT = 0.7  # of each side by a crop
+TURN = 40  # degrees that the hue is turned by
 
 
 def measure_hues(embedder: Embedder, clothing: Path) -> dict[str, Any]:

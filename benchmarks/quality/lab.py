@@ -1,4 +1,4 @@
-"""Colours at a given distance from each other, in CIE Lab under D65."""
+"""Finds colours at a given distance from another, in CIE Lab under D65, where distances are as people see them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Floats = npt.NDArray[np.float64]
 
 
 def find_near_colours(colour: RGB, distance: float) -> list[RGB]:
-    """The displayable colours `distance` (CIE76) lighter, darker, stronger, paler and of either neighbouring hue."""
+    """Colours `distance` (CIE76) lighter, darker, stronger, paler, of both hues beside; only those a screen shows."""
     start = convert_to_lab(colour)
     chroma = np.hypot(*start[1:])
     out = start[1:] / chroma if chroma > 1 else np.array([1.0, 0.0])
@@ -22,7 +22,7 @@ def find_near_colours(colour: RGB, distance: float) -> list[RGB]:
 
 
 def convert_to_lab(colour: RGB) -> Floats:
-    """L, a, b."""
+    """L, a and b of a colour."""
     srgb = np.array(colour) / 255
     linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
     xyz = TO_XYZ @ linear
@@ -31,7 +31,7 @@ def convert_to_lab(colour: RGB) -> Floats:
 
 
 def _convert_to_rgb(lab: Floats) -> RGB | None:
-    """The colour, None where no screen shows it."""
+    """The colour of L, a and b, None where no screen shows it."""
     y = (lab[0] + 16) / 116
     roots = np.array([y + lab[1] / 500, y, y - lab[2] / 200])
     xyz = np.where(roots > 6 / 29, roots**3, (roots - 16 / 116) / 7.787)

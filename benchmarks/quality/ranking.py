@@ -1,4 +1,4 @@
-"""Whether one picture outranks others: cosines of a query to the right answer and to every wrong one."""
+"""Measures how often one picture outranks others, by the cosines of a query to the right and to every wrong answer."""
 
 from __future__ import annotations
 

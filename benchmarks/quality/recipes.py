@@ -18,10 +18,13 @@ from typing import Any
 
 from tqdm import tqdm
 
-SIDE_FACTOR = 1.5
-AT_LEAST = 10
+SIDE_FACTOR = 1.5  # photos are decoded larger than the network sees them, for training to crop
+AT_LEAST = 10  # photos of a class that counts in the macro average
 RATES = (0.1, 0.3, 1.0, 3.0, 10.0)  # multiples of the recipe's own rate
-FROZEN = (("conv1", "bn1", "layer1", "layer2", "layer3"), ("conv1", "bn1", "layer1"))
+FROZEN = (  # layers that keep their weights
+    ("conv1", "bn1", "layer1", "layer2", "layer3"),
+    ("conv1", "bn1", "layer1"),
+)
 VARIANTS: dict[str, dict[str, Any]] = {
     "metric --keep 0.5": {"keep": 0.5},
     "metric --keep 0": {"keep": 0.0},
@@ -48,6 +51,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 class _Comparison:
+    """Trains and scores, with photos that are decoded once for all runs."""
+
     def __init__(self, arguments: argparse.Namespace, scratch: Path) -> None:
         from ml.network.weights import load_network
         from ml.starter.data import read_clothing_set
@@ -85,6 +90,7 @@ class _Comparison:
         return {"minutes": self.arguments.minutes, "chosen": chosen, "macro mAP@R": table}
 
     def _find_best_plan(self, plan: Any) -> Any:
+        """Try each learning rate with each choice of frozen layers; returns the plan that scores best."""
         found = [
             (self._score_candidate(candidate), candidate)
             for candidate in tqdm(list(_list_candidates(plan)), desc=plan.recipe)
@@ -92,7 +98,7 @@ class _Comparison:
         return max(found, key=lambda pair: pair[0])[1]
 
     def _score_candidate(self, plan: Any) -> float:
-        """Macro mAP@R among photos of senders that were set aside."""
+        """The macro mAP@R after training so, among photos of senders that were set aside."""
         return self._compute_macro_map(self._train_network(plan, 1, self.training), self.aside)
 
     def _train_and_score(self, plan: Any, seed: int, photos: Any = None) -> dict[str, float]:

@@ -1,4 +1,7 @@
-"""Runs what a benchmark measures on a database of its own: a child process with an empty VAR_DIR that prints JSON."""
+"""Runs a module on a database of its own, so that what it measures meets no other data.
+
+The module runs as a child process with an empty VAR_DIR, and prints its figures as JSON.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def run_on_own_database(module: str, *arguments: object) -> dict[str, Any]:
-    """What `python -m module arguments` prints as its last line."""
+    """Run `python -m module arguments`, and return the figures of the last line that it prints."""
     with tempfile.TemporaryDirectory(prefix="mp-bench-") as var:
         kept = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "INDEX_ROOT")}
         environ = kept | {"VAR_DIR": var, "SECRET_KEY": "unused", "LOG_LEVEL": "WARNING"}
@@ -26,7 +29,7 @@ def run_on_own_database(module: str, *arguments: object) -> dict[str, Any]:
 
 
 def prepare_schema_and_model(dim: int) -> EmbeddingModel:
-    """The schema, and an active model of so many dimensions. Only in such a child."""
+    """Make the schema, and an active model of so many dimensions. Only for such a child, whose database is empty."""
     from marketplace.preparation.database import prepare_database
     from recommender.models import EmbeddingModel
 

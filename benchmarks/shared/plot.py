@@ -1,4 +1,4 @@
-"""A line for each series over a logarithmic axis, as SVG: enough for a page, without a library."""
+"""Draws a line for each series over a logarithmic axis, as SVG: enough for a page of the docs, without a library."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Series = Mapping[str, Mapping[int, float]]
 
 
 def draw_lines(title: str, across: str, series: Series, *, logarithmic: bool = False) -> str:
-    """An SVG picture; `series` is name -> {x: y}, x on a logarithmic axis, y from 0, or on one too."""
+    """An SVG picture of name -> {x: y}. The x axis is logarithmic; the y axis begins at 0, or is logarithmic too."""
     places = sorted({x for points in series.values() for x in points})
     values = [y for points in series.values() for y in points.values()]
     levels = _list_powers_of_ten(values) if logarithmic else _list_even_levels(values)
@@ -50,7 +50,8 @@ def draw_lines(title: str, across: str, series: Series, *, logarithmic: bool = F
         parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in drawn]
         labels.append((drawn[-1][1], name, colour))
     lowest = float(HEIGHT)
-    for y, name, colour in sorted(labels, reverse=True):  # from below, each clear of the one before
+    # From below, so that each label can move up until it is clear of the one before.
+    for y, name, colour in sorted(labels, reverse=True):
         lowest = min(y, lowest - LABEL_HEIGHT)
         parts.append(_draw_text(WIDTH - RIGHT + 8, lowest + 4, name, anchor="start", colour=colour))
     return (
@@ -65,7 +66,7 @@ def _list_even_levels(values: Sequence[float]) -> list[float]:
 
 
 def _list_powers_of_ten(values: Sequence[float]) -> list[float]:
-    """Powers of ten that the values lie between."""
+    """The powers of ten from the one below all values to the one above them."""
     first, last = floor(log10(min(values))), ceil(log10(max(values)))
     return [10.0**power for power in range(first, max(last, first + 1) + 1)]
 

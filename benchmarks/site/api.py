@@ -22,7 +22,7 @@ from .filled import Site, open_filled_site
 
 LIMIT = 20
 WARM_UP = 500  # requests, after which the pages of tables and vectors that are asked for are in memory
-PRICES = ((5, 40), (20, 80), (50, 500))
+PRICES = ((5, 40), (20, 80), (50, 500))  # the lowest and the highest of a filter
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,7 +64,7 @@ def _measure_site(site: Site, requests: int) -> dict[str, Any]:
     }
     memory = {"1": site.read_web_memory_mb()}
     site.start_serving(web=4)
-    # Over new connections: four that are kept may all be one process's.
+    # Over new connections, because four that are kept may all have been accepted by one process.
     drive_clients(port, [questions.make_paths(WARM_UP // 4, questions.plain_query) for _ in range(4)], keep=False)
     return {
         **figures,
@@ -74,7 +74,7 @@ def _measure_site(site: Site, requests: int) -> dict[str, Any]:
 
 
 class Questions:
-    """Paths that ask about listings drawn without repetition while there are any left."""
+    """Makes paths that ask about listings drawn at random; none is drawn again before all have been."""
 
     def __init__(self, rows: int) -> None:
         self._random = random.Random(3)
@@ -91,7 +91,7 @@ class Questions:
         return f"limit={LIMIT}&explain=1"
 
     def filtered_query(self) -> str:
-        """A category with six below it, and a price range."""
+        """A query that narrows by a category with six below it, and by a price range."""
         place = [self._random.randrange(width) for width in BRANCHES[:2]]
         low, high = self._random.choice(PRICES)
         return urlencode({"limit": LIMIT, "category": make_category_path(place), "min_price": low, "max_price": high})

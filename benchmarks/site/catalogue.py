@@ -1,7 +1,8 @@
 """Stores N listings with a photo and a vector each, quickly: `python -m benchmarks.site.catalogue N`.
 
-Rows go in by statements of many, past the ORM, with ids from 1 in an empty database, and no feed row: build the index
-from rows afterwards. A photo's queue row, which the trigger of a new photo would write, is stored before the photo.
+Each statement stores many rows, past the ORM, whose work for each object would take longer. Ids count from 1, in an
+empty database. No feed row is written: build the index from rows afterwards. A photo's queue row is stored before the
+photo, so that the trigger of a new photo finds it and writes none.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from benchmarks.index.rows import load_source
 from ml.folders.vector_folder import Halves
 
 YEAR_SECONDS = 365 * 86_400
-ASKED_EVERY = 10  # listings with these ids are active, for clients to ask about
-BRANCHES = (8, 6, 6)  # categories below each other: 8 roots, 48 and 288 below
+ASKED_EVERY = 10  # listings with such ids stay active, so that clients can always ask about them
+BRANCHES = (8, 6, 6)  # of the tree of categories on each level: 8 roots, 48 categories below them, 288 leaves
 SELLERS = 500
 CITIES = 40
 DIMENSIONS_OF_A_PHOTO = 512, 384
@@ -45,7 +46,7 @@ EMBEDDING = "id", "image_id", "model_id", "state", "lane", "attempts", "reason",
 
 
 def make_category_path(place: Sequence[int]) -> str:
-    """The path of the category at these numbers below each other."""
+    """The path of the category that these numbers lead to, one for each level of the tree."""
     return " / ".join(f"{level} {number + 1}" for level, number in zip(("Goods", "Group", "Kind"), place, strict=False))
 
 
@@ -69,7 +70,7 @@ def main(count: int) -> None:
     start = time.monotonic()
     leaves, sellers = _create_categories(), _create_sellers()
     if connection.vendor == "sqlite":
-        with connection.cursor() as cursor:  # nobody else is there, and a run that is cut off is worth nothing
+        with connection.cursor() as cursor:  # nobody else is there, and a run that was cut off is started anew
             cursor.execute("PRAGMA synchronous=OFF")
             cursor.execute("PRAGMA cache_size=-512000")
     first, kinds = 1, None
@@ -82,13 +83,13 @@ def main(count: int) -> None:
         _store_block(first, block, [leaves[number] for number in kind.tolist()], sellers, model.pk, random)
         first += len(block)
     _finish_postgresql(connection)
-    print(f"{time.monotonic() - start:.1f}")  # without making the rows' source, which happens once
+    print(f"{time.monotonic() - start:.1f}")  # without loading the source of rows, which takes long only once
 
 
 def _store_block(
     first: int, block: Halves, categories: list[int], sellers: list[int], model: int, random: np.random.Generator
 ) -> None:
-    """One transaction: listings, queue rows with vectors, photos."""
+    """Store a listing, a queue row with the vector, and a photo for each row of a block, in one transaction."""
     from django.db import transaction
 
     ids = range(first, first + len(block))
@@ -161,7 +162,7 @@ def _insert_rows(table: str, columns: Sequence[str], rows: Sequence[tuple[Any, .
 
 
 def _create_categories() -> list[int]:
-    """Make the tree; the ids of its leaves."""
+    """Create the tree of categories; returns the ids of its leaves."""
     from listings.models import Category
 
     above: list[tuple[tuple[int, ...], Category | None]] = [((), None)]
@@ -184,7 +185,7 @@ def _create_sellers() -> list[int]:
 
 
 def _finish_postgresql(connection: Any) -> None:
-    """What a database that grew to this size by itself would have: sequences past the ids, statistics."""
+    """Give PostgreSQL what it would have after growing to this size: sequences that go on after the ids, statistics."""
     if connection.vendor != "postgresql":
         return
     with connection.cursor() as cursor:

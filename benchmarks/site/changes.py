@@ -1,8 +1,8 @@
-"""The writer of the churn: edits, removals and new listings at a steady pace, from one process.
+"""The writer of the churn benchmark: edits, removes and adds listings at a steady pace, from one process.
 
-`python -m benchmarks.site.changes JSON` says "ready", begins when the clients begin, prints a line for each change
-that is watched, after its commit, and a last one of what it did. Half of the changes edit price and
-title, a quarter removes, a quarter adds a listing with its vector, as the embedding worker stores it.
+`python -m benchmarks.site.changes JSON` prints "ready" and begins when the clients begin. It prints a line for each
+change that is watched, after its commit, and at last one that says what it did. Half of the changes edit price and
+title, a quarter removes a listing, a quarter adds one with its vector, as the embedding worker stores it.
 """
 
 from __future__ import annotations
@@ -29,12 +29,14 @@ if TYPE_CHECKING:
     from recommender.models import EmbeddingModel
 
 KINDS = ("edit", "remove", "edit", "add")
-ADDED_TOGETHER = 5  # new listings a transaction: a small micro-batch
-UNIQUE_PRICE = 1_000_000  # watched listings have prices from here on, each its own
-SEEN_SECONDS = 3.0  # a removal is watched for a listing that was findable for so long
+ADDED_TOGETHER = 5  # new listings in a transaction, as in a small micro-batch
+UNIQUE_PRICE = 1_000_000  # from here on each watched listing has a price of its own, by which it is found
+SEEN_SECONDS = 3.0  # a watched removal is of a listing shown for so long, or it might be gone before it was seen
 
 
 class Writer:
+    """Makes the changes, of listings that no client asks about."""
+
     def __init__(self, model: EmbeddingModel, task: dict[str, Any]) -> None:
         from django.contrib.auth.models import User
 
@@ -49,13 +51,13 @@ class Writer:
         self._vectors = iter(load_source(model.dim).make_block(OTHERS, 0, added))
         self._seller = User.objects.get_or_create(username="churn")[0]
         self._categories = list(Category.objects.filter(children=None).values_list("pk", flat=True))
-        self._shown: deque[tuple[float, int, float]] = deque()  # since when, listing, price
+        self._shown: deque[tuple[float, int, float]] = deque()  # since when it has its price, listing, price
         self._prices = iter(range(UNIQUE_PRICE, 10 * UNIQUE_PRICE))
         self._done = dict.fromkeys(KINDS, 0)
-        self._due = 0  # new listings that wait for others
+        self._due = 0  # new listings that wait until a transaction has enough of them
 
     def make_change(self, kind: str) -> None:
-        """One change; every so many of a kind are watched."""
+        """Make one change; of each kind, one in so many is watched."""
         self._done[kind] += 1
         watched = self._done[kind] % self._watch_every == 0
         if kind == "edit":
@@ -97,7 +99,7 @@ class Writer:
             _report_change("remove", listing, price)
 
     def _add_listings(self, count: int, *, watched: bool) -> None:
-        """As the embedding worker stores them: vectors and feed rows in one transaction, photos ready."""
+        """Add listings as the embedding worker stores them: vectors and feed rows in one transaction, photos ready."""
         from django.db import transaction
 
         from listings.models import Listing, ListingImage
@@ -135,7 +137,7 @@ def _report_change(kind: str, listing: int, price: float) -> None:
 
 
 def _ring_repeatedly(every: float, stop: threading.Event) -> None:
-    """Ring the indexing worker more often than beat does."""
+    """Ring the indexing worker every so many seconds, which is more often than beat does."""
     from workers.indexing import compact
 
     while not stop.wait(every):
@@ -143,7 +145,10 @@ def _ring_repeatedly(every: float, stop: threading.Event) -> None:
 
 
 def _count_compactions(after: int) -> dict[str, int]:
-    """What was published since: a merge stands where the snapshot before it stands in the feed."""
+    """How many snapshots were published since, by how they came about.
+
+    A merge has the position in the feed of the snapshot before it; a rebuild shares no segment with that.
+    """
     from recommender.models import IndexSnapshot
 
     rows = list(IndexSnapshot.objects.filter(pk__gte=after).order_by("pk").values_list("position", "segments"))
@@ -156,7 +161,7 @@ def _count_compactions(after: int) -> dict[str, int]:
 
 
 def _count_at_rate(seconds: float, rate: float) -> Iterator[int]:
-    """Numbers at this rate; late ones at once."""
+    """Yield numbers at this rate; those that are late come at once, so that the rate is kept on the whole."""
     start, number = time.monotonic(), 0
     while time.monotonic() < start + seconds:
         time.sleep(max(0.0, start + number / rate - time.monotonic()))

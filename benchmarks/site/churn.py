@@ -23,10 +23,10 @@ from .filled import PATIENCE_SECONDS, Site, open_filled_site
 from .watch import Watch
 
 CLIENTS = 4
-WARM_UP = 25  # requests of each client
-PATHS = 500  # of each client, asked over and over
+WARM_UP = 25  # requests of each client, which are not timed
+PATHS = 500  # of each client, which asks for them over and over
 QUIET_SECONDS = 30.0
-ANCHOR = 10
+ANCHOR = 10  # a listing that the writer leaves alone
 ENVIRON = {"INDEX_DELTA_ROWS": "2000", "INDEX_FLUSH_ROWS": "1000"}
 
 
@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _measure_under_changes(site: Site, arguments: argparse.Namespace, paths: list[list[str]]) -> dict[str, Any]:
-    """Clients, writer and watch at once."""
+    """Let clients ask, a writer change and a watch follow the changes, all at once."""
     stack = site.stack
     task = {name: getattr(arguments, name) for name in ("rows", "seconds", "rate", "watch_every", "ring_seconds")}
     writer = stack.spawn("-m", "benchmarks.site.changes", json.dumps(task), stdout=subprocess.PIPE)
@@ -91,7 +91,7 @@ def _measure_under_changes(site: Site, arguments: argparse.Namespace, paths: lis
 
 
 def _sum_cpu_seconds(stack: Stack) -> dict[str, float]:
-    """What each process, with its children, has computed for so far."""
+    """How long each process, with its children, has computed so far."""
     pids = {name: pid for name, pid in stack.pids().items() if name in {"web", "indexing", "default"}}
     return {name: sum(read_cpu_seconds(each) for each in (pid, *children(pid))) for name, pid in pids.items()}
 

@@ -1,7 +1,7 @@
-"""Clients that ask one after another, each a process of its own, and what their answers took.
+"""Clients, each a process of its own, that ask one request after another and time the answers.
 
-Closed loops over kept connections: a client asks again when it was answered. `python -m benchmarks.site.clients` is one
-of them; it loads nothing but the standard library, because it computes on the cores that the servers answer with.
+They are closed loops: a client asks again once it was answered. `python -m benchmarks.site.clients` is one client; it
+loads nothing but the standard library, because it computes on the cores that the servers answer with.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-STARTING_SECONDS = 1.0  # from the start of the processes until all of them ask
+STARTING_SECONDS = 1.0  # after which all processes have started, so that they begin to ask together
 PATIENCE_SECONDS = 60.0
 BEHIND = re.compile(rb'"behind":(\d+)')
 
 
 @dataclass(frozen=True)
 class Load:
-    """Each answer of all clients: (end in monotonic seconds, milliseconds, status, results, changes behind).
+    """The answers of all clients, each as (end in monotonic seconds, milliseconds, status, results, changes behind).
 
     The status is 0 where no answer came.
     """
@@ -32,7 +32,7 @@ class Load:
     answers: list[tuple[float, float, int, int, int]]
 
     def summarise_answers(self) -> dict[str, Any]:
-        """Milliseconds of the answers that came, and how many were none."""
+        """Percentiles of the milliseconds of good answers, and how many requests had none."""
         good = [answer for answer in self.answers if answer[2] == 200]
         times = sorted(milliseconds for _, milliseconds, *_ in good)
         ends = sorted(end for end, *_ in self.answers)
@@ -52,16 +52,16 @@ class Load:
 
 
 def find_percentile(ordered: Sequence[float], percent: float) -> float:
-    """The smallest value that so many percent do not exceed, to a tenth; nan where there is none."""
+    """The value that so many percent of the ordered ones lie below, rounded to a tenth; nan where there are none."""
     if not ordered:
         return float("nan")
     return round(ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))], 1)
 
 
 class Clients:
-    """Started clients; `answers()` waits for their end.
+    """Clients that have been started; `wait_for_answers` waits until they have ended.
 
-    `paths` holds one list for each client, asked from its start to its end, for `seconds` over and over.
+    `paths` holds a list for each client, which asks for them once, or for `seconds` over and over.
     """
 
     def __init__(self, port: int, paths: Sequence[Sequence[str]], *, seconds: float = 0, keep: bool = True) -> None:
@@ -95,14 +95,14 @@ def drive_clients(port: int, paths: Sequence[Sequence[str]], *, seconds: float =
 
 
 class Asker:
-    """One connection that is kept, and made again when it breaks."""
+    """A connection that is made again when it breaks, or for each request unless it is to be kept."""
 
     def __init__(self, port: int, *, keep: bool = True) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
         self._keep = keep
 
     def request_path(self, path: str) -> tuple[int, bytes]:
-        """Status and body; 0 and nothing where none came."""
+        """The status and the body of the answer; 0 and no bytes where none came."""
         status, body = 0, b""
         with suppress(OSError, http.client.HTTPException):
             self._connection.request("GET", path)

@@ -1,4 +1,4 @@
-"""A whole site with N listings and its index, as real processes: what the benchmarks over HTTP ask.
+"""Runs a whole site with N listings and its index, as real processes, for benchmarks over HTTP to ask.
 
 The listings are stored while the site is stopped, so that no worker waits for the seeding's transactions, and the index
 is built from rows.
@@ -25,7 +25,7 @@ UNTHROTTLED = {f"THROTTLE_{scope}": "none" for scope in ("ANON", "USER", "TOKEN"
 ENVIRON = {**UNTHROTTLED, "LOG_LEVEL": "WARNING"}
 PATIENCE_SECONDS = 3600.0
 MADE = "made.json"
-SURE = 40  # health answers in a row, each over a new connection, after which every web process has answered
+SURE = 40  # good health answers in a row, each over a new connection, so that every web process has given some
 MEMORY = {"rss": "Rss", "pss": "Pss", "private_clean": "Private_Clean", "private_dirty": "Private_Dirty"}
 
 
@@ -38,7 +38,7 @@ class Site:
     figures: dict[str, Any] = field(default_factory=dict)
 
     def start_serving(self, web: int) -> None:
-        """Start, or start again with so many web processes; back when each of them has every row."""
+        """Start the site, or start it again, with so many web processes, and wait until each of them has every row."""
         self.stack.stop()
         self.stack.environ["WEB_PROCESSES"] = str(web)
         start = time.monotonic()
@@ -56,7 +56,7 @@ class Site:
         return int(health.json()["details"]["index"]["rows"]) if health.status == 200 else 0
 
     def read_web_memory_mb(self) -> list[dict[str, int]]:
-        """Of each web process."""
+        """The memory of each web process."""
         return [read_shared_memory_mb(pid) for pid in self.stack.web_workers()]
 
 
@@ -64,7 +64,10 @@ class Site:
 def open_filled_site(
     rows: int, database_url: str, environ: Mapping[str, str] | None = None, kept: Path | None = None
 ) -> Iterator[Site]:
-    """A stopped site with so many listings; `serve` starts it. In `kept` it stays, and is taken as it was left."""
+    """A stopped site with so many listings, which `start_serving` starts.
+
+    In the folder `kept` it stays for the next run, which takes it as it was left.
+    """
     folder = kept or Path(tempfile.mkdtemp(prefix="mp-bench-"))
     folder.mkdir(parents=True, exist_ok=True)
     stack = Stack(folder / "var", web=1, database_url=database_url, environ={**ENVIRON, **(environ or {})})
@@ -86,7 +89,7 @@ def open_filled_site(
 
 
 def _fill_site(stack: Stack, rows: int) -> dict[str, Any]:
-    """What it took."""
+    """Store the listings and build the index; returns what that took."""
     print(f"storing {rows} listings with photos and vectors …", flush=True)
     printed = stack.run("-m", "benchmarks.site.catalogue", str(rows), timeout=PATIENCE_SECONDS).split()
     print("building the index …", flush=True)
@@ -107,7 +110,7 @@ def _name_database(stack: Stack) -> str:
 
 
 def _wait_and_watch_memory(process: subprocess.Popen[str]) -> int:
-    """Wait for the end; the most memory it held, as of a moment before."""
+    """Wait for the process to end; returns the most memory it held, as seen a tenth of a second before at most."""
     peak = 0
     while process.poll() is None:
         peak = max(peak, read_peak_rss_mb(process.pid))
@@ -119,7 +122,7 @@ def _wait_and_watch_memory(process: subprocess.Popen[str]) -> int:
 
 
 def read_shared_memory_mb(pid: int) -> dict[str, int]:
-    """Rss; Pss, which gives each process its share of what several map; private: nobody else's."""
+    """The memory of a process: all of it, its share of what several have mapped (Pss), and what is nobody else's."""
     text = Path(f"/proc/{pid}/smaps_rollup").read_text()
     sums = dict(re.findall(r"^(\w+):\s+(\d+)", text, re.MULTILINE))
     kilobytes = {name: int(sums[key]) for name, key in MEMORY.items()}

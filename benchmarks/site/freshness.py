@@ -82,6 +82,7 @@ def _measure_freshness(stack: Stack, arguments: argparse.Namespace) -> dict[str,
 
 
 def _serves_rows(stack: Stack, port: int, rows: int) -> bool:
+    """Whether the server has an index of at least so many rows."""
     try:
         health = Visitor(f"http://127.0.0.1:{port}").get("/health/ready")
     except OSError:  # still starting
@@ -92,7 +93,7 @@ def _serves_rows(stack: Stack, port: int, rows: int) -> bool:
 
 
 def _save_and_wait(admin: Visitor, ports: tuple[int, ...], anchor: int, number: int, picture: bytes) -> float | None:
-    """Seconds from the photo's 201 until the last server showed the listing; None when one never did."""
+    """Save a listing; returns the seconds from its photo's 201 until both servers showed it, None if one never did."""
     price = f"{1_000_000 + number}.00"
     listing = admin.post("/api/v1/listings/", {"title": f"Saved {number}", "price": price}).expect(201).json()["id"]
     path = f"/api/v1/listings/{listing}/images/"
@@ -109,6 +110,7 @@ def _save_and_wait(admin: Visitor, ports: tuple[int, ...], anchor: int, number: 
 
 
 def _poll_server(port: int, query: str, token: str | None, listing: int, seen: dict[int, float]) -> None:
+    """Ask one server until it shows the listing, and note under its port when it did."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     deadline = time.perf_counter() + LOST_SECONDS
     while time.perf_counter() < deadline:
@@ -116,7 +118,7 @@ def _poll_server(port: int, query: str, token: str | None, listing: int, seen: d
         connection.request("GET", query, headers={"Authorization": f"Token {token}"})
         answer = connection.getresponse()
         body = answer.read()
-        if answer.status == 200 and any(one["listing"]["id"] == listing for one in json.loads(body)["results"]):
+        if answer.status == 200 and any(result["listing"]["id"] == listing for result in json.loads(body)["results"]):
             seen[port] = time.perf_counter()
             break
         time.sleep(max(0.0, POLL_SECONDS - (time.perf_counter() - asked)))

@@ -1,4 +1,4 @@
-"""Distinct JPEG photos to save: real ones where the shared data is at hand, else drawn by the demo catalogue."""
+"""Provides distinct JPEG photos: real ones where the shared data is at hand, else drawn by the demo catalogue."""
 
 from __future__ import annotations
 

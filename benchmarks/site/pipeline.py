@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _time_raw_embedding(embedder: Embedder, paths: Sequence[Path]) -> float:
-    """Seconds in this process."""
+    """How many seconds the photos take in this process, without the site around it."""
     start = time.perf_counter()
     embed_photos(paths, embedder)
     return time.perf_counter() - start
@@ -115,7 +115,7 @@ def _measure_site(var: Path, arguments: argparse.Namespace, photos: int) -> dict
 
 
 def _sum_cpu_seconds(stack: Stack) -> dict[str, float]:
-    """What each process, with its children, has computed for so far; the supervisor's are those of the others."""
+    """How long each process, with its children, has computed so far; the supervisor's children are the others."""
     pids = {name: pid for name, pid in stack.pids().items() if name != "supervisor"}
     return {name: sum(read_cpu_seconds(each) for each in (pid, *children(pid))) for name, pid in pids.items()}
 

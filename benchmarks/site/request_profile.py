@@ -1,7 +1,7 @@
 """Where the time of `similar` goes, in one process without a server: `python -m benchmarks.site.request_profile N`.
 
-N is how many listings the catalogue has. The same requests are made as they are, with their queries noted, and under a
-profiler, which makes Python look slower than it is: take its shares, not its seconds.
+N is how many listings the catalogue has. The requests are made as they are, some again with their queries noted, and
+all again under a profiler. That slows Python more than what it calls, so take its shares, not its seconds.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from recommender.index import Index
 
 REQUESTS = 200
-COUNTED = 50
+COUNTED = 50  # of them, whose queries are noted
 WARM_UP = 20
-HEAVIEST = 25
+HEAVIEST = 25  # functions that are printed
 ROOT = Path(__file__).resolve().parents[2]
 SQL = re.compile(r"sqlite3\.Cursor|SQLiteCursorWrapper|psycopg/cursor\.py execute$")
-PARTS = {  # the function that is the whole of a part: the end of its file's name, and its own
+PARTS = {  # for each part the function that does all of it: the end of its file's path, and its name
     "the view": ("recommender/api/views.py", "get"),
     "  index search": ("index/view/search.py", "find_nearest_listings"),
     "  stored vectors of the listing": ("index/view/state.py", "read_vectors"),
@@ -62,7 +62,7 @@ def main(rows: int) -> None:
     client, questions = Client(headers={"host": "127.0.0.1"}), Questions(rows)
 
     def time_request(path: str) -> float:
-        """Milliseconds."""
+        """Make one request; returns its milliseconds."""
         start = time.perf_counter()
         response = client.get(path)
         if response.status_code != 200:
@@ -77,7 +77,7 @@ def main(rows: int) -> None:
     with CaptureQueriesContext(connection) as context:
         for path in paths[:COUNTED]:
             time_request(path)
-        queries = context.captured_queries  # the next request would forget them
+        queries = context.captured_queries  # taken now, because the next request would forget them
     profile = cProfile.Profile()
     profiled = profile.runcall(lambda: [time_request(path) for path in paths])
     _print_times(times, profiled, collections)
@@ -100,7 +100,7 @@ def _wait_for_index(index: Index) -> None:
 
 @contextmanager
 def _time_collections() -> Iterator[list[float]]:
-    """Milliseconds of each of Python's garbage collections, which stop every thread."""
+    """Note how many milliseconds each of Python's garbage collections takes, because they stop every thread."""
     took: list[float] = []
     began = 0.0
 
@@ -131,7 +131,7 @@ def _print_times(times: list[float], profiled: list[float], collections: list[fl
 
 
 def _print_queries(queries: list[dict[str, Any]]) -> None:
-    """The dearest first; lists of values are made alike."""
+    """Print the queries that take longest first. Values are left out, so that queries of one shape count together."""
     count: Counter[str] = Counter()
     took: Counter[str] = Counter()
     for query in queries:
@@ -145,7 +145,7 @@ def _print_queries(queries: list[dict[str, Any]]) -> None:
 
 
 def _print_parts(profile: cProfile.Profile, scale: float) -> None:
-    """Cumulative milliseconds a request of each part, as many as they would be without the profiler."""
+    """Print the milliseconds a request that each part takes with all it calls, scaled to a run without the profiler."""
     stats = pstats.Stats(profile).stats  # type: ignore[attr-defined]
 
     def print_part(part: str, is_of_part: Callable[[str, str], bool]) -> None:

@@ -39,7 +39,7 @@ def main(count: int) -> None:
 
 
 def store_listings(model: EmbeddingModel, vectors: Halves, titles: Sequence[str], random: np.random.Generator) -> None:
-    """A listing with a photo for each of float16[n, dim], in one transaction."""
+    """Store a listing with a photo for each of the vectors float16[n, dim], in one transaction."""
     from django.contrib.auth.models import User
     from django.db import transaction
 

@@ -1,7 +1,7 @@
 """Stores a listing for each photo of a folder, then rings: `python -m benchmarks.site.stock DIR LIMIT COPIES BACKLOG`.
 
-COPIES more listings have photos of the first ones' bytes; BACKLOG more behind them name files of the others, each as
-bytes of its own.
+COPIES more listings have photos of the same bytes as the first ones. BACKLOG more come after them; they name files of
+the others, but each with a checksum of its own, so that a worker takes them for new photos.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def main(folder: Path, limit: int, copies: int, backlog: int = 0) -> None:
     storage, seller = originals_storage(), User.objects.get_or_create(username="benchmark")[0]
 
     def add_listings(photos: list[tuple[str, str]]) -> None:
-        """A listing for each: the name of its original, and the checksum."""
+        """Add a listing for each photo, given by the name of its original and the checksum."""
         listings = Listing.objects.bulk_create(Listing(seller=seller, title=name, price=5) for name, _ in photos)
         ListingImage.objects.bulk_create(
             ListingImage(listing=listing, original=name, sha256=sha256, source=ListingImage.Source.IMPORT)

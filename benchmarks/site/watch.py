@@ -1,7 +1,7 @@
-"""How long after its commit a change shows in the answers of a web process, asked over HTTP every 20 ms.
+"""Watches how long after its commit a change shows in the answers of a web process, asked every 20 ms over HTTP.
 
 An edited or a new listing has a price of its own, and shows when a search for that price finds it. A removed one shows
-when it does not any more: answers are checked against the database, so that is no measure of the index.
+when a search no longer finds it; as answers are checked against the database, that says nothing of the index.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from .clients import Asker, find_percentile
 
 POLL_SECONDS = 0.02
 LOST_SECONDS = 30.0
-TOGETHER = 16
+TOGETHER = 16  # changes that are watched at a time
 
 
 class Watch:
-    """`anchor` is a listing that never changes; what looks like it is asked for."""
+    """Asks for listings that look like `anchor`, which is one that never changes."""
 
     def __init__(self, port: int, anchor: int) -> None:
         self._port, self._anchor = port, anchor
@@ -31,7 +31,7 @@ class Watch:
         self.lost = 0
 
     def follow_changes(self, lines: Iterable[str]) -> dict[str, Any]:
-        """Watch each change a line names; the last line, which names none, once all have shown or are lost."""
+        """Watch the change that each line names until it shows or is lost; returns the last line, which names none."""
         last: dict[str, Any] = {}
         with ThreadPoolExecutor(TOGETHER) as threads:
             for line in lines:
@@ -60,7 +60,7 @@ class Watch:
         return self._local.asker
 
     def summarise_delays(self) -> dict[str, Any]:
-        """Milliseconds; all together are of edits and new listings."""
+        """Milliseconds of each kind of change, and of edits and new listings together, which measure the index."""
         found = [*self._took["edit"], *self._took["add"]]
         return {
             **_summarise_times(found),
