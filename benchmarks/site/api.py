@@ -82,7 +82,7 @@ class Questions:
         self._left: list[int] = []
 
     def make_paths(self, count: int, query: Callable[[], str]) -> list[str]:
-        return [f"/api/v1/listings/{self._next()}/similar/?{query()}" for _ in range(count)]
+        return [f"/api/v1/listings/{self._draw_listing()}/similar/?{query()}" for _ in range(count)]
 
     def plain_query(self) -> str:
         return f"limit={LIMIT}"
