@@ -35,7 +35,7 @@ def open_atomic_text(path: Path, *, newline: str | None = None, errors: str = "s
 
 
 @contextmanager
-def make_folder_beside(path: Path) -> Iterator[Path]:
+def make_temporary_folder_beside(path: Path) -> Iterator[Path]:
     """A hidden folder beside `path`, for this process alone, to prepare what will be there.
 
     It is removed at the end with all that was not moved out of it; it may be moved itself.
@@ -73,7 +73,7 @@ def sync_to_disk(path: Path) -> None:
         os.close(descriptor)
 
 
-def remove_files(folder: Path, names: re.Pattern[str]) -> None:
+def remove_files_and_empty_folder(folder: Path, names: re.Pattern[str]) -> None:
     """Delete the files of these names, also unfinished ones, as far as it goes, and the folder if it is empty then."""
     with suppress(OSError):
         for path in folder.iterdir():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 from django.conf import settings
 
 from ml.errors import find_cause
-from ml.inference.cores import has_gpu
+from ml.inference.cores import has_gpu_driver
 from ml.recipe import ModelFilesError
 from recommender.embedding.embedder_cache import LoadPolicy, open_high_throughput_embedder
 
@@ -26,7 +26,7 @@ def open_embedder(directory: Path) -> Embedder:
     """
     if settings.EMBED_RUNTIME == "torch":
         return _open_with_torch(directory, None)
-    if not settings.EMBED_RUNTIME and has_gpu():
+    if not settings.EMBED_RUNTIME and has_gpu_driver():
         try:
             return _open_with_torch(directory, "cuda")
         except ModelFilesError as exc:

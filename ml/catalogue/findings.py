@@ -61,7 +61,7 @@ class Report:
         self._files: list[FileFindings] = []
 
     @property
-    def total(self) -> int:
+    def total_findings(self) -> int:
         """How many findings there are in all files."""
         return sum(findings.counts.total() for findings in self._files)
 

@@ -91,12 +91,12 @@ class CsvFile:
             except StopIteration:
                 return
             except csv.Error as exc:
-                yield self._make_broken_record(self.explain_csv_error(exc, self._lines.record_end_line))
+                yield self._abandon_record(self.explain_csv_error(exc, self._lines.record_end_line))
                 continue
             if self._is_skipped(row):
                 continue
             if len(row) != len(self._header):
-                yield self._make_broken_record(f"{len(row)} cells, but the header names {len(self._header)} columns")
+                yield self._abandon_record(f"{len(row)} cells, but the header names {len(self._header)} columns")
                 continue
             cells = {name: cell for name, cell in zip(self._header, row, strict=True) if name}
             yield Record(self._lines.record_start_line, cells)
@@ -144,7 +144,7 @@ class CsvFile:
     def _is_skipped(self, row: Sequence[str]) -> bool:
         return not any(row) if self.skips_blank_rows else not row
 
-    def _make_broken_record(self, reason: str) -> BrokenRecord:
+    def _abandon_record(self, reason: str) -> BrokenRecord:
         self._lines.resume_after_first_line()
         return BrokenRecord(self._lines.record_start_line, reason)
 

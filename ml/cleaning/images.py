@@ -61,16 +61,16 @@ def clean_images(source: Path, target: Path, settings: Settings, jobs: int) -> C
         FolderError: `source` is no folder.
     """
     files, unreadable = list_files(source)
-    _refuse_nested(source, target)
-    sources = _claim_folder(target, settings)
-    names = choose_names(files)
+    _refuse_nested_folders(source, target)
+    sources = _open_target_folder(target, settings)
+    names = choose_picture_names(files)
     wanted = {name: Source.stat_file(source, file) for file, name in names.items()}
     counts: Counter[bool] = Counter()
     try:
         _make_folders(target, names.values())
-        removed = sources.remove_outdated(source, wanted)
+        removed = sources.reconcile_pictures(source, wanted)
         with closing(
-            _run_in_threads(partial(_clean_one, source, target, settings), list(names.items()), jobs)
+            _clean_in_threads(partial(_clean_picture, source, target, settings), list(names.items()), jobs)
         ) as results:
             progress = tqdm(results, "cleaning", len(files), unit=" pictures", disable=None)
             for (file, name), result in zip(names.items(), progress, strict=True):
@@ -87,7 +87,7 @@ def clean_images(source: Path, target: Path, settings: Settings, jobs: int) -> C
     return CleanedFolder(counts[True], counts[False], removed, unreadable)
 
 
-def choose_names(files: Sequence[PurePosixPath]) -> dict[PurePosixPath, PurePosixPath]:
+def choose_picture_names(files: Sequence[PurePosixPath]) -> dict[PurePosixPath, PurePosixPath]:
     """Where each file's clean picture goes: `a.png` to `a.jpg`, or to `a.png.jpg` where another file goes there.
 
     Names that differ only in their case count as one, because some file systems hold them for one.
@@ -108,13 +108,13 @@ def _fold_case(name: PurePosixPath) -> str:
     return str(name).casefold()
 
 
-def _refuse_nested(source: Path, target: Path) -> None:
+def _refuse_nested_folders(source: Path, target: Path) -> None:
     inner, outer = target.resolve(), source.resolve()
     if inner.is_relative_to(outer) or outer.is_relative_to(inner):
         raise CleanImagesError(f"{target} and {source} lie in one another; write to a folder beside it.")
 
 
-def _claim_folder(target: Path, settings: Settings) -> Sources:
+def _open_target_folder(target: Path, settings: Settings) -> Sources:
     """Make the folder, refuse one whose pictures were cleaned otherwise, and read what they were made of."""
     path = target / SETTINGS
     try:
@@ -143,7 +143,7 @@ def _make_folders(target: Path, names: Iterable[PurePosixPath]) -> None:
         place.mkdir(parents=True, exist_ok=True)
 
 
-def _run_in_threads(
+def _clean_in_threads(
     clean: Callable[[tuple[PurePosixPath, PurePosixPath]], bool | str],
     names: Sequence[tuple[PurePosixPath, PurePosixPath]],
     jobs: int,
@@ -158,7 +158,7 @@ def _run_in_threads(
         pool.shutdown(cancel_futures=True)
 
 
-def _clean_one(
+def _clean_picture(
     source: Path, target: Path, settings: Settings, file_and_name: tuple[PurePosixPath, PurePosixPath]
 ) -> bool | str:
     """Whether the clean picture had to be written, or the sentence why there is none."""

@@ -38,7 +38,7 @@ def read_products(table: CsvFile, currency: str, levels: int, findings: FileFind
         currency: of every price, such as GBP.
         levels: how many levels of a category make a label, from the root.
     """
-    parsers = _choose_parsers(currency)
+    parsers = _parsers_by_column(currency)
     first_lines: dict[str, int] = {}
     for record in table:
         if isinstance(record, BrokenRecord):
@@ -64,7 +64,7 @@ def read_products(table: CsvFile, currency: str, levels: int, findings: FileFind
             yield Product(cells["id"], cells | {ROOT_CATEGORY: names[0]}, SEPARATOR.join(names[:levels]))
 
 
-def _choose_parsers(currency: str) -> dict[str, Callable[[str], str]]:
+def _parsers_by_column(currency: str) -> dict[str, Callable[[str], str]]:
     return {
         "id": parse_required_text,
         "product_name": parse_required_text,

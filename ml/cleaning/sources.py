@@ -56,7 +56,7 @@ class Sources:
             except (AttributeError, TypeError) as exc:
                 raise ValueError("it is no list of sources") from exc
 
-    def remove_outdated(self, folder: Path, wanted: Mapping[PurePosixPath, Source]) -> int:
+    def reconcile_pictures(self, folder: Path, wanted: Mapping[PurePosixPath, Source]) -> int:
         """Remove pictures of `folder` whose file is gone and those that another file replaces; how many of the first.
 
         Pictures of other folders stay: one clean folder may be filled from several.

@@ -70,7 +70,7 @@ def clean_tables(products: Path, images: Path, target: Path, options: Options) -
         product_table = stack.enter_context(CsvFile(products, REQUIRED))
         image_table = stack.enter_context(CsvFile(images, IMAGE_COLUMNS))
         _refuse_conflicting_paths(target, (products, images))
-        file = _open_results(target, stack)
+        file = _open_result_files(target, stack)
         report = Report(file[DROPPED], DROPPED_COLUMNS, lineterminator="\n")
         dropped = [report.begin_file(products.name), report.begin_file(images.name)]
         label_of = _write_products(file[PRODUCTS], product_table, options, dropped[0])
@@ -155,7 +155,7 @@ def _refuse_conflicting_paths(target: Path, tables: Sequence[Path]) -> None:
                 raise CatalogueError(f"{path} would replace the table it is made from; choose another folder.")
 
 
-def _open_results(target: Path, stack: ExitStack) -> dict[str, IO[str]]:
+def _open_result_files(target: Path, stack: ExitStack) -> dict[str, IO[str]]:
     try:
         target.mkdir(parents=True, exist_ok=True)
         # The csv module ends its lines itself; with translation, Windows would end them a second time.

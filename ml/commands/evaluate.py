@@ -61,7 +61,7 @@ def run(options: argparse.Namespace) -> None:
     """Evaluate, tell, and write what was asked for."""
     from ml.evaluation.console import format_evaluation
 
-    result = _judge_models(options)
+    result = _evaluate_or_compare_models(options)
     print(format_evaluation(result))
     if options.json:
         _write_text(options.json, json.dumps(result.as_dict(), indent=1, ensure_ascii=False) + "\n")
@@ -76,7 +76,7 @@ def _write_text(path: Path, text: str) -> None:
         file.write(text)
 
 
-def _judge_models(options: argparse.Namespace) -> Evaluation | Comparison:
+def _evaluate_or_compare_models(options: argparse.Namespace) -> Evaluation | Comparison:
     from ml.evaluation.comparison import compare_models
     from ml.evaluation.evaluate import evaluate_model
     from ml.exporting.model_source import load_model

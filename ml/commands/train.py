@@ -26,7 +26,7 @@ def run(options: argparse.Namespace) -> None:
     """Train until the run is over, and say what came of it."""
     import torch
 
-    from ml.training.files import has_begun
+    from ml.training.files import has_finished_epoch
     from ml.training.job import run_training
 
     if options.threads:
@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> None:
     try:
         run_training(options)
     except KeyboardInterrupt:
-        kept = has_begun(Path(options.out))
+        kept = has_finished_epoch(Path(options.out))
         print(
             f"{options.out}: epochs that were finished are kept; the same command goes on."
             if kept

@@ -31,7 +31,7 @@ class Comparison:
     @property
     def verdict(self) -> str:
         """Which of the two finds better, or that these pictures cannot tell."""
-        means, average = self._main_means()
+        means, average = self._macro_or_micro_means()
         found, ours, theirs = means[MAIN], self.model.model, self.other.model
         figures = f"{found.mean:+.3f} (95 % interval {found.low:+.3f} to {found.high:+.3f})"
         if not self.is_distinguishable:
@@ -42,7 +42,7 @@ class Comparison:
     @property
     def is_distinguishable(self) -> bool:
         """Whether zero is outside the interval of the difference in mAP@R."""
-        found = self._main_means()[0][MAIN]
+        found = self._macro_or_micro_means()[0][MAIN]
         return not found.low <= 0 <= found.high
 
     def as_dict(self) -> dict[str, Any]:
@@ -54,7 +54,7 @@ class Comparison:
         }
         return {**self.model.as_dict(), "compared_with": self.other.as_dict(), "difference": difference}
 
-    def _main_means(self) -> tuple[Means, str]:
+    def _macro_or_micro_means(self) -> tuple[Means, str]:
         macro = self.difference.macro
         return (self.difference.micro, "micro") if macro is None else (macro, "macro")
 

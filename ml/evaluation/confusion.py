@@ -25,7 +25,7 @@ class Confusion:
             nested[name][found] = count
         return dict(nested)
 
-    def list_mistakes(self, most: int) -> list[tuple[str, str, int]]:
+    def list_most_frequent_mistakes(self, most: int) -> list[tuple[str, str, int]]:
         """The most frequent confusions: class, what it is taken for, how often."""
         wrong = [(name, found, count) for (name, found), count in self.counts.items() if name != found]
         return sorted(wrong, key=lambda mistake: (-mistake[2], *mistake[:2]))[:most]

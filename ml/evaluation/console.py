@@ -24,7 +24,7 @@ def format_evaluation(result: Evaluation | Comparison) -> str:
         _format_averages(micro_caption(evaluation.summary), micro),
         _format_averages(macro_caption(evaluation.summary), macro) if macro else [],
         [result.verdict] if isinstance(result, Comparison) else [],
-        _format_classes(evaluation),
+        _format_class_table(evaluation),
         list(_format_mistakes(evaluation)),
         list(explain_left_out_pictures(evaluation)),
     ]
@@ -38,7 +38,7 @@ def _format_averages(caption: str, columns: Mapping[str, Means]) -> list[str]:
     return [caption, *align_columns(rows)]
 
 
-def _format_classes(evaluation: Evaluation) -> list[str]:
+def _format_class_table(evaluation: Evaluation) -> list[str]:
     rows = [["class", "n", "R@1", "mAP@R", "P@10"]]
     for name, means in evaluation.summary.per_class.items():
         recall, precision = means["recall_at_1"].mean, means["precision_at_10"].mean
@@ -47,5 +47,5 @@ def _format_classes(evaluation: Evaluation) -> list[str]:
 
 
 def _format_mistakes(evaluation: Evaluation) -> Iterator[str]:
-    for name, taken_for, count in evaluation.confusion.list_mistakes(MOST_MISTAKES):
+    for name, taken_for, count in evaluation.confusion.list_most_frequent_mistakes(MOST_MISTAKES):
         yield f"{name} is taken for {taken_for} {count} times of {evaluation.summary.per_class[name].n}"

@@ -16,7 +16,7 @@ from .confusion import Confusion, count_confusions
 from .figures import expected_figures, measure_figures
 from .histogram import HistogramEmbedder
 from .metrics import Judged, judge_queries
-from .pictures import EvaluationError, NumberedPictures, embed_pictures, number_classes
+from .pictures import EvaluationError, NumberedPictures, embed_pictures, number_pictures
 from .summary import Summary, summarise_figures
 
 AT_LEAST = 10
@@ -46,7 +46,7 @@ class Evaluation:
         return list(dict.fromkeys([*self.pictures.queries.refused, *gallery]))
 
     @property
-    def unanswerable_queries(self) -> dict[str, int]:
+    def unanswerable_queries_by_class(self) -> dict[str, int]:
         """How many queries of a class had nothing to find, where there are such."""
         names, counts = np.unique(self.judged.targets[self.judged.relevant == 0], return_counts=True)
         return {self.pictures.classes[name]: int(n) for name, n in zip(names, counts, strict=True)}
@@ -61,7 +61,7 @@ class Evaluation:
             "confusion": self.confusion.as_dict(),
             "gallery": len(self.pictures.searched_pictures.photos),
             "leave_one_out": self.pictures.gallery is None,
-            "nothing_to_find": self.unanswerable_queries,
+            "nothing_to_find": self.unanswerable_queries_by_class,
             "unreadable": [{"image": str(path), "reason": reason} for path, reason in self.refused_pictures],
             "interval": {"level": LEVEL, "resamples": RESAMPLES, "seed": SEED},
         }
@@ -90,7 +90,7 @@ def evaluate_models(
 ) -> list[Evaluation]:
     """`evaluate_model` of several named embedders on the pictures that all of them could take."""
     every = {**embedders, HISTOGRAM: HistogramEmbedder()}
-    pictures = number_classes(
+    pictures = number_pictures(
         embed_pictures(queries, every), None if gallery is None else embed_pictures(gallery, every)
     )
     floor_judged = _judge_pictures(pictures, HISTOGRAM)
@@ -100,10 +100,12 @@ def evaluate_models(
         "histogram": summarise_figures(measure_figures(floor_judged), floor_judged.targets, pictures.classes, at_least),
         "chance": summarise_figures(expected_figures(floor_judged), floor_judged.targets, pictures.classes, at_least),
     }
-    return [_evaluate_one(name, pictures, floor, at_least) for name in embedders]
+    return [_evaluate_named_embedder(name, pictures, floor, at_least) for name in embedders]
 
 
-def _evaluate_one(name: str, pictures: NumberedPictures, floor: dict[str, Summary], at_least: int) -> Evaluation:
+def _evaluate_named_embedder(
+    name: str, pictures: NumberedPictures, floor: dict[str, Summary], at_least: int
+) -> Evaluation:
     judged = _judge_pictures(pictures, name)
     summary = summarise_figures(measure_figures(judged), judged.targets, pictures.classes, at_least)
     targets = pictures.searched_pictures.photos.targets(pictures.classes)

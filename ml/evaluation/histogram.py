@@ -26,7 +26,7 @@ class HistogramEmbedder:
         hue, saturation, value = (np.asarray(image.convert("HSV")) >> shift).astype(np.int32).transpose(2, 0, 1)
         bins = (hue * LEVELS + saturation) * LEVELS + value
         return np.sqrt(
-            np.concatenate([_count_shares(part) for half in _split_halves(bins, 0) for part in _split_halves(half, 1)])
+            np.concatenate([_bin_shares(part) for half in _split_halves(bins, 0) for part in _split_halves(half, 1)])
             / 4
         )
 
@@ -42,5 +42,5 @@ def _split_halves(bins: npt.NDArray[np.int32], axis: int) -> tuple[npt.NDArray[n
     return first, second
 
 
-def _count_shares(bins: npt.NDArray[np.int32]) -> Floats:
+def _bin_shares(bins: npt.NDArray[np.int32]) -> Floats:
     return (np.bincount(bins.ravel(), minlength=LEVELS**3) / bins.size).astype(np.float32)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .nearest import nearest_columns
+from .nearest import top_k_columns
 
 Floats = npt.NDArray[np.float32]
 Figures = npt.NDArray[np.float64]
@@ -56,13 +56,13 @@ class Judged:
 
     def recall_at(self, k: int) -> Figures:
         """float64[Q]: 1 where one of the first k is right, else 0."""
-        return self._hide_unknown(np.asarray(self.hits[:, :k].any(axis=1), np.float64))
+        return self._mask_unanswerable(np.asarray(self.hits[:, :k].any(axis=1), np.float64))
 
     def precision_at(self, k: int) -> Figures:
         """float64[Q]: the share of the first k that is right; where fewer than k were found, the rest is wrong."""
-        return self._hide_unknown(np.asarray(self.hits[:, :k].sum(axis=1), np.float64) / k)
+        return self._mask_unanswerable(np.asarray(self.hits[:, :k].sum(axis=1), np.float64) / k)
 
-    def _hide_unknown(self, figures: Figures) -> Figures:
+    def _mask_unanswerable(self, figures: Figures) -> Figures:
         return np.where(self.relevant > 0, figures, np.nan)
 
 
@@ -103,20 +103,20 @@ def _judge_block(
     queries: Labelled, gallery: Labelled, own: Ints | None, rows: Ints, depth: int
 ) -> tuple[Ints, Ints, Bools, Ints, Figures]:
     similarity = queries.vectors[rows] @ gallery.vectors.T
-    barred = _find_excluded(queries, gallery, own, rows)
+    barred = _exclusion_mask(queries, gallery, own, rows)
     # Rows that may not be found are barred by what sorts last, and not left out: other queries may find them.
     similarity[barred] = -np.inf
     same = (queries.targets[rows, None] == gallery.targets) & ~barred
     relevant = same.sum(axis=1)
     # mAP@R needs the first R results, even where fewer are kept.
-    order = nearest_columns(similarity, min(len(gallery), max(depth, int(relevant.max()))))
+    order = top_k_columns(similarity, min(len(gallery), max(depth, int(relevant.max()))))
     right = np.take_along_axis(same, order, axis=1)
     found = np.where(np.take_along_axis(barred, order, axis=1), -1, order)
     candidates = len(gallery) - barred.sum(axis=1)
     return candidates, relevant, right[:, :depth], found[:, :depth], _map_at_r(right, relevant)
 
 
-def _find_excluded(queries: Labelled, gallery: Labelled, own: Ints | None, rows: Ints) -> Bools:
+def _exclusion_mask(queries: Labelled, gallery: Labelled, own: Ints | None, rows: Ints) -> Bools:
     barred = np.zeros((len(rows), len(gallery)), bool)
     if queries.groups is not None and gallery.groups is not None:
         groups = queries.groups[rows, None]

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 
-def nearest_columns(similarity: npt.NDArray[np.float32], k: int) -> npt.NDArray[np.int64]:
+def top_k_columns(similarity: npt.NDArray[np.float32], k: int) -> npt.NDArray[np.int64]:
     """int64[Q, k]: the columns of the k largest values of each row of float32[Q, N], largest first.
 
     Of equal values the lower column comes first, also at the k-th place, where `argpartition` alone would pick any.

@@ -38,7 +38,7 @@ def embed_pictures(photos: PhotoSet, embedders: Mapping[str, PictureEmbedder]) -
     Raises:
         EvaluationError: there are none, or a file is listed twice and would find itself.
     """
-    _refuse_repeats(photos)
+    _refuse_repeated_pictures(photos)
     found = {name: extract_vectors(photos.images, embedder, title=name) for name, embedder in embedders.items()}
     keep = np.ones(len(photos), bool)
     for extraction in found.values():
@@ -52,7 +52,7 @@ def embed_pictures(photos: PhotoSet, embedders: Mapping[str, PictureEmbedder]) -
     return EmbeddedPictures(photos.subset(np.flatnonzero(keep)), vectors, refused)
 
 
-def _refuse_repeats(photos: PhotoSet) -> None:
+def _refuse_repeated_pictures(photos: PhotoSet) -> None:
     seen: dict[Path, Path] = {}
     for path in photos.images:
         real = path.resolve()
@@ -79,17 +79,17 @@ class NumberedPictures:
     def label_vectors(self, name: str) -> tuple[Labelled, Labelled | None]:
         """Queries and gallery as the embedder of this name sees them."""
         numbers = _number_groups(self.queries.photos.groups, self.searched_pictures.photos.groups)
-        queries = self._label_one(self.queries, name, numbers)
-        return queries, None if self.gallery is None else self._label_one(self.gallery, name, numbers)
+        queries = self._label_set(self.queries, name, numbers)
+        return queries, None if self.gallery is None else self._label_set(self.gallery, name, numbers)
 
-    def _label_one(self, embedded: EmbeddedPictures, name: str, numbers: Mapping[str, int] | None) -> Labelled:
+    def _label_set(self, embedded: EmbeddedPictures, name: str, numbers: Mapping[str, int] | None) -> Labelled:
         groups = None
         if numbers is not None and embedded.photos.groups is not None:
             groups = np.array([numbers[group] for group in embedded.photos.groups], np.int64)
         return Labelled(embedded.vectors[name], embedded.photos.targets(self.classes), groups)
 
 
-def number_classes(queries: EmbeddedPictures, gallery: EmbeddedPictures | None) -> NumberedPictures:
+def number_pictures(queries: EmbeddedPictures, gallery: EmbeddedPictures | None) -> NumberedPictures:
     """Give classes and groups numbers, and find which row of the gallery is a query's own file."""
     classes = set(queries.photos.labels) | set(() if gallery is None else gallery.photos.labels)
     own = None

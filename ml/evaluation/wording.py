@@ -31,9 +31,10 @@ def macro_caption(summary: Summary) -> str:
 
 def explain_left_out_pictures(evaluation: Evaluation) -> Iterator[str]:
     """Which pictures are in no mean, and why."""
-    if evaluation.unanswerable_queries:
-        names = ", ".join(f"{name} ({count})" for name, count in evaluation.unanswerable_queries.items())
-        yield f"Pictures that had nothing to find: {sum(evaluation.unanswerable_queries.values())}. By class: {names}."
+    if evaluation.unanswerable_queries_by_class:
+        counts = evaluation.unanswerable_queries_by_class
+        names = ", ".join(f"{name} ({count})" for name, count in counts.items())
+        yield f"Pictures that had nothing to find: {sum(counts.values())}. By class: {names}."
     if evaluation.refused_pictures:
         yield f"Pictures that could not be read: {len(evaluation.refused_pictures)}."
         yield from (f"{path}: {reason}" for path, reason in evaluation.refused_pictures[:MOST_REFUSED])

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from ml.atomic_files import make_folder_beside, put_in_place, sync_to_disk
+from ml.atomic_files import make_temporary_folder_beside, put_in_place, sync_to_disk
 from ml.inference.arrays import Pixels, Vectors
 from ml.inference.embedder import Embedder
 from ml.inference.openvino_runtime import import_openvino
@@ -54,7 +54,7 @@ def build_model(
         raise ModelFilesError(f"{directory} exists already; models are never overwritten. Choose another directory.")
     loaded = load_network(weights, arch=arch, dim=dim, size=size)
     shape, network = loaded.architecture, loaded.network
-    with _prepare_beside(directory) as part:
+    with _temporary_folder_beside(directory) as part:
         recipe = Recipe(
             version, shape.arch, shape.dim, name_weights(weights), sha256="", files={}, size=size or shape.size
         )
@@ -67,11 +67,11 @@ def build_model(
 
 
 @contextmanager
-def _prepare_beside(directory: Path) -> Iterator[Path]:
+def _temporary_folder_beside(directory: Path) -> Iterator[Path]:
     with ExitStack() as stack:
         try:
             directory.parent.mkdir(parents=True, exist_ok=True)
-            part = stack.enter_context(make_folder_beside(directory))
+            part = stack.enter_context(make_temporary_folder_beside(directory))
         except OSError as exc:
             raise ModelFilesError(f"{directory} cannot be written: {exc.strerror}.") from exc
         yield part

@@ -21,7 +21,7 @@ def load_model(source: str = "starter", *, threads: int | None = None, parallel:
     directory = Path(source)
     is_word = source in SOURCES and not (directory / RECIPE).exists()
     if is_word or not directory.is_dir():
-        directory = _export_once(source)
+        directory = _export_if_needed(source)
     return Embedder.load(directory, threads=threads, parallel=parallel, cache_dir=cache_folder() / "compiled")
 
 
@@ -31,7 +31,7 @@ def cache_folder() -> Path:
     return Path(os.environ.get("ML_CACHE") or Path(base) / "marketplace-recommender")
 
 
-def _export_once(source: str) -> Path:
+def _export_if_needed(source: str) -> Path:
     from ml.network.weights import STARTER, name_weights
 
     from .export import build_model

@@ -39,7 +39,7 @@ def choose_precision(directory: Path, graph: Any, recipe: Recipe, pictures: Pixe
         return recipe
     reference = Embedder.load(directory, precision="f32", parallel=1).embed(pictures[CALIBRATION:])
     tried: dict[str, Agreement] = {}
-    for name, precision, kept in _list_candidates():
+    for name, precision, kept in _candidate_precisions():
         candidate = add_int8_graph(directory, graph, recipe, pictures, kept) if precision == "int8" else recipe
         found = Embedder.load(directory, precision=precision).embed(pictures[CALIBRATION:])
         tried[name] = measure_agreement(reference, found)
@@ -49,7 +49,7 @@ def choose_precision(directory: Path, graph: Any, recipe: Recipe, pictures: Pixe
     return _record_precision(directory, recipe, "f32", tried)
 
 
-def _list_candidates() -> list[tuple[str, str, tuple[str, ...]]]:
+def _candidate_precisions() -> list[tuple[str, str, tuple[str, ...]]]:
     """Names, precisions, and what does not take part in 8 bits, fastest first."""
     int8 = [("int8", "int8", ()), ("int8 but layer4", "int8", (LAST_STAGE,))] if has_int8_units() else []
     return [*int8, *([("bf16", "bf16", ())] if computes_bf16() else [])]

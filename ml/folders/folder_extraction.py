@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ml.atomic_files import open_atomic_file, remove_files
+from ml.atomic_files import open_atomic_file, remove_files_and_empty_folder
 from ml.inference.embedder import Embedder
 
 from .extraction import extract_vectors
@@ -62,7 +62,7 @@ def list_labelled_pictures(photos: PhotoSet, folder: Path) -> list[Picture]:
     ]
 
 
-def extract_folder(
+def embed_folder(
     folder: Path, pictures: Sequence[Picture], target: Path, embedder: Embedder, refused: Sequence[Refusal] = ()
 ) -> ExtractedFolder:
     """Write the vectors of `pictures`, whose paths are relative to `folder`, into `target`; `refused` is listed too.
@@ -81,7 +81,7 @@ def extract_folder(
         return ExtractedFolder(done, 0, changed=False)
     files = [target / SHARDS / f"{name}.npz" for name in names]
     try:
-        embedded = _make_shards(parts, files, embedder)
+        embedded = _make_missing_shards(parts, files, embedder)
         kept, unusable = _collect_outcomes(pictures, files)
         write_refusals(target / REFUSED, [*refused, *unusable])
         if not kept:
@@ -101,7 +101,7 @@ def extract_folder(
         _join_vectors(target / VECTORS, files, (manifest.n, manifest.dim))
         write_pictures(target / IDS, kept)
         manifest.write(target)
-        remove_files(target / SHARDS, OWN)
+        remove_files_and_empty_folder(target / SHARDS, OWN)
     except OSError as exc:
         raise VectorFolderError(f"{target} cannot be written: {exc.strerror}.") from exc
     return ExtractedFolder(manifest, embedded)
@@ -115,7 +115,7 @@ def _read_matching_manifest(target: Path, made_of: str) -> Manifest | None:
     return manifest if manifest.pictures == made_of else None
 
 
-def _make_shards(parts: Sequence[Sequence[Path]], files: Sequence[Path], embedder: Embedder) -> int:
+def _make_missing_shards(parts: Sequence[Sequence[Path]], files: Sequence[Path], embedder: Embedder) -> int:
     """Make the shards that are not there; how many pictures were embedded."""
     embedded = 0
     for number, (part, file) in enumerate(zip(parts, files, strict=True), 1):

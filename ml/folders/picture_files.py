@@ -43,7 +43,7 @@ def list_files(folder: Path) -> tuple[list[PurePosixPath], list[Refusal]]:
         raise FolderError(f"{folder} is not a folder.")
     files: list[PurePosixPath] = []
     refused: list[Refusal] = []
-    for place, folders, names in os.walk(root, onerror=_refuse_unlistable):
+    for place, folders, names in os.walk(root, onerror=_refuse_unlistable_folder):
         here = Path(place)
         links = [name for name in folders if (here / name).is_symlink()]
         folders[:] = [name for name in folders if not name.startswith(".") and name not in links]
@@ -51,7 +51,7 @@ def list_files(folder: Path) -> tuple[list[PurePosixPath], list[Refusal]]:
             if name.startswith("."):
                 continue
             path = PurePosixPath((here / name).relative_to(root))
-            if reason := _explain_not_opened(here / name, root):
+            if reason := _explain_why_not_opened(here / name, root):
                 refused.append(Refusal(str(path), reason))
             else:
                 files.append(path)
@@ -77,7 +77,7 @@ def write_refusals(path: Path, refusals: Iterable[Refusal]) -> None:
         csv.writer(file, lineterminator="\n").writerows([("file", "reason"), *rows])
 
 
-def _explain_not_opened(path: Path, root: Path) -> str:
+def _explain_why_not_opened(path: Path, root: Path) -> str:
     if path.is_symlink():
         target = path.resolve()
         if not target.is_relative_to(root):
@@ -89,5 +89,5 @@ def _explain_not_opened(path: Path, root: Path) -> str:
     return "" if path.is_file() else "It is not a regular file."
 
 
-def _refuse_unlistable(error: OSError) -> None:
+def _refuse_unlistable_folder(error: OSError) -> None:
     raise FolderError(f"{error.filename} cannot be listed: {error.strerror}.") from error

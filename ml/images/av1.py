@@ -45,7 +45,7 @@ class Bits:
 def count_coded_pixels(data: bytes) -> int:
     """The pixels of all coded pictures of an AVIF file together; of an animation, those of its first frame."""
     boxes = list(_walk_boxes(data, 0, len(data)))
-    payloads = [*_coded_items(data, boxes), *_first_samples(data, boxes)]
+    payloads = [*_coded_item_payloads(data, boxes), *_first_samples(data, boxes)]
     # Items may point at the same bytes again and again; each would be searched for its frames.
     if sum(map(len, payloads)) > len(data):
         raise ValueError("coded pictures overlap")
@@ -72,12 +72,12 @@ def _walk_boxes(data: bytes, start: int, end: int) -> Iterator[Box]:
         start = stop
 
 
-def _coded_items(data: bytes, boxes: list[Box]) -> Iterator[bytes]:
+def _coded_item_payloads(data: bytes, boxes: list[Box]) -> Iterator[bytes]:
     inner = next((data[start:end] for kind, start, end in boxes if kind == b"idat"), b"")
     coded = {_item_id(data[start:end]) for kind, start, end in boxes if kind == b"infe" and b"av01" in data[start:end]}
     for kind, start, end in boxes:
         if kind == b"iloc":
-            for item, payload in _located_items(Bits(data[start:end]), memoryview(data), memoryview(inner)):
+            for item, payload in _read_item_payloads(Bits(data[start:end]), memoryview(data), memoryview(inner)):
                 if item in coded:
                     yield payload
 
@@ -86,7 +86,7 @@ def _item_id(entry: bytes) -> int:
     return int.from_bytes(entry[4:8] if entry[0] == 3 else entry[4:6])
 
 
-def _located_items(bits: Bits, data: memoryview, inner: memoryview) -> Iterator[tuple[int, bytes]]:
+def _read_item_payloads(bits: Bits, data: memoryview, inner: memoryview) -> Iterator[tuple[int, bytes]]:
     extents = 0
     version, _flags = bits.read_number(8), bits.read_number(24)
     offset_width, length_width, base_width, index_width = (bits.read_number(4) * 8 for _ in range(4))
@@ -135,19 +135,19 @@ def _read_leb128(data: bytes, position: int) -> tuple[int, int]:
     raise ValueError("a number of more than 8 bytes")
 
 
-def _count_frame_pixels(bits: Bits) -> int:
+def _count_max_frame_pixels(bits: Bits) -> int:
     """The largest frame that one sequence header allows."""
     _profile, _is_still = bits.read_number(3), bits.read_number(1)
     is_reduced = bits.read_number(1)
     if is_reduced:
         bits.read_number(5)
     else:
-        _skip_operating_points(bits)
+        _skip_timing_and_operating_points(bits)
     width_bits, height_bits = bits.read_number(4) + 1, bits.read_number(4) + 1
     return (bits.read_number(width_bits) + 1) * (bits.read_number(height_bits) + 1)
 
 
-def _skip_operating_points(bits: Bits) -> None:
+def _skip_timing_and_operating_points(bits: Bits) -> None:
     delay_bits = 0
     has_timing = bits.read_number(1)
     if has_timing:
@@ -181,6 +181,6 @@ def _count_largest_frame_pixels(payload: bytes) -> int:
         position += 2 if header & 4 else 1
         size, position = _read_leb128(payload, position) if header & 2 else (len(payload) - position, position)
         if (header >> 3) & 15 == SEQUENCE_HEADER:
-            largest = max(largest, _count_frame_pixels(Bits(payload[position : position + size])))
+            largest = max(largest, _count_max_frame_pixels(Bits(payload[position : position + size])))
         position += size
     raise ValueError("too many OBUs")

@@ -109,8 +109,8 @@ def to_srgb(image: Image.Image, reduction: int = 1) -> Image.Image:
     picture = _to_plain_mode(image)
     if reduction > 1:
         picture = picture.reduce(reduction)
-    picture = _lay_over_white(picture)
-    converted = _convert_by_profile(picture, profile) or _convert_to(picture, "RGB")
+    picture = _composite_over_white(picture)
+    converted = _convert_by_profile(picture, profile) or _convert_mode(picture, "RGB")
     # Whoever saves this must not write the profile again, which has been applied.
     converted.info = {}
     return converted
@@ -124,11 +124,11 @@ def _to_plain_mode(image: Image.Image) -> Image.Image:
         # Adobe's CMYK is stored inverted, and Pillow takes every CMYK JPEG for Adobe's.
         return image if "adobe" in image.info else ImageChops.invert(image)
     if image.has_transparency_data:
-        return _convert_to(image, "LA" if image.mode == "LA" else "RGBA")
-    return _convert_to(image, "L" if image.mode == "L" else "RGB")
+        return _convert_mode(image, "LA" if image.mode == "LA" else "RGBA")
+    return _convert_mode(image, "L" if image.mode == "L" else "RGB")
 
 
-def _convert_to(image: Image.Image, mode: str) -> Image.Image:
+def _convert_mode(image: Image.Image, mode: str) -> Image.Image:
     """The picture in `mode`; itself where it is, which Pillow would copy."""
     return image if image.mode == mode else image.convert(mode)
 
@@ -143,7 +143,7 @@ def _to_eight_bits(image: Image.Image) -> Image.Image:
     return grey
 
 
-def _lay_over_white(image: Image.Image) -> Image.Image:
+def _composite_over_white(image: Image.Image) -> Image.Image:
     if image.mode not in ("LA", "RGBA"):
         return image
     mode = image.mode.removesuffix("A")

@@ -150,7 +150,7 @@ def open_picture(file: IO[bytes]) -> ImageFile.ImageFile:
         if isinstance(refusal.__cause__, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
             raise _too_many_pixels_refusal(name) from refusal.__cause__
         raise
-    if image.width * image.height > _most_pixels(name) or (
+    if image.width * image.height > _pixel_limit(name) or (
         name == "AVIF" and _count_coded_pixels(file) > MAX_AVIF_PIXELS
     ):
         raise _too_many_pixels_refusal(name)
@@ -182,13 +182,13 @@ def _register_heif() -> None:
     register_heif_opener(thumbnails=False, depth_images=False, aux_images=False, decode_threads=1)
 
 
-def _most_pixels(name: str) -> int:
+def _pixel_limit(name: str) -> int:
     return MAX_JPEG_PIXELS if name == "JPEG" else MAX_PIXELS
 
 
 def _too_many_pixels_refusal(name: str) -> PhotoRefused:
     return PhotoRefused(
-        f"The photo has more than {_most_pixels(name) // 1_000_000} million pixels. Save it smaller and send it again.",
+        f"The photo has more than {_pixel_limit(name) // 1_000_000} million pixels. Save it smaller and send it again.",
         "too_many_pixels",
     )
 

@@ -33,34 +33,34 @@ def has_int8_units(root: Path = Path("/")) -> bool:
 
 def int8_units(root: Path = Path("/")) -> frozenset[str]:
     """Those of `INT8_UNITS` that the processor has."""
-    for line in _read_text(root / "proc" / "cpuinfo").splitlines():
+    for line in _read_text_or_empty(root / "proc" / "cpuinfo").splitlines():
         name, _, value = line.partition(":")
         if name.strip() == "flags":
             return INT8_UNITS.intersection(value.split())
     return frozenset()
 
 
-def has_gpu(root: Path = Path("/")) -> bool:
+def has_gpu_driver(root: Path = Path("/")) -> bool:
     """Whether there is a driver that torch could reach a GPU through: importing torch to ask it takes 300 MB."""
     return any((root / "dev" / name).exists() for name in GPU_DEVICES)
 
 
 def _read_quotas(root: Path) -> Iterator[float]:
     """Cores that each control group above this process allows it (cgroup v2, else v1)."""
-    for line in _read_text(root / "proc" / "self" / "cgroup").splitlines():
+    for line in _read_text_or_empty(root / "proc" / "self" / "cgroup").splitlines():
         _, controllers, path = line.split(":", 2)
         if not controllers:
-            for folder in _walk_up(root / "sys" / "fs" / "cgroup", path):
-                quota, _, period = _read_text(folder / "cpu.max").partition(" ")
+            for folder in _walk_group_folders(root / "sys" / "fs" / "cgroup", path):
+                quota, _, period = _read_text_or_empty(folder / "cpu.max").partition(" ")
                 yield from _quota_cores(quota, period)
         elif "cpu" in controllers.split(","):
-            for folder in _walk_up(root / "sys" / "fs" / "cgroup" / "cpu", path):
+            for folder in _walk_group_folders(root / "sys" / "fs" / "cgroup" / "cpu", path):
                 yield from _quota_cores(
-                    _read_text(folder / "cpu.cfs_quota_us"), _read_text(folder / "cpu.cfs_period_us")
+                    _read_text_or_empty(folder / "cpu.cfs_quota_us"), _read_text_or_empty(folder / "cpu.cfs_period_us")
                 )
 
 
-def _walk_up(top: Path, path: str) -> Iterator[Path]:
+def _walk_group_folders(top: Path, path: str) -> Iterator[Path]:
     """The group's folder and those above it; in a container the path may be of the host and none of them but `top`."""
     folder = top / path.strip().lstrip("/")
     while folder != top and top in folder.parents:
@@ -74,7 +74,7 @@ def _quota_cores(quota: str, period: str) -> Iterator[float]:
         yield int(quota) / int(period)
 
 
-def _read_text(path: Path) -> str:
+def _read_text_or_empty(path: Path) -> str:
     try:
         return path.read_text()
     except (OSError, UnicodeDecodeError):

@@ -35,7 +35,7 @@ from ml.training.job import train_until_over
 from ml.training.loop import Run
 from ml.training.plan import METRIC, Plan
 
-from .colouring import add_colours
+from .colouring import whiten_and_add_colours
 from .data import LEFT_OUT, join_sets, read_clothing_set, read_tiny_imagenet
 from .made_up import draw_made_up_set, read_made_up_masks
 from .mask import learn_mask, predict_item_masks
@@ -81,14 +81,14 @@ def main() -> int:
     """Do what the module says. The exit status is 1 after a refusal, which is told in one sentence."""
     options = _read_options()
     try:
-        _make_weights(options)
+        _train_and_write_weights(options)
     except (MlError, OSError) as exc:
         print(f"starter: {exc}", file=sys.stderr)
         return 1
     return 0
 
 
-def _make_weights(options: argparse.Namespace) -> None:
+def _train_and_write_weights(options: argparse.Namespace) -> None:
     torch.set_num_threads(options.threads)
     clothing = read_clothing_set(options.clothing, "train")
     training = join_sets(read_tiny_imagenet(options.tiny / "train", LEFT_OUT), clothing)
@@ -99,7 +99,7 @@ def _make_weights(options: argparse.Namespace) -> None:
     judged = decode_photos(val, SOURCE_SIDE, cache)
     torch.manual_seed(FIRST.seed)  # first weights come from torch's generator, and a run must repeat
     form = _train_network(resnet.create_network(FORM), FIRST, options.out / "first", photos, judged)
-    mask = _learn_mask_once(options.out / "mask.safetensors", form, photos)
+    mask = _learn_or_read_mask(options.out / "mask.safetensors", form, photos)
     masks = predict_item_masks(mask, photos.pixels, FORM.size)
     form = _train_network(form, SECOND, options.out / "second", dataclasses.replace(photos, masks=masks), judged)
     photos = _add_made_up_items(training, photos, masks, options.out)
@@ -107,7 +107,7 @@ def _make_weights(options: argparse.Namespace) -> None:
     # A network that has a mask pools its form where the mask sees the item, so the second run learns with that.
     form.mask = mask
     form = average_networks(_train_network(form, THIRD, options.out / "third", photos, judged), plain)
-    network = add_colours(form, COLOURED, photos, pictures=LOOKED_AT, seed=THIRD.seed)
+    network = whiten_and_add_colours(form, COLOURED, photos, pictures=LOOKED_AT, seed=THIRD.seed)
     write_weights(options.weights, network, COLOURED, start="nothing", licence="research; see LICENSE")
     print(f"{options.weights}: {options.weights.stat().st_size / 1e6:.1f} MB")
 
@@ -122,7 +122,7 @@ def _read_options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _learn_mask_once(path: Path, form: ResNet, photos: Photos) -> ItemMask:
+def _learn_or_read_mask(path: Path, form: ResNet, photos: Photos) -> ItemMask:
     """Learn the mask, or read the one that was learned: a run that was stopped goes on with the same mask."""
     if not path.exists():
         learned = learn_mask(form, photos.pixels, FORM.size, scenes=SCENES, epochs=2, seed=FIRST.seed)

@@ -126,7 +126,7 @@ def _draw_frame(behind: Image.Image, fill: RGB, rng: Random) -> None:
         draw.line((x, y + h / 2, x + w, y + h / 2), fill=_random_quiet_colour(rng), width=max(1, side // 60))
 
 
-def _draw_row(behind: Image.Image, fill: RGB, rng: Random) -> None:
+def _draw_shelves(behind: Image.Image, fill: RGB, rng: Random) -> None:
     """Draw things side by side on boards: books, bottles, boxes."""
     side, draw = behind.width, ImageDraw.Draw(behind)
     colours = [random_colour(rng) for _ in range(rng.randint(2, 7))]
@@ -153,4 +153,4 @@ def _draw_spots(behind: Image.Image, fill: RGB, rng: Random) -> None:
         shape((x - w, y - h, x + w, y + h), fill=rng.choice(colours))
 
 
-THINGS: tuple[Callable[[Image.Image, RGB, Random], None], ...] = (_draw_disc, _draw_frame, _draw_row, _draw_spots)
+THINGS: tuple[Callable[[Image.Image, RGB, Random], None], ...] = (_draw_disc, _draw_frame, _draw_shelves, _draw_spots)

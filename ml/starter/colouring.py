@@ -15,7 +15,7 @@ from .palette import learn_palette, make_random_projections
 from .whitening import embed_views, learn_whitening
 
 
-def add_colours(form: ResNet, shape: Architecture, photos: Photos, *, pictures: int, seed: int) -> ResNet:
+def whiten_and_add_colours(form: ResNet, shape: Architecture, photos: Photos, *, pictures: int, seed: int) -> ResNet:
     """Return a network of `shape` with the layers and the mask of `form` and a histogram of colours.
 
     Its last layer is whitened, and the bins of its histogram are learned, from `pictures` of `photos`. `form` must have

@@ -13,7 +13,7 @@ TENSORBOARD = "tensorboard"
 CACHE = "cache"  # decoded pictures, which take far more room than their files; deleted when the run is over
 
 
-def has_begun(folder: Path) -> bool:
+def has_finished_epoch(folder: Path) -> bool:
     """Return whether the run in `folder` has ended an epoch. From then on what it was asked for stays."""
     return find_final_weights(folder) is not None or (folder / CHECKPOINT).exists()
 

@@ -13,12 +13,12 @@ from ml.network.weights import STARTER
 from ml.recipe import file_sha256
 
 from .data.photo_pixels import Photos, decode_photos
-from .data.pixels import delete_cache
+from .data.pixels import delete_cached_pixels
 from .data.split import split_photos
 from .errors import TrainingError
-from .files import CACHE, find_final_weights, has_begun
+from .files import CACHE, find_final_weights, has_finished_epoch
 from .loop import Run
-from .outcome import claim_folder, write_outcome
+from .outcome import record_or_compare_request, write_best_weights
 from .plan import RECIPES, Plan
 from .starting import StartingNetwork, starting_network
 from .validation.retrieval import can_be_judged
@@ -37,22 +37,22 @@ def run_training(options: Namespace) -> None:
         MlError: it cannot start or go on; the sentence says why.
     """
     folder = Path(options.out)
-    pictures, judged = _read_pictures(options, begun=has_begun(folder))
+    pictures, judged = _read_training_and_validation_sets(options, begun=has_finished_epoch(folder))
     starting = _load_starting_network(options)
     plan = _choose_plan(options, starting, len(pictures))
-    claim_folder(folder, _describe_request(options, plan, starting.architecture, pictures, judged))
+    record_or_compare_request(folder, _describe_request(options, plan, starting.architecture, pictures, judged))
     if path := find_final_weights(folder):
         print(f"{folder} is a finished run; its weights are {path}. Choose another folder to train again.")
         return
-    print(_introduce_run(options, starting, pictures, judged), flush=True)
+    print(_describe_run(options, starting, pictures, judged), flush=True)
     run = _make_run(folder, plan, starting, pictures, judged)
     train_until_over(run)
-    path = write_outcome(run, starting.architecture, _weights_name(options.weights))
-    delete_cache(folder / CACHE)
+    path = write_best_weights(run, starting.architecture, _weights_name(options.weights))
+    delete_cached_pixels(folder / CACHE)
     print(f"{path}: the network of {run.epochs[run.best.epoch]}")
 
 
-def _read_pictures(options: Namespace, *, begun: bool) -> tuple[PhotoSet, PhotoSet | None]:
+def _read_training_and_validation_sets(options: Namespace, *, begun: bool) -> tuple[PhotoSet, PhotoSet | None]:
     """Return what is trained on and what is judged by.
 
     A run that has begun has decoded its pictures, so their files may be gone since.
@@ -114,7 +114,7 @@ def _weights_name(weights: str) -> str:
     return Path(weights).name
 
 
-def _introduce_run(options: Namespace, starting: StartingNetwork, photos: PhotoSet, judged: PhotoSet | None) -> str:
+def _describe_run(options: Namespace, starting: StartingNetwork, photos: PhotoSet, judged: PhotoSet | None) -> str:
     note = f" ({starting.note})" if starting.note else ""
     by = "judged by its loss alone" if judged is None else f"judged by {len(judged):,} others"
     return (
@@ -131,12 +131,12 @@ def _make_run(folder: Path, plan: Plan, starting: StartingNetwork, photos: Photo
         starting.network,
         starting.architecture.dim,
         decode_photos(photos, side, cache),
-        None if judged is None else _require_judgeable(decode_photos(judged, side, cache)),
+        None if judged is None else _make_judgeable(decode_photos(judged, side, cache)),
         start=starting.trained if plan.l2_sp or plan.keep else None,
     )
 
 
-def _require_judgeable(photos: Photos) -> Photos:
+def _make_judgeable(photos: Photos) -> Photos:
     """Return the validation pictures, without their groups where no picture has another to find otherwise.
 
     Raises:

@@ -72,7 +72,7 @@ class Run:
             self._remember_best()
             # Before the checkpoint: a process that is killed in between runs the epoch again, and tells of it again.
             after_epoch(self)
-            write_checkpoint(self.folder, self._checkpoint())
+            write_checkpoint(self.folder, self._make_checkpoint())
             write_history(self.folder, self.epochs)
 
     @property
@@ -136,7 +136,7 @@ class Run:
             weights = {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
             self.best = Best(epoch.number, found, weights)
 
-    def _checkpoint(self) -> Checkpoint:
+    def _make_checkpoint(self) -> Checkpoint:
         learner = self.learner
         return Checkpoint(
             plan=self.plan.as_dict(),

@@ -12,13 +12,13 @@ from ml.network.weights import write_weights
 from ml.recipe import WEIGHTS
 
 from .errors import TrainingError
-from .files import PLAN, has_begun
+from .files import PLAN, has_finished_epoch
 from .loop import Run
 
 SHA256 = "_sha256"  # an option that ends so holds a checksum, which tells people nothing: a refusal names the file
 
 
-def claim_folder(folder: Path, asked: Mapping[str, object]) -> None:
+def record_or_compare_request(folder: Path, asked: Mapping[str, object]) -> None:
     """Write down what is asked of the run in `folder`, or compare it with what was asked when the run began.
 
     Raises:
@@ -27,7 +27,7 @@ def claim_folder(folder: Path, asked: Mapping[str, object]) -> None:
     """
     path = folder / PLAN
     # Until an epoch has ended nothing was learned that could be mixed, so a mistyped option may still be corrected.
-    if not (has_begun(folder) and path.exists()):
+    if not (has_finished_epoch(folder) and path.exists()):
         _write_request(path, asked)
         return
     first = _read_request(path)
@@ -61,7 +61,7 @@ def _describe_change(name: str, was: object, now: object) -> str:
     return f"{name} was {was}, not {now}"
 
 
-def write_outcome(run: Run, architecture: Architecture, start: str) -> Path:
+def write_best_weights(run: Run, architecture: Architecture, start: str) -> Path:
     """Write the weights of the best epoch with the shape of their network and how they came about; return the file."""
     best = run.epochs[run.best.epoch]
     path = run.folder / WEIGHTS

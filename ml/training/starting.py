@@ -38,7 +38,7 @@ def starting_network(
     """
     if source == "untrained":
         architecture = Architecture(arch or "resnet50", dim or 1000, pooling, size or 224)
-        return StartingNetwork(_create_network(architecture, seed), architecture, {}, "nothing is trained yet")
+        return StartingNetwork(_create_seeded_network(architecture, seed), architecture, {}, "nothing is trained yet")
     loaded = load_network(source, arch=arch)
     found = loaded.architecture
     architecture = replace(
@@ -47,7 +47,7 @@ def starting_network(
         size=size or found.size,
         pooling=pooling if source == "imagenet" else found.pooling,
     )
-    network = _create_network(architecture, seed)
+    network = _create_seeded_network(architecture, seed)
     mine = network.state_dict()
     trained = {
         name: tensor for name, tensor in loaded.network.state_dict().items() if _has_same_shape(mine, name, tensor)
@@ -57,7 +57,7 @@ def starting_network(
     return StartingNetwork(network, architecture, trained, note)
 
 
-def _create_network(architecture: Architecture, seed: int) -> resnet.ResNet:
+def _create_seeded_network(architecture: Architecture, seed: int) -> resnet.ResNet:
     refuse_out_of_range(architecture)
     torch.manual_seed(seed)  # first weights come from torch's generator, and a run must repeat
     return resnet.create_network(architecture)

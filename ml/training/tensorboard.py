@@ -33,7 +33,7 @@ PROJECTED, COMPONENTS, SPRITE_PX = 1000, 64, 40
 QUALITY = 80  # of JPEG files: an event file grows by a sheet with every epoch that was the best so far
 
 
-def wait_for_a_later_name(folder: Path) -> None:
+def wait_for_later_event_file_name(folder: Path) -> None:
     """Wait until a new event file is named later than those in `folder`.
 
     Names begin with the second in which a file was made, and TensorBoard reads files in the order of their names. In
@@ -49,7 +49,7 @@ class Board:
     def __init__(self, run: Run) -> None:
         """Cross out what an earlier process wrote of later epochs; `run` has taken up its checkpoint already."""
         self.folder = run.folder / TENSORBOARD
-        wait_for_a_later_name(self.folder)
+        wait_for_later_event_file_name(self.folder)
         self._writer = SummaryWriter(str(self.folder), purge_step=len(run.epochs))
 
     def __enter__(self) -> Self:
@@ -69,10 +69,10 @@ class Board:
         for tag, value in scalars.items():
             self._writer.add_scalar(tag, value, epoch.number)
         if run.best.epoch == epoch.number:
-            self._add_sheets(run, epoch.number)
+            self._add_neighbours_and_confusion(run, epoch.number)
         self._writer.flush()
 
-    def _add_sheets(self, run: Run, step: int) -> None:
+    def _add_neighbours_and_confusion(self, run: Run, step: int) -> None:
         judged = run.judgement or _judge_sample(run)
         if judged is None:
             return

@@ -20,7 +20,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.text import slugify
 
-from ml.atomic_files import make_folder_beside, open_atomic_file
+from ml.atomic_files import make_temporary_folder_beside, open_atomic_file
 from recommender.embedding.model_files import model_directory
 from recommender.models import EmbeddingModel
 
@@ -106,7 +106,7 @@ def evaluate_model(
     folder = reports_folder(model)
     folder.mkdir(parents=True, exist_ok=True)
     report = f"{now:%Y%m%d-%H%M%S}-{slugify(table.stem)[:100]}.html"
-    with make_folder_beside(folder / report) as part:
+    with make_temporary_folder_beside(folder / report) as part:
         written = {kind: (part / f"evaluation.{kind}").absolute() for kind in ("json", "html")}
         _run_evaluation(model, table, {**options, **written})
         # NaN stands for what the data do not define. JSON columns cannot hold it, so it becomes null.

@@ -10,7 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from ml.atomic_files import make_folder_beside, open_atomic_file, open_atomic_text, put_in_place, remove_files
+from ml.atomic_files import (
+    make_temporary_folder_beside,
+    open_atomic_file,
+    open_atomic_text,
+    put_in_place,
+    remove_files_and_empty_folder,
+)
 
 KILLED_WRITER = """
 import os, signal, sys
@@ -66,10 +72,10 @@ def test_text_is_utf_8_whatever_the_locale_says(tmp_path: Path) -> None:
 
 def test_a_folder_beside_is_gone_at_the_end_unless_it_was_put_in_place(tmp_path: Path) -> None:
     place = tmp_path / "model"
-    with make_folder_beside(place) as folder:
+    with make_temporary_folder_beside(place) as folder:
         (folder / "model.xml").write_text("abandoned")
     assert _names_in(tmp_path) == []
-    with make_folder_beside(place) as folder:
+    with make_temporary_folder_beside(place) as folder:
         (folder / "model.xml").write_text("exported")
         put_in_place(folder, place)
     assert _names_in(tmp_path) == ["model"]
@@ -77,7 +83,10 @@ def test_a_folder_beside_is_gone_at_the_end_unless_it_was_put_in_place(tmp_path:
 
 
 def test_two_processes_never_share_a_folder_beside(tmp_path: Path) -> None:
-    with make_folder_beside(tmp_path / "model") as one, make_folder_beside(tmp_path / "model") as other:
+    with (
+        make_temporary_folder_beside(tmp_path / "model") as one,
+        make_temporary_folder_beside(tmp_path / "model") as other,
+    ):
         assert one != other
 
 
@@ -86,12 +95,12 @@ def test_removing_takes_finished_and_unfinished_files_of_a_name_and_leaves_other
     folder.mkdir()
     for name in ("000.npz", ".001.npz.part", "notes.txt"):
         (folder / name).touch()
-    remove_files(folder, re.compile(r"\d{3}\.npz"))
+    remove_files_and_empty_folder(folder, re.compile(r"\d{3}\.npz"))
     assert _names_in(folder) == ["notes.txt"]
     (folder / "notes.txt").unlink()
-    remove_files(folder, re.compile(r"\d{3}\.npz"))
+    remove_files_and_empty_folder(folder, re.compile(r"\d{3}\.npz"))
     assert not folder.exists()
 
 
 def test_removing_from_a_folder_that_is_gone_is_no_error(tmp_path: Path) -> None:
-    remove_files(tmp_path / "gone", re.compile(".*"))
+    remove_files_and_empty_folder(tmp_path / "gone", re.compile(".*"))

@@ -21,7 +21,7 @@ def test_without_a_gpu_openvino_is_used_and_torch_not_loaded(directory):
     code = (
         "import os, sys; os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'marketplace.settings')\n"
         "import django; django.setup(); from pathlib import Path; from workers import runtime\n"
-        "runtime.has_gpu = lambda: False\n"
+        "runtime.has_gpu_driver = lambda: False\n"
         f"print(type(runtime.open_embedder(Path({str(directory)!r}))).__name__, 'torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -35,14 +35,14 @@ def test_torch_that_is_asked_for_by_name_is_used(directory, settings):
 
 def test_openvino_that_is_asked_for_by_name_is_used_beside_a_gpu(directory, settings, monkeypatch):
     settings.EMBED_RUNTIME = "openvino"
-    monkeypatch.setattr(runtime, "has_gpu", lambda: True)
+    monkeypatch.setattr(runtime, "has_gpu_driver", lambda: True)
     monkeypatch.setattr(runtime, "_open_with_torch", lambda *arguments: pytest.fail("torch was loaded"))
     assert isinstance(runtime.open_embedder(directory), Embedder)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_gpu_that_torch_cannot_use_leaves_openvino_and_a_warning(directory, monkeypatch, caplog):
-    monkeypatch.setattr(runtime, "has_gpu", lambda: True)
+    monkeypatch.setattr(runtime, "has_gpu_driver", lambda: True)
     assert isinstance(runtime.open_embedder(directory), Embedder)
     assert "Photos are embedded on the processor. This build of torch finds no GPU" in caplog.text
 

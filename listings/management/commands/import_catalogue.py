@@ -44,7 +44,7 @@ class Command(BaseCommand):
             raise CommandError("Something else wrote the same rows at the same time. Run the import again.") from exc
         except KeyboardInterrupt as exc:
             raise CommandError("Stopped. Run the same command again to go on.") from exc
-        self.stdout.write(f"{opened.total:,} findings in {report}")
+        self.stdout.write(f"{opened.total_findings:,} findings in {report}")
 
     def _import(self, importer: Importer, path: Path, noun: str, report: Report) -> None:
         size = path.stat().st_size if path.is_file() else 0

@@ -26,7 +26,7 @@ def render_page(result: Evaluation | Comparison) -> str:
         title=f"How well {evaluation.model} finds",
         about=describe_pictures(evaluation),
         verdict=result.verdict if isinstance(result, Comparison) else "",
-        averages=_list_averages(result),
+        averages=_average_tables(result),
         figures=list(zip(NAMES, TITLES, strict=True)),
         main_figure=MAIN,
         resamples=RESAMPLES,
@@ -42,7 +42,7 @@ def render_page(result: Evaluation | Comparison) -> str:
     )
 
 
-def _list_averages(result: Evaluation | Comparison) -> list[tuple[str, Mapping[str, Means]]]:
+def _average_tables(result: Evaluation | Comparison) -> list[tuple[str, Mapping[str, Means]]]:
     """The caption and the columns of each table of averages; macro first, where a class is large enough for it."""
     summary = result.model.summary if isinstance(result, Comparison) else result.summary
     micro = {name: column.micro for name, column in result.table_columns.items()}

@@ -34,7 +34,7 @@ def choose_hits(evaluation: Evaluation) -> Ints:
     """Queries whose first result is right, highest mAP@R first, as many classes as possible."""
     judged = evaluation.judged
     right = np.flatnonzero(judged.hits[:, 0])
-    return _vary_classes(right[np.argsort(-judged.map_at_r[right], kind="stable")], judged.targets, HITS)
+    return _choose_across_classes(right[np.argsort(-judged.map_at_r[right], kind="stable")], judged.targets, HITS)
 
 
 def choose_misses(evaluation: Evaluation) -> Ints:
@@ -42,7 +42,7 @@ def choose_misses(evaluation: Evaluation) -> Ints:
     judged = evaluation.judged
     wrong = np.flatnonzero((judged.relevant > 0) & ~judged.hits[:, 0])
     order = np.lexsort((-judged.relevant[wrong], judged.map_at_r[wrong]))
-    return _vary_classes(wrong[order], judged.targets, MISSES)
+    return _choose_across_classes(wrong[order], judged.targets, MISSES)
 
 
 def make_strip(evaluation: Evaluation, query: int) -> list[StripPicture]:
@@ -59,7 +59,7 @@ def make_strip(evaluation: Evaluation, query: int) -> list[StripPicture]:
     ]
 
 
-def _vary_classes(best_first: Ints, targets: Ints, most: int) -> Ints:
+def _choose_across_classes(best_first: Ints, targets: Ints, most: int) -> Ints:
     """The first `most`, every class once before any class twice."""
     seen: Counter[int] = Counter()
     turns = []

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from PIL import Image
 from tqdm import tqdm
 
-from ml.atomic_files import open_atomic_file, open_atomic_text, remove_files
+from ml.atomic_files import open_atomic_file, open_atomic_text, remove_files_and_empty_folder
 from ml.errors import MlError
 from ml.images import PhotoRefused, decode
 from ml.inference.arrays import Pixels
@@ -62,14 +62,14 @@ def cache_pixels(paths: Sequence[Path], side: int, folder: Path, *, threads: int
     Raises:
         UnreadablePicturesError: one or more pictures cannot be decoded.
     """
-    name = folder / f"pixels-{_fingerprint_files(paths, side)}"
+    name = folder / f"pixels-{_fingerprint_paths(paths, side)}"
     index, data = name.with_suffix(".json"), name.with_suffix(".u8")
     known = json.loads(index.read_text()) if index.exists() else None
     if known is None or not _are_unchanged(paths, known["files"]):
         folder.mkdir(parents=True, exist_ok=True)
         # The index says that the pixels are complete, so it is gone while they change, and is written last.
         index.unlink(missing_ok=True)
-        known = {"files": [_stat_file(path) for path in paths], "sizes": _decode_all(paths, side, data, threads)}
+        known = {"files": [_stat_file(path) for path in paths], "sizes": _decode_into_file(paths, side, data, threads)}
         with open_atomic_text(index) as file:
             json.dump(known, file)
     shapes = np.array(known["sizes"], np.int32).reshape(-1, 2)
@@ -77,12 +77,12 @@ def cache_pixels(paths: Sequence[Path], side: int, folder: Path, *, threads: int
     return PixelCache(np.memmap(data, np.uint8, "r"), np.cumsum(lengths) - lengths, shapes)
 
 
-def delete_cache(folder: Path) -> None:
+def delete_cached_pixels(folder: Path) -> None:
     """Delete what `cache_pixels` ever wrote into `folder`, and the folder if nothing else is in it."""
-    remove_files(folder, OWN)
+    remove_files_and_empty_folder(folder, OWN)
 
 
-def _fingerprint_files(paths: Sequence[Path], side: int) -> str:
+def _fingerprint_paths(paths: Sequence[Path], side: int) -> str:
     digest = hashlib.sha256(str(side).encode())
     for path in paths:
         digest.update(f"{path.parent.resolve() / path.name}\n".encode(errors="surrogateescape"))
@@ -102,7 +102,7 @@ def _stat_file(path: Path) -> list[int] | None:
     return [stat.st_size, stat.st_mtime_ns]
 
 
-def _decode_all(paths: Sequence[Path], side: int, data: Path, threads: int) -> list[tuple[int, int]]:
+def _decode_into_file(paths: Sequence[Path], side: int, data: Path, threads: int) -> list[tuple[int, int]]:
     sizes: list[tuple[int, int]] = []
     refused: list[str] = []
     with ThreadPoolExecutor(threads) as pool, open_atomic_file(data, survives_power_cut=True) as file:

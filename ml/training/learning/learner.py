@@ -73,10 +73,10 @@ class Learner:
         value = loss.item()
         if not math.isfinite(value):
             raise TrainingError(f"The loss became {value} at {part:.0%} of the run; train with a lower rate.")
-        self._change_weights(loss)
+        self._update_weights(loss)
         return value, compute_accuracy(logits, targets)
 
-    def _change_weights(self, loss: Tensor) -> None:
+    def _update_weights(self, loss: Tensor) -> None:
         self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), self.plan.clip)

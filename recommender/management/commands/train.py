@@ -13,7 +13,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from ml.commands.training_options import add_training_options, format_training_arguments
 from ml.recipe import WEIGHTS
-from ml.training.files import has_begun
+from ml.training.files import has_finished_epoch
 from recommender.registry.training_photos import count_trainable_classes, list_training_photos, write_table
 
 # Each kind of labels has a table of its own, so that a run that goes on reads the one that it began with.
@@ -35,7 +35,7 @@ class Command(BaseCommand):
     def handle(self, *args: object, out: str, labels: str, **options: object) -> None:
         folder = Path(out).resolve()
         table = folder / TABLES[labels]
-        if not has_begun(folder):
+        if not has_finished_epoch(folder):
             self._write_photo_table(table, labels)
         elif table.exists():
             self.stdout.write(f"Going on with the photos of the first start, {table}.")

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ml.__main__ import main
-from ml.cleaning.images import CleanImagesError, choose_names
+from ml.cleaning.images import CleanImagesError, choose_picture_names
 from tests.ml.pictures import assert_corners, encode, quarters, scene
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -136,7 +136,7 @@ def test_pictures_that_would_share_a_name_are_all_kept(source, target):
 def test_no_two_pictures_ever_get_one_name(names):
     files = [PurePosixPath(name) for name in names]
     try:
-        found = choose_names(files)
+        found = choose_picture_names(files)
     except CleanImagesError:
         return
     assert list(found) == files

@@ -57,7 +57,7 @@ def test_a_class_of_one_picture_is_told_and_not_averaged(tmp_path):
     lonely = tmp_path / "lonely.png"
     Image.new("RGB", (16, 16), (0, 90, 90)).save(lonely)
     found = evaluate_model(with_picture(drawn(tmp_path), lonely, "teal"), MeanColour())
-    assert found.unanswerable_queries == {"teal": 1}
+    assert found.unanswerable_queries_by_class == {"teal": 1}
     assert found.summary.micro.n == 36
     assert "teal" not in found.summary.per_class
     with pytest.raises(EvaluationError, match="two pictures"):
@@ -69,7 +69,7 @@ def test_pictures_of_the_same_group_do_not_count_and_an_empty_group_is_none(tmp_
     assert evaluate_model(photos, MeanColour()).summary.micro["recall_at_1"].mean == 1
     pairs = PhotoSet(photos.images, photos.labels, ("a", "a", "", "", "c", "c"))
     found = evaluate_model(pairs, MeanColour())
-    assert found.unanswerable_queries == {"blue": 2, "red": 2}
+    assert found.unanswerable_queries_by_class == {"blue": 2, "red": 2}
     assert found.summary.micro.n == 2
 
 

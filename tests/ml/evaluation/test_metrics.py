@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ml.evaluation import chance, metrics
 from ml.evaluation.figures import NAMES, expected_figures, measure_figures
 from ml.evaluation.metrics import NO_GROUP, Labelled, judge_queries, macro_average
-from ml.evaluation.nearest import nearest_columns
+from ml.evaluation.nearest import top_k_columns
 
 from . import slow_metrics as slow
 
@@ -76,7 +76,7 @@ def test_a_separate_gallery_is_as_obvious(queries, gallery, data):
 @settings(max_examples=100, deadline=None)
 def test_nearest_are_the_first_of_a_stable_sort(case):
     similarity, k = np.array(case[0], np.float32), case[1]
-    np.testing.assert_array_equal(nearest_columns(similarity, k), np.argsort(-similarity, axis=1, kind="stable")[:, :k])
+    np.testing.assert_array_equal(top_k_columns(similarity, k), np.argsort(-similarity, axis=1, kind="stable")[:, :k])
 
 
 def on_a_line(targets):

@@ -93,7 +93,7 @@ def test_confusion_counts_first_results_of_queries_with_something_to_find():
 
 def test_mistakes_come_most_frequent_first_and_never_include_right_answers():
     found = Confusion(Counter({("a", "a"): 9, ("a", "b"): 1, ("b", "a"): 3, ("c", "b"): 2, ("d", "d"): 20}))
-    assert found.list_mistakes(2) == [("b", "a", 3), ("c", "b", 2)]
-    assert len(found.list_mistakes(10)) == 3
+    assert found.list_most_frequent_mistakes(2) == [("b", "a", 3), ("c", "b", 2)]
+    assert len(found.list_most_frequent_mistakes(10)) == 3
     assert found.most_confused_classes(2) == ["a", "b"]
     assert found.most_confused_classes(4) == ["a", "b", "c", "d"]

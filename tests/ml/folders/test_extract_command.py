@@ -9,7 +9,7 @@ import pytest
 from ml.__main__ import main
 from ml.folders import folder_extraction
 from ml.folders.extraction import extract_vectors
-from ml.folders.folder_extraction import extract_folder, list_pictures
+from ml.folders.folder_extraction import embed_folder, list_pictures
 from ml.folders.vector_folder import VectorFolder, VectorFolderError
 from tests.ml.pictures import encode, scene
 
@@ -53,7 +53,7 @@ class Stopping:
 
 def run(source, target, embedder):
     pictures, refused = list_pictures(source)
-    return extract_folder(source, pictures, target, embedder, refused)
+    return embed_folder(source, pictures, target, embedder, refused)
 
 
 def contents(folder):

@@ -18,7 +18,7 @@ from ml.network import resnet
 from ml.network.resnet import Architecture, UnitLength, normalise_pixels
 from ml.network.weights import STARTER, read_weights
 from ml.starter.__main__ import average_networks
-from ml.starter.colouring import add_colours
+from ml.starter.colouring import whiten_and_add_colours
 from ml.starter.items import draw_scene, random_form
 from ml.starter.made_up import draw_made_up_scene, draw_made_up_set, read_made_up_masks
 from ml.starter.mask import learn_mask, predict_item_masks
@@ -236,7 +236,7 @@ def test_a_coloured_network_has_its_bins_among_the_colours_of_photos(photos):
     torch.manual_seed(1)
     form = resnet.create_network(FORM)
     form.mask = resnet.create_network(SHAPE).mask
-    network = add_colours(form, SHAPE, labelled, pictures=256, seed=1)
+    network = whiten_and_add_colours(form, SHAPE, labelled, pictures=256, seed=1)
     assert torch.equal(network.mask.logit.weight, form.mask.logit.weight)
     lightness = network.colour.centres[:, 0]
     assert ((lightness >= 0) & (lightness <= 100)).all()

@@ -13,7 +13,7 @@ from ml.folders.photo_set import read_photo_set
 from ml.training.data.photo_pixels import decode_photos
 from ml.training.loop import Run
 from ml.training.plan import METRIC
-from ml.training.tensorboard import Board, principal_components, wait_for_a_later_name
+from ml.training.tensorboard import Board, principal_components, wait_for_later_event_file_name
 from ml.training.validation.retrieval import judge_network
 from ml.training.validation.sheets import RIGHT, WRONG, confusion_picture, neighbour_sheet
 from tests.ml.shapes import draw_shapes, tiny_network
@@ -38,7 +38,7 @@ def picture_of(event) -> Image.Image:
 def test_a_resumed_runs_file_comes_after_one_made_in_the_same_second(tmp_path):
     second = int(time.time())
     (tmp_path / f"events.out.tfevents.{second}.host.99.0").touch()
-    wait_for_a_later_name(tmp_path)
+    wait_for_later_event_file_name(tmp_path)
     assert second < int(time.time()) <= second + 2
 
 
