@@ -22,7 +22,7 @@ def open_atomic_file(path: Path, *, survives_power_cut: bool = False) -> Iterato
     with _replace_at_end(path) as part, part.open("wb") as file:
         yield file
         if survives_power_cut:
-            # What Python still buffers is not in the file yet, and syncing knows nothing of it.
+            # fsync reaches only what the system has of the file, and Python may still hold the last bytes in a buffer.
             file.flush()
             os.fsync(file.fileno())
 
@@ -65,7 +65,7 @@ def write_to_disk(path: Path, content: bytes) -> None:
 
 def sync_to_disk(path: Path) -> None:
     """Wait until a file, or a folder's list of names, is on the disk."""
-    # For reading, because a folder cannot be opened in any other way; what is synced is the same.
+    # Opened for reading, because a folder cannot be opened in any other way; fsync takes such a descriptor too.
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -85,11 +85,11 @@ def remove_files_and_empty_folder(folder: Path, names: re.Pattern[str]) -> None:
 
 @contextmanager
 def _replace_at_end(path: Path) -> Iterator[Path]:
-    # In the same folder, because only within a file system one name replaces the other in one step.
+    # The part lies in the same folder, because a rename replaces a file in one step only within one file system.
     part = path.with_name(f".{path.name}{UNFINISHED_SUFFIX}")
     try:
         yield part
         part.replace(path)
-    except BaseException:  # also Ctrl-C, which is no Exception
+    except BaseException:  # Ctrl-C raises KeyboardInterrupt, which is no Exception
         part.unlink(missing_ok=True)
         raise

@@ -26,7 +26,7 @@ class PerProcess(Generic[T]):
 
     def get(self) -> T:
         """This process's value, which is made now if there is none. Raises: whatever `make` raises."""
-        # Every request comes here, so no lock is taken where the value is there: reading a list needs none.
+        # Called for every request, so no lock is taken where the value is there: reading a list needs none.
         values = self._values
         return values[0] if values else self._get_or_make()
 
@@ -64,7 +64,7 @@ _inherited: list[Any] = []
 
 def _reset_all_after_fork() -> None:
     for value in list(_all):
-        value._reset_after_fork()  # noqa: SLF001 - the hook can only be a function
+        value._reset_after_fork()  # noqa: SLF001 - os takes a function as hook, which must reach into the class
 
 
 os.register_at_fork(after_in_child=_reset_all_after_fork)

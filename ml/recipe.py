@@ -15,7 +15,7 @@ WEIGHTS = "weights.safetensors"
 GRAPH = ("embedder.xml", "embedder.bin")
 INT8_GRAPH = ("embedder-int8.xml", "embedder-int8.bin")
 FORMAT = 1
-PRECISIONS = ("auto", "int8", "bf16", "f32")  # auto is bf16 where the processor has it, never compared with f32
+PRECISIONS = ("auto", "int8", "bf16", "f32")  # auto, where photos were too few to choose by: bf16 if computed, else f32
 SOURCES = ("starter", "imagenet", "untrained")  # whatever else is asked for as weights is a file
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)  # 255 times what torchvision states, because pixels here are bytes

@@ -9,7 +9,7 @@ import os
 import re
 from decimal import Decimal
 
-# Its spaces keep a name such as "Men/Women" one level of a category.
+# A slash without spaces separates nothing, so that a name such as "Men/Women" stays one level of a category.
 SEPARATOR = " / "
 SYMBOLS = {"GBP": "£", "EUR": "€", "USD": "$", "JPY": "¥", "INR": "₹", "AUD": "A$", "CAD": "C$"}
 PLACEHOLDERS = frozenset({"n/a", "na", "none", "null", "nan", "-", "--", "?"})
@@ -17,11 +17,11 @@ PRICE = re.compile(
     r"(?P<before>[^\s0-9.,+-]{0,3})\s*(?P<sign>[+-]?)"
     r"(?P<whole>[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.(?P<cents>[0-9]+))?\s*(?P<after>[^\s0-9.,+-]{0,3})"
 )
-PRICE_DIGITS = 10  # before the point: with two behind it they fill the twelve digits of the database's column
-# Characters. No number or date needs more, so a longer cell never reaches a regular expression or a conversion.
+PRICE_DIGITS = 10  # before the point; with two behind it they fill the twelve digits of the database's column
+# No number or date needs more characters, so a longer cell is refused before any time is spent on converting it.
 SHORT_LIMIT = 40
 FILE_STEM = re.compile(r"\w[\w.-]*")
-FILE_STEM_BYTES = 250  # file systems take names of 255, and a suffix is still to come
+FILE_STEM_BYTES = 250  # file systems take names of 255 bytes, and a suffix is still to come
 
 
 class BadCell(ValueError):

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import IO
 
 VALUE_LIMIT = 200  # characters; a broken cell may hold a megabyte, and people read the report
-FORMULA_MARKS = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs a cell that starts with one as a formula
+FORMULA_MARKS = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet may run a cell that starts with one of these
 
 
 class Kind(StrEnum):

@@ -7,7 +7,7 @@ import csv
 from collections import deque
 from typing import BinaryIO, Self
 
-RECORD_LIMIT = 1 << 20  # bytes; a record that is longer has a quote that was never closed
+RECORD_LIMIT = 1 << 20  # bytes; in a longer record a quote was most likely never closed
 
 
 class NumberedLines:
@@ -64,7 +64,7 @@ class NumberedLines:
         except UnicodeDecodeError:
             if self._fallback_encoding is None:
                 raise
-        # A line that is read again was counted the first time.
+        # A line that is handed out again, after a record that could not be read, was counted the first time.
         if number > self._last_fallback:
             self._last_fallback = number
             self.first_fallback = self.first_fallback or number

@@ -48,7 +48,8 @@ class CsvFile:
     """
 
     fallback_encoding: ClassVar[str | None] = None  # with None, the first line that is not UTF-8 ends the reading
-    skips_blank_rows: ClassVar[bool] = False  # of rows such as `,,,`; a line with nothing in it never counts as a row
+    # Blank is a row such as `,,,`; below the header a line with nothing in it is skipped in any case.
+    skips_blank_rows: ClassVar[bool] = False
 
     def __init__(self, path: Path, required: Sequence[str]) -> None:
         """Open the file and read its header.

@@ -28,7 +28,7 @@ from .sources import SOURCES, Source, Sources
 
 UNREADABLE = "unreadable.csv"
 SETTINGS = "clean-images.json"
-CHUNK = 1024  # files; a pool makes a job of each that it is given, and a folder may hold millions
+CHUNK = 1024  # files given to the pool at a time: it makes a job of each at once, and a folder may hold millions
 
 
 class CleanImagesError(MlError):
@@ -178,8 +178,8 @@ def _clean_picture(
         return f"The file cannot be read: {exc.strerror}."
     with open_atomic_file(target / name) as out:
         out.write(encode_jpeg(fit.apply(picture, settings.size)))
-        # The next run knows by this time that the picture is made. So it is set before the file takes its name, and
-        # after the flush, since whatever is written later would change it again.
+        # The next run takes a picture with its source's modification time for finished. So that time is set before the
+        # file takes its name, and after the flush, because a later write would change it again.
         out.flush()
         os.utime(out.fileno(), ns=(modified, modified))
     return True

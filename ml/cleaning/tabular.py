@@ -158,7 +158,7 @@ def _refuse_conflicting_paths(target: Path, tables: Sequence[Path]) -> None:
 def _open_result_files(target: Path, stack: ExitStack) -> dict[str, IO[str]]:
     try:
         target.mkdir(parents=True, exist_ok=True)
-        # The csv module ends its lines itself; with translation, Windows would end them a second time.
+        # No newline is translated: the same tables must give the same bytes, and Windows would make two bytes of each.
         return {name: stack.enter_context(open_atomic_text(target / name, newline="")) for name in RESULTS}
     except OSError as exc:
         raise CatalogueError(f"{target} cannot be written: {exc.strerror}.") from exc

@@ -13,7 +13,7 @@ from pathlib import Path
 from .arguments import parse_positive_integer
 
 HELP = "pictures of one size from a folder of any pictures"
-MAX_SIDE = 8192  # pixels; a square of them takes 200 MB of memory, and each thread holds one
+MAX_SIDE = 8192  # pixels; a square of this side takes 200 MB of memory, and each thread holds one
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

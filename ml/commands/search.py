@@ -20,7 +20,7 @@ from .arguments import parse_positive_integer
 if TYPE_CHECKING:
     from ml.folders.vector_folder import Hit
 
-ON_SHEET = 100  # answers; more make a picture that no viewer opens
+ON_SHEET = 100  # answers; thousands would make a sheet too tall for many viewers
 HELP = "the pictures of an extracted folder that look most like one"
 
 

@@ -69,10 +69,10 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
 
 def format_training_arguments(options: dict[str, object]) -> list[str]:
     """Return the command line that gives `add_training_options` these values, without those that are None."""
-    # The parser itself knows its options, so that a new one is passed on without being named here.
+    # The options are read from the parser, so that a new one is passed on without being named here.
     parser = argparse.ArgumentParser(add_help=False)
     add_training_options(parser)
-    given = [(action, options.get(action.dest)) for action in parser._actions]  # noqa: SLF001 - argparse has no public list
+    given = [(action, options.get(action.dest)) for action in parser._actions]  # noqa: SLF001 - argparse has no public list of options
     return [text for action, value in given if value is not None for text in (action.option_strings[0], str(value))]
 
 

@@ -10,7 +10,7 @@ from .metrics import Judged
 
 DEPTHS = (1, 5, 10)
 NAMES = (*(f"recall_at_{k}" for k in DEPTHS), "map_at_r", *(f"precision_at_{k}" for k in DEPTHS))
-# Models are compared by this one: it looks at as many results as there are right ones, and not at the first few alone.
+# Models are compared by this figure: it looks at as many results as there are right ones, not at the first few alone.
 MAIN = "map_at_r"
 TITLES = (*(f"R@{k}" for k in DEPTHS), "mAP@R", *(f"P@{k}" for k in DEPTHS))
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 Floats = npt.NDArray[np.float32]
 
-LEVELS = 8  # of hue, saturation and value each, which makes 512 bins for a quarter of the picture
+LEVELS = 8  # of hue, saturation and value: a quarter of the picture has 8 x 8 x 8 bins, the vector 2,048 numbers
 
 
 class HistogramEmbedder:

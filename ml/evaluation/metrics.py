@@ -104,7 +104,7 @@ def _judge_block(
 ) -> tuple[Ints, Ints, Bools, Ints, Figures]:
     similarity = queries.vectors[rows] @ gallery.vectors.T
     barred = _exclusion_mask(queries, gallery, own, rows)
-    # Rows that may not be found are barred by what sorts last, and not left out: other queries may find them.
+    # A row that one query may not find sorts last for it instead of being left out: other queries may find that row.
     similarity[barred] = -np.inf
     same = (queries.targets[rows, None] == gallery.targets) & ~barred
     relevant = same.sum(axis=1)

@@ -90,7 +90,7 @@ class NumberedPictures:
 
 
 def number_pictures(queries: EmbeddedPictures, gallery: EmbeddedPictures | None) -> NumberedPictures:
-    """Give classes and groups numbers, and find which row of the gallery is a query's own file."""
+    """Give the classes of both one list of numbers, and find which row of the gallery is a query's own file."""
     classes = set(queries.photos.labels) | set(() if gallery is None else gallery.photos.labels)
     own = None
     if gallery is not None:

@@ -11,11 +11,11 @@ from ml.inference.arrays import Vectors
 from ml.recipe import Recipe
 
 NEIGHBOURS = 10
-# A graph in 8 bits fits the pictures that set its ranges best of all, so these calibrate and others judge.
+# A graph in 8 bits does best on the pictures that set its ranges, so it is judged on others.
 CALIBRATION = 300
 LEAST_PICTURES, JUDGED = 500, 600
 ENOUGH, WANTED = CALIBRATION + LEAST_PICTURES, CALIBRATION + JUDGED
-# Chosen so that people get the same answers: docs/decisions/0010-precision.md has the figures of each precision.
+# At these limits people get nearly the answers of float32: docs/decisions/0010-precision.md has the figures.
 MIN_COSINE_MEAN, MIN_COSINE, MIN_OVERLAP = 0.99, 0.93, 0.95
 
 

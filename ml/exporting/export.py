@@ -96,7 +96,7 @@ def _check_agreement(part: Path, network: nn.Module, recipe: Recipe) -> None:
     for precision, least in (("f32", MIN_AGREEMENT), (None, MIN_AGREEMENT_AS_RUN)):
         found = Embedder.load(part, precision=precision).embed(pictures)
         agreement = float((found * expected).sum(axis=1).min())
-        # Asked this way round, because a graph that computes NaN must not be admitted.
+        # `agreement < least` would admit a graph that computes NaN, because NaN is not below any number.
         if not agreement >= least:
             raise ModelFilesError(
                 f"The exported graph agrees with its network to cosine {agreement:.4f}, below {least}; "
@@ -113,7 +113,7 @@ def embed_with_torch(network: nn.Module, pictures: Pixels, recipe: Recipe) -> Ve
 
 def _publish_model(part: Path, directory: Path) -> None:
     """Rename a complete directory into place; what a power cut leaves is either all of it or none."""
-    # A temporary folder can be read by its owner alone.
+    # A temporary folder can be read by its owner alone, but whoever serves the model may be another user.
     part.chmod(0o755)
     for path in part.iterdir():
         sync_to_disk(path)

@@ -19,7 +19,7 @@ def convert_network(network: nn.Module, size: int) -> Any:
     example = torch.zeros(2, 3, size, size)
     ov = import_openvino()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", TracerWarning)  # it warns that `size` becomes a constant, as it should
+        warnings.simplefilter("ignore", TracerWarning)  # it says that `size` becomes a constant, as it should
         return ov.convert_model(UnitLength(network).eval(), example_input=example, input=[-1, 3, size, size])
 
 

@@ -17,8 +17,8 @@ from ml.inference.arrays import Pixels
 from ml.inference.openvino_runtime import import_openvino
 from ml.recipe import Recipe
 
-# Never in 8 bits, because these decide answers after the last convolution. The names are those that torch's modules
-# have in a converted graph.
+# These operations never run in 8 bits, because they decide answers after the last convolution. The names are those that
+# torch's modules have in a converted graph.
 KEPT = (
     r"__module\.network\.avgpool.*",
     r"__module\.network\.fc.*",
@@ -58,12 +58,12 @@ def quantise_graph(graph: Any, pictures: Pixels, recipe: Recipe, kept: Sequence[
 
 
 def _name_convolutions(graph: Any) -> None:
-    """By the module of what follows each: the batch norm that was folded into it took its name away."""
+    """Name each after the module of what follows it: the batch norm that was folded into it took its name away."""
     for operation in graph.get_ordered_ops():
         name = operation.get_friendly_name()
         if operation.get_type_name() == "Convolution" and not name.startswith("__module"):
             after = next(iter(operation.output(0).get_target_inputs())).get_node()
-            # Names must differ, and several convolutions may belong to one module, so the old name stays behind it.
+            # Names must differ, and one module may hold several convolutions, so each new name ends in the old one.
             operation.set_friendly_name(f"{after.get_friendly_name().split('/')[0]}/{name}")
 
 

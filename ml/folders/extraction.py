@@ -23,7 +23,7 @@ Prepared = npt.NDArray[Any]
 
 THREADS = 2
 UNUSABLE = "The model computes no usable vector for this picture."
-AHEAD = 2 * MAX_BATCH  # pictures decoded before they are wanted: a batch is full whenever the model is free
+AHEAD = 2 * MAX_BATCH  # pictures decoded ahead, so that the model seldom waits for a full batch
 
 
 class PictureEmbedder(Protocol):
@@ -110,7 +110,7 @@ def _embed_batches(batches: Iterator[_Batch], embedder: PictureEmbedder) -> Iter
 
     def embed(batch: _Batch) -> _Batch:
         if batch.pictures is not None:
-            # The pixels are let go here: they are far larger than the vectors, and the batch may wait to be taken.
+            # The pixels are dropped here: they are far larger than the vectors, and the batch may wait to be taken.
             batch.vectors, batch.pictures = embedder.embed(batch.pictures), None
         return batch
 
@@ -134,7 +134,8 @@ def _prepare_files(paths: Sequence[Path], prepare: Callable[[Image.Image], Prepa
 def _prepare_file(path: Path, prepare: Callable[[Image.Image], Prepared]) -> Prepared | str:
     try:
         with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)  # one byte too many makes the decoder refuse, however large the file is
+            # One byte over the limit makes the decoder refuse, so no huge file needs to be read whole.
+            data = file.read(MAX_BYTES + 1)
         return prepare(make_clean_picture(decode(data, CLEAN_SIDE)))
     except PhotoRefused as refusal:
         return refusal.reason

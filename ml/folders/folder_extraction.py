@@ -31,7 +31,8 @@ from .vector_folder import (
 from .vector_shards import Shard, fingerprint_files
 
 SHARDS = "shards"
-OWN = re.compile(r"[0-9a-f]{64}\.npz")  # only what has such a name is deleted: the folder may hold files of others
+# Only shards have such names, and nothing else is deleted: the folder may hold files of others.
+OWN = re.compile(r"[0-9a-f]{64}\.npz")
 SHARD_PICTURES = 1024
 
 
@@ -96,7 +97,7 @@ def embed_folder(
             folder=str(folder.resolve()),
             pictures=made_of,
         )
-        # The manifest says that the folder is complete, so it is gone while other files are replaced, and comes last.
+        # A manifest says that the folder is complete, so it is deleted before other files change, and written last.
         (target / MANIFEST).unlink(missing_ok=True)
         _join_vectors(target / VECTORS, files, (manifest.n, manifest.dim))
         write_pictures(target / IDS, kept)

@@ -42,7 +42,8 @@ class Shard:
         """The shard in this file; None when it is not there or damaged, and must be made again."""
         try:
             return cls.load(path)
-        except (OSError, ValueError, TypeError, EOFError, BadZipFile):  # it depends on where the file was cut off
+        except (OSError, ValueError, TypeError, EOFError, BadZipFile):
+            # Which of these numpy raises depends on where the file was cut off.
             return None
 
     @classmethod

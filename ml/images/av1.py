@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-# An OBU may be two bytes long, so a hostile file may hold millions, and each costs a turn of a loop.
+# An OBU, the unit of an AV1 stream, may take two bytes, so a hostile file may hold millions to loop over.
 MAX_OBUS = 20_000
-# An extent of an item may take no bytes at all, so a file of a kilobyte can claim billions of them.
+# An extent of an item may take no bytes at all, so a file of a kilobyte can claim millions of them.
 MAX_EXTENTS = 20_000
 SEQUENCE_HEADER = 1
 
@@ -46,7 +46,7 @@ def count_coded_pixels(data: bytes) -> int:
     """The pixels of all coded pictures of an AVIF file together; of an animation, those of its first frame."""
     boxes = list(_walk_boxes(data, 0, len(data)))
     payloads = [*_coded_item_payloads(data, boxes), *_first_samples(data, boxes)]
-    # Items may point at the same bytes again and again; each would be searched for its frames.
+    # Many items may claim the same bytes, and each would be searched for frames: a small file could cost much time.
     if sum(map(len, payloads)) > len(data):
         raise ValueError("coded pictures overlap")
     return sum(_count_largest_frame_pixels(payload) for payload in payloads)
@@ -58,7 +58,7 @@ def _walk_boxes(data: bytes, start: int, end: int) -> Iterator[Box]:
         if size == 1:
             size, head = int.from_bytes(data[start + 8 : start + 16]), 16
         stop = start + size if size else end
-        # A box that ended within its own head would be walked for ever.
+        # A box cannot end within its own head; going on there would take bytes of the head for another box.
         if stop > end or stop < start + head:
             raise ValueError("a box reaches outside its parent")
         yield Box(kind, start + head, stop)
@@ -102,7 +102,7 @@ def _read_item_payloads(bits: Bits, data: memoryview, inner: memoryview) -> Iter
             source = inner if method == 1 else data
             parts.append(source[offset : offset + length] if length else source[offset:])
             size += len(parts[-1])
-            # Looked at before anything is copied: extents may name the same bytes again and again.
+            # Checked before anything is copied, because extents may name the same bytes again and again.
             if extents > MAX_EXTENTS or size > len(data):
                 raise ValueError("extents overlap, or are too many")
         yield item, b"".join(parts)

@@ -22,7 +22,7 @@ from .header import HOSTILE_BYTES, Header, PhotoRefused, open_picture, read_head
 MAX_SCANS = 100
 MAX_PROFILE_BYTES = 4 * 1024 * 1024
 
-# Pictures that take more memory than this are decoded one at a time, however many threads decode.
+# Pictures that take this much memory or more are decoded one at a time, so that threads do not exhaust it together.
 LARGE_BYTES = 100 * 1024 * 1024
 _large = PerProcess(threading.Lock)
 
@@ -57,11 +57,11 @@ def decode_with_header(data: bytes, max_side: int | None = None) -> tuple[Header
     if image.format in ("JPEG", "MPO") and data.count(b"\xff\xda") > MAX_SCANS:
         raise PhotoRefused("The JPEG has too many scans. Save the photo again and send it once more.", "unsupported")
     header = read_header(image)
-    # By default Pillow takes the interpreter's lock back for every 64 KB, and threads would wait for it each time.
+    # By default Pillow takes the interpreter's lock again for every 64 KB, and threads would wait for it each time.
     image.decodermaxblock = len(data)
     with refuse_damaged():
         if max_side is not None:
-            # libjpeg decodes at a fraction of the size then, in less time and memory; other formats ignore it.
+            # A draft makes libjpeg decode at a fraction of the size, in less time and memory; other formats ignore it.
             image.draft(None, _draft_size(image, max_side))
         with hold_large_picture_lock(header, image):
             image.load()
@@ -121,7 +121,7 @@ def _to_plain_mode(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I;16"):
         return _to_eight_bits(image)
     if image.mode == "CMYK":
-        # Adobe's CMYK is stored inverted, and Pillow takes every CMYK JPEG for Adobe's.
+        # Adobe stores CMYK inverted, and Pillow inverts every CMYK JPEG as if it were Adobe's: others are turned back.
         return image if "adobe" in image.info else ImageChops.invert(image)
     if image.has_transparency_data:
         return _convert_mode(image, "LA" if image.mode == "LA" else "RGBA")

@@ -77,7 +77,7 @@ def _scale_down(image: Image.Image, side: int) -> Image.Image:
     if longest <= side:
         return image
     size = max(1, round(image.width * side / longest)), max(1, round(image.height * side / longest))
-    # A quarter faster than Lanczos, and as sharp.
+    # Bicubic scaling is a quarter faster here than Lanczos, and looks as sharp.
     return image.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
 
 

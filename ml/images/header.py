@@ -25,11 +25,11 @@ MAX_BYTES = 20 * 1024 * 1024
 MAX_PIXELS = 24_000_000
 # A JPEG can be decoded at a fraction of its size, so it may have more pixels than other formats.
 MAX_JPEG_PIXELS = 64_000_000
-# An AVIF codes more than the picture that is shown: alpha, a thumbnail, padding. Memory is taken for all of it.
+# An AVIF may code more than the picture that is shown: alpha, a thumbnail, padding. Memory is taken for all of it.
 MAX_AVIF_PIXELS = 3 * MAX_PIXELS
 
-PREFIX_BYTES = 64  # every format that is taken can be told by then, AVIF by the brands of its container
-END_BYTES = 64 * 1024  # a web page or an archive that is hidden in a picture is appended, so it is looked for here
+PREFIX_BYTES = 64  # enough to tell every format that is taken, even AVIF, whose container is named by brands
+END_BYTES = 64 * 1024  # a web page or an archive hidden in a picture is mostly appended, so the end is searched
 
 _SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that turn by a quarter, so that width and height change places
 
@@ -143,7 +143,7 @@ def open_picture(file: IO[bytes]) -> ImageFile.ImageFile:
         _register_heif()
     try:
         with refuse_damaged():
-            # Left to itself Pillow would try every decoder that it has, of which most serve formats that are not taken.
+            # Without `formats` Pillow would try all its decoders, of which most serve formats that are not taken.
             image = Image.open(file, formats=[name])
     except PhotoRefused as refusal:
         # Pillow counts pixels too, and its refusal must not be told as damage.
@@ -159,7 +159,7 @@ def open_picture(file: IO[bytes]) -> ImageFile.ImageFile:
 
 def read_orientation(image: Image.Image) -> int:
     """EXIF orientation, 1 to 8 (1: upright); nonsense counts as upright."""
-    if "exif" not in image.info:  # Pillow decodes a PNG whole to look for EXIF behind its pixels
+    if "exif" not in image.info:  # else `getexif` decodes a PNG whole to find EXIF behind its pixels
         return 1
     try:
         turn = image.getexif().get(ExifTags.Base.Orientation, 1)

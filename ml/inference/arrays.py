@@ -9,7 +9,7 @@ from PIL import Image
 Pixels = npt.NDArray[np.uint8]
 Vectors = npt.NDArray[np.float32]
 
-# Runtimes of low precision miss the length 1 by a few hundredths; vectors that are wrong miss it by far.
+# Vectors computed in low precision miss the length 1 by a few hundredths; vectors that are wrong miss it by far.
 UNIT_NORMS = (0.9, 1.1)
 
 
@@ -40,5 +40,5 @@ def is_indexable(vectors: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
     """bool[n]: whether each row of float[n, dim] is finite and of unit length: inner products with it are cosines."""
     with np.errstate(over="ignore", invalid="ignore"):  # a row of huge or missing numbers is refused, not warned about
         norms = np.linalg.norm(vectors.astype(np.float32), axis=1)
-    # A row that is not finite is refused here too: its norm is infinite or NaN, which no comparison lets through.
+    # A row that is not finite is refused here too: its norm is infinite or NaN, and neither lies between the bounds.
     return (norms > UNIT_NORMS[0]) & (norms < UNIT_NORMS[1])

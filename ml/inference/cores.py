@@ -6,9 +6,11 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-INT8_UNITS = frozenset({"amx_int8", "avx512_vnni", "avx_vnni"})  # others add products in 16 bits, which overflow
+# A processor with none of these adds products of 8-bit numbers in 16 bits, which can overflow.
+INT8_UNITS = frozenset({"amx_int8", "avx512_vnni", "avx_vnni"})
 MOST_STREAMS = 4
-GPU_DEVICES = ("nvidiactl", "dxg")  # on Linux it is NVIDIA's, under WSL the GPU of Windows that is passed through
+# Files in /dev: NVIDIA's driver makes the first on Linux; under WSL the second leads to the GPU of Windows.
+GPU_DEVICES = ("nvidiactl", "dxg")
 
 
 def count_usable_cores(root: Path = Path("/")) -> int:

@@ -20,7 +20,7 @@ from .arrays import Pixels, Vectors, require_pixel_shape, resize_and_crop
 from .cores import count_usable_cores, has_int8_units
 from .openvino_runtime import compile_graph, computes_bf16
 
-MAX_BATCH = 32  # pictures in a call of callers who have many: several requests, so that every core has work
+MAX_BATCH = 32  # pictures that callers with many pass in one call: enough requests to give every core work
 REQUEST = 4  # pictures in one inference: more are no faster, and with few no core is idle for long at a batch's end
 
 
@@ -39,7 +39,7 @@ class Embedder:
         requests: SimpleQueue[Any] = SimpleQueue()
         for _ in range(parallel):
             requests.put(compiled.create_infer_request())
-        # A forked child inherits no threads. It finds this empty, and is refused instead of waiting for ever.
+        # A forked child inherits no threads. It finds no requests here and is refused, where it would wait for ever.
         self._requests = PerProcess(_refuse_forked_process)
         self._requests.set(requests)
 

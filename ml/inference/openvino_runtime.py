@@ -22,7 +22,7 @@ Cache = str | Path | None
 
 def import_openvino() -> ModuleType:
     """Return the `openvino` module, imported on first call, with its usage reports switched off."""
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # its import fails, so nothing is reported
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # with None its import fails, so nothing is reported
     import openvino
 
     return openvino

@@ -29,7 +29,7 @@ from .cores import count_usable_cores
 logger = logging.getLogger(__name__)
 
 SHAPES = (16, 256)  # pictures in one inference; a compiled graph is of one shape, so blank ones fill the rest
-MIN_COSINE = 0.99  # of a picture of noise with its vector in float32: an export asks the same of its graph
+MIN_COSINE = 0.99  # least cosine to the vectors of float32, on noise: an export asks the same of its graph
 
 
 class TorchEmbedder:
@@ -112,7 +112,7 @@ class TorchEmbedder:
     def _refuse_disagreement(self, exact: TorchEmbedder) -> None:
         noise = np.random.default_rng(0).integers(0, 256, (SHAPES[0], self.size, self.size, 3), dtype=np.uint8)
         cosine = float((self.embed(noise) * exact.embed(noise)).sum(axis=1).min())
-        # Asked this way round, because NaN is neither below nor above anything.
+        # `cosine < MIN_COSINE` would admit NaN, which is not below any number.
         if not cosine >= MIN_COSINE:
             raise ModelFilesError(
                 f"{self.version} computed in {self.precision} on {self._device} agrees with float32 to cosine "
@@ -133,7 +133,7 @@ class _FromPixels(nn.Module):
         self.register_buffer("std", torch.tensor(recipe.std))
 
     def forward(self, pictures: Tensor) -> Tensor:
-        # The network wants the channels of a pixel side by side, as they are here, so permuting moves nothing.
+        # The network wants the channels of a pixel side by side in memory, as they are, so permuting copies nothing.
         scaled = (pictures.float() - self.mean) / self.std
         vectors: Tensor = self.network(scaled.permute(0, 3, 1, 2))
         return vectors

@@ -12,7 +12,7 @@ from .item_mask import item_probability
 
 BLUR = 4.0  # CIE76 units: colours this far apart share most of their bins
 CELL = 4  # pixels each way that are averaged into one colour; memory grows with colours times bins
-FLOOR = 0.02  # what a cell counts that is surely background, so that a picture without an item has colours too
+FLOOR = 0.02  # weight of a cell that is surely background, so that a picture without an item has colours too
 
 # Linear sRGB to CIE XYZ (IEC 61966-2-1). Each row is divided by the D65 white point, so that white is 1 in all three.
 TO_XYZ = (

@@ -8,7 +8,8 @@ from torch.nn.functional import avg_pool2d, interpolate
 
 from .torchvision_compat import import_torchvision
 
-SIDE = 112  # pixels, as in the scenes that teach it; pictures of twice that, or more, are scaled down to be like them
+# Pixels, as in the scenes that the mask learns from; pictures of twice this side or more are scaled down towards it.
+SIDE = 112
 WIDTH = 48
 
 

@@ -26,7 +26,7 @@ from .torchvision_compat import import_torchvision
 
 UNTRAINED_SEED = 1
 METADATA = "network"  # a key whose value is JSON, because safetensors keeps nothing but text beside tensors
-# Checked before a network is made: nonsense in a file could ask for more memory than there is.
+# A file's numbers must lie in these ranges before a network is made: nonsense could ask for more memory than there is.
 RANGES: dict[str, tuple[float, float]] = {
     "dim": (1, 8192),
     "size": (8, 1024),
@@ -113,7 +113,7 @@ def read_weights(path: Path) -> LoadedNetwork:
     try:
         with safe_open(path, "pt") as file:
             text = (file.metadata() or {}).get(METADATA, "")
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - safe_open gives no mapping
     except (SafetensorError, OSError) as exc:
         raise WeightsError(
             f"{path} is no complete safetensors file ({exc}). Checkpoints with pickled code are not taken; "

@@ -14,7 +14,7 @@ from .surfaces import RGB, cut_piece, draw_ramp, draw_surface, random_colour
 def draw_background(photo: Image.Image, side: int, rng: Random) -> Image.Image:
     """Draw a square of `side` pixels without an item in it; pieces of `photo` are too small to show a whole thing."""
     behind = _draw_wall(photo, side, rng)
-    # Blurred before the floor is laid: behind an item in a photo most is out of focus, but the floor is near and sharp.
+    # Wall and things are blurred before the floor is laid: behind an item most is out of focus, but the floor is near.
     if rng.random() < 0.6:
         for thing in rng.sample(THINGS, rng.choice((1, 1, 2))):
             thing(behind, _random_quiet_colour(rng), rng)

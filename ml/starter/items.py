@@ -18,7 +18,7 @@ from ml.inference.arrays import Pixels
 from .backgrounds import draw_background
 from .surfaces import draw_surface
 
-FINER = 2  # scenes are drawn so many times as large and then scaled down, which smooths their edges
+FINER = 2  # scenes are drawn larger by this factor and then scaled down, which smooths their edges
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def random_form(size: int, rng: Random) -> Form:
     masks = [_draw_mask(large, reach * 0.6, rng) for _ in range(rng.choice((0, 0, 1, 1, 2, 3)))]
     masks.insert(0, _draw_mask(large, reach, rng))
     if rng.random() < 0.5:
-        # Most things that are sold have two like halves: clothes, shoes seen from above, vases.
+        # Most things that are sold have halves that mirror each other: clothes, shoes seen from above, vases.
         masks = [ImageChops.lighter(mask, ImageOps.mirror(mask)) for mask in masks]
     return Form(masks[0], tuple(masks[1:]))
 
@@ -93,7 +93,7 @@ def _cast_shadow(behind: Image.Image, mask: Image.Image, rng: Random) -> None:
     kind, side = rng.choice(("none", "around", "laid")), behind.width
     if kind == "none" or not (box := mask.getbbox()):
         return
-    # A shadow is soft, so it is drawn at a quarter of the size, which is faster.
+    # A shadow is soft and loses nothing at a quarter of the size, where drawing it is faster.
     shadow, soft = mask.reduce(4), side * rng.uniform(0.002, 0.008)
     if kind == "around":
         right, down = (round(side / 4 * rng.uniform(-0.05, 0.06)) for _ in range(2))

@@ -16,7 +16,7 @@ from ml.training.data.pixels import PixelCache
 
 from .items import Form, Scene, draw_scene, random_form
 
-MASK = "-mask"  # ends the name of a file beside each picture, without which the picture does not count as drawn
+MASK = "-mask"  # ends the name of the mask's file; a picture without such a file beside it does not count as drawn
 
 
 def draw_made_up_set(folder: Path, photos: PixelCache, size: int, *, classes: int, each: int, seed: int) -> PhotoSet:

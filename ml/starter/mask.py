@@ -19,7 +19,7 @@ from ml.training.data.pixels import PixelCache
 from .made_up import draw_made_up_scene
 
 BATCH = 64
-# Layers that begin as those of `form` can tell forms apart already, so they learn at half the rate of new ones.
+# Layers taken over from the trained network can tell forms apart already, so they learn at half the rate of new ones.
 LAYERS_RATE, RATE = 1e-3, 2e-3
 
 
@@ -44,7 +44,7 @@ def learn_mask(form: ResNet, backgrounds: PixelCache, size: int, *, scenes: int,
     for step in progress:
         if step % batches == 0:
             order = torch.randperm(scenes)
-        # Rolled rather than sliced, so that a batch at the end of the order is filled from its beginning.
+        # Rolling instead of slicing fills a batch that reaches the end of the order from the order's beginning.
         chosen = order.roll(-step * BATCH)[:BATCH]
         with torch.autocast("cpu", torch.bfloat16):
             logits = mask(normalise_pixels(torch.from_numpy(pictures[chosen])))

@@ -15,7 +15,7 @@ from ml.training.data.pixels import PixelCache
 PHOTOS = 1_500
 PER_PHOTO = 20
 EVERYWHERE = 15_000  # evenly drawn colours beside those of photos, so that rare ones have bins near them too
-# This part of the mean variance is added to each, or colours that are hardly ever seen would decide everything.
+# This part of the mean variance is added to every variance, or colours hardly ever seen would decide everything.
 RARE = 0.1
 
 
@@ -42,7 +42,7 @@ def make_random_projections(histograms: Tensor, *, seed: int) -> Tensor:
     noise, the square of the inner product of the histograms (Kar and Karnick, AISTATS 2012).
     """
     bins = histograms.shape[1]
-    # In float64, because the small variances of colours that are hardly ever seen are lost in rounding otherwise.
+    # float32 would lose the small variances of colours that are hardly ever seen in rounding.
     moments = histograms.double().T @ histograms.double()
     variances, directions = torch.linalg.eigh(moments * bins / moments.trace())
     whitening = (directions * (variances.clamp(min=0) + RARE).rsqrt()) @ directions.T

@@ -17,10 +17,10 @@ BATCH = 128
 BALANCE = 0.6
 LOOKS = Augmentation(area=(0.5, 1.0), aspect=1.2, brightness=0.15, contrast=0.15, saturation=0.1, erase=0.0, move=0.7)
 
-# Directions that differ between views of one picture say little about it, so each is divided by that variance to this
-# power. At 0.5 all directions would vary alike; less whitens them in part.
+# A direction that differs between views of one picture says little about it, so each is divided by its variance between
+# views to this power. At 0.5 all directions would vary alike; less whitens them in part.
 POWER = 0.35
-FLOOR = 0.1  # this part of the mean variance is added to each, so that no direction is divided by nearly nothing
+FLOOR = 0.1  # this part of the mean variance is added to every variance, so that no direction is divided by almost 0
 
 
 @torch.inference_mode()

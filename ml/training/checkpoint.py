@@ -20,7 +20,7 @@ from ml.recipe import ModelFilesError
 from .files import CHECKPOINT
 from .history import Epoch
 
-FORMAT = 1  # 0.1.0 wrote this format without naming it, so a checkpoint that names none is read as this
+FORMAT = 1  # version 0.1.0 wrote this format without naming it, so a checkpoint that names none is read as this
 Weights = dict[str, Tensor]
 
 # torch.load raises any of these on a file that is no checkpoint, or was cut off: which one depends on where.
@@ -126,7 +126,7 @@ def read_checkpoint(folder: Path) -> Checkpoint | None:
             "Delete it to start again."
         ) from exc
     _refuse_unknown_format(path, state)
-    # torch reads the files of other programs without a fault, and what is in them is found wrong only here.
+    # torch loads without complaint what another program saved; that it is no checkpoint shows only here.
     try:
         return Checkpoint.from_dict(state)
     except (TypeError, LookupError, ValueError) as exc:

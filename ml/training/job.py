@@ -23,7 +23,8 @@ from .plan import RECIPES, Plan
 from .starting import StartingNetwork, starting_network
 from .validation.retrieval import can_be_judged
 
-VALIDATION_SHARE = 0.1  # of the pictures, where nothing else is asked for: what judges them is lost for training
+# Share of the pictures held out for validation by default; small, because the network does not train on them.
+VALIDATION_SHARE = 0.1
 
 # The shorter side of decoded pictures, as a multiple of the network's side. The smallest square crop is half as wide
 # and high as its picture, so it is enlarged by a third.
@@ -82,7 +83,7 @@ def _choose_plan(options: Namespace, starting: StartingNetwork, pictures: int) -
     architecture = starting.architecture
     names = ("epochs", "minutes", "lr", "trunk_lr", "l2_sp", "keep", "batch", "patience", "seed")
     chosen: dict[str, Any] = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
-    # A head that is new, or was made for naming things, is not worth keeping, so none of it is mixed into the result.
+    # With a head that is new, or made for naming things, the start is poor at searching: by default none of it is kept.
     if options.keep is None and (starting.note or options.weights == "imagenet"):
         chosen["keep"] = 0.0
     if options.freeze is not None:

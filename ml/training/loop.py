@@ -49,7 +49,7 @@ class Run:
         self.learner = Learner(plan, network, len(photos.classes), dim, start or {})
         self.epochs: list[Epoch] = []
         self.best = Best()
-        self.judgement: Judgement | None = None  # a resumed run has none until an epoch ends
+        self.judgement: Judgement | None = None  # none until an epoch ends, in a resumed run too
         self._resumed = False
 
     def best_network(self) -> nn.Module:
@@ -70,7 +70,7 @@ class Run:
         while not self.is_finished:
             self.epochs.append(self._run_epoch(len(self.epochs)))
             self._remember_best()
-            # Before the checkpoint: a process that is killed in between runs the epoch again, and tells of it again.
+            # Called before the checkpoint is written: a run killed in between repeats the epoch and reports it again.
             after_epoch(self)
             write_checkpoint(self.folder, self._make_checkpoint())
             write_history(self.folder, self.epochs)
@@ -132,7 +132,7 @@ class Run:
         found = epoch.validation.get("map_at_r", math.inf)
         if found > self.best.map_at_r or self.validation is None:
             state = self.learner.result.state_dict()
-            # Cloned, because training goes on in the same tensors.
+            # The weights are cloned, because training goes on in the same tensors.
             weights = {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
             self.best = Best(epoch.number, found, weights)
 
@@ -160,12 +160,8 @@ class Run:
         self._refuse_another_run(saved)
         try:
             self.learner.load_state(saved)
-        except (
-            RuntimeError,
-            ValueError,
-            TypeError,
-            LookupError,
-        ) as exc:  # it depends on what torch stumbles over first
+        except (RuntimeError, ValueError, TypeError, LookupError) as exc:
+            # Which of these torch raises depends on what it stumbles over first.
             reason = " ".join(str(exc).split())
             raise ModelFilesError(f"{self.folder / CHECKPOINT} does not fit this run: {reason}") from exc
         self.epochs, self.best = saved.epochs, saved.best

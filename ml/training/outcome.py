@@ -26,7 +26,7 @@ def record_or_compare_request(folder: Path, asked: Mapping[str, object]) -> None
             be read.
     """
     path = folder / PLAN
-    # Until an epoch has ended nothing was learned that could be mixed, so a mistyped option may still be corrected.
+    # Until an epoch has ended nothing was learned under the old options, so a mistyped one may still be corrected.
     if not (has_finished_epoch(folder) and path.exists()):
         _write_request(path, asked)
         return

@@ -9,7 +9,7 @@ from typing import Literal
 
 from .data.augmentation import Augmentation
 
-# In the order in which pixels meet them, because recipes freeze the first few.
+# The order is the one in which pixels pass the layers, because a recipe freezes the first few.
 LAYERS = ("conv1", "bn1", "layer1", "layer2", "layer3", "layer4", "avgpool", "fc")
 
 
@@ -50,13 +50,13 @@ class Plan:
     ema: float = 0.998
     clip: float = 5.0
     smoothing: float = 0.1
-    temperature: float = 0.0625  # cosines are divided by it: they lie in -1 to 1, too near for clear probabilities
+    temperature: float = 0.0625  # cosines are divided by it: from -1 to 1 they are too close for clear probabilities
     balance: float = 0.5
     augmentation: Augmentation = field(default_factory=Augmentation)
     patience: int = 10
     seed: int = 1
     minutes: float = 0
-    ema_warm_up: bool = False  # a run of few steps would else be judged by an average of the weights it began with
+    ema_warm_up: bool = False  # without it, a short run is judged by an average that is mostly its first weights
     l2_sp: float = 0
     keep: float = 0
 
@@ -96,5 +96,5 @@ CLASSIFY = Plan(
     balance=0,
     warm_up=0,
 )
-# `metric` is for fine-tuning, so it holds on to the weights it starts from; METRIC alone trains from nothing.
+# As a recipe METRIC fine-tunes, so it holds on to the starting weights; unchanged it is for training from nothing.
 RECIPES = {plan.recipe: plan for plan in (replace(METRIC, ema_warm_up=True, l2_sp=0.1, keep=0.7), CLASSIFY)}

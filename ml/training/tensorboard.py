@@ -27,7 +27,7 @@ from .validation.extraction import extract_vectors
 from .validation.retrieval import Judgement, can_be_judged, judge_network
 from .validation.sheets import confusion_picture, make_thumbnails, neighbour_sheet
 
-SAMPLE = 256  # training pictures to show neighbours among where nothing is set aside; all would take too long
+SAMPLE = 256  # training pictures to show neighbours among where none are set aside; all would take too long
 # The projector reads vectors as text and all its pictures as one, so few of both keep a page quick to open.
 PROJECTED, COMPONENTS, SPRITE_PX = 1000, 64, 40
 QUALITY = 80  # of JPEG files: an event file grows by a sheet with every epoch that was the best so far
@@ -100,7 +100,7 @@ class Board:
         for summary in hparams(_plain_values(run.plan.as_dict()), outcome):  # type: ignore[no-untyped-call]
             self._file_writer.add_summary(summary)
         for tag, value in outcome.items():
-            # At the step after the last epoch, because a run that is taken up again purges everything from there on.
+            # Written at the step after the last epoch, because a run that is resumed purges everything from there on.
             self._writer.add_scalar(tag, value, len(run.epochs))
         self._add_projector(run)
         self._writer.flush()
@@ -111,11 +111,11 @@ class Board:
         size = run.epochs[run.best.epoch].size
         vectors = extract_vectors(network, photos.pixels, size, run.learner.device)
         sprites = make_thumbnails(photos.pixels, np.arange(len(photos.targets)), SPRITE_PX)
-        # A process that was killed in here left half a projector, and the writer would warn that it is there.
+        # A process that was killed here may have left half a projector, and the writer would warn that it is there.
         shutil.rmtree(self.folder / f"{0:05}", ignore_errors=True)
         self._writer.add_embedding(
             np.round(principal_components(vectors, COMPONENTS), 4),
-            # The projector reads these as a table whose columns are separated by tabs.
+            # The projector would take a tab in the name of a class for the beginning of another column.
             metadata=[photos.classes[target].replace("\t", " ") for target in photos.targets],
             label_img=torch.from_numpy(sprites).permute(0, 3, 1, 2).float() / 255,
             tag="pictures",

@@ -12,7 +12,8 @@ from ml.evaluation.confusion import Confusion
 from .rendering import render_template
 
 MOST_CLASSES = 40
-SIDE_PX = 480  # shared by the cells of a row; with so many classes that they would get too small, the map is wider
+# The cells of a row share these pixels; where many classes would leave cells too small to see, the map gets wider.
+SIDE_PX = 480
 SMALLEST_CELL_PX, LARGEST_CELL_PX = 15, 48
 LONGEST_NAME = 20  # letters; longer names are cut with an ellipsis, so that labels do not take the room of the map
 LETTER_WIDTH_PX = 7  # an estimate, because only the browser knows the font

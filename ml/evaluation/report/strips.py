@@ -15,7 +15,7 @@ from .thumbnails import make_thumbnail
 
 Ints = npt.NDArray[np.int64]
 
-# Every picture of a strip is inside the page, so these numbers keep it below 5 MB however many pictures were judged.
+# Pictures of strips are stored inside the page, so these numbers limit its size however many pictures were judged.
 HITS, MISSES = 8, 16
 NEIGHBOURS = 8
 

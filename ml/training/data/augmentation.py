@@ -23,7 +23,7 @@ from ml.network.torchvision_compat import import_torchvision
 import_torchvision()  # before its submodules, which would not load beside a CPU build of torch
 from torchvision.transforms.v2 import functional  # noqa: E402
 
-# Parts of a view. An item outside them stays where it is: there is no background to replace, or hardly an item.
+# Only items that cover a share of their view between these are moved: less is hardly an item, more has no background.
 LEAST_ITEM, MOST_ITEM = 0.08, 0.85
 
 
@@ -95,7 +95,7 @@ def _cut_views(
     for i, picture in enumerate(pictures):
         pixels = np.asarray(picture)
         crop = _draw_crop(pixels.shape[:2], how, rng)
-        # A step of -1 reads the columns backwards: what it mirrors must be the view and its mask alike.
+        # One step for both: where -1 mirrors a view, its mask must be mirrored too, or it would lie beside the item.
         step = rng.choice((-1, 1))
         views[i] = _cut_picture(pixels, crop, size)[:, ::step]
         if masks is not None:
@@ -116,7 +116,7 @@ def _draw_crop(shape: tuple[int, ...], how: Augmentation, rng: np.random.Generat
 
 def _cut_picture(picture: Pixels, crop: Crop, size: int) -> Pixels:
     """Scale the crop of uint8[h, w, 3] to uint8[size, size, 3]."""
-    # Copied, because torch wants memory that may be written to, and pictures lie in a map that may only be read.
+    # The part is copied, because torch wants memory that may be written to, and pictures lie in a read-only map.
     part = picture[crop.top : crop.top + crop.height, crop.left : crop.left + crop.width].copy()
     return _to_pixels(functional.resize(_to_tensor(part), [size, size], antialias=True))
 
@@ -157,7 +157,7 @@ def _draw_walls(count: int, size: int, rng: np.random.Generator) -> Pixels:
 
 def _jitter_colours(view: torch.Tensor, how: Augmentation, rng: np.random.Generator) -> torch.Tensor:
     """Change the saturation, contrast and brightness of uint8[3, H, W] by random factors."""
-    # The hue is never changed, because people search by colour.
+    # torchvision's own jitter would shift the hue as well, and teach the network not to see what people search by.
     for adjust, most in (
         (functional.adjust_saturation, how.saturation),
         (functional.adjust_contrast, how.contrast),

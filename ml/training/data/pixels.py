@@ -67,7 +67,7 @@ def cache_pixels(paths: Sequence[Path], side: int, folder: Path, *, threads: int
     known = json.loads(index.read_text()) if index.exists() else None
     if known is None or not _are_unchanged(paths, known["files"]):
         folder.mkdir(parents=True, exist_ok=True)
-        # The index says that the pixels are complete, so it is gone while they change, and is written last.
+        # An index says that the pixels are complete, so it is deleted before they change, and written last.
         index.unlink(missing_ok=True)
         known = {"files": [_stat_file(path) for path in paths], "sizes": _decode_into_file(paths, side, data, threads)}
         with open_atomic_text(index) as file:

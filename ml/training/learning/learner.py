@@ -29,7 +29,7 @@ class Learner:
     def __init__(self, plan: Plan, network: nn.Module, classes: int, dim: int, start: Mapping[str, Tensor]) -> None:
         self.plan = plan
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        torch.manual_seed(plan.seed)  # the loss draws its weights from it, and a run must repeat
+        torch.manual_seed(plan.seed)  # the loss draws its weights from torch's generator, and a run must repeat
         # Convolutions on processors are faster where the channels of a pixel lie beside one another in memory.
         self.network = network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.start = {name: tensor.detach().clone().to(self.device) for name, tensor in start.items()}
@@ -68,7 +68,7 @@ class Learner:
         targets = targets.to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16):
             vectors = self.network(normalise_pixels(views.to(self.device)))
-        # The loss is computed in float32: bfloat16 has three digits, too few for cosines over a low temperature.
+        # The loss is computed in float32: bfloat16 has two or three digits, too few for cosines over a low temperature.
         loss, logits = self.loss(vectors.float(), targets)
         value = loss.item()
         if not math.isfinite(value):
@@ -80,7 +80,7 @@ class Learner:
         self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), self.plan.clip)
-        # After clipping, so that a large gradient of the loss does not weaken the pull.
+        # The pull to the starting weights is added after clipping, so that a large gradient does not weaken it.
         if self.plan.l2_sp:
             add_l2_sp_gradient(self.network, self.start, self.plan.l2_sp)
         self.optimiser.step()

@@ -19,7 +19,7 @@ def extract_vectors(
 
     Layers are in training or evaluation mode afterwards as they were before.
     """
-    # Each layer gets its own mode back: train() would wake the frozen ones, which are in evaluation mode all along.
+    # Each layer gets its own mode back: train() would also switch frozen layers, which are never in training mode.
     modes = [(layer, layer.training) for layer in network.modules()]
     network.eval()
     parts = []

@@ -69,7 +69,8 @@ def _add_class_names(matrix: Image.Image, names: Sequence[str], cell: int) -> Im
     margin = round(max(font.getlength(name) for name in names)) + 8
     sheet = Image.new("RGB", (margin + matrix.width, margin + matrix.height), PAPER)
     sheet.paste(matrix, (margin, margin))
-    columns = Image.new("RGB", (margin, matrix.width), PAPER)  # Pillow writes rows only, so this is turned
+    # Pillow writes text only in rows, so the names of columns are written so too, and then turned.
+    columns = Image.new("RGB", (margin, matrix.width), PAPER)
     for picture, anchor, x in ((sheet, "rm", margin - 4), (columns, "lm", 4)):
         top = margin if picture is sheet else 0
         draw = ImageDraw.Draw(picture)
