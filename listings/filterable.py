@@ -132,7 +132,7 @@ class Condition:
     in_database: Callable[[Any], Any] = lambda value: value
 
     @property
-    def source(self) -> str:
+    def source_field(self) -> str:
         """The field of `Listing` that SQL compares."""
         return COLUMNS[self.column].sources[0]
 

@@ -23,23 +23,23 @@ CELL_SLACK_KM = 2.0
 BOX_SLACK_DEGREES = 1e-6
 
 
-def to_grid(latitude: float, longitude: float) -> tuple[float, float]:
+def snap_to_grid(latitude: float, longitude: float) -> tuple[float, float]:
     """Snap a point to the centre of its cell, about one kilometre on each side."""
     return grid_latitude(latitude), grid_longitude(latitude, longitude)
 
 
 def grid_latitude(latitude: float) -> float:
-    return round(_row_centre(latitude), 5)
+    return round(_cell_centre_latitude(latitude), 5)
 
 
 def grid_longitude(latitude: float, longitude: float) -> float:
     """How wide a cell is in degrees depends on its latitude."""
-    width = CELL_DEGREES / max(SMALLEST_COSINE, math.cos(math.radians(_row_centre(latitude))))
+    width = CELL_DEGREES / max(SMALLEST_COSINE, math.cos(math.radians(_cell_centre_latitude(latitude))))
     centre = (math.floor(longitude / width) + 0.5) * width
     return round(min(180.0, max(-180.0, centre)), 5)
 
 
-def _row_centre(latitude: float) -> float:
+def _cell_centre_latitude(latitude: float) -> float:
     row = math.floor(latitude / CELL_DEGREES)
     return min(90.0, max(-90.0, (row + 0.5) * CELL_DEGREES))
 
@@ -54,7 +54,7 @@ def haversine_km(
     return 2 * EARTH_RADIUS_KM * np.arcsin(np.minimum(1.0, np.sqrt(h)))
 
 
-def haversine_of(radius_km: float) -> float:
+def haversine_of_distance(radius_km: float) -> float:
     """The haversine of a distance. Two points are no farther apart than the distance if theirs is at most this:
     SQL compares haversines, because not every database has the inverse sine."""
     return math.sin(min(radius_km / (2 * EARTH_RADIUS_KM), math.pi / 2)) ** 2

@@ -16,7 +16,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from .filterable import ListingStatus
-from .geo import to_grid
+from .geo import snap_to_grid
 from .querysets import SEPARATOR, CategoryQuerySet, ListingQuerySet
 
 # Whoever takes a category from outside checks these first, so that people read a sentence and no database error.
@@ -137,7 +137,7 @@ class Listing(models.Model):
         """The public place: a point of the 1 km grid."""
         if self.latitude is None or self.longitude is None:
             return None
-        return to_grid(self.latitude, self.longitude)
+        return snap_to_grid(self.latitude, self.longitude)
 
 
 def originals_storage() -> Storage:

@@ -11,7 +11,7 @@ from django.db.models.functions import Cos, Floor, Greatest, Least, Lower, Power
 from django.db.models.lookups import In
 
 from .filterable import Filter, ListingStatus, Lookup
-from .geo import CELL_SLACK_KM, KM_PER_DEGREE, SMALLEST_COSINE, box_around, haversine_of
+from .geo import CELL_SLACK_KM, KM_PER_DEGREE, SMALLEST_COSINE, box_around, haversine_of_distance
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser, User
@@ -23,7 +23,7 @@ ACTIVE, SOLD, REMOVED = ListingStatus.ACTIVE.value, ListingStatus.SOLD.value, Li
 SEPARATOR = " / "
 
 
-def has_status(*statuses: str) -> Q:
+def status_condition(*statuses: str) -> Q:
     """The condition on rows that are found by id.
 
     In an expression, no index fits the status: SQLite, which plans without statistics, would read the whole index of
@@ -48,7 +48,7 @@ class ListingQuerySet(models.QuerySet):
         """What this person may open, among rows found by id: staff all, owners their own, others active and sold."""
         if user.is_staff:
             return self.all()
-        readable = has_status(ACTIVE, SOLD)
+        readable = status_condition(ACTIVE, SOLD)
         if user.is_authenticated:
             readable |= Q(seller=user) & ~Q(status=REMOVED)
         return self.filter(readable)
@@ -80,7 +80,7 @@ class ListingQuerySet(models.QuerySet):
                 (latitude, longitude), radius_km = value
                 rows = rows.near(latitude, longitude, radius_km)
             else:
-                rows = rows.filter(**{f"{condition.source}__{condition.lookup}": condition.in_database(value)})
+                rows = rows.filter(**{f"{condition.source_field}__{condition.lookup}": condition.in_database(value)})
         return rows
 
     def near(self, latitude: float, longitude: float, radius_km: float) -> ListingQuerySet:
@@ -99,7 +99,7 @@ class ListingQuerySet(models.QuerySet):
             .alias(cell_width=width)
             .alias(grid_longitude=grid_longitude)
             .alias(haversine=haversine)
-            .filter(haversine__lte=haversine_of(radius_km))
+            .filter(haversine__lte=haversine_of_distance(radius_km))
         )
 
 

@@ -96,7 +96,7 @@ def add_photos(listing: Listing, photos: Sequence[CheckedPhoto]) -> list[Listing
             images.append(image)
             originals_storage().save(image.original.name, photo.file)
         with transaction.atomic(durable=True):
-            _add_rows(listing, images)
+            _insert_photo_rows(listing, images)
     # Not only errors: when a request is interrupted, nobody else knows of these files either.
     except BaseException:
         _delete_files(images)
@@ -104,7 +104,7 @@ def add_photos(listing: Listing, photos: Sequence[CheckedPhoto]) -> list[Listing
     return images
 
 
-def _add_rows(listing: Listing, images: Sequence[ListingImage]) -> None:
+def _insert_photo_rows(listing: Listing, images: Sequence[ListingImage]) -> None:
     """Number and insert; the locked listing row makes concurrent uploads take turns."""
     present = Listing.objects.select_for_update().exclude(status=Listing.Status.REMOVED).filter(pk=listing.pk)
     if not present.exists():

@@ -28,16 +28,16 @@ class UnknownSlot(LookupError):
 
 def register_filler(name: str, function: Filler) -> None:
     """Fill a slot, in place of whoever filled it before."""
-    _fillers[_require_slot(name)] = function
+    _fillers[_require_known_slot(name)] = function
 
 
 def render_slot(name: str, **context: object) -> SafeString:
     """What fills the slot; nothing where nobody does."""
-    filler = _fillers.get(_require_slot(name))
+    filler = _fillers.get(_require_known_slot(name))
     return filler(**context) if filler else SafeString("")
 
 
-def _require_slot(name: str) -> str:
+def _require_known_slot(name: str) -> str:
     if name not in SLOTS:
         raise UnknownSlot(f"There is no slot '{name}'; the slots are {', '.join(sorted(SLOTS))}.")
     return name

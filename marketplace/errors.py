@@ -33,14 +33,14 @@ def handle_api_exception(exc: Exception, context: dict[str, object]) -> Response
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """The site's `handler400`."""
-    if is_api(request):
+    if is_api_request(request):
         return JsonResponse({"detail": MALFORMED}, status=400)
     return defaults.bad_request(request, exception)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """The site's `handler404`."""
-    if is_api(request):
+    if is_api_request(request):
         return JsonResponse({"detail": "There is nothing at this address."}, status=404)
     return defaults.page_not_found(request, exception)
 
@@ -51,12 +51,12 @@ def server_error(request: HttpRequest) -> HttpResponse:
         outage = JsonResponse({"detail": DATABASE_DOWN}, status=503)
         outage["Retry-After"] = RETRY_SECONDS
         return outage
-    if is_api(request):
+    if is_api_request(request):
         return JsonResponse({"detail": "Something went wrong here. It was logged."}, status=500)
     return defaults.server_error(request)
 
 
-def is_api(request: HttpRequest) -> bool:
+def is_api_request(request: HttpRequest) -> bool:
     return request.path.startswith("/api/")
 
 

@@ -17,5 +17,5 @@ def run_directory(var: Path) -> Path:
     return Path(tempfile.gettempdir()) / f"marketplace-{digest}"
 
 
-def broker_socket(var: Path) -> Path:
+def broker_socket_path(var: Path) -> Path:
     return run_directory(var) / "valkey.sock"

@@ -54,7 +54,7 @@ class PhotoStateFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Listing]) -> QuerySet[Listing]:
         if self.value() not in ListingImage.State.values:
             return queryset
-        return queryset.filter(_has_photo(state=self.value()))
+        return queryset.filter(_photo_condition(state=self.value()))
 
 
 class HasPhotosFilter(admin.SimpleListFilter):
@@ -67,9 +67,9 @@ class HasPhotosFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Listing]) -> QuerySet[Listing]:
         match self.value():
             case "yes":
-                return queryset.filter(_has_photo())
+                return queryset.filter(_photo_condition())
             case "no":
-                return queryset.exclude(_has_photo())
+                return queryset.exclude(_photo_condition())
         return queryset
 
 
@@ -104,5 +104,5 @@ class ReasonFilter(admin.SimpleListFilter):
         return queryset.filter(state=ListingImage.State.REJECTED, reason=self.value())
 
 
-def _has_photo(**state: object) -> Exists:
+def _photo_condition(**state: object) -> Exists:
     return Exists(ListingImage.objects.filter(listing=OuterRef("pk"), **state))

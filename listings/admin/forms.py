@@ -7,7 +7,7 @@ from listings.models import Listing
 from listings.photos.uploads import CheckedPhoto
 from listings.services import explain_too_many_photos, room_for_photos
 from listings.web.forms import PhotosField
-from listings.web.uploading import judge_photos
+from listings.web.uploading import check_and_split_photos
 
 
 class ListingAdminForm(forms.ModelForm):
@@ -21,7 +21,7 @@ class ListingAdminForm(forms.ModelForm):
 
     def clean_photos(self) -> list[CheckedPhoto]:
         """Unlike a seller's form this one is sent again: nothing is saved while one of the files is refused."""
-        photos, refusals = judge_photos(self.cleaned_data["photos"])
+        photos, refusals = check_and_split_photos(self.cleaned_data["photos"])
         if refusals:
             raise ValidationError([f"{refusal.name}: {refusal.reason}" for refusal in refusals])
         room = room_for_photos(self.instance.pk or 0)

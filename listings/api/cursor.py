@@ -58,7 +58,7 @@ class Position:
             raw = base64.urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
             ordering, run, value, pk, back = json.loads(raw)
             column = ORDERINGS[ordering][run].column
-            position = cls(ordering, run, _parse_value(column, value), pk, bool(back))
+            position = cls(ordering, run, _parse_column_value(column, value), pk, bool(back))
             # `isinstance` would take true for a number, and a negative run would count from the end of the list.
             valid = (
                 type(run) is int
@@ -74,7 +74,7 @@ class Position:
         return position
 
 
-def _parse_value(column: str | None, value: Any) -> Any:
+def _parse_column_value(column: str | None, value: Any) -> Any:
     if column == "created_at":
         moment = datetime.fromisoformat(value)
         # Without a zone the database would read it in the time zone of its own session.
@@ -108,7 +108,7 @@ def fetch_page(
             continue
         part = _sort_run(queryset.filter(run.where), run, back)
         if after is not None and number == after.run:
-            part = part.filter(_rows_beyond(run, after))
+            part = part.filter(_beyond_condition(run, after))
         rows += [(number, listing) for listing in part[: count - len(rows)]]
         if len(rows) == count:
             break
@@ -120,7 +120,7 @@ def _sort_run(queryset: QuerySet[Listing], run: Run, back: bool) -> QuerySet[Lis
     return queryset.order_by(*(f"{sign}{name}" for name in (run.column, "id") if name))
 
 
-def _rows_beyond(run: Run, after: Position) -> Q:
+def _beyond_condition(run: Run, after: Position) -> Q:
     """Rows behind the position; the outer bound on the column alone lets an index seek."""
     side = "lt" if run.descending != after.back else "gt"
     further = Q(**{f"id__{side}": after.pk})
@@ -129,6 +129,6 @@ def _rows_beyond(run: Run, after: Position) -> Q:
     return Q(**{f"{run.column}__{side}e": after.value}) & (Q(**{f"{run.column}__{side}": after.value}) | further)
 
 
-def position_of(ordering: str, run: int, listing: Listing, *, back: bool) -> Position:
+def position_of_listing(ordering: str, run: int, listing: Listing, *, back: bool) -> Position:
     column = ORDERINGS[ordering][run].column
     return Position(ordering, run, getattr(listing, column) if column else None, listing.pk, back)

@@ -14,7 +14,7 @@ from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema_field
 
 from listings.filterable import DEFAULT_RADIUS_KM, Filter, Kind
-from listings.geo import to_grid
+from listings.geo import snap_to_grid
 from listings.models import Category, Listing
 from listings.querysets import ListingQuerySet
 
@@ -38,7 +38,7 @@ class PointField(forms.CharField):
             raise ValidationError("Give a latitude and a longitude, such as 51.5,-0.12.") from exc
         if not (abs(latitude) <= 90 and abs(longitude) <= 180):
             raise ValidationError("A latitude lies between -90 and 90, a longitude between -180 and 180.")
-        return to_grid(latitude, longitude)
+        return snap_to_grid(latitude, longitude)
 
 
 class CategoryField(forms.CharField):
@@ -125,7 +125,7 @@ class ListingFilter(filters.FilterSet):
     filter_type = Filter
 
     q = filters.CharFilter(
-        method="filter_words",
+        method="filter_by_words",
         max_length=200,
         help_text=f"Words that title or description contain, in any order; the first {MAX_WORDS} count.",
     )
@@ -144,7 +144,9 @@ class ListingFilter(filters.FilterSet):
         """Those written out, and one for each declared condition; its field tells the API's pages the type."""
         written = super().get_filters()
         declared = {
-            one.parameter.name: FILTERS[one.parameter.kind](field_name=one.source, help_text=one.parameter.help_text)
+            one.parameter.name: FILTERS[one.parameter.kind](
+                field_name=one.source_field, help_text=one.parameter.help_text
+            )
             for one in cls.filter_type.conditions().values()
             if one.parameter
         }
@@ -163,7 +165,7 @@ class ListingFilter(filters.FilterSet):
             values["radius_km"] = DEFAULT_RADIUS_KM
         return self.filter_type(**values)
 
-    def filter_words(self, queryset: ListingQuerySet, name: str, value: str) -> ListingQuerySet:
+    def filter_by_words(self, queryset: ListingQuerySet, name: str, value: str) -> ListingQuerySet:
         for word in value.split()[:MAX_WORDS]:
             queryset = queryset.filter(Q(title__icontains=word) | Q(description__icontains=word))
         return queryset

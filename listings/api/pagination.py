@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from rest_framework.utils.urls import remove_query_param, replace_query_param
 from rest_framework.views import APIView
 
-from .cursor import ORDERINGS, Position, fetch_page, position_of
+from .cursor import ORDERINGS, Position, fetch_page, position_of_listing
 
 
 class ListingPagination(BasePagination):
@@ -30,9 +30,9 @@ class ListingPagination(BasePagination):
         self.previous = self.next = None
         # Whoever sends a cursor comes from a page beside this one, so `more` has to decide on the other side only.
         if rows and (more if back else position is not None):
-            self.previous = _page_link(url, position_of(ordering, *rows[0], back=True))
+            self.previous = _page_link(url, position_of_listing(ordering, *rows[0], back=True))
         if rows and (back or more):
-            self.next = _page_link(url, position_of(ordering, *rows[-1], back=False))
+            self.next = _page_link(url, position_of_listing(ordering, *rows[-1], back=False))
         return [listing for _, listing in rows]
 
     def _read_parameters(self, request: Request) -> tuple[str, int, Position | None]:

@@ -40,10 +40,10 @@ class Room:
     def is_full(self, listing_id: int) -> bool:
         return self._left[listing_id] <= 0
 
-    def take_place(self, listing_id: int) -> None:
+    def reserve_place(self, listing_id: int) -> None:
         self._left[listing_id] -= 1
 
-    def take_position(self, listing_id: int) -> int:
+    def allocate_position(self, listing_id: int) -> int:
         position = self._next[listing_id]
         self._next[listing_id] += 1
         return position
@@ -76,7 +76,7 @@ def save_photos(stored: Mapping[str, ListingImage]) -> int:
         room = Room(present)
         images = {id_: image for id_, image in stored.items() if image.listing_id in present}
         for image in images.values():
-            image.position = room.take_position(image.listing_id)
+            image.position = room.allocate_position(image.listing_id)
         ListingImage.objects.bulk_create(images.values())
         ImportedPhoto.objects.bulk_create(
             [ImportedPhoto(external_id=id_, listing_id=image.listing_id) for id_, image in images.items()]

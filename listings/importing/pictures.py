@@ -19,7 +19,7 @@ from .photos import Room, find_imported_ids, save_photos, store_original
 from .rows import PhotoRow
 
 
-def judge_photo_row(row: PhotoRow, has_listing: bool, has_file: bool, is_full: bool) -> list[Finding]:
+def find_photo_row_faults(row: PhotoRow, has_listing: bool, has_file: bool, is_full: bool) -> list[Finding]:
     """Why the row makes no photo: one finding a reason, none when it may."""
     findings = []
     if not has_listing:
@@ -54,19 +54,19 @@ class PictureFolder:
                 continue
             listing_id, path = listing_ids.get(row.product_id), find_picture(self._folder, row.id)
             is_full = listing_id is not None and room.is_full(listing_id)
-            wrong = judge_photo_row(row, listing_id is not None, path is not None, is_full)
+            wrong = find_photo_row_faults(row, listing_id is not None, path is not None, is_full)
             findings += wrong
             if wrong or listing_id is None or path is None:
                 continue
             try:
-                stored[row.id] = store_file(path, listing_id, row.created_at)
-                room.take_place(listing_id)
+                stored[row.id] = check_and_store_picture(path, listing_id, row.created_at)
+                room.reserve_place(listing_id)
             except PhotoRefused as exc:
                 findings.append(Finding(Kind.BAD_PHOTO, row.line, "id", row.id, f"{path.name}: {exc}"))
         return save_photos(stored), len(done), findings
 
 
-def store_file(path: Path, listing_id: int, created_at: datetime) -> ListingImage:
+def check_and_store_picture(path: Path, listing_id: int, created_at: datetime) -> ListingImage:
     """The photo in this file, stored but without its row; raises `PhotoRefused` when it is none."""
     with path.open("rb") as file:
         return store_original(listing_id, created_at, check_photo(File(file, name=path.name)))

@@ -32,14 +32,14 @@ def save_products(products: Sequence[Product]) -> tuple[int, int, list[Finding]]
             categories = ensure_categories({product.category for product in new if product.category})
             Listing.objects.bulk_create(
                 [
-                    to_listing(product, sellers[SELLER_PREFIX + product.seller], categories.get(product.category))
+                    build_listing(product, sellers[SELLER_PREFIX + product.seller], categories.get(product.category))
                     for product in new
                 ]
             )
     return len(new), len(there), []
 
 
-def to_listing(product: Product, seller: User, category: Category | None) -> Listing:
+def build_listing(product: Product, seller: User, category: Category | None) -> Listing:
     latitude, longitude = product.point or (None, None)
     return Listing(
         seller=seller,

@@ -54,7 +54,7 @@ class Importer(Generic[Row]):
             for column in file.missing:
                 findings.add(Finding(Kind.NOTE, 1, column, "", "no such column; left empty"))
             for batch in read_batches(file, BATCH_ROWS):
-                rows, wrong = self._read_batch(batch, seen)
+                rows, wrong = self._read_distinct_rows(batch, seen)
                 made, there, more = self.save(rows)
                 # Findings of reading and of saving are mixed, so that the report follows the lines of the file.
                 for finding in sorted(wrong + more, key=lambda found: found.line):
@@ -69,7 +69,9 @@ class Importer(Generic[Row]):
                 findings.add(Finding(Kind.NOTE, first, "", "", reason))
         return tally
 
-    def _read_batch(self, batch: Sequence[Record | BrokenRecord], seen: SeenIds) -> tuple[list[Row], list[Finding]]:
+    def _read_distinct_rows(
+        self, batch: Sequence[Record | BrokenRecord], seen: SeenIds
+    ) -> tuple[list[Row], list[Finding]]:
         rows: list[Row] = []
         findings: list[Finding] = []
         for record in batch:

@@ -48,7 +48,7 @@ def edit_listing(request: HttpRequest, listing_id: int) -> HttpResponse:
     title = listing.title
     form = ListingForm(request.POST or None, instance=listing)
     if form.is_valid():
-        _change_listing(request, listing, form.cleaned_data)
+        _update_listing_or_404(request, listing, form.cleaned_data)
         messages.success(request, "Your changes are saved.")
         return redirect("my-listing", listing.pk)
     context = {
@@ -71,7 +71,7 @@ def set_status(request: HttpRequest, listing_id: int) -> HttpResponse:
     if status not in SAID:
         messages.error(request, f"A listing can be active, sold or a draft, not “{status}”.")
         return redirect("my-listing", listing.pk)
-    _change_listing(request, listing, {"status": status})
+    _update_listing_or_404(request, listing, {"status": status})
     messages.success(request, SAID[Status(status)].format(title=listing.title))
     return redirect("my-listings")
 
@@ -87,7 +87,7 @@ def remove_listing(request: HttpRequest, listing_id: int) -> HttpResponse:
     return redirect("my-listings")
 
 
-def _change_listing(request: HttpRequest, listing: Listing, changes: dict) -> None:
+def _update_listing_or_404(request: HttpRequest, listing: Listing, changes: dict) -> None:
     try:
         update_listing(listing, request.user, changes)
     except ListingGone as exc:

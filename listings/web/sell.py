@@ -36,7 +36,7 @@ def publish_listing(request: SignedInRequest) -> HttpResponse:
         return _render_form(request, form)
     status = request.POST.get("status")
     fields = {**form.fields_of_listing(), "status": status if status in SAID else Listing.Status.ACTIVE}
-    listing, is_new = publish_once(request.user, fields, form.cleaned_data["key"])
+    listing, is_new = create_listing_once(request.user, fields, form.cleaned_data["key"])
     # A form that comes a second time must neither add its photos again nor say that something was published.
     if is_new:
         report_refusals(request, store_photos(listing, request.FILES.getlist("photos")))
@@ -47,7 +47,7 @@ def publish_listing(request: SignedInRequest) -> HttpResponse:
     return redirect("my-listing", listing.pk)
 
 
-def publish_once(seller: User, fields: dict, key: uuid.UUID) -> tuple[Listing, bool]:
+def create_listing_once(seller: User, fields: dict, key: uuid.UUID) -> tuple[Listing, bool]:
     """A new listing, or the one this very form made before: shaky networks and impatient fingers send forms twice."""
     # The unique index on external ids decides which of two simultaneous requests is first.
     # The id holds the seller as well, so a key that somebody else has seen is worth nothing to them.

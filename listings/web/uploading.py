@@ -44,7 +44,7 @@ def accept_photo_uploads(view: View) -> View:
     return wrapper
 
 
-def judge_photos(files: Sequence[File]) -> tuple[list[CheckedPhoto], list[Refusal]]:
+def check_and_split_photos(files: Sequence[File]) -> tuple[list[CheckedPhoto], list[Refusal]]:
     judged = list(zip(files, check_photos(files), strict=True))
     photos = [photo for _, photo in judged if isinstance(photo, CheckedPhoto)]
     refusals = [Refusal(file.name or "photo", one.reason) for file, one in judged if isinstance(one, PhotoRefused)]
@@ -53,7 +53,7 @@ def judge_photos(files: Sequence[File]) -> tuple[list[CheckedPhoto], list[Refusa
 
 def store_photos(listing: Listing, files: Sequence[File]) -> list[Refusal]:
     """Keep the good photos and answer the others. A photo the listing has already is not stored again."""
-    photos, refusals = judge_photos(files)
+    photos, refusals = check_and_split_photos(files)
     kept = set(listing.images.exclude(state=ListingImage.State.REJECTED).values_list("sha256", flat=True))
     # By hash, so that a photo chosen twice, or sent again over a bad network, is kept once.
     new = list({photo.sha256: photo for photo in photos if photo.sha256 not in kept}.values())

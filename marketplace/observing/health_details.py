@@ -47,14 +47,14 @@ def queue_counts() -> QueueCounts:
     """Waiting photos by lane, leased ones and failed ones. COUNT_LIMIT stands for that many or more."""
     pending = Embedding.objects.filter(state=Embedding.State.PENDING)
     return {
-        "pending": {lane.name.lower(): count_bounded(pending.filter(lane=lane)) for lane in Embedding.Lane},
-        "leased": count_bounded(Embedding.objects.filter(state=Embedding.State.LEASED)),
-        "failed": count_bounded(Embedding.objects.filter(state=Embedding.State.FAILED)),
+        "pending": {lane.name.lower(): count_up_to_limit(pending.filter(lane=lane)) for lane in Embedding.Lane},
+        "leased": count_up_to_limit(Embedding.objects.filter(state=Embedding.State.LEASED)),
+        "failed": count_up_to_limit(Embedding.objects.filter(state=Embedding.State.FAILED)),
         "counted_up_to": COUNT_LIMIT,
     }
 
 
-def count_bounded(rows: QuerySet[Embedding]) -> int:
+def count_up_to_limit(rows: QuerySet[Embedding]) -> int:
     return rows.order_by()[:COUNT_LIMIT].count()
 
 

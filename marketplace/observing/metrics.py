@@ -53,7 +53,7 @@ class Figures(Collector):
         yield make_gauge("broker_up", "Whether the broker answers.", broker_answers())
         # A process that does not refresh its index on a thread does so here, and then it needs the database.
         with suppress(Error):
-            yield from index_figures(index_health())
+            yield from index_metrics(index_health())
         # Read before `database_up` is told, because reading may find that the database has just gone.
         stored = self._collect_database_metrics()
         yield make_gauge("database_up", "Whether the database answers.", self._database)
@@ -63,14 +63,14 @@ class Figures(Collector):
         if not self._database:
             return []
         try:
-            return [*lag_figures(index_lag()), *queue_figures()]
+            return [*lag_metrics(index_lag()), *queue_metrics()]
         except Error:
             connection.close()
             self._database = False
             return []
 
 
-def index_figures(index: dict[str, Any]) -> Iterator[Metric]:
+def index_metrics(index: dict[str, Any]) -> Iterator[Metric]:
     yield make_gauge("index_usable", "Whether the index can be searched.", index["usable"])
     yield make_gauge("index_rows", "Photos that are searched.", index["rows"])
     yield make_gauge("index_delta_rows", "Photos of listings changed since the snapshot.", index["delta_rows"])
@@ -88,12 +88,12 @@ def index_figures(index: dict[str, Any]) -> Iterator[Metric]:
         yield make_labelled_gauge(name, text, "queries", {kind: figures[field] for kind, figures in recall.items()})
 
 
-def lag_figures(lag: dict[str, Any]) -> Iterator[Metric]:
+def lag_metrics(lag: dict[str, Any]) -> Iterator[Metric]:
     yield make_gauge("index_snapshot_age_seconds", "Since the served snapshot was written.", lag["snapshot_age_s"])
     yield make_gauge("index_position_lag", "Changes in the feed that the index has not seen.", lag["position_lag"])
 
 
-def queue_figures() -> Iterator[Metric]:
+def queue_metrics() -> Iterator[Metric]:
     now, queue = timezone.now(), queue_counts()
     bound = f"counted up to {queue['counted_up_to']}"
     yield make_labelled_gauge(

@@ -7,7 +7,7 @@ from pathlib import Path
 from django.core.exceptions import ImproperlyConfigured
 
 from marketplace.observing import logs
-from marketplace.paths import broker_socket
+from marketplace.paths import broker_socket_path
 
 from .environment import (
     derive_cache_url,
@@ -27,7 +27,7 @@ BASE_DIR = Path(__file__).resolve().parents[2]
 VAR_DIR = Path(env.str("VAR_DIR", str(BASE_DIR / "var")))
 
 
-def _secret_key() -> str:
+def _read_secret_key() -> str:
     """From SECRET_KEY, else from the file `make run` generates."""
     if key := env.str("SECRET_KEY", ""):
         return key
@@ -39,7 +39,7 @@ def _secret_key() -> str:
         ) from exc
 
 
-SECRET_KEY = _secret_key()
+SECRET_KEY = _read_secret_key()
 DEBUG = read_boolean("DEBUG")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
@@ -117,7 +117,7 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # By default the socket of the private server that `make run` starts, so that commands beside it find it unasked.
-REDIS_URL = env.str("REDIS_URL", f"unix://{broker_socket(VAR_DIR)}")
+REDIS_URL = env.str("REDIS_URL", f"unix://{broker_socket_path(VAR_DIR)}")
 # Every save rings the broker, and waits no more seconds than this for one that does not answer.
 REDIS_TIMEOUT = read_positive_number("REDIS_TIMEOUT", 0.3)
 CACHES = {

@@ -22,13 +22,13 @@ class Console:
     def print_line(self, name: str, text: str) -> None:
         prefix = f"{name:<{WIDTH}}│"
         if self._coloured:
-            prefix = f"\033[{self._colour(name)}m{prefix}\033[0m"
+            prefix = f"\033[{self._choose_colour(name)}m{prefix}\033[0m"
         print(prefix, text, file=self._stream, flush=True)
 
     def print_message(self, text: str) -> None:
         self.print_line("marketplace", text)
 
-    def _colour(self, name: str) -> int:
+    def _choose_colour(self, name: str) -> int:
         if name not in self._names:
             self._names.append(name)
         return COLOURS[self._names.index(name) % len(COLOURS)]

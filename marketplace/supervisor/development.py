@@ -41,9 +41,9 @@ class DevelopmentSupervisor(Supervisor):
     def handle_line(self, process: Process, line: str) -> None:
         super().handle_line(process, line)
         if process.role.name == WATCHER and line.startswith(SAVED) and not self._stop_asked:
-            self.reload(line.removeprefix(SAVED).split(", "))
+            self.reload_saved_code(line.removeprefix(SAVED).split(", "))
 
-    def reload(self, paths: list[str]) -> None:
+    def reload_saved_code(self, paths: list[str]) -> None:
         """Have every process but the broker and the watcher load its code anew."""
         for process in self.processes:
             if process.role.name not in ("broker", WATCHER):
@@ -53,7 +53,7 @@ class DevelopmentSupervisor(Supervisor):
                 f"Ctrl-C and `make dev` again: {', '.join(stale)} was loaded before anything watched it."
             )
 
-    def _tick(self) -> None:
-        super()._tick()
+    def _supervise_once(self) -> None:
+        super()._supervise_once()
         for process in self.processes:
             process.kill_if_late(hurry=False)

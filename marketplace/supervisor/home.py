@@ -54,7 +54,7 @@ class Home:
         if not path.exists():
             write_private_file(path, secrets.token_urlsafe(50))
 
-    def demo_is_wanted(self) -> bool:
+    def is_demo_wanted(self) -> bool:
         """Whether `manage.py prepare` found an empty site that has not been filled since."""
         marker = self.var / "demo"
         return marker.exists() and marker.read_text().strip() == "wanted"

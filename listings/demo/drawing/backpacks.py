@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from .canvas import Canvas, light_ball, light_barrel, light_flat
+from .canvas import Canvas, light_flat, light_sphere, light_vertical_cylinder
 from .colours import BRASS, INK, LEATHER, RGB, STEEL, Look, Paint, darken
 from .shapes import (
     Points,
@@ -23,14 +23,14 @@ def draw_backpack(canvas: Canvas, look: Look, form: Random) -> None:
     body = _bag_points(half, height, form.uniform(0.3, 0.6))
     # Straps and the loop on top are painted first, so that the bag covers where they are sewn on.
     _draw_straps(canvas, half, height, darken(look.colour, 0.35))
-    canvas.paint_part(arc_line(0, -height + 0.02, 0.16, 0.2, 180, 360, 0.07), trim, light_ball, edge=0.015)
+    canvas.paint_part(arc_line(0, -height + 0.02, 0.16, 0.2, 180, 360, 0.07), trim, light_sphere, edge=0.015)
     if form.random() < 0.5:
         for side in (-1, 1):
             # Painted before the bag, which covers the inner part of a pocket and leaves about a fifth of `half` to see.
             pocket = box_points(
                 min(side * half * 0.9, side * half * 1.2), -0.72, max(side * half * 0.9, side * half * 1.2), -0.1, 0.1
             )
-            canvas.paint_part(filled_outline(pocket), look.plain_paint, light_barrel, edge=0.05)
+            canvas.paint_part(filled_outline(pocket), look.plain_paint, light_vertical_cylinder, edge=0.05)
     canvas.paint_part(filled_outline(body), look.main_paint, light_flat, edge=0.13)
     # The bottom is a plain box, so it is cut to the outline of the bag.
     bottom = filled_outline(box_points(-half, -0.24, half, 0.2))
@@ -73,7 +73,7 @@ def _draw_straps(canvas: Canvas, half: float, height: float, colour: RGB) -> Non
                 end=0.08,
             ),
             colour,
-            light_barrel,
+            light_vertical_cylinder,
             edge=0.03,
         )
 

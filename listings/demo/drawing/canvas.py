@@ -24,17 +24,17 @@ def light_flat(u: Array, v: Array) -> Array:
     return 1.06 - 0.14 * v + 0 * u
 
 
-def light_barrel(u: Array, v: Array) -> Array:
+def light_vertical_cylinder(u: Array, v: Array) -> Array:
     """Round about a vertical axis, lit from the left."""
     return 1.16 - 0.62 * np.abs(u - 0.34) ** 1.5 + 0.16 * np.exp(-(((u - 0.24) / 0.07) ** 2)) - 0.06 * v
 
 
-def light_roller(u: Array, v: Array) -> Array:
+def light_horizontal_cylinder(u: Array, v: Array) -> Array:
     """Round about a horizontal axis."""
     return 1.18 - 0.55 * np.abs(v - 0.3) ** 1.4 + 0 * u
 
 
-def light_ball(u: Array, v: Array) -> Array:
+def light_sphere(u: Array, v: Array) -> Array:
     """Round in both directions, with a soft highlight."""
     away = (u - 0.34) ** 2 + (v - 0.28) ** 2
     return 1.16 - 0.62 * away + 0.3 * np.exp(-away / 0.012)
@@ -59,7 +59,7 @@ class Frame:
     def scale(self) -> float:
         return float(abs(np.linalg.det(np.array(self.matrix))) ** 0.5)
 
-    def move_to(self, x: float, y: float, scale: float) -> Frame:
+    def move_and_scale(self, x: float, y: float, scale: float) -> Frame:
         """The frame of something drawn smaller and elsewhere in the same item."""
         x, y = self.to_pixels(np.array([[x, y]]))[0]
         (a, b), (c, d) = self.matrix
@@ -81,8 +81,8 @@ class Canvas:
     layer: Image.Image
     frame: Frame
 
-    def move_to(self, x: float, y: float, scale: float = 1.0) -> Canvas:
-        return replace(self, frame=self.frame.move_to(x, y, scale))
+    def move_and_scale(self, x: float, y: float, scale: float = 1.0) -> Canvas:
+        return replace(self, frame=self.frame.move_and_scale(x, y, scale))
 
     def paint_part(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
-from .canvas import Canvas, light_ball, light_barrel, light_flat, light_roller
+from .canvas import Canvas, light_flat, light_horizontal_cylinder, light_sphere, light_vertical_cylinder
 from .colours import INK, STEEL, WOODS, Look, darken
 from .shapes import (
     box_points,
@@ -40,10 +40,12 @@ def _draw_wooden_chair(canvas: Canvas, look: Look, form: Random) -> None:
         canvas.paint_part(
             straight_line((side * inner, seat), (side * (inner + splay * 0.4), -0.16), width=leg, end=leg * 0.75),
             shade,
-            light_barrel,
+            light_vertical_cylinder,
             edge=0.015,
         )
-    canvas.paint_part(straight_line((-inner, -0.42), (inner, -0.42), width=0.055), shade, light_roller, edge=0)
+    canvas.paint_part(
+        straight_line((-inner, -0.42), (inner, -0.42), width=0.055), shade, light_horizontal_cylinder, edge=0
+    )
     # The posts start where the back legs do and are as wide, because a leg and its post are one piece of wood.
     posts = [
         straight_line((side * inner, seat), (side * (inner + 0.03), back), width=leg, end=leg * 0.85)
@@ -58,10 +60,12 @@ def _draw_wooden_chair(canvas: Canvas, look: Look, form: Random) -> None:
                 (side * half * 0.94, seat + depth), (side * (half + splay), 0), width=leg * 1.1, end=leg * 0.75
             ),
             frame,
-            light_barrel,
+            light_vertical_cylinder,
             edge=0.02,
         )
-    canvas.paint_part(straight_line((-half, -0.36), (half, -0.36), width=0.06), frame, light_roller, edge=0)
+    canvas.paint_part(
+        straight_line((-half, -0.36), (half, -0.36), width=0.06), frame, light_horizontal_cylinder, edge=0
+    )
     top = filled_outline(
         smooth_curve(
             (-inner * 1.02, seat - 0.08),
@@ -93,7 +97,7 @@ def _draw_chair_back(canvas: Canvas, look: Look, form: Random, half: float, seat
     canvas.paint_part(
         filled_outline(box_points(-half - 0.06, back - 0.02, half + 0.06, back + 0.2, 0.1)),
         look.plain_paint,
-        light_roller,
+        light_horizontal_cylinder,
         edge=0.03,
     )
     if style == "ladder":
@@ -103,7 +107,7 @@ def _draw_chair_back(canvas: Canvas, look: Look, form: Random, half: float, seat
             canvas.paint_part(
                 filled_outline(box_points(-half, y - 0.06, half, y + 0.06, 0.04)),
                 look.plain_paint,
-                light_roller,
+                light_horizontal_cylinder,
                 edge=0.02,
             )
     else:
@@ -123,11 +127,14 @@ def _draw_shell_chair(canvas: Canvas, look: Look, form: Random) -> None:
         canvas.paint_part(
             straight_line((x, seat + 0.08), (foot, -0.12 if tone else 0), width=0.09, end=0.055),
             darken(wood, tone),
-            light_barrel,
+            light_vertical_cylinder,
             edge=0.015,
         )
     canvas.paint_part(
-        straight_line((-0.36, seat + 0.16), (0.36, seat + 0.16), width=0.07), darken(wood, 0.2), light_roller, edge=0
+        straight_line((-0.36, seat + 0.16), (0.36, seat + 0.16), width=0.07),
+        darken(wood, 0.2),
+        light_horizontal_cylinder,
+        edge=0,
     )
     # Less than 1 draws the sides in at the height of a sitter's waist, and 1 leaves them straight.
     pinch = form.uniform(0.82, 1.0)
@@ -144,7 +151,7 @@ def _draw_shell_chair(canvas: Canvas, look: Look, form: Random) -> None:
             (-half * pinch, seat - 0.38),
         )
     )
-    canvas.paint_part(shell, look.main_paint, light_ball, edge=0.09)
+    canvas.paint_part(shell, look.main_paint, light_sphere, edge=0.09)
     pad = filled_outline(
         smooth_curve(
             (-half * 0.86, seat - 0.16),
@@ -162,7 +169,9 @@ def _draw_armchair(canvas: Canvas, look: Look, form: Random) -> None:
     half, seat, back = form.uniform(0.72, 0.84), -0.72, -form.uniform(1.45, 1.7)
     wood, roundness = form.choice(WOODS), form.uniform(0.15, 0.35)
     for x in (-half * 0.85, half * 0.85):
-        canvas.paint_part(straight_line((x, -0.25), (x * 1.04, 0), width=0.1, end=0.06), wood, light_barrel, edge=0.015)
+        canvas.paint_part(
+            straight_line((x, -0.25), (x * 1.04, 0), width=0.1, end=0.06), wood, light_vertical_cylinder, edge=0.015
+        )
     canvas.paint_part(
         filled_outline(box_points(-half * 0.92, back, half * 0.92, -0.3, roundness)),
         look.main_paint,
@@ -171,7 +180,7 @@ def _draw_armchair(canvas: Canvas, look: Look, form: Random) -> None:
     )
     if form.random() < 0.5:
         buttons = [ellipse_points(x, y, 0.028, 0.028) for y in (back + 0.28, back + 0.55) for x in (-0.34, 0.0, 0.34)]
-        canvas.paint_part(filled_outline(*buttons), darken(look.colour, 0.4), light_ball, edge=0)
+        canvas.paint_part(filled_outline(*buttons), darken(look.colour, 0.4), light_sphere, edge=0)
     canvas.paint_part(
         filled_outline(box_points(-half * 0.8, -0.52, half * 0.8, -0.18, 0.06)),
         darken(look.colour, 0.12),
@@ -186,10 +195,13 @@ def _draw_armchair(canvas: Canvas, look: Look, form: Random) -> None:
     for side in (-1, 1):
         left, right = sorted((side * half * 0.66, side * half * 1.1))
         canvas.paint_part(
-            filled_outline(box_points(left, arm_top, right, -0.16, 0.15)), look.main_paint, light_barrel, edge=0.07
+            filled_outline(box_points(left, arm_top, right, -0.16, 0.15)),
+            look.main_paint,
+            light_vertical_cylinder,
+            edge=0.07,
         )
     if form.random() < 0.45:
         loose_cushion = smooth_curve(
             (-0.28, seat - 0.42), (0.3, seat - 0.46), (0.32, seat + 0.02), (-0.26, seat + 0.04)
         )
-        canvas.paint_part(filled_outline(loose_cushion), look.accent_paint, light_ball, edge=0.07)
+        canvas.paint_part(filled_outline(loose_cushion), look.accent_paint, light_sphere, edge=0.07)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from random import Random
 
-from .canvas import Canvas, light_ball, light_barrel, light_flat, light_from_inside
+from .canvas import Canvas, light_flat, light_from_inside, light_sphere, light_vertical_cylinder
 from .colours import BRASS, CREAM, INK, RGB, STEEL, WOODS, Look, darken, lighten
 from .shapes import (
     box_points,
     curved_line,
     ellipse_points,
     filled_outline,
+    lathe_silhouette,
     smooth_curve,
     straight_line,
-    turned_silhouette,
 )
 
 
@@ -30,7 +30,9 @@ def draw_lamp(canvas: Canvas, look: Look, form: Random) -> None:
     else:
         _draw_tripod_foot(canvas, form.choice(WOODS), form, neck)
     # Painted between the two: the socket covers the end of any foot, and any shade covers the end of the socket.
-    canvas.paint_part(straight_line((0, neck + 0.06), (0, neck - 0.12), width=0.09), metal, light_barrel, edge=0)
+    canvas.paint_part(
+        straight_line((0, neck + 0.06), (0, neck - 0.12), width=0.09), metal, light_vertical_cylinder, edge=0
+    )
     _draw_lamp_shade(canvas, look, form, neck, shade_height, bottom)
 
 
@@ -56,7 +58,7 @@ def _draw_lamp_shade(canvas: Canvas, look: Look, form: Random, neck: float, heig
     else:
         top = bottom * (form.uniform(0.4, 0.65) if style == "cone" else form.uniform(0.88, 1.0))
         outline = filled_outline(
-            turned_silhouette((top, high), ((top + bottom) / 2, (high + low) / 2), (bottom, low), dip=0.12)
+            lathe_silhouette((top, high), ((top + bottom) / 2, (high + low) / 2), (bottom, low), dip=0.12)
         )
         # The shade covers the front half of this ellipse. The rest looks like its inside, seen through the open top.
         opening = filled_outline(ellipse_points(0, high, top, top * 0.1))
@@ -76,36 +78,41 @@ def _draw_ceramic_foot(canvas: Canvas, look: Look, form: Random, neck: float) ->
     belly, foot, waist = form.uniform(0.32, 0.52), form.uniform(0.22, 0.32), form.uniform(0.3, 0.65)
     glaze = form.choice((look.accent_colour, darken(look.colour, 0.35), CREAM, (92, 118, 132)))
     outline = filled_outline(
-        turned_silhouette(
+        lathe_silhouette(
             (0.08, neck), (0.13, neck * 0.88), (belly, neck * waist), (belly * 0.85, neck * 0.18), (foot, 0), dip=0.14
         )
     )
-    canvas.paint_part(outline, glaze, light_ball, edge=0.07)
+    canvas.paint_part(outline, glaze, light_sphere, edge=0.07)
 
 
 def _draw_stem_foot(canvas: Canvas, metal: RGB, form: Random, neck: float) -> None:
     foot = form.uniform(0.36, 0.5)
-    canvas.paint_part(straight_line((0, -0.02), (0, neck), width=form.uniform(0.05, 0.09)), metal, light_barrel, edge=0)
     canvas.paint_part(
-        filled_outline(turned_silhouette((foot * 0.3, -0.12), (foot * 0.7, -0.09), (foot, 0), dip=0.2)),
+        straight_line((0, -0.02), (0, neck), width=form.uniform(0.05, 0.09)), metal, light_vertical_cylinder, edge=0
+    )
+    canvas.paint_part(
+        filled_outline(lathe_silhouette((foot * 0.3, -0.12), (foot * 0.7, -0.09), (foot, 0), dip=0.2)),
         metal,
-        light_barrel,
+        light_vertical_cylinder,
         edge=0.02,
     )
     if form.random() < 0.5:
         knob = filled_outline(ellipse_points(0, neck * 0.5, 0.1, 0.12))
-        canvas.paint_part(knob, metal, light_ball, edge=0.02)
+        canvas.paint_part(knob, metal, light_sphere, edge=0.02)
 
 
 def _draw_tripod_foot(canvas: Canvas, wood: RGB, form: Random, neck: float) -> None:
     spread = form.uniform(0.42, 0.6)
     # The third leg is painted first, darker and ends higher, because it stands behind the other two.
     third_leg = straight_line((0.02, neck), (spread * 0.15, -0.1), width=0.07, end=0.06)
-    canvas.paint_part(third_leg, darken(wood, 0.25), light_barrel, edge=0)
+    canvas.paint_part(third_leg, darken(wood, 0.25), light_vertical_cylinder, edge=0)
     for side in (-1, 1):
         canvas.paint_part(
-            straight_line((0, neck), (side * spread, 0), width=0.085, end=0.06), wood, light_barrel, edge=0.015
+            straight_line((0, neck), (side * spread, 0), width=0.085, end=0.06),
+            wood,
+            light_vertical_cylinder,
+            edge=0.015,
         )
     # Painted last, because the block covers the place where the three legs meet.
     block = filled_outline(box_points(-0.13, neck - 0.02, 0.13, neck + 0.1, 0.04))
-    canvas.paint_part(block, wood, light_barrel, edge=0.02)
+    canvas.paint_part(block, wood, light_vertical_cylinder, edge=0.02)

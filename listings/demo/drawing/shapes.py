@@ -78,7 +78,7 @@ def smooth_curve(*dots: Dot, closed: bool = True, steps: int = 10) -> Points:
     return np.vstack(pieces if closed else [*pieces, points[-2:-1]])
 
 
-def turned_silhouette(*profile: Dot, dip: float = 0.16) -> Points:
+def lathe_silhouette(*profile: Dot, dip: float = 0.16) -> Points:
     """The silhouette of a turned thing: (half width, y) from top to bottom; the bottom is a flat ellipse's front."""
     right = smooth_curve(*profile, closed=False)
     bottom_x, bottom_y = right[-1]
@@ -101,7 +101,7 @@ def arc_line(x: float, y: float, rx: float, ry: float, start: float, end: float,
     return Outline(strokes=(Stroke(ellipse_points(x, y, rx, ry, start, end), width, width),))
 
 
-def ring(x: float, y: float, radius: float, width: float) -> Outline:
+def ring_outline(x: float, y: float, radius: float, width: float) -> Outline:
     return filled_outline(circle_points(x, y, radius + width / 2), holes=[circle_points(x, y, radius - width / 2)])
 
 

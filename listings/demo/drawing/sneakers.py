@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from .canvas import Canvas, light_ball, light_barrel, light_flat, light_roller
+from .canvas import Canvas, light_flat, light_horizontal_cylinder, light_sphere, light_vertical_cylinder
 from .colours import CREAM, INK, RGB, Look, Paint, darken, lighten
 from .shapes import (
     Outline,
@@ -26,7 +26,7 @@ def draw_sneakers(canvas: Canvas, look: Look, form: Random) -> None:
     for x, y, scale in ((0.16, -0.2, 0.92), (-0.06, 0.0, 1.0)):
         # Both shoes start from the same state of the dice, or they would differ and be no pair.
         form.setstate(state)
-        _draw_shoe(canvas.move_to(x, y, scale), look, form)
+        _draw_shoe(canvas.move_and_scale(x, y, scale), look, form)
 
 
 def _draw_shoe(canvas: Canvas, look: Look, form: Random) -> None:
@@ -43,7 +43,7 @@ def _draw_shoe(canvas: Canvas, look: Look, form: Random) -> None:
     tongue = smooth_curve((0.1, collar + 0.22), (0.14, collar - 0.1), (0.4, collar - 0.14), (0.5, collar + 0.16))
     canvas.paint_part(filled_outline(tongue), lighten(look.colour, 0.25), light_flat, edge=0.04)
     canvas.paint_part(filled_outline(lining), darken(look.colour, 0.5), light_flat, edge=0.04)
-    canvas.paint_part(upper, look.main_paint, light_roller, edge=0.1)
+    canvas.paint_part(upper, look.main_paint, light_horizontal_cylinder, edge=0.1)
     if form.random() < 0.6:
         # The toe cap is drawn larger than the shoe and cut to the upper, so that their edges are the same.
         cap = smooth_curve(
@@ -57,7 +57,7 @@ def _draw_shoe(canvas: Canvas, look: Look, form: Random) -> None:
         canvas.paint_part(
             filled_outline(cap),
             rubber if form.random() < 0.6 else darken(look.colour, 0.2),
-            light_ball,
+            light_sphere,
             within=upper,
             edge=0.05,
         )
@@ -66,7 +66,7 @@ def _draw_shoe(canvas: Canvas, look: Look, form: Random) -> None:
     canvas.paint_part(
         filled_outline(heel),
         form.choice((look.accent_paint, look.plain_paint, Paint(darken(look.colour, 0.25)))),
-        light_barrel,
+        light_vertical_cylinder,
         within=upper,
         edge=0.05,
     )
@@ -154,7 +154,7 @@ def _draw_sole(canvas: Canvas, form: Random, sole: float, rubber: RGB, look: Loo
         (-0.9, 0),
         (-1.26, -sole * 0.3),
     )
-    canvas.paint_part(filled_outline(outline), rubber, light_roller, edge=0.03)
+    canvas.paint_part(filled_outline(outline), rubber, light_horizontal_cylinder, edge=0.03)
     if form.random() < 0.6:
         canvas.paint_part(
             curved_line(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from .canvas import Array, Canvas, light_ball, light_barrel, light_flat
+from .canvas import Array, Canvas, light_flat, light_sphere, light_vertical_cylinder
 from .colours import BRASS, CREAM, INK, RGB, STEEL, WALNUT, WOODS, Look, darken, lighten
 from .shapes import (
     Dot,
@@ -15,7 +15,7 @@ from .shapes import (
     filled_outline,
     join_outlines,
     polygon_points,
-    ring,
+    ring_outline,
     smooth_curve,
     straight_line,
 )
@@ -40,7 +40,7 @@ def _draw_acoustic_guitar(canvas: Canvas, look: Look, form: Random) -> None:
     canvas.paint_part(filled_outline(body), darken(form.choice(WOODS), 0.3), light_flat, edge=0.02)
     canvas.paint_part(filled_outline(body * (0.955, 0.965) + (0, -0.02)), look.main_paint, _light_soundboard, edge=0.06)
     hole = (0.0, -length * 0.62)
-    rosette = ring(*hole, lower * 0.31, 0.035)
+    rosette = ring_outline(*hole, lower * 0.31, 0.035)
     canvas.paint_part(rosette, form.choice((CREAM, BRASS, INK)), light_flat, edge=0)
     canvas.paint_part(filled_outline(circle_points(*hole, lower * 0.27)), (38, 26, 22), light_flat, edge=0.03)
     if form.random() < 0.6:
@@ -91,7 +91,7 @@ def _draw_electric_guitar(canvas: Canvas, look: Look, form: Random) -> None:
     body = _electric_body_points(form.choice(("double", "single", "offset")), width)
     # The same shape, darker, under a top that is a little smaller: what is left of it looks like the edge.
     canvas.paint_part(filled_outline(body), darken(look.colour, 0.35), light_flat, edge=0.02)
-    canvas.paint_part(filled_outline(body * (0.95, 0.96) + (0, -0.02)), look.main_paint, light_ball, edge=0.06)
+    canvas.paint_part(filled_outline(body * (0.95, 0.96) + (0, -0.02)), look.main_paint, light_sphere, edge=0.06)
     guard = smooth_curve(
         (-0.2, -0.72), (0.18, -0.8), (0.3, -0.5), (0.34, -0.22), (0.14, -0.3), (-0.06, -0.38), (-0.22, -0.5)
     )
@@ -106,7 +106,7 @@ def _draw_electric_guitar(canvas: Canvas, look: Look, form: Random) -> None:
     knobs = ((0.3, -0.3), (0.34, -0.2), (0.3, -0.1))
     for x, y in knobs:
         canvas.paint_part(
-            filled_outline(circle_points(x, y, 0.04)), form.choice((CREAM, INK, BRASS)), light_ball, edge=0.01
+            filled_outline(circle_points(x, y, 0.04)), form.choice((CREAM, INK, BRASS)), light_sphere, edge=0.01
         )
     reflection = straight_line((-0.34, -0.68), (-0.4, -0.3), width=0.06)
     canvas.paint_glow(reflection, (255, 255, 255), 0.4, 0.04)
@@ -199,7 +199,7 @@ def _draw_neck(
     canvas.paint_part(
         filled_outline(polygon_points((-0.065, nut), (0.065, nut), (0.085, end), (-0.085, end))),
         EBONY,
-        light_barrel,
+        light_vertical_cylinder,
         edge=0.015,
     )
     # Each fret shortens the string by the same share, so they lie closer together towards the body.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from .canvas import Array, Canvas, light_ball, light_barrel, light_flat
+from .canvas import Array, Canvas, light_flat, light_sphere, light_vertical_cylinder
 from .colours import COFFEE, CREAM, Look, darken, lighten, mix_colours
 from .shapes import (
     Dot,
@@ -14,8 +14,8 @@ from .shapes import (
     curved_line,
     ellipse_points,
     filled_outline,
+    lathe_silhouette,
     smooth_curve,
-    turned_silhouette,
 )
 
 CLAY = (198, 152, 112)
@@ -26,15 +26,17 @@ def draw_mug(canvas: Canvas, look: Look, form: Random) -> None:
     height, rim = form.uniform(1.25, 1.75), form.uniform(0.58, 0.74)
     profile = _mug_profile(form, rim, height)
     dip = form.uniform(0.13, 0.2)
-    body = filled_outline(turned_silhouette(*profile, dip=dip))
+    body = filled_outline(lathe_silhouette(*profile, dip=dip))
     # The handle is painted first, so that the body covers where it joins.
     handle_colour = form.choice((look.colour, look.colour, darken(look.colour, 0.15)))
-    canvas.paint_part(_mug_handle(form, profile, height), handle_colour, light_ball, edge=0.04)
-    canvas.paint_part(body, look.main_paint, light_barrel, edge=0.07)
+    canvas.paint_part(_mug_handle(form, profile, height), handle_colour, light_sphere, edge=0.04)
+    canvas.paint_part(body, look.main_paint, light_vertical_cylinder, edge=0.07)
     if form.random() < 0.4:
         # The box is wider than any mug, so it is cut to the body that was dipped in the other glaze.
         dipped = filled_outline(box_points(-1.2, -height * form.uniform(0.2, 0.4), 1.2, 0.4))
-        canvas.paint_part(dipped, form.choice((CLAY, CREAM, look.accent_colour)), light_barrel, within=body, edge=0.02)
+        canvas.paint_part(
+            dipped, form.choice((CLAY, CREAM, look.accent_colour)), light_vertical_cylinder, within=body, edge=0.02
+        )
     # The dark ellipse is smaller than the light one, so that a ring is left: it looks like the thickness of the rim.
     mouth = filled_outline(ellipse_points(0, -height, rim, rim * dip))
     inner = filled_outline(ellipse_points(0, -height + 0.012, rim * 0.92, rim * dip * 0.86))
@@ -100,10 +102,10 @@ def draw_teapot(canvas: Canvas, look: Look, form: Random) -> None:
     # Spout and handle are painted before the body, so that it covers where they join.
     _draw_spout(canvas, look, form, belly, height)
     _draw_teapot_handle(canvas, trim, form, belly, height)
-    canvas.paint_part(filled_outline(turned_silhouette(*profile, dip=0.1)), look.main_paint, light_ball, edge=0.1)
+    canvas.paint_part(filled_outline(lathe_silhouette(*profile, dip=0.1)), look.main_paint, light_sphere, edge=0.1)
     if form.random() < 0.6:
         foot_ring = arc_line(0, -0.02, foot, foot * 0.1, 8, 172, 0.06)
-        canvas.paint_part(foot_ring, trim, light_barrel, edge=0)
+        canvas.paint_part(foot_ring, trim, light_vertical_cylinder, edge=0)
     _draw_lid(canvas, look, form, neck, height, trim)
     canvas.paint_glow(
         curved_line((-belly * 0.5, -height * 0.8), (-belly * 0.68, -height * 0.55), width=0.07),
@@ -124,7 +126,7 @@ def _draw_spout(canvas: Canvas, look: Look, form: Random, belly: float, height: 
         (x - reach * bend, (start_y + tip_y) / 2),
         (x - reach, tip_y),
     )
-    canvas.paint_part(curved_line(*dots, width=0.4, end=0.14), look.plain_paint, light_barrel, edge=0.05)
+    canvas.paint_part(curved_line(*dots, width=0.4, end=0.14), look.plain_paint, light_vertical_cylinder, edge=0.05)
     opening = filled_outline(ellipse_points(x - reach, tip_y - 0.01, 0.07, 0.035))
     canvas.paint_part(opening, darken(look.colour, 0.6), light_flat, edge=0)
 
@@ -142,7 +144,7 @@ def _draw_teapot_handle(canvas: Canvas, trim: tuple[int, int, int], form: Random
             width=width * 0.8,
         )
         bamboo = mix_colours(trim, (150, 100, 60), 0.6)
-        canvas.paint_part(over_the_lid, bamboo, light_ball, edge=0.03)
+        canvas.paint_part(over_the_lid, bamboo, light_sphere, edge=0.03)
         return
     x, reach = belly * 0.78, form.uniform(0.45, 0.62)
     top, bottom = -height * form.uniform(0.78, 0.9), -height * form.uniform(0.2, 0.34)
@@ -156,7 +158,7 @@ def _draw_teapot_handle(canvas: Canvas, trim: tuple[int, int, int], form: Random
             width=width,
         ),
         trim,
-        light_ball,
+        light_sphere,
         edge=0.03,
     )
 
@@ -171,15 +173,18 @@ def _draw_lid(canvas: Canvas, look: Look, form: Random, neck: float, height: flo
         (neck, -height),
         (0, -height + neck * 0.16),
     )
-    canvas.paint_part(filled_outline(dome), look.main_paint, light_ball, edge=0.05)
+    canvas.paint_part(filled_outline(dome), look.main_paint, light_sphere, edge=0.05)
     # Lid and pot have the same paint: without a dark gap between them they would look like one piece.
     gap = arc_line(0, -height, neck, neck * 0.12, 5, 175, 0.035)
     canvas.paint_part(gap, darken(look.colour, 0.35), light_flat, edge=0)
     top = -height - rise
     if form.random() < 0.6:
-        canvas.paint_part(filled_outline(ellipse_points(0, top - 0.07, 0.1, 0.09)), trim, light_ball, edge=0.03)
+        canvas.paint_part(filled_outline(ellipse_points(0, top - 0.07, 0.1, 0.09)), trim, light_sphere, edge=0.03)
     else:
         canvas.paint_part(
-            filled_outline(box_points(-0.06, top - 0.16, 0.06, top + 0.02, 0.04)), trim, light_barrel, edge=0.02
+            filled_outline(box_points(-0.06, top - 0.16, 0.06, top + 0.02, 0.04)),
+            trim,
+            light_vertical_cylinder,
+            edge=0.02,
         )
-        canvas.paint_part(filled_outline(ellipse_points(0, top - 0.16, 0.13, 0.05)), trim, light_ball, edge=0.02)
+        canvas.paint_part(filled_outline(ellipse_points(0, top - 0.16, 0.13, 0.05)), trim, light_sphere, edge=0.02)

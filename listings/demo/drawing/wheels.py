@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
-from .canvas import Canvas, light_ball, light_flat, light_roller
+from .canvas import Canvas, light_flat, light_horizontal_cylinder, light_sphere
 from .colours import CREAM, INK, LEATHER, RGB, RUBBER, STEEL, Look, darken
 from .shapes import (
     Dot,
@@ -17,7 +17,7 @@ from .shapes import (
     join_outlines,
     point_on_circle,
     polygon_points,
-    ring,
+    ring_outline,
     smooth_curve,
     straight_line,
 )
@@ -77,9 +77,9 @@ def _draw_wheel(canvas: Canvas, hub: Dot, radius: float, tyre: RGB, spokes: int,
         for angle in (360 * index / spokes for index in range(spokes))
     ]
     canvas.paint_part(join_outlines(*lines), (150, 154, 160), light_flat, edge=0)
-    canvas.paint_part(ring(*hub, radius - 0.055, 0.04), STEEL, light_flat, edge=0)
-    canvas.paint_part(ring(*hub, radius, width), tyre, light_flat, edge=0.02)
-    canvas.paint_part(filled_outline(circle_points(*hub, 0.055)), STEEL, light_ball, edge=0.01)
+    canvas.paint_part(ring_outline(*hub, radius - 0.055, 0.04), STEEL, light_flat, edge=0)
+    canvas.paint_part(ring_outline(*hub, radius, width), tyre, light_flat, edge=0.02)
+    canvas.paint_part(filled_outline(circle_points(*hub, 0.055)), STEEL, light_sphere, edge=0.01)
 
 
 def _draw_mudguards(canvas: Canvas, at: Geometry, colour: RGB) -> None:
@@ -97,7 +97,7 @@ def _draw_frame(canvas: Canvas, look: Look, at: Geometry, style: str) -> None:
             at.head_low, (at.head_low[0] + 0.1, (at.head_low[1] + at.front[1]) / 2), at.front, width=0.075, end=0.045
         ),
     )
-    canvas.paint_part(stays_and_fork, look.main_paint, light_roller, edge=0.012)
+    canvas.paint_part(stays_and_fork, look.main_paint, light_horizontal_cylinder, edge=0.012)
     main = [straight_line(at.crank, at.seat, width=0.085), straight_line(at.head_top, at.head_low, width=0.1)]
     # Only these tubes differ between the styles. They meet at the same points, so saddle and bar fit any of them.
     if style == "diamond":
@@ -110,7 +110,7 @@ def _draw_frame(canvas: Canvas, look: Look, at: Geometry, style: str) -> None:
         main.append(
             curved_line(at.head_top, (0.22, at.crank[1] - 0.4), _point_between(at.crank, at.seat, 0.35), width=0.08)
         )
-    canvas.paint_part(join_outlines(*main), look.main_paint, light_roller, edge=0.018)
+    canvas.paint_part(join_outlines(*main), look.main_paint, light_horizontal_cylinder, edge=0.018)
 
 
 def _point_between(a: Dot, b: Dot, share: float) -> Dot:
@@ -125,7 +125,7 @@ def _draw_drivetrain(canvas: Canvas, at: Geometry) -> None:
         straight_line((x, y + 0.15), (at.rear[0], at.rear[1] + 0.06), width=0.016),
     )
     canvas.paint_part(chain, INK, light_flat, edge=0)
-    canvas.paint_part(ring(x, y, 0.14, 0.035), STEEL, light_flat, edge=0)
+    canvas.paint_part(ring_outline(x, y, 0.14, 0.035), STEEL, light_flat, edge=0)
     arm = point_on_circle(x, y, 0.24, 55)
     opposite_arm = point_on_circle(x, y, 0.24, 235)
     canvas.paint_part(straight_line(opposite_arm, arm, width=0.04), STEEL, light_flat, edge=0)
@@ -134,7 +134,7 @@ def _draw_drivetrain(canvas: Canvas, at: Geometry) -> None:
             filled_outline(box_points(px - 0.09, py - 0.025, px + 0.09, py + 0.025, 0.02)), INK, light_flat, edge=0
         )
     # Both arms are one line, so the axle is painted after it and covers the place where they would be joined.
-    canvas.paint_part(filled_outline(circle_points(x, y, 0.05)), darken(STEEL, 0.2), light_ball, edge=0)
+    canvas.paint_part(filled_outline(circle_points(x, y, 0.05)), darken(STEEL, 0.2), light_sphere, edge=0)
 
 
 def _draw_saddle(canvas: Canvas, at: Geometry, colour: RGB) -> None:
@@ -148,7 +148,7 @@ def _draw_saddle(canvas: Canvas, at: Geometry, colour: RGB) -> None:
         (x, y + 0.01),
         (x - 0.2, y + 0.03),
     )
-    canvas.paint_part(filled_outline(top), colour, light_roller, edge=0.02)
+    canvas.paint_part(filled_outline(top), colour, light_horizontal_cylinder, edge=0.02)
 
 
 def _draw_handlebar(canvas: Canvas, at: Geometry, style: str, grip: RGB) -> None:
@@ -159,17 +159,22 @@ def _draw_handlebar(canvas: Canvas, at: Geometry, style: str, grip: RGB) -> None
         hook = curved_line(
             (x, y), (x + 0.2, y), (x + 0.3, y + 0.1), (x + 0.24, y + 0.24), (x + 0.08, y + 0.26), width=0.05
         )
-        canvas.paint_part(hook, grip, light_roller, edge=0)
+        canvas.paint_part(hook, grip, light_horizontal_cylinder, edge=0)
     elif style == "flat":
         canvas.paint_part(straight_line((x - 0.02, y), (x + 0.16, y - 0.02), width=0.05), STEEL, light_flat, edge=0)
-        canvas.paint_part(straight_line((x + 0.02, y), (x + 0.2, y - 0.02), width=0.065), grip, light_roller, edge=0)
+        canvas.paint_part(
+            straight_line((x + 0.02, y), (x + 0.2, y - 0.02), width=0.065), grip, light_horizontal_cylinder, edge=0
+        )
     else:
         sweep = curved_line(
             (x + 0.1, y - 0.02), (x + 0.04, y - 0.1), (x - 0.12, y - 0.1), (x - 0.3, y - 0.04), width=0.045
         )
         canvas.paint_part(sweep, STEEL, light_flat, edge=0)
         canvas.paint_part(
-            straight_line((x - 0.18, y - 0.085), (x - 0.32, y - 0.035), width=0.065), grip, light_roller, edge=0
+            straight_line((x - 0.18, y - 0.085), (x - 0.32, y - 0.035), width=0.065),
+            grip,
+            light_horizontal_cylinder,
+            edge=0,
         )
 
 
@@ -199,6 +204,6 @@ def _draw_basket(canvas: Canvas, look: Look, at: Geometry) -> None:
     canvas.paint_part(
         straight_line((x - 0.28, y - 0.18), (x + 0.31, y - 0.18), width=0.05),
         darken(wicker, 0.15),
-        light_roller,
+        light_horizontal_cylinder,
         edge=0,
     )

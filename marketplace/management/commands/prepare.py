@@ -5,7 +5,7 @@ from django.core.management.base import BaseCommand
 
 from marketplace.preparation.database import prepare_database
 from marketplace.preparation.demo import write_demo_marker
-from marketplace.preparation.model import ensure_model
+from marketplace.preparation.model import ensure_active_model
 from marketplace.preparation.static import collect_static
 from marketplace.preparation.superuser import ensure_superuser
 
@@ -19,7 +19,7 @@ class Command(BaseCommand):
         prepare_database()
         self.print_sentence(ensure_superuser(os.environ.get("ADMIN_PASSWORD", ""), settings.VAR_DIR / "admin-password"))
         collect_static(settings.STATIC_ROOT)
-        self.print_sentence(ensure_model(settings.EMBEDDER_WEIGHTS))
+        self.print_sentence(ensure_active_model(settings.EMBEDDER_WEIGHTS))
         write_demo_marker(settings.VAR_DIR / "demo")
 
     def print_sentence(self, sentence: str | None) -> None:

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from listings.geo import to_grid
+from listings.geo import snap_to_grid
 from listings.models import Listing
 from tests.factories import api, make_listing, make_user
 from tests.listings.geometry import distance_km
@@ -53,7 +53,7 @@ def test_near_says_what_the_grid_says_everywhere_on_earth():
 def test_only_the_seller_and_staff_read_the_exact_place_and_only_when_they_open_the_listing():
     seller = make_user()
     listing = make_listing(seller, latitude=DOOR[0], longitude=DOOR[1])
-    grid = to_grid(*DOOR)
+    grid = snap_to_grid(*DOOR)
     assert grid != DOOR
     for person in (None, make_user(), seller, make_user(staff=True)):
         own = person is not None and (person == seller or person.is_staff)
@@ -73,9 +73,9 @@ def answers(questions) -> list[bool]:
 
 def test_no_series_of_circles_tells_two_doors_of_one_cell_apart():
     """An attacker's view is a function of the cell: bisecting the radius from many sides ends at the grid point."""
-    row, column = to_grid(*DOOR)
+    row, column = snap_to_grid(*DOOR)
     doors = [DOOR, (row + 0.0044, column + 0.0071), (row - 0.0044, column - 0.0071), (row, column)]
-    assert len({to_grid(*door) for door in doors}) == 1
+    assert len({snap_to_grid(*door) for door in doors}) == 1
     listing = make_listing(latitude=DOOR[0], longitude=DOOR[1])
     questions = [
         (round(row + dlat, 4), round(column + dlon, 4), round(km, 3))
@@ -99,8 +99,8 @@ def test_bisecting_the_radius_finds_the_grid_point_and_not_the_door():
         middle = (low + high) / 2
         (inside,) = answers([(*centre, middle)])
         low, high = (low, middle) if inside else (middle, high)
-    snapped = to_grid(*centre)
-    assert high == pytest.approx(distance_km(snapped, to_grid(*DOOR)), abs=0.002)
+    snapped = snap_to_grid(*centre)
+    assert high == pytest.approx(distance_km(snapped, snap_to_grid(*DOOR)), abs=0.002)
     assert abs(high - distance_km(snapped, DOOR)) > 0.02
 
 

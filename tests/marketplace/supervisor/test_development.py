@@ -98,7 +98,7 @@ class TestReload:
         assert said.getvalue().endswith("saved: listings/a.py, ml/b.py\n")
 
     def test_what_only_another_start_can_load_is_said(self, supervisor, said):
-        supervisor.reload(["marketplace/supervisor/site.py", "listings/models.py"])
+        supervisor.reload_saved_code(["marketplace/supervisor/site.py", "listings/models.py"])
         assert "Ctrl-C and `make dev` again: marketplace/supervisor/site.py was loaded" in said.getvalue()
 
 

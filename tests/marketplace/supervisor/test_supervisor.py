@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from marketplace.paths import broker_socket
+from marketplace.paths import broker_socket_path
 from marketplace.supervisor import roles
 from marketplace.supervisor.console import Console, format_welcome
 from marketplace.supervisor.errors import CannotStart
@@ -50,7 +50,7 @@ def test_a_site_that_is_not_ready_is_not_asked_again_at_each_line_of_its_log(tmp
             waiting._stop_asked = time.monotonic()
 
     monkeypatch.setattr("marketplace.supervisor.supervisor.fetch_readiness_status", asked.append)
-    monkeypatch.setattr(waiting, "_tick", relay_a_line_at_once)
+    monkeypatch.setattr(waiting, "_supervise_once", relay_a_line_at_once)
     waiting._wait_until_ready()
     assert 2 <= len(asked) <= 4
 
@@ -78,7 +78,7 @@ class TestSite:
         assert site(EMBEDDER_WEIGHTS="imagenet").child_environment()["EMBEDDER_WEIGHTS"] == "imagenet"
 
     def test_points_children_at_the_private_broker_unless_there_is_another(self, tmp_path):
-        assert site(VAR_DIR=tmp_path).child_environment()["REDIS_URL"] == f"unix://{broker_socket(tmp_path)}"
+        assert site(VAR_DIR=tmp_path).child_environment()["REDIS_URL"] == f"unix://{broker_socket_path(tmp_path)}"
         assert site(REDIS_URL="redis://r:1").child_environment()["REDIS_URL"] == "redis://r:1"
 
     def test_makes_a_relative_var_absolute_for_children_that_run_elsewhere(self):
@@ -138,17 +138,17 @@ class TestHome:
 
     def test_a_path_too_long_for_a_socket_gets_a_short_stand_in(self, tmp_path):
         deep = tmp_path / ("d" * 90)
-        assert broker_socket(tmp_path).parent == tmp_path / "run"
-        assert len(str(broker_socket(deep))) < 100
-        assert broker_socket(deep) != broker_socket(deep / "other")
+        assert broker_socket_path(tmp_path).parent == tmp_path / "run"
+        assert len(str(broker_socket_path(deep))) < 100
+        assert broker_socket_path(deep) != broker_socket_path(deep / "other")
 
     def test_a_demo_is_wanted_once(self, tmp_path):
         home = Home(tmp_path)
-        assert not home.demo_is_wanted()
+        assert not home.is_demo_wanted()
         (tmp_path / "demo").write_text("wanted\n")
-        assert home.demo_is_wanted()
+        assert home.is_demo_wanted()
         home.mark_demo_done()
-        assert not home.demo_is_wanted()
+        assert not home.is_demo_wanted()
 
 
 class TestProbes:

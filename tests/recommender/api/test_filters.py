@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
 
-from listings.geo import to_grid
+from listings.geo import snap_to_grid
 from listings.models import Listing
 from recommender.api.requests import FilterSerializer
 from recommender.index import Filter
@@ -41,7 +41,7 @@ def test_every_filter_reaches_the_index():
         category_ids=frozenset({chairs.pk, stools.pk}),
         min_price=1.5,
         max_price=9.0,
-        near=to_grid(51.5, -0.12),
+        near=snap_to_grid(51.5, -0.12),
         radius_km=3.0,
         seller_id=7,
         statuses=("sold",),
@@ -50,7 +50,7 @@ def test_every_filter_reaches_the_index():
 
 def test_a_point_alone_means_ten_kilometres_around_it():
     where = ask("near=51.5,-0.12").to_filter()
-    assert (where.near, where.radius_km) == (to_grid(51.5, -0.12), 10.0)
+    assert (where.near, where.radius_km) == (snap_to_grid(51.5, -0.12), 10.0)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_rows_pass_the_same_conditions_in_the_database_as_in_the_index(model, sh
         category_ids=draw(st.none() | st.frozensets(st.sampled_from(shop["categories"]))),
         min_price=draw(st.none() | st.sampled_from([0.0, 9.99, 10.0, 499.99])),
         max_price=draw(st.none() | st.sampled_from([0.0, 9.99, 10.0, 10.01])),
-        near=draw(st.none() | st.just(to_grid(51.55, -0.2))),
+        near=draw(st.none() | st.just(snap_to_grid(51.55, -0.2))),
         radius_km=draw(st.none() | st.floats(0.1, 20)),
         seller_id=draw(st.none() | st.sampled_from(shop["sellers"])),
         statuses=draw(st.sampled_from([("active",), ("sold",), ("active", "draft")])),

@@ -172,4 +172,4 @@ def test_a_flag_that_is_left_out_is_not_taken_for_false(query, value):
 def test_every_condition_compares_a_declared_column():
     conditions: list[Condition] = list(WiderFilter.conditions().values())
     assert {one.column for one in conditions} <= set(COLUMNS)
-    assert {one.source for one in conditions} <= {field.attname for field in Listing._meta.concrete_fields}
+    assert {one.source_field for one in conditions} <= {field.attname for field in Listing._meta.concrete_fields}
