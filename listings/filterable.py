@@ -27,7 +27,7 @@ from .geo import grid_latitude, grid_longitude
 
 
 class ListingStatus(models.TextChoices):
-    # The index stores a status as its place in this list, also in files: a new one belongs at the end.
+    # The index stores a status as its place in this list, also in files, so a new status belongs at the end.
     DRAFT = "draft"
     ACTIVE = "active"
     SOLD = "sold"
@@ -75,10 +75,10 @@ COLUMNS = {
     "category": Column("int32", ("category_id",)),
     # In whole hundredths, so that the index compares prices as exactly as SQL compares decimals.
     "price": Column("int64", ("price",), to_cents, from_cents),
-    # Only grid points: from what can be searched nobody can work out where exactly a seller lives.
+    # Rounded to the 1 km grid, so that nobody can work out from searches where exactly a seller lives.
     "latitude": Column("float64", ("latitude", "longitude"), lambda latitude, _: grid_latitude(latitude)),
     "longitude": Column("float64", ("latitude", "longitude"), grid_longitude),
-    # In seconds since 1970, as `created_after` is: an array of numpy's own moments has no time zone.
+    # In seconds since 1970, as `created_after` is, because numpy's own dates have no time zone.
     "created": Column("float64", ("created_at",), datetime.timestamp),
     "seller": Column("int64", ("seller_id",)),
     "status": Column("int8", ("status",), STATUSES.index),
@@ -94,7 +94,7 @@ class Lookup(StrEnum):
     AT_LEAST = "gte"
     AT_MOST = "lte"
     ABOVE = "gt"
-    # Never a condition of its own: it says how far away NEAR may be, so `asked` hands both over as one.
+    # Never a condition of its own: it says how far from its point NEAR reaches, so `asked_conditions` joins the two.
     RADIUS = "radius"
 
 

@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 EARTH_RADIUS_KM = 6371.0088
 KM_PER_DEGREE = 111.195
 
-# A cell is equally high everywhere, while its width in degrees grows with the distance from the equator.
+# A cell is this high everywhere, while its width in degrees grows with the distance from the equator.
 CELL_DEGREES = 1 / KM_PER_DEGREE
-# Meridians meet at the poles, where cells would grow infinitely wide in degrees: this cosine is where they stop.
+# Meridians meet at the poles, where cells would become infinitely wide in degrees: where the cosine of the latitude is
+# smaller than this they grow no wider.
 SMALLEST_COSINE = 0.01
-# No point is farther than this from its grid point, so a box that is wider by it misses none that counts as near.
+# No point is farther than this from its grid point, so a box that is wider by this much holds every point whose grid
+# point is near.
 CELL_SLACK_KM = 2.0
 # A box is this much larger than its circle, so that rounding excludes no point on the rim.
 BOX_SLACK_DEGREES = 1e-6

@@ -19,7 +19,8 @@ from .filterable import ListingStatus
 from .geo import snap_to_grid
 from .querysets import SEPARATOR, CategoryQuerySet, ListingQuerySet
 
-# Whoever takes a category from outside checks these first, so that people read a sentence and no database error.
+# Code that takes a category from outside checks these lengths first, so that people read a sentence and no database
+# error.
 NAME_LENGTH, PATH_LENGTH = 120, 500
 
 
@@ -58,7 +59,7 @@ class Category(models.Model):
             if above.pk == self.pk:
                 raise ValidationError({"parent": "A category cannot be moved below itself."})
             above = above.parent
-        # The unique index would refuse it too, but with a message about a column that no form shows.
+        # The unique index refuses the same path too, but with a message about a column that no form shows.
         clash = Category.objects.filter(path=self.expected_path()).exclude(pk=self.pk)
         if clash.exists():
             raise ValidationError({"name": f"'{self.expected_path()}' exists already."})
@@ -97,12 +98,12 @@ class Listing(models.Model):
 
     class Meta:
         ordering = ["-created_at", "-id"]
-        # One for each ordering of the public list; the id at the end lets cursor pages seek to their first row.
+        # One index for each column that the public list is sorted by; the id at the end lets a page find its first row.
         indexes = [
             models.Index(fields=["status", "-created_at", "-id"], name="listing_status_created"),
             models.Index(fields=["status", "price", "id"], name="listing_status_price"),
         ]
-        # Forms and serializers say the same in words; these hold for bulk updates and raw SQL as well.
+        # Forms and serializers check the same and explain it; these constraints hold for bulk updates and raw SQL too.
         constraints = [
             models.CheckConstraint(
                 condition=Q(price__isnull=True) | Q(price__gte=0), name="listing_price_not_negative"
@@ -146,7 +147,7 @@ def originals_storage() -> Storage:
 
 def original_path(image: ListingImage, filename: str) -> str:
     """A name that cannot be guessed, in one of 256 folders, so that no folder holds millions of files."""
-    # Of the sender's name only the suffix is kept: the rest may be anything, and may tell who took the photo.
+    # Only the suffix of the sender's file name is kept: the rest may be anything, and may tell who took the photo.
     return f"{uuid.uuid4().hex[:2]}/{uuid.uuid4().hex}{PurePosixPath(filename).suffix.lower()[:6]}"
 
 
@@ -163,7 +164,7 @@ class ListingImage(models.Model):
     listing = models.ForeignKey(Listing, models.CASCADE, related_name="images")
     original = models.FileField(storage=originals_storage, upload_to=original_path, max_length=200)
     position = models.PositiveSmallIntegerField(default=0)
-    # Indexed, because workers look up equal photos by it, so that the same bytes are embedded once.
+    # Indexed, because workers look up equal photos by this hash, so that the same bytes are embedded once.
     sha256 = models.CharField(max_length=64, db_index=True, editable=False)
     width = models.PositiveIntegerField(null=True, editable=False)
     height = models.PositiveIntegerField(null=True, editable=False)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 ACTIVE, SOLD, REMOVED = ListingStatus.ACTIVE.value, ListingStatus.SOLD.value, ListingStatus.REMOVED.value
 
 
-# No name of a category may contain it (`Category.clean`), so a path can be split into its names again.
+# No name of a category may contain this separator (`Category.clean`), so a path can be split into its names again.
 SEPARATOR = " / "
 
 
@@ -35,7 +35,7 @@ def status_condition(*statuses: str) -> Q:
 class CategoryQuerySet(models.QuerySet):
     def subtree(self, path: str) -> CategoryQuerySet:
         """The category at this path and everything below it."""
-        # With the separator, or "Home" would take "Homeware" for one of its own.
+        # The prefix ends with the separator, or "Homeware" would count as below "Home".
         return self.filter(Q(path=path) | Q(path__startswith=path + SEPARATOR))
 
 
@@ -68,7 +68,7 @@ class ListingQuerySet(models.QuerySet):
 
     def with_details(self) -> ListingQuerySet:
         """With everything a listing shows, in two queries for any number of listings."""
-        # Not as `images`: a manager and a queryset for each listing take longer than its row.
+        # Not as `images`, because making a manager and a queryset for each listing takes longer than reading its row.
         photos = Prefetch("images", to_attr="loaded_photos")
         return self.select_related("seller", "category").prefetch_related(photos)
 

@@ -29,12 +29,12 @@ class TooManyPhotos(Exception):
 
 def ensure_category(path: str) -> Category:
     """The category at this path, made with everything above it where it is missing."""
-    # From the root down, because each level is the parent of the next.
+    # The levels are walked from the root down, because each is the parent of the next.
     category: Category | None = None
     walked: list[str] = []
     for name in path.split(SEPARATOR):
         walked.append(name)
-        # By its path, which is unique: two imports that make the same category at once share it.
+        # Looked up by its path, which is unique, so that two imports that make the same category at once share it.
         category, _ = Category.objects.get_or_create(
             path=SEPARATOR.join(walked), defaults={"name": name, "parent": category}
         )
@@ -97,7 +97,7 @@ def add_photos(listing: Listing, photos: Sequence[CheckedPhoto]) -> list[Listing
             originals_storage().save(image.original.name, photo.file)
         with transaction.atomic(durable=True):
             _insert_photo_rows(listing, images)
-    # Not only errors: when a request is interrupted, nobody else knows of these files either.
+    # An interruption such as Ctrl-C is caught like an error, because nobody else knows of the files stored so far.
     except BaseException:
         _delete_files(images)
         raise
@@ -128,6 +128,6 @@ def explain_too_many_photos(room: int) -> str:
 def _delete_files(images: Iterable[ListingImage]) -> None:
     for image in images:
         if image.original.name:
-            # What stopped the upload must be told, not this: a file that stays is swept as an orphan.
+            # The caller must hear what stopped the upload, not of a failure here; a file that stays is swept up later.
             with suppress(OSError):
                 image.original.storage.delete(image.original.name)

@@ -9,7 +9,7 @@ from .middleware import PAGES
 class DocsView(SpectacularSwaggerSplitView):
     """The API page, from bundled files; its template carries one inline style."""
 
-    # For people there is only a page, so OPTIONS has nothing to describe.
+    # Without metadata OPTIONS is refused: a page for people has no fields that it could describe.
     metadata_class = None
 
     @extend_schema(exclude=True)

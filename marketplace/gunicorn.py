@@ -21,7 +21,7 @@ threads = int(os.environ.get("WEB_THREADS") or 4)
 # FAISS and OpenVINO hang in a child that is forked from a parent that used them.
 preload_app = False
 timeout = 60
-# Less than the supervisor waits before it kills (15 s), so that requests can end by themselves.
+# Less than the 15 seconds after which the supervisor kills gunicorn, so that it can end its workers itself.
 graceful_timeout = 10
 keepalive = 5
 max_requests = 0
@@ -31,12 +31,13 @@ forwarded_allow_ips = os.environ.get("FORWARDED_ALLOW_IPS") or "127.0.0.1,::1"
 limit_request_line = 4094
 limit_request_fields = 60
 limit_request_field_size = 8190
-# django-structlog writes a line for each request, so gunicorn need not.
+# django-structlog writes a line for each request, so gunicorn's access log would repeat it.
 accesslog = None
 errorlog = "-"
 loglevel = os.environ.get("GUNICORN_LOG_LEVEL") or "warning"
 
-# An answer makes some thousands of objects and lets go of them, so the collector need not look before there are more.
+# One answer makes some thousands of objects and frees them again, so the garbage collector begins only where more pile
+# up than that.
 YOUNG = 20_000
 
 

@@ -45,7 +45,7 @@ def allow_inline_error_pages(get_response: GetResponse) -> GetResponse:
 
 def bind_user_id(request: HttpRequest, log_kwargs: dict[str, object], **kwargs: object) -> None:
     """Add the id of the account to the request's line, where something has loaded the account already."""
-    # To load it here would cost two queries in every request.
+    # Loading the account for the log alone would cost two queries in every request.
     user = request.__dict__.get("_cached_user") or request.__dict__.get("user")
     if user is not None and not isinstance(user, SimpleLazyObject) and user.pk:
         log_kwargs["user_id"] = user.pk

@@ -4,7 +4,7 @@ import hashlib
 import tempfile
 from pathlib import Path
 
-# Kernels refuse sockets with longer paths: the limit is 108 bytes on Linux and 104 on macOS.
+# The path of a socket may have at most 107 bytes on Linux and 103 on macOS; this leaves a few to spare.
 SOCKET_PATH_BYTES = 100
 
 

@@ -37,7 +37,7 @@ class RootCategoryFilter(admin.SimpleListFilter):
         if self.value() == "none":
             return queryset.filter(category=None)
         chosen = self.value() or ""
-        # Anybody can edit the address: what is no number there narrows nothing, where int() would raise.
+        # Anybody can edit the address, and the query would raise for an id that is no number, so such an id is ignored.
         if not chosen.isdecimal():
             return queryset
         root = Category.objects.filter(pk=chosen).first()

@@ -53,7 +53,7 @@ class DeletedWithWhatBelongs:
 
     def get_deleted_objects(self, objs: object, request: HttpRequest) -> tuple[list, dict, set, list]:
         shown, counts, forbidden, protected = super().get_deleted_objects(objs, request)  # type: ignore[misc]
-        # Django would forbid the deletion for the sake of queue rows, which nobody may delete one by one.
+        # Django would forbid the deletion because of rows about the photo that other apps keep and show read-only.
         return shown, counts, forbidden & {"listing", "listing image"}, protected
 
 
@@ -72,7 +72,7 @@ class ListingImageInline(PhotoColumns, admin.TabularInline):
 class ListingImageAdmin(PhotoColumns, DeletedWithWhatBelongs, admin.ModelAdmin):
     """For the moderator: which photos were refused, and why. Other rooms may add to `actions`."""
 
-    # A list, because other rooms append to it; Django's own default is a tuple.
+    # A list, so that other apps can append their actions; Django's own default is a tuple.
     actions: list[Any] = []
     list_display = ("id", "thumbnail", "state_label", "rejection_reason", "listing_link", "seller", "created_at")
     list_filter = ("state", ReasonFilter, "source")

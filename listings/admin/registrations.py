@@ -94,7 +94,7 @@ class ListingAdmin(DeletedWithWhatBelongs, admin.ModelAdmin):
         if not change:
             super().save_model(request, obj, form, change)
             return
-        # `photos` is a field of the form alone: Django refuses to save a field that the model has not.
+        # `photos` is a field of the form alone, and Django refuses to save a field that the model does not have.
         edited = [name for name in form.changed_data if name != "photos"]
         obj.save(update_fields=[*edited, "updated_at"])
 
@@ -110,7 +110,7 @@ class ListingAdmin(DeletedWithWhatBelongs, admin.ModelAdmin):
         super().save_related(request, form, formsets, change)
         listing, photos = form.instance, form.cleaned_data["photos"]
         if photos:
-            # The admin works inside a transaction, and `add_photos` insists on one that nobody can roll back.
+            # The admin saves inside a transaction, while `add_photos` must begin its own: it waits for the commit.
             transaction.on_commit(lambda: self._add_photos(request, listing, photos))
 
     def _add_photos(self, request: HttpRequest, listing: Listing, photos: Sequence[CheckedPhoto]) -> None:

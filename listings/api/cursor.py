@@ -77,7 +77,7 @@ class Position:
 def _parse_column_value(column: str | None, value: Any) -> Any:
     if column == "created_at":
         moment = datetime.fromisoformat(value)
-        # Without a zone the database would read it in the time zone of its own session.
+        # `encode` writes every moment with its time zone, so a cursor without one was not made by it.
         if moment.utcoffset() is None:
             raise ValueError("a moment without a time zone")
         return moment

@@ -28,7 +28,7 @@ class CategoryPathField(serializers.CharField):
 
     def to_internal_value(self, data: Any) -> Category | str:  # type: ignore[override]
         path = super().to_internal_value(data)
-        # Before the look-up, because PostgreSQL raises for texts that the validators refuse, such as "\0".
+        # Validated before the look-up, because PostgreSQL raises for texts that the validators refuse, such as "\0".
         self.run_validators(path)
         category = Category.objects.filter(path=path).first()
         if category is not None:
@@ -40,7 +40,7 @@ class CategoryPathField(serializers.CharField):
         return path
 
     def run_validators(self, value: object) -> None:
-        # DRF calls it once more, with the Category that `to_internal_value` returned and has checked.
+        # DRF calls this method again with the Category that `to_internal_value` has returned, which needs no check.
         if isinstance(value, str):
             super().run_validators(value)
 

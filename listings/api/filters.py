@@ -18,9 +18,9 @@ from listings.geo import snap_to_grid
 from listings.models import Category, Listing
 from listings.querysets import ListingQuerySet
 
-# Places are kept on a grid of 1 km, and a circle that is much smaller falls between its points.
+# Places are compared on a grid of 1 km, and a circle that is much smaller may lie between the points of the grid.
 MIN_RADIUS_KM = 0.1
-# No two places are farther apart, because half of the Earth's circumference is 20,015 km.
+# No two places are farther apart than this, because half of the Earth's circumference is 20,015 km.
 MAX_RADIUS_KM = 20_100.0
 MAX_WORDS = 10
 
@@ -88,7 +88,7 @@ class RadiusFilter(filters.Filter):
 
     def __init__(self, help_text: str, **kwargs: Any) -> None:
         super().__init__(help_text=help_text, **kwargs)
-        # The filter is declared on the latitude: left to itself, the API's page would give a radius the bounds of one.
+        # Without this the API's page would give a radius the bounds of the latitude that the filter is declared on.
         extend_schema_field({"type": "number", "format": "double", "description": help_text})(self)
 
 

@@ -67,7 +67,7 @@ class PhotoFormView(APIView):
     too_large: ClassVar[str]
 
     def initialize_request(self, request: HttpRequest, *args: object, **kwargs: object) -> Request:
-        # Before authentication, whose CSRF check may read the form: Django takes no other handler after that.
+        # Set before authentication, whose CSRF check may read the form: then Django accepts no other upload handler.
         request.upload_handlers = [PhotoUploadHandler(request)]
         return super().initialize_request(request, *args, **kwargs)
 

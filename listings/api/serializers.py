@@ -43,7 +43,8 @@ class Links:
         if not file:
             return None
         storage, path = file.storage, filepath_to_uri(file.name)
-        # The address that `file.url` gives, in half the time. A storage that overrides `url` may sign its addresses.
+        # The same address as `file.url`, in half the time. A storage that overrides `url` may sign its addresses, so
+        # that one is asked for each of them.
         if isinstance(storage, FileSystemStorage) and storage.__class__.url is FileSystemStorage.url and path:
             return self.absolute_url(f"{storage.base_url}{path.lstrip('/')}")
         return self.absolute_url(file.url)
@@ -175,7 +176,7 @@ class ListingSerializer(serializers.ModelSerializer):
 
     @extend_schema_field(ImageSerializer(many=True))
     def get_images(self, listing: Listing) -> list[dict[str, object]]:
-        # Others get no photo that they could not load; its seller and staff watch how it is prepared or refused.
+        # Other callers get only photos that they can load; the seller and staff see what becomes of the rest too.
         own = self._is_seller_or_staff(listing)
         shown = [image for image in listing.photos if own or image.state == ListingImage.State.READY]
         return [self._photo_serializer.to_representation(image) for image in shown]
@@ -225,7 +226,7 @@ class ListingSerializer(serializers.ModelSerializer):
     def validate(self, attrs: dict[str, object]) -> dict[str, object]:
         # CurrencyField has checked the currency, and there is no such column to save it in.
         attrs.pop("currency", None)
-        # A PATCH may send one coordinate alone, which makes a point with the other one that the row has.
+        # A PATCH may send one coordinate alone, which then makes a point with the other one of the row.
         point = [attrs.get(name, getattr(self.instance, name, None)) for name in ("latitude", "longitude")]
         if point.count(None) == 1:
             missing = "latitude" if point[0] is None else "longitude"

@@ -21,7 +21,7 @@ from rest_framework.settings import api_settings
 from rest_framework.throttling import BaseThrottle
 
 if TYPE_CHECKING:
-    # Only for types: at run time it would be a circle, because APIView loads the throttles that the settings name.
+    # At run time this import would be circular, because APIView loads the throttles that the settings name.
     from rest_framework.views import APIView
 
 log = structlog.get_logger(__name__)
@@ -44,7 +44,7 @@ class Breaker:
         with self._lock:
             if time.monotonic() < self._retry_at:
                 return False
-            # Set before the answer is known, so that only one caller a pause waits for a cache that may still be down.
+            # Set before the cache has answered, so that only one caller in each pause waits for one that is still down.
             self._retry_at = time.monotonic() + self.pause
             return True
 
@@ -77,7 +77,8 @@ def count_hit(key: str, seconds: int) -> int | None:
     if not breaker.allows_call():
         return None
     try:
-        # Held by a name of its own, because a client that is collected closes the connection that is in use.
+        # Kept in a variable: of two clients that two threads make at once functools keeps one, and the other, to which
+        # nothing else would refer, would close its connection while it is in use.
         client = _redis_client(str(settings.CACHES["default"]["LOCATION"]))
         # The key names its window, so expiry only cleans up and the two commands need no transaction.
         with client.pipeline(transaction=False) as pipe:

@@ -78,7 +78,7 @@ class ListingsView(generics.ListCreateAPIView):
         return Listing.objects.shown_in_lists_to(self.request.user).with_details()
 
     def get_serializer_context(self) -> dict[str, object]:
-        # A list shows everybody grid points; who has just published reads back what they sent.
+        # A list shows everybody only grid points, but whoever has just published reads back the exact point.
         return {**super().get_serializer_context(), "exact_point": self.request.method == "POST"}
 
 
@@ -109,7 +109,7 @@ class ListingView(generics.RetrieveUpdateDestroyAPIView):
     serializer_class = ListingSerializer
     permission_classes = (IsAuthenticatedOrReadOnly, IsSellerOrStaff)
     parser_classes = (BoundedJSONParser,)
-    # The filters of lists hide what may still be opened by its address: with them it would be a 404.
+    # No filters, because one of those that lists have, such as `status`, would make a listing that may be opened a 404.
     filter_backends = ()
     lookup_url_kwarg = "listing_id"
 

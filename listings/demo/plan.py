@@ -14,7 +14,7 @@ from .words import CONDITIONS, HANDOVERS, PATTERN_WORDS, SELLERS, TOWNS, WORDING
 
 # As many as DEMO in `marketplace.supervisor.site`, so that `manage.py demo` finishes what a first start began.
 LISTINGS = 208
-# So few that each form comes back in other colours, as the models of real makers do.
+# So few forms for each kind that every one comes back in other colours, as the models of real makers do.
 FORMS = 12
 OLDEST_DAYS = 60
 SPREAD_DEGREES = 0.04

@@ -71,7 +71,7 @@ def save_photos(stored: Mapping[str, ListingImage]) -> int:
     """Write the rows of stored photos by external id and tell who listens; a listing deleted meanwhile takes none."""
     with transaction.atomic():
         wanted = {image.listing_id for image in stored.values()}
-        # Locked, so that no listing is deleted between this look and the insert of its photos.
+        # Locked, so that no listing is deleted between this query and the insert of its photos.
         present = set(Listing.objects.select_for_update().filter(pk__in=wanted).values_list("pk", flat=True))
         room = Room(present)
         images = {id_: image for id_, image in stored.items() if image.listing_id in present}

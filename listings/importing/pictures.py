@@ -44,7 +44,7 @@ class PictureFolder:
         """How many photos were made, how many were there already, and what was wrong with the other rows."""
         findings: list[Finding] = []
         stored: dict[str, ListingImage] = {}
-        # Asked for the batch as a whole: three queries for hundreds of rows, and not three for each of them.
+        # The database is asked for the batch as a whole: three queries for hundreds of rows, not three for each.
         products = {row.product_id for row in rows}
         listing_ids = dict(Listing.objects.filter(external_id__in=products).values_list("external_id", "pk"))
         done = find_imported_ids([row.id for row in rows])

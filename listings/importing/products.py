@@ -60,7 +60,7 @@ def ensure_users(names: set[str]) -> dict[str, User]:
     """The people of these names; a new one has no password, so nobody can sign in as them."""
     people = {user.username: user for user in User.objects.filter(username__in=names)}
     if missing := sorted(names - people.keys()):
-        # Another import may make the same people at this moment; whoever comes second takes them as they are.
+        # Another import may make the same people at this moment; the one that comes second takes them as they are.
         User.objects.bulk_create(
             [User(username=name, password=make_password(None)) for name in missing], ignore_conflicts=True
         )

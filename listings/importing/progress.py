@@ -8,7 +8,7 @@ from typing import Self, TextIO
 
 from tqdm import tqdm
 
-# Away from a terminal a person reads the log later, and needs no more lines than this.
+# Where there is no terminal the lines go to a log, which would fill up with more frequent ones.
 EVERY_SECONDS = 10
 
 

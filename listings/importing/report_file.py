@@ -17,7 +17,7 @@ def open_report(path: Path) -> Iterator[Report]:
     """A new report at `path`, in place of the one of the import before."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Each line reaches the disk as it is written: an import that is interrupted leaves what it found.
+        # Buffered by the line, so that an import that is killed leaves in the report what it has found so far.
         file = path.open("w", encoding="utf-8", newline="", buffering=1)
     except OSError as exc:
         raise CatalogueError(f"The report {path} cannot be written: {exc.strerror}.") from exc

@@ -26,7 +26,7 @@ PRODUCT_COLUMNS = Columns(
 PHOTO_COLUMNS = Columns(required=("id", "product_id"), optional=("create_time",))
 NO_TITLE = "(no title)"
 SELLER_LIMIT = 100
-# As much as the models' columns hold: a longer text would fail in PostgreSQL and take its whole batch along.
+# As much as the models' columns hold: PostgreSQL would refuse a longer text, and with it the rows of a whole batch.
 ID_LIMIT = 64
 TITLE_LIMIT = 200
 DESCRIPTION_LIMIT = 10_000

@@ -20,7 +20,8 @@ from .products import save_products
 from .rows import PHOTO_COLUMNS, PRODUCT_COLUMNS, PhotoRow, Product, read_photo_row, read_product
 from .seen import SeenIds
 
-# Rows of a transaction: few enough that an interrupted import loses seconds, enough that each query pays.
+# Rows of a transaction: so few that an interrupted import loses only seconds of work, so many that the time a query
+# always takes hardly counts.
 BATCH_ROWS = 500
 
 Row = TypeVar("Row", Product, PhotoRow)
@@ -56,7 +57,7 @@ class Importer(Generic[Row]):
             for batch in read_batches(file, BATCH_ROWS):
                 rows, wrong = self._read_distinct_rows(batch, seen)
                 made, there, more = self.save(rows)
-                # Findings of reading and of saving are mixed, so that the report follows the lines of the file.
+                # Findings of reading and of saving are sorted together, so that the report follows the file's lines.
                 for finding in sorted(wrong + more, key=lambda found: found.line):
                     findings.add(finding)
                 tally.rows += len(batch)
@@ -82,7 +83,7 @@ class Importer(Generic[Row]):
             findings += wrong
             if row is not None:
                 rows.append(row)
-        # Asked for once a batch: a look-up for each row would double the time of reading.
+        # One call for the whole batch, because a call of its own for each row would slow reading down.
         first_lines = seen.record_first_lines([(row.id, row.line) for row in rows])
         repeated = {row.line: first_lines[row.id] for row in rows if first_lines[row.id] != row.line}
         # A row that repeats an id is left out as a whole, so what else is wrong with it helps nobody.

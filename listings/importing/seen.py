@@ -13,9 +13,9 @@ from typing import Self
 
 class SeenIds:
     def __init__(self) -> None:
-        # An empty name is a private database on disk that SQLite deletes when it is closed.
+        # With an empty name SQLite makes a private database on disk, which it deletes when this one is closed.
         self._database = sqlite3.connect("", isolation_level=None)
-        # Nobody reads it after a crash, so there is nothing to roll back.
+        # Nobody reads this database after a crash, so a journal to roll it back by would only cost time.
         self._database.execute("PRAGMA journal_mode = OFF")
         self._database.execute("CREATE TABLE seen (id TEXT PRIMARY KEY, line INTEGER NOT NULL) WITHOUT ROWID")
 
@@ -27,7 +27,7 @@ class SeenIds:
 
     def record_first_lines(self, ids: Sequence[tuple[str, int]]) -> dict[str, int]:
         """Remember these (id, line) pairs; the line on which each id appeared first."""
-        # An id that is there already keeps the line on which it came first.
+        # The line on which an id came first has to stay, because people are told which line a later row repeats.
         self._database.executemany("INSERT OR IGNORE INTO seen VALUES (?, ?)", ids)
         find = "SELECT line FROM seen WHERE id = ?"
         return {id_: self._database.execute(find, (id_,)).fetchone()[0] for id_, _line in ids}

@@ -16,7 +16,7 @@ from listings.models import ListingImage
 
 log = structlog.get_logger(__name__)
 
-# Whatever a browser makes of the bytes, they run no script and load nothing.
+# Whatever a browser takes the bytes of a photo for, this policy lets them run no script and load nothing.
 SANDBOX = "sandbox; default-src 'none'"
 # The bytes of a derivative never change under its name, so a browser need not ask again.
 FOREVER = "public, max-age=31536000, immutable"
@@ -55,14 +55,14 @@ def serve_original(request: HttpRequest, image_id: int) -> FileResponse:
     image = get_object_or_404(ListingImage, pk=image_id)
     try:
         file = image.original.open()
-    # Django raises ValueError for a row without a file, which is no error of ours either.
+    # Django raises ValueError for a row that names no file, which is a 404 for the reader like a file that is lost.
     except (OSError, ValueError) as exc:
         raise Http404("The original file of this photo is gone.") from exc
     log.info("original_downloaded", image=image.pk, listing=image.listing_id, by=request.user.pk)
     name = f"photo-{image.pk}{PurePosixPath(image.original.path).suffix}"
     # A neutral type and an attachment: an original is whatever somebody sent, so a browser must not render it.
     response = FileResponse(file, as_attachment=True, filename=name, content_type="application/octet-stream")
-    # An original may tell where a photo was taken, so no cache between here and the reader may keep it.
+    # An original may tell where a photo was taken, so no cache may keep it, neither the browser's nor one on the way.
     response["Cache-Control"] = "private, no-store"
     return _forbid_scripts(response)
 

@@ -15,9 +15,9 @@ from django.http import HttpRequest
 
 from ml.images import PhotoRefused, sniff
 
-# One megabyte more than the photos may have, because a request also holds boundaries and part headers.
+# One megabyte more than all photos of a listing, because a request also holds boundaries and part headers.
 REQUEST_MAX_BYTES = settings.PHOTO_MAX_BYTES * settings.PHOTOS_PER_LISTING + 1024 * 1024
-# A longer number is cut to so many digits, which say enough, because no body is that long.
+# A declared length is cut to this many digits, which still say of any longer number that it is far too large.
 LONGEST_NUMBER = 18
 
 
@@ -48,7 +48,7 @@ class PhotoUploadHandler(FileUploadHandler):
         self.file = PhotoUpload("photo", self.content_type, 0, self.charset, self.content_type_extra)
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
-        # What is too large is refused later, with a sentence; until then it must not fill the disk.
+        # A file that is too large is refused later, with a sentence; until then it must not fill the disk.
         if start + len(raw_data) <= settings.PHOTO_MAX_BYTES:
             self.file.write(raw_data)
             self.digest.update(raw_data)
@@ -57,7 +57,7 @@ class PhotoUploadHandler(FileUploadHandler):
         self.file.seek(0)
         self.file.size = file_size
         self.file.sha256 = self.digest.hexdigest()
-        # The sender's name is kept for what they are told: the file on disk has another.
+        # The sender's name of the file is kept for the messages about it, although the file on disk has another.
         self.file.name = self.file_name
         return self.file
 
@@ -81,7 +81,7 @@ def check_photo(upload: File) -> CheckedPhoto:
         raise PhotoRefused(f"The photo is larger than {limit} MB. Save it smaller and send it again.", "too_large")
     upload.seek(0)
     header = sniff(upload)
-    # An upload was hashed while it was written, so only files of an import and of tests are read for it.
+    # An upload was hashed while it was written, so only other files, such as those of an import, are read for the hash.
     digest = getattr(upload, "sha256", "") or _sha256(upload)
     upload.seek(0)
     return CheckedPhoto(upload, digest, header.width, header.height, f".{header.format.lower()}")

@@ -21,7 +21,7 @@ def get_visible_listing_or_404(request: HttpRequest, listing_id: int) -> Listing
 
 
 def get_editable_listing_or_403(request: HttpRequest, listing_id: int) -> Listing:
-    # First whether it may be seen at all: a 403 would tell strangers that a draft of this number exists.
+    # Whether the listing may be seen comes first: a 403 would tell strangers that a draft of this number exists.
     listing = get_visible_listing_or_404(request, listing_id)
     if not (request.user.is_staff or listing.seller_id == request.user.pk):
         raise PermissionDenied("This listing belongs to somebody else. Only its seller can change it.")

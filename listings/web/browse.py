@@ -18,11 +18,11 @@ from listings.querysets import SEPARATOR
 from .access import get_visible_listing_or_404
 from .pages import NoSuchPage, Page, paginate_listings
 
-# The pages share the pagination of the API, which refuses a key that is no ordering there.
+# The pages share the pagination of the API, so each key has to be an ordering there, or its page is refused.
 ORDERINGS = {"-created": "Newest", "price": "Lowest price", "-price": "Highest price"}
-# What the filter form has no field for but must send along, so that filtering keeps the search.
+# Parameters that the filter form has no fields for; it sends them along hidden, so that filtering keeps the search.
 BESIDE_THE_FILTERS = ("q", "category", "seller", "near", "radius_km")
-# These say where in a list somebody is and not which list it is, so with nothing else a list is unfiltered.
+# These parameters say where in a list somebody is, not which list it is, so they alone make no list a filtered one.
 PLACE_IN_LIST = ("cursor", "limit", "ordering")
 
 
@@ -41,7 +41,7 @@ def browse_listings(request: HttpRequest) -> HttpResponse:
         try:
             page = paginate_listings(asked.qs, request)
         except NoSuchPage:
-            # An old or edited link: its list is worth more than an error page, so it starts at the first page.
+            # The link is old or was edited: the first page of its list is worth more to people than an error page.
             return redirect(f"{request.path}?{_change_query(request.GET, **dict.fromkeys(PLACE_IN_LIST))}")
     path = request.GET.get("category", "") if "category" not in asked.errors else ""
     context = {
@@ -110,7 +110,7 @@ def _change_query(asked: QueryDict, **changes: str | None) -> str:
 def listing_page(request: HttpRequest, listing_id: int) -> HttpResponse:
     listing = get_visible_listing_or_404(request, listing_id)
     images = listing.photos
-    # Whatever its state, a photo is shown once a browser can load it: "embed again" takes no picture away.
+    # A photo is shown once a browser can load it, whatever its state: trouble with embedding it takes no picture away.
     photos = [image for image in images if image.clean_file and image.thumb_file]
     context = {
         "listing": listing,

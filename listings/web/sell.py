@@ -49,7 +49,7 @@ def publish_listing(request: SignedInRequest) -> HttpResponse:
 
 def create_listing_once(seller: User, fields: dict, key: uuid.UUID) -> tuple[Listing, bool]:
     """A new listing, or the one this very form made before: shaky networks and impatient fingers send forms twice."""
-    # The unique index on external ids decides which of two simultaneous requests is first.
+    # The unique index on external ids decides which of two simultaneous requests makes the listing.
     # The id holds the seller as well, so a key that somebody else has seen is worth nothing to them.
     external_id = f"form:{seller.pk}:{key.hex}"
     try:

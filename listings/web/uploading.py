@@ -32,7 +32,7 @@ def accept_photo_uploads(view: View) -> View:
     """Stream the files of a form to disk. The CSRF check reads the form, so it comes after the handler is set."""
     protected = csrf_protect(view)
 
-    # Exempt from the middleware, which would read the form before the handler is set; `protected` checks instead.
+    # Exempt from the CSRF middleware, which would read the form before the handler is set; `protected` checks instead.
     @csrf_exempt
     @wraps(view)
     def wrapper(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
@@ -55,7 +55,7 @@ def store_photos(listing: Listing, files: Sequence[File]) -> list[Refusal]:
     """Keep the good photos and answer the others. A photo the listing has already is not stored again."""
     photos, refusals = check_and_split_photos(files)
     kept = set(listing.images.exclude(state=ListingImage.State.REJECTED).values_list("sha256", flat=True))
-    # By hash, so that a photo chosen twice, or sent again over a bad network, is kept once.
+    # Keyed by hash, so that a photo that is chosen twice, or sent again over a bad network, is stored once.
     new = list({photo.sha256: photo for photo in photos if photo.sha256 not in kept}.values())
     room = room_for_photos(listing.pk)
     refusals += [Refusal(photo.file.name or "photo", explain_too_many_photos(room)) for photo in new[room:]]

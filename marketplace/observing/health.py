@@ -16,7 +16,7 @@ from recommender.models import IndexHead
 
 from .health_details import collect_details
 
-# A proxy on this machine connects from loopback as well, but it adds one of these headers.
+# A proxy on this machine connects from loopback too: one of these headers shows that somebody else asks through it.
 FORWARDING_HEADERS = ("X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Forwarded", "Via")
 
 
@@ -71,7 +71,7 @@ def is_trusted(request: HttpRequest) -> bool:
     """Whether the request comes from this very machine, or with the token for monitoring."""
     token = settings.HEALTH_TOKEN
     given = request.headers.get("X-Health-Token", "")
-    # An empty token would be equal to a header that nobody has sent.
+    # While no token is set, a request without the header would match it, because both are empty.
     if token and secrets.compare_digest(given.encode(), token.encode()):
         return True
     return is_loopback(request.META.get("REMOTE_ADDR", "")) and not any(

@@ -16,7 +16,7 @@ from recommender.models import Embedding, EmbeddingModel, Heartbeat
 
 COUNT_LIMIT = 10_000
 HEARTBEAT_LIMIT = 100
-# A process that is silent for longer counts as taken away on purpose, so nobody needs to hear of it.
+# A worker that has been silent for longer counts as taken away on purpose, so health no longer lists it.
 FORGOTTEN = timedelta(days=1)
 
 

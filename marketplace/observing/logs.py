@@ -49,11 +49,11 @@ def configure_logging(log_format: str, level: str) -> dict[str, object]:
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
         "root": {"handlers": ["stderr"], "level": level.upper()},
         "loggers": {
-            # Without Django's own handlers, or with DEBUG each line would be written twice.
+            # Django's own handler is taken away, or with DEBUG each line would be written twice.
             "django": {"handlers": [], "propagate": True},
-            # django-structlog has written a line for a refused request already.
+            # django-structlog writes a line for each refused request, so Django's warning would be a second one.
             "django.request": {"level": "ERROR"},
-            # django-structlog writes a line for each request, so runserver need not.
+            # django-structlog writes a line for each request, so runserver's own would be a second one.
             "django.server": {"handlers": [], "propagate": True, "level": "WARNING"},
             "celery.redirected": {"level": "WARNING"},
             # FAISS tries one library after another until one suits the processor, and each try would be a line.

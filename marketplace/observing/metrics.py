@@ -51,10 +51,10 @@ class Figures(Collector):
             {"pid": str(os.getpid())},
         )
         yield make_gauge("broker_up", "Whether the broker answers.", broker_answers())
-        # A process that does not refresh its index on a thread does so here, and then it needs the database.
+        # Looking at the index may refresh it first, which fails while the database does not answer.
         with suppress(Error):
             yield from index_metrics(index_health())
-        # Read before `database_up` is told, because reading may find that the database has just gone.
+        # Read before the gauge `database_up` is given, because this reading may find that the database has just gone.
         stored = self._collect_database_metrics()
         yield make_gauge("database_up", "Whether the database answers.", self._database)
         yield from stored

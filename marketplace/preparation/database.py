@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from django.core.management import call_command
 from django.db import connection
 
-# Any number would do that nothing else locks; this one is "market" in ASCII.
+# Any number serves as the key of an advisory lock if nothing else uses it; this one is "market" in ASCII.
 MIGRATION_LOCK = 0x6D61726B6574
 
 
@@ -28,11 +28,12 @@ def enable_wal() -> None:
 
 @contextmanager
 def hold_migration_lock() -> Iterator[None]:
-    # SQLite has no such lock and needs none: it lives on one host, where `make run` starts one process for this.
+    # SQLite has no advisory locks and needs none: its site lives on one host, where `make run` starts one process to
+    # migrate.
     if connection.vendor != "postgresql":
         yield
         return
-    # A lock of the session, so that PostgreSQL frees it when a container is killed half-way.
+    # The lock belongs to the session, so PostgreSQL frees it when a container is killed during the migration.
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_lock(%s)", [MIGRATION_LOCK])
     try:

@@ -44,7 +44,7 @@ def prepare_trained_successor(old: EmbeddingModel, weights: str) -> str | None:
         registry.backfill(new)
         new.refresh_from_db()
     progress = registry.measure_progress(new)
-    # Where the old model has embedded nothing, nobody can miss it.
+    # An old model that has embedded no photo finds nothing, so nobody loses an answer when it is replaced unasked.
     if progress.ready and not Embedding.objects.filter(model=old, vector__isnull=False).exists():
         registry.activate(new)
         return None

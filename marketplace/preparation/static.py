@@ -15,11 +15,11 @@ def collect_static(root: Path) -> bool:
     """Collect if anything changed since the last time; whether it did."""
     now = hash_sources()
     stamp = root / STAMP
-    # Collecting takes seconds, which every start would wait for.
+    # Collecting takes seconds, for which every start would wait even if no source had changed.
     if stamp.exists() and stamp.read_text() == now:
         return False
     call_command("collectstatic", interactive=False, verbosity=0)
-    # Written last, so that a collection that was interrupted is repeated by the next start.
+    # The stamp is written last, so that a collection that was interrupted is repeated by the next start.
     stamp.write_text(now)
     return True
 

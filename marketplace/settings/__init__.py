@@ -45,7 +45,7 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[:
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
 INSTALLED_APPS = [
-    # Before Django's own, because Django takes the first template of a name, and ours replace some of the admin's.
+    # Before Django's own, because Django takes the first template of a name, and these replace some of the admin's.
     "marketplace",
     "listings",
     "recommender",
@@ -68,7 +68,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    # Outside of the others, so that what they refuse has a policy as well.
+    # Before the middleware that may refuse a request, so that refusals carry the security policy as well.
     "marketplace.middleware.add_content_security_policy",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -95,19 +95,21 @@ TEMPLATES = [
     },
 ]
 
-# Without an address it is SQLite, so that a first start needs no server. `prepare_database` turns its WAL on.
+# Without an address the database is SQLite, so that a first start needs no server. `manage.py prepare_database` turns
+# its write-ahead log on.
 DATABASE_URL = env.str("DATABASE_URL", "")
 if DATABASE_URL:
     DATABASES = {"default": parse_database_url(DATABASE_URL)}
     if DATABASES["default"]["ENGINE"].endswith("postgresql"):
-        # Without it a request would wait for minutes for a database whose host is gone.
+        # Without this limit a request would wait for minutes for a database whose host is gone.
         DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 3)
 else:
     DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": str(VAR_DIR / "db.sqlite3")}}
-# Connections that are kept break when the database restarts, so each is checked before a request uses it.
+# A connection that is kept breaks when the database restarts, so it is checked before the next request uses it.
 DATABASES["default"] |= {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
-    # Writers queue for the lock instead of failing half-way through a transaction that began as a reader.
+    # IMMEDIATE takes the write lock when a transaction begins: writers queue for it there, where a reader that turned
+    # writer would fail half-way.
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,
@@ -116,9 +118,10 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# By default the socket of the private server that `make run` starts, so that commands beside it find it unasked.
+# By default the socket of the private broker that `make run` starts, so that management commands find it too.
 REDIS_URL = env.str("REDIS_URL", f"unix://{broker_socket_path(VAR_DIR)}")
-# Every save rings the broker, and waits no more seconds than this for one that does not answer.
+# Saving a photo sends a message over the broker: a broker that does not answer may hold the save up for about this
+# many seconds.
 REDIS_TIMEOUT = read_positive_number("REDIS_TIMEOUT", 0.3)
 CACHES = {
     "default": {
@@ -133,7 +136,8 @@ CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1)
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_SERIALIZER = "json"
-# A task whose worker dies is delivered again. That does no harm, because tasks look for their work in rows.
+# A task whose worker dies is delivered again. That does no harm, because a task looks in the database for what is
+# still to be done.
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
@@ -169,7 +173,8 @@ MEDIA_URL = "/media/"
 ORIGINALS_ROOT = Path(env.str("ORIGINALS_ROOT", str(VAR_DIR / "originals")))
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    # Originals may tell where they were taken, so they have no address and nobody else on the host may read them.
+    # An original may tell where it was taken: its storage gives out no address, and no other account of the host may
+    # read it.
     "originals": {
         "BACKEND": "django.core.files.storage.FileSystemStorage",
         "OPTIONS": {"location": ORIGINALS_ROOT, "base_url": None, "file_permissions_mode": 0o600},
@@ -182,15 +187,16 @@ REJECTED_PHOTO_DAYS = 30
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2_621_440
 FILE_UPLOAD_PERMISSIONS = 0o644
 
-# Only for the first model of a site: which one answers later is decided by `manage.py models`, not by a setting.
+# The weights that a new site begins with: once a trained model answers, only `manage.py models` replaces it.
 EMBEDDER_WEIGHTS = read_choice("EMBEDDER_WEIGHTS", "starter", "imagenet", "untrained") or "starter"
 MODELS_ROOT = Path(env.str("MODELS_ROOT", str(VAR_DIR / "models")))
 EMBEDDER_CACHE = Path(env.str("EMBEDDER_CACHE", str(VAR_DIR / "cache" / "openvino")))
 # Left empty, because hosts differ: a worker then takes torch where that can use a GPU, and OpenVINO elsewhere.
 EMBED_RUNTIME = read_choice("EMBED_RUNTIME", "openvino", "torch")
-# At most 1000, because the rows of a micro-batch are written by one statement, which holds only so many values.
+# At most 1000, because one SQL statement writes the results of a batch, and databases limit the values of a statement.
 EMBED_BATCH = read_integer("EMBED_BATCH", 64, most=1000)
-# A task ends after so long and rings for the next one, so that other tasks of its queue have a turn.
+# An embedding task ends after this many seconds and asks for another one, so that other tasks of its queue have a
+# turn.
 EMBED_SLICE_SECONDS = read_positive_number("EMBED_SLICE_SECONDS", 20)
 EMBED_LEASE_SECONDS = read_positive_number("EMBED_LEASE_SECONDS", 60)
 EMBED_THREADS = read_integer("EMBED_THREADS", 2)
@@ -198,19 +204,22 @@ WORKER_STOP_GRACE_SECONDS = read_positive_number("WORKER_STOP_GRACE_SECONDS", 30
 
 INDEX_ROOT = Path(env.str("INDEX_ROOT", str(VAR_DIR / "index")))
 INDEX_REFRESH_MS = read_positive_number("INDEX_REFRESH_MS", 100)
-# A reader holds no more changed rows than this, or a large import would fill the memory of every web process.
+# Each web process keeps at most this many changed rows of the index in memory, or a large import would fill it.
 INDEX_DELTA_ROWS = read_integer("INDEX_DELTA_ROWS", 20_000)
-# So many changed listings make the compactor flush: far fewer than the cap, which readers should never reach.
+# From this many changed rows on the compactor writes them to files: far fewer than INDEX_DELTA_ROWS, the most that a
+# web process keeps in memory, which it should never reach.
 INDEX_FLUSH_ROWS = read_integer("INDEX_FLUSH_ROWS", 2_000)
-# Segments of fewer rows are compared whole, which is exact, needs no training and is fast enough for them.
+# A part of the index with fewer rows is searched by comparing every vector, which is exact, needs no training and is
+# fast enough.
 INDEX_EXACT_ROWS = read_integer("INDEX_EXACT_ROWS", 10_000, least=1_000)
-# Bounds what a build takes beside its codes and columns, and how much of a segment is read ahead when it is opened.
+# Megabytes that building a part of the index may take for vectors, and that are read ahead when one is opened.
 INDEX_MEMORY_MB = read_integer("INDEX_MEMORY_MB", 2048)
-# The share of the exact answer that a search should find; a segment whose build misses it is compared whole.
+# The share of the exact answer that a search should find; a part of the index that misses it when it is built is
+# searched exactly instead.
 INDEX_RECALL_TARGET = read_fraction("INDEX_RECALL_TARGET", 0.98)
-# This share of live searches is repeated exactly, because only these show the recall that people really get.
+# At most this share of live searches is repeated exactly, because only these show the recall that people really get.
 INDEX_MONITOR_SHARE = read_fraction("INDEX_MONITOR_SHARE", 0.01)
-# The vector of a deleted photo has left every index file by then, or health names it as a problem.
+# After this many days the vector of a deleted photo should have left every index file; else health reports a problem.
 PURGE_DAYS = read_number("PURGE_DAYS", 7)
 
 LANGUAGE_CODE = "en-gb"
@@ -223,7 +232,7 @@ LOGIN_URL = "sign-in"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "home"
 SESSION_COOKIE_HTTPONLY = True
-# Only behind a proxy that speaks TLS and sets X-Forwarded-Proto: without one anybody could send that header.
+# To be set only behind a proxy that speaks TLS and sets X-Forwarded-Proto: without one anybody could send that header.
 HTTPS = read_boolean("HTTPS")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
@@ -231,7 +240,7 @@ X_FRAME_OPTIONS = "DENY"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 
-# Rates live on the cache and fail open, so that a cache that is down stops no request.
+# Throttles count in the cache and let every request through while it is down.
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "rest_framework.authentication.TokenAuthentication",
@@ -251,7 +260,7 @@ REST_FRAMEWORK = {
         "upload": read_throttle_rate("upload", "120/min"),
     },
     "EXCEPTION_HANDLER": "marketplace.errors.handle_api_exception",
-    # Each trusted proxy in front adds an address to X-Forwarded-For; with a number too high callers choose their own.
+    # Each trusted proxy adds an address to X-Forwarded-For; with a number too high callers could choose their address.
     "NUM_PROXIES": read_integer("NUM_PROXIES", 0, least=0),
     "URL_FORMAT_OVERRIDE": None,
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
@@ -277,5 +286,6 @@ HEALTH_TOKEN = env.str("HEALTH_TOKEN", "")
 LOGGING = logs.configure_logging(env.str("LOG_FORMAT", "json"), env.str("LOG_LEVEL", "INFO"))
 DJANGO_STRUCTLOG_CELERY_ENABLED = True
 DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = logging.DEBUG
-# Empty, because looking for it would read the session of every request; `bind_user_id` adds an id that is known.
+# Empty, because django-structlog would read the session of every request to find the user; `bind_user_id` adds the id
+# where it is known.
 DJANGO_STRUCTLOG_USER_ID_FIELD = ""

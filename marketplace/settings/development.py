@@ -18,19 +18,21 @@ if bind := os.environ.get("BIND"):
     )
 
 DEBUG = True
-# The toolbar tells settings and queries, so it is shown to nobody else.
+# The debug toolbar shows settings and queries, so only browsers on this machine get it.
 INTERNAL_IPS = ["127.0.0.1"]
 
 INSTALLED_APPS = [*INSTALLED_APPS, "debug_toolbar"]
-# After what serves static files, which nobody measures, and before the rest, because it measures what comes later.
+# After what serves static files, which nobody measures, and before the rest, because the toolbar measures only what
+# comes after it.
 _after = MIDDLEWARE.index("whitenoise.middleware.WhiteNoiseMiddleware") + 1
 MIDDLEWARE = [*MIDDLEWARE[:_after], "debug_toolbar.middleware.DebugToolbarMiddleware", *MIDDLEWARE[_after:]]
-# Last, because this and the site's own policy both use setdefault, so the header that is set further inside wins.
+# Last, because this middleware and that of the site's policy both use setdefault: the one further inside sets its
+# header first and wins.
 MIDDLEWARE += ["marketplace.middleware.allow_inline_error_pages"]
 ROOT_URLCONF = "marketplace.settings.development_urls"
 DEBUG_TOOLBAR_CONFIG = {"SHOW_COLLAPSED": True}
 
-# Django caches templates with DEBUG too, and only its own server knows when to forget them.
+# Django caches templates with DEBUG too, and only `manage.py runserver` empties that cache when one is saved.
 _engine: dict[str, Any] = {**TEMPLATES[0], "APP_DIRS": False}
 _engine["OPTIONS"] = {**_engine["OPTIONS"], "loaders": ["django.template.loaders.app_directories.Loader"]}
 TEMPLATES = [_engine]

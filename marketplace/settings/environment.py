@@ -83,7 +83,7 @@ def parse_database_url(url: str) -> dict[str, Any]:
     try:
         if urlsplit(url).scheme in DATABASES:
             return dict(env.db_url_config(url))
-    # Also for a port that is no number. This error repeats a part of the address, so the sentence below replaces it.
+    # A port that is no number raises too, and the error repeats a part of the address: the sentence below replaces it.
     except ValueError:
         pass
     raise ImproperlyConfigured("DATABASE_URL must look like postgres://user:password@host:5432/name or sqlite:///file.")
@@ -95,7 +95,7 @@ def derive_cache_url(broker: str) -> str:
         parts = urlsplit(broker)
         number = int(parts.path.strip("/") or 0) if parts.scheme != "unix" else 0
         valid = parts.scheme in BROKERS and (parts.port is None or parts.port > 0)
-    # A port or a database that is no number makes an address as useless as a wrong scheme does.
+    # int() and `parts.port` raise where the database or the port in the address is no number.
     except ValueError:
         valid = False
     if not valid:

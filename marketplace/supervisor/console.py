@@ -8,7 +8,7 @@ from typing import TextIO
 
 from .site import Site
 
-# As wide as `marketplace`, so that the bars behind the names stand in one column.
+# As wide as `marketplace`, the longest of the usual names, so that the bars behind them stand in one column.
 WIDTH = 11
 COLOURS = (36, 32, 33, 35, 34, 96, 92, 93)
 

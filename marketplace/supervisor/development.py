@@ -11,7 +11,8 @@ from .supervisor import Supervisor
 WATCHER = "reload"
 # The supervisor hears of saved files only through the watcher's output, by lines that begin like this.
 SAVED = "saved: "
-# What runs before any process is forked for the site: saving it helps only at the next start.
+# The supervisor and gunicorn's master go on through a reload, so what these two have loaded changes only at the next
+# start of `make dev`.
 LOADED_BEFORE = (
     "marketplace/__init__.py",
     "marketplace/celery.py",
@@ -21,9 +22,9 @@ LOADED_BEFORE = (
 )
 
 DEFAULTS = {
-    # The toolbar keeps what it measured in the memory of the process that answered, so there may be only one.
+    # The debug toolbar keeps what it measured in the memory of the process that answered, so only one may answer.
     "WEB_PROCESSES": "1",
-    # A worker ends after its slice, and whoever saved a file waits for that.
+    # A worker that is to load saved code ends only after its time slice, and whoever saved the file waits for that.
     "EMBED_SLICE_SECONDS": "2",
     "WORKER_STOP_GRACE_SECONDS": "5",
 }

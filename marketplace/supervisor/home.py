@@ -25,7 +25,7 @@ class Home:
     def hold_lock(self) -> Iterator[None]:
         """Hold the directory; the lock ends with this process, however it ends."""
         self._create_directories()
-        # Opened without truncating it, because it names the owner to whoever is refused.
+        # Opened without emptying it: whoever finds the lock taken reads in this file which process holds it.
         with (self.run / "lock").open("a+") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -44,7 +44,7 @@ class Home:
         for directory in (self.var, self.run):
             try:
                 directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-                # mkdir leaves a directory that exists as it is, however many may read it.
+                # mkdir changes nothing about a directory that exists already, even if everybody may read it.
                 directory.chmod(0o700)
             except OSError as exc:
                 raise CannotStart(f"{directory} cannot be made private to you ({exc.strerror}).") from exc
@@ -69,6 +69,6 @@ class Home:
 
 
 def write_private_file(path: Path, text: str) -> None:
-    # O_EXCL, so that no file is written to that others have made beforehand, with rights of their own.
+    # O_EXCL refuses a file that somebody else has made beforehand: its maker could read the secret written here.
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(f"{text}\n")

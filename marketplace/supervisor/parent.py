@@ -15,6 +15,6 @@ def die_with_parent(parent: int) -> None:
     if sys.platform != "linux":
         return
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    # The parent may have died before the kernel was asked, which then sends nothing.
+    # If the parent died before the kernel was asked, no signal ever comes, so this process ends itself.
     if os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGKILL)

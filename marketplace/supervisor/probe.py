@@ -34,7 +34,7 @@ def fetch_readiness_status(port: int) -> int | None:
 
 def refuse_port_in_use(port: int) -> None:
     with socket.socket() as listener:
-        # As gunicorn binds: without it a port looks taken for a minute after the site was stopped.
+        # gunicorn binds with this option too: without it a port looks taken for a minute after the site was stopped.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind(("127.0.0.1", port))

@@ -17,7 +17,8 @@ from .site import ROOT
 
 LONGEST_DELAY = 30.0
 STEADY_SECONDS = 60.0
-# One more makes the delay the longest: a child that dies of code it has just loaded had better wait for a change.
+# A reload sets the count of deaths to this, so that a child that dies of the code just saved waits for the longest
+# delay: only another change of the code can help it.
 HOPELESS_DEATHS = 6
 
 
@@ -54,7 +55,8 @@ class Process:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            # In a session of its own, so that Ctrl-C reaches the supervisor alone and a group can be killed whole.
+            # In a session of its own, so that Ctrl-C reaches the supervisor alone, and the child can be killed together
+            # with all that it has started.
             start_new_session=True,
             preexec_fn=partial(die_with_parent, os.getpid()),  # noqa: PLW1509 - safe, because the supervisor has one thread
         )
@@ -69,7 +71,7 @@ class Process:
         with suppress(BlockingIOError):
             while chunk := os.read(self.output.fileno(), 65536):
                 self._rest += chunk
-        # What follows the last line end is half a line, whose other half comes with a later call.
+        # What follows the last line end is the beginning of a line, the rest of which comes with a later call.
         *whole, self._rest = self._rest.split(b"\n")
         return [line.decode(errors="replace").rstrip() for line in whole]
 

@@ -14,10 +14,11 @@ from marketplace.paths import broker_socket_path, run_directory
 
 from .site import ONE_THREAD, Site
 
-# Celery warns a worker run as root that pickled messages could run code. We accept only JSON, so it is silenced.
+# Celery warns a worker that runs as root of pickled messages, which could run code. This site accepts only JSON, so the
+# warning is silenced.
 ROOT_WARNING = "ignore:You're running the worker with superuser privileges"
 
-# Workers find their work in rows, so they have nothing to tell each other.
+# Workers find their work in the database, so they need not hear of each other through the broker.
 SILENT = ("--without-mingle", "--without-gossip")
 
 
@@ -26,9 +27,9 @@ class Role:
     name: str
     command: tuple[str, ...]
     environ: Mapping[str, str] = field(default_factory=dict)
-    # How many seconds it has to finish what it does after TERM, before KILL ends it.
+    # How many seconds the process has after SIGTERM to finish what it does, before SIGKILL ends it.
     grace: float = 5.0
-    # Makes it load its code anew and go on; a process without such a signal has to end and start again.
+    # The signal that makes the process load its code anew and go on; without one it has to end and start again.
     reload_signal: signal.Signals | None = None
 
 

@@ -26,7 +26,7 @@ class Site:
     log_level: str
     # How many listings an empty site is filled with; with 0 it stays empty.
     demo: int
-    # Where this is empty a private broker is started, so that nobody has to install one.
+    # If this is empty, a private broker is started, so that nobody has to install one.
     redis_url: str
     environ: Mapping[str, str]
 

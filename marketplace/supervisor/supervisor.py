@@ -23,7 +23,8 @@ from .roles import Role
 from .site import Site
 
 TICK = 0.1
-# One Ctrl-C may arrive twice, from the terminal and from `make`; only a later signal means that somebody hurries.
+# One Ctrl-C may arrive twice, from the terminal and from `make`: only a signal that comes later than this many seconds
+# after the first means that somebody is in a hurry.
 SECOND_SIGNAL_SECONDS = 1.0
 ASK_READY_SECONDS = 0.5
 SAY_NOT_READY_SECONDS = 60.0
@@ -45,7 +46,7 @@ class Supervisor:
             refuse_port_in_use(self.site.port)
             if not self._environ.get("SECRET_KEY"):
                 self.home.ensure_secret_key()
-            # SIGHUP as well: a terminal that is closed would end this process before it has stopped its children.
+            # SIGHUP comes when the terminal is closed: unhandled, it would end this process before its children.
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, self._handle_stop_signal)
             try:
@@ -94,7 +95,7 @@ class Supervisor:
         ask_at = time.monotonic()
         complain_at = ask_at + SAY_NOT_READY_SECONDS
         while not self._stop_asked:
-            # Not after every line that was relayed, because asking makes the web process write another one.
+            # Asked at intervals and not after every relayed line: each question makes the web process log another.
             if time.monotonic() >= ask_at:
                 if (status := fetch_readiness_status(self.site.port)) == 200:
                     break
@@ -123,11 +124,11 @@ class Supervisor:
     def _run_to_end(self, role: Role) -> int:
         """Run a command beside the services; its exit status."""
         self._start_roles([role])
-        # Taken out, because what is among the processes is started again when it ends.
+        # A command runs once, but every process in this list is started again when it ends, so this one is taken out.
         process = self.processes.pop()
         while (status := process.poll_exit_status()) is None:
             if self._stop_asked:
-                # Put back, so that it is stopped with the others.
+                # The command goes back into the list, so that it is stopped together with the services.
                 self.processes.append(process)
                 return 1
             self._supervise_once()

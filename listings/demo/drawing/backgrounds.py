@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from . import props
 from .colours import OAK, RGB, WALNUT, darken, lighten, mix_colours
 
-# A share of the height. Wall and floor meet above GROUND in `compose`, so that there is floor behind an item.
+# Where wall and floor meet, as a share of the height: above GROUND of `compose`, so that there is floor behind an item.
 HORIZON = 0.66
 
 WALLS: tuple[RGB, ...] = (

@@ -141,7 +141,7 @@ class Canvas:
         for stroke in outline.strokes:
             points = (self.frame.to_pixels(stroke.points) - corner) * s
             _draw_stroke(draw, points, stroke.start * self.frame.scale * s, stroke.end * self.frame.scale * s)
-        # Holes come last, or a fill or a stroke would close them again.
+        # Holes are cut last, or a fill or a stroke would close them again.
         for hole in outline.holes:
             draw.polygon(((self.frame.to_pixels(hole) - corner) * s).ravel().tolist(), fill=0)
         return mask.reduce(s)

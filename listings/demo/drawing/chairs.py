@@ -51,7 +51,7 @@ def _draw_wooden_chair(canvas: Canvas, look: Look, form: Random) -> None:
         straight_line((side * inner, seat), (side * (inner + 0.03), back), width=leg, end=leg * 0.85)
         for side in (-1, 1)
     ]
-    # The back is painted before the posts, which cover its ends on both sides.
+    # The back is painted before the posts, which cover the places where it joins them.
     _draw_chair_back(canvas, look, form, inner, seat, back)
     canvas.paint_part(join_outlines(*posts), frame, light_flat, edge=0.015)
     for side in (-1, 1):
@@ -78,7 +78,7 @@ def _draw_wooden_chair(canvas: Canvas, look: Look, form: Random) -> None:
     # Painted before the seat, which covers its upper part: what is left below is the edge, in shade.
     front_edge = filled_outline(box_points(-half * 1.08, seat + depth - 0.04, half * 1.08, seat + depth + 0.1, 0.04))
     canvas.paint_part(front_edge, shade, light_flat, edge=0.01)
-    # A chair of bare wood needs a cushion to show the pattern at all.
+    # A chair of bare wood always gets a patterned seat, or it might show the pattern nowhere.
     cushion = look.main_paint if form.random() < 0.75 or isinstance(frame, tuple) else frame
     canvas.paint_part(top, cushion, light_flat, edge=0.06)
 

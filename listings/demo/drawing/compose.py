@@ -25,7 +25,7 @@ from .strings import draw_guitar
 from .tableware import draw_mug, draw_teapot
 from .wheels import draw_bicycle
 
-# A share of the height. It is below the horizon of every scene, so that items stand on the floor.
+# Where items stand, as a share of the photo's height: below the horizon of every scene, so that it is on the floor.
 GROUND = 0.82
 
 
@@ -90,7 +90,7 @@ def draw_photo(
     layer = Image.new("RGBA", camera.size)
     frame = _frame_item(what, camera)
     what.draw_item(Canvas(layer, frame), look, seeded_random(f"{kind} {variant}"))
-    # Before the item is pasted, so that its shadow falls on the scene and not on the item.
+    # The shadow is cast before the item is pasted, so that it falls on the scene and not on the item.
     _cast_shadow(photo, layer.getchannel("A"), frame)
     photo.paste(layer, mask=layer)
     return _apply_camera_effects(photo, camera.light)

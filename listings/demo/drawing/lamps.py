@@ -29,7 +29,8 @@ def draw_lamp(canvas: Canvas, look: Look, form: Random) -> None:
         _draw_stem_foot(canvas, metal, form, neck)
     else:
         _draw_tripod_foot(canvas, form.choice(WOODS), form, neck)
-    # Painted between the two: the socket covers the end of any foot, and any shade covers the end of the socket.
+    # Painted after the foot and before the shade: the socket covers the end of any foot, and any shade covers the
+    # socket's end.
     canvas.paint_part(
         straight_line((0, neck + 0.06), (0, neck - 0.12), width=0.09), metal, light_vertical_cylinder, edge=0
     )

@@ -9,9 +9,10 @@ from PIL import Image, ImageDraw
 
 from .colours import RGB, Paint, darken, mix_colours
 
-# Texture pixels to an item unit. In a photo the unit takes about 200 to 450, and a coarser texture would look blurred.
+# Pixels of a texture for each item unit. A unit takes about 200 to 450 pixels in a photo, where a much coarser texture
+# would look blurred.
 UNIT = 300
-# In item units, and large enough for every item: what reaches further is painted without its pattern.
+# The edges of a texture in item units, wide enough for every item: what reaches further is painted without its pattern.
 LEFT, TOP, RIGHT, BOTTOM = -1.8, -2.7, 1.8, 0.3
 SIZE = (round((RIGHT - LEFT) * UNIT), round((BOTTOM - TOP) * UNIT))
 

@@ -119,7 +119,7 @@ def _draw_emblem(canvas: Canvas, look: Look, form: Random, sole: float, collar: 
 
 
 def _star_points(x: float, y: float, radius: float) -> Points:
-    # The last point of a circle repeats the first: with it the ten corners would not be evenly spaced.
+    # A circle ends on the point that it began with, so that point is dropped before ten corners are picked.
     outer = circle_points(x, y, radius)[:-1]
     step = len(outer) / 10
     dots = [tuple(outer[int(index * step)]) for index in range(10)]

@@ -1,4 +1,4 @@
-"""Mugs and teapots: turned silhouettes with handles, glazes and rims."""
+"""Mugs and teapots: silhouettes as if made on a lathe, with handles, glazes and rims."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def draw_mug(canvas: Canvas, look: Look, form: Random) -> None:
     profile = _mug_profile(form, rim, height)
     dip = form.uniform(0.13, 0.2)
     body = filled_outline(lathe_silhouette(*profile, dip=dip))
-    # The handle is painted first, so that the body covers where it joins.
+    # The handle is painted before the body, which then covers the places where the handle joins it.
     handle_colour = form.choice((look.colour, look.colour, darken(look.colour, 0.15)))
     canvas.paint_part(_mug_handle(form, profile, height), handle_colour, light_sphere, edge=0.04)
     canvas.paint_part(body, look.main_paint, light_vertical_cylinder, edge=0.07)
     if form.random() < 0.4:
-        # The box is wider than any mug, so it is cut to the body that was dipped in the other glaze.
+        # The box is wider than any mug, so it is cut to the body, which then looks dipped in another glaze.
         dipped = filled_outline(box_points(-1.2, -height * form.uniform(0.2, 0.4), 1.2, 0.4))
         canvas.paint_part(
             dipped, form.choice((CLAY, CREAM, look.accent_colour)), light_vertical_cylinder, within=body, edge=0.02
@@ -99,7 +99,7 @@ def draw_teapot(canvas: Canvas, look: Look, form: Random) -> None:
         (foot, 0),
     ]
     trim = form.choice((look.colour, look.accent_colour, darken(look.colour, 0.3)))
-    # Spout and handle are painted before the body, so that it covers where they join.
+    # Spout and handle are painted before the body, which then covers the places where they join it.
     _draw_spout(canvas, look, form, belly, height)
     _draw_teapot_handle(canvas, trim, form, belly, height)
     canvas.paint_part(filled_outline(lathe_silhouette(*profile, dip=0.1)), look.main_paint, light_sphere, edge=0.1)

@@ -99,7 +99,7 @@ def _draw_frame(canvas: Canvas, look: Look, at: Geometry, style: str) -> None:
     )
     canvas.paint_part(stays_and_fork, look.main_paint, light_horizontal_cylinder, edge=0.012)
     main = [straight_line(at.crank, at.seat, width=0.085), straight_line(at.head_top, at.head_low, width=0.1)]
-    # Only these tubes differ between the styles. They meet at the same points, so saddle and bar fit any of them.
+    # Only these tubes differ between the styles: saddle and handlebar keep their places, so they fit every style.
     if style == "diamond":
         main += [straight_line(at.head_low, at.crank, width=0.095), straight_line(at.head_top, at.seat, width=0.08)]
     elif style == "mixte":

@@ -22,7 +22,7 @@ class Command(BaseCommand):
     def handle(self, *args: object, **options: Any) -> None:
         if not 0 < options["seconds"] <= LONGEST:
             raise CommandError(f"--seconds is {options['seconds']}; give a number from 1 to {LONGEST}.")
-        # By the clock of the database, which wrote the heartbeat: the clocks of hosts differ.
+        # Compared by the database's clock, which the heartbeat was written by too, because the clocks of hosts differ.
         lately = Now() - timedelta(seconds=options["seconds"])
         here = Heartbeat.objects.filter(kind=options["kind"], detail__host=socket.gethostname())
         if not here.filter(seen_at__gt=lately).exists():
