@@ -79,7 +79,7 @@ def smooth_curve(*dots: Dot, closed: bool = True, steps: int = 10) -> Points:
 
 
 def lathe_silhouette(*profile: Dot, dip: float = 0.16) -> Points:
-    """The silhouette of a thing made on a lathe: (half width, y) from top to bottom; the bottom is a flat ellipse's front."""
+    """The silhouette of a thing made on a lathe, from (half width, y) downwards; the bottom is half a flat ellipse."""
     right = smooth_curve(*profile, closed=False)
     bottom_x, bottom_y = right[-1]
     front = ellipse_points(0, bottom_y, bottom_x, bottom_x * dip, 0, 180)
