@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ml.atomic_files import open_atomic_file
 from ml.errors import MlError
-from ml.images import PhotoRefused, decode
+from ml.images import PhotoRefused, decode_file
 
 PAGE, CARD, INK, FAINT, ACCENT = "#f3f2ef", "#ffffff", "#1d1d1f", "#77757a", "#1f6feb"
 MARGIN, GAP, PADDING, RADIUS = 40, 20, 10, 8
@@ -97,7 +97,7 @@ def _caption_height(answers: Sequence[Answer]) -> int:
 def _paste_picture(sheet: Image.Image, path: Path, corner: tuple[int, int], side: int) -> None:
     """The whole picture in the middle of a square; a note where it cannot be read any more."""
     try:
-        picture = decode(path.read_bytes(), side)
+        picture = decode_file(path, side)
     except (OSError, PhotoRefused):
         middle = corner[0] + side // 2, corner[1] + side // 2
         ImageDraw.Draw(sheet).text(middle, "not there any more", FAINT, _load_font(15), anchor="mm")

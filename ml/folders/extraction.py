@@ -15,7 +15,7 @@ import numpy.typing as npt
 from PIL import Image
 from tqdm import tqdm
 
-from ml.images import CLEAN_SIDE, MAX_BYTES, PhotoRefused, decode, make_clean_picture
+from ml.images import CLEAN_SIDE, PhotoRefused, decode_file, make_clean_picture
 from ml.inference.arrays import Vectors, is_indexable, resize_and_crop
 from ml.inference.embedder import MAX_BATCH
 
@@ -133,10 +133,7 @@ def _prepare_files(paths: Sequence[Path], prepare: Callable[[Image.Image], Prepa
 
 def _prepare_file(path: Path, prepare: Callable[[Image.Image], Prepared]) -> Prepared | str:
     try:
-        with path.open("rb") as file:
-            # One byte over the limit makes the decoder refuse, so no huge file needs to be read whole.
-            data = file.read(MAX_BYTES + 1)
-        return prepare(make_clean_picture(decode(data, CLEAN_SIDE)))
+        return prepare(make_clean_picture(decode_file(path, CLEAN_SIDE)))
     except PhotoRefused as refusal:
         return refusal.reason
     except OSError as exc:

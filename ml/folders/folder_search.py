@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ml.errors import MlError
-from ml.images import CLEAN_SIDE, MAX_BYTES, PhotoRefused, decode, make_clean_picture
+from ml.images import CLEAN_SIDE, PhotoRefused, decode_file, make_clean_picture
 from ml.inference.arrays import Vectors, is_indexable
 from ml.inference.embedder import Embedder
 
@@ -36,9 +36,7 @@ def embed_query(picture: Path, embedder: Embedder) -> Vectors:
         QueryPictureError: it cannot be read or decoded, or the model computes nothing for it.
     """
     try:
-        with picture.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-        prepared = embedder.prepare(make_clean_picture(decode(data, CLEAN_SIDE)))
+        prepared = embedder.prepare(make_clean_picture(decode_file(picture, CLEAN_SIDE)))
     except OSError as exc:
         raise QueryPictureError(f"{picture} cannot be read: {exc.strerror}.") from exc
     except PhotoRefused as refusal:

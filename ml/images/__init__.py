@@ -1,6 +1,6 @@
 """The one decoder: bytes from strangers in, upright sRGB pictures and their derivatives out. No Django, no torch."""
 
-from .decoder import decode
+from .decoder import decode, decode_file
 from .derivatives import (
     CLEAN_SIDE,
     THUMB_SIDE,
@@ -23,6 +23,7 @@ __all__ = [
     "PhotoRefused",
     "crop",
     "decode",
+    "decode_file",
     "encode_jpeg",
     "make_clean_picture",
     "make_derivatives",

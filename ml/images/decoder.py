@@ -10,13 +10,23 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageChops, ImageCms, ImageFile
 
 from ml.per_process import PerProcess
 
-from .header import HOSTILE_BYTES, Header, PhotoRefused, open_picture, read_header, read_orientation, refuse_damaged
+from .header import (
+    HOSTILE_BYTES,
+    MAX_BYTES,
+    Header,
+    PhotoRefused,
+    open_picture,
+    read_header,
+    read_orientation,
+    refuse_damaged,
+)
 
 # A progressive JPEG has about ten scans, and each costs as much as decoding the whole picture.
 MAX_SCANS = 100
@@ -41,6 +51,13 @@ _TURNS = {
 def decode(data: bytes, max_side: int | None = None) -> Image.Image:
     """The picture of `decode_with_header`, for whoever does not need its header."""
     return decode_with_header(data, max_side)[1]
+
+
+def decode_file(path: Path, max_side: int | None = None) -> Image.Image:
+    """The picture in a file, as `decode` gives it. Raises: OSError, PhotoRefused."""
+    with path.open("rb") as file:
+        # One byte over the limit makes the decoder refuse, so no huge file needs to be read whole.
+        return decode(file.read(MAX_BYTES + 1), max_side)
 
 
 def decode_with_header(data: bytes, max_side: int | None = None) -> tuple[Header, Image.Image]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from ml.images import PhotoRefused, decode, make_clean_picture
+from ml.images import PhotoRefused, decode_file, make_clean_picture
 
 SIDE = 112
 QUALITY = 70
@@ -17,7 +17,7 @@ QUALITY = 70
 def make_thumbnail(path: Path) -> str | None:
     """A `data:` URI of a few kilobytes; None where the file cannot be read any more."""
     try:
-        picture = make_clean_picture(decode(path.read_bytes(), SIDE))
+        picture = make_clean_picture(decode_file(path, SIDE))
     except (OSError, PhotoRefused):
         return None
     picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from ml.atomic_files import open_atomic_file, open_atomic_text, remove_files_and_empty_folder
 from ml.errors import MlError
-from ml.images import PhotoRefused, decode
+from ml.images import PhotoRefused, decode_file
 from ml.inference.arrays import Pixels
 
 OWN = re.compile(r"pixels-[0-9a-f]{16}\.(u8|part|json)")  # what has another name is not ours to delete
@@ -125,7 +125,7 @@ def _decode_into_file(paths: Sequence[Path], side: int, data: Path, threads: int
 def _decode_picture(path: Path, side: int) -> Pixels | str:
     """Return uint8[h, w, 3], or the sentence that says why the picture cannot be decoded."""
     try:
-        picture = decode(path.read_bytes())
+        picture = decode_file(path)
     except OSError as exc:
         return f"{path}: {exc.strerror}"
     except PhotoRefused as refusal:
