@@ -16,7 +16,8 @@ def ensure_seed_rows(sender: AppConfig, **kwargs: object) -> None:
     """Give a flushed database its head, of a new epoch, and its first ranker again."""
     from .models import IndexHead, RankerVersion
 
-    # Not `load`: it reads the model's columns too, which a later migration may not have added yet.
+    # `IndexHead.load` would read every column of EmbeddingModel too, and some may be missing: `migrate` may have been
+    # told to stop at an earlier migration.
     IndexHead.objects.get_or_create(pk=1)
     if not RankerVersion.objects.exists():
         RankerVersion.objects.create(

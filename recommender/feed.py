@@ -90,7 +90,7 @@ def read_page(position: str, model_id: int, limit: int = 100_000) -> Page:
         head: list | None = None
         attributes: set[int] = set()
         vectors: set[int] = set()
-        # There may be millions of rows, so they are not kept: listings are, and most rows repeat one.
+        # The cursor is read row by row, because there may be very many rows and only their listings are kept.
         for row in cursor:
             *head, listing, model = row
             if listing is not None:
@@ -175,7 +175,8 @@ def covers_horizon(position: str, horizon: str) -> bool:
         return False
     seen, pruned = _parse_snapshot(position), _parse_snapshot(horizon)
     # The reader has seen nothing of transactions that began after its snapshot and before the horizon. So all of them
-    # must still have been running at the horizon. There may be millions, so they are listed only where that can be.
+    # must still have been running at the horizon. There may be millions, so they are listed only if they are no more
+    # than those that were running.
     late = set(range(seen.xmax, pruned.xmax)) if pruned.xmax - seen.xmax <= len(pruned.running) else None
     if late is None or not late <= pruned.running:
         return False
@@ -210,5 +211,5 @@ def _parse_snapshot(text: str) -> _Snapshot:
 
 
 def _as_snapshot(position: str) -> str:
-    # A snapshot that has seen no transaction: what is no position of PostgreSQL must not hide a change.
+    # "1:1:" is a snapshot that has seen no transaction, so a position of another database hides no change.
     return position if ":" in position else "1:1:"

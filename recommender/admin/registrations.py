@@ -56,11 +56,11 @@ class EmbeddingAdmin(ReadOnlyAdmin):
     ordering = ("-id",)
     paginator = CappedPaginator
     show_full_result_count = False
-    exclude = ("image",)  # its form field would read every photo of the site into a select box
+    exclude = ("image",)  # the form field of `image` would read every photo of the site into a select box
     readonly_fields = ("photo", "listing", "token", "leased_until", "attempts", "reason", "created_at", "updated_at")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Embedding]:
-        # A page of a hundred rows would read 200 KB of vectors that it does not show.
+        # The page shows no vector, and to read a wide one with each of its hundred rows would slow it down.
         return super().get_queryset(request).defer("vector")
 
     def get_search_results(

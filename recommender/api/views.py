@@ -57,7 +57,7 @@ class SimilarView(CoreView):
         asked.is_valid(raise_exception=True)
         visible = Listing.objects.visible_to(request.user).select_related("category")
         listing = get_object_or_404(visible, pk=listing_id)
-        # Taken once for the whole answer, because the index may be replaced while it is made.
+        # The state is taken once for the whole answer, because the index may move on to another one meanwhile.
         answer = find_similar(get_index().state(), listing, asked.search_request())
         return Response(answer_json(answer, request, explain=asked.validated_data["explain"]))
 
@@ -94,7 +94,7 @@ class ImageSearchView(PhotoView):
 def _merge_fields(request: Request) -> QueryDict:
     """The parameters of the address, and those of the form in place of ones of the same name."""
     merged = request.query_params.copy()
-    if isinstance(request.data, QueryDict):  # without a body it is a plain dictionary, which has no lists
+    if isinstance(request.data, QueryDict):  # a request that sends no form has a plain dictionary here, without `lists`
         for name, values in request.data.lists():
             merged.setlist(name, values)
     return merged

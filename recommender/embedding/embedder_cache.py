@@ -86,7 +86,7 @@ class EmbedderCache:
         if embedder is None:
             # Loading takes seconds, in which those who want a model that is loaded must not wait: they need no lock.
             with loaded.loading:
-                # Whoever held the lock before may have loaded just this one.
+                # Whoever held the lock before may have loaded this very model.
                 embedder = loaded.embedders.get(key)
                 if embedder is None:
                     embedder = self.open_verified_embedder(model)
@@ -116,7 +116,7 @@ class EmbedderCache:
         self._loaded.forget()
 
     def _export_missing(self, model: EmbeddingModel) -> None:
-        # Also for a model that is loaded here: web processes on this host need its files.
+        # Missing files of a model that is loaded here already are made again too: web processes on this host need them.
         directory = model_directory(model)
         if not self._policy.exports_missing or not is_untrained(model) or directory.exists():
             return
@@ -136,4 +136,4 @@ class EmbedderCache:
             raise ModelNotReady(str(exc)) from exc
 
 
-embedders = EmbedderCache()  # for processes that answer visitors; a worker wants models compiled in another way
+embedders = EmbedderCache()  # for processes that answer visitors; workers have caches of their own, for throughput

@@ -54,7 +54,7 @@ class HeartbeatThread:
 
     def _beat_until_stopped(self) -> None:
         while True:
-            # No request ends on this thread, so nobody else drops a connection that the server has closed.
+            # Django drops connections that the database has closed when a request ends, and none ends on this thread.
             close_old_connections()
             try:
                 self.write_beat()

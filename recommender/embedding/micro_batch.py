@@ -58,12 +58,12 @@ class Batch:
     """Decoding starts when the object is made, in `threads`; the model starts with `start_inference`."""
 
     def __init__(self, lease: Lease, embedder: Embedder, threads: Executor) -> None:
-        self._renewed = time.monotonic()  # first, because the database counts from before it answers the query below
+        self._renewed = time.monotonic()  # taken before the query below, because the lease is running already
         self.lease = lease
         self.embedder = embedder
         self._duplicates = find_duplicates(lease)
         self._jobs = [(rows, threads.submit(self._prepare_group, rows)) for rows in group_by_bytes(lease.rows)]
-        self._given: list[str] = []  # the model returns rows without names, so this keeps whose each one is
+        self._given: list[str] = []  # checksums in the order of the pictures, in which the model returns their vectors
         self._inference: Future[NDArray[np.float32]] | None = None
 
     @property

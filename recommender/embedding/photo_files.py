@@ -25,8 +25,8 @@ from .queue import Row
 
 logger = logging.getLogger(__name__)
 
-# Where a file is missing, so many of the oldest and of the newest photos are looked for as well, because a volume that
-# is not mounted misses all of them.
+# Where a file is missing, this many of the oldest and of the newest photos are looked for as well, because a volume
+# that is not mounted misses all of them.
 WITNESSES = 10
 
 

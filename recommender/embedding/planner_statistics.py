@@ -16,9 +16,9 @@ from recommender.models import Embedding, IndexChange
 
 logger = logging.getLogger(__name__)
 
-TABLES = [model._meta.db_table for model in (Listing, ListingImage, Embedding, IndexChange)]  # noqa: SLF001 - Django documents it as public
-# A smaller table is read quickly by any plan. Statistics of so many rows serve for more of them too, since the planner
-# scales what it knows as the table grows.
+TABLES = [model._meta.db_table for model in (Listing, ListingImage, Embedding, IndexChange)]  # noqa: SLF001 - Django documents `_meta` as public
+# A table of fewer rows is read quickly by any plan. Statistics that are gathered at this size serve for a larger table
+# too, because the planner scales them as it grows.
 ENOUGH_ROWS = 500
 
 UNKNOWN = """

@@ -22,7 +22,8 @@ from recommender.models import Embedding, EmbeddingModel
 
 State, Lane = Embedding.State, Embedding.Lane
 
-# The reason of a row whose lease ran out. By it such attempts are counted apart from failures: they stopped a worker.
+# A row whose lease ran out gets this reason. It tells attempts that may have stopped a worker from other failures, so
+# that each kind is counted by itself.
 EXPIRED = "The worker that held this row stopped answering."
 EXPIRIES_ALONE = 3
 CRASHED = f"Reading this photo stopped the program {EXPIRIES_ALONE} times. Save it again as a JPEG and upload that."
@@ -152,8 +153,8 @@ def pending_rows() -> QuerySet[Embedding]:
 
 
 def _leasable_rows(model: EmbeddingModel) -> QuerySet[Embedding]:
-    # Both conditions are those of the partial index on `leased_until`, which holds the few rows that are leased now.
-    # A condition on the model would make the planner read the model's rows instead.
+    # These two conditions are met by the partial index on `leased_until`, which holds the few rows that are leased now.
+    # A condition on the model would make the planner read all rows of the model instead.
     leased = Embedding.objects.filter(state=State.LEASED, leased_until__isnull=False)
     computed_now = {sha256 for pk, sha256 in leased.values_list("model_id", "image__sha256") if pk == model.pk}
     return pending_rows().filter(model=model).exclude(image__sha256__in=computed_now, vector__isnull=True)
@@ -191,8 +192,8 @@ def _find_claims(model: EmbeddingModel, limit: int, *, low_priority: bool) -> It
 
     With `low_priority` the order is reversed.
     """
-    # The model's row is locked, so that two workers do not lease copies of the same bytes at the same instant. Its key
-    # is not, or whoever inserts a queue row of this model would have to wait.
+    # The model's row is locked, so that two workers do not lease copies of the same bytes at the same instant. The lock
+    # leaves the key of the row free, or whoever inserts a queue row of this model would have to wait.
     locked = _models_with_lanes().filter(pk=model.pk).select_for_update(of=("self",), no_key=True)
     lanes = [lane for live in locked for lane in _lanes_of(live)]
     choices = [(lane, is_retry) for lane in lanes for is_retry in (False, True)]
@@ -200,14 +201,15 @@ def _find_claims(model: EmbeddingModel, limit: int, *, low_priority: bool) -> It
     for lane, is_retry in reversed(choices) if low_priority else choices:
         attempts = Q(attempts__gt=0) if is_retry else Q(attempts=0)
         rows = leasable.filter(attempts, lane=lane).order_by("pk")
-        # Rows that another worker is leasing at this moment are passed over: if workers waited, they would take turns.
+        # Rows that somebody has locked, such as those of a photo that is being deleted, are passed over and not waited
+        # for.
         rows = rows.select_for_update(skip_locked=True, of=("self",))
         if ids := list(rows.values_list("pk", flat=True)[: 1 if is_retry else limit]):
             yield Claim(ids, is_retry)
 
 
 def _read_rows(ids: list[int], token: uuid.UUID) -> tuple[Row, ...]:
-    # Whether there is a vector is all that is asked: the column is wide, and a batch of them would be read for nothing.
+    # The vector itself is not read, because it is wide and only its being there matters.
     found = (
         Embedding.objects.filter(pk__in=ids, token=token)
         .order_by("pk")
@@ -235,7 +237,8 @@ def _reject_or_fail_rows(doomed: QuerySet[Embedding]) -> int:
     image_ids = sorted(doomed.values_list("image_id", flat=True))
     if not image_ids:
         return 0
-    # Photos before queue rows, and by their ids, as whoever stores results locks them: so nobody waits in a circle.
+    # Photos are locked before queue rows, in the order of their ids, as `store_results` does: two transactions that
+    # lock in the same order never wait for each other in a circle.
     locked = ListingImage.objects.select_for_update(no_key=True).filter(pk__in=image_ids).order_by("pk")
     new = [pk for pk, state in locked.values_list("pk", "state") if state != ListingImage.State.READY]
     settled: dict[str, object] = {"token": None, "leased_until": None, "reason": CRASHED, "updated_at": Now()}

@@ -104,7 +104,7 @@ def settle_rows(lease: Lease, results: Sequence[Result]) -> Tally:
         _write_embeddings(lease, settled)
         _write_photos(settled, wanted, locked)
         append_vector_changes(changed, lease.model_id)
-    # Not in a `finally`: where the database fails, the commit may have happened all the same, and rows name the files.
+    # This is in no `finally`: a commit whose answer was lost may have happened, and then rows name the files.
     used = {result.row.pk for result in wanted}
     photo_files.discard_derivatives(
         result.derivatives
@@ -129,7 +129,8 @@ def _lock_photos(results: Sequence[Result]) -> dict[int, tuple[str, str]]:
     }
     if not touched:
         return {}
-    # By their ids, so that two workers with photos in common do not each wait for a row that the other has.
+    # Locking in the order of ids keeps two workers with photos in common from each waiting for a row that the other
+    # has.
     rows = ListingImage.objects.select_for_update(no_key=True).filter(pk__in=touched).order_by("pk")
     return {pk: (state, clean) for pk, state, clean in rows.values_list("pk", "state", "clean_file")}
 
@@ -180,7 +181,7 @@ def _write_embeddings(lease: Lease, settled: _Settled) -> None:
     for refused in settled.refused:
         held.filter(pk=refused.row.pk).update(state=State.REJECTED, vector=None, reason=refused.reason[:200], **common)
     for failed in settled.failed:
-        # Attempts that ended with a lease are no failures of this kind, so counting begins again.
+        # Attempts whose lease ran out are counted apart from failures like this one, so the count begins again at 1.
         attempts = Case(When(reason=EXPIRED, then=1), default=F("attempts") + 1)
         held.filter(pk=failed.row.pk).update(
             state=State.FAILED, attempts=attempts, reason=failed.reason[:200], **common
@@ -208,7 +209,7 @@ def _write_photos(settled: _Settled, wanted: Sequence[Embedded], locked: dict[in
 
 def _derivative_values(result: Embedded) -> tuple[object, ...]:
     made = result.derivatives
-    assert made is not None  # noqa: S101 - for mypy: `wanted` has only results with derivatives
+    assert made is not None  # noqa: S101 - for mypy: only results with derivatives come here
     return result.row.image_id, made.clean, made.thumb, made.width, made.height
 
 
@@ -217,10 +218,10 @@ def _bulk_update_rows(table: type[Model], columns: Sequence[str], rows: Sequence
 
     `bulk_update` would do the same, but takes longer to write its statement than the database needs to run it.
     """
-    name = connection.ops.quote_name(table._meta.db_table)  # noqa: SLF001 - Django documents it as public
+    name = connection.ops.quote_name(table._meta.db_table)  # noqa: SLF001 - Django documents `_meta` as public
     names = [connection.ops.quote_name(column) for column in columns]
     changes = ", ".join(f"{column} = new.column{number}" for number, column in enumerate(names, start=2))
     values = ", ".join([f"({', '.join(['%s'] * (1 + len(columns)))})"] * len(rows))
-    sql = f"UPDATE {name} SET {changes} FROM (VALUES {values}) AS new WHERE {name}.id = new.column1"  # noqa: S608 - names only
+    sql = f"UPDATE {name} SET {changes} FROM (VALUES {values}) AS new WHERE {name}.id = new.column1"  # noqa: S608 - only names of our own are put into it; values are parameters
     with connection.cursor() as cursor:
         cursor.execute(sql, [value for row in rows for value in row])

@@ -152,7 +152,8 @@ def _delete_unreferenced_files(storage: Storage, field: str, folder: str) -> int
     """Delete old files of one folder that no photo names."""
     prefix = f"{folder}/" if folder else ""
     old_enough = timezone.now() - LITTER_AGE
-    # Files are listed before rows are read. The other way round, a file that came in between would look like litter.
+    # Files are listed before rows are read. The other way round, a file that was restored in between, with its old
+    # date, would look like litter.
     names = {f"{prefix}{name}" for name in storage.listdir(folder)[1]}
     old = {name for name in names if storage.get_modified_time(name) < old_enough}
     if not old:

@@ -35,7 +35,7 @@ class RunningTime:
 
     def measure_seconds(self, current: object | None, now: float) -> float:
         """The seconds that `current` has been running; to be called once a tick."""
-        # A tick that took much longer counts as two: the process was stopped and continued, and did not hang.
+        # A tick that took longer than two counts as two: the process was suspended meanwhile, which is no hang.
         step, self._before = min(now - self._before, 2 * TICK), now
         self._spent = self._spent + step if current is not None and current is self._seen else 0.0
         self._seen = current
@@ -52,5 +52,6 @@ def _watch_activity(activity: Activity) -> None:
             photos = ", ".join(str(pk) for pk in current[1]())
             logger.critical("Photos %s took longer than %g s to read; this worker ends now.", photos, current[0])
             logging.shutdown()
-            # Not sys.exit: it would wait for the thread that hangs.
+            # `sys.exit` would end this thread alone, and an orderly end of the process would wait for the thread that
+            # hangs.
             os._exit(EXIT_CODE)

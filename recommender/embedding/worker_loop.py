@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# One micro-batch in so many is taken from the least urgent rows, so that uploads never stop a backfill.
+# One micro-batch in this many is taken from the least urgent rows, so that uploads never stop a backfill.
 LOW_PRIORITY_EVERY = 8
 # The model computes one micro-batch, may have the next one waiting, and a third is decoded meanwhile.
 MOST_IN_FLIGHT = 3
@@ -81,7 +81,7 @@ class WorkerLoop:
         self.activity = Activity()
         self._cache = cache
         self._leased_batches = 0
-        # Weak, so that an embedder leaves the memory when the cache forgets it.
+        # The references are weak, so that an embedder leaves the memory when the cache forgets it.
         self._tested: WeakSet[Embedder] = WeakSet()
         self._batch_limits: WeakKeyDictionary[Embedder, int] = WeakKeyDictionary()
 
@@ -92,7 +92,7 @@ class WorkerLoop:
         with ThreadPoolExecutor(settings.EMBED_THREADS, thread_name_prefix="decode") as threads:
             time_slice = _TimeSlice(self, threads, deadline)
             time_slice.run()
-        # A photo that was saved after the last look, but before this line, found the flag set and did not ring.
+        # Whoever saved a photo after the last look, but before this line, found the flag set and did not ring.
         doorbell.clear_flag()
         if time_slice.is_more_pending():
             doorbell.ring()
@@ -160,7 +160,7 @@ class _TimeSlice:
             self._loop.evict_retired_models()
             queue.requeue_expired_rows()
             for entry in queue.list_pending_models():
-                # Leases run while a model is loaded, which may outlast them, so every model is loaded before the first.
+                # Loading a model may take longer than a lease lasts, so every model is loaded before any row is leased.
                 self._ready_embedder(entry.model)
             self._embed_batches()
             self._report_stop(" ".join(self._unready_models.values()))
@@ -238,7 +238,7 @@ class _TimeSlice:
             if lease is not None:
                 self._in_flight.append(Batch(lease, embedder, self._threads))
                 return True
-            # There is work, but another worker took it first, or it is a retry, which must be alone in flight.
+            # Rows are there, but another worker was faster, or they are retries, which must be alone in flight.
             if queue.has_leasable_rows(model):
                 return False
             passed.add(model.pk)

@@ -12,7 +12,7 @@ from recommender.embedding import sweep
 from recommender.embedding.queue import MAX_FAILURES
 from recommender.models import Embedding, EmbeddingModel, IndexHead, IndexSnapshot
 
-# So many photos, or one in a hundred where that is more, may stay without a vector for good.
+# FEW_PHOTOS, or one photo in FEW_SHARE where that is more, may never get a vector and yet keep no model from answering.
 FEW_PHOTOS = 10
 FEW_SHARE = 100
 

@@ -37,7 +37,8 @@ def wait_until_ready(model: EmbeddingModel, say: Callable[[str], object]) -> Non
                 return
             if is_stuck(progress):
                 raise RegistryError(f"{model.version} cannot be activated: {' '.join(progress.blockers)}")
-            # A worker may have missed the ring of the sweep, which rings again, but not at once.
+            # The periodic sweep wakes the embedding workers only every few seconds; waking them here too spares a
+            # worker that missed its message the wait.
             doorbell.ring()
             time.sleep(POLL_SECONDS)
 

@@ -28,7 +28,7 @@ FIGURES = {"recall_at_1": "R@1", "recall_at_5": "R@5", "recall_at_10": "R@10", "
 HEADLINE = "map_at_r"
 BOUNDS = ("mean", "low", "high")
 METRICS_KEY = "evaluations"
-# These go into the model's row. The rest, such as the tables by class, is long, and in the report alone.
+# These figures go into the model's row. The rest, such as the tables by class, is long, and in the report alone.
 KEPT = ("n", *FIGURES, "macro", "floor", "gallery", "leave_one_out")
 # Reports lie in a folder of the model's name with this at the end, so no model may have a name that ends so.
 REPORTS_SUFFIX = "-reports"
@@ -111,7 +111,7 @@ def evaluate_model(
         _run_evaluation(model, table, {**options, **written})
         # NaN stands for what the data do not define. JSON columns cannot hold it, so it becomes null.
         found = json.loads(written["json"].read_text(), parse_constant=lambda name: None)
-        # In its place before the row names it, so that no page ever leads to a report that is not there.
+        # The report is in its place before the row names it, so that no page leads to one that is not there yet.
         written["html"] = written["html"].replace(folder / report)
         entry = {"data": f"{table.parent.name}/{table.stem}", "at": now.isoformat(), "report": report}
         entry |= {name: found[name] for name in KEPT}

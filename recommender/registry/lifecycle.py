@@ -73,13 +73,14 @@ def _switch_to(
     find_blockers: Callable[[EmbeddingModel, BackfillCounts, IndexSnapshot | None, IndexHead], list[str]],
 ) -> None:
     """Let a model answer from its newest snapshot. The caller holds the lock of the head."""
-    # The active row is locked too, so that two switches at once cannot both find the same model active.
+    # The lock of the head keeps other switches out. The active row is locked as well, so that code that locks no head
+    # cannot change it meanwhile.
     if model == EmbeddingModel.objects.select_for_update().find_active():
         return
     newest = lineage.published_snapshots(model.pk).first()
     if blockers := find_blockers(model, count_photos(model), newest, head):
         raise RegistryError(blockers[0])
-    # In this order, because the database allows one active model and checks that after each statement.
+    # The old model makes way first, because the database allows one active model and checks that after each statement.
     EmbeddingModel.objects.active().update(state=State.STANDBY)
     EmbeddingModel.objects.filter(pk=model.pk).update(state=State.ACTIVE, activated_at=timezone.now())
     IndexHead.row().update(snapshot=newest)

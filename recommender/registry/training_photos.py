@@ -8,7 +8,7 @@ from pathlib import Path
 
 from listings.models import Category, Listing, ListingImage
 
-# Training sets a tenth of the sellers aside to judge by, and a tenth of fewer than these is not one whole seller.
+# By default training sets a tenth of the sellers aside to judge by, and a tenth of fewer than these is not one seller.
 MANY_SELLERS = 10
 COLUMNS = ("image", "label", "group")
 

@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 
 CANDIDATES = 200
 CANDIDATES_PER_RESULT = 5
-# So many listings are read beyond the limit, so that a few that may no longer be shown cost no second query.
+# This many listings are read beyond the limit, so that a few that may no longer be shown cost no second query.
 SPARE = 2
-# Where too few of them may be shown, so many times as many are asked for next, so that few rounds are enough.
+# Where too few candidates may be shown, the next round takes this many times as many, so that few rounds are enough.
 WIDER = 4
 MOST_READ = 2_000  # listings in one query, which brings each of them with its photos into memory
 
@@ -99,7 +99,7 @@ def find_similar(state: State, listing: Listing, request: SearchRequest) -> Answ
         point=request.filter.near or listing.point,
     )
     vectors = state.read_vectors(listing.pk).astype(np.float32)
-    # The index may not have the newest photos yet, which are often the ones that somebody looks at.
+    # The index may lack photos that are new, and somebody often looks at just those.
     if state.behind or not len(vectors):
         vectors = load_stored_vectors(listing, state.model_id)
     return _search_in_rounds(state, vectors, state.model_id, request, query, {listing.pk})
@@ -164,12 +164,12 @@ def _search_in_rounds(
         if round_number == 0:
             watch_recall(state, vectors, width, request.filter, exclude, found)
             if len(found):
-                # How alike is far depends on the model and on the catalogue. The first round says it for all of them,
-                # so that results of different rounds have comparable scores.
+                # At which similarity photos stop looking alike depends on the model and the catalogue. The last
+                # candidate of the first round sets it for all rounds, so that scores of different rounds compare.
                 query = replace(query, farthest=float(vector_distance(found.similarity[-1:])[0]))
         close = found.select_entries(np.flatnonzero(found.similarity >= request.min_similarity))
         results.extend(_rank_candidates(close, request, query, ranker, request.limit - len(results)))
-        # Fewer than asked for means that nothing else is similar enough and passes, however wide the next search.
+        # Fewer candidates than asked for mean that no other is similar enough and passes, however wide the next search.
         if len(results) >= request.limit or len(close) < width:
             break
         seen.update(found.listing.tolist())

@@ -34,13 +34,13 @@ LISTS = (2, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1
 PLAIN_TOLERANCE = 1.0
 TOLERANCES = (4.0, 2.0, 1.0, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01)
 DEPTHS = (100, 200, 400, 800, 1600)
-# As measured once on a server. The few searches that are timed here could make a step look as if it cost nothing, so no
-# cost ever counts for less than a tenth of these.
+# As measured once on a server. The costs per list and per code are fitted to so few searches that one of them could
+# come out as nothing, so neither ever counts for less than a tenth of these.
 ASSUMED_COSTS = Costs(per_list=8.0, per_code=0.0125, per_row=0.2, per_selected=0.003)
 TAIL_POINTS = 200
-ROWS = {"plain": "all", "filtered": "far half"}  # for people who read the manifest: which rows passed
+ROWS = {"plain": "all", "filtered": "far half"}  # how the manifest names, for people, the rows that were searched among
 TIMED_QUERIES = 9
-RAREST_PAIRS = 20  # pairs of a query and a row behind a point of the tail: with fewer it would be chance
+RAREST_PAIRS = 20  # pairs of query and row beyond the last point of the tail: a share of fewer would be chance
 # The queries are a sample, so this share of what the target allows to be missed is kept in reserve.
 PLAIN_MARGIN, FILTERED_MARGIN = 0.9, 0.5
 
@@ -93,8 +93,9 @@ def calibrate(
     ]
     tail = _measure_tail(ivf, vectors, asked, pairs)
     mapped = vectors.open_map(scattered=True)
-    with threadpool_limits(1):  # searches are answered on one thread, so costs must be measured on one
-        # Whatever is not chosen yet stands at its greatest, so that it hides no loss of recall.
+    with threadpool_limits(1):  # web processes compute a search on one thread, so costs must be measured on one
+        # Parameters that are not chosen yet stand at their greatest, so that recall is lost only by the one being
+        # chosen.
         start = SearchParams(min(LISTS[-1], ivf.list_count), PLAIN_TOLERANCE, DEPTHS[-1])
         costs = _measure_costs(ivf, mapped, asked)
         release_pages(mapped)

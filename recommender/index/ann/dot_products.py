@@ -10,7 +10,7 @@ from recommender.index.rows.row_bitmap import RowBitmap
 
 # Scattered rows are copied together in groups of this size: 1 MB at 1000 dimensions, which fits the processor's cache.
 GATHERED_ROWS = 512
-# From one wanted row in this many, reading all rows in order is no slower than gathering the wanted ones.
+# Where more than one row in this many is wanted, comparing all rows in order is no slower than gathering those.
 CONTIGUOUS_FROM_ONE_IN = 4
 
 

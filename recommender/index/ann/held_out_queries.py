@@ -53,7 +53,7 @@ def true_similarities(
     for first, block in vectors.iterate_blocks(SCANNED_ROWS):
         similarity = wide @ block.astype(np.float32).T
         own = np.argwhere((pairs >= first) & (pairs < first + len(block)))
-        # Below any cosine: the rows that a query was made of would be its answer every time.
+        # -2 is below any cosine, because the rows that a query was made of would be its answer every time.
         similarity[own[:, 0], pairs[tuple(own.T)] - first] = -2
         list_of = ivf.list_of[first : first + len(block)]
         for number, row in enumerate(similarity):

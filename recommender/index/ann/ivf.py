@@ -32,17 +32,18 @@ ROTATION, CENTROIDS, RESIDUAL_RMS, LISTS, CODES = FILES = (
     "lists.npy",
     "codes.ivf",
 )
-BLOCK_ROWS = 32  # FAISS interleaves the codes of so many rows, so a list takes whole blocks in the file
+BLOCK_ROWS = 32  # FAISS interleaves the codes of this many rows, so a list takes whole blocks in the file
 ID_BYTES = 8
 CODED_AT_ONCE = 16_384  # rows in float32 at a time, so that the memory of a build does not grow with the segment
 KMEANS_ITERATIONS = 8
-# Similarities are divided by a list's residual RMS, which is 0 where the list holds copies of one vector.
+# Differences of similarities are divided by a list's residual RMS, which would be 0 where the list holds copies of one
+# vector.
 LEAST_RESIDUAL_RMS = 1e-3
-# A scan of more codes than this is shared between cores. One core takes 2 to 3 ms for so many.
+# A scan of more codes than this is shared between cores. One core takes 2 to 3 ms for this many.
 CODES_PER_SHARE = 250_000
 SEED = 5
 # Testing each row costs a fifth of a scan. Where a filter leaves at least this share of the rows, the scan ignores it,
-# asks for 1.1 times as many candidates as the share suggests, and drops the others afterwards.
+# asks for 1.1 times as many candidates as the share suggests, and drops those that the filter excludes afterwards.
 NEARLY_ALL = 0.8
 EXTRA_CANDIDATES = 1.1
 ALL_ROWS = RowBitmap(np.ones(1, bool))  # its length does not matter: a bitmap of all rows is never passed to FAISS
@@ -122,7 +123,8 @@ class Ivf:
         """int64[r], r <= depth: the most promising rows, most promising first."""
         import faiss
 
-        # Waking OpenMP threads takes longer than scanning the lists of one query. The setting is that of this thread.
+        # Waking OpenMP threads takes longer than scanning the lists of one query. FAISS keeps the
+        # setting for each thread.
         faiss.omp_set_num_threads(1)
         chosen, near = np.ascontiguousarray(lists, np.int64), np.ascontiguousarray(closeness, np.float32)
         distances, rows = np.empty((1, depth), np.float32), np.empty((1, depth), np.int64)
@@ -179,7 +181,7 @@ def build_ivf(
     # A list without a row in the sample gets the average, since nothing is known of it.
     mean_square = np.where(counts > 0, total / np.maximum(counts, 1), squared.mean())
     residual_rms = np.sqrt(mean_square).clip(LEAST_RESIDUAL_RMS)
-    del learnt  # it takes as much memory as all of the following steps
+    del learnt  # the sample is no longer needed, and so large that the steps below want its memory
     for _, block in vectors.iterate_blocks(CODED_AT_ONCE):
         index.add(block.astype(np.float32) @ rotation)
         tick()
@@ -250,7 +252,7 @@ def _write_codes(path: Path, index: Any, lists: int, rows: int) -> ListNumbers:
     import faiss
 
     stored, code = faiss.downcast_InvertedLists(index.invlists), _code_bytes(index)
-    # Every process maps this array, so it takes the narrowest type that can hold a list's number.
+    # Every process maps this array, so a row takes two bytes of it where the numbers of all lists fit into them.
     list_of: ListNumbers = np.zeros(rows, np.uint16 if lists <= 1 << 16 else np.uint32)
     with path.open("wb") as file:
         for number in range(lists):

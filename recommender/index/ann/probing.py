@@ -30,8 +30,9 @@ FIRST_LOOK_PER_RESULT = 20
 # `depth` was measured for k = MEASURED_K, so each result beyond that adds this many candidates to be re-scored.
 DEPTH_PER_RESULT = 4
 MEASURED_K = 10
-UNFILTERED_SHARE = 0.9  # a filter that leaves so many rows hardly changes a search, so plain parameters serve it
-# An exact search over the filtered rows that costs no more is taken even where codes would be faster: its recall is 1.
+UNFILTERED_SHARE = 0.9  # a filter that leaves this share of the rows hardly changes a search: plain parameters do
+# An exact search of the filtered rows that costs no more than this is made even where codes would be faster, because
+# its recall is 1.
 EXACT_WITHIN_MICROSECONDS = 2_000
 EXACT, CODES = "exact", "codes"
 
@@ -60,7 +61,8 @@ class Tail:
 
 
 def _last_slope(grid: Reals, logs: Reals) -> float:
-    # The slope of the last tenth: a single pair of points would rest on a handful of measured rows.
+    # The slope is taken over the last tenth of the points, because the last two alone rest on a handful of measured
+    # rows.
     before = len(grid) - 1 - max(1, len(grid) // 10)
     return float((logs[-1] - logs[before]) / (grid[-1] - grid[before])) if before >= 0 else 0.0
 

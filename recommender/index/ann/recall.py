@@ -11,7 +11,7 @@ import numpy as np
 
 from recommender.index.rows.arrays import Ids, Similarities
 
-TIE = 1e-6  # what differs by less is rounding alone, and finding the one for the other is no miss
+TIE = 1e-6  # similarities that differ by less differ by rounding, and to find one row for the other is no miss
 
 
 class RankedListings(Protocol):

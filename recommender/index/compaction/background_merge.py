@@ -116,12 +116,12 @@ class Merge:
             lower_priority()
             self.write_segment(self._check_stopped)
         except MERGE_ERRORS as exc:
-            # Nobody would see it on this thread. It is raised where the merge would have been published.
+            # Nobody would see the error on this thread. It is raised where the merge would have been published.
             self._error = exc
 
     def _check_stopped(self) -> None:
         if self._stopped.is_set():
-            # An OSError, so that a merge that is stopped ends as one that failed, and cleans up.
+            # InterruptedError is an OSError, so a merge that is stopped ends as one that failed, and cleans up.
             raise InterruptedError("the worker stops")
 
     def _live_rows_in(self, base: Snapshot) -> list[Mask | None]:
@@ -142,7 +142,8 @@ class Merge:
             for live, rows in zip(live_now, self._rows, strict=True)
         ]
         live = np.concatenate(kept)[self._order]
-        # Its dead rows died after the merge began. When exactly is not known, so the purge reckons with the beginning.
+        # Dead rows of the merged segment died after the merge began. When exactly is not known, so the purge counts
+        # from its beginning.
         return Part(segment.open_segment(self.directory, self._model), live, None if live.all() else self._began)
 
     def _read_merged_pages(self) -> Iterator[tuple[Columns, HalfVectors]]:
@@ -187,12 +188,12 @@ def _order_rows(segments: Sequence[Segment], rows: Sequence[RowIds]) -> RowIds:
 def _read_vectors(source: Segment, rows: RowIds) -> HalfVectors:
     """float16[r, dim] of ascending rows."""
     first, last = int(rows[0]), int(rows[-1]) + 1
-    # Not through the map: all that is read there counts as memory of this process for as long as the map is open.
+    # The file is read and not the map, whose pages, once read, count as memory of this process while the map is open.
     stored = VectorFile(source.directory / VECTORS, len(source), source.dim)
     try:
         if last - first > SPARSE_FACTOR * len(rows):
             return stored.read_rows(rows)
         return stored.read_range(first, last)[rows - first]
     except FileNotFoundError:
-        # All its rows died meanwhile, so its files were deleted. The map still has them, for as long as it is open.
+        # All rows of the source have died meanwhile, so its files were deleted; the open map still has the vectors.
         return source.vectors[rows]

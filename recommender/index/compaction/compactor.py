@@ -113,7 +113,7 @@ def _run_with_lease(work: Callable[[CompactorLease], list[Action]]) -> Compactio
             logger.error("the index is left as it is, readers go on with what they have: %s", exc)
             return CompactionOutcome((Action.FAILED,))
         finally:
-            # Also after a failure: on a full disk, deleting what nobody needs makes the next try possible.
+            # This is done after a failure too: on a full disk, deleting what nobody needs makes the next try possible.
             collect_garbage()
 
 

@@ -14,7 +14,7 @@ from recommender.index.view.state import State
 
 from .difference import Difference
 
-Key = tuple[int, int]  # listing and image, by which both the files and the database are sorted
+Key = tuple[int, int]  # ids of a listing and its photo, which name a row in the files and in the database alike
 
 
 def compare_rows(state: State, only: Collection[int | None] | None = None) -> Iterator[Difference]:

@@ -34,7 +34,8 @@ def collect_garbage() -> int:
     A reader that has a deleted file mapped keeps it until it swaps; one that was about to open it takes the next head.
     """
     root = Path(settings.INDEX_ROOT)
-    # One statement: between two, a snapshot that shares a segment could be published and its parent retired.
+    # One statement reads them all: between one for published and one for retired snapshots, a snapshot could be
+    # published that shares segments with one that is retired then.
     rows = list(IndexSnapshot.objects.values_list("state", "directory", "segments"))
     published = [row for row in rows if row[0] == IndexSnapshot.State.PUBLISHED]
     retired = [row for row in rows if row[0] != IndexSnapshot.State.PUBLISHED]
@@ -71,7 +72,7 @@ def _remove_unneeded_directories(folder: Path, needed: set[str], superseded: set
 
 def _is_orphan(directory: Path, token: uuid.UUID | None) -> bool:
     if token is not None and directory.name.startswith(directory_prefix(token)):
-        return False  # whoever holds the lease is still writing it
+        return False  # whoever holds the lease may still be writing it
     with suppress(OSError):  # another process may have renamed or removed it since it was listed
         age = time.time() - directory.stat().st_mtime
         return age > ORPHAN_SECONDS or (age > ABANDONED_SECONDS and is_abandoned(directory))

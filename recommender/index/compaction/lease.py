@@ -14,7 +14,7 @@ from django.db.models.functions import Now
 from recommender.index.errors import LeaseLost
 from recommender.models import IndexHead
 
-# After a compactor was killed no other can go on for so long. One that works renews its lease far more often.
+# After a compactor was killed no other can go on for this long. One that works renews its lease far more often.
 LEASE_SECONDS = 60
 
 
@@ -33,7 +33,8 @@ class CompactorLease:
     def renew(self) -> None:
         """Raises: LeaseLost when another compactor took over."""
         self._renewed_at = time.monotonic()
-        # Conditional on the token: whoever slept past the end of the lease must not take it back from its successor.
+        # The token is a condition, because a compactor that slept past the end of its lease must not take it back from
+        # the next one.
         until = Now() + timedelta(seconds=LEASE_SECONDS)
         if not IndexHead.row().filter(token=self.token).update(token_until=until):
             raise LeaseLost("another compactor has taken over")

@@ -37,8 +37,8 @@ logger = logging.getLogger(__name__)
 # in rebuilding the index from rows.
 MIN_FLUSH_CAPACITY = 50_000
 
-# A model's first snapshot is built once at most one photo in this many still waits for its vector. Those that come
-# later are in the feed, so the next flush adds them.
+# A model's first snapshot is built once at most one photo in this many still waits for its vector. Vectors that
+# come later are in the feed, so the next flush adds them.
 PHOTOS_PER_WAITING = 20
 
 

@@ -6,19 +6,20 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-# Segments of up to TIER_BASE live rows are of tier 0, and those of each next tier TIER_FACTOR times as large. A tier is
-# merged when it is full, so that a row is rewritten once for each tier and not at every merge.
+# Segments of up to TIER_BASE live rows are of tier 0, and each next tier takes segments TIER_FACTOR times as large. A
+# tier is merged when it is full, so that a row is rewritten once for each tier and not at every merge.
 TIER_BASE = 1_000
 TIER_FACTOR = 4
 
-# So many segments make a tier full: more would all have to be searched, and with fewer rows are rewritten more often.
+# This many segments make a tier full. If it took more, searches would visit more segments; if it took fewer, rows would
+# be rewritten more often.
 SEGMENTS_PER_TIER = 4
 
-# A change waits no longer than this for its flush, however few there are.
+# Once a snapshot is this old, changes are flushed however few rows they concern.
 FLUSH_AFTER_SECONDS = 120
 
-# What a snapshot has not taken in cannot be pruned from the feed. So at so many rows a snapshot is replaced, even where
-# none of them concerns it.
+# What a snapshot has not taken in cannot be pruned from the feed. So once the feed holds this many rows the snapshot is
+# replaced, even where none of them concerns it.
 LONG_FEED = 20_000
 
 

@@ -18,7 +18,7 @@ from .write_snapshots import choose_merge, make_merge, publish_merge
 
 logger = logging.getLogger(__name__)
 
-# A merge of so many rows takes a second or two. Larger ones run in the background, so that flushes need not wait.
+# A merge of this many rows takes a second or two. Larger ones run in the background, so that flushes need not wait.
 FOREGROUND_MERGE_ROWS = 20_000
 
 
@@ -65,12 +65,12 @@ class MergeRunner:
         try:
             published = publish_merge(lease, base, merge)
         except SnapshotUnreadable:
-            raise  # this process could not open them, but the files may be whole: a later call tries again
+            raise  # the files that this process could not open may be whole, so a later call tries again
         except SnapshotDamaged:
             self.running = None
             merge.remove_files()
             raise
-        # After any other error it is still there, and a later call publishes it.
+        # Where publishing failed in another way, this line is not reached: the merge stays, and a later call publishes it.
         self.running = None
         return published
 

@@ -57,7 +57,7 @@ def append_snapshot(
     retained: int,
 ) -> IndexSnapshot:
     """Add the snapshot's row and retire those it replaces, all or nothing. Raises: LeaseLost."""
-    # The head is locked first, as switches and pruning do, so models and snapshots stand still from here on. What was
+    # Whoever switches models or retires snapshots locks the head first, so both stand still from here on. What was
     # known of the model before may be outdated.
     head = IndexHead.lock()
     model = EmbeddingModel.objects.get(pk=snapshot.model_id)

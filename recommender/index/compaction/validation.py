@@ -12,7 +12,7 @@ from recommender.index.view import database_rows
 from recommender.index.view.apply_changes import apply_changes, make_state
 from recommender.index.view.state import State
 
-SAMPLED_ROWS = 16  # of each segment: a structure that is broken misses some of so few already
+SAMPLED_ROWS = 16  # of each segment; few, because the search for each of them compares the whole segment
 FEED_LIMIT = 100_000
 
 

@@ -28,10 +28,12 @@ from .compare_rows import compare_rows
 from .difference import Difference, file_difference
 from .outcome import CompactionOutcome
 
-# Rows may differ because somebody edits them just then. So those that do are caught up and compared again so often.
+# Rows may differ because somebody is editing them. So after catching up with the feed, those that differed are compared
+# again, this many times at most.
 RECHECKS = 3
 
-# The whole feed must fit into memory here: nothing is flushed while files and rows are compared.
+# A delta that is full takes no more changes in, and each of them would look like a difference. So here it is never
+# full.
 UNLIMITED = 10**9
 
 
@@ -86,7 +88,8 @@ def _compare_rows_repeatedly(index: Index) -> list[Difference]:
 
 def _check_files(index: Index) -> list[Difference]:
     files = list(_find_damaged_files(index))
-    # A compaction may have replaced the snapshot while it was read, and its files are missing for no other reason.
+    # A compaction may have replaced the snapshot and deleted its files while they were read, so damage counts only if
+    # it is still there after a refresh.
     if files:
         try:
             index.refresh()

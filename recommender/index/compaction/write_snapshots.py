@@ -130,7 +130,8 @@ def _read_delta_pages(state: State) -> Iterator[RowPage]:
     for first in range(0, len(delta), BLOCK_ROWS):
         block = np.arange(first, min(first + BLOCK_ROWS, len(delta)))
         slot, part, row = delta.slot[block], delta.part[block], delta.row[block]
-        # Only new vectors are in the chunks. Where columns alone changed, the vector is still in its segment.
+        # The chunks of the delta hold only new vectors. Where columns alone changed, the vector is still in its
+        # segment.
         vectors = np.empty((len(slot), state.dim), np.float16)
         vectors[slot >= 0] = delta.chunks.copy_vectors(slot[slot >= 0])
         for number, source in enumerate(state.base.parts):

@@ -17,7 +17,7 @@ RowIds: TypeAlias = NDArray[np.int64]
 # Numbers of inverted lists, or a count for each: FAISS takes list numbers as int64 alone.
 ListIds: TypeAlias = NDArray[np.int64]
 
-# The list of each row, in the narrowest type that holds the number of lists, because every process maps all of them.
+# The list of each row: in 16 bits where all list numbers fit into them, else in 32, because every process maps them.
 ListNumbers: TypeAlias = NDArray[np.unsignedinteger]
 
 # Primary keys of the database: of listings, photos, categories or sellers.
@@ -44,7 +44,7 @@ FloatVectors: TypeAlias = NDArray[np.floating]
 # Latitudes or longitudes in degrees; nan where a listing states no place.
 Degrees: TypeAlias = NDArray[np.float64]
 
-# Distances between rows and centroids, where less is nearer; of similarities more is.
+# Distances between rows and centroids. A smaller one is nearer, while of two similarities the greater one is.
 Distances: TypeAlias = NDArray[np.float32]
 
 # Points of a curve and the like. Nothing is stored as these, so their precision is left to numpy.

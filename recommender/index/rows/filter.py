@@ -16,7 +16,7 @@ from .arrays import ColumnArray, Mask
 from .columns import Columns
 from .row_bitmap import RowBitmap
 
-# Where fewer than one row in so many is left, testing those rows one by one beats comparing whole columns.
+# Where fewer than one row in this many is left, testing those rows alone beats comparing whole columns.
 SPARSE_RATIO = 16
 
 COMPARISONS: dict[Lookup, Callable[[Any, Any], Any]] = {
@@ -26,7 +26,8 @@ COMPARISONS: dict[Lookup, Callable[[Any, Any], Any]] = {
     Lookup.ABOVE: operator.gt,
 }
 
-# Says which rows pass. They are given as indices or as a slice, so that a test can look at a few or at whole columns.
+# A test says which of the rows it is given pass. They come as indices or as a slice, so that it can look at a few rows
+# or at whole columns.
 Test = Callable[[Any], Mask]
 
 

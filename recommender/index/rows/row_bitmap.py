@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from .arrays import Bits, Mask, RowIds
 from .columns import NO_ROWS, Columns
 
-# So many bits, or more, take longer to flip one by one than the whole mask takes to be packed again.
+# This many bits, or more, take longer to flip one by one than the whole mask takes to be packed again.
 MAX_FLIPPED_BITS = 1_000
 
 # The inverted list that each row is in, and how many of the bitmap's rows each list holds. The first is kept so that
@@ -63,7 +63,8 @@ class RowBitmap:
     def counts_per_list(self, list_of: NDArray[np.integer], lists: int) -> NDArray[np.int64]:
         """int64[lists]: how many of the rows each inverted list holds; `list_of` says which one each row is in."""
         if self._per_list is None:
-            # Not through `rows`, which would stay here: they take eight bytes each, and this bitmap may be kept.
+            # `self.rows` is not used, because it would stay here at eight bytes a row, and this bitmap may be kept for
+            # long.
             lists_of_rows = list_of if self.is_all else list_of[np.flatnonzero(self.mask)]
             self._per_list = (list_of, np.bincount(lists_of_rows, minlength=lists))
         return self._per_list[1]
@@ -92,7 +93,7 @@ class RowBitmap:
         if self._bits is None or len(rows) >= MAX_FLIPPED_BITS:
             return None
         bits = self._bits.copy()
-        # `at`, because several rows may share a byte, of which plain indexing would flip one bit alone.
+        # `bitwise_xor.at`, because several rows may share a byte, of which plain indexing would flip one bit alone.
         np.bitwise_xor.at(bits, rows >> 3, np.left_shift(1, rows & 7).astype(np.uint8))
         return bits
 
@@ -124,6 +125,6 @@ class LiveRows:
             return self
         mask = self.mask.copy()
         mask[rows] = False
-        # A list of them first, because a search on another thread may add a bitmap meanwhile.
+        # The bitmaps are copied to a list first, because a search on another thread may add one meanwhile.
         by_status = {key: one.with_changes(remove=rows) for key, one in list(self._by_status.items())}
         return LiveRows(mask, by_status)

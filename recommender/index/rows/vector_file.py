@@ -18,7 +18,7 @@ from .arrays import HalfVectors, RowIds
 
 NAME = "vectors.f16"
 
-# A writer syncs after so many bytes, because gigabytes at once could take a slow disk longer than a lease lasts.
+# A writer syncs after this many bytes, because gigabytes at once could take a slow disk longer than a lease lasts.
 SYNCED_BYTES = 256 * 1024 * 1024
 
 # Linux reads ahead this much at a time unless it is configured otherwise, however much it is asked for.
@@ -64,7 +64,7 @@ class VectorFile:
 
     def _advise_kernel(self, most: int) -> None:
         with suppress(OSError), self.path.open("rb") as file:
-            # Asked for piece by piece, because of a larger one the kernel would read the beginning alone.
+            # The file is asked for piece by piece, because of a larger piece the kernel would read the beginning alone.
             for place in range(0, min(most, self.rows * self.dim * 2), READ_AHEAD_BYTES):
                 os.posix_fadvise(file.fileno(), place, READ_AHEAD_BYTES, os.POSIX_FADV_WILLNEED)
 
@@ -102,7 +102,7 @@ def release_pages(mapped: HalfVectors) -> None:
     They stay in the page cache, and are mapped again when they are read. For one row that is read the kernel maps half
     a megabyte or more, because it maps the pages of its cache whole, however large it made them.
     """
-    # The map is asked itself, and only the array at the bottom of all views knows it.
+    # `madvise` is a method of the map, which only the array at the bottom of all views knows.
     base: object = mapped
     while isinstance(base, np.ndarray):
         base = base.base

@@ -14,7 +14,7 @@ from pathlib import Path
 from ml.atomic_files import UNFINISHED_SUFFIX, put_in_place
 from recommender.index.errors import SnapshotDamaged, SnapshotUnreadable
 
-# The process has run out of descriptors, memory or rights. The file itself may be intact, so it is not called damaged.
+# The process lacks descriptors, memory or rights. The file itself may be intact, so it is not called damaged.
 PROCESS_ERRNOS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EACCES, errno.EPERM}
 
 

@@ -33,8 +33,8 @@ from .atomic_directory import make_damage_error, read_json, write_atomically
 
 MANIFEST = "segment.json"
 VECTORS = vector_file.NAME
-# Larger files are checked only at SAMPLED_PLACES when they are opened: reading 20 GB again in every process would push
-# out of the page cache what searches need. `index verify` reads them whole.
+# Larger files are checked at SAMPLED_PLACES places alone when they are opened: reading 20 GB again in every process
+# would push out of the page cache what searches need. `index verify` reads them whole.
 READ_WHOLE_BELOW = 64 * 1024 * 1024
 SAMPLED_PLACES, PLACE_BYTES = 64, 4096
 
@@ -78,7 +78,7 @@ class Segment:
         """Compute what the bitmap caches for searches of this segment, before it is shared by many of them."""
         if self.ivf is not None:
             selection.counts_per_list(self.ivf.list_of, self.ivf.list_count)
-            selection.bits  # noqa: B018 - reading it packs it
+            selection.bits  # noqa: B018 - reading the property packs the bits, which the bitmap keeps
 
 
 def write_segment(
@@ -106,7 +106,7 @@ def write_segment(
                 tables.append(table)
                 tick()
         columns = Columns.concatenate(tables)
-        del tables  # they were copied; both at once would double the memory of a large merge
+        del tables  # the columns were copied; both copies at once would double the memory of a large merge
         columns.save(part)
         stored = VectorFile(part / VECTORS, vectors.rows, dim)
         structure = (
@@ -115,7 +115,8 @@ def write_segment(
             else choose_structure.choose_flush_structure(stored.rows)
         )
         others = sorted(path for path in part.iterdir() if path.name != VECTORS)
-        # All is on the disk before the manifest names it: no power cut may leave a manifest without what it names.
+        # Every file is on the disk before the manifest names it: no power cut may leave a manifest that names a missing
+        # file.
         for path in others:
             sync_to_disk(path)
             tick()

@@ -115,7 +115,7 @@ def write_snapshot(name: str, snapshot: Snapshot) -> list[dict[str, object]]:
             "recall": snapshot.recall,
             "segments": listed,
         }
-        # Last, because a directory with a manifest counts as whole.
+        # The manifest is written last, because a directory that has one counts as whole.
         write_to_disk(beside / MANIFEST, json.dumps(manifest, indent=1).encode())
     return listed
 

@@ -83,7 +83,7 @@ def open_in_background(work: Callable[[], Opened]) -> Future[Opened]:
 
     executor = ThreadPoolExecutor(1, thread_name_prefix="index-successor")
     outcome = executor.submit(run)
-    # Its thread ends with this one job, which nobody waits for here.
+    # The executor takes this one job alone: its thread ends with it, and nobody waits for that here.
     executor.shutdown(wait=False)
     return outcome
 

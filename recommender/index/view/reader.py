@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 BEHIND_RETRY_SECONDS = 1.0  # a full delta takes nothing in until the compactor has flushed, so haste is of no use
 FAULT_RETRY_SECONDS = 0.5
-STALE_SECONDS = 10  # a refresh may take long when much changed; after so long health calls it a problem
+STALE_SECONDS = 10  # a refresh may take long when much changed; after this long health calls it a problem
 
 
 class Index:
@@ -71,7 +71,8 @@ class Index:
         if connection.in_atomic_block:
             raise RefreshInTransaction("refresh() inside a transaction could keep rows that never commit")
         with self._lock:
-            # On a thread of its own no request ends, so nobody else drops a connection that the server has closed.
+            # Django drops connections that the database has closed when a request ends, and none ends on the refresher
+            # thread.
             close_old_connections()
             try:
                 self._refresher.refresh(on_page, in_background=self._thread is not None)
@@ -121,7 +122,7 @@ class Index:
 
     def _restart_thread(self) -> None:
         with self._lock:
-            # Of several requests that found it dead, the first has started it again.
+            # Several requests may have found the thread dead, and the first of them has started another one.
             if self._has_died():
                 logger.error("the index refresher ended by a fault of its own; starting it again")
                 self._thread = None
@@ -134,11 +135,11 @@ class Index:
             try:
                 self.refresh()
             except (DatabaseError, SnapshotDamaged, IndexNotReady) as exc:
-                # It is tried twice a second, so damage that lasts would fill the log.
+                # A refresh that fails is tried again twice a second, so damage that lasts would fill the log.
                 if self._problem != str(exc) or isinstance(exc, DatabaseError):
                     logger.warning("index not refreshed, keeping what is loaded: %s", exc)
                 self._problem = str(exc)
-                # The fault may be the connection's, and the next try opens another.
+                # The connection may be at fault, and the next try opens another.
                 connection.close()
                 pause = FAULT_RETRY_SECONDS
             else:

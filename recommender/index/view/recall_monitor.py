@@ -28,7 +28,7 @@ from .state import State
 logger = logging.getLogger(__name__)
 
 REST_SECONDS = 3.0
-REST_RATIO = 20  # a rest of so many times the work, so that judging takes less than 5 % of one core
+REST_RATIO = 20  # a rest lasts this many times as long as the work, so that judging takes less than 5 % of one core
 REST_AFTER_FAULT_SECONDS = 60.0
 VALUE_BYTES = 2  # vectors are stored in float16
 MAX_VECTOR_BYTES = 4 * 1024**3  # an exact search reads all vectors: more would push out what searches need in memory
@@ -59,7 +59,8 @@ class RecallMonitor:
     ) -> None:
         self.window = RecallWindow()
         self._share, self._rest, self._search = share, rest, search
-        # Held from taking a search until it was judged and the rest is over: no second one is to wait with its state.
+        # This lock is held from the moment a search is taken until it is judged and the rest is over: a second search
+        # that waited would keep a state in memory.
         self._free = threading.Lock()
         self._taken: queue.SimpleQueue[AnsweredSearch | None] = queue.SimpleQueue()
         self._starting = threading.Lock()
@@ -84,7 +85,7 @@ class RecallMonitor:
 
         The arguments are those of find_nearest_listings, and its answer.
         """
-        if random.random() >= self._share or self._stopped.is_set():  # noqa: S311 - it guards no secret
+        if random.random() >= self._share or self._stopped.is_set():  # noqa: S311 - this chance guards no secret
             return False
         if state.rows * state.dim * VALUE_BYTES > MAX_VECTOR_BYTES:
             return False
@@ -127,7 +128,7 @@ class RecallMonitor:
                 logger.warning("a sampled search could not be repeated exactly: %s", exc)
                 failed = True
             finally:
-                del search  # during the rest it would hold its state, whose files may be waiting to be deleted
+                del search  # during the rest it would hold a state whose files may be waiting to be deleted
                 self._stopped.wait(rest_seconds(self._rest, time.monotonic() - began, failed=failed))
                 self._free.release()
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 WINDOW_SEARCHES = 500
 WINDOW_SECONDS = 86_400.0  # older searches say nothing about the index of today
 ENOUGH_SEARCHES = 100  # the mean of fewer moves too much by chance to be a reason for an alarm
-TOLERANCE = 0.02  # the mean of that many searches may lie so far below the target by chance
+TOLERANCE = 0.02  # the mean of ENOUGH_SEARCHES may lie this far below the target by chance
 
 
 @dataclass(frozen=True, slots=True)

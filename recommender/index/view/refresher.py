@@ -21,7 +21,7 @@ from .opening import Opened, open_head, open_in_background, open_newest_snapshot
 from .plan_refresh import Attempt, Outcome, Successor, Target, plan_refresh
 from .state import State
 
-FEED_ROWS_PER_ROW = 5  # changes read for each row that the delta may hold, as most change a row that is in it already
+FEED_ROWS_PER_ROW = 5  # changes read for each row that the delta may hold: many change a row that is in it already
 
 
 @dataclass
@@ -100,7 +100,8 @@ class Refresher:
         if self._lineage_of is not None or (snapshot_id is not None and snapshot_id == state.snapshot_id):
             return Target(snapshot_id, state.model_id)
         if snapshot_id is not None:
-            # While it cannot be opened this is asked ten times a second, and a snapshot stays of its model.
+            # While the wanted snapshot cannot be opened, every refresh comes here. Its model never changes, so one
+            # query serves all of them.
             if self._memory.wanted is None or self._memory.wanted.snapshot_id != snapshot_id:
                 self._memory.wanted = Target(snapshot_id, find_model_id(snapshot_id))
             return self._memory.wanted
@@ -135,7 +136,8 @@ class Refresher:
         if opened.error:
             self._memory.attempt = Attempt(IndexHead.load().snapshot_id, time.monotonic())
         page = self._read_feed(base.position, base.model_id)
-        # What was pruned while the files were opened is missing: the next refresh opens what follows.
+        # Changes that were pruned from the feed while the files were opened are lost to this snapshot, so it is not
+        # served: the next refresh opens a newer one.
         if page.epoch == base.epoch and feed.covers_horizon(base.position, page.horizon):
             self._advance(make_state(base, self.state), page, on_page, publish=False)
         get_model_hooks().evict_retired_models()

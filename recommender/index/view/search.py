@@ -19,8 +19,8 @@ from recommender.index.rows.row_bitmap import RowBitmap
 from .candidates import Candidates, FoundRows, build_candidates, read_column
 from .state import DELTA, State
 
-SPARE_ROWS = 8  # beyond what k listings have on average, as the nearest ones may have more photos than most
-WIDEN_FACTOR = 4  # each round searches anew, so where too few listings were found the rows grow fast
+SPARE_ROWS = 8  # rows fetched beyond what k listings have on average: the nearest may have more photos than most
+WIDEN_FACTOR = 4  # each round searches anew, so where too few listings were found the next one fetches many more rows
 
 
 @dataclass

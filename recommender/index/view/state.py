@@ -83,7 +83,8 @@ class Delta:
         kept = np.ones(len(self), bool)
         kept[self.columns.rows_of(listing_ids)] = False
         columns = Columns.concatenate([self.columns.select_rows(kept), new.columns])
-        # Stable, so that the photos of a listing stay in order: no listing is in both, and each is sorted already.
+        # The sort is stable, so that the photos of a listing stay in order: each listing comes from one of the two
+        # deltas, which are sorted already.
         order = np.argsort(columns.listing, kind="stable")
         return Delta(
             columns.select_rows(order),

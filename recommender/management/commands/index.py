@@ -15,8 +15,8 @@ from recommender.index import Action, CompactionOutcome, Difference, Index
 
 SHOWN = 50
 
-# The worker compacts every few seconds, and a command that comes just then waits for it. A build may hold the lease for
-# many minutes, so it does not wait longer than this.
+# The worker compacts several times a minute, and a command that comes just then waits until it has ended. A build may
+# hold the lease for many minutes, so the command does not wait longer than this.
 PATIENCE_SECONDS = 60.0
 
 

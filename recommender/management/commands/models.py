@@ -21,7 +21,8 @@ from recommender.registry.backfill_wait import wait_until_ready
 from recommender.registry.evaluation import EvaluationFailed, evaluate_model
 from recommender.registry.model_table import draw_table, summarise_models
 
-# The names of these files do not tell the weights inside apart, so the model is named by their folder.
+# Many weights files have one of these names, which tells nothing of what is inside, so the model is named by the
+# folder.
 UNTELLING = ("weights", "model", "best", "last")
 
 

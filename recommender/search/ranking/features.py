@@ -21,9 +21,9 @@ Floats = NDArray[np.float64]
 
 # A feature that cannot be known has a value in the middle of its range, so that it neither helps nor harms a listing.
 NEUTRAL = 0.5
-# At this distance a listing counts half of one next door.
+# At this distance the feature "distance" has half the value that it has for a listing next door.
 HALF_DISTANCE_KM = 20.0
-# After so many days it counts half of a new one.
+# After this many days the feature "age" has half the value that it has for a new listing.
 HALF_LIFE_DAYS = 30.0
 # More photos than this tell a buyer little more.
 ENOUGH_PHOTOS = 4
@@ -90,13 +90,13 @@ def vector_distance(similarity: NDArray[np.floating]) -> Floats:
 
 def similarity_text(cosine: float) -> str:
     """Rounded down, so that only the same picture looks 100 % alike."""
-    # Vectors are stored in float16, by which even two copies of a picture may differ in the fourth decimal.
+    # Vectors are stored in float16, so the cosine of a picture and its copy may fall short of 1 in the fourth decimal.
     return f"looks {max(0, math.floor(cosine * 1000 + 0.1)) / 10:g}% alike"
 
 
 def category_closeness(category: NDArray[np.integer], wanted: str | None, paths: Mapping[int, str]) -> Floats:
     """The levels that two paths share from the root, over the depth of the deeper one. int[n] ids to float64[n]."""
-    # Candidates share a few categories, so paths are compared once for each and not once for each candidate.
+    # Candidates share a few categories, so paths are compared once for each category and not for each candidate.
     ids, where = np.unique(category, return_inverse=True)
     per_id = np.array([_closeness_of_paths(wanted, paths.get(int(one))) for one in ids], np.float64)
     return per_id[where] if len(ids) else np.empty(0)
