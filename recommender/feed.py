@@ -185,10 +185,10 @@ def covers_horizon(position: str, horizon: str) -> bool:
 
 def is_ahead_of_database(position: str) -> bool:
     """Whether a position names changes this database has not made yet: it comes from another history."""
-    return is_ahead(position, current_position())
+    return is_ahead_of(position, current_position())
 
 
-def is_ahead(position: str, now: str) -> bool:
+def is_ahead_of(position: str, now: str) -> bool:
     """Whether a position that was taken before `now` is of another history, or of another kind of database."""
     if position in {"", ZERO}:
         return False

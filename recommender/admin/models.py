@@ -54,7 +54,7 @@ class EmbeddingModelAdmin(ReadOnlyAdmin):
     def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
         """Count for all rows of the page in one query, because the table of embeddings may have millions of rows."""
         changelist = super().get_changelist_instance(request)
-        add_counts(changelist.result_list)
+        add_photo_counts(changelist.result_list)
         return changelist
 
     @admin.display(ordering="arch")
@@ -90,10 +90,10 @@ class EmbeddingModelAdmin(ReadOnlyAdmin):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, object] | None = None
     ) -> HttpResponse:
         model = self.get_object(request, object_id)
-        facts = self._collect_facts(request, model) if model else {}
+        facts = self._collect_page_facts(request, model) if model else {}
         return super().change_view(request, object_id, form_url, {**facts, **(extra_context or {})})
 
-    def _collect_facts(self, request: HttpRequest, model: EmbeddingModel) -> dict[str, object]:
+    def _collect_page_facts(self, request: HttpRequest, model: EmbeddingModel) -> dict[str, object]:
         """What the page shows besides the row."""
         facts: dict[str, object] = {
             "evaluations": [(evaluation, report_address(model, evaluation)) for evaluation in list_evaluations(model)],
@@ -175,7 +175,7 @@ def describe_counts(progress: BackfillProgress) -> str:
     )
 
 
-def add_counts(models: Iterable[Any]) -> None:
+def add_photo_counts(models: Iterable[Any]) -> None:
     """Give each model its `embedded_photos` and `photos`, None where no photo is embedded by it.
 
     The most complete model stands for the number of photos: the sweep gives every live one a row for each.

@@ -29,7 +29,7 @@ from .read_only import ReadOnlyAdmin
 __all__ = ["EmbeddingModelAdmin"]
 
 
-def _requeue_photos(request: HttpRequest, images: QuerySet[ListingImage]) -> None:
+def _requeue_photos_and_confirm(request: HttpRequest, images: QuerySet[ListingImage]) -> None:
     photos = queue.requeue_photos(images)
     doorbell.ring()
     messages.success(request, f"{photos:,} embeddings are queued again; until then the vectors there are stay in use.")
@@ -37,12 +37,12 @@ def _requeue_photos(request: HttpRequest, images: QuerySet[ListingImage]) -> Non
 
 @admin.action(description="Embed again", permissions=["change"])
 def embed_listings_again(listing_admin: admin.ModelAdmin, request: HttpRequest, queryset: QuerySet[Listing]) -> None:
-    _requeue_photos(request, ListingImage.objects.filter(listing__in=queryset.order_by().values("pk")))
+    _requeue_photos_and_confirm(request, ListingImage.objects.filter(listing__in=queryset.order_by().values("pk")))
 
 
 @admin.action(description="Embed again", permissions=["change"])
 def embed_photos_again(photo_admin: admin.ModelAdmin, request: HttpRequest, queryset: QuerySet[ListingImage]) -> None:
-    _requeue_photos(request, queryset)
+    _requeue_photos_and_confirm(request, queryset)
 
 
 @admin.register(Embedding)
@@ -79,7 +79,7 @@ class EmbeddingAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Embed again", permissions=["embed"])
     def embed_again(self, request: HttpRequest, queryset: QuerySet[Embedding]) -> None:
-        _requeue_photos(request, ListingImage.objects.filter(pk__in=queryset.order_by().values("image")))
+        _requeue_photos_and_confirm(request, ListingImage.objects.filter(pk__in=queryset.order_by().values("image")))
 
     @admin.display(ordering="image_id")
     def photo(self, embedding: Embedding) -> str:
@@ -164,12 +164,12 @@ class RankerVersionAdmin(admin.ModelAdmin):
             self.message_user(request, f"Answers are ordered by {chosen[0].name} now.", messages.SUCCESS)
 
 
-def offer_action(model: type[Model], action: Callable[..., None]) -> None:
+def add_action_to_pages(model: type[Model], action: Callable[..., None]) -> None:
     """Add an action to pages that another app registered."""
     pages = admin.site.get_model_admin(model)
     # A new list, because appending to the one on the class would change every page that inherits it.
     pages.actions = [*(pages.actions or ()), action]
 
 
-offer_action(Listing, embed_listings_again)
-offer_action(ListingImage, embed_photos_again)
+add_action_to_pages(Listing, embed_listings_again)
+add_action_to_pages(ListingImage, embed_photos_again)

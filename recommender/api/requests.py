@@ -44,17 +44,17 @@ class PointField(serializers.CharField):
     """`latitude,longitude` in degrees, as a point of the public 1 km grid: a pair of floats."""
 
     def to_internal_value(self, data: Any) -> Any:
-        return snap_to_grid(*_clean(lists.PointField(), super().to_internal_value(data)))
+        return snap_to_grid(*_clean_with_form_field(lists.PointField(), super().to_internal_value(data)))
 
 
 class SubtreeField(serializers.CharField):
     """A category's path, as the frozen set of ids of the category and of everything below it."""
 
     def to_internal_value(self, data: Any) -> Any:
-        return frozenset(_clean(lists.CategoryField(max_length=500), super().to_internal_value(data)))
+        return frozenset(_clean_with_form_field(lists.CategoryField(max_length=500), super().to_internal_value(data)))
 
 
-def _clean(field: forms.Field, text: str) -> Any:
+def _clean_with_form_field(field: forms.Field, text: str) -> Any:
     try:
         return field.clean(text)
     except ValidationError as exc:

@@ -43,7 +43,7 @@ class Doorbell:
             return False
         try:
             # The flag makes one message of many rings: a seller may save a hundred photos in a second.
-            if not _find_client().set(FLAG, 1, nx=True, ex=FLAG_SECONDS):
+            if not _get_client().set(FLAG, 1, nx=True, ex=FLAG_SECONDS):
                 return False
             publish_task()
         except TROUBLE as exc:
@@ -56,11 +56,11 @@ class Doorbell:
         if self._is_broker_paused():
             return
         try:
-            _find_client().delete(FLAG)
+            _get_client().delete(FLAG)
         except TROUBLE as exc:
             self._pause_broker(exc)
 
-    def resume_broker(self) -> None:
+    def end_broker_pause(self) -> None:
         """Ask the broker again at once."""
         self._paused_until = 0.0
 
@@ -87,7 +87,7 @@ def ring_after_commit(**kwargs: object) -> None:
     transaction.on_commit(doorbell.ring, robust=True)
 
 
-def _find_client() -> redis.Redis:
+def _get_client() -> redis.Redis:
     return _make_client(settings.REDIS_URL, settings.REDIS_TIMEOUT)
 
 

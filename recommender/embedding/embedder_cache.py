@@ -79,7 +79,7 @@ class EmbedderCache:
         Raises:
             ModelNotReady: its files are missing, damaged or not the row's.
         """
-        self._export_missing(model)
+        self._export_missing_model(model)
         key = (model.pk, model.sha256)
         loaded = self._loaded.get()
         embedder = loaded.embedders.get(key)
@@ -115,7 +115,7 @@ class EmbedderCache:
     def evict_all(self) -> None:
         self._loaded.forget()
 
-    def _export_missing(self, model: EmbeddingModel) -> None:
+    def _export_missing_model(self, model: EmbeddingModel) -> None:
         # Missing files of a model that is loaded here already are made again too: web processes on this host need them.
         directory = model_directory(model)
         if not self._policy.exports_missing or not is_untrained(model) or directory.exists():

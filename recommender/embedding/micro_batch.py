@@ -62,7 +62,9 @@ class Batch:
         self.lease = lease
         self.embedder = embedder
         self._duplicates = find_duplicates(lease)
-        self._jobs = [(rows, threads.submit(self._prepare_group, rows)) for rows in group_by_bytes(lease.rows)]
+        self._jobs = [
+            (rows, threads.submit(self._prepare_group, rows)) for rows in group_by_bytes_and_derivatives(lease.rows)
+        ]
         self._given: list[str] = []  # checksums in the order of the pictures, in which the model returns their vectors
         self._inference: Future[NDArray[np.float32]] | None = None
 
@@ -115,7 +117,7 @@ class Batch:
         for rows, prepared in self._decoded_groups():
             vector = vectors[rows[0].sha256] if prepared.vector is None else prepared.vector
             found += (Embedded(row, vector, made) for row, made in zip(rows, prepared.derivatives, strict=True))
-        return found + self._list_unembedded()
+        return found + self._list_unembedded_results()
 
     def renew_lease_if_due(self) -> None:
         """Start the lease's time again, if a quarter of it has passed."""
@@ -142,7 +144,7 @@ class Batch:
             if job.exception() is None:
                 yield rows, job.result()
 
-    def _list_unembedded(self) -> list[Result]:
+    def _list_unembedded_results(self) -> list[Result]:
         found: list[Result] = []
         lost: list[Row] = []
         for rows, job in self._jobs:
@@ -171,7 +173,7 @@ class Batch:
         return Prepared(_make_derivatives_for_each(rows, lambda: photo_files.save_derivatives(encoded)), pixels)
 
 
-def group_by_bytes(rows: Sequence[Row]) -> list[list[Row]]:
+def group_by_bytes_and_derivatives(rows: Sequence[Row]) -> list[list[Row]]:
     """Group rows of the same bytes; those that have derivatives are kept apart from those that need them."""
     groups: dict[tuple[str, bool], list[Row]] = defaultdict(list)
     for row in rows:

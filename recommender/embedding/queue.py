@@ -64,7 +64,7 @@ class Waiting(NamedTuple):
 
 def list_pending_models() -> list[Waiting]:
     """Every live model with pending rows: one query, one index probe per model and lane."""
-    found = [Waiting(model, _lanes_of(model)) for model in _models_with_lanes()]
+    found = [Waiting(model, _pending_lanes_of(model)) for model in _models_with_lane_flags()]
     return [entry for entry in found if entry.lanes]
 
 
@@ -94,7 +94,7 @@ def lease_rows(
                 return None
             # No row is leased twice, because the condition on the state is checked again here. Locks only save work.
             leased = Embedding.objects.filter(pk__in=claim.ids, state=State.PENDING).update(
-                state=State.LEASED, token=token, leased_until=_from_now(seconds), updated_at=Now()
+                state=State.LEASED, token=token, leased_until=_time_from_now(seconds), updated_at=Now()
             )
             if leased:
                 return Lease(token, model.pk, _read_rows(claim.ids, token), seconds)
@@ -103,7 +103,7 @@ def lease_rows(
 
 def renew_lease(lease: Lease) -> int:
     """Start the lease's time again. Returns the number of rows still held."""
-    return held_rows(lease).update(leased_until=_from_now(lease.seconds))
+    return held_rows(lease).update(leased_until=_time_from_now(lease.seconds))
 
 
 def release_rows(lease: Lease) -> int:
@@ -111,7 +111,7 @@ def release_rows(lease: Lease) -> int:
     return held_rows(lease).update(state=State.PENDING, token=None, leased_until=None, updated_at=Now())
 
 
-def requeue_expired_rows() -> int:
+def requeue_or_give_up_expired_rows() -> int:
     """Queue rows whose lease ran out, to be retried alone. A photo that times out alone three times is given up."""
     expired = Embedding.objects.filter(state=State.LEASED, leased_until__lt=Now())
     if not expired.exists():
@@ -165,18 +165,18 @@ def held_rows(lease: Lease) -> QuerySet[Embedding]:
     return Embedding.objects.filter(pk__in=[row.pk for row in lease.rows], token=lease.token, state=State.LEASED)
 
 
-def _from_now(seconds: float) -> ExpressionWrapper:
+def _time_from_now(seconds: float) -> ExpressionWrapper:
     return ExpressionWrapper(Now() + timedelta(seconds=seconds), output_field=DateTimeField())
 
 
-def _models_with_lanes() -> QuerySet[EmbeddingModel]:
+def _models_with_lane_flags() -> QuerySet[EmbeddingModel]:
     """The live models; `LANE_FLAGS` names what says, for each lane, whether there are pending rows."""
     return EmbeddingModel.objects.live().annotate(
         **{flag: Exists(pending_rows().filter(model=OuterRef("pk"), lane=lane)) for lane, flag in LANE_FLAGS.items()}
     )
 
 
-def _lanes_of(model: EmbeddingModel) -> tuple[int, ...]:
+def _pending_lanes_of(model: EmbeddingModel) -> tuple[int, ...]:
     return tuple(lane for lane, flag in LANE_FLAGS.items() if getattr(model, flag))
 
 
@@ -194,8 +194,8 @@ def _find_claims(model: EmbeddingModel, limit: int, *, low_priority: bool) -> It
     """
     # The model's row is locked, so that two workers do not lease copies of the same bytes at the same instant. The lock
     # leaves the key of the row free, or whoever inserts a queue row of this model would have to wait.
-    locked = _models_with_lanes().filter(pk=model.pk).select_for_update(of=("self",), no_key=True)
-    lanes = [lane for live in locked for lane in _lanes_of(live)]
+    locked = _models_with_lane_flags().filter(pk=model.pk).select_for_update(of=("self",), no_key=True)
+    lanes = [lane for live in locked for lane in _pending_lanes_of(live)]
     choices = [(lane, is_retry) for lane in lanes for is_retry in (False, True)]
     leasable = _leasable_rows(model)
     for lane, is_retry in reversed(choices) if low_priority else choices:

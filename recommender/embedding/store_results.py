@@ -162,10 +162,12 @@ def _changed_rows(embedded: Sequence[Embedded]) -> set[int]:
     """The rows whose vector becomes another one. Photos embedded again mostly keep theirs, and change no answer."""
     rows = [result.row.pk for result in embedded if result.row.has_vector]
     old = dict(Embedding.objects.filter(pk__in=rows).values_list("pk", "vector")) if rows else {}
-    return {result.row.pk for result in embedded if bytes(old.get(result.row.pk) or b"") != to_bytes(result.vector)}
+    return {
+        result.row.pk for result in embedded if bytes(old.get(result.row.pk) or b"") != to_float16_bytes(result.vector)
+    }
 
 
-def to_bytes(vector: NDArray[np.floating]) -> bytes:
+def to_float16_bytes(vector: NDArray[np.floating]) -> bytes:
     """float32[dim] -> float16 bytes, as the vector column holds them."""
     return vector.astype(np.float16).tobytes()
 
@@ -174,7 +176,7 @@ def _write_embeddings(lease: Lease, settled: _Settled) -> None:
     held = held_rows(lease)
     common: dict[str, object] = {"token": None, "leased_until": None, "updated_at": Now()}
     if settled.embedded:
-        vectors = [(result.row.pk, to_bytes(result.vector)) for result in settled.embedded]
+        vectors = [(result.row.pk, to_float16_bytes(result.vector)) for result in settled.embedded]
         # No token is asked for here, because the rows were found to be held and have been locked since.
         _bulk_update_rows(Embedding, ("vector",), vectors)
         held.filter(pk__in=[pk for pk, _ in vectors]).update(state=State.DONE, attempts=0, reason="", **common)

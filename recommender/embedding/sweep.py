@@ -33,7 +33,7 @@ LITTER_AGE = timedelta(days=1)
 def sweep_queue() -> dict[str, int]:
     """Repair the queue and ring if it holds work."""
     counts = {
-        "expired": queue.requeue_expired_rows(),
+        "expired": queue.requeue_or_give_up_expired_rows(),
         "missing": sum(insert_missing_rows(model) for model in EmbeddingModel.objects.live()),
         "retried": requeue_failed_rows(),
     }
@@ -52,7 +52,7 @@ def photos_without_row(model: EmbeddingModel) -> QuerySet[ListingImage]:
 def insert_missing_rows(model: EmbeddingModel) -> int:
     """Queue photos that have no row for this model; photos being deleted meanwhile are passed over."""
     total = 0
-    while inserted := _insert_missing_page(model):
+    while inserted := _insert_page_of_missing_rows(model):
         total += inserted
     return total
 
@@ -103,7 +103,7 @@ def delete_rows_of_retired_models() -> int:
     return total
 
 
-def _insert_missing_page(model: EmbeddingModel) -> int:
+def _insert_page_of_missing_rows(model: EmbeddingModel) -> int:
     if not photos_without_row(model).exists():
         return 0
     with transaction.atomic():
@@ -111,14 +111,14 @@ def _insert_missing_page(model: EmbeddingModel) -> int:
         # being deleted now is skipped.
         found = photos_without_row(model).select_for_update(skip_locked=True, no_key=True).order_by("pk")
         rows = [
-            Embedding(image_id=pk, model=model, lane=_lane_for(model, source))
+            Embedding(image_id=pk, model=model, lane=_choose_lane(model, source))
             for pk, source in found.values_list("pk", "source")[:BATCH]
         ]
         Embedding.objects.bulk_create(rows, ignore_conflicts=True)
     return len(rows)
 
 
-def _lane_for(model: EmbeddingModel, source: str) -> Embedding.Lane:
+def _choose_lane(model: EmbeddingModel, source: str) -> Embedding.Lane:
     if not model.is_active:
         return Embedding.Lane.BACKFILL
     return Embedding.Lane.IMPORT if source == ListingImage.Source.IMPORT else Embedding.Lane.UPLOAD

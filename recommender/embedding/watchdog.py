@@ -21,7 +21,7 @@ EXIT_CODE = 70
 
 def start_watchdog(activity: Activity) -> threading.Thread:
     """Start the thread that ends this process when a micro-batch runs past its lease."""
-    thread = threading.Thread(target=_watch_activity, args=(activity,), name="watchdog", daemon=True)
+    thread = threading.Thread(target=_end_process_when_overdue, args=(activity,), name="watchdog", daemon=True)
     thread.start()
     return thread
 
@@ -42,7 +42,7 @@ class RunningTime:
         return self._spent
 
 
-def _watch_activity(activity: Activity) -> None:
+def _end_process_when_overdue(activity: Activity) -> None:
     clock = RunningTime(time.monotonic())
     while True:
         time.sleep(TICK)

@@ -127,7 +127,7 @@ class WorkerLoop:
             self._leased_batches += 1
         return lease
 
-    def halve_batch_limit(self, embedder: Embedder, failed_at: int) -> None:
+    def halve_batch_limit_and_retest(self, embedder: Embedder, failed_at: int) -> None:
         """Test it again before its next micro-batch, which has half as many photos as it `failed_at`."""
         self._tested.discard(embedder)
         self._batch_limits[embedder] = max(1, failed_at // 2)
@@ -158,10 +158,10 @@ class _TimeSlice:
     def run(self) -> None:
         try:
             self._loop.evict_retired_models()
-            queue.requeue_expired_rows()
+            queue.requeue_or_give_up_expired_rows()
             for entry in queue.list_pending_models():
                 # Loading a model may take longer than a lease lasts, so every model is loaded before any row is leased.
-                self._ready_embedder(entry.model)
+                self._load_ready_embedder(entry.model)
             self._embed_batches()
             self._report_stop(" ".join(self._unready_models.values()))
         except (StorageTrouble, Burst) as exc:
@@ -200,7 +200,7 @@ class _TimeSlice:
                 self._settle_batch(current, results)
             for ahead in self._in_flight:
                 ahead.renew_lease_if_due()
-            self._raise_on_failure_burst(results)
+            self._record_outcomes_and_raise_on_burst(results)
 
     def _lease_ahead(self, current: Batch) -> None:
         """Lease what is decoded while the model computes `current`."""
@@ -212,7 +212,7 @@ class _TimeSlice:
         """Do no more with this model in this time slice."""
         model_id = failed.lease.model_id
         self._unready_models[model_id] = str(trouble)
-        self._loop.halve_batch_limit(failed.embedder, len(failed.lease.rows))
+        self._loop.halve_batch_limit_and_retest(failed.embedder, len(failed.lease.rows))
         of_model = [batch for batch in self._in_flight if batch.lease.model_id == model_id]
         self._in_flight = [batch for batch in self._in_flight if batch not in of_model]
         _release_batches(of_model)
@@ -231,7 +231,7 @@ class _TimeSlice:
             if not entries:
                 return False
             model = queue.pick_model(entries, low_priority=self._loop.is_low_priority_turn)
-            embedder = self._ready_embedder(model)
+            embedder = self._load_ready_embedder(model)
             if embedder is None:
                 continue
             lease = self._loop.lease_rows(model, embedder, others_in_flight=others_in_flight)
@@ -244,7 +244,7 @@ class _TimeSlice:
             passed.add(model.pk)
         return False
 
-    def _ready_embedder(self, model: EmbeddingModel) -> Embedder | None:
+    def _load_ready_embedder(self, model: EmbeddingModel) -> Embedder | None:
         try:
             return self._loop.load_tested_embedder(model)
         except ModelNotReady as exc:
@@ -260,7 +260,7 @@ class _TimeSlice:
                 queue.release_rows(batch.lease)
             raise
 
-    def _raise_on_failure_burst(self, results: Iterable[Result]) -> None:
+    def _record_outcomes_and_raise_on_burst(self, results: Iterable[Result]) -> None:
         self._outcomes.extend(isinstance(result, Embedded) for result in results)
         if is_failure_burst(self._outcomes):
             raise Burst(

@@ -14,7 +14,7 @@ from .compaction.verify import repair_differences, verify
 from .errors import ForeignVector, IndexNotReady
 from .model_hooks import ModelHooks, PhotoCounts, set_model_hooks
 from .view.candidates import Candidates
-from .view.process import get_index, measure_lag, report_health, start_threads, watch_recall
+from .view.process import get_index, measure_lag, offer_to_recall_monitor, report_health, start_threads
 from .view.reader import Index
 from .view.search import find_nearest_listings
 from .view.state import State
@@ -37,6 +37,7 @@ __all__ = [
     "find_nearest_listings",
     "get_index",
     "measure_lag",
+    "offer_to_recall_monitor",
     "rebuild",
     "repair_differences",
     "report_health",
@@ -44,5 +45,4 @@ __all__ = [
     "start_threads",
     "stop_merges",
     "verify",
-    "watch_recall",
 ]

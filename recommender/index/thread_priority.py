@@ -16,7 +16,7 @@ def lower_priority() -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
-def use_one_core() -> None:
+def limit_faiss_to_one_core() -> None:
     """Let FAISS use one core for what this thread computes; other threads keep theirs."""
     import faiss
 

@@ -68,7 +68,7 @@ class Average:
         return f"{self.n:,} {self.over}"
 
     @property
-    def labelled(self) -> list[tuple[str, Figure]]:
+    def labelled_figures(self) -> list[tuple[str, Figure]]:
         return [(label, self.figures[name]) for name, label in FIGURES.items()]
 
 

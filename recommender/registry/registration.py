@@ -38,7 +38,7 @@ def register(version: str, weights: str, *, size: int | None = None, photos: Pat
     else:
         with calibration_photos() if photos is None else nullcontext(photos) as folder:
             export_model(directory, version, weights, size, folder)
-    return _add_row(_read_recipe(directory, version, weights, size))
+    return _find_or_add_row(_read_recipe(directory, version, weights, size))
 
 
 def _check_name(version: str) -> None:
@@ -80,7 +80,7 @@ def _read_recipe(directory: Path, version: str, weights: str, size: int | None) 
     return recipe
 
 
-def _add_row(recipe: Recipe) -> EmbeddingModel:
+def _find_or_add_row(recipe: Recipe) -> EmbeddingModel:
     model, created = EmbeddingModel.objects.get_or_create(
         version=recipe.version,
         defaults={

@@ -23,12 +23,12 @@ from numpy.typing import NDArray
 from listings.models import Category, Listing, ListingImage
 from listings.querysets import ListingQuerySet, status_condition
 from ml.images.derivatives import Box
-from recommender.index import Candidates, Filter, find_nearest_listings, watch_recall
+from recommender.index import Candidates, Filter, find_nearest_listings, offer_to_recall_monitor
 from recommender.models import Embedding, EmbeddingModel
 
 from .photo_query import embed_photo
 from .ranking.features import RankingQuery, compute_features, vector_distance
-from .ranking.ranker import Ranker, Reason, active_ranker, explain, rank
+from .ranking.ranker import Ranker, Reason, active_ranker, explain_score, rank
 
 if TYPE_CHECKING:
     from recommender.index import State
@@ -162,7 +162,7 @@ def _search_in_rounds(
         found = find_nearest_listings(state, vectors, width, request.filter, seen, model_id=model_id)
         plan += found.plan
         if round_number == 0:
-            watch_recall(state, vectors, width, request.filter, exclude, found)
+            offer_to_recall_monitor(state, vectors, width, request.filter, exclude, found)
             if len(found):
                 # At which similarity photos stop looking alike depends on the model and the catalogue. The last
                 # candidate of the first round sets it for all rounds, so that scores of different rounds compare.
@@ -194,13 +194,13 @@ def _rank_candidates(
             image_id=int(candidates.image[place]),
             score=float(ranking.score[place]),
             similarity=float(candidates.similarity[place]),
-            explain=partial(explain, place, candidates, query, paths, values, ranking),
+            explain=partial(explain_score, place, candidates, query, paths, values, ranking),
         )
-        for place, listing in _confirm_in_order(candidates.listing, ranking.order, request, limit)
+        for place, listing in _read_showable_in_order(candidates.listing, ranking.order, request, limit)
     ]
 
 
-def _confirm_in_order(
+def _read_showable_in_order(
     listing_ids: NDArray[np.int64], order: NDArray[np.int64], request: SearchRequest, limit: int
 ) -> Iterator[tuple[int, Listing]]:
     """(place, listing) of the first `limit` candidates in `order` that may be shown."""
@@ -219,10 +219,10 @@ def read_showable_listings(listing_ids: list[int], request: SearchRequest) -> di
     """The listings of these ids that the viewer may see and that pass, with category, seller and ready photos."""
     if not listing_ids:
         return {}
-    rows = matching_rows(Listing.objects.visible_to(request.viewer), request.filter).filter(pk__in=listing_ids)
+    rows = matching_listings(Listing.objects.visible_to(request.viewer), request.filter).filter(pk__in=listing_ids)
     return {row.pk: row for row in rows.order_by().with_details()}
 
 
-def matching_rows(listings: ListingQuerySet, where: Filter) -> ListingQuerySet:
+def matching_listings(listings: ListingQuerySet, where: Filter) -> ListingQuerySet:
     """Those of some rows that pass the index's filter, in SQL."""
     return listings.filter(status_condition(*where.statuses)).matching(where)

@@ -74,4 +74,4 @@ def quiet_breaker():
     """A broker that failed in the test before is asked again at once."""
     from recommender.embedding.doorbell import doorbell
 
-    doorbell.resume_broker()
+    doorbell.end_broker_pause()

@@ -81,7 +81,7 @@ def embedded(lease: queue.Lease) -> list[Embedded]:
 def expire() -> None:
     """Let every lease run out, and return what was leased."""
     Embedding.objects.filter(state=State.LEASED).update(leased_until=timezone.now() - timedelta(seconds=1))
-    queue.requeue_expired_rows()
+    queue.requeue_or_give_up_expired_rows()
 
 
 def original_of(photo: ListingImage) -> Path:

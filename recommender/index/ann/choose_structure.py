@@ -63,29 +63,29 @@ def build_structure(directory: Path, vectors: VectorFile, tick: Callable[[], Non
     cores, target = count_usable_cores(), settings.INDEX_RECALL_TARGET
     try:
         with threadpool_limits(cores):
-            built = _build_ivf(directory, vectors, cores, tick)
+            built = _build_calibrated_ivf(directory, vectors, cores, tick)
     except LeaseLost:
         raise
     except UNBUILDABLE as exc:
         logger.error("no inverted file could be built of %s rows, they are searched exactly: %s", vectors.rows, exc)
-        return _remove_ivf(directory)
+        return _fall_back_to_exact(directory)
     if built.recall < target:
         words = "an inverted file of %s rows has a recall of %.4f, wanted is %.4f: they are searched exactly"
         logger.error(words, vectors.rows, built.recall, target)
-        return _remove_ivf(directory)
+        return _fall_back_to_exact(directory)
     if built.filtered_recall < target:
         words = "an inverted file of %s rows has a recall of %.4f where a filter leaves nothing near, wanted is %.4f"
         logger.warning(words, vectors.rows, built.filtered_recall, target)
     return built
 
 
-def _remove_ivf(directory: Path) -> Structure:
+def _fall_back_to_exact(directory: Path) -> Structure:
     for name in ivf.FILES:
         (directory / name).unlink(missing_ok=True)
     return Structure(EXACT)
 
 
-def _build_ivf(directory: Path, vectors: VectorFile, cores: int, tick: Callable[[], None]) -> Structure:
+def _build_calibrated_ivf(directory: Path, vectors: VectorFile, cores: int, tick: Callable[[], None]) -> Structure:
     random = np.random.default_rng(SEED)
     lists = choose_list_count(vectors.rows)
     left_out = np.sort(random.choice(vectors.rows, min(QUERIES, vectors.rows // 10), replace=False))

@@ -173,7 +173,7 @@ def build_ivf(
     rotation = np.linalg.qr(random.standard_normal((vectors.dim, vectors.dim)))[0].astype(np.float32)
     learnt = vectors.read_rows(sample).astype(np.float32) @ rotation
     centroids = _train_centroids(learnt, lists, tick)
-    quantizer, index = _empty_index(centroids)
+    quantizer, index = _make_quantizer_and_index(centroids)
     _, nearest = quantizer.search(learnt, 1)
     squared = np.square(learnt - centroids[nearest[:, 0]]).sum(axis=1)
     counts = np.bincount(nearest[:, 0], minlength=lists)
@@ -207,7 +207,7 @@ def open_ivf(directory: Path, rows: int, dim: int) -> Ivf:
     if shapes != ((dim, dim), (lists, dim), (lists,), (rows,)) or (rows and int(list_of.max()) >= lists):
         raise ValueError(f"{directory} holds an inverted file of another segment")
     sizes = np.bincount(list_of, minlength=lists)
-    _, index = _empty_index(centroids)
+    _, index = _make_quantizer_and_index(centroids)
     stored = _map_codes(directory / CODES, sizes, _code_bytes(index))
     index.replace_invlists(stored, False)
     index.ntotal = rows
@@ -231,7 +231,7 @@ def _train_centroids(sample: Vectors, lists: int, tick: Callable[[], None]) -> V
     return faiss.vector_to_array(clustering.centroids).reshape(lists, -1)
 
 
-def _empty_index(centroids: Vectors) -> tuple[Any, Any]:
+def _make_quantizer_and_index(centroids: Vectors) -> tuple[Any, Any]:
     import faiss
 
     lists, dim = centroids.shape

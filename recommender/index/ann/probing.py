@@ -51,11 +51,11 @@ class Tail:
         return np.exp(self._log_share(z))
 
     @cached_property
-    def _points(self) -> tuple[Reals, Reals]:
+    def _grid_and_logs(self) -> tuple[Reals, Reals]:
         return np.array(self.grid), np.log(self.share)
 
     def _log_share(self, z: Reals) -> Reals:
-        grid, logs = self._points
+        grid, logs = self._grid_and_logs
         beyond = logs[-1] + _last_slope(grid, logs) * (z - grid[-1])
         return np.where(z > grid[-1], beyond, np.interp(z, grid, logs, left=0.0))
 
@@ -160,25 +160,25 @@ class Probe:
         if self._codes_only:
             exact_cost = np.inf
         elif params is not self._tuning.plain and exact_cost <= EXACT_WITHIN_MICROSECONDS:
-            return self._scan_all(k)
+            return self._compare_all_selected(k)
         depth = params.depth + DEPTH_PER_RESULT * max(0, k - MEASURED_K)
         first = self._nearest_lists(params.lists, min(self._selection.count, FIRST_LOOK_PER_RESULT * k))
         if exact_cost <= self._cheapest_way(first, depth)[1]:
-            return self._scan_all(k)
+            return self._compare_all_selected(k)
         similarity, rows = self._search_lists(first, depth, k)
         # Whatever is still unseen must beat the k-th result; where there are fewer than k, everything does.
         floor = float(similarity[-1]) if len(similarity) == k else -1.0
         more = self._promising_lists(first, floor, params.tolerance * k)
         if len(more):
             if exact_cost <= self._cheapest_way(more, depth)[1]:
-                return self._scan_all(k)
+                return self._compare_all_selected(k)
             also = self._search_lists(more, depth, k)
             similarity, rows = np.concatenate([similarity, also[0]]), np.concatenate([rows, also[1]])
             top = dot_products.top_k(similarity, k)
             similarity, rows = similarity[top], rows[top]
         if len(rows) < k:
             # The lists scanned held fewer selected rows than were asked for, and k results must be given if k exist.
-            return self._scan_all(k)
+            return self._compare_all_selected(k)
         return similarity, rows, SegmentPlan(CODES, self._selection.count, self._compared, len(first) + len(more))
 
     def _nearest_lists(self, lists: int, wanted: int) -> ListIds:
@@ -214,14 +214,14 @@ class Probe:
             closeness = self._closeness[lists]
             # In ascending order, because the disk is read faster in one direction than to and fro.
             rows = np.sort(self._ivf.scan_lists(self._rotated, lists, closeness, depth, self._selection))
-        return self._score_rows(rows, k)
+        return self._rerank_rows(rows, k)
 
-    def _scan_all(self, k: int) -> tuple[Similarities, RowIds, SegmentPlan]:
+    def _compare_all_selected(self, k: int) -> tuple[Similarities, RowIds, SegmentPlan]:
         """The k best of all selected rows, compared exactly."""
         similarity, rows = dot_products.nearest_rows(self._query[0], self._vectors, self._selection, k)
         return similarity, rows, SegmentPlan(EXACT, self._selection.count, self._compared + self._selection.count)
 
-    def _score_rows(self, rows: RowIds, k: int) -> tuple[Similarities, RowIds]:
+    def _rerank_rows(self, rows: RowIds, k: int) -> tuple[Similarities, RowIds]:
         self._compared += len(rows)
         similarity = dot_products.inner_products(self._query, self._vectors, rows)[0]
         top = dot_products.top_k(similarity, k)

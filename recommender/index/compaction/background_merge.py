@@ -50,7 +50,7 @@ class Merge:
         self.directory = segment_directory(name)
         self._segments = [part.segment for part in parts]
         self._rows = [np.flatnonzero(part.live) for part in parts]
-        self._order = _order_rows(self._segments, self._rows)
+        self._order = _sort_order(self._segments, self._rows)
         self._began = time.time()
         self._thread: threading.Thread | None = None
         self._stopped = threading.Event()
@@ -105,7 +105,7 @@ class Merge:
             return None
         parts = [part for part in base.parts if part.segment.name not in self.sources]
         if len(self):
-            parts.append(self._load_part(live_now))
+            parts.append(self._open_merged_part(live_now))
         return replace(base, parts=tuple(parts))
 
     def remove_files(self) -> None:
@@ -114,12 +114,12 @@ class Merge:
     def _run_in_background(self) -> None:
         try:
             lower_priority()
-            self.write_segment(self._check_stopped)
+            self.write_segment(self._raise_if_stopped)
         except MERGE_ERRORS as exc:
             # Nobody would see the error on this thread. It is raised where the merge would have been published.
             self._error = exc
 
-    def _check_stopped(self) -> None:
+    def _raise_if_stopped(self) -> None:
         if self._stopped.is_set():
             # InterruptedError is an OSError, so a merge that is stopped ends as one that failed, and cleans up.
             raise InterruptedError("the worker stops")
@@ -136,7 +136,7 @@ class Merge:
             for live, rows in zip(live_now, self._rows, strict=True)
         )
 
-    def _load_part(self, live_now: list[Mask | None]) -> Part:
+    def _open_merged_part(self, live_now: list[Mask | None]) -> Part:
         kept = [
             np.zeros(len(rows), bool) if live is None else live[rows]
             for live, rows in zip(live_now, self._rows, strict=True)
@@ -156,7 +156,7 @@ class Merge:
             tables, places = [], []
             for number in np.unique(block).tolist():
                 at = np.flatnonzero(block == number)
-                columns, vectors[at] = sources[number].read_next(len(at))
+                columns, vectors[at] = sources[number].read_next_rows(len(at))
                 tables.append(columns)
                 places.append(at)
             # The tables hold one source after the other; sorting their places puts the rows into the merged order.
@@ -170,13 +170,13 @@ class _Source:
         self._segment, self._rows = source, rows
         self._read = 0
 
-    def read_next(self, count: int) -> tuple[Columns, HalfVectors]:
+    def read_next_rows(self, count: int) -> tuple[Columns, HalfVectors]:
         rows = self._rows[self._read : self._read + count]
         self._read += count
         return self._segment.columns.select_rows(rows), _read_vectors(self._segment, rows)
 
 
-def _order_rows(segments: Sequence[Segment], rows: Sequence[RowIds]) -> RowIds:
+def _sort_order(segments: Sequence[Segment], rows: Sequence[RowIds]) -> RowIds:
     """The order by listing and photo of these rows, which are numbered through from the first segment to the last."""
     keys = [
         np.concatenate([getattr(one.columns, name)[kept] for one, kept in zip(segments, rows, strict=True)])

@@ -56,12 +56,18 @@ class Compactor:
             merge.stop()
 
     def _compact_lineages(self, lease: CompactorLease, *, force: bool) -> list[Action]:
-        return [action for lineage in self._live_lineages() for action in _compact_lineage(lineage, lease, force=force)]
+        return [
+            action
+            for lineage in self._update_live_lineages()
+            for action in _compact_lineage(lineage, lease, force=force)
+        ]
 
     def _rebuild_lineages(self, lease: CompactorLease, *, new_epoch: bool) -> list[Action]:
         # A model that has no snapshot yet gets its first one from `compact`, once enough photos are embedded.
         lineages = [
-            lineage for lineage in self._live_lineages() if lineage.model.is_active or _has_snapshot(lineage.model)
+            lineage
+            for lineage in self._update_live_lineages()
+            if lineage.model.is_active or _has_published_snapshot(lineage.model)
         ]
         # Only the first lineage begins a new history: a second one would retire what was just built.
         epochs = [uuid.uuid4() if new_epoch and number == 0 else None for number in range(len(lineages))]
@@ -69,7 +75,7 @@ class Compactor:
             action for lineage, epoch in zip(lineages, epochs, strict=True) for action in lineage.rebuild(lease, epoch)
         ]
 
-    def _live_lineages(self) -> list[LineageCompactor]:
+    def _update_live_lineages(self) -> list[LineageCompactor]:
         """One for each live model, in the order in which they are compacted; those of other models are forgotten."""
         live = {model.pk: model for model in EmbeddingModel.objects.live().in_indexing_order()}
         for model_id in self._lineages.keys() - live.keys():
@@ -126,5 +132,5 @@ def _compact_lineage(lineage: LineageCompactor, lease: CompactorLease, *, force:
         return [Action.FAILED]
 
 
-def _has_snapshot(model: EmbeddingModel) -> bool:
+def _has_published_snapshot(model: EmbeddingModel) -> bool:
     return published_snapshots(model.pk).exists()

@@ -46,11 +46,11 @@ def collect_garbage() -> int:
     removed += _remove_unneeded_directories(
         root / "segments", _segment_names(published), _segment_names(retired), token
     )
-    _delete_retired_rows()
+    _delete_old_retired_rows()
     return removed
 
 
-def _delete_retired_rows() -> None:
+def _delete_old_retired_rows() -> None:
     """Keep the newest KEPT_ROWS rows of retired snapshots, and the head's, which nothing may be able to replace yet."""
     published = IndexSnapshot.objects.filter(state=IndexSnapshot.State.PUBLISHED)
     retired = IndexSnapshot.objects.exclude(state=IndexSnapshot.State.PUBLISHED)

@@ -60,12 +60,12 @@ class LineageCompactor:
             return []
         newest = lineage.latest_snapshot(IndexHead.load(), self.model)
         if newest is None and not self.model.is_active:
-            return self._build_first_snapshot(lease)
+            return self._build_first_snapshot_if_ready(lease)
         state = self._open_newest_state(lease, newest)
         if state is None:
             return self._rebuild_lost_snapshot(lease, newest)
         actions, base = [], state.base
-        if _is_snapshot_due(state, newest) or (force and _count_changes(state)):
+        if _is_snapshot_due(state, newest) or (force and _count_changed_rows(state)):
             base = flush(lease, state)
             actions.append(Action.FLUSHED)
         actions += self.merges.run(lease, base, force=force)
@@ -94,7 +94,7 @@ class LineageCompactor:
         self.model.refresh_from_db(fields=["state"])
         return self.model.is_live
 
-    def _build_first_snapshot(self, lease: CompactorLease) -> list[Action]:
+    def _build_first_snapshot_if_ready(self, lease: CompactorLease) -> list[Action]:
         """Build the model's first snapshot, once nearly every photo is embedded."""
         counted = get_model_hooks().count_photos(self.model)
         return [] if counted.waiting * PHOTOS_PER_WAITING > counted.photos else self.rebuild(lease)
@@ -113,7 +113,7 @@ class LineageCompactor:
             logger.warning("model %s is active, snapshot %s is of another: rebuilding", self.model.version, newest.pk)
             return None
         try:
-            state = self._catch_up(lease, newest.pk if newest else None)
+            state = self._catch_up_reader(lease, newest.pk if newest else None)
         except SnapshotUnreadable:
             raise
         except (SnapshotDamaged, IndexNotReady) as exc:
@@ -122,7 +122,7 @@ class LineageCompactor:
             return None
         return None if self._drop_reader_if_behind(state) else state
 
-    def _catch_up(self, lease: CompactorLease, snapshot_id: int | None) -> State:
+    def _catch_up_reader(self, lease: CompactorLease, snapshot_id: int | None) -> State:
         """Raises: SnapshotDamaged, IndexNotReady."""
         if self._reader is None:
             self._reader = Index(_flush_capacity(self.model.dim), lineage_of=self.model.pk)
@@ -153,12 +153,12 @@ class LineageCompactor:
 
 def _is_snapshot_due(state: State, newest: IndexSnapshot | None) -> bool:
     age = (timezone.now() - newest.created_at).total_seconds() if newest else math.inf
-    return is_flush_due(_count_changes(state), age, settings.INDEX_FLUSH_ROWS) or is_empty_flush_due(
+    return is_flush_due(_count_changed_rows(state), age, settings.INDEX_FLUSH_ROWS) or is_empty_flush_due(
         feed.estimate_row_count(), age
     )
 
 
-def _count_changes(state: State) -> int:
+def _count_changed_rows(state: State) -> int:
     """Rows that a flush would write, and rows that it would mark dead."""
     died = [
         np.count_nonzero(part.live & ~live_rows.mask)

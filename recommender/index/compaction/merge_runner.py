@@ -46,7 +46,7 @@ class MergeRunner:
             if published is not None:
                 base = published
                 yield Action.MERGED
-            yield from self._begin_due_merges(lease, base, force=force)
+            yield from self._make_or_start_due_merges(lease, base, force=force)
         except LeaseLost:
             raise
         except MERGE_ERRORS as exc:
@@ -70,11 +70,11 @@ class MergeRunner:
             self.running = None
             merge.remove_files()
             raise
-        # Where publishing failed in another way, this line is not reached: the merge stays, and a later call publishes it.
+        # Where publishing failed in another way, this line is not reached: the merge stays for a later call.
         self.running = None
         return published
 
-    def _begin_due_merges(self, lease: CompactorLease, base: Snapshot, *, force: bool) -> Iterator[Action]:
+    def _make_or_start_due_merges(self, lease: CompactorLease, base: Snapshot, *, force: bool) -> Iterator[Action]:
         busy = set(self.running.sources) if self.running is not None else set()
         while numbers := choose_merge(base, busy):
             if force or _count_live_rows(base, numbers) <= FOREGROUND_MERGE_ROWS:

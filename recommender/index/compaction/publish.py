@@ -64,7 +64,7 @@ def append_snapshot(
     newest = lineage.latest_snapshot(head, model)
     if head.token != lease.token or (newest.pk if newest else None) != parent or not model.is_live:
         raise LeaseLost(f"the index of {model.version} moved on while this snapshot was built")
-    row = _create_row(snapshot, model, name, listed)
+    row = _create_snapshot_row(snapshot, model, name, listed)
     begins_epoch = head.epoch != snapshot.epoch
     head.epoch = snapshot.epoch
     if model.is_active:
@@ -78,7 +78,9 @@ def append_snapshot(
     return row
 
 
-def _create_row(snapshot: Snapshot, model: EmbeddingModel, name: str, listed: list[dict[str, object]]) -> IndexSnapshot:
+def _create_snapshot_row(
+    snapshot: Snapshot, model: EmbeddingModel, name: str, listed: list[dict[str, object]]
+) -> IndexSnapshot:
     return IndexSnapshot.objects.create(
         model=model,
         directory=name,

@@ -20,7 +20,7 @@ class SnapshotRejected(RuntimeError):
     """A snapshot is not what the database and the model say it should be, so it must not be published."""
 
 
-def validate_before_publish(base: Snapshot) -> None:
+def validate_snapshot(base: Snapshot) -> None:
     """Count the snapshot's rows against the searchable vectors, and search it for vectors it holds.
 
     Raises: SnapshotRejected.
@@ -38,7 +38,7 @@ def _require_matching_row_count(base: Snapshot) -> State:
     """
     page = feed.read_page(base.position, base.model_id, FEED_LIMIT)
     state = make_state(base)
-    for ids in database_rows.split_in_pages(page.listings):
+    for ids in database_rows.split_into_pages(page.listings):
         state = apply_changes(state, ids, page.vectors.intersection(ids))
     searchable = database_rows.find_searchable_embeddings(base.model_id).count()
     # People edit while this counts. The numbers may differ by all photos of the listings they edited, and no more.

@@ -27,7 +27,7 @@ from .background_merge import Merge
 from .lease import CompactorLease
 from .merge_policy import SegmentSize, plan_merge
 from .publish import RETAINED_SNAPSHOTS, publish
-from .validation import SnapshotRejected, validate_before_publish
+from .validation import SnapshotRejected, validate_snapshot
 
 # Segments with dead rows are rewritten after this share of the time for the purge, because rewriting a large one takes
 # a while and should be over by then.
@@ -47,7 +47,9 @@ def flush(lease: CompactorLease, state: State) -> Snapshot:
     written = []
     if len(state.delta):
         pages = _read_delta_pages(state)
-        written.append(_write_segment(lease, pages, len(state.delta), state.dim, state.model_version, train=False))
+        written.append(
+            _write_and_open_segment(lease, pages, len(state.delta), state.dim, state.model_version, train=False)
+        )
     with _removed_unless_published(written):
         snapshot = replace(state.base, position=state.position, parts=(*parts, *written))
         return publish(lease, snapshot, parent=state.base.id)
@@ -88,13 +90,13 @@ def build_from_rows(lease: CompactorLease, model: EmbeddingModel, epoch: uuid.UU
     """
     base = make_empty_snapshot(model, epoch, feed.current_position())
     expected = database_rows.find_searchable_embeddings(model.pk).count()
-    pages = database_rows.read_all(model.pk, model.dim)
-    part = _write_segment(lease, pages, expected, model.dim, model.version)
+    pages = database_rows.read_all_pages(model.pk, model.dim)
+    part = _write_and_open_segment(lease, pages, expected, model.dim, model.version)
     with _removed_unless_published([part]):
         base = replace(base, parts=(part,) if len(part.segment) else ())
         # Visitors may be waiting for the active model's index. That of any other model can wait until it is right.
         if not model.is_active:
-            validate_before_publish(base)
+            validate_snapshot(base)
         return publish(lease, base, parent=parent)
 
 
@@ -140,7 +142,7 @@ def _read_delta_pages(state: State) -> Iterator[RowPage]:
         yield delta.columns.select_rows(block), vectors
 
 
-def _write_segment(
+def _write_and_open_segment(
     lease: CompactorLease, pages: Iterable[RowPage], expected: int, dim: int, model: str, *, train: bool = True
 ) -> Part:
     """Write a segment and open it again, so that a snapshot only ever names files that could be read once."""

@@ -79,7 +79,7 @@ class Columns:
         """int64[r]: indices of every row of these listings."""
         return concatenate_ranges(*self.row_ranges(listing_ids)) if len(listing_ids) else NO_ROWS
 
-    def have_status(self, statuses: Sequence[int]) -> Mask:
+    def status_mask(self, statuses: Sequence[int]) -> Mask:
         """bool[n]: which rows are of listings with one of these statuses."""
         wanted = np.zeros(len(STATUSES), bool)
         wanted[list(statuses)] = True

@@ -33,7 +33,7 @@ Test = Callable[[Any], Mask]
 
 def mask_rows(where: Filter, columns: Columns) -> Mask:
     """bool[n]: which rows of `columns` pass."""
-    return prefilter(where, columns, RowBitmap(columns.have_status(where.status_numbers))).mask
+    return prefilter(where, columns, RowBitmap(columns.status_mask(where.status_numbers))).mask
 
 
 def prefilter(where: Filter, columns: Columns, selection: RowBitmap) -> RowBitmap:

@@ -78,10 +78,13 @@ class RowBitmap:
         mask[add], mask[remove] = True, False
         count = self.count + len(add) - len(remove)
         return RowBitmap(
-            mask, count=count, per_list=self._recount(add, remove), bits=self._flip_bits(np.concatenate([add, remove]))
+            mask,
+            count=count,
+            per_list=self._recount_lists(add, remove),
+            bits=self._flip_bits(np.concatenate([add, remove])),
         )
 
-    def _recount(self, add: RowIds, remove: RowIds) -> ListCounts | None:
+    def _recount_lists(self, add: RowIds, remove: RowIds) -> ListCounts | None:
         if self._per_list is None:
             return None
         list_of, before = self._per_list
@@ -116,7 +119,7 @@ class LiveRows:
     def with_status(self, statuses: tuple[int, ...], columns: Columns) -> RowBitmap:
         """Those whose listing has one of these statuses."""
         if statuses not in self._by_status:
-            self._by_status[statuses] = RowBitmap(self.mask & columns.have_status(statuses))
+            self._by_status[statuses] = RowBitmap(self.mask & columns.status_mask(statuses))
         return self._by_status[statuses]
 
     def without_rows(self, rows: RowIds) -> LiveRows:

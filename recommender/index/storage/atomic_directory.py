@@ -61,7 +61,7 @@ def _hold_lock(directory: Path, how: int) -> Iterator[None]:
         os.close(lock)
 
 
-def read_json(path: Path, keys: set[str]) -> dict[str, object]:
+def read_checked_json(path: Path, keys: set[str]) -> dict[str, object]:
     """Read a manifest and check that it has these keys. Raises: SnapshotDamaged naming the file."""
     try:
         content = json.loads(path.read_text())

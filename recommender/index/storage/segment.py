@@ -29,7 +29,7 @@ from recommender.index.rows.columns import Columns
 from recommender.index.rows.row_bitmap import RowBitmap
 from recommender.index.rows.vector_file import VectorFile, VectorWriter
 
-from .atomic_directory import make_damage_error, read_json, write_atomically
+from .atomic_directory import make_damage_error, read_checked_json, write_atomically
 
 MANIFEST = "segment.json"
 VECTORS = vector_file.NAME
@@ -172,7 +172,7 @@ def open_segment(directory: Path, model: str) -> Segment:
 
 
 def read_manifest(directory: Path) -> dict[str, Any]:
-    return read_json(
+    return read_checked_json(
         directory / MANIFEST, {"rows", "listings", "dim", "model", "recall", "structure", "files", "places"}
     )
 

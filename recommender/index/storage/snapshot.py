@@ -24,7 +24,7 @@ from recommender.index.errors import SnapshotDamaged
 from recommender.index.rows.arrays import Mask
 
 from . import segment as segments
-from .atomic_directory import make_damage_error, read_json, write_atomically
+from .atomic_directory import make_damage_error, read_checked_json, write_atomically
 from .segment import Segment
 
 MANIFEST = "manifest.json"
@@ -121,7 +121,7 @@ def write_snapshot(name: str, snapshot: Snapshot) -> list[dict[str, object]]:
 
 
 def read_manifest(name: str) -> dict[str, Any]:
-    return read_json(snapshot_directory(name) / MANIFEST, {"epoch", "model", "dim", "position", "segments"})
+    return read_checked_json(snapshot_directory(name) / MANIFEST, {"epoch", "model", "dim", "position", "segments"})
 
 
 def open_snapshot(row: Any, epoch: uuid.UUID, known: Sequence[Segment] = ()) -> Snapshot:

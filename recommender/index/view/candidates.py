@@ -88,8 +88,8 @@ def build_candidates(state: State, found: FoundRows, k: int, plan: tuple[dict[st
     """
     found = found.select_rows(np.lexsort((read_column(state, "listing", found), -found.similarity))[:k])
     by_part = _split_by_part(state, found.part)
-    values = {name: _read_column(state, name, by_part, found.row) for name in state.delta.columns.arrays}
-    changed, at = state.find_changed(found.part, found.row)
+    values = {name: _gather_column(state, name, by_part, found.row) for name in state.delta.columns.arrays}
+    changed, at = state.find_changed_rows(found.part, found.row)
     if len(changed):
         for name, array in state.delta.columns.arrays.items():
             values[name][changed] = array[at]
@@ -99,7 +99,7 @@ def build_candidates(state: State, found: FoundRows, k: int, plan: tuple[dict[st
 
 def read_column(state: State, name: str, found: FoundRows) -> ColumnArray:
     """The values of one column in these rows."""
-    return _read_column(state, name, _split_by_part(state, found.part), found.row)
+    return _gather_column(state, name, _split_by_part(state, found.part), found.row)
 
 
 def _split_by_part(state: State, part: RowIds) -> list[tuple[int, RowIds]]:
@@ -108,7 +108,7 @@ def _split_by_part(state: State, part: RowIds) -> list[tuple[int, RowIds]]:
     return [(number, at) for number in numbers if len(at := np.flatnonzero(part == number))]
 
 
-def _read_column(state: State, name: str, by_part: list[tuple[int, RowIds]], row: RowIds) -> ColumnArray:
+def _gather_column(state: State, name: str, by_part: list[tuple[int, RowIds]], row: RowIds) -> ColumnArray:
     if len(by_part) == 1:  # most searches find rows of one part alone, and need no array to gather in
         return state.columns_of(by_part[0][0]).arrays[name][row]
     values = np.empty(len(row), state.delta.columns.arrays[name].dtype)

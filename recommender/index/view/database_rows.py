@@ -64,7 +64,7 @@ def read_vectors(model_id: int, image_ids: Collection[int], dim: int) -> dict[in
     }
 
 
-def read_all(model_id: int, dim: int) -> Iterator[tuple[Columns, HalfVectors]]:
+def read_all_pages(model_id: int, dim: int) -> Iterator[tuple[Columns, HalfVectors]]:
     """Pages of (columns, float16[n, dim]) over everything searchable, by listing id, in autocommit."""
     paths, last = column_paths(), 0
     while True:
@@ -89,7 +89,7 @@ def read_all(model_id: int, dim: int) -> Iterator[tuple[Columns, HalfVectors]]:
         yield columns.select_rows(order), vectors[order]
 
 
-def split_in_pages(listing_ids: Collection[int], size: int = LISTINGS_PER_QUERY) -> Iterator[list[int]]:
+def split_into_pages(listing_ids: Collection[int], size: int = LISTINGS_PER_QUERY) -> Iterator[list[int]]:
     ordered = sorted(listing_ids)
     for start in range(0, len(ordered), size):
         yield ordered[start : start + size]

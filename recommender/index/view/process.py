@@ -64,7 +64,7 @@ def start_threads() -> None:
         own_monitor.get().start()
 
 
-def watch_recall(
+def offer_to_recall_monitor(
     state: State, vectors: Vectors, k: int, where: Filter, exclude: Collection[int], found: Candidates
 ) -> None:
     """Perhaps compare this answer with an exact one, later and elsewhere; never waits.

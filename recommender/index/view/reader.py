@@ -50,8 +50,8 @@ class Index:
 
         Raises: IndexNotReady with a sentence for the operator.
         """
-        if self._has_died():
-            self._restart_thread()
+        if self._has_thread_died():
+            self._restart_dead_thread()
         stale = time.monotonic() - self._refreshed_at > settings.INDEX_REFRESH_MS / 1000
         if self._thread is None and stale and not connection.in_atomic_block:
             try:
@@ -109,7 +109,7 @@ class Index:
     def start(self) -> None:
         """Refresh on a thread from now on; call it after the fork."""
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="index-refresh", daemon=True)
+            self._thread = threading.Thread(target=self._refresh_until_stopped, name="index-refresh", daemon=True)
             self._thread.start()
 
     def stop(self) -> None:
@@ -117,18 +117,18 @@ class Index:
         if self._thread is not None:
             self._thread.join()
 
-    def _has_died(self) -> bool:
+    def _has_thread_died(self) -> bool:
         return self._thread is not None and not self._thread.is_alive() and not self._stop.is_set()
 
-    def _restart_thread(self) -> None:
+    def _restart_dead_thread(self) -> None:
         with self._lock:
             # Several requests may have found the thread dead, and the first of them has started another one.
-            if self._has_died():
+            if self._has_thread_died():
                 logger.error("the index refresher ended by a fault of its own; starting it again")
                 self._thread = None
                 self.start()
 
-    def _run(self) -> None:
+    def _refresh_until_stopped(self) -> None:
         pause = 0.0
         while not self._stop.wait(pause):
             pause = settings.INDEX_REFRESH_MS / 1000

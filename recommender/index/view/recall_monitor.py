@@ -18,7 +18,7 @@ from listings.filterable import Filter
 from recommender.index.ann.recall import recall_of_listings
 from recommender.index.errors import SnapshotDamaged
 from recommender.index.rows.arrays import Vectors
-from recommender.index.thread_priority import lower_priority, use_one_core
+from recommender.index.thread_priority import limit_faiss_to_one_core, lower_priority
 
 from .candidates import Candidates
 from .recall_window import JudgedSearch, RecallWindow
@@ -99,7 +99,7 @@ class RecallMonitor:
         """Judge on a thread from now on; call it after the fork."""
         with self._starting:
             if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._run, name="index-monitor", daemon=True)
+                self._thread = threading.Thread(target=self._judge_until_stopped, name="index-monitor", daemon=True)
                 self._thread.start()
 
     def stop(self) -> None:
@@ -117,9 +117,9 @@ class RecallMonitor:
             filtered = is_filtered(search.where)
             self.window.record(JudgedSearch(recall, search.state.model_id, filtered, time.monotonic()))
 
-    def _run(self) -> None:
+    def _judge_until_stopped(self) -> None:
         lower_priority()
-        use_one_core()
+        limit_faiss_to_one_core()
         while (search := self._taken.get()) is not None:
             failed, began = False, time.monotonic()
             try:

@@ -61,7 +61,7 @@ class Refresher:
         """
         state = self.state
         if state is None:
-            self._serve(self._open(or_earlier=True), on_page)
+            self._catch_up_and_serve(self._open_wanted_snapshot(or_earlier=True), on_page)
             return
         page = self._read_feed(state.position, state.model_id)
         served, wanted = Target(state.snapshot_id, state.model_id), self._find_wanted_target(state, page)
@@ -87,9 +87,9 @@ class Refresher:
                     raise
                 self._memory.fallback_reason = str(exc)
         if opened is None:
-            self._advance(state, page, on_page, publish=True)
+            self._apply_page(state, page, on_page, publish=True)
         else:
-            self._serve(opened, on_page)
+            self._catch_up_and_serve(opened, on_page)
 
     def _read_feed(self, position: str, model_id: int) -> feed.Page:
         return feed.read_page(position, model_id, FEED_ROWS_PER_ROW * self._capacity)
@@ -116,21 +116,21 @@ class Refresher:
             return successor.result()
         self._memory.attempt = Attempt(wanted.snapshot_id, time.monotonic())
         if outcome is Outcome.RELOAD:
-            return self._open(or_earlier=False)
+            return self._open_wanted_snapshot(or_earlier=False)
         work = partial(open_successor, state.model_id)
         if not in_background:
             return work()
         self._memory.successor = open_in_background(work)
         return None
 
-    def _open(self, *, or_earlier: bool) -> Opened:
+    def _open_wanted_snapshot(self, *, or_earlier: bool) -> Opened:
         # Segments that stay are taken over, because opening them again would mean to read their columns again.
         known = [part.segment for part in self.state.base.parts] if self.state else []
         if self._lineage_of is not None:
             return open_newest_snapshot(self._lineage_of, known)
         return open_head(known, or_earlier=or_earlier)
 
-    def _serve(self, opened: Opened, on_page: Callable[[], None]) -> None:
+    def _catch_up_and_serve(self, opened: Opened, on_page: Callable[[], None]) -> None:
         """Catch up from what was opened, then answer with it; the state before answers until then."""
         base, self._memory.fallback_reason = opened.base, opened.error
         if opened.error:
@@ -139,12 +139,12 @@ class Refresher:
         # Changes that were pruned from the feed while the files were opened are lost to this snapshot, so it is not
         # served: the next refresh opens a newer one.
         if page.epoch == base.epoch and feed.covers_horizon(base.position, page.horizon):
-            self._advance(make_state(base, self.state), page, on_page, publish=False)
+            self._apply_page(make_state(base, self.state), page, on_page, publish=False)
         get_model_hooks().evict_retired_models()
 
-    def _advance(self, state: State, page: feed.Page, on_page: Callable[[], None], *, publish: bool) -> None:
+    def _apply_page(self, state: State, page: feed.Page, on_page: Callable[[], None], *, publish: bool) -> None:
         """Apply the page's changes, a bounded number of listings at a time; publish each state, or the last alone."""
-        for ids in database_rows.split_in_pages(page.listings):
+        for ids in database_rows.split_into_pages(page.listings):
             if len(state.delta) >= self._capacity:
                 self.state = replace(state, behind=page.behind)
                 return
@@ -159,7 +159,7 @@ class Refresher:
 
 def _can_advance(state: State, page: feed.Page) -> bool:
     """Whether the state is of this history and has missed nothing that was pruned."""
-    same_history = page.epoch == state.base.epoch and not feed.is_ahead(state.position, page.position)
+    same_history = page.epoch == state.base.epoch and not feed.is_ahead_of(state.position, page.position)
     return same_history and feed.covers_horizon(state.position, page.horizon)
 
 

@@ -66,7 +66,7 @@ def find_nearest_listings(
     count = math.ceil(k * state.rows_per_listing) + SPARE_ROWS
     while True:
         fetched = _fetch_rows(state, queries, count, passing, own, exact=exact)
-        best = _keep_best_of_each_listing(state, _concatenate(fetched.found), fetched.floor)
+        best = _keep_best_of_each_listing(state, _concatenate_found_rows(fetched.found), fetched.floor)
         if fetched.exhausted or len(best.row) >= k:
             return build_candidates(state, best, k, _describe_plan(state, fetched.plan))
         # Many of the rows were of the same listings, which count once.
@@ -135,7 +135,7 @@ def _describe_plan(state: State, plan: list[tuple[int, SegmentPlan]]) -> tuple[d
     )
 
 
-def _concatenate(found: list[FoundRows]) -> FoundRows:
+def _concatenate_found_rows(found: list[FoundRows]) -> FoundRows:
     return FoundRows(
         np.concatenate([one.similarity for one in found]),
         np.concatenate([one.part for one in found]).astype(np.int64),

@@ -160,7 +160,7 @@ class State:
             found.append(part.segment.vectors[np.concatenate([rows[live_rows.mask[rows]], kept])])
         return np.concatenate(found)
 
-    def find_changed(self, part: RowIds, row: RowIds) -> tuple[RowIds, RowIds]:
+    def find_changed_rows(self, part: RowIds, row: RowIds) -> tuple[RowIds, RowIds]:
         """(indices among these n rows, rows of the delta): those whose vector is in the base, but whose values are in
         the delta, because only attributes of their listing changed."""
         keys, at = self._pointers

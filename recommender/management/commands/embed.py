@@ -29,25 +29,25 @@ class Command(BaseCommand):
         sweep.sweep_queue()
         if here:
             loop = WorkerLoop(EmbedderCache(COMMAND_POLICY))
-            self._repeat_until_done(lambda: self._embed_some(loop))
+            self._repeat_until_done(lambda: self._embed_one_slice(loop))
         elif wait:
             if not heartbeat.is_alive("embedding"):
                 self.stderr.write("No embedding worker is running; start one, or embed with --here.")
             self._repeat_until_done(ring_and_wait)
         else:
-            self.stdout.write(f"{count_waiting():,} photos wait for the embedding worker.")
+            self.stdout.write(f"{count_waiting_rows():,} photos wait for the embedding worker.")
 
     def _repeat_until_done(self, step: Callable[[], None]) -> None:
-        most = count_waiting()
+        most = count_waiting_rows()
         with tqdm(total=most, unit=" photos", disable=None) as bar:
-            while left := count_waiting():
+            while left := count_waiting_rows():
                 # Uploads go on meanwhile, so the total may grow; a bar must not run backwards.
                 most = bar.total = max(most, left)
                 bar.update(most - left - bar.n)
                 step()
             bar.update(most - bar.n)
 
-    def _embed_some(self, loop: WorkerLoop) -> None:
+    def _embed_one_slice(self, loop: WorkerLoop) -> None:
         tally = loop.run_slice(1)
         # A slice that embedded nothing and says why will not do better the next time.
         if tally.stopped and not tally.batches:
@@ -62,6 +62,6 @@ def ring_and_wait() -> None:
     time.sleep(POLL_SECONDS)
 
 
-def count_waiting() -> int:
+def count_waiting_rows() -> int:
     states = (Embedding.State.PENDING, Embedding.State.LEASED)
     return Embedding.objects.filter(state__in=states, model__in=EmbeddingModel.objects.live()).count()

@@ -50,15 +50,15 @@ class Command(BaseCommand):
         self.stdout.write(json.dumps({**asdict(health), "segments": segments}, indent=2))
 
     def compact(self, **options: object) -> None:
-        self._report(_wait_for_turn(lambda: index.compact(force=True)))
+        self._report_outcome(_act_when_lease_is_free(lambda: index.compact(force=True)))
 
     def rebuild(self, new_epoch: bool, **options: object) -> None:
-        self._report(_wait_for_turn(lambda: index.rebuild(new_epoch=new_epoch)))
+        self._report_outcome(_act_when_lease_is_free(lambda: index.rebuild(new_epoch=new_epoch)))
 
     def verify(self, repair: bool, **options: object) -> None:
         differences = self._verify_and_show()
         if differences and repair:
-            self.stdout.write(index.repair_differences(differences, lambda: _wait_for_turn(index.rebuild)))
+            self.stdout.write(index.repair_differences(differences, lambda: _act_when_lease_is_free(index.rebuild)))
             differences = self._verify_and_show()
         if differences:
             raise CommandError(f"{len(differences)} differences", returncode=1)
@@ -72,7 +72,7 @@ class Command(BaseCommand):
         self.stdout.write(f"{len(differences)} differences")
         return differences
 
-    def _report(self, outcome: CompactionOutcome) -> None:
+    def _report_outcome(self, outcome: CompactionOutcome) -> None:
         if Action.BUSY in outcome.actions:
             raise CommandError("another compactor is still at work; try again in a minute")
         if Action.FAILED in outcome.actions:
@@ -81,7 +81,7 @@ class Command(BaseCommand):
         self.stdout.write(f"{', '.join(outcome.actions)}; snapshot {outcome.snapshot}")
 
 
-def _wait_for_turn(act: Callable[[], CompactionOutcome]) -> CompactionOutcome:
+def _act_when_lease_is_free(act: Callable[[], CompactionOutcome]) -> CompactionOutcome:
     """Act when the compactor at work, if there is one, has ended."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while Action.BUSY in (outcome := act()).actions and time.monotonic() < deadline:

@@ -137,7 +137,7 @@ def price_closeness(price: NDArray[np.floating], wanted: float | None) -> Floats
         return np.full(len(price), NEUTRAL)
     # One unit more on both sides, so that a price of 0 has a ratio to others.
     ours, theirs = wanted + 1.0, price.astype(np.float64) + 1.0
-    return _with_neutral(np.minimum(ours, theirs) / np.maximum(ours, theirs))
+    return _fill_unknown_with_neutral(np.minimum(ours, theirs) / np.maximum(ours, theirs))
 
 
 def price_text(wanted: float | None, price: float) -> str:
@@ -169,7 +169,7 @@ def _distance_km(place: int, candidates: Candidates, query: RankingQuery) -> flo
 
 def distance_closeness(km: Floats) -> Floats:
     """Halves every HALF_DISTANCE_KM."""
-    return _with_neutral(0.5 ** (km / HALF_DISTANCE_KM))
+    return _fill_unknown_with_neutral(0.5 ** (km / HALF_DISTANCE_KM))
 
 
 def distance_text(km: float) -> str:
@@ -181,7 +181,7 @@ def distance_text(km: float) -> str:
 def freshness(created: NDArray[np.floating], now: float) -> Floats:
     """Halves every HALF_LIFE_DAYS; a time in the future counts as now. `created` in epoch seconds."""
     days = np.maximum(now - created.astype(np.float64), 0.0) / SECONDS_PER_DAY
-    return _with_neutral(0.5 ** (days / HALF_LIFE_DAYS))
+    return _fill_unknown_with_neutral(0.5 ** (days / HALF_LIFE_DAYS))
 
 
 def age_text(seconds: float) -> str:
@@ -189,7 +189,7 @@ def age_text(seconds: float) -> str:
     return "listed today" if days < 1 else f"listed {format_count(days, 'day')} ago"
 
 
-def _with_neutral(values: Floats) -> Floats:
+def _fill_unknown_with_neutral(values: Floats) -> Floats:
     return np.where(np.isnan(values), NEUTRAL, values)
 
 

@@ -1,6 +1,6 @@
 """The linear ranker: readable weights times features in [0, 1]. Exactly one `RankerVersion` is active.
 
-Every score can be taken apart again: `explain` says what each feature contributed to it.
+Every score can be taken apart again: `explain_score` says what each feature contributed to it.
 """
 
 from __future__ import annotations
@@ -59,11 +59,11 @@ def active_ranker() -> Ranker:
 
     The built-in weights where there is no such row, or none that can order anything.
     """
-    return read_ranker(period=time.monotonic() // REREAD_SECONDS)
+    return read_active_ranker(period=time.monotonic() // REREAD_SECONDS)
 
 
 @lru_cache(maxsize=1)
-def read_ranker(period: float) -> Ranker:
+def read_active_ranker(period: float) -> Ranker:
     """The ranker in the database. The cache keeps it for one period, which is a whole number that grows."""
     row = RankerVersion.objects.filter(state=RankerVersion.State.ACTIVE).values_list("name", "weights").first()
     if row is None:
@@ -94,7 +94,7 @@ def rank(features: Mapping[str, Floats], weights: Mapping[str, float], listings:
     return Ranking(np.lexsort((listings, -score)), score, weights, contributions)
 
 
-def explain(
+def explain_score(
     place: int,
     candidates: Candidates,
     query: RankingQuery,

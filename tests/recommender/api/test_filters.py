@@ -14,7 +14,7 @@ from recommender.api.requests import FilterSerializer
 from recommender.index import Filter
 from recommender.index.rows.filter import mask_rows
 from recommender.index.view.database_rows import read_columns
-from recommender.search.retrieval import matching_rows
+from recommender.search.retrieval import matching_listings
 from tests.factories import make_category, make_user
 from tests.recommender.shop import sell
 
@@ -134,4 +134,4 @@ def test_rows_pass_the_same_conditions_in_the_database_as_in_the_index(model, sh
     )
     columns = read_columns(model.pk, Listing.objects.values_list("pk", flat=True))
     in_the_index = set(columns.listing[mask_rows(where, columns)].tolist())
-    assert set(matching_rows(Listing.objects.all(), where).values_list("pk", flat=True)) == in_the_index
+    assert set(matching_listings(Listing.objects.all(), where).values_list("pk", flat=True)) == in_the_index

@@ -85,14 +85,14 @@ def test_rings_are_coalesced_until_they_are_answered(broker):
 def test_a_dead_socket_costs_no_time_and_raises_nothing(broker_at, tmp_path):
     broker_at(f"unix://{tmp_path}/nobody.sock")
     assert seconds(doorbell.ring) < 0.1
-    doorbell.resume_broker()
+    doorbell.end_broker_pause()
     assert seconds(doorbell.clear_flag) < 0.1
 
 
 def test_a_broker_that_accepts_and_never_answers_costs_one_timeout(broker_at, deaf_port):
     broker_at(f"redis://127.0.0.1:{deaf_port}")
     assert 0.25 < seconds(doorbell.ring) < 0.5
-    doorbell.resume_broker()
+    doorbell.end_broker_pause()
     assert seconds(doorbell.clear_flag) < 0.5
 
 

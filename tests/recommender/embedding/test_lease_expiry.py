@@ -48,7 +48,7 @@ def test_a_living_lease_is_not_returned():
     model = make_model()
     bulk_photos(1)
     queue.lease_rows(model, 1, 30)
-    assert queue.requeue_expired_rows() == 0
+    assert queue.requeue_or_give_up_expired_rows() == 0
     assert states() == {"leased": 1}
 
 

@@ -75,10 +75,10 @@ def test_what_is_edited_and_deleted_while_an_index_is_rebuilt_is_right_at_once(m
     compact(force=True)
     editor = Editor(model)
     monkeypatch.setattr(rows, "LISTINGS_PER_QUERY", 20)
-    read_all, find_searchable_embeddings = rows.read_all, rows.find_searchable_embeddings
+    read_all_pages, find_searchable_embeddings = rows.read_all_pages, rows.find_searchable_embeddings
 
     def edited_pages(*args):
-        for page in read_all(*args):
+        for page in read_all_pages(*args):
             if between == BETWEEN[0] and editor.calls < 9:  # each adds a listing, and so perhaps a page
                 editor.edit()
             yield page
@@ -90,7 +90,7 @@ def test_what_is_edited_and_deleted_while_an_index_is_rebuilt_is_right_at_once(m
         editor.edit()
         return find_searchable_embeddings(model_id)
 
-    monkeypatch.setattr(rows, "read_all", edited_pages)
+    monkeypatch.setattr(rows, "read_all_pages", edited_pages)
     assert rebuild().actions == ("rebuilt",)
     monkeypatch.undo()
     assert editor.calls == 9

@@ -203,7 +203,7 @@ def test_without_a_usable_ranker_the_built_in_weights_order_and_the_answer_says_
 def test_the_ranker_is_read_again_after_a_moment(db, monkeypatch, django_assert_num_queries):
     now = 1_000.0
     monkeypatch.setattr(ranker, "REREAD_SECONDS", 0.2)
-    ranker.read_ranker.cache_clear()
+    ranker.read_active_ranker.cache_clear()
     monkeypatch.setattr(time, "monotonic", lambda: now)
     with django_assert_num_queries(1):
         assert ranker.active_ranker() == ranker.active_ranker()

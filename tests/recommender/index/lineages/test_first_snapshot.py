@@ -66,9 +66,11 @@ def test_a_first_snapshot_that_is_not_what_the_database_holds_is_not_published(
         odd = Embedding.objects.filter(model=other).first()
         Embedding.objects.filter(pk=odd.pk).update(vector=catalogue.unit(1, 5).tobytes())
     else:
-        pages = database_rows.read_all
+        pages = database_rows.read_all_pages
         monkeypatch.setattr(
-            database_rows, "read_all", lambda *of: ((c.select_rows(c.image > c.image[0]), v[1:]) for c, v in pages(*of))
+            database_rows,
+            "read_all_pages",
+            lambda *of: ((c.select_rows(c.image > c.image[0]), v[1:]) for c, v in pages(*of)),
         )
     compact(force=True)
     assert published_of(other) == []

@@ -28,7 +28,7 @@ from recommender.index.rows.filter import mask_rows
 from recommender.index.view.candidates import Candidates
 from recommender.index.view.database_rows import read_columns
 from recommender.models import IndexSnapshot
-from recommender.search.retrieval import matching_rows
+from recommender.search.retrieval import matching_listings
 from tests.recommender.shop import sell
 from tests.recommender.watched_columns import unwatched_columns
 
@@ -119,7 +119,7 @@ def test_it_is_filtered_by_in_the_index_and_in_the_database_alike(model, listing
     columns, where = read_columns(model.pk, listings), WiderFilter(changed_since=since)
     in_the_index = set(columns.listing[mask_rows(where, columns)].tolist())
     assert len(in_the_index) == expected
-    assert set(matching_rows(Listing.objects.all(), where).values_list("pk", flat=True)) == in_the_index
+    assert set(matching_listings(Listing.objects.all(), where).values_list("pk", flat=True)) == in_the_index
 
 
 def test_callers_ask_for_it_among_ranked_answers():

@@ -40,14 +40,14 @@ def test_a_web_process_starts_one_and_others_sample_nothing(own_monitor, model, 
     fresh_index.refresh()
     state = fresh_index.state()
     found = find_nearest_listings(state, query, 4, Filter())
-    index_package.watch_recall(state, query, 4, Filter(), (), found)
+    index_package.offer_to_recall_monitor(state, query, 4, Filter(), (), found)
     assert own_monitor() is None
     index_package.start_threads()
     started = own_monitor()
     index_package.start_threads()
     assert own_monitor() is started
     assert runs_thread("index-monitor")
-    index_package.watch_recall(state, query, 4, Filter(), (), found.select_entries(np.arange(1)))
+    index_package.offer_to_recall_monitor(state, query, 4, Filter(), (), found.select_entries(np.arange(1)))
     wait_for(lambda: judged(own_monitor()) == 1)
     assert index_package.report_health().recall["all"].mean == 0.25
 
@@ -62,7 +62,7 @@ def test_a_share_of_nothing_starts_none(own_monitor, settings):
 @pytest.fixture
 def offered(monkeypatch):
     offered = []
-    monkeypatch.setattr(retrieval, "watch_recall", lambda *search: offered.append(search))
+    monkeypatch.setattr(retrieval, "offer_to_recall_monitor", lambda *search: offered.append(search))
     return offered
 
 
