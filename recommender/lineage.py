@@ -18,6 +18,6 @@ def latest_snapshot(head: IndexHead, model: EmbeddingModel) -> IndexSnapshot | N
     return head.snapshot if model.is_active else published_snapshots(model.pk).first()
 
 
-def find_model_id(snapshot_id: int) -> int | None:
+def find_snapshot_model_id(snapshot_id: int) -> int | None:
     """The model whose vectors a snapshot holds; None where its row was deleted meanwhile."""
     return IndexSnapshot.objects.filter(pk=snapshot_id).values_list("model_id", flat=True).first()

@@ -18,7 +18,7 @@ from .errors import ModelNotReady
 from .index import IndexNotReady, get_index
 from .models import EmbeddingModel
 from .search.photo_query import Busy
-from .search.retrieval import NoPhoto, PhotoWaiting, SearchRequest, find_similar, search_by_photo
+from .search.retrieval import NoPhoto, PhotoWaiting, SearchRequest, find_similar_listings, search_by_photo
 
 STRIP_RESULTS = 8
 PANEL_RESULTS = 12
@@ -45,7 +45,9 @@ def site_banner(request: HttpRequest | None) -> SafeString:
 def similar_strip(request: HttpRequest, listing: Listing) -> SafeString:
     """Similar listings below a listing."""
     try:
-        answer = find_similar(get_index().state(), listing, SearchRequest(viewer=request.user, limit=STRIP_RESULTS))
+        answer = find_similar_listings(
+            get_index().state(), listing, SearchRequest(viewer=request.user, limit=STRIP_RESULTS)
+        )
     except NoPhoto:
         # A buyer cannot do anything about a missing photo, so the page does not speak of it.
         return SafeString("")
@@ -59,7 +61,9 @@ def similar_strip(request: HttpRequest, listing: Listing) -> SafeString:
 def admin_similar_panel(request: HttpRequest, listing: Listing) -> SafeString:
     """Similar listings with what staff need to judge them: photos, similarities, reasons and versions."""
     try:
-        answer = find_similar(get_index().state(), listing, SearchRequest(viewer=request.user, limit=PANEL_RESULTS))
+        answer = find_similar_listings(
+            get_index().state(), listing, SearchRequest(viewer=request.user, limit=PANEL_RESULTS)
+        )
     except (NoPhoto, PhotoWaiting, IndexNotReady) as exc:
         return _render_template("admin_similar_panel", request, trouble=str(exc))
     return _render_template("admin_similar_panel", request, answer=answer)

@@ -61,14 +61,14 @@ worker = Worker()
 @worker_init.connect
 def refuse_forking_pool(sender: Any, **kwargs: object) -> None:
     """Stop a worker whose children would inherit the threads of OpenVINO or FAISS."""
-    kind = kind_of(sender)
+    kind = worker_kind(sender)
     if kind in SOLO_QUEUES and get_implementation(sender.pool_cls) is not SoloPool:
         raise SystemExit(f"A worker of the {kind} queue must not fork: start it with --pool=solo, one process each.")
 
 
 @worker_ready.connect
 def start_worker(sender: Any, **kwargs: object) -> None:
-    worker.start(kind_of(sender))
+    worker.start(worker_kind(sender))
 
 
 @worker_shutdown.connect
@@ -77,7 +77,7 @@ def stop_worker(**kwargs: object) -> None:
     worker.stop()
 
 
-def kind_of(celery_worker: Any) -> str:
+def worker_kind(celery_worker: Any) -> str:
     """The queue that says what this worker is for."""
     queues = celery_worker.app.amqp.queues.consume_from
     return next((name for name in SOLO_QUEUES if name in queues), "default")

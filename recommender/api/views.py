@@ -21,7 +21,7 @@ from recommender.errors import ModelNotReady
 from recommender.index import get_index
 from recommender.models import EmbeddingModel
 from recommender.search.photo_query import embed_photo
-from recommender.search.retrieval import Answer, Result, find_similar, search_by_photo
+from recommender.search.retrieval import Answer, Result, find_similar_listings, search_by_photo
 
 from .answers import RankedAnswerSerializer, VectorSerializer, document_refusal
 from .errors import CoreView
@@ -58,7 +58,7 @@ class SimilarView(CoreView):
         visible = Listing.objects.visible_to(request.user).select_related("category")
         listing = get_object_or_404(visible, pk=listing_id)
         # The state is taken once for the whole answer, because the index may move on to another one meanwhile.
-        answer = find_similar(get_index().state(), listing, asked.search_request())
+        answer = find_similar_listings(get_index().state(), listing, asked.search_request())
         return Response(answer_json(answer, request, explain=asked.validated_data["explain"]))
 
 

@@ -126,7 +126,7 @@ class EmbedderCache:
             raise ModelNotReady(str(exc)) from exc
 
     def open_verified_embedder(self, model: EmbeddingModel) -> Embedder:
-        """What `load_embedder` does once: the files are made or found, compared with the row, and compiled."""
+        """What `load_embedder` does once for a model: its files are compared with the row, and compiled."""
         directory = model_directory(model)
         try:
             if Recipe.read(directory).sha256 != model.sha256:

@@ -89,7 +89,7 @@ def lease_rows(
     """
     token = uuid.uuid4()
     with transaction.atomic():
-        for claim in _find_claims(model, limit, low_priority=low_priority):
+        for claim in _lock_claims(model, limit, low_priority=low_priority):
             if others_in_flight and claim.is_retry:
                 return None
             # No row is leased twice, because the condition on the state is checked again here. Locks only save work.
@@ -187,7 +187,7 @@ class Claim(NamedTuple):
     is_retry: bool
 
 
-def _find_claims(model: EmbeddingModel, limit: int, *, low_priority: bool) -> Iterator[Claim]:
+def _lock_claims(model: EmbeddingModel, limit: int, *, low_priority: bool) -> Iterator[Claim]:
     """What may be leased, the most urgent first: in each lane rows that were not tried, then one that was.
 
     With `low_priority` the order is reversed.

@@ -46,7 +46,7 @@ def _end_process_when_overdue(activity: Activity) -> None:
     clock = RunningTime(time.monotonic())
     while True:
         time.sleep(TICK)
-        current = activity.current_batch
+        current = activity.current_limit_and_photos
         spent = clock.measure_seconds(current, time.monotonic())
         if current is not None and spent > current[0]:
             photos = ", ".join(str(pk) for pk in current[1]())

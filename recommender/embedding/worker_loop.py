@@ -63,7 +63,7 @@ class Activity:
         self._current = None
 
     @property
-    def current_batch(self) -> tuple[float, Callable[[], Sequence[int]]] | None:
+    def current_limit_and_photos(self) -> tuple[float, Callable[[], Sequence[int]]] | None:
         return self._current
 
     def describe(self) -> dict[str, object]:

@@ -115,7 +115,7 @@ def evaluate_model(
         written["html"] = written["html"].replace(folder / report)
         entry = {"data": f"{table.parent.name}/{table.stem}", "at": now.isoformat(), "report": report}
         entry |= {name: found[name] for name in KEPT}
-        _store_entry(model, entry)
+        _replace_entry(model, entry)
         _copy_files(written, copies)
     return _parse_evaluation(entry)
 
@@ -153,7 +153,7 @@ def _copy_files(written: Mapping[str, Path], copies: Mapping[str, Path | None]) 
             raise EvaluationFailed(f"The figures are stored, but {path} cannot be written: {exc.strerror}.") from exc
 
 
-def _store_entry(model: EmbeddingModel, entry: dict[str, Any]) -> None:
+def _replace_entry(model: EmbeddingModel, entry: dict[str, Any]) -> None:
     """Store an evaluation in place of an earlier one on the same data, whose report is deleted."""
     with transaction.atomic():
         # The figures are read again under the row's lock: another evaluation may have stored its own meanwhile.

@@ -40,7 +40,7 @@ def activate(model: EmbeddingModel) -> None:
         RegistryError: photos are not embedded by it yet (uploads in flight count), or its index is not ready.
     """
     head = IndexHead.lock()
-    _switch_to(EmbeddingModel.objects.select_for_update().get(pk=model.pk), head, find_activation_blockers)
+    _switch_to_model(EmbeddingModel.objects.select_for_update().get(pk=model.pk), head, find_activation_blockers)
 
 
 @transaction.atomic
@@ -57,7 +57,7 @@ def rollback(leaving: EmbeddingModel | None = None) -> EmbeddingModel:
     model = find_previous_model()
     if model is None:
         raise RegistryError("No model is on standby, so there is none to go back to; backfill and activate one.")
-    _switch_to(model, head, find_rollback_blockers)
+    _switch_to_model(model, head, find_rollback_blockers)
     return model
 
 
@@ -67,7 +67,7 @@ def find_previous_model() -> EmbeddingModel | None:
     return EmbeddingModel.objects.filter(state=State.STANDBY).order_by(last, "-pk").first()
 
 
-def _switch_to(
+def _switch_to_model(
     model: EmbeddingModel,
     head: IndexHead,
     find_blockers: Callable[[EmbeddingModel, BackfillCounts, IndexSnapshot | None, IndexHead], list[str]],

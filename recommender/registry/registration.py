@@ -31,7 +31,7 @@ def register(version: str, weights: str, *, size: int | None = None, photos: Pat
             `photos` come too late, because the version's precision was chosen before.
     """
     require_allowed_weights(weights)
-    _check_name(version)
+    _require_valid_name(version)
     directory = settings.MODELS_ROOT / version
     if directory.exists():
         _require_reusable_export(directory, weights, photos)
@@ -41,7 +41,7 @@ def register(version: str, weights: str, *, size: int | None = None, photos: Pat
     return _find_or_add_row(_read_recipe(directory, version, weights, size))
 
 
-def _check_name(version: str) -> None:
+def _require_valid_name(version: str) -> None:
     if not VERSION.fullmatch(version):
         raise RegistryError(
             f"'{version}' cannot name a model; choose 1 to 64 letters, digits, dots, hyphens or underscores."

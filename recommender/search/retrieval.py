@@ -28,7 +28,7 @@ from recommender.models import Embedding, EmbeddingModel
 
 from .photo_query import embed_photo
 from .ranking.features import RankingQuery, compute_features, vector_distance
-from .ranking.ranker import Ranker, Reason, active_ranker, explain_score, rank
+from .ranking.ranker import Ranker, Reason, active_ranker, compute_ranking, explain_score
 
 if TYPE_CHECKING:
     from recommender.index import State
@@ -90,7 +90,7 @@ class Answer:
     plan: tuple[dict[str, object], ...] = ()
 
 
-def find_similar(state: State, listing: Listing, request: SearchRequest) -> Answer:
+def find_similar_listings(state: State, listing: Listing, request: SearchRequest) -> Answer:
     """Listings like this one, compared by all of its photos. Raises NoPhoto, PhotoWaiting."""
     query = RankingQuery(
         now=time.time(),
@@ -187,7 +187,7 @@ def _rank_candidates(
     categories = Category.objects.filter(pk__in=np.unique(candidates.category).tolist()).order_by()
     paths = dict(categories.values_list("pk", "path"))
     values = compute_features(candidates, query, paths)
-    ranking = rank(values, ranker.weights, candidates.listing)
+    ranking = compute_ranking(values, ranker.weights, candidates.listing)
     return [
         Result(
             listing=listing,

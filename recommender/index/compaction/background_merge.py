@@ -61,7 +61,7 @@ class Merge:
 
     def start_in_background(self) -> None:
         """Work on a thread; `is_done` says when it has ended. Raises: RuntimeError where there is no thread."""
-        self._thread = threading.Thread(target=self._run_in_background, name="index-merge", daemon=True)
+        self._thread = threading.Thread(target=self._write_in_background, name="index-merge", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
@@ -111,7 +111,7 @@ class Merge:
     def remove_files(self) -> None:
         shutil.rmtree(self.directory, ignore_errors=True)
 
-    def _run_in_background(self) -> None:
+    def _write_in_background(self) -> None:
         try:
             lower_priority()
             self.write_segment(self._raise_if_stopped)

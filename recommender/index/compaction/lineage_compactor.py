@@ -29,7 +29,7 @@ from .outcome import Action
 from .publish import retire_old_fallbacks
 from .retry_pause import RetryPause
 from .validation import SnapshotRejected
-from .write_snapshots import build_from_rows, flush
+from .write_snapshots import build_and_publish_from_rows, flush
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class LineageCompactor:
 
         Raises: LeaseLost; SnapshotDamaged, OSError where nothing could be flushed.
         """
-        if not self._is_live():
+        if not self._is_model_still_live():
             return []
         newest = lineage.latest_snapshot(IndexHead.load(), self.model)
         if newest is None and not self.model.is_active:
@@ -77,19 +77,19 @@ class LineageCompactor:
 
         epoch: begins a new history; without it the head's goes on
         """
-        if not self._is_live() or self._rejected.is_on:
+        if not self._is_model_still_live() or self._rejected.is_on:
             return []
         head = IndexHead.load()
         newest = lineage.latest_snapshot(head, self.model)
         try:
-            build_from_rows(lease, self.model, epoch or head.epoch, parent=newest.pk if newest else None)
+            build_and_publish_from_rows(lease, self.model, epoch or head.epoch, parent=newest.pk if newest else None)
         except SnapshotRejected as exc:
             logger.error("a snapshot is not published: %s", exc)
             self._rejected.begin()
             return []
         return [Action.REBUILT]
 
-    def _is_live(self) -> bool:
+    def _is_model_still_live(self) -> bool:
         # The lineages before this one may have taken minutes, in which somebody retired or activated the model.
         self.model.refresh_from_db(fields=["state"])
         return self.model.is_live

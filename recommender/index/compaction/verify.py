@@ -39,7 +39,7 @@ UNLIMITED = 10**9
 
 def verify() -> list[Difference]:
     """Everything in which index and database differ; empty when all is well."""
-    return [*_compare_index(), *_find_unusable_vectors()]
+    return [*_compare_served_index(), *_find_unusable_vectors()]
 
 
 def repair_differences(differences: list[Difference], rebuild_index: Callable[[], CompactionOutcome] = rebuild) -> str:
@@ -61,15 +61,15 @@ def repair_differences(differences: list[Difference], rebuild_index: Callable[[]
     return f"put {len(listings)} listings back into the feed"
 
 
-def _compare_index() -> list[Difference]:
+def _compare_served_index() -> list[Difference]:
     index = Index(capacity=UNLIMITED)
     try:
         index.refresh()
     except (SnapshotDamaged, IndexNotReady) as exc:
         return [file_difference("snapshot", exc, str(exc)), *_find_unqueued_photos()]
     found = [
-        *_check_files(index),
-        *_check_other_lineages(index.state().model_id),
+        *_find_lasting_file_damage(index),
+        *_check_files_of_other_lineages(index.state().model_id),
         *_find_unqueued_photos(),
         *_compare_rows_repeatedly(index),
     ]
@@ -86,7 +86,7 @@ def _compare_rows_repeatedly(index: Index) -> list[Difference]:
     return found
 
 
-def _check_files(index: Index) -> list[Difference]:
+def _find_lasting_file_damage(index: Index) -> list[Difference]:
     files = list(_find_damaged_files(index))
     # A compaction may have replaced the snapshot and deleted its files while they were read, so damage counts only if
     # it is still there after a refresh.
@@ -99,7 +99,7 @@ def _check_files(index: Index) -> list[Difference]:
     return files
 
 
-def _check_other_lineages(served: int) -> Iterator[Difference]:
+def _check_files_of_other_lineages(served: int) -> Iterator[Difference]:
     """Files of the models that do not answer now; their rows are compared once they do."""
     for model in EmbeddingModel.objects.live().in_indexing_order():
         if model.pk != served and lineage.published_snapshots(model.pk).exists():
@@ -109,7 +109,7 @@ def _check_other_lineages(served: int) -> Iterator[Difference]:
             except (SnapshotDamaged, IndexNotReady) as exc:
                 yield file_difference("snapshot", exc, f"{model.version}: {exc}")
             else:
-                yield from _check_files(index)
+                yield from _find_lasting_file_damage(index)
 
 
 def _find_damaged_files(index: Index) -> Iterator[Difference]:

@@ -83,7 +83,9 @@ def publish_merge(lease: CompactorLease, base: Snapshot, merge: Merge) -> Snapsh
     return publish(lease, merged, parent=base.id, retained=1 if is_purge else RETAINED_SNAPSHOTS)
 
 
-def build_from_rows(lease: CompactorLease, model: EmbeddingModel, epoch: uuid.UUID, parent: int | None) -> Snapshot:
+def build_and_publish_from_rows(
+    lease: CompactorLease, model: EmbeddingModel, epoch: uuid.UUID, parent: int | None
+) -> Snapshot:
     """Publish the model's whole index, built from rows; nothing is left of it where it cannot be published.
 
     Raises: SnapshotRejected, LeaseLost.

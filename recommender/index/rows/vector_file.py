@@ -57,12 +57,12 @@ class VectorFile:
         """Have up to `most` bytes read into the kernel's cache, in the background, so that the first searches do not
         wait for the disk a row at a time. It only saves time, so whatever goes wrong is ignored.
         """
-        reader = threading.Thread(target=self._advise_kernel, args=(most,), name="index-read-ahead", daemon=True)
+        reader = threading.Thread(target=self._advise_read_ahead, args=(most,), name="index-read-ahead", daemon=True)
         with suppress(RuntimeError):  # where the process may start no more threads, searches are slow at first
             reader.start()
         return reader
 
-    def _advise_kernel(self, most: int) -> None:
+    def _advise_read_ahead(self, most: int) -> None:
         with suppress(OSError), self.path.open("rb") as file:
             # The file is asked for piece by piece, because of a larger piece the kernel would read the beginning alone.
             for place in range(0, min(most, self.rows * self.dim * 2), READ_AHEAD_BYTES):

@@ -54,7 +54,7 @@ def apply_changes(state: State, listing_ids: Collection[int], revectored: Collec
     slot[fresh] = chunks.append(np.array([vectors[image] for image in columns.image[fresh].tolist()]))
     present = fresh | ~unknown
     new = Delta(columns.select_rows(present), slot[present], part[present], row[present], chunks)
-    return replace(state, live_rows=_live_rows_without(state, ids), delta=state.delta.with_listings(ids, new))
+    return replace(state, live_rows=_live_rows_without_listings(state, ids), delta=state.delta.with_listings(ids, new))
 
 
 def _find_vectors(state: State, ids: Ids, columns: Columns) -> tuple[RowIds, RowIds, RowIds]:
@@ -76,7 +76,7 @@ def _find_vectors(state: State, ids: Ids, columns: Columns) -> tuple[RowIds, Row
     return places[:, 0].copy(), places[:, 1].copy(), places[:, 2].copy()
 
 
-def _live_rows_without(state: State, ids: Ids) -> tuple[LiveRows, ...]:
+def _live_rows_without_listings(state: State, ids: Ids) -> tuple[LiveRows, ...]:
     """What stands without these listings; what does not change is shared."""
     pairs = zip(state.base.parts, state.live_rows, strict=True)
     return tuple(live_rows.without_rows(part.segment.columns.rows_of(ids)) for part, live_rows in pairs)

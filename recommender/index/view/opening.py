@@ -37,7 +37,7 @@ def open_head(known: Sequence[Segment], *, or_earlier: bool) -> Opened:
     """
     head = IndexHead.load()
     if head.snapshot is None:
-        return Opened(_make_first_snapshot(head, EmbeddingModel.objects.find_active()))
+        return Opened(_make_empty_first_snapshot(head, EmbeddingModel.objects.find_active()))
     try:
         return Opened(_open_checked_snapshot(head.snapshot, head, known))
     except SnapshotDamaged as damage:
@@ -56,7 +56,7 @@ def open_newest_snapshot(model_id: int, known: Sequence[Segment]) -> Opened:
     head = IndexHead.load()
     row = lineage.published_snapshots(model_id).first()
     if row is None:
-        return Opened(_make_first_snapshot(head, EmbeddingModel.objects.filter(pk=model_id).first()))
+        return Opened(_make_empty_first_snapshot(head, EmbeddingModel.objects.filter(pk=model_id).first()))
     return Opened(_open_checked_snapshot(row, head, known))
 
 
@@ -75,14 +75,14 @@ def open_successor(serving: int) -> Opened:
 def open_in_background(work: Callable[[], Opened]) -> Future[Opened]:
     """Open something on a thread, and so a database connection, of its own."""
 
-    def run() -> Opened:
+    def open_and_disconnect() -> Opened:
         try:
             return work()
         finally:
             connection.close()
 
     executor = ThreadPoolExecutor(1, thread_name_prefix="index-successor")
-    outcome = executor.submit(run)
+    outcome = executor.submit(open_and_disconnect)
     # The executor takes this one job alone: its thread ends with it, and nobody waits for that here.
     executor.shutdown(wait=False)
     return outcome
@@ -98,7 +98,7 @@ def _open_checked_snapshot(row: IndexSnapshot, head: IndexHead, known: Sequence[
     return snapshot.open_snapshot(row, head.epoch, known)
 
 
-def _make_first_snapshot(head: IndexHead, model: EmbeddingModel | None) -> Snapshot:
+def _make_empty_first_snapshot(head: IndexHead, model: EmbeddingModel | None) -> Snapshot:
     if model is None:
         raise IndexNotReady("no embedding model is active: run `manage.py models register`")
     if not feed.covers_horizon(feed.ZERO, head.horizon):

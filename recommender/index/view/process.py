@@ -78,7 +78,7 @@ def offer_to_recall_monitor(
 
 def report_health() -> ProcessHealth:
     index, monitor = get_index(), own_monitor.get_if_made()
-    state = _find_state()
+    state = _get_state_or_none()
     known = index.health()
     problems = [
         known.problem,
@@ -106,7 +106,7 @@ def _describe_overdue_purge(state: State) -> str | None:
 
 def measure_lag() -> Lag:
     """How far this process is behind the database, which takes two queries. Raises: django.db.Error."""
-    state = _find_state()
+    state = _get_state_or_none()
     if state is None:
         return Lag()
     unseen = feed.read_page(state.position, state.model_id, LAG_LIMIT).behind
@@ -121,7 +121,7 @@ def _snapshot_age(snapshot_id: int | None) -> float | None:
     return round((timezone.now() - created).total_seconds(), 1) if created else None
 
 
-def _find_state() -> State | None:
+def _get_state_or_none() -> State | None:
     try:
         return get_index().state()
     except IndexNotReady:

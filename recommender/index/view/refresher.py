@@ -12,7 +12,7 @@ from recommender import feed
 from recommender.errors import ModelNotReady
 from recommender.index.errors import SnapshotDamaged
 from recommender.index.model_hooks import get_model_hooks
-from recommender.lineage import find_model_id
+from recommender.lineage import find_snapshot_model_id
 from recommender.models import EmbeddingModel, IndexHead
 
 from . import database_rows
@@ -103,7 +103,7 @@ class Refresher:
             # While the wanted snapshot cannot be opened, every refresh comes here. Its model never changes, so one
             # query serves all of them.
             if self._memory.wanted is None or self._memory.wanted.snapshot_id != snapshot_id:
-                self._memory.wanted = Target(snapshot_id, find_model_id(snapshot_id))
+                self._memory.wanted = Target(snapshot_id, find_snapshot_model_id(snapshot_id))
             return self._memory.wanted
         # Before the first snapshot of all, the empty one of whatever model is active is served.
         is_active = EmbeddingModel.objects.active().filter(pk=state.model_id).exists()

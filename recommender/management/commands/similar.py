@@ -14,7 +14,14 @@ from ml.images import PhotoRefused
 from recommender.errors import ModelNotReady
 from recommender.index import IndexNotReady, get_index
 from recommender.models import LONGEST_ID
-from recommender.search.retrieval import Answer, NoPhoto, PhotoWaiting, SearchRequest, find_similar, search_by_photo
+from recommender.search.retrieval import (
+    Answer,
+    NoPhoto,
+    PhotoWaiting,
+    SearchRequest,
+    find_similar_listings,
+    search_by_photo,
+)
 
 TITLE_WIDTH = 40
 # Whoever has a shell may see every listing, so the search is made for staff: for a user who is never saved.
@@ -56,7 +63,7 @@ class Command(BaseCommand):
 def _find_answer(query: str, request: SearchRequest) -> Answer:
     path = Path(query)
     if query.isdecimal() and len(query) <= LONGEST_ID and not path.exists():
-        return find_similar(get_index().state(), _load_listing(query), request)
+        return find_similar_listings(get_index().state(), _load_listing(query), request)
     state = get_index().state()
     try:
         with path.open("rb") as file:

@@ -85,7 +85,9 @@ def activate_ranker(ranker: RankerVersion) -> None:
         RankerVersion.objects.filter(pk=ranker.pk).update(state=state.ACTIVE)
 
 
-def rank(features: Mapping[str, Floats], weights: Mapping[str, float], listings: NDArray[np.integer]) -> Ranking:
+def compute_ranking(
+    features: Mapping[str, Floats], weights: Mapping[str, float], listings: NDArray[np.integer]
+) -> Ranking:
     """Weighted mean of the features, with weights that `check_weights` passed; listing ids order equal scores."""
     total = sum(weights.values())
     contributions = {name: weight / total * features[name] for name, weight in weights.items()}

@@ -5,13 +5,13 @@ import pytest
 
 from recommender.ranker_weights import DEFAULT_WEIGHTS
 from recommender.search.ranking.features import RankingQuery, compute_features
-from recommender.search.ranking.ranker import rank
+from recommender.search.ranking.ranker import compute_ranking
 from tests.recommender.candidates import candidates
 
 
 def ranked(weights, *entries):
     found = candidates(*entries)
-    return rank(compute_features(found, RankingQuery(now=0), {}), weights, found.listing)
+    return compute_ranking(compute_features(found, RankingQuery(now=0), {}), weights, found.listing)
 
 
 def test_the_score_is_the_weighted_mean_of_the_features():
@@ -22,9 +22,8 @@ def test_the_score_is_the_weighted_mean_of_the_features():
 def test_a_perfect_candidate_scores_one():
     found = candidates({"similarity": 1.0, "category": 1, "price": 5, "latitude": 1, "longitude": 2, "photos": 9})
     query = RankingQuery(now=0, category="Home", price=5, point=(1.0, 2.0))
-    assert rank(compute_features(found, query, {1: "Home"}), DEFAULT_WEIGHTS, found.listing).score[0] == pytest.approx(
-        1.0
-    )
+    ranking = compute_ranking(compute_features(found, query, {1: "Home"}), DEFAULT_WEIGHTS, found.listing)
+    assert ranking.score[0] == pytest.approx(1.0)
 
 
 def test_contributions_sum_to_the_score():

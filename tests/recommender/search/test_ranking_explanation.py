@@ -12,7 +12,7 @@ from recommender.search.ranking.features import (
     price_text,
     similarity_text,
 )
-from recommender.search.ranking.ranker import explain_score, rank
+from recommender.search.ranking.ranker import compute_ranking, explain_score
 from tests.recommender.candidates import candidates
 
 PATHS = {1: "Home / Mugs"}
@@ -25,7 +25,7 @@ def test_reasons_add_up_to_the_score_and_speak_of_the_candidate_they_belong_to()
     )
     query = RankingQuery(now=3 * 86_400, category="Home / Mugs", price=10.0, point=(50.0, 0.0))
     values = compute_features(found, query, PATHS)
-    ranking = rank(values, DEFAULT_WEIGHTS, found.listing)
+    ranking = compute_ranking(values, DEFAULT_WEIGHTS, found.listing)
     reasons = explain_score(1, found, query, PATHS, values, ranking)
     assert sum(reason["contribution"] for reason in reasons.values()) == pytest.approx(ranking.score[1])
     assert {name: reason["text"] for name, reason in reasons.items()} == {

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from recommender.ranker_weights import DEFAULT_WEIGHTS
 from recommender.search.ranking.features import NEUTRAL, RankingQuery, compute_features
-from recommender.search.ranking.ranker import rank
+from recommender.search.ranking.ranker import compute_ranking
 from tests.listings.geometry import distance_km
 from tests.recommender.candidates import candidates
 
@@ -42,7 +42,7 @@ def test_an_almost_identical_picture_stands_out_even_where_all_cosines_are_close
     """As under an untrained model: a copy at 0.99997, its neighbours from 0.9997 down to 0.9985."""
     found = candidates({"similarity": 0.99997}, {"similarity": 0.9997, "photos": 9, "created": 0})
     values = compute_features(found, RankingQuery(now=0, farthest=math.sqrt(2 - 2 * 0.9985)), PATHS)
-    ranking = rank(values, DEFAULT_WEIGHTS, found.listing)
+    ranking = compute_ranking(values, DEFAULT_WEIGHTS, found.listing)
     assert ranking.score[0] > ranking.score[1]
 
 
@@ -188,5 +188,5 @@ def test_improving_any_one_thing_never_lowers_the_score(entry, query, data):
         )
     )
     both = candidates(entry, entry | better)
-    ranking = rank(compute_features(both, query, PATHS), DEFAULT_WEIGHTS, both.listing)
+    ranking = compute_ranking(compute_features(both, query, PATHS), DEFAULT_WEIGHTS, both.listing)
     assert ranking.score[1] >= ranking.score[0] - 1e-12

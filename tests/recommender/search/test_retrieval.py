@@ -16,7 +16,7 @@ from recommender.search.retrieval import (
     NoPhoto,
     PhotoWaiting,
     SearchRequest,
-    find_similar,
+    find_similar_listings,
     load_stored_vectors,
     search_by_vectors,
 )
@@ -43,14 +43,14 @@ def ids(answer) -> list[int]:
 def test_the_listing_itself_is_never_its_own_answer(fresh_index, model):
     twin, listing = sell(model, 1.0), sell(model, 1.0, 0.9)
     fresh_index.refresh()
-    assert ids(find_similar(fresh_index.state(), listing, SearchRequest())) == [twin.pk]
+    assert ids(find_similar_listings(fresh_index.state(), listing, SearchRequest())) == [twin.pk]
 
 
 def test_every_photo_of_the_listing_is_compared(fresh_index, model, only_similarity):
     listing = sell(model, 1.0, 0.0)
     back, front = sell(model, 0.05), sell(model, 0.9)
     fresh_index.refresh()
-    answer = find_similar(fresh_index.state(), listing, SearchRequest())
+    answer = find_similar_listings(fresh_index.state(), listing, SearchRequest())
     assert ids(answer) == [back.pk, front.pk]
     assert answer.results[0].similarity == pytest.approx(np.sqrt(1 - 0.05**2), abs=1e-3)
 
@@ -69,7 +69,7 @@ def test_ranking_lifts_what_is_near_in_price_and_category_above_what_looks_sligh
     other = sell(model, 0.82, price=900, category="Garden")
     mug = sell(model, 0.80, price=11, category="Home / Mugs")
     fresh_index.refresh()
-    answer = find_similar(fresh_index.state(), listing, SearchRequest())
+    answer = find_similar_listings(fresh_index.state(), listing, SearchRequest())
     assert ids(answer) == [mug.pk, other.pk]
     assert answer.results[0].reasons["category"]["text"] == "same category: Mugs"
     assert sum(r["contribution"] for r in answer.results[0].reasons.values()) == pytest.approx(answer.results[0].score)
@@ -164,7 +164,7 @@ def test_the_number_of_queries_does_not_grow_with_the_results(fresh_index, model
     counts = []
     for limit in (1, 5, 30):
         with CaptureQueriesContext(connection) as queries:
-            answer = find_similar(state, listing, SearchRequest(limit=limit))
+            answer = find_similar_listings(state, listing, SearchRequest(limit=limit))
             assert all(result.listing.category and result.listing.seller and result.photo for result in answer.results)
         assert len(answer.results) == limit
         counts.append(len(queries))
@@ -176,8 +176,8 @@ def test_distances_are_measured_from_the_listing_unless_a_point_is_given(fresh_i
     listing = sell(model, 1.0, latitude=51.5, longitude=-0.1)
     sell(model, 0.5, latitude=51.5, longitude=-0.1)
     fresh_index.refresh()
-    here = find_similar(fresh_index.state(), listing, SearchRequest()).results[0]
-    away = find_similar(
+    here = find_similar_listings(fresh_index.state(), listing, SearchRequest()).results[0]
+    away = find_similar_listings(
         fresh_index.state(), listing, SearchRequest(filter=Filter(near=(52.5, -0.1), radius_km=500.0))
     ).results[0]
     assert here.reasons["distance"]["text"] == "less than 1 km away"
