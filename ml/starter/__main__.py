@@ -104,7 +104,8 @@ def _train_and_write_weights(options: argparse.Namespace) -> None:
     form = _train_network(form, SECOND, options.out / "second", dataclasses.replace(photos, masks=masks), judged)
     photos = _add_made_up_items(training, photos, masks, options.out)
     plain = _train_network(copy.deepcopy(form), THIRD, options.out / "third-plain", photos, judged)
-    # A network that has a mask pools its form where the mask sees the item, so the second run learns with that.
+    # With its mask set, the network averages features over the item. The last stage is trained from the same weights
+    # without the mask, above, and with it, below, because what ships is the mean of both.
     form.mask = mask
     form = average_networks(_train_network(form, THIRD, options.out / "third", photos, judged), plain)
     network = whiten_and_add_colours(form, COLOURED, photos, pictures=LOOKED_AT, seed=THIRD.seed)

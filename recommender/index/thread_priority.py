@@ -11,7 +11,7 @@ NICENESS = 10
 
 def lower_priority() -> None:
     """Let this thread, and the threads it starts, run only when nothing else on the machine wants the processor."""
-    # Only Linux knows a niceness for each thread: elsewhere the call would slow down the whole process.
+    # Only Linux has a niceness per thread. Elsewhere the thread's id would be taken for that of another process.
     if sys.platform == "linux":
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
