@@ -19,5 +19,5 @@ urlpatterns = [
 ]
 
 handler400 = "marketplace.errors.bad_request"
-handler404 = "marketplace.errors.not_found"
+handler404 = "marketplace.errors.page_not_found"
 handler500 = "marketplace.errors.server_error"

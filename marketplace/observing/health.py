@@ -30,7 +30,7 @@ def report_liveness(request: HttpRequest) -> JsonResponse:
 @never_cache
 def report_readiness(request: HttpRequest) -> JsonResponse:
     """Status 200 while the database answers and the index, even an empty one, can be searched."""
-    database = database_answers()
+    database = is_database_usable()
     index = index_health() if database else {"usable": False, "problem": None}
     answer: dict[str, object] = {"status": "ok" if index["usable"] else "unavailable"}
     if may_see_details(request, database=database):
@@ -40,7 +40,7 @@ def report_readiness(request: HttpRequest) -> JsonResponse:
     return JsonResponse(answer, status=200 if index["usable"] else 503)
 
 
-def database_answers() -> bool:
+def is_database_usable() -> bool:
     try:
         return IndexHead.row().exists()
     except Error:

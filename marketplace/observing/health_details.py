@@ -28,7 +28,7 @@ def collect_details() -> dict[str, object]:
         "queue": queue_counts(),
         "upload_lag_seconds": upload_lag([model.pk for model in models], now),
         "heartbeats": list_heartbeats(now),
-        "broker_reachable": broker_answers(),
+        "broker_reachable": is_broker_reachable(),
     }
 
 
@@ -84,7 +84,7 @@ def heartbeat_ages(now: datetime) -> dict[str, float]:
     return {row["kind"]: max(0.0, (now - row["latest"]).total_seconds()) for row in latest.order_by("kind")}
 
 
-def broker_answers() -> bool:
+def is_broker_reachable() -> bool:
     timeout = settings.REDIS_TIMEOUT
     try:
         with redis.Redis.from_url(

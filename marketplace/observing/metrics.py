@@ -21,8 +21,8 @@ from prometheus_client.core import CollectorRegistry, GaugeMetricFamily, InfoMet
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.registry import Collector
 
-from .health import database_answers, index_health, index_lag, may_see_details
-from .health_details import broker_answers, heartbeat_ages, load_live_models, queue_counts, upload_lag
+from .health import index_health, index_lag, is_database_usable, may_see_details
+from .health_details import heartbeat_ages, is_broker_reachable, load_live_models, queue_counts, upload_lag
 
 REFUSAL = "Metrics are for staff, this machine, or a monitor with the header X-Health-Token.\n"
 
@@ -30,7 +30,7 @@ REFUSAL = "Metrics are for staff, this machine, or a monitor with the header X-H
 @require_safe
 @never_cache
 def report_metrics(request: HttpRequest) -> HttpResponse:
-    database = database_answers()
+    database = is_database_usable()
     if not may_see_details(request, database=database):
         return HttpResponse(REFUSAL, status=403, content_type="text/plain; charset=utf-8")
     registry = CollectorRegistry()
@@ -50,7 +50,7 @@ class Figures(Collector):
             "The web process that answered; figures of the index are as it sees it.",
             {"pid": str(os.getpid())},
         )
-        yield make_gauge("broker_up", "Whether the broker answers.", broker_answers())
+        yield make_gauge("broker_up", "Whether the broker answers.", is_broker_reachable())
         # Looking at the index may refresh it first, which fails while the database does not answer.
         with suppress(Error):
             yield from index_metrics(index_health())
@@ -63,7 +63,7 @@ class Figures(Collector):
         if not self._database:
             return []
         try:
-            return [*lag_metrics(index_lag()), *queue_metrics()]
+            return [*lag_metrics(index_lag()), *queue_and_worker_metrics()]
         except Error:
             connection.close()
             self._database = False
@@ -93,7 +93,7 @@ def lag_metrics(lag: dict[str, Any]) -> Iterator[Metric]:
     yield make_gauge("index_position_lag", "Changes in the feed that the index has not seen.", lag["position_lag"])
 
 
-def queue_metrics() -> Iterator[Metric]:
+def queue_and_worker_metrics() -> Iterator[Metric]:
     now, queue = timezone.now(), queue_counts()
     bound = f"counted up to {queue['counted_up_to']}"
     yield make_labelled_gauge(

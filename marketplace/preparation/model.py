@@ -29,10 +29,10 @@ def ensure_active_model(weights: str) -> str | None:
         active = EmbeddingModel.objects.find_active()
     if active is None or not is_untrained(active):
         return None
-    return IS_UNTRAINED if weights == UNTRAINED else prepare_trained_successor(active, weights)
+    return IS_UNTRAINED if weights == UNTRAINED else prepare_or_activate_successor(active, weights)
 
 
-def prepare_trained_successor(old: EmbeddingModel, weights: str) -> str | None:
+def prepare_or_activate_successor(old: EmbeddingModel, weights: str) -> str | None:
     """Let trained weights embed every photo while an untrained model answers. Whoever runs the site switches."""
     try:
         new = registry.register(weights, weights)

@@ -11,7 +11,7 @@ from django.core.management import call_command
 STAMP = "sources.sha256"
 
 
-def collect_static(root: Path) -> bool:
+def collect_static_files_if_changed(root: Path) -> bool:
     """Collect if anything changed since the last time; whether it did."""
     now = hash_sources()
     stamp = root / STAMP

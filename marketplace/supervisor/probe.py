@@ -9,7 +9,7 @@ from pathlib import Path
 from .errors import CannotStart
 
 
-def broker_answers(path: Path) -> bool:
+def is_broker_reachable(path: Path) -> bool:
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(1)
         try:

@@ -75,7 +75,7 @@ class Process:
         *whole, self._rest = self._rest.split(b"\n")
         return [line.decode(errors="replace").rstrip() for line in whole]
 
-    def poll_exit_status(self) -> int | None:
+    def poll_exit_and_kill_group(self) -> int | None:
         """The exit status if the child has ended since it was started; whatever it left in its group is killed."""
         if self._child is None or (status := self._child.poll()) is None:
             return None

@@ -17,7 +17,7 @@ from . import roles
 from .console import Console, format_welcome
 from .errors import CannotStart
 from .home import Home
-from .probe import broker_answers, fetch_readiness_status, refuse_port_in_use
+from .probe import fetch_readiness_status, is_broker_reachable, refuse_port_in_use
 from .process import Process
 from .roles import Role
 from .site import Site
@@ -56,12 +56,12 @@ class Supervisor:
 
     def _run_site(self) -> int:
         if self.site.runs_own_broker:
-            self._start_broker()
-        if status := self._run_to_end(roles.management_command_role("prepare", "prepare")):
+            self._start_broker_and_wait()
+        if status := self._run_command_to_end(roles.management_command_role("prepare", "prepare")):
             return 0 if self._stop_asked else status
         self._start_roles(self.list_services())
-        self._wait_until_ready()
-        self._draw_demo()
+        self._wait_until_ready_and_print_welcome()
+        self._draw_demo_if_wanted()
         while not self._stop_asked:
             self._supervise_once()
         return 0
@@ -70,28 +70,31 @@ class Supervisor:
         """What is started once the site is prepared, in this order."""
         return roles.list_services(self.site)
 
-    def _draw_demo(self) -> None:
+    def _draw_demo_if_wanted(self) -> None:
         """Fill an empty site while it already answers; a run that was interrupted is finished by the next one."""
         if self.site.demo and self.home.is_demo_wanted() and not self._stop_asked:
             self.console.print_message("drawing the demo catalogue; the site fills while you look.")
-            if self._run_to_end(roles.management_command_role("demo", "demo", f"--listings={self.site.demo}")) == 0:
+            if (
+                self._run_command_to_end(roles.management_command_role("demo", "demo", f"--listings={self.site.demo}"))
+                == 0
+            ):
                 self.home.mark_demo_done()
             elif not self._stop_asked:
                 self.console.print_message("the demo catalogue is not finished; the next start goes on with it.")
 
-    def _start_broker(self) -> None:
+    def _start_broker_and_wait(self) -> None:
         socket = broker_socket_path(self.site.var)
         socket.unlink(missing_ok=True)
         self._start_roles([roles.broker_role(self.site)])
         deadline = time.monotonic() + 10
-        while not self._stop_asked and not broker_answers(socket):
+        while not self._stop_asked and not is_broker_reachable(socket):
             if time.monotonic() > deadline:
                 raise CannotStart(
                     f"the private broker does not answer on {socket}; see {roles.broker_log_path(self.site)}."
                 )
             self._supervise_once()
 
-    def _wait_until_ready(self) -> None:
+    def _wait_until_ready_and_print_welcome(self) -> None:
         ask_at = time.monotonic()
         complain_at = ask_at + SAY_NOT_READY_SECONDS
         while not self._stop_asked:
@@ -114,19 +117,19 @@ class Supervisor:
         for role in wanted:
             process = Process(role, self._environ)
             self.processes.append(process)
-            self._launch(process)
+            self._launch_process(process)
 
-    def _launch(self, process: Process) -> None:
+    def _launch_process(self, process: Process) -> None:
         process.start()
         self._selector.register(process.output, selectors.EVENT_READ, process)  # type: ignore[arg-type]
         self._record_process_ids()
 
-    def _run_to_end(self, role: Role) -> int:
+    def _run_command_to_end(self, role: Role) -> int:
         """Run a command beside the services; its exit status."""
         self._start_roles([role])
         # A command runs once, but every process in this list is started again when it ends, so this one is taken out.
         process = self.processes.pop()
-        while (status := process.poll_exit_status()) is None:
+        while (status := process.poll_exit_and_kill_group()) is None:
             if self._stop_asked:
                 # The command goes back into the list, so that it is stopped together with the services.
                 self.processes.append(process)
@@ -140,7 +143,7 @@ class Supervisor:
         for key, _ in self._selector.select(TICK):
             self._relay_lines(key.data)
         for process in self.processes:
-            if (status := process.poll_exit_status()) is not None:
+            if (status := process.poll_exit_and_kill_group()) is not None:
                 expected = self._stop_asked or process.is_planned_exit
                 self._clean_up_after_exit(process)
                 if not expected:
@@ -149,7 +152,7 @@ class Supervisor:
                         process.role.name, f"ended with status {status}; starts again in {delay:.1f} s."
                     )
             elif process.pid is None and not self._stop_asked and time.monotonic() >= process.restart_at:
-                self._launch(process)
+                self._launch_process(process)
 
     def _relay_lines(self, process: Process) -> None:
         for line in filter(None, process.read_lines()):

@@ -12,9 +12,9 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from marketplace.preparation.database import hold_migration_lock, prepare_database
-from marketplace.preparation.demo import write_demo_marker
+from marketplace.preparation.demo import ensure_demo_marker
 from marketplace.preparation.model import IS_UNTRAINED, ensure_active_model
-from marketplace.preparation.static import collect_static, hash_sources
+from marketplace.preparation.static import collect_static_files_if_changed, hash_sources
 from marketplace.preparation.superuser import ensure_superuser
 from recommender.models import EmbeddingModel
 from tests.built_models import share, untrained_model_dir
@@ -138,17 +138,17 @@ def test_the_shipped_weights_are_the_first_model_unless_others_are_chosen(settin
 @pytest.mark.django_db
 class TestDemo:
     def test_is_wanted_by_a_site_that_began_empty(self, tmp_path):
-        write_demo_marker(tmp_path / "demo")
+        ensure_demo_marker(tmp_path / "demo")
         assert (tmp_path / "demo").read_text() == "wanted\n"
 
     def test_is_not_wanted_beside_somebodys_catalogue(self, tmp_path):
         make_listing()
-        write_demo_marker(tmp_path / "demo")
+        ensure_demo_marker(tmp_path / "demo")
         assert (tmp_path / "demo").read_text() == "unwanted\n"
 
     def test_is_decided_once(self, tmp_path):
         (tmp_path / "demo").write_text("done\n")
-        write_demo_marker(tmp_path / "demo")
+        ensure_demo_marker(tmp_path / "demo")
         assert (tmp_path / "demo").read_text() == "done\n"
 
 
@@ -163,13 +163,13 @@ class TestStatic:
         hashed = {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"}
         settings.STORAGES = {**settings.STORAGES, "staticfiles": hashed}
         fresh_finders()
-        assert collect_static(settings.STATIC_ROOT)
+        assert collect_static_files_if_changed(settings.STATIC_ROOT)
         assert list(settings.STATIC_ROOT.glob("page.*.css"))
-        assert not collect_static(settings.STATIC_ROOT)
+        assert not collect_static_files_if_changed(settings.STATIC_ROOT)
         before = hash_sources()
         (source / "page.css").write_text("a { color: green }")
         assert hash_sources() != before
-        assert collect_static(settings.STATIC_ROOT)
+        assert collect_static_files_if_changed(settings.STATIC_ROOT)
         fresh_finders()
 
 

@@ -4,9 +4,9 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from marketplace.preparation.database import prepare_database
-from marketplace.preparation.demo import write_demo_marker
+from marketplace.preparation.demo import ensure_demo_marker
 from marketplace.preparation.model import ensure_active_model
-from marketplace.preparation.static import collect_static
+from marketplace.preparation.static import collect_static_files_if_changed
 from marketplace.preparation.superuser import ensure_superuser
 
 
@@ -18,9 +18,9 @@ class Command(BaseCommand):
         settings.VAR_DIR.mkdir(parents=True, exist_ok=True)
         prepare_database()
         self.print_sentence(ensure_superuser(os.environ.get("ADMIN_PASSWORD", ""), settings.VAR_DIR / "admin-password"))
-        collect_static(settings.STATIC_ROOT)
+        collect_static_files_if_changed(settings.STATIC_ROOT)
         self.print_sentence(ensure_active_model(settings.EMBEDDER_WEIGHTS))
-        write_demo_marker(settings.VAR_DIR / "demo")
+        ensure_demo_marker(settings.VAR_DIR / "demo")
 
     def print_sentence(self, sentence: str | None) -> None:
         if sentence:

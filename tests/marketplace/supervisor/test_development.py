@@ -112,7 +112,7 @@ class TestRestart:
         process = self.child("trap 'exit 0' TERM; echo up; while :; do sleep 0.05; done")
         until(lambda: process.read_lines() == ["up"])
         process.reload_code()
-        until(lambda: process.poll_exit_status() is not None)
+        until(lambda: process.poll_exit_and_kill_group() is not None)
         assert process.is_planned_exit
         process.schedule_restart()
         process.start()
@@ -125,23 +125,23 @@ class TestRestart:
         until(lambda: process.read_lines() == ["up"])
         process.reload_code()
         until(lambda: process.read_lines() == ["again"])
-        assert process.poll_exit_status() is None
+        assert process.poll_exit_and_kill_group() is None
         process.kill_if_late(hurry=True)
 
     def test_a_signal_that_comes_before_the_child_knows_it_is_a_restart_too(self):
         process = self.child("sleep 300", reload_signal=signal.SIGHUP)
         process.reload_code()
-        until(lambda: process.poll_exit_status() is not None)
+        until(lambda: process.poll_exit_and_kill_group() is not None)
         assert process.is_planned_exit
 
     def test_what_died_of_the_code_waits_for_the_next_change_and_starts_at_once_with_it(self):
         process = self.child("exit 1")
-        until(lambda: process.poll_exit_status() is not None)
+        until(lambda: process.poll_exit_and_kill_group() is not None)
         process.schedule_restart()
         process.reload_code()
         assert process.restart_at == 0
         process.start()
-        until(lambda: process.poll_exit_status() is not None)
+        until(lambda: process.poll_exit_and_kill_group() is not None)
         process.schedule_restart()
         assert process.restart_at > time.monotonic() + LONGEST_DELAY / 2
 

@@ -15,7 +15,7 @@ from marketplace.supervisor import roles
 from marketplace.supervisor.console import Console, format_welcome
 from marketplace.supervisor.errors import CannotStart
 from marketplace.supervisor.home import Home
-from marketplace.supervisor.probe import broker_answers, fetch_readiness_status, refuse_port_in_use
+from marketplace.supervisor.probe import fetch_readiness_status, is_broker_reachable, refuse_port_in_use
 from marketplace.supervisor.process import Process, restart_delay
 from marketplace.supervisor.roles import Role
 from marketplace.supervisor.site import Site
@@ -51,7 +51,7 @@ def test_a_site_that_is_not_ready_is_not_asked_again_at_each_line_of_its_log(tmp
 
     monkeypatch.setattr("marketplace.supervisor.supervisor.fetch_readiness_status", asked.append)
     monkeypatch.setattr(waiting, "_supervise_once", relay_a_line_at_once)
-    waiting._wait_until_ready()
+    waiting._wait_until_ready_and_print_welcome()
     assert 2 <= len(asked) <= 4
 
 
@@ -165,10 +165,10 @@ class TestProbes:
 
     def test_nothing_answers_where_nothing_runs(self, tmp_path):
         assert fetch_readiness_status(free_port()) is None
-        assert not broker_answers(tmp_path / "none")
+        assert not is_broker_reachable(tmp_path / "none")
 
     def test_the_broker_answers(self, valkey):
-        assert broker_answers(valkey.socket)
+        assert is_broker_reachable(valkey.socket)
 
 
 class TestProcess:
@@ -179,9 +179,9 @@ class TestProcess:
     def test_says_whole_lines_and_how_it_ended(self):
         process = shell("echo one; echo two >&2; printf 'half'; exit 3")
         process.start()
-        until(lambda: process.poll_exit_status() is not None)
+        until(lambda: process.poll_exit_and_kill_group() is not None)
         assert process.read_lines() == ["one", "two"]
-        assert process.poll_exit_status() == 3
+        assert process.poll_exit_and_kill_group() == 3
         process.schedule_restart()
         assert process.pid is None
         assert process.deaths == 1
@@ -189,7 +189,7 @@ class TestProcess:
     def test_takes_its_grandchildren_along(self):
         process = shell("sleep 300 & echo $!; exit 0")
         process.start()
-        until(lambda: process.poll_exit_status() is not None)
+        until(lambda: process.poll_exit_and_kill_group() is not None)
         grandchild = int(process.read_lines()[0])
         until(lambda: not alive(grandchild))
 
@@ -200,9 +200,9 @@ class TestProcess:
         process.stop()
         process.kill_if_late(hurry=False)
         time.sleep(0.1)
-        assert process.poll_exit_status() is None
-        until(lambda: process.kill_if_late(hurry=False) or process.poll_exit_status() is not None)
-        assert process.poll_exit_status() == -signal.SIGKILL
+        assert process.poll_exit_and_kill_group() is None
+        until(lambda: process.kill_if_late(hurry=False) or process.poll_exit_and_kill_group() is not None)
+        assert process.poll_exit_and_kill_group() == -signal.SIGKILL
 
     def test_a_stopped_one_is_woken_to_stop(self):
         process = shell("trap 'exit 0' TERM; echo up; while :; do sleep 0.05; done")
@@ -210,8 +210,8 @@ class TestProcess:
         until(lambda: process.read_lines() == ["up"])
         os.kill(process.pid, signal.SIGSTOP)
         process.stop()
-        until(lambda: process.poll_exit_status() is not None)
-        assert process.poll_exit_status() == 0
+        until(lambda: process.poll_exit_and_kill_group() is not None)
+        assert process.poll_exit_and_kill_group() == 0
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel does this on Linux only")
