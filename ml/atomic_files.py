@@ -19,7 +19,7 @@ def open_atomic_file(path: Path, *, survives_power_cut: bool = False) -> Iterato
 
     Without `survives_power_cut`, a machine that loses its power soon after may be left with an empty file.
     """
-    with _replace_at_end(path) as part, part.open("wb") as file:
+    with _replace_file_at_end(path) as part, part.open("wb") as file:
         yield file
         if survives_power_cut:
             # fsync reaches only what the system has of the file, and Python may still hold the last bytes in a buffer.
@@ -30,7 +30,7 @@ def open_atomic_file(path: Path, *, survives_power_cut: bool = False) -> Iterato
 @contextmanager
 def open_atomic_text(path: Path, *, newline: str | None = None, errors: str = "strict") -> Iterator[TextIO]:
     """Open a hidden neighbour of `path` for writing text in UTF-8, as `open_atomic_file` does bytes."""
-    with _replace_at_end(path) as part, part.open("w", encoding="utf-8", newline=newline, errors=errors) as file:
+    with _replace_file_at_end(path) as part, part.open("w", encoding="utf-8", newline=newline, errors=errors) as file:
         yield file
 
 
@@ -47,7 +47,7 @@ def make_temporary_folder_beside(path: Path) -> Iterator[Path]:
         yield Path(folder)
 
 
-def put_in_place(folder: Path, place: Path) -> None:
+def put_folder_in_place(folder: Path, place: Path) -> None:
     """Rename a folder whose files are on the disk; whatever a power cut leaves is all of it or nothing."""
     # The new name, which stands in the parent's list, could reach the disk before the folder's own list of files does.
     sync_to_disk(folder)
@@ -55,7 +55,7 @@ def put_in_place(folder: Path, place: Path) -> None:
     sync_to_disk(place.parent)
 
 
-def write_to_disk(path: Path, content: bytes) -> None:
+def write_and_sync_file(path: Path, content: bytes) -> None:
     """Write a file and wait until it is on the disk. Until then it may be there in part."""
     with path.open("wb") as file:
         file.write(content)
@@ -84,7 +84,7 @@ def remove_files_and_empty_folder(folder: Path, names: re.Pattern[str]) -> None:
 
 
 @contextmanager
-def _replace_at_end(path: Path) -> Iterator[Path]:
+def _replace_file_at_end(path: Path) -> Iterator[Path]:
     # The part lies in the same folder, because a rename replaces a file in one step only within one file system.
     part = path.with_name(f".{path.name}{UNFINISHED_SUFFIX}")
     try:

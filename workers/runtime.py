@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from django.conf import settings
 
-from ml.errors import find_cause
+from ml.errors import find_cause_line
 from ml.inference.cores import has_gpu_driver
 from ml.recipe import ModelFilesError
 from recommender.embedding.embedder_cache import LoadPolicy, open_high_throughput_embedder
@@ -44,6 +44,6 @@ def _open_with_torch(directory: Path, device: str | None) -> Embedder:
         embedder = TorchEmbedder.load(directory, device=device)
     except (ImportError, OSError, RuntimeError) as exc:  # torch may be missing or broken, and so may the driver
         raise ModelFilesError(
-            f"torch cannot run {directory} here; set EMBED_RUNTIME=openvino. {find_cause(exc)}"
+            f"torch cannot run {directory} here; set EMBED_RUNTIME=openvino. {find_cause_line(exc)}"
         ) from exc
     return cast("Embedder", embedder)  # callers use only what both kinds of embedder have

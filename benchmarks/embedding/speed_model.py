@@ -16,14 +16,14 @@ def build_resnet50(directory: Path, photos: Sequence[Path]) -> Path:
     """
     from ml.exporting.export import build_model
     from ml.exporting.graph import convert_network
-    from ml.exporting.precision import add_int8_graph, sample_pictures
+    from ml.exporting.precision import add_int8_graph, read_picture_sample
     from ml.network.weights import read_weights
 
     recipe = build_model(directory, "untrained", weights="untrained")
     if has_int8_units():
         network = read_weights(directory / "weights.safetensors").network
         in_int8 = add_int8_graph(
-            directory, convert_network(network, recipe.size), recipe, sample_pictures(photos, recipe.size)
+            directory, convert_network(network, recipe.size), recipe, read_picture_sample(photos, recipe.size)
         )
         dataclasses.replace(in_int8, precision="int8").write(directory)
     return directory

@@ -111,13 +111,13 @@ def _draw_pictures(folder: Path) -> list[str]:
 
 def main() -> None:
     from ml.exporting.model_source import load_model
-    from ml.folders.folder_extraction import embed_folder
+    from ml.folders.folder_extraction import embed_folder_to_disk
     from ml.inference.cores import choose_stream_count
 
     embedder = load_model("starter", parallel=choose_stream_count())
 
     def embed_pictures(name: str, folder: Path, files: Sequence[str]) -> None:
-        embed_folder(folder, [Picture(Path(file).stem, file) for file in files], _locate_folder(name), embedder)
+        embed_folder_to_disk(folder, [Picture(Path(file).stem, file) for file in files], _locate_folder(name), embedder)
 
     for name, count in _count_expected().items():
         if _open_vectors(name, count) is not None:

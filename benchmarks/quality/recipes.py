@@ -106,10 +106,10 @@ class _Comparison:
 
     def _train_network(self, plan: Any, seed: int, photos: Any) -> Any:
         from ml.training.loop import Run
-        from ml.training.starting import starting_network
+        from ml.training.starting import make_starting_network
 
         architecture = self.loaded.architecture
-        start = starting_network(
+        start = make_starting_network(
             self.arguments.weights, arch=None, dim=None, size=None, pooling=architecture.pooling, seed=seed
         )
         plan = dataclasses.replace(

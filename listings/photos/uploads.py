@@ -13,7 +13,7 @@ from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.core.files.uploadhandler import FileUploadHandler
 from django.http import HttpRequest
 
-from ml.images import PhotoRefused, sniff
+from ml.images import PhotoRefused, sniff_header
 
 # One megabyte more than all photos of a listing, because a request also holds boundaries and part headers.
 REQUEST_MAX_BYTES = settings.PHOTO_MAX_BYTES * settings.PHOTOS_PER_LISTING + 1024 * 1024
@@ -80,7 +80,7 @@ def check_photo(upload: File) -> CheckedPhoto:
         limit = settings.PHOTO_MAX_BYTES // (1024 * 1024)
         raise PhotoRefused(f"The photo is larger than {limit} MB. Save it smaller and send it again.", "too_large")
     upload.seek(0)
-    header = sniff(upload)
+    header = sniff_header(upload)
     # An upload was hashed while it was written, so only other files, such as those of an import, are read for the hash.
     digest = getattr(upload, "sha256", "") or _sha256(upload)
     upload.seek(0)

@@ -37,7 +37,7 @@ class NumberedLines:
         self._record_size += len(raw)
         if self._record_size > RECORD_LIMIT:
             raise csv.Error("a quote is never closed, or the line is far too long")
-        return self._decode(number, raw)
+        return self._decode_and_count_fallback(number, raw)
 
     def begin_record(self) -> None:
         """Forget the lines of the record before: they were understood."""
@@ -58,7 +58,7 @@ class NumberedLines:
         """Hand out all lines of the record but its first one again, each as if a record started there."""
         self._to_read_again.extendleft(reversed(self._of_record[1:]))
 
-    def _decode(self, number: int, raw: bytes) -> str:
+    def _decode_and_count_fallback(self, number: int, raw: bytes) -> str:
         try:
             return raw.decode("utf-8")
         except UnicodeDecodeError:

@@ -88,7 +88,7 @@ class CsvFile:
         while True:
             self._lines.begin_record()
             try:
-                row = self._next_row()
+                row = self._read_next_row()
             except StopIteration:
                 return
             except csv.Error as exc:
@@ -135,7 +135,7 @@ class CsvFile:
         """Why a record cannot be read, and the line where that showed."""
         return f"not readable as CSV, up to line {last_line}: {exc}"
 
-    def _next_row(self) -> list[str]:
+    def _read_next_row(self) -> list[str]:
         try:
             return next(self._reader)
         except UnicodeDecodeError as exc:
@@ -165,7 +165,7 @@ class CsvFile:
     def _read_first_row(self) -> list[str]:
         try:
             while True:
-                row = self._next_row()
+                row = self._read_next_row()
                 if any(row) or not self.skips_blank_rows:
                     return row
         except StopIteration:

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from ml.atomic_files import open_atomic_file, open_atomic_text
 from ml.errors import MlError
 from ml.folders.picture_files import Refusal, list_files, write_refusals
-from ml.images import PhotoRefused, decode, encode_jpeg, sniff
+from ml.images import PhotoRefused, decode, encode_jpeg, sniff_header
 
 from .fitting import FITS
 from .sources import SOURCES, Source, Sources
@@ -70,7 +70,7 @@ def clean_images(source: Path, target: Path, settings: Settings, jobs: int) -> C
         _make_folders(target, names.values())
         removed = sources.reconcile_pictures(source, wanted)
         with closing(
-            _clean_in_threads(partial(_clean_picture, source, target, settings), list(names.items()), jobs)
+            _clean_pictures_in_threads(partial(_clean_picture, source, target, settings), list(names.items()), jobs)
         ) as results:
             progress = tqdm(results, "cleaning", len(files), unit=" pictures", disable=None)
             for (file, name), result in zip(names.items(), progress, strict=True):
@@ -143,7 +143,7 @@ def _make_folders(target: Path, names: Iterable[PurePosixPath]) -> None:
         place.mkdir(parents=True, exist_ok=True)
 
 
-def _clean_in_threads(
+def _clean_pictures_in_threads(
     clean: Callable[[tuple[PurePosixPath, PurePosixPath]], bool | str],
     names: Sequence[tuple[PurePosixPath, PurePosixPath]],
     jobs: int,
@@ -169,7 +169,7 @@ def _clean_picture(
             modified = os.fstat(stream.fileno()).st_mtime_ns
             if _is_up_to_date(target / name, modified):
                 return False
-            header = sniff(stream)
+            header = sniff_header(stream)
             data = stream.read()
         picture = decode(data, fit.needed_side((header.width, header.height), settings.size))
     except PhotoRefused as refusal:

@@ -28,11 +28,11 @@ def run(options: argparse.Namespace) -> None:
     """Build the directory and say what it holds."""
     from ml.exporting.agreement import explain_precision
     from ml.exporting.export import build_model
-    from ml.network.weights import name_weights
+    from ml.network.weights import weights_name
 
     recipe = build_model(
         options.out,
-        options.version or name_weights(options.weights),
+        options.version or weights_name(options.weights),
         weights=options.weights,
         arch=options.arch,
         dim=options.dim,

@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Extract the folder and say what it holds now."""
     from ml.exporting.model_source import load_model
-    from ml.folders.folder_extraction import embed_folder, list_labelled_pictures, list_pictures
+    from ml.folders.folder_extraction import embed_folder_to_disk, list_labelled_pictures, list_pictures
     from ml.folders.photo_set import read_photo_set
     from ml.folders.vector_folder import REFUSED
 
@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> None:
         pictures, refused = list_pictures(options.folder)
     else:
         pictures, refused = list_labelled_pictures(read_photo_set(options.csv, options.folder), options.folder), []
-    done = embed_folder(options.folder, pictures, options.target, load_model(options.model), refused)
+    done = embed_folder_to_disk(options.folder, pictures, options.target, load_model(options.model), refused)
     manifest = done.manifest
     new = f"{done.embedded:,} pictures embedded now" if done.changed else "nothing had changed"
     print(f"{options.target}: {manifest.n:,} vectors of {manifest.dim} dimensions by model {manifest.model}; {new}.")

@@ -16,7 +16,7 @@ from .confusion import Confusion, count_confusions
 from .figures import expected_figures, measure_figures
 from .histogram import HistogramEmbedder
 from .metrics import Judged, judge_queries
-from .pictures import EvaluationError, NumberedPictures, embed_pictures, number_pictures
+from .pictures import EvaluationError, NumberedPictures, embed_pictures, pair_queries_with_gallery
 from .summary import Summary, summarise_figures
 
 AT_LEAST = 10
@@ -90,7 +90,7 @@ def evaluate_models(
 ) -> list[Evaluation]:
     """`evaluate_model` of several named embedders on the pictures that all of them could take."""
     every = {**embedders, HISTOGRAM: HistogramEmbedder()}
-    pictures = number_pictures(
+    pictures = pair_queries_with_gallery(
         embed_pictures(queries, every), None if gallery is None else embed_pictures(gallery, every)
     )
     floor_judged = _judge_pictures(pictures, HISTOGRAM)

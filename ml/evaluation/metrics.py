@@ -56,13 +56,13 @@ class Judged:
 
     def recall_at(self, k: int) -> Figures:
         """float64[Q]: 1 where one of the first k is right, else 0."""
-        return self._mask_unanswerable(np.asarray(self.hits[:, :k].any(axis=1), np.float64))
+        return self._mask_unanswerable_queries(np.asarray(self.hits[:, :k].any(axis=1), np.float64))
 
     def precision_at(self, k: int) -> Figures:
         """float64[Q]: the share of the first k that is right; where fewer than k were found, the rest is wrong."""
-        return self._mask_unanswerable(np.asarray(self.hits[:, :k].sum(axis=1), np.float64) / k)
+        return self._mask_unanswerable_queries(np.asarray(self.hits[:, :k].sum(axis=1), np.float64) / k)
 
-    def _mask_unanswerable(self, figures: Figures) -> Figures:
+    def _mask_unanswerable_queries(self, figures: Figures) -> Figures:
         return np.where(self.relevant > 0, figures, np.nan)
 
 

@@ -79,17 +79,19 @@ class NumberedPictures:
     def label_vectors(self, name: str) -> tuple[Labelled, Labelled | None]:
         """Queries and gallery as the embedder of this name sees them."""
         numbers = _number_groups(self.queries.photos.groups, self.searched_pictures.photos.groups)
-        queries = self._label_set(self.queries, name, numbers)
-        return queries, None if self.gallery is None else self._label_set(self.gallery, name, numbers)
+        queries = self._label_embedded_pictures(self.queries, name, numbers)
+        return queries, None if self.gallery is None else self._label_embedded_pictures(self.gallery, name, numbers)
 
-    def _label_set(self, embedded: EmbeddedPictures, name: str, numbers: Mapping[str, int] | None) -> Labelled:
+    def _label_embedded_pictures(
+        self, embedded: EmbeddedPictures, name: str, numbers: Mapping[str, int] | None
+    ) -> Labelled:
         groups = None
         if numbers is not None and embedded.photos.groups is not None:
             groups = np.array([numbers[group] for group in embedded.photos.groups], np.int64)
         return Labelled(embedded.vectors[name], embedded.photos.targets(self.classes), groups)
 
 
-def number_pictures(queries: EmbeddedPictures, gallery: EmbeddedPictures | None) -> NumberedPictures:
+def pair_queries_with_gallery(queries: EmbeddedPictures, gallery: EmbeddedPictures | None) -> NumberedPictures:
     """Give the classes of both one list of numbers, and find which row of the gallery is a query's own file."""
     classes = set(queries.photos.labels) | set(() if gallery is None else gallery.photos.labels)
     own = None

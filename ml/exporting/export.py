@@ -13,16 +13,16 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from ml.atomic_files import make_temporary_folder_beside, put_in_place, sync_to_disk
+from ml.atomic_files import make_temporary_folder_beside, put_folder_in_place, sync_to_disk
 from ml.inference.arrays import Pixels, Vectors
 from ml.inference.embedder import Embedder
 from ml.inference.openvino_runtime import import_openvino
 from ml.network.resnet import UnitLength
-from ml.network.weights import LoadedNetwork, describe_network, load_network, name_weights
+from ml.network.weights import LoadedNetwork, describe_network, load_network, weights_name
 from ml.recipe import GRAPH, WEIGHTS, ModelFilesError, Recipe, file_sha256
 
 from .graph import add_preprocessing, convert_network
-from .precision import choose_precision, sample_pictures
+from .precision import choose_and_record_precision, read_picture_sample
 
 # The exported graph must agree with torch on pictures of noise: least cosines, in float32 and at the precision that the
 # model will run with. The second is looser because bf16 alone takes 0.002 off the cosines of a starter model: noise
@@ -56,12 +56,12 @@ def build_model(
     shape, network = loaded.architecture, loaded.network
     with _temporary_folder_beside(directory) as part:
         recipe = Recipe(
-            version, shape.arch, shape.dim, name_weights(weights), sha256="", files={}, size=size or shape.size
+            version, shape.arch, shape.dim, weights_name(weights), sha256="", files={}, size=size or shape.size
         )
         graph = convert_network(network, recipe.size)
         recipe = _write_model(part, loaded, graph, recipe)
         _check_agreement(part, network, recipe)
-        recipe = choose_precision(part, graph, recipe, sample_pictures(photos, recipe.size))
+        recipe = choose_and_record_precision(part, graph, recipe, read_picture_sample(photos, recipe.size))
         _publish_model(part, directory)
     return recipe
 
@@ -118,6 +118,6 @@ def _publish_model(part: Path, directory: Path) -> None:
     for path in part.iterdir():
         sync_to_disk(path)
     try:
-        put_in_place(part, directory)
+        put_folder_in_place(part, directory)
     except OSError as exc:
         raise ModelFilesError(f"{directory} cannot be written: {exc.strerror}.") from exc

@@ -21,7 +21,7 @@ def load_model(source: str = "starter", *, threads: int | None = None, parallel:
     directory = Path(source)
     is_word = source in SOURCES and not (directory / RECIPE).exists()
     if is_word or not directory.is_dir():
-        directory = _export_if_needed(source)
+        directory = _export_model_if_needed(source)
     return Embedder.load(directory, threads=threads, parallel=parallel, cache_dir=cache_folder() / "compiled")
 
 
@@ -31,18 +31,18 @@ def cache_folder() -> Path:
     return Path(os.environ.get("ML_CACHE") or Path(base) / "marketplace-recommender")
 
 
-def _export_if_needed(source: str) -> Path:
-    from ml.network.weights import STARTER, name_weights
+def _export_model_if_needed(source: str) -> Path:
+    from ml.network.weights import STARTER, weights_name
 
     from .export import build_model
 
     path = STARTER if source == "starter" else Path(source)
     mark = file_sha256(path)[:16] if path.is_file() else "fixed"
-    directory = cache_folder() / f"{name_weights(source)}-{mark}"
+    directory = cache_folder() / f"{weights_name(source)}-{mark}"
     if not _is_complete_model(directory):
         shutil.rmtree(directory, ignore_errors=True)
         try:
-            build_model(directory, name_weights(source), weights=source)
+            build_model(directory, weights_name(source), weights=source)
         except ModelFilesError:
             # Another process may have put the same model in place meanwhile, and then there is nothing to complain of.
             if not _is_complete_model(directory):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ml.folders.extraction import prepare_pictures
+from ml.folders.extraction import read_prepared_pictures
 from ml.inference.arrays import Pixels
 from ml.inference.cores import has_int8_units
 from ml.inference.embedder import Embedder
@@ -20,16 +20,16 @@ from .graph import add_preprocessing
 from .quantisation import LAST_STAGE, quantise_graph
 
 
-def sample_pictures(paths: Sequence[Path], size: int) -> Pixels:
+def read_picture_sample(paths: Sequence[Path], size: int) -> Pixels:
     """uint8[N, size, size, 3], N at most 900: pictures to calibrate with and then to judge on, prepared.
 
     Chosen by the hash of their names, so that the same photos give the same model whatever their order.
     """
     order = sorted(paths, key=lambda path: hashlib.sha256(path.name.encode(errors="replace")).digest())
-    return prepare_pictures(order, size, WANTED)
+    return read_prepared_pictures(order, size, WANTED)
 
 
-def choose_precision(directory: Path, graph: Any, recipe: Recipe, pictures: Pixels) -> Recipe:
+def choose_and_record_precision(directory: Path, graph: Any, recipe: Recipe, pictures: Pixels) -> Recipe:
     """`recipe` with the lowest precision that holds the gate, having written what it needs to `directory`.
 
     `directory` is complete in float32, and `graph` is as `quantise_graph` takes it. What this processor cannot compute

@@ -71,7 +71,7 @@ def _draw_query(sheet: Image.Image, query: Path, subtitle: str) -> None:
     draw = ImageDraw.Draw(sheet)
     side = QUERY + 2 * PADDING
     draw.rounded_rectangle((MARGIN, MARGIN, MARGIN + side, MARGIN + side), RADIUS, CARD, ACCENT, 3)
-    _paste_picture(sheet, query, (MARGIN + PADDING, MARGIN + PADDING), QUERY)
+    _paste_picture_or_note(sheet, query, (MARGIN + PADDING, MARGIN + PADDING), QUERY)
     below = MARGIN + side + 14
     draw.text((MARGIN, below), _shorten_text(draw, query.name, 24, side), INK, _load_font(24))
     draw.text((MARGIN, below + 34), _shorten_text(draw, subtitle, 17, side), FAINT, _load_font(17))
@@ -81,7 +81,7 @@ def _draw_answer(sheet: Image.Image, answer: Answer, corner: tuple[int, int], ca
     draw = ImageDraw.Draw(sheet)
     x, y = corner
     draw.rounded_rectangle((x, y, x + card[0], y + card[1]), RADIUS, CARD)
-    _paste_picture(sheet, answer.picture, (x + PADDING, y + PADDING), TILE)
+    _paste_picture_or_note(sheet, answer.picture, (x + PADDING, y + PADDING), TILE)
     below = y + PADDING + TILE + 8
     draw.text((x + PADDING, below), f"{answer.rank}", INK, _load_font(20))
     draw.text((x + PADDING + TILE, below), f"{answer.similarity:.4f}", ACCENT, _load_font(20), anchor="ra")
@@ -94,7 +94,7 @@ def _caption_height(answers: Sequence[Answer]) -> int:
     return 50 if any(answer.label for answer in answers) else 28
 
 
-def _paste_picture(sheet: Image.Image, path: Path, corner: tuple[int, int], side: int) -> None:
+def _paste_picture_or_note(sheet: Image.Image, path: Path, corner: tuple[int, int], side: int) -> None:
     """The whole picture in the middle of a square; a note where it cannot be read any more."""
     try:
         picture = decode_file(path, side)

@@ -66,7 +66,7 @@ def extract_vectors(paths: Sequence[Path], embedder: PictureEmbedder, *, title: 
     usable = np.zeros(len(paths), bool)
     reasons: dict[int, str] = {}
     with tqdm(total=len(paths), desc=title, unit=" pictures", disable=None) as progress:
-        for batch in _embed_batches(_stack_batches(_prepare_files(paths, embedder.prepare)), embedder):
+        for batch in _embed_batches(_stack_batches(_decode_and_prepare_files(paths, embedder.prepare)), embedder):
             reasons |= batch.reasons
             if batch.positions:
                 vectors[batch.positions], usable[batch.positions] = batch.vectors, is_indexable(batch.vectors)
@@ -75,11 +75,11 @@ def extract_vectors(paths: Sequence[Path], embedder: PictureEmbedder, *, title: 
     return Extraction(vectors if usable.all() else vectors[usable], np.flatnonzero(usable), refused)
 
 
-def prepare_pictures(paths: Sequence[Path], size: int, at_most: int) -> npt.NDArray[np.uint8]:
+def read_prepared_pictures(paths: Sequence[Path], size: int, at_most: int) -> npt.NDArray[np.uint8]:
     """uint8[N, size, size, 3]: the first pictures that can be read, as a network of that size takes them."""
     found = (
         picture
-        for picture in _prepare_files(paths, lambda image: resize_and_crop(image, size))
+        for picture in _decode_and_prepare_files(paths, lambda image: resize_and_crop(image, size))
         if not isinstance(picture, str)
     )
     pictures = list(islice(found, at_most))
@@ -121,17 +121,19 @@ def _embed_batches(batches: Iterator[_Batch], embedder: PictureEmbedder) -> Iter
             waiting.extend(thread.submit(embed, batch) for batch in islice(batches, 1))
 
 
-def _prepare_files(paths: Sequence[Path], prepare: Callable[[Image.Image], Prepared]) -> Iterator[Prepared | str]:
+def _decode_and_prepare_files(
+    paths: Sequence[Path], prepare: Callable[[Image.Image], Prepared]
+) -> Iterator[Prepared | str]:
     """In the order of `paths`: a prepared picture, or the reason why there is none."""
     remaining = iter(paths)
     with ThreadPoolExecutor(THREADS, thread_name_prefix="decoder") as decoders:
-        waiting = deque(decoders.submit(_prepare_file, path, prepare) for path in islice(remaining, AHEAD))
+        waiting = deque(decoders.submit(_decode_and_prepare_file, path, prepare) for path in islice(remaining, AHEAD))
         while waiting:
             yield waiting.popleft().result()
-            waiting.extend(decoders.submit(_prepare_file, path, prepare) for path in islice(remaining, 1))
+            waiting.extend(decoders.submit(_decode_and_prepare_file, path, prepare) for path in islice(remaining, 1))
 
 
-def _prepare_file(path: Path, prepare: Callable[[Image.Image], Prepared]) -> Prepared | str:
+def _decode_and_prepare_file(path: Path, prepare: Callable[[Image.Image], Prepared]) -> Prepared | str:
     try:
         return prepare(make_clean_picture(decode_file(path, CLEAN_SIDE)))
     except PhotoRefused as refusal:

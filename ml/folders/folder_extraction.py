@@ -26,7 +26,7 @@ from .vector_folder import (
     Picture,
     VectorFolder,
     VectorFolderError,
-    write_pictures,
+    write_picture_list,
 )
 from .vector_shards import Shard, fingerprint_files
 
@@ -63,7 +63,7 @@ def list_labelled_pictures(photos: PhotoSet, folder: Path) -> list[Picture]:
     ]
 
 
-def embed_folder(
+def embed_folder_to_disk(
     folder: Path, pictures: Sequence[Picture], target: Path, embedder: Embedder, refused: Sequence[Refusal] = ()
 ) -> ExtractedFolder:
     """Write the vectors of `pictures`, whose paths are relative to `folder`, into `target`; `refused` is listed too.
@@ -99,8 +99,8 @@ def embed_folder(
         )
         # A manifest says that the folder is complete, so it is deleted before other files change, and written last.
         (target / MANIFEST).unlink(missing_ok=True)
-        _join_vectors(target / VECTORS, files, (manifest.n, manifest.dim))
-        write_pictures(target / IDS, kept)
+        _write_joined_vectors(target / VECTORS, files, (manifest.n, manifest.dim))
+        write_picture_list(target / IDS, kept)
         manifest.write(target)
         remove_files_and_empty_folder(target / SHARDS, OWN)
     except OSError as exc:
@@ -141,7 +141,7 @@ def _collect_outcomes(pictures: Sequence[Picture], files: Sequence[Path]) -> tup
     return kept, refused
 
 
-def _join_vectors(path: Path, files: Iterable[Path], shape: tuple[int, int]) -> None:
+def _write_joined_vectors(path: Path, files: Iterable[Path], shape: tuple[int, int]) -> None:
     """One `.npy` file from all shards, one in memory at a time."""
     header = {"descr": np.dtype(np.float16).str, "fortran_order": False, "shape": shape}
     with open_atomic_file(path) as out:

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from ml.atomic_files import open_atomic_text
 from ml.errors import MlError
-from ml.images import PhotoRefused, sniff
+from ml.images import PhotoRefused, sniff_header
 
 SUFFIXES = frozenset(
     [".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".heic", ".heif", ".avif", ".tif", ".tiff", ".bmp"]
@@ -64,7 +64,7 @@ def looks_like_a_picture(path: Path) -> bool:
         return True
     try:
         with path.open("rb") as file:
-            sniff(file)
+            sniff_header(file)
     except (OSError, PhotoRefused):
         return False
     return True

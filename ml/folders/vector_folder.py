@@ -126,7 +126,7 @@ class VectorFolder:
             vectors = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError) as exc:
             raise VectorFolderError(f"{path} cannot be read: {exc}. Extract again.") from exc
-        pictures = read_pictures(directory / IDS)
+        pictures = read_picture_list(directory / IDS)
         expected = manifest.n, manifest.dim
         if vectors.shape != expected or vectors.dtype != np.float16 or len(pictures) != manifest.n:
             raise VectorFolderError(
@@ -166,7 +166,7 @@ class VectorFolder:
         return [Hit(rank, value, self.pictures[row]) for rank, (row, value) in enumerate(rows, 1)]
 
 
-def read_pictures(path: Path) -> list[Picture]:
+def read_picture_list(path: Path) -> list[Picture]:
     """The rows of `ids.csv`.
 
     Raises:
@@ -180,7 +180,7 @@ def read_pictures(path: Path) -> list[Picture]:
         raise VectorFolderError(f"{path} cannot be read: {exc}. Extract again.") from exc
 
 
-def write_pictures(path: Path, pictures: Sequence[Picture]) -> None:
+def write_picture_list(path: Path, pictures: Sequence[Picture]) -> None:
     """Write `ids.csv`; names that are no text keep their bytes."""
     with open_atomic_text(path, newline="", errors="surrogateescape") as file:
         writer = csv.writer(file, lineterminator="\n")

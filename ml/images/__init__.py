@@ -11,7 +11,7 @@ from .derivatives import (
     make_derivatives,
     make_thumb,
 )
-from .header import MAX_BYTES, Code, Header, PhotoRefused, sniff
+from .header import MAX_BYTES, Code, Header, PhotoRefused, sniff_header
 
 __all__ = [
     "CLEAN_SIDE",
@@ -28,5 +28,5 @@ __all__ = [
     "make_clean_picture",
     "make_derivatives",
     "make_thumb",
-    "sniff",
+    "sniff_header",
 ]

@@ -25,7 +25,7 @@ from .header import (
     open_picture,
     read_header,
     read_orientation,
-    refuse_damaged,
+    refuse_damaged_photo,
 )
 
 # A progressive JPEG has about ten scans, and each costs as much as decoding the whole picture.
@@ -76,14 +76,14 @@ def decode_with_header(data: bytes, max_side: int | None = None) -> tuple[Header
     header = read_header(image)
     # By default Pillow takes the interpreter's lock again for every 64 KB, and threads would wait for it each time.
     image.decodermaxblock = len(data)
-    with refuse_damaged():
+    with refuse_damaged_photo():
         if max_side is not None:
             # A draft makes libjpeg decode at a fraction of the size, in less time and memory; other formats ignore it.
             image.draft(None, _draft_size(image, max_side))
         with hold_large_picture_lock(header, image):
             image.load()
             turn = read_orientation(image)
-            picture = to_srgb(image, _choose_reduction(image, max_side))
+            picture = flatten_to_srgb(image, _choose_reduction(image, max_side))
     return header, picture.transpose(_TURNS[turn]) if turn in _TURNS else picture
 
 
@@ -117,7 +117,7 @@ def _estimate_peak_bytes(header: Header, drafted: Image.Image) -> int:
     return 2 * coefficients + 2 * 4 * drafted.width * drafted.height
 
 
-def to_srgb(image: Image.Image, reduction: int = 1) -> Image.Image:
+def flatten_to_srgb(image: Image.Image, reduction: int = 1) -> Image.Image:
     """A loaded picture as RGB in sRGB, white where it was transparent, shrunk by the whole factor `reduction`.
 
     A broken or foreign colour profile is passed over, as browsers do.
@@ -127,7 +127,7 @@ def to_srgb(image: Image.Image, reduction: int = 1) -> Image.Image:
     if reduction > 1:
         picture = picture.reduce(reduction)
     picture = _composite_over_white(picture)
-    converted = _convert_by_profile(picture, profile) or _convert_mode(picture, "RGB")
+    converted = _convert_to_srgb(picture, profile) or _convert_mode(picture, "RGB")
     # Whoever saves this must not write the profile again, which has been applied.
     converted.info = {}
     return converted
@@ -169,7 +169,7 @@ def _composite_over_white(image: Image.Image) -> Image.Image:
     return flat
 
 
-def _convert_by_profile(image: Image.Image, profile: bytes | None) -> Image.Image | None:
+def _convert_to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image | None:
     """The picture converted by its embedded ICC profile; None where there is none or it does not fit."""
     if not profile or len(profile) > MAX_PROFILE_BYTES:
         return None

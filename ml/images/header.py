@@ -84,7 +84,7 @@ class PhotoRefused(Exception):
 
 
 @contextmanager
-def refuse_damaged() -> Iterator[None]:
+def refuse_damaged_photo() -> Iterator[None]:
     """Turn whatever a decoder raises on hostile bytes into a refusal; a disk that cannot be read stays an OSError."""
     try:
         yield
@@ -106,7 +106,7 @@ class Header:
     oriented: bool
 
 
-def sniff(file: IO[bytes]) -> Header:
+def sniff_header(file: IO[bytes]) -> Header:
     """Read the header of an open binary file, and leave it at its start.
 
     Raises:
@@ -142,7 +142,7 @@ def open_picture(file: IO[bytes]) -> ImageFile.ImageFile:
     if name == "HEIF":
         _register_heif()
     try:
-        with refuse_damaged():
+        with refuse_damaged_photo():
             # Without `formats` Pillow would try all its decoders, of which most serve formats that are not taken.
             image = Image.open(file, formats=[name])
     except PhotoRefused as refusal:
@@ -170,7 +170,7 @@ def read_orientation(image: Image.Image) -> int:
 
 def _count_coded_pixels(file: IO[bytes]) -> int:
     file.seek(0)
-    with refuse_damaged():
+    with refuse_damaged_photo():
         return count_coded_pixels(file.read())
 
 
@@ -236,14 +236,14 @@ def _refuse_format(prefix: bytes) -> str:
 
 def refuse_polyglot(end: bytes) -> None:
     """Refuse a picture whose last `END_BYTES` are also a web page, a script or an archive."""
-    if _MARKUP.search(end) or any(_ends_archive(end, match.start()) for match in _ZIP_END.finditer(end)):
+    if _MARKUP.search(end) or any(_is_archive_end(end, match.start()) for match in _ZIP_END.finditer(end)):
         raise PhotoRefused(
             "The file holds a picture and something else (a web page or an archive). Save the photo again as JPEG.",
             "not_an_image",
         )
 
 
-def _ends_archive(end: bytes, position: int) -> bool:
+def _is_archive_end(end: bytes, position: int) -> bool:
     """Whether a ZIP's end record at `position` has its directory before it: four bytes alone occur by chance."""
     size = int.from_bytes(end[position + 12 : position + 16], "little")
     if size > position:

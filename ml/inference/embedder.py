@@ -101,14 +101,14 @@ class Embedder:
         self._requests.get()  # raises in a forked child, before it waits for threads that it does not have
         parts = [np.ascontiguousarray(batch[start : start + REQUEST]) for start in range(0, len(batch), REQUEST)]
         if len(parts) == 1:
-            return self._infer(parts[0])
-        return np.concatenate([np.empty((0, self.dim), np.float32), *self._parts.map(self._infer, parts)])
+            return self._infer_vectors(parts[0])
+        return np.concatenate([np.empty((0, self.dim), np.float32), *self._parts.map(self._infer_vectors, parts)])
 
     def submit(self, batch: Pixels) -> Future[Vectors]:
         """`embed` beside the caller's work: `batch` must stay unchanged until the future is done."""
         return self._batches.submit(self.embed, batch)
 
-    def _infer(self, part: Pixels) -> Vectors:
+    def _infer_vectors(self, part: Pixels) -> Vectors:
         requests = self._requests.get()
         request = requests.get()
         try:

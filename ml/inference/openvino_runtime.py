@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from ml.errors import find_cause
+from ml.errors import find_cause_line
 from ml.recipe import ModelFilesError
 
 Cache = str | Path | None
@@ -51,7 +51,7 @@ def compile_graph(xml: Path, weights: Path, config: dict[str, Any], cache_dir: C
             return core.compile_model(graph, "CPU", config)
     except (RuntimeError, OSError) as exc:
         raise ModelFilesError(
-            f"{xml} cannot be compiled; is the cache, {cache_dir}, a folder that can be written? {find_cause(exc)}"
+            f"{xml} cannot be compiled; is the cache, {cache_dir}, a folder that can be written? {find_cause_line(exc)}"
         ) from exc
 
 

@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from ml.errors import find_cause
+from ml.errors import find_cause_line
 from ml.network.resnet import UnitLength
 from ml.network.weights import WeightsError, read_weights
 from ml.recipe import WEIGHTS, ModelFilesError, Recipe
@@ -92,14 +92,14 @@ class TorchEmbedder:
             ValueError: the batch has another shape or type.
         """
         require_pixel_shape(batch, self.size)
-        parts = [self._infer(batch[start : start + SHAPES[-1]]) for start in range(0, len(batch), SHAPES[-1])]
+        parts = [self._infer_vectors(batch[start : start + SHAPES[-1]]) for start in range(0, len(batch), SHAPES[-1])]
         return np.concatenate([np.empty((0, self.dim), np.float32), *parts])
 
     def submit(self, batch: Pixels) -> Future[Vectors]:
         """`embed` beside the caller's work: `batch` must stay unchanged until the future is done."""
         return self._batches.submit(self.embed, batch)
 
-    def _infer(self, part: Pixels) -> Vectors:
+    def _infer_vectors(self, part: Pixels) -> Vectors:
         staged = torch.zeros((_padded_batch_size(len(part)), self.size, self.size, 3), dtype=torch.uint8)
         staged[: len(part)] = torch.from_numpy(np.ascontiguousarray(part))
         if self._device == "cuda":
@@ -170,7 +170,7 @@ def _compile_network(network: nn.Module, recipe: Recipe, device: str) -> Callabl
             for pictures in SHAPES:
                 compiled(torch.zeros((pictures, recipe.size, recipe.size, 3), dtype=torch.uint8, device=device))
     except RuntimeError as exc:
-        logger.warning("torch cannot compile %s here, it runs uncompiled: %s", recipe.version, find_cause(exc))
+        logger.warning("torch cannot compile %s here, it runs uncompiled: %s", recipe.version, find_cause_line(exc))
         return network
     return compiled
 

@@ -64,9 +64,11 @@ def load_network(
     """
     wanted = {"arch": arch, "dim": dim, "size": size}
     architecture = Architecture(**{name: value for name, value in wanted.items() if value is not None})  # type: ignore[arg-type]
-    refuse_out_of_range(architecture)
+    refuse_numbers_out_of_range(architecture)
     if source in ("untrained", "imagenet"):
-        network = _make_untrained(architecture) if source == "untrained" else _load_imagenet(architecture)
+        network = (
+            _make_untrained_network(architecture) if source == "untrained" else _load_imagenet_network(architecture)
+        )
         return LoadedNetwork(network.eval(), architecture, {})
     path = STARTER if source == "starter" else Path(source)
     if source == "starter" and not path.exists():
@@ -81,7 +83,7 @@ def load_network(
     return loaded
 
 
-def name_weights(source: str) -> str:
+def weights_name(source: str) -> str:
     """What a recipe calls weights from `source`: the word itself, or the file's name without its folder."""
     return source if source in SOURCES else Path(source).name
 
@@ -119,8 +121,8 @@ def read_weights(path: Path) -> LoadedNetwork:
             f"{path} is no complete safetensors file ({exc}). Checkpoints with pickled code are not taken; "
             "train or export the weights again."
         ) from exc
-    architecture, about = _read_description(path, text)
-    refuse_out_of_range(architecture, str(path))
+    architecture, about = _parse_description(path, text)
+    refuse_numbers_out_of_range(architecture, str(path))
     try:
         network = resnet.create_network(architecture)
         if unlike := sorted(state.keys() ^ network.state_dict().keys()):
@@ -140,7 +142,7 @@ def _to_computed_type(tensor: Tensor) -> Tensor:
     return tensor.float() if tensor.is_floating_point() else tensor
 
 
-def _read_description(path: Path, text: str) -> tuple[Architecture, dict[str, str]]:
+def _parse_description(path: Path, text: str) -> tuple[Architecture, dict[str, str]]:
     try:
         about: dict[str, Any] = json.loads(text)
         return Architecture(**about.pop("architecture")), about
@@ -148,7 +150,7 @@ def _read_description(path: Path, text: str) -> tuple[Architecture, dict[str, st
         raise WeightsError(f"{path} does not say which network its weights are for; write it with `train`.") from exc
 
 
-def refuse_out_of_range(architecture: Architecture, what: str = "The network that was asked for") -> None:
+def refuse_numbers_out_of_range(architecture: Architecture, what: str = "The network that was asked for") -> None:
     """Raise WeightsError, with `what` as its subject, for a number outside `RANGES`."""
     for name, (least, most) in RANGES.items():
         value = getattr(architecture, name)
@@ -161,14 +163,14 @@ def _first_mismatch(exc: RuntimeError) -> str:
     return lines[min(1, len(lines) - 1)]
 
 
-def _make_untrained(architecture: Architecture) -> nn.Module:
+def _make_untrained_network(architecture: Architecture) -> nn.Module:
     """The same bits on every run and machine; the caller's random state is left as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(UNTRAINED_SEED)
         return resnet.create_network(architecture)
 
 
-def _load_imagenet(architecture: Architecture) -> nn.Module:
+def _load_imagenet_network(architecture: Architecture) -> nn.Module:
     network = resnet.create_network(architecture)
     weights = import_torchvision().models.get_model_weights(architecture.arch).DEFAULT
     categories = len(weights.meta["categories"])

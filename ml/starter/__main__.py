@@ -31,7 +31,7 @@ from ml.network.resnet import Architecture, ResNet
 from ml.network.weights import STARTER, write_weights
 from ml.training.data.augmentation import Augmentation
 from ml.training.data.photo_pixels import Photos, decode_photos
-from ml.training.job import train_until_over
+from ml.training.job import train_and_report_run
 from ml.training.loop import Run
 from ml.training.plan import METRIC, Plan
 
@@ -151,7 +151,7 @@ def _add_made_up_items(training: PhotoSet, photos: Photos, masks: Pixels, out: P
 
 def _train_network(network: ResNet, plan: Plan, folder: Path, photos: Photos, judged: Photos) -> ResNet:
     run = Run(folder, plan, network, FORM.dim, photos, judged)
-    train_until_over(run)
+    train_and_report_run(run)
     network.load_state_dict(run.learner.result.state_dict())
     return network.cpu()
 

@@ -8,7 +8,7 @@ from random import Random
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from .surfaces import RGB, cut_piece, draw_ramp, draw_surface, random_colour
+from .surfaces import RGB, cut_and_scale_piece, draw_ramp, draw_surface, random_colour
 
 
 def draw_background(photo: Image.Image, side: int, rng: Random) -> Image.Image:
@@ -37,7 +37,7 @@ def _random_quiet_colour(rng: Random) -> RGB:
 def _draw_wall(photo: Image.Image, side: int, rng: Random) -> Image.Image:
     match rng.choice(("plain", "ramp", "ramp", "bricks", "cloth", "pattern", "photo", "photo", "photo")):
         case "photo":
-            return cut_piece(photo, side, rng.uniform(0.15, 0.5), rng)
+            return cut_and_scale_piece(photo, side, rng.uniform(0.15, 0.5), rng)
         case "pattern":
             return draw_surface(photo, side, rng)
         case "bricks":
@@ -81,7 +81,7 @@ def _lay_floor(behind: Image.Image, photo: Image.Image, rng: Random) -> None:
     size, base = (side, side - horizon), _random_quiet_colour(rng)
     kind = rng.choice(("ramp", "ramp", "boards", "boards", "grain", "photo"))
     if kind == "photo":
-        floor = cut_piece(photo, side, rng.uniform(0.15, 0.5), rng).resize(size)
+        floor = cut_and_scale_piece(photo, side, rng.uniform(0.15, 0.5), rng).resize(size)
     else:
         floor = draw_ramp(size, base, base if kind == "grain" else _random_quiet_colour(rng), rng)
     if kind == "grain":

@@ -23,7 +23,7 @@ def draw_surface(texture: Image.Image, side: int, rng: Random) -> Image.Image:
     plain = Image.new("RGB", (side, side), random_colour(rng))
     pattern = rng.choice(("plain", "plain", "plain", "stripes", "dots", "checks", "photo", "photo"))
     if pattern == "photo":
-        return cut_piece(texture, side, rng.uniform(0.2, 0.6), rng)
+        return cut_and_scale_piece(texture, side, rng.uniform(0.2, 0.6), rng)
     if pattern == "plain":
         return plain
     draw, other = ImageDraw.Draw(plain), random_colour(rng)
@@ -47,7 +47,7 @@ def draw_ramp(size: tuple[int, int], top: RGB, bottom: RGB, rng: Random) -> Imag
     return ramp.resize(size, Image.Resampling.BILINEAR)
 
 
-def cut_piece(photo: Image.Image, side: int, part: float, rng: Random) -> Image.Image:
+def cut_and_scale_piece(photo: Image.Image, side: int, part: float, rng: Random) -> Image.Image:
     """Cut a random piece of `photo`, `part` of its width and height, and scale it to a square of `side` pixels."""
     w, h = photo.width * part, photo.height * part
     left, top = rng.uniform(0, photo.width - w), rng.uniform(0, photo.height - h)

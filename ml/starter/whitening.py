@@ -9,7 +9,7 @@ from tqdm import trange
 
 from ml.network.resnet import ResNet, normalise_pixels
 from ml.training.data.augmentation import Augmentation
-from ml.training.data.batches import Batches, balanced_order
+from ml.training.data.batches import Batches, draw_balanced_order
 from ml.training.data.photo_pixels import Photos
 
 VIEWS = 3
@@ -31,7 +31,7 @@ def embed_views(network: ResNet, photos: Photos, size: int, *, pictures: int, se
     pictures where masks say what they are.
     """
     network.eval()
-    order = balanced_order(photos.targets, photos.emphasis, pictures, BALANCE, np.random.default_rng(seed))
+    order = draw_balanced_order(photos.targets, photos.emphasis, pictures, BALANCE, np.random.default_rng(seed))
     views = []
     for view in trange(VIEWS, desc="views", disable=None):
         batches = Batches(photos, order, batch=BATCH, size=size, how=LOOKS, seed=seed + view)

@@ -18,9 +18,9 @@ from .data.split import split_photos
 from .errors import TrainingError
 from .files import CACHE, find_final_weights, has_finished_epoch
 from .loop import Run
-from .outcome import record_or_compare_request, write_best_weights
+from .outcome import record_or_compare_plan_options, write_best_weights
 from .plan import RECIPES, Plan
-from .starting import StartingNetwork, starting_network
+from .starting import StartingNetwork, make_starting_network
 from .validation.retrieval import can_be_judged
 
 # Share of the pictures held out for validation by default; small, because the network does not train on them.
@@ -39,15 +39,17 @@ def run_training(options: Namespace) -> None:
     """
     folder = Path(options.out)
     pictures, judged = _read_training_and_validation_sets(options, begun=has_finished_epoch(folder))
-    starting = _load_starting_network(options)
+    starting = _make_starting_network(options)
     plan = _choose_plan(options, starting, len(pictures))
-    record_or_compare_request(folder, _describe_request(options, plan, starting.architecture, pictures, judged))
+    record_or_compare_plan_options(
+        folder, _collect_plan_options(options, plan, starting.architecture, pictures, judged)
+    )
     if path := find_final_weights(folder):
         print(f"{folder} is a finished run; its weights are {path}. Choose another folder to train again.")
         return
     print(_describe_run(options, starting, pictures, judged), flush=True)
-    run = _make_run(folder, plan, starting, pictures, judged)
-    train_until_over(run)
+    run = _decode_photos_and_make_run(folder, plan, starting, pictures, judged)
+    train_and_report_run(run)
     path = write_best_weights(run, starting.architecture, _weights_name(options.weights))
     delete_cached_pixels(folder / CACHE)
     print(f"{path}: the network of {run.epochs[run.best.epoch]}")
@@ -67,8 +69,8 @@ def _read_training_and_validation_sets(options: Namespace, *, begun: bool) -> tu
     return split_photos(photos, share, options.seed or 1) if share else (photos, None)
 
 
-def _load_starting_network(options: Namespace) -> StartingNetwork:
-    return starting_network(
+def _make_starting_network(options: Namespace) -> StartingNetwork:
+    return make_starting_network(
         options.weights,
         arch=options.arch,
         dim=options.dim,
@@ -94,7 +96,7 @@ def _choose_plan(options: Namespace, starting: StartingNetwork, pictures: int) -
     return dataclasses.replace(plan, batch=min(plan.batch, pictures))
 
 
-def _describe_request(
+def _collect_plan_options(
     options: Namespace, plan: Plan, architecture: Architecture, photos: PhotoSet, judged: PhotoSet | None
 ) -> dict[str, object]:
     """Return all that makes two runs the same; files are named by their content, so that a renamed one is no other."""
@@ -124,7 +126,9 @@ def _describe_run(options: Namespace, starting: StartingNetwork, photos: PhotoSe
     )
 
 
-def _make_run(folder: Path, plan: Plan, starting: StartingNetwork, photos: PhotoSet, judged: PhotoSet | None) -> Run:
+def _decode_photos_and_make_run(
+    folder: Path, plan: Plan, starting: StartingNetwork, photos: PhotoSet, judged: PhotoSet | None
+) -> Run:
     side, cache = round(DECODED_SIDE * starting.architecture.size), folder / CACHE
     return Run(
         folder,
@@ -132,12 +136,12 @@ def _make_run(folder: Path, plan: Plan, starting: StartingNetwork, photos: Photo
         starting.network,
         starting.architecture.dim,
         decode_photos(photos, side, cache),
-        None if judged is None else _make_judgeable(decode_photos(judged, side, cache)),
+        None if judged is None else _drop_groups_if_unjudgeable(decode_photos(judged, side, cache)),
         start=starting.trained if plan.l2_sp or plan.keep else None,
     )
 
 
-def _make_judgeable(photos: Photos) -> Photos:
+def _drop_groups_if_unjudgeable(photos: Photos) -> Photos:
     """Return the validation pictures, without their groups where no picture has another to find otherwise.
 
     Raises:
@@ -155,7 +159,7 @@ def _make_judgeable(photos: Photos) -> Photos:
     return together
 
 
-def train_until_over(run: Run) -> None:
+def train_and_report_run(run: Run) -> None:
     """Start a run or go on with it; print each epoch and show it in TensorBoard."""
     from .tensorboard import Board
 

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from ml.recipe import ModelFilesError
 
 from .checkpoint import Best, Checkpoint, read_checkpoint, require_shapes, write_checkpoint
-from .data.batches import Batches, balanced_order
+from .data.batches import Batches, draw_balanced_order
 from .data.photo_pixels import Photos
 from .errors import TrainingError
 from .files import CHECKPOINT
@@ -69,7 +69,7 @@ class Run:
             self.resume()
         while not self.is_finished:
             self.epochs.append(self._run_epoch(len(self.epochs)))
-            self._remember_best()
+            self._remember_epoch_if_best()
             # Called before the checkpoint is written: a run killed in between repeats the epoch and reports it again.
             after_epoch(self)
             write_checkpoint(self.folder, self._make_checkpoint())
@@ -88,7 +88,7 @@ class Run:
     def _run_epoch(self, number: int) -> Epoch:
         started = time.monotonic()
         size = self.plan.size_at(self._elapsed_fraction(number, 0))
-        batches = self._draw_batches(number, size)
+        batches = self._make_batches(number, size)
         self.learner.begin_epoch(number)
         losses, right, steps = 0.0, 0.0, 0
         progress = tqdm(batches, desc=f"epoch {number + 1}, {size} px", disable=None, leave=False)
@@ -104,11 +104,11 @@ class Run:
         rate, pictures, figures = self.learner.schedule.head_rate, steps * self.plan.batch, self._judge_validation(size)
         return Epoch(number, size, losses / steps, right / steps, rate, seconds, pictures, figures)
 
-    def _draw_batches(self, number: int, size: int) -> Batches:
+    def _make_batches(self, number: int, size: int) -> Batches:
         plan, photos = self.plan, self.photos
         # Order and views follow from the seed and the epoch's number alone, so that a repeated epoch is the same.
         rng = np.random.default_rng((plan.seed, number))
-        order = balanced_order(photos.targets, photos.emphasis, photos.epoch_length, plan.balance, rng)
+        order = draw_balanced_order(photos.targets, photos.emphasis, photos.epoch_length, plan.balance, rng)
         return Batches(
             photos,
             order,
@@ -127,7 +127,7 @@ class Run:
         self.judgement = judge_network(self.learner.result, self.validation, size, self.learner.device)
         return self.judgement.figures
 
-    def _remember_best(self) -> None:
+    def _remember_epoch_if_best(self) -> None:
         epoch = self.epochs[-1]
         found = epoch.validation.get("map_at_r", math.inf)
         if found > self.best.map_at_r or self.validation is None:

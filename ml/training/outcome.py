@@ -18,7 +18,7 @@ from .loop import Run
 SHA256 = "_sha256"  # an option that ends so holds a checksum, which tells people nothing: a refusal names the file
 
 
-def record_or_compare_request(folder: Path, asked: Mapping[str, object]) -> None:
+def record_or_compare_plan_options(folder: Path, asked: Mapping[str, object]) -> None:
     """Write down what is asked of the run in `folder`, or compare it with what was asked when the run began.
 
     Raises:
@@ -28,15 +28,15 @@ def record_or_compare_request(folder: Path, asked: Mapping[str, object]) -> None
     path = folder / PLAN
     # Until an epoch has ended nothing was learned under the old options, so a mistyped one may still be corrected.
     if not (has_finished_epoch(folder) and path.exists()):
-        _write_request(path, asked)
+        _write_plan_options(path, asked)
         return
-    first = _read_request(path)
+    first = _read_plan_options(path)
     if names := sorted(name for name in first if first[name] != asked.get(name)):
         changes = ", ".join(_describe_change(name, first.get(name), asked.get(name)) for name in names)
         raise TrainingError(f"{folder} holds a run with other options ({changes}); choose another folder.")
 
 
-def _write_request(path: Path, asked: Mapping[str, object]) -> None:
+def _write_plan_options(path: Path, asked: Mapping[str, object]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open_atomic_text(path) as file:
@@ -45,7 +45,7 @@ def _write_request(path: Path, asked: Mapping[str, object]) -> None:
         raise TrainingError(f"{path.parent} cannot be written: {exc.strerror}. Choose another folder.") from exc
 
 
-def _read_request(path: Path) -> dict[str, object]:
+def _read_plan_options(path: Path) -> dict[str, object]:
     try:
         first = json.loads(path.read_text())
     except (OSError, ValueError) as exc:

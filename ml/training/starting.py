@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ml.network import resnet
 from ml.network.resnet import Architecture
-from ml.network.weights import load_network, refuse_out_of_range
+from ml.network.weights import load_network, refuse_numbers_out_of_range
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class StartingNetwork:
     note: str
 
 
-def starting_network(
+def make_starting_network(
     source: str, *, arch: str | None, dim: int | None, size: int | None, pooling: str, seed: int
 ) -> StartingNetwork:
     """Return a network with weights from `source`, as `ml.network.weights.load_network` names it, and `dim` dimensions.
@@ -58,7 +58,7 @@ def starting_network(
 
 
 def _create_seeded_network(architecture: Architecture, seed: int) -> resnet.ResNet:
-    refuse_out_of_range(architecture)
+    refuse_numbers_out_of_range(architecture)
     torch.manual_seed(seed)  # first weights come from torch's generator, and a run must repeat
     return resnet.create_network(architecture)
 

@@ -15,7 +15,7 @@ import numpy as np
 from django.db.models import Min
 from numpy.typing import NDArray
 
-from ml.errors import find_cause
+from ml.errors import find_cause_line
 from ml.images import PhotoRefused
 from recommender.models import Embedding
 
@@ -112,7 +112,7 @@ class Batch:
         try:
             vectors = dict(zip(self._given, self._inference.result() if self._inference else (), strict=True))
         except (RuntimeError, MemoryError) as exc:  # memory or a driver is to blame, and no photo
-            raise ModelTrouble(f"The model failed at {len(self._given)} photos: {find_cause(exc)}") from exc
+            raise ModelTrouble(f"The model failed at {len(self._given)} photos: {find_cause_line(exc)}") from exc
         found: list[Result] = []
         for rows, prepared in self._decoded_groups():
             vector = vectors[rows[0].sha256] if prepared.vector is None else prepared.vector

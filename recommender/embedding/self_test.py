@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from ml import images
-from ml.errors import find_cause
+from ml.errors import find_cause_line
 from ml.images import PhotoRefused
 from ml.inference.arrays import is_indexable
 from recommender.errors import ModelNotReady
@@ -33,7 +33,7 @@ def check_embedder(model: EmbeddingModel, embedder: Embedder) -> None:
     except RuntimeError as exc:
         raise ModelNotReady(
             f"Model {model.version} cannot embed a drawn picture in this process; if that lasts, start the worker "
-            f"again. {find_cause(exc)}"
+            f"again. {find_cause_line(exc)}"
         ) from exc
     if vector.shape != (model.dim,) or not is_indexable(vector[np.newaxis]).all():
         raise ModelNotReady(

@@ -14,7 +14,7 @@ from ml.atomic_files import (
     make_temporary_folder_beside,
     open_atomic_file,
     open_atomic_text,
-    put_in_place,
+    put_folder_in_place,
     remove_files_and_empty_folder,
 )
 
@@ -77,7 +77,7 @@ def test_a_folder_beside_is_gone_at_the_end_unless_it_was_put_in_place(tmp_path:
     assert _names_in(tmp_path) == []
     with make_temporary_folder_beside(place) as folder:
         (folder / "model.xml").write_text("exported")
-        put_in_place(folder, place)
+        put_folder_in_place(folder, place)
     assert _names_in(tmp_path) == ["model"]
     assert (place / "model.xml").read_text() == "exported"
 

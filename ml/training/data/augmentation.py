@@ -71,7 +71,7 @@ def augment_pictures(
 
     A mask, of any size, covers its whole picture, white on the item.
     """
-    views, items = _cut_views(pictures, size, how, rng, masks)
+    views, items = _crop_and_mirror_views(pictures, size, how, rng, masks)
     if masks is not None and how.move:
         views = _replace_backgrounds(views, items, how, rng)
     for view in views:
@@ -82,7 +82,7 @@ def augment_pictures(
     return views
 
 
-def _cut_views(
+def _crop_and_mirror_views(
     pictures: Sequence[Image.Image] | Sequence[Pixels],
     size: int,
     how: Augmentation,
@@ -94,16 +94,16 @@ def _cut_views(
     items = np.empty((len(pictures), size, size, 1), np.uint8)
     for i, picture in enumerate(pictures):
         pixels = np.asarray(picture)
-        crop = _draw_crop(pixels.shape[:2], how, rng)
+        crop = _choose_random_crop(pixels.shape[:2], how, rng)
         # One step for both: where -1 mirrors a view, its mask must be mirrored too, or it would lie beside the item.
         step = rng.choice((-1, 1))
-        views[i] = _cut_picture(pixels, crop, size)[:, ::step]
+        views[i] = _crop_and_scale_picture(pixels, crop, size)[:, ::step]
         if masks is not None:
-            items[i, ..., 0] = _cut_mask(masks[i], crop, pixels.shape[:2], size)[:, ::step]
+            items[i, ..., 0] = _crop_and_scale_mask(masks[i], crop, pixels.shape[:2], size)[:, ::step]
     return views, items
 
 
-def _draw_crop(shape: tuple[int, ...], how: Augmentation, rng: np.random.Generator) -> Crop:
+def _choose_random_crop(shape: tuple[int, ...], how: Augmentation, rng: np.random.Generator) -> Crop:
     """Draw a random resized crop of a picture of `shape`, its height and width (Szegedy et al., CVPR 2015)."""
     height, width = shape
     area = width * height * rng.uniform(*how.area)
@@ -114,14 +114,14 @@ def _draw_crop(shape: tuple[int, ...], how: Augmentation, rng: np.random.Generat
     return Crop(int(rng.integers(0, height - down + 1)), int(rng.integers(0, width - across + 1)), down, across)
 
 
-def _cut_picture(picture: Pixels, crop: Crop, size: int) -> Pixels:
+def _crop_and_scale_picture(picture: Pixels, crop: Crop, size: int) -> Pixels:
     """Scale the crop of uint8[h, w, 3] to uint8[size, size, 3]."""
     # The part is copied, because torch wants memory that may be written to, and pictures lie in a read-only map.
     part = picture[crop.top : crop.top + crop.height, crop.left : crop.left + crop.width].copy()
     return _to_pixels(functional.resize(_to_tensor(part), [size, size], antialias=True))
 
 
-def _cut_mask(mask: Image.Image, crop: Crop, shape: tuple[int, ...], size: int) -> Pixels:
+def _crop_and_scale_mask(mask: Image.Image, crop: Crop, shape: tuple[int, ...], size: int) -> Pixels:
     """Scale the part of `mask` that `crop` is of a picture of `shape`, its height and width: uint8[size, size].
 
     A mask is a few pixels wide, so its part seldom begins and ends at whole pixels; Pillow takes fractions of them.

@@ -24,7 +24,7 @@ Floats = npt.NDArray[np.float64]
 AHEAD = 2  # batches that each thread has ready, so that a quick step need not wait for pictures
 
 
-def balanced_order(targets: Ints, emphasis: Floats, length: int, balance: float, rng: np.random.Generator) -> Ints:
+def draw_balanced_order(targets: Ints, emphasis: Floats, length: int, balance: float, rng: np.random.Generator) -> Ints:
     """Draw int64[length] positions of pictures to show, whose classes are int64[N] `targets`.
 
     A class c of n pictures gets a share in proportion to emphasis[c] * n ** (1 - balance): with `balance` 0 classes are

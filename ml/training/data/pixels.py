@@ -65,7 +65,7 @@ def cache_pixels(paths: Sequence[Path], side: int, folder: Path, *, threads: int
     name = folder / f"pixels-{_fingerprint_paths(paths, side)}"
     index, data = name.with_suffix(".json"), name.with_suffix(".u8")
     known = json.loads(index.read_text()) if index.exists() else None
-    if known is None or not _are_unchanged(paths, known["files"]):
+    if known is None or not _are_files_unchanged(paths, known["files"]):
         folder.mkdir(parents=True, exist_ok=True)
         # An index says that the pixels are complete, so it is deleted before they change, and written last.
         index.unlink(missing_ok=True)
@@ -89,7 +89,7 @@ def _fingerprint_paths(paths: Sequence[Path], side: int) -> str:
     return digest.hexdigest()[:16]
 
 
-def _are_unchanged(paths: Sequence[Path], marks: Sequence[list[int] | None]) -> bool:
+def _are_files_unchanged(paths: Sequence[Path], marks: Sequence[list[int] | None]) -> bool:
     return all(_stat_file(path) in (mark, None) for path, mark in zip(paths, marks, strict=True))
 
 

@@ -23,7 +23,9 @@ def split_photos(photos: PhotoSet, share: float, seed: int) -> tuple[PhotoSet, P
     rng = np.random.default_rng(seed)
     wanted = share * len(photos)
     aside = (
-        _choose_by_class(photos, share, wanted, rng) if photos.groups is None else _choose_by_group(photos, wanted, rng)
+        _choose_pictures_by_class(photos, share, wanted, rng)
+        if photos.groups is None
+        else _choose_pictures_by_group(photos, wanted, rng)
     )
     if not aside.any():
         raise PhotoSetError(
@@ -33,7 +35,9 @@ def split_photos(photos: PhotoSet, share: float, seed: int) -> tuple[PhotoSet, P
     return photos.subset(np.flatnonzero(~aside)), photos.subset(np.flatnonzero(aside))
 
 
-def _choose_by_class(photos: PhotoSet, share: float, wanted: float, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
+def _choose_pictures_by_class(
+    photos: PhotoSet, share: float, wanted: float, rng: np.random.Generator
+) -> npt.NDArray[np.bool_]:
     """Return bool[N]: which pictures are set aside where there are no groups."""
     targets = photos.targets()
     members = [rng.permutation(np.flatnonzero(targets == name)) for name in range(len(photos.classes))]
@@ -49,7 +53,7 @@ def _choose_by_class(photos: PhotoSet, share: float, wanted: float, rng: np.rand
     return aside
 
 
-def _choose_by_group(photos: PhotoSet, wanted: float, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
+def _choose_pictures_by_group(photos: PhotoSet, wanted: float, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
     """Return bool[N]: which pictures are set aside, by groups in random order, as long as they fit.
 
     A picture without a group is one by itself.

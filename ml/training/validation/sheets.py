@@ -31,7 +31,7 @@ def make_thumbnails(
 def neighbour_sheet(judgement: Judgement) -> Image.Image:
     """Draw queries of as many classes as fit, each with its nearest pictures, framed green where the class is right."""
     judged, pixels = judgement.judged, judgement.photos.pixels
-    queries = _spread_over_classes(judged.targets, ROWS)
+    queries = _choose_positions_across_classes(judged.targets, ROWS)
     cell = THUMB + 2 * FRAME
     sheet = Image.new("RGB", (cell * (COLUMNS + 1) + cell // 4, cell * len(queries)), PAPER)
     for line, query in enumerate(queries):
@@ -45,7 +45,7 @@ def neighbour_sheet(judgement: Judgement) -> Image.Image:
     return sheet
 
 
-def _spread_over_classes(targets: npt.NDArray[np.int64], length: int) -> npt.NDArray[np.int64]:
+def _choose_positions_across_classes(targets: npt.NDArray[np.int64], length: int) -> npt.NDArray[np.int64]:
     """Return int64[length or fewer] positions, evenly over the classes; the same ones for the same targets."""
     by_class = np.argsort(targets, kind="stable")
     return by_class[np.unique(np.linspace(0, len(targets) - 1, min(length, len(targets))).astype(int))]

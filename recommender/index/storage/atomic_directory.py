@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ml.atomic_files import UNFINISHED_SUFFIX, put_in_place
+from ml.atomic_files import UNFINISHED_SUFFIX, put_folder_in_place
 from recommender.index.errors import SnapshotDamaged, SnapshotUnreadable
 
 # The process lacks descriptors, memory or rights. The file itself may be intact, so it is not called damaged.
@@ -30,7 +30,7 @@ def write_atomically(directory: Path) -> Iterator[Path]:
     try:
         with _hold_lock(part, fcntl.LOCK_EX):
             yield part
-            put_in_place(part, directory)
+            put_folder_in_place(part, directory)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise

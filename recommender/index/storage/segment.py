@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from django.conf import settings
 
-from ml.atomic_files import sync_to_disk, write_to_disk
+from ml.atomic_files import sync_to_disk, write_and_sync_file
 from ml.recipe import file_sha256
 from recommender.index.ann import choose_structure, dot_products, ivf
 from recommender.index.ann.ivf import Ivf
@@ -133,7 +133,7 @@ def write_segment(
                 path.name: _sampled_sha256(path) for path in part.iterdir() if path.stat().st_size > READ_WHOLE_BELOW
             },
         }
-        write_to_disk(part / MANIFEST, json.dumps(manifest, indent=1).encode())
+        write_and_sync_file(part / MANIFEST, json.dumps(manifest, indent=1).encode())
     return manifest
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from django.conf import settings
 
-from ml.atomic_files import write_to_disk
+from ml.atomic_files import write_and_sync_file
 from ml.recipe import file_sha256
 from recommender.index.errors import SnapshotDamaged
 from recommender.index.rows.arrays import Mask
@@ -94,7 +94,7 @@ def write_snapshot(name: str, snapshot: Snapshot) -> list[dict[str, object]]:
     with write_atomically(snapshot_directory(name)) as beside:
         for number, part in enumerate(snapshot.parts):
             bitmap = f"live-{number}.bits"
-            write_to_disk(beside / bitmap, np.packbits(part.live, bitorder="little").tobytes())
+            write_and_sync_file(beside / bitmap, np.packbits(part.live, bitorder="little").tobytes())
             listed.append(
                 {
                     "name": part.segment.name,
@@ -116,7 +116,7 @@ def write_snapshot(name: str, snapshot: Snapshot) -> list[dict[str, object]]:
             "segments": listed,
         }
         # The manifest is written last, because a directory that has one counts as whole.
-        write_to_disk(beside / MANIFEST, json.dumps(manifest, indent=1).encode())
+        write_and_sync_file(beside / MANIFEST, json.dumps(manifest, indent=1).encode())
     return listed
 
 

@@ -9,7 +9,7 @@ import pytest
 from ml.__main__ import main
 from ml.folders import folder_extraction
 from ml.folders.extraction import extract_vectors
-from ml.folders.folder_extraction import embed_folder, list_pictures
+from ml.folders.folder_extraction import embed_folder_to_disk, list_pictures
 from ml.folders.vector_folder import VectorFolder, VectorFolderError
 from tests.ml.pictures import encode, scene
 
@@ -53,7 +53,7 @@ class Stopping:
 
 def run(source, target, embedder):
     pictures, refused = list_pictures(source)
-    return embed_folder(source, pictures, target, embedder, refused)
+    return embed_folder_to_disk(source, pictures, target, embedder, refused)
 
 
 def contents(folder):
@@ -136,7 +136,7 @@ def test_a_run_that_is_killed_while_it_replaces_files_leaves_an_incomplete_folde
     run(source, target, embedder)
     (source / "0.png").unlink()
     with monkeypatch.context() as patch:
-        patch.setattr(folder_extraction, "write_pictures", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(folder_extraction, "write_picture_list", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             run(source, target, embedder)
     with pytest.raises(VectorFolderError, match=r"extract\.json is missing"):

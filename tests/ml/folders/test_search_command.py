@@ -13,7 +13,7 @@ from ml.__main__ import main
 from ml.commands.search import format_table
 from ml.folders import vector_folder
 from ml.folders.contact_sheet import Answer, SheetError, draw_sheet, write_sheet
-from ml.folders.folder_extraction import embed_folder
+from ml.folders.folder_extraction import embed_folder_to_disk
 from ml.folders.folder_search import QueryPictureError, search_folder
 from ml.folders.vector_folder import Hit, Manifest, Picture, VectorFolder, VectorFolderError
 from tests.ml.pictures import GREEN, RED, assert_corners, encode, quarters, scene
@@ -29,7 +29,7 @@ def extracted(tmp_path_factory, embedder):
     for number in range(6):
         (folder / "in" / f"{number}.png").write_bytes(encode(scene(number, (90, 120)), "PNG"))
     pictures = [Picture(str(number), f"{number}.png", "ab"[number % 2]) for number in range(6)]
-    embed_folder(folder / "in", pictures, folder / "out", embedder)
+    embed_folder_to_disk(folder / "in", pictures, folder / "out", embedder)
     return folder
 
 

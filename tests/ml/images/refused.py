@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from ml.images import PhotoRefused, decode, sniff
+from ml.images import PhotoRefused, decode, sniff_header
 
 
 def refusal(function, *args) -> PhotoRefused:
@@ -16,4 +16,4 @@ def refusal(function, *args) -> PhotoRefused:
 
 
 def both(data: bytes) -> set[str]:
-    return {refusal(decode, data).code, refusal(sniff, io.BytesIO(data)).code}
+    return {refusal(decode, data).code, refusal(sniff_header, io.BytesIO(data)).code}

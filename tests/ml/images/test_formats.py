@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageChops, ImageCms, ImageDraw
 
-from ml.images import decode, sniff
+from ml.images import decode, sniff_header
 from tests.ml.pictures import BLUE, FIXTURES, GREEN, RED, WHITE, YELLOW, assert_corners, encode, quarters
 
 ORIENTATION = 0x0112
@@ -43,20 +43,20 @@ def transparent_quarter(mode: str) -> Image.Image:
 )
 def test_plain_pictures_of_each_format_are_decoded(fmt, options):
     data = encode(quarters(), fmt, **options)
-    header = sniff(io.BytesIO(data))
+    header = sniff_header(io.BytesIO(data))
     assert (header.format, header.width, header.height, header.oriented) == (fmt, 64, 48, False)
     assert_corners(decode(data))
 
 
 def test_heic_is_decoded():
     data = (FIXTURES / "quarters.heic").read_bytes()
-    assert sniff(io.BytesIO(data)).format == "HEIF"
+    assert sniff_header(io.BytesIO(data)).format == "HEIF"
     assert_corners(decode(data))
 
 
 def test_heic_is_turned_by_its_container():
     data = (FIXTURES / "quarters-rotated.heic").read_bytes()
-    header = sniff(io.BytesIO(data))
+    header = sniff_header(io.BytesIO(data))
     assert (header.width, header.height) == (64, 48)
     assert_corners(decode(data))
 
@@ -68,7 +68,7 @@ def test_heic_with_alpha_is_white_where_transparent():
 def test_mpo_of_a_phone_gives_its_first_picture_and_counts_as_jpeg():
     data = encode(quarters(), "MPO", save_all=True, append_images=[Image.new("RGB", (64, 48))], quality=95)
     assert Image.open(io.BytesIO(data)).format == "MPO"
-    assert sniff(io.BytesIO(data)).format == "JPEG"
+    assert sniff_header(io.BytesIO(data)).format == "JPEG"
     assert_corners(decode(data))
     assert_corners(decode(data, max_side=16))
 
@@ -87,7 +87,7 @@ def test_every_exif_orientation_is_applied(fmt, turn):
     }
     stored = quarters().transpose(undo[turn]) if turn in undo else quarters()
     data = encode(stored, fmt, exif=with_orientation(turn), quality=95)
-    header = sniff(io.BytesIO(data))
+    header = sniff_header(io.BytesIO(data))
     assert (header.width, header.height, header.oriented) == (64, 48, turn != 1)
     picture = decode(data)
     assert picture.size == (64, 48)
@@ -96,7 +96,7 @@ def test_every_exif_orientation_is_applied(fmt, turn):
 
 def test_a_nonsense_orientation_counts_as_upright():
     data = encode(quarters(), "JPEG", exif=with_orientation(77), quality=95)
-    assert not sniff(io.BytesIO(data)).oriented
+    assert not sniff_header(io.BytesIO(data)).oriented
     assert_corners(decode(data))
 
 
@@ -245,5 +245,5 @@ def test_nothing_of_the_file_travels_with_the_pixels():
 
 def test_the_file_is_left_at_its_start():
     file = io.BytesIO(encode(quarters(), "WEBP"))
-    sniff(file)
+    sniff_header(file)
     assert file.tell() == 0

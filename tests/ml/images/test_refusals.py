@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
-from ml.images import MAX_BYTES, PhotoRefused, decode, sniff
+from ml.images import MAX_BYTES, PhotoRefused, decode, sniff_header
 from ml.images.header import END_BYTES
 from tests.ml.images.refused import both, refusal
 from tests.ml.pictures import FIXTURES, encode, quarters, scene
@@ -127,7 +127,7 @@ def test_a_picture_that_was_cut_off_is_refused_as_truncated(name, kept):
 
 def test_the_header_of_a_cut_off_picture_is_read_without_decoding_it():
     data = encode(scene(3), "PNG")
-    assert sniff(io.BytesIO(data[: len(data) // 2])).width == 300
+    assert sniff_header(io.BytesIO(data[: len(data) // 2])).width == 300
 
 
 @pytest.mark.parametrize("fmt", ["JPEG", "PNG", "GIF"])
@@ -142,7 +142,7 @@ def test_sniffing_reads_the_ends_of_a_file_and_not_its_pixels(fmt):
 
     noise = Image.effect_noise((1000, 1000), 100)
     file = Counted(encode(noise, fmt))
-    assert sniff(file).width == 1000
+    assert sniff_header(file).width == 1000
     assert file.count < 200_000 < len(file.getvalue())
 
 
@@ -177,7 +177,7 @@ def mutated(draw) -> bytes:
 @settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck), database=None)
 @given(data=mutated(), max_side=st.sampled_from([None, 20]))
 def test_mutated_pictures_are_decoded_or_refused_and_nothing_else(data, max_side):
-    for attempt in (lambda: sniff(io.BytesIO(data)), lambda: decode(data, max_side)):
+    for attempt in (lambda: sniff_header(io.BytesIO(data)), lambda: decode(data, max_side)):
         try:
             answer = attempt()
         except PhotoRefused:
@@ -209,7 +209,7 @@ def test_a_jpeg_of_a_thousand_scans_is_refused():
 def test_broken_exif_does_not_cost_the_photo():
     data = encode(quarters(), "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff" + bytes(9))
     assert decode(data).size == (64, 48)
-    assert not sniff(io.BytesIO(data)).oriented
+    assert not sniff_header(io.BytesIO(data)).oriented
 
 
 def test_a_disk_that_cannot_be_read_is_not_the_photos_fault():
@@ -226,4 +226,4 @@ def test_a_disk_that_cannot_be_read_is_not_the_photos_fault():
     for reads in range(4):
         disk.reads_left = reads
         with pytest.raises(OSError, match="Input/output"):
-            sniff(disk)
+            sniff_header(disk)

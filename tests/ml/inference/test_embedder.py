@@ -58,8 +58,8 @@ def test_the_runtime_agrees_with_torch(model_dir, batch, precision):
 def test_the_first_inference_of_a_process_is_made_alone_when_loading(model_dir, monkeypatch):
     """Two threads that made it together waited for ever in one process of three, in OpenVINO's binding."""
     seen = []
-    infer = Embedder._infer
-    monkeypatch.setattr(Embedder, "_infer", lambda self, part: seen.append(part.shape) or infer(self, part))
+    infer = Embedder._infer_vectors
+    monkeypatch.setattr(Embedder, "_infer_vectors", lambda self, part: seen.append(part.shape) or infer(self, part))
     Embedder.load(model_dir, parallel=2)
     assert seen == [(1, 224, 224, 3)]
 

@@ -153,7 +153,7 @@ def test_another_validation_set_is_another_run(table, weights, tmp_path, capsys,
     header, *rows = table.read_text().splitlines()
     options = [table, "--images", table.parent, "--out", run, "--weights", weights, "--validation", apart, *SMALL]
     apart.write_text("\n".join([header, *rows[:3]]) + "\n")
-    monkeypatch.setattr("ml.training.job.train_until_over", stopped_after_an_epoch)
+    monkeypatch.setattr("ml.training.job.train_and_report_run", stopped_after_an_epoch)
     assert main(["train", *map(str, options)]) == 130
     apart.write_text("\n".join([header, *rows[1:4]]) + "\n")
     found = refusal(capsys, *options)
@@ -165,7 +165,7 @@ def test_other_starter_weights_are_another_run(table, weights, tmp_path, capsys,
     shutil.copy(weights, starter)
     for module in ("ml.network.weights", "ml.training.job"):
         monkeypatch.setattr(f"{module}.STARTER", starter)
-    monkeypatch.setattr("ml.training.job.train_until_over", stopped_after_an_epoch)
+    monkeypatch.setattr("ml.training.job.train_and_report_run", stopped_after_an_epoch)
     options = [table, "--out", tmp_path / "run", "--weights", "starter", "--validation-share", "0", *SMALL]
     assert main(["train", *map(str, options)]) == 130
     shape = Architecture("resnet18", 6, "gem", 32)
@@ -190,7 +190,7 @@ def stopped_after_an_epoch(run):
     ],
 )
 def test_a_run_that_is_stopped_says_what_is_kept(table, weights, tmp_path, capsys, monkeypatch, stopped, said):
-    monkeypatch.setattr("ml.training.job.train_until_over", stopped)
+    monkeypatch.setattr("ml.training.job.train_and_report_run", stopped)
     options = ["--out", str(tmp_path / "run"), "--weights", str(weights), "--validation-share", "0", *SMALL]
     assert main(["train", str(table), *options]) == 130
     assert f"{tmp_path}/run: {said}" in capsys.readouterr().out

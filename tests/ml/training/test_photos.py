@@ -12,7 +12,7 @@ from PIL import Image
 
 from ml.folders.photo_set import PhotoSet, PhotoSetError, read_photo_set
 from ml.training.data.augmentation import Augmentation, augment_pictures
-from ml.training.data.batches import Batches, balanced_order
+from ml.training.data.batches import Batches, draw_balanced_order
 from ml.training.data.photo_pixels import decode_photos
 from ml.training.data.pixels import UnreadablePicturesError, cache_pixels
 from ml.training.data.split import split_photos
@@ -81,7 +81,7 @@ def test_balance_evens_out_the_classes():
     targets = np.repeat([0, 1], [900, 100])
 
     def shown(balance, emphasis=(1.0, 1.0)):
-        order = balanced_order(targets, np.array(emphasis), 1000, balance, np.random.default_rng(0))
+        order = draw_balanced_order(targets, np.array(emphasis), 1000, balance, np.random.default_rng(0))
         return np.bincount(targets[order]).tolist()
 
     assert shown(0) == pytest.approx([900, 100], abs=1)
@@ -92,7 +92,7 @@ def test_balance_evens_out_the_classes():
 
 def test_every_picture_of_a_class_is_shown_before_any_again():
     targets = np.repeat([0, 1], [30, 10])
-    order = balanced_order(targets, np.ones(2), 40, 1, np.random.default_rng(0))
+    order = draw_balanced_order(targets, np.ones(2), 40, 1, np.random.default_rng(0))
     times = Counter(order.tolist())
     assert {times[i] for i in range(30, 40)} == {2}
     assert {times[i] for i in range(30)} <= {0, 1}

@@ -20,7 +20,7 @@ def test_a_full_disk_leaves_no_half_segment_and_the_worker_alive(model, index, s
     def full(path, content):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(segment, "write_to_disk", full)
+    monkeypatch.setattr(segment, "write_and_sync_file", full)
     assert compact(force=True).actions == ("failed",)
     assert "No space left" in caplog.text
     assert list((settings.INDEX_ROOT / "segments").iterdir()) == []
@@ -33,7 +33,7 @@ def test_a_snapshot_that_cannot_be_written_leaves_no_segment_behind(model, index
     def full(path, content):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(snapshot, "write_to_disk", full)
+    monkeypatch.setattr(snapshot, "write_and_sync_file", full)
     for number in range(3):
         catalogue.add_many(model, 5, start=number * 5)
         assert compact(force=True).actions == ("failed",)
