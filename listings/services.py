@@ -46,13 +46,13 @@ def ensure_category(path: str) -> Category:
 @transaction.atomic
 def create_listing(seller: User, fields: dict[str, object]) -> Listing:
     """A new listing of this seller; `category` may be the path of one that is still to be made."""
-    return Listing.objects.create(seller=seller, **_resolve_category(fields))
+    return Listing.objects.create(seller=seller, **_ensure_category_in_fields(fields))
 
 
 @transaction.atomic
 def update_listing(listing: Listing, user: User | AnonymousUser, changes: dict[str, object]) -> Listing:
     """Write these fields unless the listing left this person's hands since it was read: a removed one stays removed."""
-    changes = _resolve_category(changes)
+    changes = _ensure_category_in_fields(changes)
     # One conditional update in place of read, check and save: a removal meanwhile cannot be overwritten.
     changed = Listing.objects.editable_by(user).filter(pk=listing.pk).update(**changes, updated_at=timezone.now())
     if not changed:
@@ -63,7 +63,7 @@ def update_listing(listing: Listing, user: User | AnonymousUser, changes: dict[s
     return listing
 
 
-def _resolve_category(fields: dict[str, object]) -> dict[str, object]:
+def _ensure_category_in_fields(fields: dict[str, object]) -> dict[str, object]:
     category = fields.get("category")
     return {**fields, "category": ensure_category(category)} if isinstance(category, str) else fields
 

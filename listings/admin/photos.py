@@ -74,7 +74,15 @@ class ListingImageAdmin(PhotoColumns, DeletedWithWhatBelongs, admin.ModelAdmin):
 
     # A list, so that other apps can append their actions; Django's own default is a tuple.
     actions: list[Any] = []
-    list_display = ("id", "thumbnail", "state_label", "rejection_reason", "listing_link", "seller", "created_at")
+    list_display = (
+        "id",
+        "thumbnail",
+        "state_label",
+        "rejection_reason",
+        "listing_link",
+        "seller_username",
+        "created_at",
+    )
     list_filter = ("state", ReasonFilter, "source")
     list_select_related = ("listing__seller",)
     list_per_page = 50
@@ -115,5 +123,5 @@ class ListingImageAdmin(PhotoColumns, DeletedWithWhatBelongs, admin.ModelAdmin):
         return format_html('<a href="{}">{}</a>', address, image.listing.title)
 
     @admin.display(description="seller", ordering="listing__seller__username")
-    def seller(self, image: ListingImage) -> str:
+    def seller_username(self, image: ListingImage) -> str:
         return image.listing.seller.username

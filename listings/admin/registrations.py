@@ -111,9 +111,9 @@ class ListingAdmin(DeletedWithWhatBelongs, admin.ModelAdmin):
         listing, photos = form.instance, form.cleaned_data["photos"]
         if photos:
             # The admin saves inside a transaction, while `add_photos` must begin its own: it waits for the commit.
-            transaction.on_commit(lambda: self._add_photos(request, listing, photos))
+            transaction.on_commit(lambda: self._add_photos_or_report(request, listing, photos))
 
-    def _add_photos(self, request: HttpRequest, listing: Listing, photos: Sequence[CheckedPhoto]) -> None:
+    def _add_photos_or_report(self, request: HttpRequest, listing: Listing, photos: Sequence[CheckedPhoto]) -> None:
         try:
             add_photos(listing, photos)
         except (ListingGone, TooManyPhotos) as exc:
@@ -122,17 +122,19 @@ class ListingAdmin(DeletedWithWhatBelongs, admin.ModelAdmin):
 
     @admin.action(description="Mark as sold", permissions=["change"])
     def mark_sold(self, request: HttpRequest, queryset: QuerySet[Listing]) -> None:
-        self._set_status(request, queryset, Listing.Status.SOLD)
+        self._set_status_and_confirm(request, queryset, Listing.Status.SOLD)
 
     @admin.action(description="Mark as active", permissions=["change"])
     def mark_active(self, request: HttpRequest, queryset: QuerySet[Listing]) -> None:
-        self._set_status(request, queryset, Listing.Status.ACTIVE)
+        self._set_status_and_confirm(request, queryset, Listing.Status.ACTIVE)
 
     @admin.action(description="Remove", permissions=["change"])
     def mark_removed(self, request: HttpRequest, queryset: QuerySet[Listing]) -> None:
-        self._set_status(request, queryset, Listing.Status.REMOVED)
+        self._set_status_and_confirm(request, queryset, Listing.Status.REMOVED)
 
-    def _set_status(self, request: HttpRequest, queryset: QuerySet[Listing], status: Listing.Status) -> None:
+    def _set_status_and_confirm(
+        self, request: HttpRequest, queryset: QuerySet[Listing], status: Listing.Status
+    ) -> None:
         # An update in SQL leaves `auto_now` fields alone, so the time is given here.
         changed = queryset.exclude(status=status).update(status=status, updated_at=timezone.now())
         self.message_user(request, f"{changed:,} listing{'' if changed == 1 else 's'} now {status}.", messages.SUCCESS)

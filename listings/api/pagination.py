@@ -19,7 +19,7 @@ class ListingPagination(BasePagination):
     max_limit = 100
 
     def paginate_queryset(self, queryset: Any, request: Request, view: APIView | None = None) -> list[Any]:
-        ordering, limit, position = self._read_parameters(request)
+        ordering, limit, position = self._parse_parameters(request)
         # One row more than is shown tells whether there is a next page, without counting.
         rows = fetch_page(queryset, ordering, position, limit + 1)
         more, rows = len(rows) > limit, rows[:limit]
@@ -35,7 +35,7 @@ class ListingPagination(BasePagination):
             self.next = _page_link(url, position_of_listing(ordering, *rows[-1], back=False))
         return [listing for _, listing in rows]
 
-    def _read_parameters(self, request: Request) -> tuple[str, int, Position | None]:
+    def _parse_parameters(self, request: Request) -> tuple[str, int, Position | None]:
         errors: dict[str, list[str]] = {}
         ordering = request.query_params.get("ordering") or "-created"
         if ordering not in ORDERINGS:

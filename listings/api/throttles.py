@@ -38,7 +38,7 @@ class Breaker:
         self._retry_at = 0.0
         self._lock = threading.Lock()
 
-    def allows_call(self) -> bool:
+    def admit_call(self) -> bool:
         if not self._retry_at:
             return True
         with self._lock:
@@ -74,7 +74,7 @@ def _redis_client(url: str) -> redis.Redis:
 
 def count_hit(key: str, seconds: int) -> int | None:
     """How often this key was hit in its window, this time included; None while the cache does not answer."""
-    if not breaker.allows_call():
+    if not breaker.admit_call():
         return None
     try:
         # Kept in a variable: of two clients that two threads make at once functools keeps one, and the other, to which

@@ -10,7 +10,7 @@ from django.core.files.base import ContentFile
 from django.db import transaction
 from django.utils import timezone
 
-from listings.importing.photos import find_imported_ids, save_photos, store_original
+from listings.importing.photos import find_imported_ids, save_photo_rows_and_notify, store_original
 from listings.importing.products import ensure_categories, ensure_users
 from listings.models import Listing
 from listings.photos.uploads import check_photo
@@ -30,14 +30,14 @@ def publish_catalogue(
     planned = plan_catalogue(count, midnight)
     listings = photos = 0
     while batch := list(islice(planned, BATCH)):
-        made = _save_listings(batch)
-        photos += _save_photos(batch)
+        made = _save_missing_listings(batch)
+        photos += _draw_and_save_missing_photos(batch)
         listings += made
         progress(len(batch))
     return listings, photos
 
 
-def _save_listings(batch: Sequence[DemoListing]) -> int:
+def _save_missing_listings(batch: Sequence[DemoListing]) -> int:
     with transaction.atomic():
         there = set(_find_listing_ids(batch))
         new = [item for item in batch if item.id not in there]
@@ -66,7 +66,7 @@ def _find_listing_ids(batch: Iterable[DemoListing]) -> dict[str | None, int]:
     return dict(Listing.objects.filter(external_id__in=ids).values_list("external_id", "pk"))
 
 
-def _save_photos(batch: Sequence[DemoListing]) -> int:
+def _draw_and_save_missing_photos(batch: Sequence[DemoListing]) -> int:
     listing_ids = _find_listing_ids(batch)
     done = find_imported_ids([photo.id for item in batch for photo in item.photos])
     stored = {
@@ -77,4 +77,4 @@ def _save_photos(batch: Sequence[DemoListing]) -> int:
         for photo in item.photos
         if photo.id not in done
     }
-    return save_photos(stored)
+    return save_photo_rows_and_notify(stored)

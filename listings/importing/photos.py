@@ -67,7 +67,7 @@ def store_original(listing_id: int, created_at: datetime, photo: CheckedPhoto) -
     return image
 
 
-def save_photos(stored: Mapping[str, ListingImage]) -> int:
+def save_photo_rows_and_notify(stored: Mapping[str, ListingImage]) -> int:
     """Write the rows of stored photos by external id and tell who listens; a listing deleted meanwhile takes none."""
     with transaction.atomic():
         wanted = {image.listing_id for image in stored.values()}

@@ -15,7 +15,7 @@ from ml.catalogue.findings import Finding, Kind
 from ml.catalogue.picture_files import PICTURE_SUFFIXES, find_picture
 from ml.images import PhotoRefused
 
-from .photos import Room, find_imported_ids, save_photos, store_original
+from .photos import Room, find_imported_ids, save_photo_rows_and_notify, store_original
 from .rows import PhotoRow
 
 
@@ -40,7 +40,7 @@ class PictureFolder:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def save_rows(self, rows: Sequence[PhotoRow]) -> tuple[int, int, list[Finding]]:
+    def import_photos(self, rows: Sequence[PhotoRow]) -> tuple[int, int, list[Finding]]:
         """How many photos were made, how many were there already, and what was wrong with the other rows."""
         findings: list[Finding] = []
         stored: dict[str, ListingImage] = {}
@@ -63,7 +63,7 @@ class PictureFolder:
                 room.reserve_place(listing_id)
             except PhotoRefused as exc:
                 findings.append(Finding(Kind.BAD_PHOTO, row.line, "id", row.id, f"{path.name}: {exc}"))
-        return save_photos(stored), len(done), findings
+        return save_photo_rows_and_notify(stored), len(done), findings
 
 
 def check_and_store_picture(path: Path, listing_id: int, created_at: datetime) -> ListingImage:

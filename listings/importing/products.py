@@ -18,7 +18,7 @@ from .rows import Product
 SELLER_PREFIX = "seller-"
 
 
-def save_products(products: Sequence[Product]) -> tuple[int, int, list[Finding]]:
+def save_new_products(products: Sequence[Product]) -> tuple[int, int, list[Finding]]:
     """Make the listings that are not there yet, leave the others as they are; how many were made and were there."""
     with transaction.atomic():
         there = set(

@@ -74,7 +74,7 @@ class RowReader:
     def note_finding(self, column: str, reason: str, kind: Kind = Kind.BAD_CELL) -> None:
         self.findings.append(Finding(kind, self.record.line, column, self.cell_text(column), reason))
 
-    def read_cell(
+    def parse_cell(
         self, column: str, parse: Callable[[str], Value], fallback: Value, kind: Kind = Kind.BAD_CELL, then: str = ""
     ) -> Value:
         """The cell's value; the fallback, after a note, when the cell is bad or its column is not in the file."""
@@ -87,16 +87,16 @@ class RowReader:
             return fallback
 
 
-def read_product(record: Record, currency: str, now: datetime) -> tuple[Product | None, list[Finding]]:
+def parse_product(record: Record, currency: str, now: datetime) -> tuple[Product | None, list[Finding]]:
     """The product, or None when the row has no usable id or seller."""
     row = RowReader(record)
-    id_ = row.read_cell("id", lambda text: parse_required_text(text, ID_LIMIT), "", Kind.REFUSED, LEFT_OUT)
-    seller = row.read_cell("seller", lambda text: parse_username(text, SELLER_LIMIT), "", Kind.REFUSED, LEFT_OUT)
+    id_ = row.parse_cell("id", lambda text: parse_required_text(text, ID_LIMIT), "", Kind.REFUSED, LEFT_OUT)
+    seller = row.parse_cell("seller", lambda text: parse_username(text, SELLER_LIMIT), "", Kind.REFUSED, LEFT_OUT)
     if not id_ or not seller:
         return None, row.findings
     draft = "; imported as a draft"
-    title = row.read_cell("product_name", lambda text: parse_required_text(text, TITLE_LIMIT), "", then=draft)
-    category = row.read_cell("category", parse_category_path, "", then=draft)
+    title = row.parse_cell("product_name", lambda text: parse_required_text(text, TITLE_LIMIT), "", then=draft)
+    category = row.parse_cell("category", parse_category_path, "", then=draft)
     point, wrong = parse_point(row.cell_text("latitude"), row.cell_text("longitude"))
     for column, reason in wrong.items():
         row.note_finding(column, reason)
@@ -105,27 +105,27 @@ def read_product(record: Record, currency: str, now: datetime) -> tuple[Product 
         id=id_,
         seller=seller,
         title=title or NO_TITLE,
-        description=row.read_cell("product_description", lambda text: parse_text(text, DESCRIPTION_LIMIT), ""),
+        description=row.parse_cell("product_description", lambda text: parse_text(text, DESCRIPTION_LIMIT), ""),
         category=category,
-        price=row.read_cell("price", lambda text: parse_price(text, currency), None),
-        location=row.read_cell("location", lambda text: parse_text(text, LOCATION_LIMIT), ""),
+        price=row.parse_cell("price", lambda text: parse_price(text, currency), None),
+        location=row.parse_cell("location", lambda text: parse_text(text, LOCATION_LIMIT), ""),
         point=point,
         status=Listing.Status.ACTIVE if title and category else Listing.Status.DRAFT,
-        created_at=row.read_cell("create_time", lambda text: parse_moment(text, now), None) or now,
+        created_at=row.parse_cell("create_time", lambda text: parse_moment(text, now), None) or now,
     )
     return product, row.findings
 
 
-def read_photo_row(record: Record, now: datetime) -> tuple[PhotoRow | None, list[Finding]]:
+def parse_photo_row(record: Record, now: datetime) -> tuple[PhotoRow | None, list[Finding]]:
     """The photo row, or None when it names no file or no product."""
     row = RowReader(record)
-    id_ = row.read_cell("id", lambda text: parse_file_stem(text, ID_LIMIT), "", Kind.REFUSED, LEFT_OUT)
-    product_id = row.read_cell(
+    id_ = row.parse_cell("id", lambda text: parse_file_stem(text, ID_LIMIT), "", Kind.REFUSED, LEFT_OUT)
+    product_id = row.parse_cell(
         "product_id", lambda text: parse_required_text(text, ID_LIMIT), "", Kind.REFUSED, LEFT_OUT
     )
     if not id_ or not product_id:
         return None, row.findings
-    created = row.read_cell("create_time", lambda text: parse_moment(text, now), None)
+    created = row.parse_cell("create_time", lambda text: parse_moment(text, now), None)
     return PhotoRow(record.line, id_, product_id, created or now), row.findings
 
 

@@ -16,8 +16,8 @@ from ml.catalogue.records import BrokenRecord, Record
 
 from .catalogue_file import CatalogueFile, Columns
 from .pictures import PictureFolder
-from .products import save_products
-from .rows import PHOTO_COLUMNS, PRODUCT_COLUMNS, PhotoRow, Product, read_photo_row, read_product
+from .products import save_new_products
+from .rows import PHOTO_COLUMNS, PRODUCT_COLUMNS, PhotoRow, Product, parse_photo_row, parse_product
 from .seen import SeenIds
 
 # Rows of a transaction: so few that an interrupted import loses only seconds of work, so many that the time a query
@@ -55,7 +55,7 @@ class Importer(Generic[Row]):
             for column in file.missing:
                 findings.add(Finding(Kind.NOTE, 1, column, "", "no such column; left empty"))
             for batch in read_batches(file, BATCH_ROWS):
-                rows, wrong = self._read_distinct_rows(batch, seen)
+                rows, wrong = self._parse_distinct_rows(batch, seen)
                 made, there, more = self.save(rows)
                 # Findings of reading and of saving are sorted together, so that the report follows the file's lines.
                 for finding in sorted(wrong + more, key=lambda found: found.line):
@@ -70,7 +70,7 @@ class Importer(Generic[Row]):
                 findings.add(Finding(Kind.NOTE, first, "", "", reason))
         return tally
 
-    def _read_distinct_rows(
+    def _parse_distinct_rows(
         self, batch: Sequence[Record | BrokenRecord], seen: SeenIds
     ) -> tuple[list[Row], list[Finding]]:
         rows: list[Row] = []
@@ -104,8 +104,8 @@ def read_batches(file: CatalogueFile, size: int) -> Iterator[list[Record | Broke
 
 def product_importer(now: datetime) -> Importer[Product]:
     currency = settings.MARKETPLACE_CURRENCY
-    return Importer(PRODUCT_COLUMNS, lambda record: read_product(record, currency, now), save_products)
+    return Importer(PRODUCT_COLUMNS, lambda record: parse_product(record, currency, now), save_new_products)
 
 
 def photo_importer(folder: Path, now: datetime) -> Importer[PhotoRow]:
-    return Importer(PHOTO_COLUMNS, lambda record: read_photo_row(record, now), PictureFolder(folder).save_rows)
+    return Importer(PHOTO_COLUMNS, lambda record: parse_photo_row(record, now), PictureFolder(folder).import_photos)

@@ -17,10 +17,10 @@ FIELDS = ("original", "clean_file", "thumb_file")
 
 
 def connect_signals() -> None:
-    pre_delete.connect(delete_files_with_photo, sender=ListingImage, dispatch_uid="listings.photos.file_deletion")
+    pre_delete.connect(delete_files_after_commit, sender=ListingImage, dispatch_uid="listings.photos.file_deletion")
 
 
-def delete_files_with_photo(instance: ListingImage, **kwargs: object) -> None:
+def delete_files_after_commit(instance: ListingImage, **kwargs: object) -> None:
     """Read the names under the row's lock: a worker may have added derivatives since the instance was loaded."""
     row = ListingImage.objects.select_for_update().filter(pk=instance.pk).values(*FIELDS).first()
     if row is None:

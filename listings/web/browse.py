@@ -42,7 +42,7 @@ def browse_listings(request: HttpRequest) -> HttpResponse:
             page = paginate_listings(asked.qs, request)
         except NoSuchPage:
             # The link is old or was edited: the first page of its list is worth more to people than an error page.
-            return redirect(f"{request.path}?{_change_query(request.GET, **dict.fromkeys(PLACE_IN_LIST))}")
+            return redirect(f"{request.path}?{_changed_query(request.GET, **dict.fromkeys(PLACE_IN_LIST))}")
     path = request.GET.get("category", "") if "category" not in asked.errors else ""
     context = {
         "page": page,
@@ -81,22 +81,22 @@ def _breadcrumbs(asked: QueryDict, path: str) -> list[Link]:
         return []
     names = path.split(SEPARATOR)
     steps = [
-        Link(name, _change_query(asked, category=SEPARATOR.join(names[: depth + 1])), depth == len(names) - 1)
+        Link(name, _changed_query(asked, category=SEPARATOR.join(names[: depth + 1])), depth == len(names) - 1)
         for depth, name in enumerate(names)
     ]
-    return [Link("All categories", _change_query(asked, category=None)), *steps]
+    return [Link("All categories", _changed_query(asked, category=None)), *steps]
 
 
 def _subcategory_links(asked: QueryDict, path: str) -> list[Link]:
     """The categories right below the one shown."""
     below = Q(parent__path=path) if path else Q(parent=None)
     return [
-        Link(category.name, _change_query(asked, category=category.path))
+        Link(category.name, _changed_query(asked, category=category.path))
         for category in Category.objects.filter(below).order_by("path")
     ]
 
 
-def _change_query(asked: QueryDict, **changes: str | None) -> str:
+def _changed_query(asked: QueryDict, **changes: str | None) -> str:
     """The same question with these answers changed, from the first page."""
     query = asked.copy()
     for name, value in {"cursor": None, **changes}.items():

@@ -19,7 +19,7 @@ class PageThrottle(FailOpenThrottle):
         return self.scope
 
 
-def is_throttled(request: HttpRequest, scope: str) -> bool:
+def throttle_request(request: HttpRequest, scope: str) -> bool:
     """Count this request; whether the caller has used up the rate of this scope, pages and API taken together."""
     # The casts do no harm, because a throttle reads only the user and the address, which a plain request has too.
     return not PageThrottle(scope).allow_request(cast("Request", request), cast("APIView", None))

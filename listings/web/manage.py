@@ -27,7 +27,7 @@ SAID = {
 
 @require_safe
 @login_required
-def my_listings(request: SignedInRequest) -> HttpResponse:
+def my_listings_page(request: SignedInRequest) -> HttpResponse:
     listings = Listing.objects.filter(seller=request.user).exclude(status=Status.REMOVED).with_details()
     status = request.GET.get("status", "")
     if status in SAID:
@@ -65,7 +65,7 @@ def edit_listing(request: HttpRequest, listing_id: int) -> HttpResponse:
 
 @require_POST
 @login_required
-def set_status(request: HttpRequest, listing_id: int) -> HttpResponse:
+def set_listing_status(request: HttpRequest, listing_id: int) -> HttpResponse:
     listing = get_editable_listing_or_403(request, listing_id)
     status = request.POST.get("status", "")
     if status not in SAID:

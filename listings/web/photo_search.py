@@ -12,16 +12,16 @@ from listings.photos.uploads import check_photo
 from ml.images import PhotoRefused
 
 from .forms import PHOTO_TYPES
-from .limits import is_throttled
+from .limits import throttle_request
 from .uploading import accept_photo_uploads
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @accept_photo_uploads
-def photo_search(request: HttpRequest) -> HttpResponse:
+def photo_search_page(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         return _render_page(request)
-    if is_throttled(request, "search"):
+    if throttle_request(request, "search"):
         return _render_page(request, error="That was very often. Wait a minute, then go on.", status=429)
     # A browser sends an empty file where nobody has chosen one.
     photo = next((file for file in request.FILES.getlist("image") if file.size), None)

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 from listings.models import ListingImage
 
 from .access import get_editable_listing_or_403
-from .uploading import accept_photo_uploads, report_refusals, store_photos, wants_json
+from .uploading import accept_photo_uploads, report_refusals, store_usable_photos, wants_json
 
 LABELS = {
     ListingImage.State.NEW: "Being prepared",
@@ -27,7 +27,7 @@ LABELS = {
 def add_photos(request: HttpRequest, listing_id: int) -> HttpResponse:
     listing = get_editable_listing_or_403(request, listing_id)
     files = request.FILES.getlist("photos")
-    refusals = store_photos(listing, files)
+    refusals = store_usable_photos(listing, files)
     if wants_json(request):
         return JsonResponse({"refusals": [{"name": refusal.name, "reason": refusal.reason} for refusal in refusals]})
     if not files:

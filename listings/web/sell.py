@@ -18,7 +18,7 @@ from listings.services import create_listing
 
 from .access import SignedInRequest
 from .forms import PHOTO_TYPES, SellForm
-from .uploading import accept_photo_uploads, report_refusals, store_photos, wants_json
+from .uploading import accept_photo_uploads, report_refusals, store_usable_photos, wants_json
 
 SAID = {Listing.Status.ACTIVE: "Your listing is live.", Listing.Status.DRAFT: "Your listing is saved as a draft."}
 
@@ -26,7 +26,7 @@ SAID = {Listing.Status.ACTIVE: "Your listing is live.", Listing.Status.DRAFT: "Y
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
 @accept_photo_uploads
-def publish_listing(request: SignedInRequest) -> HttpResponse:
+def submit_sell_form(request: SignedInRequest) -> HttpResponse:
     if request.method != "POST":
         return _render_form(request, SellForm(initial={"key": uuid.uuid4()}))
     form = SellForm(request.POST)
@@ -39,7 +39,7 @@ def publish_listing(request: SignedInRequest) -> HttpResponse:
     listing, is_new = create_listing_once(request.user, fields, form.cleaned_data["key"])
     # A form that comes a second time must neither add its photos again nor say that something was published.
     if is_new:
-        report_refusals(request, store_photos(listing, request.FILES.getlist("photos")))
+        report_refusals(request, store_usable_photos(listing, request.FILES.getlist("photos")))
         messages.success(request, SAID[Listing.Status(listing.status)])
     if wants_json(request):
         links = {"photos": reverse("add-photos", args=[listing.pk]), "next": reverse("my-listing", args=[listing.pk])}

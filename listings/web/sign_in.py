@@ -4,7 +4,7 @@ from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView
 from django.http import HttpRequest, HttpResponse
 
-from .limits import is_throttled
+from .limits import throttle_request
 
 
 class SignInForm(AuthenticationForm):
@@ -21,7 +21,7 @@ class SignInView(LoginView):
 
     def post(self, request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
         """Passwords are not guessed faster here than over the API."""
-        if is_throttled(request, "token"):
+        if throttle_request(request, "token"):
             context = self.get_context_data(form=SignInForm(request), too_often=True)
             return self.render_to_response(context, status=429)
         return super().post(request, *args, **kwargs)

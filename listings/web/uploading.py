@@ -51,7 +51,7 @@ def check_and_split_photos(files: Sequence[File]) -> tuple[list[CheckedPhoto], l
     return photos, refusals
 
 
-def store_photos(listing: Listing, files: Sequence[File]) -> list[Refusal]:
+def store_usable_photos(listing: Listing, files: Sequence[File]) -> list[Refusal]:
     """Keep the good photos and answer the others. A photo the listing has already is not stored again."""
     photos, refusals = check_and_split_photos(files)
     kept = set(listing.images.exclude(state=ListingImage.State.REJECTED).values_list("sha256", flat=True))

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from . import props
-from .colours import OAK, RGB, WALNUT, darken, lighten, mix_colours
+from .colours import OAK, RGB, WALNUT, darken_colour, lighten_colour, mix_colours
 
 # Where wall and floor meet, as a share of the height: above GROUND of `compose`, so that there is floor behind an item.
 HORIZON = 0.66
@@ -51,8 +51,8 @@ def draw_vertical_gradient(size: Size, top: RGB, bottom: RGB) -> Image.Image:
 def draw_studio(size: Size, rng: Random) -> Image.Image:
     """A seamless paper roll: no edge between wall and floor."""
     paper = rng.choice(PLAINS)
-    image = draw_vertical_gradient(size, darken(paper, 0.06), lighten(paper, 0.5))
-    floor = draw_vertical_gradient((size[0], size[1] // 3), lighten(paper, 0.5), darken(paper, 0.1))
+    image = draw_vertical_gradient(size, darken_colour(paper, 0.06), lighten_colour(paper, 0.5))
+    floor = draw_vertical_gradient((size[0], size[1] // 3), lighten_colour(paper, 0.5), darken_colour(paper, 0.1))
     image.paste(floor, (0, size[1] - floor.height))
     return image
 
@@ -113,18 +113,20 @@ def draw_brick_wall(size: Size, rng: Random) -> Image.Image:
     for row in range(int(size[1] * HORIZON / high) + 1):
         for column in range(-1, int(size[0] / wide) + 2):
             x, y = (column + (row % 2) / 2) * wide, row * high
-            draw.rectangle((x + 1.5, y + 1.5, x + wide - 1, y + high - 1), fill=darken(base, rng.uniform(0, 0.2)))
+            draw.rectangle(
+                (x + 1.5, y + 1.5, x + wide - 1, y + high - 1), fill=darken_colour(base, rng.uniform(0, 0.2))
+            )
     paving: RGB = (188, 186, 180)
     draw.rectangle((0, size[1] * HORIZON, *size), fill=paving)
     for x in range(-6, 7):
         draw.line(
             (size[0] / 2 + x * size[0] * 0.16, size[1] * HORIZON, size[0] / 2 + x * size[0] * 0.5, size[1]),
-            fill=darken(paving, 0.16),
+            fill=darken_colour(paving, 0.16),
             width=2,
         )
     for y in (0.74, 0.86):
-        draw.line((0, size[1] * y, size[0], size[1] * y), fill=darken(paving, 0.16), width=2)
-    draw.line((0, size[1] * HORIZON, size[0], size[1] * HORIZON), fill=darken(paving, 0.45), width=3)
+        draw.line((0, size[1] * y, size[0], size[1] * y), fill=darken_colour(paving, 0.16), width=2)
+    draw.line((0, size[1] * HORIZON, size[0], size[1] * HORIZON), fill=darken_colour(paving, 0.45), width=3)
     return image.filter(ImageFilter.GaussianBlur(0.8))
 
 
@@ -182,12 +184,12 @@ SCENES: dict[str, Callable[[Size, Random], Image.Image]] = {
 
 def _draw_wall(size: Size, rng: Random, *, lines: bool) -> Image.Image:
     paint = rng.choice(WALLS)
-    image = draw_vertical_gradient(size, lighten(paint, 0.25), darken(paint, 0.08))
+    image = draw_vertical_gradient(size, lighten_colour(paint, 0.25), darken_colour(paint, 0.08))
     if lines:
         draw = ImageDraw.Draw(image)
         step = size[0] / 11
         for index in range(12):
-            draw.rectangle((index * step, 0, index * step + step / 2, size[1]), fill=darken(paint, 0.05))
+            draw.rectangle((index * step, 0, index * step + step / 2, size[1]), fill=darken_colour(paint, 0.05))
     return image
 
 
@@ -210,7 +212,7 @@ def _draw_boards(image: Image.Image, wood: RGB, rng: Random, *, horizon: float, 
             height,
         )
         draw.polygon(quad, fill=tone)
-        draw.line((*quad[0:2], *quad[6:8]), fill=darken(wood, 0.3), width=1)
+        draw.line((*quad[0:2], *quad[6:8]), fill=darken_colour(wood, 0.3), width=1)
     _darken_towards_wall(image, int(top))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 from .canvas import Canvas, light_flat, light_sphere, light_vertical_cylinder
-from .colours import BRASS, INK, LEATHER, RGB, STEEL, Look, Paint, darken
+from .colours import BRASS, INK, LEATHER, RGB, STEEL, Look, Paint, darken_colour
 from .shapes import (
     Points,
     arc_line,
@@ -22,7 +22,7 @@ def draw_backpack(canvas: Canvas, look: Look, form: Random) -> None:
     trim = form.choice((LEATHER, LEATHER, INK, look.accent_colour))
     body = _bag_points(half, height, form.uniform(0.3, 0.6))
     # Straps and the loop on top are painted first, so that the bag covers where they are sewn on.
-    _draw_straps(canvas, half, height, darken(look.colour, 0.35))
+    _draw_straps(canvas, half, height, darken_colour(look.colour, 0.35))
     canvas.paint_part(arc_line(0, -height + 0.02, 0.16, 0.2, 180, 360, 0.07), trim, light_sphere, edge=0.015)
     if form.random() < 0.5:
         for side in (-1, 1):
@@ -34,7 +34,7 @@ def draw_backpack(canvas: Canvas, look: Look, form: Random) -> None:
     canvas.paint_part(filled_outline(body), look.main_paint, light_flat, edge=0.13)
     # The bottom is a plain box, so it is cut to the outline of the bag.
     bottom = filled_outline(box_points(-half, -0.24, half, 0.2))
-    canvas.paint_part(bottom, darken(trim, 0.1), light_flat, edge=0.02, within=filled_outline(body))
+    canvas.paint_part(bottom, darken_colour(trim, 0.1), light_flat, edge=0.02, within=filled_outline(body))
     if form.random() < 0.5:
         _draw_flap(canvas, look, form, half, height, trim)
     else:
@@ -112,7 +112,7 @@ def _draw_zip(canvas: Canvas, half: float, height: float, trim: RGB) -> None:
         (half * 0.8, -height * 0.52),
     )
     # The same path twice, a dark band under a thin bright line, because that looks like the teeth of a zip.
-    canvas.paint_part(curved_line(*path, width=0.055), darken(trim, 0.35), light_flat, edge=0)
+    canvas.paint_part(curved_line(*path, width=0.055), darken_colour(trim, 0.35), light_flat, edge=0)
     canvas.paint_part(curved_line(*path, width=0.02), STEEL, light_flat, edge=0)
     x, y = path[-1]
     slider = straight_line((x, y), (x + 0.01, y + 0.14), width=0.05)
@@ -121,11 +121,11 @@ def _draw_zip(canvas: Canvas, half: float, height: float, trim: RGB) -> None:
 
 def _draw_front_pocket(canvas: Canvas, look: Look, form: Random, half: float, height: float, trim: RGB) -> None:
     top, width = -height * form.uniform(0.4, 0.46), half * form.uniform(0.68, 0.8)
-    paint = form.choice((look.main_paint, look.plain_paint, Paint(darken(look.colour, 0.18)), look.accent_paint))
+    paint = form.choice((look.main_paint, look.plain_paint, Paint(darken_colour(look.colour, 0.18)), look.accent_paint))
     canvas.paint_part(filled_outline(box_points(-width, top, width, -0.09, 0.16)), paint, light_flat, edge=0.07)
     canvas.paint_part(
         straight_line((-width * 0.82, top + 0.12), (width * 0.82, top + 0.12), width=0.045),
-        darken(trim, 0.3),
+        darken_colour(trim, 0.3),
         light_flat,
         edge=0,
     )

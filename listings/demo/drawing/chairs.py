@@ -6,7 +6,7 @@ from collections.abc import Callable
 from random import Random
 
 from .canvas import Canvas, light_flat, light_horizontal_cylinder, light_sphere, light_vertical_cylinder
-from .colours import INK, STEEL, WOODS, Look, darken
+from .colours import INK, STEEL, WOODS, Look, darken_colour
 from .shapes import (
     box_points,
     ellipse_points,
@@ -33,7 +33,7 @@ def _draw_wooden_chair(canvas: Canvas, look: Look, form: Random) -> None:
     half, depth = form.uniform(0.5, 0.6), 0.17
     splay, leg = form.uniform(0.0, 0.1), form.uniform(0.085, 0.115)
     frame = look.plain_paint if form.random() < 0.6 else form.choice(WOODS)
-    shade = darken(frame if isinstance(frame, tuple) else look.colour, 0.22)
+    shade = darken_colour(frame if isinstance(frame, tuple) else look.colour, 0.22)
     # The back legs stand closer together, because they are farther away.
     inner = half * 0.86
     for side in (-1, 1):
@@ -126,13 +126,13 @@ def _draw_shell_chair(canvas: Canvas, look: Look, form: Random) -> None:
     for x, foot, tone in ((-0.3, -0.38, 0.3), (0.3, 0.38, 0.3), (-0.36, -0.62, 0.0), (0.36, 0.62, 0.0)):
         canvas.paint_part(
             straight_line((x, seat + 0.08), (foot, -0.12 if tone else 0), width=0.09, end=0.055),
-            darken(wood, tone),
+            darken_colour(wood, tone),
             light_vertical_cylinder,
             edge=0.015,
         )
     canvas.paint_part(
         straight_line((-0.36, seat + 0.16), (0.36, seat + 0.16), width=0.07),
-        darken(wood, 0.2),
+        darken_colour(wood, 0.2),
         light_horizontal_cylinder,
         edge=0,
     )
@@ -180,10 +180,10 @@ def _draw_armchair(canvas: Canvas, look: Look, form: Random) -> None:
     )
     if form.random() < 0.5:
         buttons = [ellipse_points(x, y, 0.028, 0.028) for y in (back + 0.28, back + 0.55) for x in (-0.34, 0.0, 0.34)]
-        canvas.paint_part(filled_outline(*buttons), darken(look.colour, 0.4), light_sphere, edge=0)
+        canvas.paint_part(filled_outline(*buttons), darken_colour(look.colour, 0.4), light_sphere, edge=0)
     canvas.paint_part(
         filled_outline(box_points(-half * 0.8, -0.52, half * 0.8, -0.18, 0.06)),
-        darken(look.colour, 0.12),
+        darken_colour(look.colour, 0.12),
         light_flat,
         edge=0.03,
     )

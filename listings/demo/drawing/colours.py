@@ -66,7 +66,7 @@ class Look:
     @property
     def accent_colour(self) -> RGB:
         """Cream on dark colours, a deep tone of its own hue on light ones."""
-        return CREAM if brightness(self.colour) < 0.66 else darken(self.colour, 0.5)
+        return CREAM if brightness(self.colour) < 0.66 else darken_colour(self.colour, 0.5)
 
 
 def brightness(colour: RGB) -> float:
@@ -80,9 +80,9 @@ def mix_colours(a: RGB, b: RGB, share: float) -> RGB:
     return red, green, blue
 
 
-def darken(colour: RGB, share: float) -> RGB:
+def darken_colour(colour: RGB, share: float) -> RGB:
     return mix_colours(colour, (14, 16, 26), share)
 
 
-def lighten(colour: RGB, share: float) -> RGB:
+def lighten_colour(colour: RGB, share: float) -> RGB:
     return mix_colours(colour, (255, 252, 246), share)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 from .canvas import Canvas, light_flat, light_from_inside, light_sphere, light_vertical_cylinder
-from .colours import BRASS, CREAM, INK, RGB, STEEL, WOODS, Look, darken, lighten
+from .colours import BRASS, CREAM, INK, RGB, STEEL, WOODS, Look, darken_colour, lighten_colour
 from .shapes import (
     box_points,
     curved_line,
@@ -63,7 +63,7 @@ def _draw_lamp_shade(canvas: Canvas, look: Look, form: Random, neck: float, heig
         )
         # The shade covers the front half of this ellipse. The rest looks like its inside, seen through the open top.
         opening = filled_outline(ellipse_points(0, high, top, top * 0.1))
-        canvas.paint_part(opening, lighten(look.colour, 0.55), light_flat, edge=0)
+        canvas.paint_part(opening, lighten_colour(look.colour, 0.55), light_flat, edge=0)
     canvas.paint_part(outline, look.main_paint, light_from_inside, edge=0.04)
     if style != "dome" and form.random() < 0.5:
         _draw_ribbon(canvas, look.accent_colour, bottom, low)
@@ -77,7 +77,7 @@ def _draw_ribbon(canvas: Canvas, colour: RGB, bottom: float, low: float) -> None
 
 def _draw_ceramic_foot(canvas: Canvas, look: Look, form: Random, neck: float) -> None:
     belly, foot, waist = form.uniform(0.32, 0.52), form.uniform(0.22, 0.32), form.uniform(0.3, 0.65)
-    glaze = form.choice((look.accent_colour, darken(look.colour, 0.35), CREAM, (92, 118, 132)))
+    glaze = form.choice((look.accent_colour, darken_colour(look.colour, 0.35), CREAM, (92, 118, 132)))
     outline = filled_outline(
         lathe_silhouette(
             (0.08, neck), (0.13, neck * 0.88), (belly, neck * waist), (belly * 0.85, neck * 0.18), (foot, 0), dip=0.14
@@ -106,7 +106,7 @@ def _draw_tripod_foot(canvas: Canvas, wood: RGB, form: Random, neck: float) -> N
     spread = form.uniform(0.42, 0.6)
     # The third leg is painted first, darker and ends higher, because it stands behind the other two.
     third_leg = straight_line((0.02, neck), (spread * 0.15, -0.1), width=0.07, end=0.06)
-    canvas.paint_part(third_leg, darken(wood, 0.25), light_vertical_cylinder, edge=0)
+    canvas.paint_part(third_leg, darken_colour(wood, 0.25), light_vertical_cylinder, edge=0)
     for side in (-1, 1):
         canvas.paint_part(
             straight_line((0, neck), (side * spread, 0), width=0.085, end=0.06),

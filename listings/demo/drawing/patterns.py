@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageDraw
 
-from .colours import RGB, Paint, darken, mix_colours
+from .colours import RGB, Paint, darken_colour, mix_colours
 
 # Pixels of a texture for each item unit. A unit takes about 200 to 450 pixels in a photo, where a much coarser texture
 # would look blurred.
@@ -85,7 +85,9 @@ def _draw_flower(draw: ImageDraw.ImageDraw, x: float, y: float, big: float, peta
     for dx, dy in ((0, -1), (0.95, -0.31), (0.59, 0.81), (-0.59, 0.81), (-0.95, -0.31)):
         cx, cy = x + dx * reach, y + dy * reach
         draw.ellipse((cx - radius, cy - radius, cx + radius, cy + radius), fill=petal)
-    draw.ellipse((x - radius * 0.7, y - radius * 0.7, x + radius * 0.7, y + radius * 0.7), fill=darken(heart, 0.08))
+    draw.ellipse(
+        (x - radius * 0.7, y - radius * 0.7, x + radius * 0.7, y + radius * 0.7), fill=darken_colour(heart, 0.08)
+    )
 
 
 def _draw_leaf(draw: ImageDraw.ImageDraw, x: float, y: float, colour: RGB) -> None:

@@ -6,9 +6,9 @@ from random import Random
 
 from PIL import Image, ImageDraw
 
-from .colours import COLOURS, OAK, RGB, darken, lighten
+from .colours import COLOURS, OAK, RGB, darken_colour, lighten_colour
 
-PASTELS: tuple[RGB, ...] = tuple(lighten(colour, 0.25) for colour in COLOURS.values())
+PASTELS: tuple[RGB, ...] = tuple(lighten_colour(colour, 0.25) for colour in COLOURS.values())
 
 
 def draw_shelf(image: Image.Image, rng: Random, y: float) -> None:
@@ -32,7 +32,7 @@ def draw_shelf(image: Image.Image, rng: Random, y: float) -> None:
         x += wide + width * 0.006
     # The board comes last: the vases reach two pixels into it, or they would seem to stand on a single point.
     draw.rectangle((0, y, width, y + height * 0.018), fill=OAK)
-    draw.rectangle((0, y + height * 0.018, width, y + height * 0.024), fill=darken(OAK, 0.4))
+    draw.rectangle((0, y + height * 0.018, width, y + height * 0.024), fill=darken_colour(OAK, 0.4))
 
 
 def draw_picture(image: Image.Image, rng: Random, _floor: float) -> None:
@@ -107,7 +107,7 @@ def draw_boxes(image: Image.Image, rng: Random, floor: float) -> None:
         left, top = x + rng.uniform(0, 0.05) * width, floor - (level + 1) * height * 0.1
         colour = rng.choice(((200, 164, 120), (186, 148, 106), rng.choice(PASTELS)))
         draw.rectangle((left, top, left + width * 0.3, top + height * 0.1), fill=colour)
-        draw.line((left, top, left + width * 0.3, top), fill=darken(colour, 0.2), width=2)
+        draw.line((left, top, left + width * 0.3, top), fill=darken_colour(colour, 0.2), width=2)
 
 
 def draw_rug(image: Image.Image, rng: Random) -> None:
@@ -115,7 +115,12 @@ def draw_rug(image: Image.Image, rng: Random) -> None:
     draw = ImageDraw.Draw(image)
     colour = rng.choice(PASTELS)
     # The largest comes first: each ellipse is painted over the one before and leaves a ring of it.
-    for share, tone in ((1.0, darken(colour, 0.12)), (0.93, colour), (0.78, lighten(colour, 0.4)), (0.73, colour)):
+    for share, tone in (
+        (1.0, darken_colour(colour, 0.12)),
+        (0.93, colour),
+        (0.78, lighten_colour(colour, 0.4)),
+        (0.73, colour),
+    ):
         rx, ry = width * 0.56 * share, height * 0.135 * share
         # 0.82 is GROUND of `compose`, whose import would be a circle: the item has to stand on the rug.
         draw.ellipse((width / 2 - rx, height * 0.82 - ry, width / 2 + rx, height * 0.82 + ry), fill=tone)

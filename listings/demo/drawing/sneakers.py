@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 from .canvas import Canvas, light_flat, light_horizontal_cylinder, light_sphere, light_vertical_cylinder
-from .colours import CREAM, INK, RGB, Look, Paint, darken, lighten
+from .colours import CREAM, INK, RGB, Look, Paint, darken_colour, lighten_colour
 from .shapes import (
     Outline,
     Points,
@@ -41,8 +41,8 @@ def _draw_shoe(canvas: Canvas, look: Look, form: Random) -> None:
     )
     # Tongue and lining are painted before the upper, which covers all of them but the rims.
     tongue = smooth_curve((0.1, collar + 0.22), (0.14, collar - 0.1), (0.4, collar - 0.14), (0.5, collar + 0.16))
-    canvas.paint_part(filled_outline(tongue), lighten(look.colour, 0.25), light_flat, edge=0.04)
-    canvas.paint_part(filled_outline(lining), darken(look.colour, 0.5), light_flat, edge=0.04)
+    canvas.paint_part(filled_outline(tongue), lighten_colour(look.colour, 0.25), light_flat, edge=0.04)
+    canvas.paint_part(filled_outline(lining), darken_colour(look.colour, 0.5), light_flat, edge=0.04)
     canvas.paint_part(upper, look.main_paint, light_horizontal_cylinder, edge=0.1)
     if form.random() < 0.6:
         # The toe cap is drawn larger than the shoe and cut to the upper, so that their edges are the same.
@@ -56,7 +56,7 @@ def _draw_shoe(canvas: Canvas, look: Look, form: Random) -> None:
         )
         canvas.paint_part(
             filled_outline(cap),
-            rubber if form.random() < 0.6 else darken(look.colour, 0.2),
+            rubber if form.random() < 0.6 else darken_colour(look.colour, 0.2),
             light_sphere,
             within=upper,
             edge=0.05,
@@ -65,7 +65,7 @@ def _draw_shoe(canvas: Canvas, look: Look, form: Random) -> None:
     heel = box_points(0.86, collar + 0.1, 1.3, -sole + 0.05, 0.05)
     canvas.paint_part(
         filled_outline(heel),
-        form.choice((look.accent_paint, look.plain_paint, Paint(darken(look.colour, 0.25)))),
+        form.choice((look.accent_paint, look.plain_paint, Paint(darken_colour(look.colour, 0.25)))),
         light_vertical_cylinder,
         within=upper,
         edge=0.05,
@@ -166,4 +166,4 @@ def _draw_sole(canvas: Canvas, form: Random, sole: float, rubber: RGB, look: Loo
         )
     # The tread is a plain box, so it is cut to the rounded ends of the sole.
     tread = filled_outline(box_points(-1.16, -0.05, 1.1, 0.0, 0.02))
-    canvas.paint_part(tread, darken(rubber, 0.35), light_flat, edge=0, within=filled_outline(outline))
+    canvas.paint_part(tread, darken_colour(rubber, 0.35), light_flat, edge=0, within=filled_outline(outline))

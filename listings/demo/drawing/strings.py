@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 from .canvas import Array, Canvas, light_flat, light_sphere, light_vertical_cylinder
-from .colours import BRASS, CREAM, INK, RGB, STEEL, WALNUT, WOODS, Look, darken, lighten
+from .colours import BRASS, CREAM, INK, RGB, STEEL, WALNUT, WOODS, Look, darken_colour, lighten_colour
 from .shapes import (
     Dot,
     Points,
@@ -37,7 +37,7 @@ def _draw_acoustic_guitar(canvas: Canvas, look: Look, form: Random) -> None:
     nut = -length - (0.62 if is_ukulele else form.uniform(0.86, 0.98))
     body = _acoustic_body_points(length, upper, waist, lower, cutaway=form.random() < 0.35)
     # The same shape, darker, under a top that is a little smaller: what is left of it looks like the sides.
-    canvas.paint_part(filled_outline(body), darken(form.choice(WOODS), 0.3), light_flat, edge=0.02)
+    canvas.paint_part(filled_outline(body), darken_colour(form.choice(WOODS), 0.3), light_flat, edge=0.02)
     canvas.paint_part(filled_outline(body * (0.955, 0.965) + (0, -0.02)), look.main_paint, _light_soundboard, edge=0.06)
     hole = (0.0, -length * 0.62)
     rosette = ring_outline(*hole, lower * 0.31, 0.035)
@@ -47,7 +47,7 @@ def _draw_acoustic_guitar(canvas: Canvas, look: Look, form: Random) -> None:
         guard = smooth_curve(
             (0.13, hole[1] + 0.02), (0.3, hole[1] + 0.12), (0.26, hole[1] + 0.34), (0.1, hole[1] + 0.22)
         )
-        canvas.paint_part(filled_outline(guard), darken(look.colour, 0.55), light_flat, edge=0.01)
+        canvas.paint_part(filled_outline(guard), darken_colour(look.colour, 0.55), light_flat, edge=0.01)
     # `_draw_neck` is told this height as well, because the strings have to end on the bridge.
     bridge = -length * 0.27
     canvas.paint_part(
@@ -90,13 +90,13 @@ def _draw_electric_guitar(canvas: Canvas, look: Look, form: Random) -> None:
     width = form.uniform(0.9, 1.06)
     body = _electric_body_points(form.choice(("double", "single", "offset")), width)
     # The same shape, darker, under a top that is a little smaller: what is left of it looks like the edge.
-    canvas.paint_part(filled_outline(body), darken(look.colour, 0.35), light_flat, edge=0.02)
+    canvas.paint_part(filled_outline(body), darken_colour(look.colour, 0.35), light_flat, edge=0.02)
     canvas.paint_part(filled_outline(body * (0.95, 0.96) + (0, -0.02)), look.main_paint, light_sphere, edge=0.06)
     guard = smooth_curve(
         (-0.2, -0.72), (0.18, -0.8), (0.3, -0.5), (0.34, -0.22), (0.14, -0.3), (-0.06, -0.38), (-0.22, -0.5)
     )
     canvas.paint_part(filled_outline(guard), form.choice((CREAM, INK, (236, 236, 232))), light_flat, edge=0.015)
-    _draw_neck(canvas, form, nut, -0.66, head=lighten(WALNUT, 0.45), strings_to=-0.24, count=6)
+    _draw_neck(canvas, form, nut, -0.66, head=lighten_colour(WALNUT, 0.45), strings_to=-0.24, count=6)
     pickups = (-0.56, -0.42) if form.random() < 0.5 else (-0.58, -0.47, -0.36)
     for y in pickups:
         canvas.paint_part(

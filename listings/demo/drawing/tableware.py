@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 from .canvas import Array, Canvas, light_flat, light_sphere, light_vertical_cylinder
-from .colours import COFFEE, CREAM, Look, darken, lighten, mix_colours
+from .colours import COFFEE, CREAM, Look, darken_colour, lighten_colour, mix_colours
 from .shapes import (
     Dot,
     Outline,
@@ -28,7 +28,7 @@ def draw_mug(canvas: Canvas, look: Look, form: Random) -> None:
     dip = form.uniform(0.13, 0.2)
     body = filled_outline(lathe_silhouette(*profile, dip=dip))
     # The handle is painted before the body, which then covers the places where the handle joins it.
-    handle_colour = form.choice((look.colour, look.colour, darken(look.colour, 0.15)))
+    handle_colour = form.choice((look.colour, look.colour, darken_colour(look.colour, 0.15)))
     canvas.paint_part(_mug_handle(form, profile, height), handle_colour, light_sphere, edge=0.04)
     canvas.paint_part(body, look.main_paint, light_vertical_cylinder, edge=0.07)
     if form.random() < 0.4:
@@ -40,8 +40,8 @@ def draw_mug(canvas: Canvas, look: Look, form: Random) -> None:
     # The dark ellipse is smaller than the light one, so that a ring is left: it looks like the thickness of the rim.
     mouth = filled_outline(ellipse_points(0, -height, rim, rim * dip))
     inner = filled_outline(ellipse_points(0, -height + 0.012, rim * 0.92, rim * dip * 0.86))
-    canvas.paint_part(mouth, lighten(look.colour, 0.35), light_flat, edge=0)
-    canvas.paint_part(inner, darken(form.choice((CREAM, look.colour)), 0.2), _light_mug_inside, edge=0.03)
+    canvas.paint_part(mouth, lighten_colour(look.colour, 0.35), light_flat, edge=0)
+    canvas.paint_part(inner, darken_colour(form.choice((CREAM, look.colour)), 0.2), _light_mug_inside, edge=0.03)
     if form.random() < 0.55:
         # The drink stands below the rim: uncut, its near edge would show on the outside of the mug.
         drink = filled_outline(ellipse_points(0, -height + 0.1, rim * 0.88, rim * dip * 0.8))
@@ -98,7 +98,7 @@ def draw_teapot(canvas: Canvas, look: Look, form: Random) -> None:
         (belly * 0.84, -height * 0.14),
         (foot, 0),
     ]
-    trim = form.choice((look.colour, look.accent_colour, darken(look.colour, 0.3)))
+    trim = form.choice((look.colour, look.accent_colour, darken_colour(look.colour, 0.3)))
     # Spout and handle are painted before the body, which then covers the places where they join it.
     _draw_spout(canvas, look, form, belly, height)
     _draw_teapot_handle(canvas, trim, form, belly, height)
@@ -128,7 +128,7 @@ def _draw_spout(canvas: Canvas, look: Look, form: Random, belly: float, height: 
     )
     canvas.paint_part(curved_line(*dots, width=0.4, end=0.14), look.plain_paint, light_vertical_cylinder, edge=0.05)
     opening = filled_outline(ellipse_points(x - reach, tip_y - 0.01, 0.07, 0.035))
-    canvas.paint_part(opening, darken(look.colour, 0.6), light_flat, edge=0)
+    canvas.paint_part(opening, darken_colour(look.colour, 0.6), light_flat, edge=0)
 
 
 def _draw_teapot_handle(canvas: Canvas, trim: tuple[int, int, int], form: Random, belly: float, height: float) -> None:
@@ -176,7 +176,7 @@ def _draw_lid(canvas: Canvas, look: Look, form: Random, neck: float, height: flo
     canvas.paint_part(filled_outline(dome), look.main_paint, light_sphere, edge=0.05)
     # Lid and pot have the same paint: without a dark gap between them they would look like one piece.
     gap = arc_line(0, -height, neck, neck * 0.12, 5, 175, 0.035)
-    canvas.paint_part(gap, darken(look.colour, 0.35), light_flat, edge=0)
+    canvas.paint_part(gap, darken_colour(look.colour, 0.35), light_flat, edge=0)
     top = -height - rise
     if form.random() < 0.6:
         canvas.paint_part(filled_outline(ellipse_points(0, top - 0.07, 0.1, 0.09)), trim, light_sphere, edge=0.03)

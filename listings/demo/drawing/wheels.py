@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from random import Random
 
 from .canvas import Canvas, light_flat, light_horizontal_cylinder, light_sphere
-from .colours import CREAM, INK, LEATHER, RGB, RUBBER, STEEL, Look, darken
+from .colours import CREAM, INK, LEATHER, RGB, RUBBER, STEEL, Look, darken_colour
 from .shapes import (
     Dot,
     Outline,
@@ -45,7 +45,7 @@ def draw_bicycle(canvas: Canvas, look: Look, form: Random) -> None:
     for hub in (form_of.rear, form_of.front):
         _draw_wheel(canvas, hub, form_of.radius, tyre, form.choice((18, 22)), form.uniform(0.055, 0.09))
     if mudguards:
-        _draw_mudguards(canvas, form_of, darken(look.colour, 0.15))
+        _draw_mudguards(canvas, form_of, darken_colour(look.colour, 0.15))
     if form.random() < 0.4:
         _draw_rack(canvas, form_of)
     _draw_frame(canvas, look, form_of, style)
@@ -134,7 +134,7 @@ def _draw_drivetrain(canvas: Canvas, at: Geometry) -> None:
             filled_outline(box_points(px - 0.09, py - 0.025, px + 0.09, py + 0.025, 0.02)), INK, light_flat, edge=0
         )
     # Both arms are one line, so the axle is painted after it and covers the place where they would be joined.
-    canvas.paint_part(filled_outline(circle_points(x, y, 0.05)), darken(STEEL, 0.2), light_sphere, edge=0)
+    canvas.paint_part(filled_outline(circle_points(x, y, 0.05)), darken_colour(STEEL, 0.2), light_sphere, edge=0)
 
 
 def _draw_saddle(canvas: Canvas, at: Geometry, colour: RGB) -> None:
@@ -200,10 +200,12 @@ def _draw_basket(canvas: Canvas, look: Look, at: Geometry) -> None:
     weave += [
         straight_line((x + dx, y - 0.16), (x + dx * 0.8, y + 0.19), width=0.012) for dx in (-0.2, -0.1, 0, 0.1, 0.2)
     ]
-    canvas.paint_part(join_outlines(*weave), darken(wicker, 0.35), light_flat, edge=0, within=filled_outline(tray))
+    canvas.paint_part(
+        join_outlines(*weave), darken_colour(wicker, 0.35), light_flat, edge=0, within=filled_outline(tray)
+    )
     canvas.paint_part(
         straight_line((x - 0.28, y - 0.18), (x + 0.31, y - 0.18), width=0.05),
-        darken(wicker, 0.15),
+        darken_colour(wicker, 0.15),
         light_horizontal_cylinder,
         edge=0,
     )

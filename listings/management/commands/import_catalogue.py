@@ -36,8 +36,8 @@ class Command(BaseCommand):
         now = timezone.now()
         try:
             with open_report(report) as opened:
-                self._import_file(product_importer(now), products, "listings", opened)
-                self._import_file(photo_importer(folder, now), images, "photos", opened)
+                self._import_file_and_print_summary(product_importer(now), products, "listings", opened)
+                self._import_file_and_print_summary(photo_importer(folder, now), images, "photos", opened)
         except CatalogueError as exc:
             raise CommandError(str(exc)) from exc
         except IntegrityError as exc:
@@ -46,7 +46,7 @@ class Command(BaseCommand):
             raise CommandError("Stopped. Run the same command again to go on.") from exc
         self.stdout.write(f"{opened.total_findings:,} findings in {report}")
 
-    def _import_file(self, importer: Importer, path: Path, noun: str, report: Report) -> None:
+    def _import_file_and_print_summary(self, importer: Importer, path: Path, noun: str, report: Report) -> None:
         size = path.stat().st_size if path.is_file() else 0
         with FileProgress(path.name, size, sys.stderr, self.stdout.write) as progress:
             findings = report.begin_file(path.name)

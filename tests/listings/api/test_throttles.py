@@ -154,19 +154,19 @@ def test_rates_hold_again_once_the_cache_is_back(dead_server, settings, rates, m
 
 def test_one_request_a_pause_asks_a_cache_in_trouble():
     breaker = throttles.Breaker(pause=0.1)
-    assert breaker.allows_call()
+    assert breaker.admit_call()
     breaker.record_failure()
-    assert not breaker.allows_call()
+    assert not breaker.admit_call()
     time.sleep(0.11)
     answers: list[bool] = []
-    threads = [threading.Thread(target=lambda: answers.append(breaker.allows_call())) for _ in range(8)]
+    threads = [threading.Thread(target=lambda: answers.append(breaker.admit_call())) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert sorted(answers) == [False] * 7 + [True]
     breaker.record_success()
-    assert breaker.allows_call()
+    assert breaker.admit_call()
 
 
 @pytest.mark.parametrize(("rate", "meaning"), [("60/min", (60, 60)), ("5/s", (5, 1)), ("9/hour", (9, 3600))])

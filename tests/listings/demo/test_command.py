@@ -6,7 +6,7 @@ from django.core.management import CommandError, call_command
 from PIL import Image
 
 from listings.demo import publish as publishing
-from listings.importing.photos import save_photos
+from listings.importing.photos import save_photo_rows_and_notify
 from listings.models import Category, ImportedPhoto, Listing, ListingImage
 from listings.signals import photos_added
 
@@ -48,16 +48,16 @@ def test_the_demo_run_again_changes_nothing_and_brings_no_deleted_photo_back():
 
 
 def test_a_demo_that_was_interrupted_between_listings_and_photos_is_completed(monkeypatch):
-    save = save_photos
+    save = save_photo_rows_and_notify
 
     def stop(stored):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(publishing, "save_photos", stop)
+    monkeypatch.setattr(publishing, "save_photo_rows_and_notify", stop)
     with pytest.raises(KeyboardInterrupt):
         demo("--listings", "4")
     assert (Listing.objects.count(), ListingImage.objects.count()) == (4, 0)
-    monkeypatch.setattr(publishing, "save_photos", save)
+    monkeypatch.setattr(publishing, "save_photo_rows_and_notify", save)
     demo("--listings", "4")
     assert Listing.objects.count() == 4
     assert ListingImage.objects.values("listing").distinct().count() == 4

@@ -9,7 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from listings.importing import pictures
-from listings.importing.photos import save_photos
+from listings.importing.photos import save_photo_rows_and_notify
 from listings.models import Category, ImportedPhoto, Listing, ListingImage
 from listings.signals import photos_added
 from recommender.models import Embedding, EmbeddingModel
@@ -175,17 +175,17 @@ def test_a_photo_that_someone_else_imported_at_the_same_time_is_not_made_twice(c
     catalogue.write([{}], [{}, {"id": "photo2"}])
     catalogue.add_file("photo1.jpg")
     catalogue.add_file("photo2.jpg")
-    save = save_photos
+    save = save_photo_rows_and_notify
 
     def come_second(stored):
         ImportedPhoto.objects.create(external_id="photo2", listing=Listing.objects.get())
         return save(stored)
 
-    monkeypatch.setattr(pictures, "save_photos", come_second)
+    monkeypatch.setattr(pictures, "save_photo_rows_and_notify", come_second)
     with pytest.raises(CommandError, match="Run the import again"):
         catalogue.run()
     assert not ListingImage.objects.exists()
-    monkeypatch.setattr(pictures, "save_photos", save)
+    monkeypatch.setattr(pictures, "save_photo_rows_and_notify", save)
     catalogue.run()
     assert list(ImportedPhoto.objects.values_list("external_id", flat=True)) == ["photo2", "photo1"]
     assert ListingImage.objects.count() == 1
@@ -195,13 +195,13 @@ def test_a_listing_deleted_while_its_photos_were_copied_takes_none(catalogue, mo
     catalogue.write([{}, {"id": "p2"}], [{}, {"id": "photo2", "product_id": "p2"}])
     catalogue.add_file("photo1.jpg")
     catalogue.add_file("photo2.jpg")
-    save = save_photos
+    save = save_photo_rows_and_notify
 
     def delete_then_save(stored):
         Listing.objects.filter(external_id="p1").delete()
         return save(stored)
 
-    monkeypatch.setattr(pictures, "save_photos", delete_then_save)
+    monkeypatch.setattr(pictures, "save_photo_rows_and_notify", delete_then_save)
     catalogue.run()
     assert list(ListingImage.objects.values_list("listing__external_id", flat=True)) == ["p2"]
 

@@ -3,7 +3,7 @@ from decimal import Decimal
 from typing import Any
 
 from listings.importing import rows
-from listings.importing.rows import read_photo_row, read_product
+from listings.importing.rows import parse_photo_row, parse_product
 from listings.models import Category, ImportedPhoto, Listing
 from ml.catalogue.findings import Kind
 from ml.catalogue.records import Record
@@ -13,7 +13,7 @@ NOW = datetime(2026, 5, 1, tzinfo=UTC)
 
 
 def product(**cells):
-    return read_product(Record(5, PRODUCT | cells), "GBP", NOW)
+    return parse_product(Record(5, PRODUCT | cells), "GBP", NOW)
 
 
 def test_a_good_row_becomes_an_active_product_without_findings():
@@ -55,16 +55,16 @@ def test_a_column_that_is_not_in_the_file_is_no_bad_cell():
     cells = {
         name: text for name, text in PRODUCT.items() if name not in {"price", "create_time", "latitude", "longitude"}
     }
-    made, findings = read_product(Record(2, cells), "GBP", NOW)
+    made, findings = parse_product(Record(2, cells), "GBP", NOW)
     assert findings == []
     assert (made.price, made.point, made.created_at) == (None, None, NOW)
 
 
 def test_a_photo_row_names_a_file_and_a_product():
-    made, findings = read_photo_row(Record(3, {"id": "img", "product_id": "p1", "create_time": "2022-02-26"}), NOW)
+    made, findings = parse_photo_row(Record(3, {"id": "img", "product_id": "p1", "create_time": "2022-02-26"}), NOW)
     assert (made.id, made.product_id, findings) == ("img", "p1", [])
     for cells in ({"id": "../img", "product_id": "p1"}, {"id": "img", "product_id": ""}):
-        made, findings = read_photo_row(Record(3, cells), NOW)
+        made, findings = parse_photo_row(Record(3, cells), NOW)
         assert made is None
         assert [found.kind for found in findings] == [Kind.REFUSED]
 
