@@ -53,7 +53,7 @@ def post_worker_init(worker: ThreadWorker) -> None:
     get_resolver().url_patterns  # noqa: B018 - read because that loads the views
     gc.set_threshold(YOUNG)
     freeze_loaded_objects()
-    index.start_threads()
+    index.start_index_threads()
 
 
 # next() of a counter is one step for Python, so the threads of a process need no lock to number their requests.

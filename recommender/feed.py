@@ -183,12 +183,12 @@ def covers_horizon(position: str, horizon: str) -> bool:
     return {xid for xid in seen.running if xid < pruned.xmax} <= pruned.running
 
 
-def is_ahead_of_database(position: str) -> bool:
+def is_foreign_to_database(position: str) -> bool:
     """Whether a position names changes this database has not made yet: it comes from another history."""
-    return is_ahead_of(position, current_position())
+    return is_foreign_position(position, current_position())
 
 
-def is_ahead_of(position: str, now: str) -> bool:
+def is_foreign_position(position: str, now: str) -> bool:
     """Whether a position that was taken before `now` is of another history, or of another kind of database."""
     if position in {"", ZERO}:
         return False

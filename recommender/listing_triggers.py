@@ -44,12 +44,12 @@ SQLITE = (
 def watch_listings(columns: Sequence[str], before: Sequence[str]) -> migrations.RunPython:
     """The operation after which a change of any of these columns writes the feed, where before it was of those."""
     return migrations.RunPython(
-        lambda apps, schema_editor: create_triggers(schema_editor, columns),
-        lambda apps, schema_editor: create_triggers(schema_editor, before),
+        lambda apps, schema_editor: recreate_triggers(schema_editor, columns),
+        lambda apps, schema_editor: recreate_triggers(schema_editor, before),
     )
 
 
-def create_triggers(schema_editor: BaseDatabaseSchemaEditor, columns: Sequence[str]) -> None:
+def recreate_triggers(schema_editor: BaseDatabaseSchemaEditor, columns: Sequence[str]) -> None:
     """Make both triggers, in place of those that are there."""
     on_postgresql = schema_editor.connection.vendor == "postgresql"
     for name in ("recommender_listing_update", "recommender_listing_delete"):

@@ -29,7 +29,7 @@ SOON = "Similar listings cannot be shown at this moment. Reload the page in a fe
 def register_fillers() -> None:
     slots.register_filler("site_banner", site_banner)
     slots.register_filler("similar_strip", similar_strip)
-    slots.register_filler("photo_search", photo_search)
+    slots.register_filler("photo_search", photo_search_results)
     slots.register_filler("admin_similar_panel", admin_similar_panel)
 
 
@@ -46,7 +46,7 @@ def similar_strip(request: HttpRequest, listing: Listing) -> SafeString:
     """Similar listings below a listing."""
     try:
         answer = find_similar_listings(
-            get_index().state(), listing, SearchRequest(viewer=request.user, limit=STRIP_RESULTS)
+            get_index().get_state(), listing, SearchRequest(viewer=request.user, limit=STRIP_RESULTS)
         )
     except NoPhoto:
         # A buyer cannot do anything about a missing photo, so the page does not speak of it.
@@ -62,21 +62,21 @@ def admin_similar_panel(request: HttpRequest, listing: Listing) -> SafeString:
     """Similar listings with what staff need to judge them: photos, similarities, reasons and versions."""
     try:
         answer = find_similar_listings(
-            get_index().state(), listing, SearchRequest(viewer=request.user, limit=PANEL_RESULTS)
+            get_index().get_state(), listing, SearchRequest(viewer=request.user, limit=PANEL_RESULTS)
         )
     except (NoPhoto, PhotoWaiting, IndexNotReady) as exc:
         return _render_template("admin_similar_panel", request, trouble=str(exc))
     return _render_template("admin_similar_panel", request, answer=answer)
 
 
-def photo_search(request: HttpRequest, photo: File) -> SafeString:
+def photo_search_results(request: HttpRequest, photo: File) -> SafeString:
     """Results for an uploaded photo. Raises PhotoRefused, which the page shows beside the field."""
     asked = PageSearchSerializer(data=request.POST, context={"user": request.user})
     if not asked.is_valid():
         return _render_template("photo_search", request, trouble=_join_errors(asked.errors))
     try:
         crop = asked.validated_data.get("crop")
-        answer = search_by_photo(get_index().state(), photo, asked.search_request(), crop)
+        answer = search_by_photo(get_index().get_state(), photo, asked.search_request(), crop)
         return _render_template("photo_search", request, answer=answer)
     except (ModelNotReady, IndexNotReady):
         return _render_template("photo_search", request, trouble=SOON)

@@ -84,7 +84,7 @@ def at_work(trace, untrained, monkeypatch) -> Listing:
     listings = [make_listing() for _ in range(2)]
     for number, listing in enumerate(listings):
         upload(listing, number)
-    embedding.embed_pending()
+    embedding.embed_pending_photos()
     compact(force=True)
     get_index().refresh()
     query(listings[0])
@@ -117,7 +117,7 @@ def test_an_upload_enters_few_modules_until_its_vector_is_stored(trace, at_work)
     late = make_listing()
     with trace.recording():
         upload(late, 9)
-        embedding.embed_pending()
+        embedding.embed_pending_photos()
     assert Embedding.objects.filter(image__listing=late, vector__isnull=False).exists()
     print(*trace.modules, sep="\n")
     assert len(trace.modules) <= MOST_UPLOAD

@@ -8,5 +8,5 @@ from .lifecycle import worker
 
 
 @shared_task(name="workers.embedding.embed_pending", ignore_result=True)
-def embed_pending() -> None:
+def embed_pending_photos() -> None:
     worker.loop.run_slice()

@@ -10,7 +10,7 @@ from celery import shared_task
 
 
 @shared_task(name="workers.indexing.compact", ignore_result=True)
-def compact() -> None:
+def compact_index() -> None:
     from recommender import index
 
     index.compact()

@@ -8,10 +8,10 @@ from recommender.embedding.sweep import collect_garbage, sweep_queue
 
 
 @shared_task(name="workers.maintenance.sweep", ignore_result=True, soft_time_limit=50, time_limit=60)
-def sweep() -> None:
+def run_sweep() -> None:
     sweep_queue()
 
 
 @shared_task(name="workers.maintenance.collect", ignore_result=True, soft_time_limit=240, time_limit=300)
-def collect() -> None:
+def run_garbage_collection() -> None:
     collect_garbage()

@@ -25,10 +25,10 @@ def open_embedder(directory: Path) -> Embedder:
     OpenVINO is taken too where there is a GPU that torch cannot use, unless torch was asked for by name.
     """
     if settings.EMBED_RUNTIME == "torch":
-        return _open_with_torch(directory, None)
+        return _open_torch_embedder(directory, None)
     if not settings.EMBED_RUNTIME and has_gpu_driver():
         try:
-            return _open_with_torch(directory, "cuda")
+            return _open_torch_embedder(directory, "cuda")
         except ModelFilesError as exc:
             logger.warning("Photos are embedded on the processor. %s", exc)
     return open_high_throughput_embedder(directory)
@@ -37,7 +37,7 @@ def open_embedder(directory: Path) -> Embedder:
 WORKER_POLICY = LoadPolicy(open_embedder, exports_missing=True)
 
 
-def _open_with_torch(directory: Path, device: str | None) -> Embedder:
+def _open_torch_embedder(directory: Path, device: str | None) -> Embedder:
     try:
         from ml.inference.torch_embedder import TorchEmbedder
 

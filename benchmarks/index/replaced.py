@@ -118,7 +118,7 @@ def _open_newest_state() -> State:
 
     index = Index(capacity=10**9)
     index.refresh()
-    return index.state()
+    return index.get_state()
 
 
 def main(arguments: list[str]) -> None:

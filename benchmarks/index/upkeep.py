@@ -92,7 +92,7 @@ def _measure_refreshes(dim: int) -> dict[str, Any]:
         reader.refresh()
         took = time.perf_counter() - start
         milliseconds.append(took * 1000)
-        behind = max(behind, reader.state().behind)
+        behind = max(behind, reader.get_state().behind)
         time.sleep(max(0.0, settings.INDEX_REFRESH_MS / 1000 - took))
     if compactor is not None:
         compactor.wait()

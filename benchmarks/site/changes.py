@@ -138,10 +138,10 @@ def _report_change(kind: str, listing: int, price: float) -> None:
 
 def _ring_repeatedly(every: float, stop: threading.Event) -> None:
     """Ring the indexing worker every so many seconds, which is more often than beat does."""
-    from workers.indexing import compact
+    from workers.indexing import compact_index
 
     while not stop.wait(every):
-        compact.apply_async(expires=every)
+        compact_index.apply_async(expires=every)
 
 
 def _count_compactions(after: int) -> dict[str, int]:

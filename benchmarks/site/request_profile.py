@@ -57,7 +57,7 @@ def main(rows: int) -> None:
 
     from .api import Questions
 
-    index.start_threads()
+    index.start_index_threads()
     _wait_for_index(index.get_index())
     client, questions = Client(headers={"host": "127.0.0.1"}), Questions(rows)
 
@@ -91,7 +91,7 @@ def _wait_for_index(index: Index) -> None:
 
     while True:
         try:
-            index.state()
+            index.get_state()
         except IndexNotReady:
             time.sleep(0.5)
         else:

@@ -41,7 +41,7 @@ def prepare_or_activate_successor(old: EmbeddingModel, weights: str) -> str | No
     if new.state == EmbeddingModel.State.RETIRED:
         return NO_SUCCESSOR.format(old=old.version)
     if new.state == EmbeddingModel.State.CANDIDATE:
-        registry.backfill(new)
+        registry.start_backfill(new)
         new.refresh_from_db()
     progress = registry.measure_progress(new)
     # An old model that has embedded no photo finds nothing, so nobody loses an answer when it is replaced unasked.

@@ -36,7 +36,7 @@ REPORT_POLICY = "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-i
 class EmbeddingModelAdmin(ReadOnlyAdmin):
     """Staff change a model by steps alone, each of which is confirmed on a page of its own."""
 
-    list_display = ("version", "state", "network", "embedded_share", "headline_figure", "report", "activated_at")
+    list_display = ("version", "state", "network", "embedded_share", "headline_figure", "report_link", "activated_at")
     ordering = ("-pk",)
     fields = ("version", "state", "network", "weights", "checkpoint", "sha256", "created_at", "activated_at", "recipe")
     readonly_fields = ("network", "weights")
@@ -70,7 +70,7 @@ class EmbeddingModelAdmin(ReadOnlyAdmin):
         if model.photos is None:
             return NOTHING
         share = f"{model.embedded_photos:,} of {model.photos:,}"
-        return format_html("{}<br>{}", draw_bar(model.embedded_photos, model.photos), share)
+        return format_html("{}<br>{}", render_bar(model.embedded_photos, model.photos), share)
 
     @admin.display(description="mAP@R")
     def headline_figure(self, model: EmbeddingModel) -> str | SafeString:
@@ -79,8 +79,8 @@ class EmbeddingModelAdmin(ReadOnlyAdmin):
             return NOTHING
         return format_html('{} <span class="quiet">on {}</span>', known[0].headline, known[0].data)
 
-    @admin.display
-    def report(self, model: EmbeddingModel) -> str | SafeString:
+    @admin.display(description="report")
+    def report_link(self, model: EmbeddingModel) -> str | SafeString:
         known = list_evaluations(model)
         if not known:
             return NOTHING
@@ -104,7 +104,7 @@ class EmbeddingModelAdmin(ReadOnlyAdmin):
         progress, embeddings = registry.measure_progress(model), reverse("admin:recommender_embedding_changelist")
         return facts | {
             "progress": progress,
-            "bar": draw_bar(progress.done, progress.photos),
+            "bar": render_bar(progress.done, progress.photos),
             "counts": describe_counts(progress),
             "blockers": () if model.is_active else progress.blockers,
             "failures": f"{embeddings}?model__id__exact={model.pk}&state__exact=failed",
@@ -116,7 +116,7 @@ class EmbeddingModelAdmin(ReadOnlyAdmin):
             raise PermissionDenied
         model, step = get_object_or_404(EmbeddingModel, pk=pk), STEP_BY_NAME[name]
         if request.method == "POST":
-            self._take_step(request, model, step)
+            self._take_step_and_report(request, model, step)
             return HttpResponseRedirect(reverse("admin:recommender_embeddingmodel_change", args=[model.pk]))
         progress = registry.measure_progress(model)
         context = {
@@ -130,7 +130,7 @@ class EmbeddingModelAdmin(ReadOnlyAdmin):
         }
         return TemplateResponse(request, "admin/recommender/embeddingmodel/step.html", context)
 
-    def _take_step(self, request: HttpRequest, model: EmbeddingModel, step: ModelStep) -> None:
+    def _take_step_and_report(self, request: HttpRequest, model: EmbeddingModel, step: ModelStep) -> None:
         try:
             step.do(model)
         except RegistryError as exc:
@@ -163,7 +163,7 @@ def report_address(model: EmbeddingModel, evaluation: Evaluation) -> str:
     return reverse("admin:recommender_embeddingmodel_report", args=[model.pk, evaluation.report])
 
 
-def draw_bar(done: int, total: int) -> SafeString:
+def render_bar(done: int, total: int) -> SafeString:
     return format_html('<progress value="{}" max="{}" aria-label="embedded"></progress>', done, max(total, 1))
 
 

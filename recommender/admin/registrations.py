@@ -36,19 +36,23 @@ def _requeue_photos_and_confirm(request: HttpRequest, images: QuerySet[ListingIm
 
 
 @admin.action(description="Embed again", permissions=["change"])
-def embed_listings_again(listing_admin: admin.ModelAdmin, request: HttpRequest, queryset: QuerySet[Listing]) -> None:
+def requeue_photos_of_listings(
+    listing_admin: admin.ModelAdmin, request: HttpRequest, queryset: QuerySet[Listing]
+) -> None:
     _requeue_photos_and_confirm(request, ListingImage.objects.filter(listing__in=queryset.order_by().values("pk")))
 
 
 @admin.action(description="Embed again", permissions=["change"])
-def embed_photos_again(photo_admin: admin.ModelAdmin, request: HttpRequest, queryset: QuerySet[ListingImage]) -> None:
+def requeue_selected_photos(
+    photo_admin: admin.ModelAdmin, request: HttpRequest, queryset: QuerySet[ListingImage]
+) -> None:
     _requeue_photos_and_confirm(request, queryset)
 
 
 @admin.register(Embedding)
 class EmbeddingAdmin(ReadOnlyAdmin):
-    actions = ("embed_again",)
-    list_display = ("id", "photo", "listing", "model", "state", "lane", "attempts", "reason", "updated_at")
+    actions = ("requeue_photos_of_embeddings",)
+    list_display = ("id", "photo", "listing_link", "model", "state", "lane", "attempts", "reason", "updated_at")
     list_filter = ("state", "lane", "model")
     list_select_related = ("image__listing", "model")
     search_fields = ("image__id", "image__listing__id")
@@ -57,7 +61,16 @@ class EmbeddingAdmin(ReadOnlyAdmin):
     paginator = CappedPaginator
     show_full_result_count = False
     exclude = ("image",)  # the form field of `image` would read every photo of the site into a select box
-    readonly_fields = ("photo", "listing", "token", "leased_until", "attempts", "reason", "created_at", "updated_at")
+    readonly_fields = (
+        "photo",
+        "listing_link",
+        "token",
+        "leased_until",
+        "attempts",
+        "reason",
+        "created_at",
+        "updated_at",
+    )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Embedding]:
         # The page shows no vector, and to read a wide one with each of its hundred rows would slow it down.
@@ -78,7 +91,7 @@ class EmbeddingAdmin(ReadOnlyAdmin):
         return request.user.has_perm("listings.change_listingimage")
 
     @admin.action(description="Embed again", permissions=["embed"])
-    def embed_again(self, request: HttpRequest, queryset: QuerySet[Embedding]) -> None:
+    def requeue_photos_of_embeddings(self, request: HttpRequest, queryset: QuerySet[Embedding]) -> None:
         _requeue_photos_and_confirm(request, ListingImage.objects.filter(pk__in=queryset.order_by().values("image")))
 
     @admin.display(ordering="image_id")
@@ -91,15 +104,15 @@ class EmbeddingAdmin(ReadOnlyAdmin):
             embedding.image_id,
         )
 
-    @admin.display(ordering="image__listing_id")
-    def listing(self, embedding: Embedding) -> str:
+    @admin.display(description="listing", ordering="image__listing_id")
+    def listing_link(self, embedding: Embedding) -> str:
         address = reverse("admin:listings_listing_change", args=[embedding.image.listing_id])
         return format_html('<a href="{}">{}</a>', address, embedding.image.listing)
 
 
 @admin.register(IndexSnapshot)
 class IndexSnapshotAdmin(ReadOnlyAdmin):
-    list_display = ("id", "model", "state", "serving", "rows", "segment_count", "recall", "created_at", "directory")
+    list_display = ("id", "model", "state", "is_serving", "rows", "segment_count", "recall", "created_at", "directory")
     list_filter = ("state", "model")
     list_select_related = ("model",)
     ordering = ("-id",)
@@ -107,8 +120,8 @@ class IndexSnapshotAdmin(ReadOnlyAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[IndexSnapshot]:
         return super().get_queryset(request).annotate(head=Exists(IndexHead.objects.filter(snapshot=OuterRef("pk"))))
 
-    @admin.display(boolean=True)
-    def serving(self, snapshot: Any) -> bool:
+    @admin.display(description="serving", boolean=True)
+    def is_serving(self, snapshot: Any) -> bool:
         return snapshot.head
 
     @admin.display(description="segments")
@@ -171,5 +184,5 @@ def add_action_to_pages(model: type[Model], action: Callable[..., None]) -> None
     pages.actions = [*(pages.actions or ()), action]
 
 
-add_action_to_pages(Listing, embed_listings_again)
-add_action_to_pages(ListingImage, embed_photos_again)
+add_action_to_pages(Listing, requeue_photos_of_listings)
+add_action_to_pages(ListingImage, requeue_selected_photos)

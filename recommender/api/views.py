@@ -58,7 +58,7 @@ class SimilarView(CoreView):
         visible = Listing.objects.visible_to(request.user).select_related("category")
         listing = get_object_or_404(visible, pk=listing_id)
         # The state is taken once for the whole answer, because the index may move on to another one meanwhile.
-        answer = find_similar_listings(get_index().state(), listing, asked.search_request())
+        answer = find_similar_listings(get_index().get_state(), listing, asked.search_request())
         return Response(answer_json(answer, request, explain=asked.validated_data["explain"]))
 
 
@@ -87,7 +87,7 @@ class ImageSearchView(PhotoView):
         asked = PhotoSearchSerializer(data=_merge_fields(request), context={"user": request.user})
         asked.is_valid(raise_exception=True)
         given = asked.validated_data
-        answer = search_by_photo(get_index().state(), given["image"], asked.search_request(), given.get("crop"))
+        answer = search_by_photo(get_index().get_state(), given["image"], asked.search_request(), given.get("crop"))
         return Response(answer_json(answer, request, explain=given["explain"]))
 
 

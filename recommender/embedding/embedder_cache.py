@@ -40,15 +40,15 @@ class LoadPolicy:
 
 def open_low_latency_embedder(directory: Path) -> Embedder:
     """Compile the model for one inference at a time on all cores, because a visitor waits for it."""
-    return _open_with_openvino(directory, 1)
+    return _open_openvino_embedder(directory, 1)
 
 
 def open_high_throughput_embedder(directory: Path) -> Embedder:
     """Compile the model for several inferences at a time, which embeds most photos a second."""
-    return _open_with_openvino(directory, choose_stream_count())
+    return _open_openvino_embedder(directory, choose_stream_count())
 
 
-def _open_with_openvino(directory: Path, parallel: int) -> Embedder:
+def _open_openvino_embedder(directory: Path, parallel: int) -> Embedder:
     from ml.inference.embedder import Embedder
 
     return Embedder.load(directory, parallel=parallel, cache_dir=settings.EMBEDDER_CACHE)
@@ -79,7 +79,7 @@ class EmbedderCache:
         Raises:
             ModelNotReady: its files are missing, damaged or not the row's.
         """
-        self._export_missing_model(model)
+        self._export_model_if_missing(model)
         key = (model.pk, model.sha256)
         loaded = self._loaded.get()
         embedder = loaded.embedders.get(key)
@@ -115,7 +115,7 @@ class EmbedderCache:
     def evict_all(self) -> None:
         self._loaded.forget()
 
-    def _export_missing_model(self, model: EmbeddingModel) -> None:
+    def _export_model_if_missing(self, model: EmbeddingModel) -> None:
         # Missing files of a model that is loaded here already are made again too: web processes on this host need them.
         directory = model_directory(model)
         if not self._policy.exports_missing or not is_untrained(model) or directory.exists():

@@ -35,7 +35,7 @@ class HeartbeatThread:
         self.name = f"{kind}@{socket.gethostname()}:{os.getpid()}"[:120]
         self._describe, self._period = describe, period
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._beat_until_stopped, name="heartbeat", daemon=True)
+        self._thread = threading.Thread(target=self._beat_and_delete_row_at_end, name="heartbeat", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
@@ -52,7 +52,7 @@ class HeartbeatThread:
             [row], update_conflicts=True, unique_fields=["name"], update_fields=["kind", "seen_at", "detail"]
         )
 
-    def _beat_until_stopped(self) -> None:
+    def _beat_and_delete_row_at_end(self) -> None:
         while True:
             # Django drops connections that the database has closed when a request ends, and none ends on this thread.
             close_old_connections()
@@ -70,6 +70,6 @@ class HeartbeatThread:
             connection.close()
 
 
-def is_alive(kind: str) -> bool:
+def is_worker_alive(kind: str) -> bool:
     """Whether a worker of this kind beat a moment ago."""
     return Heartbeat.objects.filter(kind=kind, seen_at__gt=timezone.now() - FRESH).exists()

@@ -63,7 +63,8 @@ class Batch:
         self.embedder = embedder
         self._duplicates = find_duplicates(lease)
         self._jobs = [
-            (rows, threads.submit(self._prepare_group, rows)) for rows in group_by_bytes_and_derivatives(lease.rows)
+            (rows, threads.submit(self._prepare_group, rows))
+            for rows in group_rows_by_bytes_and_derivatives(lease.rows)
         ]
         self._given: list[str] = []  # checksums in the order of the pictures, in which the model returns their vectors
         self._inference: Future[NDArray[np.float32]] | None = None
@@ -125,7 +126,7 @@ class Batch:
             queue.renew_lease(self.lease)
             self._renewed = time.monotonic()
 
-    def release_rows(self) -> None:
+    def release_rows_and_discard_files(self) -> None:
         """Give the rows back untried and leave no file."""
         # A photo that is still being decoded would store its files after the others were removed.
         wait([job for _, job in self._jobs])
@@ -133,7 +134,7 @@ class Batch:
             photo_files.discard_derivatives(prepared.derivatives)
         queue.release_rows(self.lease)
 
-    def list_undecoded_photos(self) -> list[int]:
+    def list_unfinished_photos(self) -> list[int]:
         """The photos that are still being decoded; all of them once decoding is over."""
         busy = [row.image_id for rows, job in self._jobs if not job.done() for row in rows]
         return busy or [row.image_id for row in self.lease.rows]
@@ -155,7 +156,7 @@ class Batch:
                     found += (Failed(row, DAMAGED) for row in rows)
                 case FileLost():
                     lost += rows
-        if lost and not photo_files.is_storage_mounted([row.image_id for row in lost]):
+        if lost and not photo_files.is_any_other_original_found([row.image_id for row in lost]):
             raise StorageTrouble(f"No original photo is found, {lost[0].original} among them: is the volume mounted?")
         return found + [Failed(row, LOST) for row in lost]
 
@@ -170,10 +171,10 @@ class Batch:
         if picture.encoded is None:
             return Prepared((None,) * len(rows), pixels)
         encoded = picture.encoded
-        return Prepared(_make_derivatives_for_each(rows, lambda: photo_files.save_derivatives(encoded)), pixels)
+        return Prepared(_make_derivatives_for_rows(rows, lambda: photo_files.save_derivatives(encoded)), pixels)
 
 
-def group_by_bytes_and_derivatives(rows: Sequence[Row]) -> list[list[Row]]:
+def group_rows_by_bytes_and_derivatives(rows: Sequence[Row]) -> list[list[Row]]:
     """Group rows of the same bytes; those that have derivatives are kept apart from those that need them."""
     groups: dict[tuple[str, bool], list[Row]] = defaultdict(list)
     for row in rows:
@@ -208,10 +209,10 @@ def _copy_duplicate_derivatives(rows: Sequence[Row], duplicate: Duplicate) -> tu
     if duplicate.derivatives is None:
         raise FileLost(rows[0].original)
     source = duplicate.derivatives
-    return _make_derivatives_for_each(rows, lambda: photo_files.copy_derivatives(source))
+    return _make_derivatives_for_rows(rows, lambda: photo_files.copy_derivatives(source))
 
 
-def _make_derivatives_for_each(rows: Sequence[Row], make: Callable[[], Derivatives]) -> tuple[Derivatives, ...]:
+def _make_derivatives_for_rows(rows: Sequence[Row], make: Callable[[], Derivatives]) -> tuple[Derivatives, ...]:
     """Make files of its own for every row, or for none of them."""
     made: list[Derivatives] = []
     try:

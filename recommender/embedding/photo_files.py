@@ -1,7 +1,7 @@
 """A photo's files for the embedding worker: read what was uploaded, store what is made from it, copy, discard.
 
 Every photo owns its files, also when its bytes are those of another, so that deleting one never harms the other.
-Nothing here touches the database except `is_storage_mounted`: the rest runs in decode threads.
+Nothing here touches the database except `is_any_other_original_found`: the rest runs in decode threads.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ def _store_file(name: str, data: bytes) -> str:
         raise StorageTrouble(f"{name} cannot be stored: {exc}.") from exc
 
 
-def is_storage_mounted(lost: Collection[int]) -> bool:
+def is_any_other_original_found(lost: Collection[int]) -> bool:
     """Whether any of the oldest and newest other originals is found: then a missing file is lost, not unmounted.
 
     An unmounted volume is an empty directory and misses everything; a marker file would have to be put there by

@@ -98,9 +98,9 @@ def settle_rows(lease: Lease, results: Sequence[Result]) -> Tally:
         rows = held_rows(lease).select_for_update(of=("self",)).order_by("pk")
         # The listing is read again, because a photo may have moved to another one since it was leased.
         held = dict(rows.values_list("pk", "image__listing_id"))
-        settled = _group_by_outcome([result for result in results if result.row.pk in held], locked)
+        settled = _group_results_by_outcome([result for result in results if result.row.pk in held], locked)
         wanted = [result for result in settled.embedded if _may_store_derivatives(result, locked)]
-        changed = {held[pk] for pk in _changed_rows(settled.embedded)}
+        changed = {held[pk] for pk in _find_changed_rows(settled.embedded)}
         _write_embeddings(lease, settled)
         _write_photos(settled, wanted, locked)
         append_vector_changes(changed, lease.model_id)
@@ -135,7 +135,7 @@ def _lock_photos(results: Sequence[Result]) -> dict[int, tuple[str, str]]:
     return {pk: (state, clean) for pk, state, clean in rows.values_list("pk", "state", "clean_file")}
 
 
-def _group_by_outcome(results: Iterable[Result], locked: dict[int, tuple[str, str]]) -> _Settled:
+def _group_results_by_outcome(results: Iterable[Result], locked: dict[int, tuple[str, str]]) -> _Settled:
     settled = _Settled()
     for result in results:
         match result:
@@ -158,7 +158,7 @@ def _may_store_derivatives(result: Embedded, locked: dict[int, tuple[str, str]])
     return result.derivatives is not None and locked[result.row.image_id][1] == result.row.clean
 
 
-def _changed_rows(embedded: Sequence[Embedded]) -> set[int]:
+def _find_changed_rows(embedded: Sequence[Embedded]) -> set[int]:
     """The rows whose vector becomes another one. Photos embedded again mostly keep theirs, and change no answer."""
     rows = [result.row.pk for result in embedded if result.row.has_vector]
     old = dict(Embedding.objects.filter(pk__in=rows).values_list("pk", "vector")) if rows else {}

@@ -127,12 +127,12 @@ class WorkerLoop:
             self._leased_batches += 1
         return lease
 
-    def halve_batch_limit_and_retest(self, embedder: Embedder, failed_at: int) -> None:
+    def halve_batch_limit_and_mark_untested(self, embedder: Embedder, failed_at: int) -> None:
         """Test it again before its next micro-batch, which has half as many photos as it `failed_at`."""
         self._tested.discard(embedder)
         self._batch_limits[embedder] = max(1, failed_at // 2)
 
-    def mark_all_untested(self) -> None:
+    def mark_embedders_untested(self) -> None:
         """Test every embedder again: nobody knows yet what the trouble is."""
         self._tested.clear()
 
@@ -161,14 +161,14 @@ class _TimeSlice:
             queue.requeue_or_give_up_expired_rows()
             for entry in queue.list_pending_models():
                 # Loading a model may take longer than a lease lasts, so every model is loaded before any row is leased.
-                self._load_ready_embedder(entry.model)
+                self._load_embedder_or_mark_unready(entry.model)
             self._embed_batches()
-            self._report_stop(" ".join(self._unready_models.values()))
+            self._record_stop_reason(" ".join(self._unready_models.values()))
         except (StorageTrouble, Burst) as exc:
-            self._loop.mark_all_untested()
-            self._stop_slice(str(exc))
+            self._loop.mark_embedders_untested()
+            self._stop_slice_and_release_batches(str(exc))
         except (OperationalError, InterfaceError) as exc:
-            self._stop_slice(f"The database does not answer: {exc}")
+            self._stop_slice_and_release_batches(f"The database does not answer: {exc}")
         except (KeyboardInterrupt, SystemExit):
             _release_batches(self._in_flight)
             raise
@@ -185,16 +185,16 @@ class _TimeSlice:
     def _embed_batches(self) -> None:
         while self._in_flight or self._lease_next_batch():
             current = self._in_flight[0]
-            self._loop.activity.begin_batch(current.seconds_left, current.list_undecoded_photos)
+            self._loop.activity.begin_batch(current.seconds_left, current.list_unfinished_photos)
             current.start_inference()
-            self._lease_ahead(current)
+            self._lease_batches_ahead(current)
             try:
                 results = current.wait_for_results()
             except ModelTrouble as exc:
                 self._set_model_aside(current, exc)
                 continue
             try:
-                self._start_next_inference()
+                self._start_next_inference_if_decoded()
             finally:
                 # Trouble with the next micro-batch must not cost the results that this one has.
                 self._settle_batch(current, results)
@@ -202,7 +202,7 @@ class _TimeSlice:
                 ahead.renew_lease_if_due()
             self._record_outcomes_and_raise_on_burst(results)
 
-    def _lease_ahead(self, current: Batch) -> None:
+    def _lease_batches_ahead(self, current: Batch) -> None:
         """Lease what is decoded while the model computes `current`."""
         while not current.is_retry and len(self._in_flight) < MOST_IN_FLIGHT:
             if not self._lease_next_batch(others_in_flight=True):
@@ -212,12 +212,12 @@ class _TimeSlice:
         """Do no more with this model in this time slice."""
         model_id = failed.lease.model_id
         self._unready_models[model_id] = str(trouble)
-        self._loop.halve_batch_limit_and_retest(failed.embedder, len(failed.lease.rows))
+        self._loop.halve_batch_limit_and_mark_untested(failed.embedder, len(failed.lease.rows))
         of_model = [batch for batch in self._in_flight if batch.lease.model_id == model_id]
         self._in_flight = [batch for batch in self._in_flight if batch not in of_model]
         _release_batches(of_model)
 
-    def _start_next_inference(self) -> None:
+    def _start_next_inference_if_decoded(self) -> None:
         """Give the model the next micro-batch if it is decoded, so that it computes while results are stored."""
         if len(self._in_flight) > 1 and self._in_flight[1].is_decoded:
             self._in_flight[1].start_inference()
@@ -231,7 +231,7 @@ class _TimeSlice:
             if not entries:
                 return False
             model = queue.pick_model(entries, low_priority=self._loop.is_low_priority_turn)
-            embedder = self._load_ready_embedder(model)
+            embedder = self._load_embedder_or_mark_unready(model)
             if embedder is None:
                 continue
             lease = self._loop.lease_rows(model, embedder, others_in_flight=others_in_flight)
@@ -244,7 +244,7 @@ class _TimeSlice:
             passed.add(model.pk)
         return False
 
-    def _load_ready_embedder(self, model: EmbeddingModel) -> Embedder | None:
+    def _load_embedder_or_mark_unready(self, model: EmbeddingModel) -> Embedder | None:
         try:
             return self._loop.load_tested_embedder(model)
         except ModelNotReady as exc:
@@ -267,12 +267,12 @@ class _TimeSlice:
                 f"{self._outcomes.count(False)} of the last {len(self._outcomes)} photos could not be embedded."
             )
 
-    def _stop_slice(self, sentence: str) -> None:
+    def _stop_slice_and_release_batches(self, sentence: str) -> None:
         self._is_in_trouble = True
-        self._report_stop(sentence)
+        self._record_stop_reason(sentence)
         _release_batches(self._in_flight)
 
-    def _report_stop(self, sentence: str) -> None:
+    def _record_stop_reason(self, sentence: str) -> None:
         self.tally = replace(self.tally, stopped=sentence)
         self._loop.activity.note = sentence
         if sentence:
@@ -283,4 +283,4 @@ def _release_batches(batches: Iterable[Batch]) -> None:
     """Give rows that are still in flight back untried; without a database their leases expire."""
     for batch in batches:
         with suppress(DatabaseError, InterfaceError):
-            batch.release_rows()
+            batch.release_rows_and_discard_files()

@@ -14,7 +14,7 @@ from .compaction.verify import repair_differences, verify
 from .errors import ForeignVector, IndexNotReady
 from .model_hooks import ModelHooks, PhotoCounts, set_model_hooks
 from .view.candidates import Candidates
-from .view.process import get_index, measure_lag, offer_to_recall_monitor, report_health, start_threads
+from .view.process import get_index, measure_lag, offer_search_to_recall_monitor, report_health, start_index_threads
 from .view.reader import Index
 from .view.search import find_nearest_listings
 from .view.state import State
@@ -37,12 +37,12 @@ __all__ = [
     "find_nearest_listings",
     "get_index",
     "measure_lag",
-    "offer_to_recall_monitor",
+    "offer_search_to_recall_monitor",
     "rebuild",
     "repair_differences",
     "report_health",
     "set_model_hooks",
-    "start_threads",
+    "start_index_threads",
     "stop_merges",
     "verify",
 ]

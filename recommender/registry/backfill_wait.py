@@ -19,14 +19,14 @@ POLL_SECONDS = 2.0
 WORKER_KINDS = ("embedding", "indexing")
 
 
-def wait_until_ready(model: EmbeddingModel, say: Callable[[str], object]) -> None:
+def wait_until_model_ready(model: EmbeddingModel, say: Callable[[str], object]) -> None:
     """Show progress until the model can be activated; workers do the work, and go on if this is interrupted.
 
     Raises:
         RegistryError: what is left will not come by waiting, or somebody else activated or retired the model.
     """
     for kind in WORKER_KINDS:
-        if not heartbeat.is_alive(kind):
+        if not heartbeat.is_worker_alive(kind):
             say(f"No {kind} worker is running; the backfill waits for one.")
     with tqdm(unit=" photos", disable=None) as bar:
         while True:
@@ -35,7 +35,7 @@ def wait_until_ready(model: EmbeddingModel, say: Callable[[str], object]) -> Non
             bar.update(progress.done - bar.n)
             if progress.ready:
                 return
-            if is_stuck(progress):
+            if is_backfill_stuck(progress):
                 raise RegistryError(f"{model.version} cannot be activated: {' '.join(progress.blockers)}")
             # The periodic sweep wakes the embedding workers only every few seconds; waking them here too spares a
             # worker that missed its message the wait.
@@ -43,7 +43,7 @@ def wait_until_ready(model: EmbeddingModel, say: Callable[[str], object]) -> Non
             time.sleep(POLL_SECONDS)
 
 
-def is_stuck(progress: BackfillProgress) -> bool:
+def is_backfill_stuck(progress: BackfillProgress) -> bool:
     """Whether nothing is left to do, and yet too many photos have no vector."""
     return not progress.waiting and progress.failed > progress.max_photos_without_vector
 

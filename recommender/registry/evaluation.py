@@ -90,7 +90,7 @@ class Evaluation:
         return self.averages[0].figures[HEADLINE]
 
 
-def evaluate_model(
+def evaluate_model_and_store_figures(
     model: EmbeddingModel, table: Path, copies: Mapping[str, Path | None], **options: Path | str | int | None
 ) -> Evaluation:
     """Measure a model on the pictures of a CSV (`image,label`) and store the figures.
@@ -115,7 +115,7 @@ def evaluate_model(
         written["html"] = written["html"].replace(folder / report)
         entry = {"data": f"{table.parent.name}/{table.stem}", "at": now.isoformat(), "report": report}
         entry |= {name: found[name] for name in KEPT}
-        _replace_entry(model, entry)
+        _replace_entry_and_delete_report(model, entry)
         _copy_files(written, copies)
     return _parse_evaluation(entry)
 
@@ -153,7 +153,7 @@ def _copy_files(written: Mapping[str, Path], copies: Mapping[str, Path | None]) 
             raise EvaluationFailed(f"The figures are stored, but {path} cannot be written: {exc.strerror}.") from exc
 
 
-def _replace_entry(model: EmbeddingModel, entry: dict[str, Any]) -> None:
+def _replace_entry_and_delete_report(model: EmbeddingModel, entry: dict[str, Any]) -> None:
     """Store an evaluation in place of an earlier one on the same data, whose report is deleted."""
     with transaction.atomic():
         # The figures are read again under the row's lock: another evaluation may have stored its own meanwhile.

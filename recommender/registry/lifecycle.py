@@ -23,7 +23,7 @@ from .backfill_progress import BackfillCounts, count_photos, find_activation_blo
 State = EmbeddingModel.State
 
 
-def backfill(model: EmbeddingModel) -> None:
+def start_backfill(model: EmbeddingModel) -> None:
     """Let workers embed every photo with a candidate, or again with a retired model; the sweep queues them."""
     idle = EmbeddingModel.objects.filter(pk=model.pk, state__in=(State.CANDIDATE, State.RETIRED))
     if not idle.update(state=State.BACKFILLING):
@@ -44,7 +44,7 @@ def activate(model: EmbeddingModel) -> None:
 
 
 @transaction.atomic
-def rollback(leaving: EmbeddingModel | None = None) -> EmbeddingModel:
+def roll_back(leaving: EmbeddingModel | None = None) -> EmbeddingModel:
     """Answer with the model again that was active last; it was embedded, fed and indexed all the time.
 
     A few photos that it has not embedded yet do not stop it: they follow within seconds.

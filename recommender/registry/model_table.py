@@ -64,7 +64,7 @@ def summarise_models() -> list[ModelSummary]:
     ]
 
 
-def draw_table(summaries: Sequence[ModelSummary]) -> str:
+def format_table(summaries: Sequence[ModelSummary]) -> str:
     return "\n".join(align_columns([TITLES, *(summary.as_cells() for summary in summaries)]))
 
 

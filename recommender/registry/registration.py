@@ -13,7 +13,7 @@ from recommender.embedding.model_files import export_model, require_allowed_weig
 from recommender.errors import RegistryError
 from recommender.models import EmbeddingModel
 
-from .calibration_photos import calibration_photos
+from .calibration_photos import copy_calibration_photos
 from .evaluation import REPORTS_SUFFIX
 
 # A version also names the model's directory, so it may hold no slash and begin with no dot.
@@ -36,9 +36,9 @@ def register(version: str, weights: str, *, size: int | None = None, photos: Pat
     if directory.exists():
         _require_reusable_export(directory, weights, photos)
     else:
-        with calibration_photos() if photos is None else nullcontext(photos) as folder:
+        with copy_calibration_photos() if photos is None else nullcontext(photos) as folder:
             export_model(directory, version, weights, size, folder)
-    return _find_or_add_row(_read_recipe(directory, version, weights, size))
+    return _find_or_add_row(_read_matching_recipe(directory, version, weights, size))
 
 
 def _require_valid_name(version: str) -> None:
@@ -66,7 +66,7 @@ def _require_reusable_export(directory: Path, weights: str, photos: Path | None)
         )
 
 
-def _read_recipe(directory: Path, version: str, weights: str, size: int | None) -> Recipe:
+def _read_matching_recipe(directory: Path, version: str, weights: str, size: int | None) -> Recipe:
     """The recipe in the directory. Raises RegistryError unless it is of this version, these weights and this size."""
     try:
         recipe = Recipe.read(directory)

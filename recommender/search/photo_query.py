@@ -41,14 +41,14 @@ def embed_photo(upload: File, model: EmbeddingModel, box: Box | None = None) -> 
     data = check_photo(upload).file.read()
     embedder = embedders.load_embedder(model)
     with take_decoding_place():
-        pixels = embedder.prepare(_decode_picture(data, box))
+        pixels = embedder.prepare(_decode_clean_picture(data, box))
     vectors = embedder.embed(pixels[np.newaxis])
     if not is_indexable(vectors).all():
         raise ModelNotReady(f"Model {model.version} gives no usable vector for this photo; try another one.")
     return vectors
 
 
-def _decode_picture(data: bytes, box: Box | None) -> Image.Image:
+def _decode_clean_picture(data: bytes, box: Box | None) -> Image.Image:
     """The clean picture of a photo, or of a part of it."""
     if box is None:
         return images.make_clean_picture(images.decode(data, images.CLEAN_SIDE))

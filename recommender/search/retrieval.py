@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from listings.models import Category, Listing, ListingImage
 from listings.querysets import ListingQuerySet, status_condition
 from ml.images.derivatives import Box
-from recommender.index import Candidates, Filter, find_nearest_listings, offer_to_recall_monitor
+from recommender.index import Candidates, Filter, find_nearest_listings, offer_search_to_recall_monitor
 from recommender.models import Embedding, EmbeddingModel
 
 from .photo_query import embed_photo
@@ -102,7 +102,7 @@ def find_similar_listings(state: State, listing: Listing, request: SearchRequest
     # The index may lack photos that are new, and somebody often looks at just those.
     if state.behind or not len(vectors):
         vectors = load_stored_vectors(listing, state.model_id)
-    return _search_in_rounds(state, vectors, state.model_id, request, query, {listing.pk})
+    return _search_and_rank_in_rounds(state, vectors, state.model_id, request, query, {listing.pk})
 
 
 def search_by_photo(state: State, photo: File, request: SearchRequest, box: Box | None = None) -> Answer:
@@ -120,7 +120,7 @@ def search_by_vectors(state: State, vectors: NDArray[np.float32], model_id: int,
     Raises ForeignVector where the model is not the state's.
     """
     query = RankingQuery(now=time.time(), point=request.filter.near)
-    return _search_in_rounds(state, vectors, model_id, request, query)
+    return _search_and_rank_in_rounds(state, vectors, model_id, request, query)
 
 
 def load_stored_vectors(listing: Listing, model_id: int) -> NDArray[np.float32]:
@@ -129,11 +129,11 @@ def load_stored_vectors(listing: Listing, model_id: int) -> NDArray[np.float32]:
     rows = rows.exclude(image__state=ListingImage.State.REJECTED).order_by("image__position", "image_id")
     stored = [np.frombuffer(vector, np.float16) for vector in rows.values_list("vector", flat=True) if vector]
     if not stored:
-        raise _explain_missing_vectors(listing, model_id)
+        raise _missing_vectors_error(listing, model_id)
     return np.stack(stored).astype(np.float32)
 
 
-def _explain_missing_vectors(listing: Listing, model_id: int) -> NoPhoto | PhotoWaiting:
+def _missing_vectors_error(listing: Listing, model_id: int) -> NoPhoto | PhotoWaiting:
     refused = Embedding.objects.filter(image=OuterRef("pk"), model_id=model_id, state=Embedding.State.REJECTED)
     states = listing.images.annotate(refused=Exists(refused)).values_list("state", "refused")
     photos = [state == ListingImage.State.REJECTED or refused for state, refused in states]
@@ -144,7 +144,7 @@ def _explain_missing_vectors(listing: Listing, model_id: int) -> NoPhoto | Photo
     return PhotoWaiting("This listing's photo is being looked at. Ask again in a moment.")
 
 
-def _search_in_rounds(
+def _search_and_rank_in_rounds(
     state: State,
     vectors: NDArray[np.float32],
     model_id: int,
@@ -162,13 +162,13 @@ def _search_in_rounds(
         found = find_nearest_listings(state, vectors, width, request.filter, seen, model_id=model_id)
         plan += found.plan
         if round_number == 0:
-            offer_to_recall_monitor(state, vectors, width, request.filter, exclude, found)
+            offer_search_to_recall_monitor(state, vectors, width, request.filter, exclude, found)
             if len(found):
                 # At which similarity photos stop looking alike depends on the model and the catalogue. The last
                 # candidate of the first round sets it for all rounds, so that scores of different rounds compare.
                 query = replace(query, farthest=float(vector_distance(found.similarity[-1:])[0]))
         close = found.select_entries(np.flatnonzero(found.similarity >= request.min_similarity))
-        results.extend(_rank_candidates(close, request, query, ranker, request.limit - len(results)))
+        results.extend(_select_best_showable_results(close, request, query, ranker, request.limit - len(results)))
         # Fewer candidates than asked for mean that no other is similar enough and passes, however wide the next search.
         if len(results) >= request.limit or len(close) < width:
             break
@@ -178,7 +178,7 @@ def _search_in_rounds(
     return Answer(results, ranker.name, state, plan)
 
 
-def _rank_candidates(
+def _select_best_showable_results(
     candidates: Candidates, request: SearchRequest, query: RankingQuery, ranker: Ranker, limit: int
 ) -> list[Result]:
     """The best `limit` candidates that the database confirms, best first."""
@@ -196,11 +196,11 @@ def _rank_candidates(
             similarity=float(candidates.similarity[place]),
             explain=partial(explain_score, place, candidates, query, paths, values, ranking),
         )
-        for place, listing in _read_showable_in_order(candidates.listing, ranking.order, request, limit)
+        for place, listing in _read_first_showable_listings(candidates.listing, ranking.order, request, limit)
     ]
 
 
-def _read_showable_in_order(
+def _read_first_showable_listings(
     listing_ids: NDArray[np.int64], order: NDArray[np.int64], request: SearchRequest, limit: int
 ) -> Iterator[tuple[int, Listing]]:
     """(place, listing) of the first `limit` candidates in `order` that may be shown."""

@@ -39,7 +39,7 @@ import marketplace.wsgi
 from marketplace import gunicorn
 from recommender import index
 started = []
-index.start_threads = lambda: started.append(gc.get_freeze_count())
+index.start_index_threads = lambda: started.append(gc.get_freeze_count())
 assert "recommender.api.views" not in sys.modules
 gunicorn.post_worker_init(None)
 assert "recommender.api.views" in sys.modules

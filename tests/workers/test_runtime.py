@@ -36,7 +36,7 @@ def test_torch_that_is_asked_for_by_name_is_used(directory, settings):
 def test_openvino_that_is_asked_for_by_name_is_used_beside_a_gpu(directory, settings, monkeypatch):
     settings.EMBED_RUNTIME = "openvino"
     monkeypatch.setattr(runtime, "has_gpu_driver", lambda: True)
-    monkeypatch.setattr(runtime, "_open_with_torch", lambda *arguments: pytest.fail("torch was loaded"))
+    monkeypatch.setattr(runtime, "_open_torch_embedder", lambda *arguments: pytest.fail("torch was loaded"))
     assert isinstance(runtime.open_embedder(directory), Embedder)
 
 

@@ -74,7 +74,7 @@ def _rows_of_lists(ivf: Ivf, chosen: Mask) -> RowBitmap:
     return RowBitmap(chosen[ivf.list_of], count=int(per_list.sum()), per_list=(ivf.list_of, per_list))
 
 
-def calibrate(
+def calibrate_ivf(
     ivf: Ivf, vectors: VectorFile, queries: RowIds, *, target: float, memory: int, tick: Callable[[], None]
 ) -> Calibration:
     """Measure the tail and the costs, then choose the parameters.
@@ -118,13 +118,15 @@ class _Tuner:
         """
         counts = [lists for lists in LISTS if lists < self._ivf.list_count]
         enough = target + PLAIN_MARGIN * (1 - target)
-        recall = self._choose_least_params("plain", plain, enough, lists=counts, depth=DEPTHS)
+        recall = self._set_least_sufficient_params("plain", plain, enough, lists=counts, depth=DEPTHS)
         self._set_params("filtered", lists=self._tuning.plain.lists)
         enough = target + FILTERED_MARGIN * (1 - target)
-        filtered_recall = self._choose_least_params("filtered", filtered, enough, tolerance=TOLERANCES, depth=DEPTHS)
+        filtered_recall = self._set_least_sufficient_params(
+            "filtered", filtered, enough, tolerance=TOLERANCES, depth=DEPTHS
+        )
         return Calibration(self._tuning, recall, filtered_recall, self._curve)
 
-    def _choose_least_params(
+    def _set_least_sufficient_params(
         self, name: str, cases: list[_HeldOutQuery], enough: float, **choices: Sequence[object]
     ) -> float:
         """Set each parameter to the least value that is enough while those after it are at their greatest."""
@@ -133,7 +135,7 @@ class _Tuner:
             def suffices(value: object, setting: str = setting) -> bool:
                 return self._measure_recall(name, cases, **{setting: value}) >= enough
 
-            self._set_params(name, **{setting: find_least_sufficient(values, suffices)})
+            self._set_params(name, **{setting: find_least_sufficient_value(values, suffices)})
         return self._measure_recall(name, cases)
 
     def _set_params(self, name: str, **values: object) -> None:
@@ -149,7 +151,7 @@ class _Tuner:
             selection = case.among().with_changes(remove=case.pair)
             began = time.perf_counter()
             probe = Probe(self._ivf, self._mapped, tuning, case.query, selection, codes_only=True)
-            similarity, _, _ = probe.find_nearest(MEASURED_K)
+            similarity, _, _ = probe.find_nearest_rows(MEASURED_K)
             seconds += time.perf_counter() - began
             self._limit_mapped_memory()
             found.append(recall_of_similarities(similarity, case.truth))
@@ -166,7 +168,7 @@ class _Tuner:
             release_pages(self._mapped)
 
 
-def find_least_sufficient(values: Sequence[T], suffices: Callable[[T], bool]) -> T:
+def find_least_sufficient_value(values: Sequence[T], suffices: Callable[[T], bool]) -> T:
     """The first value that suffices, by bisection: all after it do too. The last where none does."""
     low, high = 0, len(values) - 1
     while low < high:
@@ -209,7 +211,7 @@ def _measure_costs(ivf: Ivf, mapped: HalfVectors, asked: HalfVectors) -> Costs:
 
     queries = list(asked[:TIMED_QUERIES])
     all_rotated = [ivf.rotate_query(query) for query in queries]
-    taken = [_median_microseconds(partial(scan, lists), all_rotated) for lists in chosen]
+    taken = [_measure_median_microseconds(partial(scan, lists), all_rotated) for lists in chosen]
     system = np.array([[len(lists), ivf.sizes[lists].sum()] for lists in chosen], float)
     per_list, per_code = np.linalg.lstsq(system, np.array(taken), rcond=None)[0]
     random = np.random.default_rng(0)
@@ -218,14 +220,18 @@ def _measure_costs(ivf: Ivf, mapped: HalfVectors, asked: HalfVectors) -> Costs:
     return Costs(
         per_list=max(float(per_list), ASSUMED_COSTS.per_list / 10),
         per_code=max(float(per_code), ASSUMED_COSTS.per_code / 10),
-        per_row=_median_microseconds(lambda query: dot_products.inner_products(query[None, :], mapped, rows), queries)
+        per_row=_measure_median_microseconds(
+            lambda query: dot_products.inner_products(query[None, :], mapped, rows), queries
+        )
         / len(rows),
-        per_selected=_median_microseconds(lambda _: everything.rows[member[ivf.list_of[everything.rows]]], queries)
+        per_selected=_measure_median_microseconds(
+            lambda _: everything.rows[member[ivf.list_of[everything.rows]]], queries
+        )
         / len(mapped),
     )
 
 
-def _median_microseconds(work: Callable[[T], object], queries: Sequence[T]) -> float:
+def _measure_median_microseconds(work: Callable[[T], object], queries: Sequence[T]) -> float:
     times = []
     for query in queries:
         began = time.perf_counter()

@@ -17,7 +17,7 @@ from recommender.index.rows.arrays import RowIds
 from recommender.index.rows.vector_file import VectorFile
 
 from . import ivf
-from .calibration import QUERIES, calibrate
+from .calibration import QUERIES, calibrate_ivf
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ def choose_flush_structure(rows: int) -> Structure:
     return Structure(EXACT, details={"untrained": True} if is_worth_ivf(rows) else None)
 
 
-def build_structure(directory: Path, vectors: VectorFile, tick: Callable[[], None]) -> Structure:
+def build_search_structure(directory: Path, vectors: VectorFile, tick: Callable[[], None]) -> Structure:
     """Build the structure of these vectors beside them; an inverted file that misses the recall target is removed."""
     if not is_worth_ivf(vectors.rows):
         return Structure(EXACT)
@@ -68,18 +68,18 @@ def build_structure(directory: Path, vectors: VectorFile, tick: Callable[[], Non
         raise
     except UNBUILDABLE as exc:
         logger.error("no inverted file could be built of %s rows, they are searched exactly: %s", vectors.rows, exc)
-        return _fall_back_to_exact(directory)
+        return _remove_ivf_and_choose_exact(directory)
     if built.recall < target:
         words = "an inverted file of %s rows has a recall of %.4f, wanted is %.4f: they are searched exactly"
         logger.error(words, vectors.rows, built.recall, target)
-        return _fall_back_to_exact(directory)
+        return _remove_ivf_and_choose_exact(directory)
     if built.filtered_recall < target:
         words = "an inverted file of %s rows has a recall of %.4f where a filter leaves nothing near, wanted is %.4f"
         logger.warning(words, vectors.rows, built.filtered_recall, target)
     return built
 
 
-def _fall_back_to_exact(directory: Path) -> Structure:
+def _remove_ivf_and_choose_exact(directory: Path) -> Structure:
     for name in ivf.FILES:
         (directory / name).unlink(missing_ok=True)
     return Structure(EXACT)
@@ -93,7 +93,7 @@ def _build_calibrated_ivf(directory: Path, vectors: VectorFile, cores: int, tick
     ivf.build_ivf(directory, vectors, lists, sample, cores, tick)
     opened = ivf.open_ivf(directory, vectors.rows, vectors.dim)
     target, memory = settings.INDEX_RECALL_TARGET, settings.INDEX_MEMORY_MB << 20
-    judged = calibrate(opened, vectors, left_out, target=target, memory=memory, tick=tick)
+    judged = calibrate_ivf(opened, vectors, left_out, target=target, memory=memory, tick=tick)
     details = {
         "lists": lists,
         "trained_on": len(sample),

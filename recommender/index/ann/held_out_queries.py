@@ -57,14 +57,14 @@ def true_similarities(
         similarity[own[:, 0], pairs[tuple(own.T)] - first] = -2
         list_of = ivf.list_of[first : first + len(block)]
         for number, row in enumerate(similarity):
-            plain[number] = _merge_best(plain[number], row)
+            plain[number] = _merge_best_similarities(plain[number], row)
             if number < len(far):
-                filtered[number] = _merge_best(filtered[number], row[far[number][list_of]])
+                filtered[number] = _merge_best_similarities(filtered[number], row[far[number][list_of]])
         tick()
     return plain, filtered
 
 
-def _merge_best(best: Similarities, similarity: Similarities) -> Similarities:
+def _merge_best_similarities(best: Similarities, similarity: Similarities) -> Similarities:
     """The MEASURED_K highest of both, highest first."""
     if len(best) == MEASURED_K:
         similarity = similarity[similarity > best[-1]]

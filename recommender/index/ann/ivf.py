@@ -90,17 +90,17 @@ class Ivf:
         """
         shares = min(_count_cores(), int(self.sizes[lists].sum()) // CODES_PER_SHARE + 1)
         if shares == 1:
-            return self._scan_selected(rotated, lists, closeness, depth, selection)
+            return self._scan_selected_rows(rotated, lists, closeness, depth, selection)
         parts = [slice(first, None, shares) for first in range(shares)]
         helpers = scan_threads.get()
         others = [
-            helpers.submit(self._scan_selected, rotated, lists[part], closeness[part], depth, selection)
+            helpers.submit(self._scan_selected_rows, rotated, lists[part], closeness[part], depth, selection)
             for part in parts[1:]
         ]
-        own = self._scan_selected(rotated, lists[parts[0]], closeness[parts[0]], depth, selection)
+        own = self._scan_selected_rows(rotated, lists[parts[0]], closeness[parts[0]], depth, selection)
         return np.concatenate([own, *(other.result() for other in others)])
 
-    def _scan_selected(
+    def _scan_selected_rows(
         self, rotated: Vectors, lists: ListIds, closeness: Similarities, depth: int, selection: RowBitmap
     ) -> RowIds:
         """As `scan_codes`, but a filter that leaves nearly all rows is applied after the scan.
@@ -151,11 +151,11 @@ def _count_cores() -> int:
     return count_usable_cores()
 
 
-def _start_scan_threads() -> ThreadPoolExecutor:
+def _make_scan_threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max(1, _count_cores() - 1), thread_name_prefix="index-scan")
 
 
-scan_threads = PerProcess(_start_scan_threads)
+scan_threads = PerProcess(_make_scan_threads)
 
 
 def build_ivf(

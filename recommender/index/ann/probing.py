@@ -129,7 +129,7 @@ class SegmentPlan:
 
 
 class Probe:
-    """One query in one inverted file; `find_nearest` scans lists at most twice."""
+    """One query in one inverted file; `find_nearest_rows` scans lists at most twice."""
 
     def __init__(
         self,
@@ -153,32 +153,32 @@ class Probe:
         self._selected = selection.counts_per_list(ivf.list_of, ivf.list_count)
         self._compared = 0
 
-    def find_nearest(self, k: int) -> tuple[Similarities, RowIds, SegmentPlan]:
+    def find_nearest_rows(self, k: int) -> tuple[Similarities, RowIds, SegmentPlan]:
         """About the k best selected rows: (similarities float32[k], rows int64[k], what was done); k <= selected."""
         params = self._tuning.params_for(self._selection.count / len(self._vectors))
         exact_cost = self._tuning.costs.per_row * self._selection.count
         if self._codes_only:
             exact_cost = np.inf
         elif params is not self._tuning.plain and exact_cost <= EXACT_WITHIN_MICROSECONDS:
-            return self._compare_all_selected(k)
+            return self._compare_all_selected_rows(k)
         depth = params.depth + DEPTH_PER_RESULT * max(0, k - MEASURED_K)
         first = self._nearest_lists(params.lists, min(self._selection.count, FIRST_LOOK_PER_RESULT * k))
         if exact_cost <= self._cheapest_way(first, depth)[1]:
-            return self._compare_all_selected(k)
+            return self._compare_all_selected_rows(k)
         similarity, rows = self._search_lists(first, depth, k)
         # Whatever is still unseen must beat the k-th result; where there are fewer than k, everything does.
         floor = float(similarity[-1]) if len(similarity) == k else -1.0
         more = self._promising_lists(first, floor, params.tolerance * k)
         if len(more):
             if exact_cost <= self._cheapest_way(more, depth)[1]:
-                return self._compare_all_selected(k)
+                return self._compare_all_selected_rows(k)
             also = self._search_lists(more, depth, k)
             similarity, rows = np.concatenate([similarity, also[0]]), np.concatenate([rows, also[1]])
             top = dot_products.top_k(similarity, k)
             similarity, rows = similarity[top], rows[top]
         if len(rows) < k:
             # The lists scanned held fewer selected rows than were asked for, and k results must be given if k exist.
-            return self._compare_all_selected(k)
+            return self._compare_all_selected_rows(k)
         return similarity, rows, SegmentPlan(CODES, self._selection.count, self._compared, len(first) + len(more))
 
     def _nearest_lists(self, lists: int, wanted: int) -> ListIds:
@@ -214,14 +214,14 @@ class Probe:
             closeness = self._closeness[lists]
             # In ascending order, because the disk is read faster in one direction than to and fro.
             rows = np.sort(self._ivf.scan_lists(self._rotated, lists, closeness, depth, self._selection))
-        return self._rerank_rows(rows, k)
+        return self._score_and_keep_best_rows(rows, k)
 
-    def _compare_all_selected(self, k: int) -> tuple[Similarities, RowIds, SegmentPlan]:
+    def _compare_all_selected_rows(self, k: int) -> tuple[Similarities, RowIds, SegmentPlan]:
         """The k best of all selected rows, compared exactly."""
         similarity, rows = dot_products.nearest_rows(self._query[0], self._vectors, self._selection, k)
         return similarity, rows, SegmentPlan(EXACT, self._selection.count, self._compared + self._selection.count)
 
-    def _rerank_rows(self, rows: RowIds, k: int) -> tuple[Similarities, RowIds]:
+    def _score_and_keep_best_rows(self, rows: RowIds, k: int) -> tuple[Similarities, RowIds]:
         self._compared += len(rows)
         similarity = dot_products.inner_products(self._query, self._vectors, rows)[0]
         top = dot_products.top_k(similarity, k)

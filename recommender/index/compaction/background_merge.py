@@ -90,7 +90,7 @@ class Merge:
                 self.directory, pages, expected=len(self), dim=self._dim, model=self._model, tick=tick
             )
 
-    def rebase_on(self, base: Snapshot) -> Snapshot | None:
+    def replace_sources_in(self, base: Snapshot) -> Snapshot | None:
         """`base` with the merged segment in place of its sources. What died since the merge began is dead in it too.
 
         None where the merge came too late: every source is gone, or rows live again that it left out.

@@ -1,7 +1,7 @@
 """Keeps the index files in step with the database, for every live model, in the one process that holds the lease.
 
-Any process may try to compact. The lease lets one of them build at a time, and the compare-and-swap in `publish`
-refuses what a process built whose lease ran out meanwhile.
+Any process may try to compact. The lease lets one of them build at a time, and the compare-and-swap in
+`publish_snapshot` refuses what a process built whose lease ran out meanwhile.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ class Compactor:
 
         A lineage is rebuilt where its files are damaged, or where more changed than a flush may hold.
         """
-        return _run_with_lease(lambda lease: self._compact_lineages(lease, force=force))
+        return _run_with_lease_and_collect_garbage(lambda lease: self._compact_lineages(lease, force=force))
 
     def rebuild(self, *, new_epoch: bool = False) -> CompactionOutcome:
         """Build every lineage again from rows alone.
 
         new_epoch: after a restore, when the history of the feed is another one
         """
-        return _run_with_lease(lambda lease: self._rebuild_lineages(lease, new_epoch=new_epoch))
+        return _run_with_lease_and_collect_garbage(lambda lease: self._rebuild_lineages(lease, new_epoch=new_epoch))
 
     def stop_merges(self) -> None:
         """Give up what is being merged, before the process ends."""
@@ -105,7 +105,7 @@ def stop_merges() -> None:
         compactor.stop_merges()
 
 
-def _run_with_lease(work: Callable[[CompactorLease], list[Action]]) -> CompactionOutcome:
+def _run_with_lease_and_collect_garbage(work: Callable[[CompactorLease], list[Action]]) -> CompactionOutcome:
     with acquire_lease() as lease:
         if lease is None:
             return CompactionOutcome((Action.BUSY,))

@@ -80,7 +80,7 @@ def _read_expected_rows(state: State, only: Collection[int | None] | None) -> It
         for columns, vectors in database_rows.read_all_pages(state.model_id, state.dim):
             yield columns, [vector.tobytes() for vector in vectors]
         return
-    for page in database_rows.split_into_pages([pk for pk in only if pk is not None]):
+    for page in database_rows.split_ids_into_pages([pk for pk in only if pk is not None]):
         columns = database_rows.read_columns(state.model_id, page)
         stored = database_rows.read_vectors(state.model_id, columns.image.tolist(), state.dim)
         yield columns, [stored[image].tobytes() if image in stored else b"" for image in columns.image.tolist()]

@@ -24,7 +24,7 @@ class Difference:
         return f"{self.kind}:{where} {self.detail}"
 
 
-def file_difference(kind: str, exc: Exception, detail: str) -> Difference:
+def difference_from_error(kind: str, exc: Exception, detail: str) -> Difference:
     """Of this kind, unless it is this process that cannot open the files: then they may be whole, and `unreadable`."""
     is_unreadable = any(isinstance(one, SnapshotUnreadable) for one in (exc, exc.__cause__))
     return Difference("unreadable" if is_unreadable else kind, None, None, detail)

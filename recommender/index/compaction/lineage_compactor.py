@@ -17,7 +17,7 @@ from django.utils import timezone
 from recommender import feed, lineage
 from recommender.index.errors import IndexNotReady, SnapshotDamaged, SnapshotUnreadable
 from recommender.index.model_hooks import get_model_hooks
-from recommender.index.storage.snapshot import missing_files, purge_seconds
+from recommender.index.storage.snapshot import find_missing_files, purge_seconds
 from recommender.index.view.reader import Index
 from recommender.index.view.state import State
 from recommender.models import EmbeddingModel, IndexHead, IndexSnapshot
@@ -26,10 +26,10 @@ from .lease import CompactorLease
 from .merge_policy import is_empty_flush_due, is_flush_due
 from .merge_runner import MergeRunner
 from .outcome import Action
-from .publish import retire_old_fallbacks
+from .publish import retire_earlier_snapshots_if_due
 from .retry_pause import RetryPause
 from .validation import SnapshotRejected
-from .write_snapshots import build_and_publish_from_rows, flush
+from .write_snapshots import build_and_publish_index_from_rows, flush_delta_and_publish
 
 logger = logging.getLogger(__name__)
 
@@ -66,10 +66,10 @@ class LineageCompactor:
             return self._rebuild_lost_snapshot(lease, newest)
         actions, base = [], state.base
         if _is_snapshot_due(state, newest) or (force and _count_changed_rows(state)):
-            base = flush(lease, state)
+            base = flush_delta_and_publish(lease, state)
             actions.append(Action.FLUSHED)
         actions += self.merges.run(lease, base, force=force)
-        retire_old_fallbacks(self.model, purge_seconds())
+        retire_earlier_snapshots_if_due(self.model, purge_seconds())
         return actions
 
     def rebuild(self, lease: CompactorLease, epoch: uuid.UUID | None = None) -> list[Action]:
@@ -82,7 +82,9 @@ class LineageCompactor:
         head = IndexHead.load()
         newest = lineage.latest_snapshot(head, self.model)
         try:
-            build_and_publish_from_rows(lease, self.model, epoch or head.epoch, parent=newest.pk if newest else None)
+            build_and_publish_index_from_rows(
+                lease, self.model, epoch or head.epoch, parent=newest.pk if newest else None
+            )
         except SnapshotRejected as exc:
             logger.error("a snapshot is not published: %s", exc)
             self._rejected.begin()
@@ -101,7 +103,7 @@ class LineageCompactor:
 
     def _rebuild_lost_snapshot(self, lease: CompactorLease, newest: IndexSnapshot | None) -> list[Action]:
         # Files ahead of the database are of a history that was given up by restoring a backup, so a new one begins.
-        is_ahead = newest is not None and feed.is_ahead_of_database(newest.position)
+        is_ahead = newest is not None and feed.is_foreign_to_database(newest.position)
         return self.rebuild(lease, uuid.uuid4() if is_ahead else None)
 
     def _open_newest_state(self, lease: CompactorLease, newest: IndexSnapshot | None) -> State | None:
@@ -127,12 +129,12 @@ class LineageCompactor:
         if self._reader is None:
             self._reader = Index(_flush_capacity(self.model.dim), lineage_of=self.model.pk)
         self._reader.refresh(lease.renew_if_due)
-        state = self._reader.state()
+        state = self._reader.get_state()
         # A reader that cannot open the newest snapshot keeps an older one. Building on that would lose changes.
         if state.base.id != snapshot_id:
             raise SnapshotDamaged(f"snapshot {snapshot_id} cannot be opened: {self._reader.health().problem}")
         # Files that are open can be read after they were deleted, so the reader would never notice.
-        if missing := missing_files(state.base):
+        if missing := find_missing_files(state.base):
             raise SnapshotDamaged(f"{missing[0]} is missing")
         return state
 

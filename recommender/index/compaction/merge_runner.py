@@ -78,7 +78,7 @@ class MergeRunner:
         busy = set(self.running.sources) if self.running is not None else set()
         while numbers := choose_merge(base, busy):
             if force or _count_live_rows(base, numbers) <= FOREGROUND_MERGE_ROWS:
-                base = _merge_now(lease, base, numbers)
+                base = _make_and_publish_merge(lease, base, numbers)
                 yield Action.MERGED
                 continue
             # Only one long merge runs at a time. Its segments, and those of the next one, are left alone from here
@@ -91,7 +91,7 @@ class MergeRunner:
                 self.running = merge
 
 
-def _merge_now(lease: CompactorLease, base: Snapshot, numbers: Sequence[int]) -> Snapshot:
+def _make_and_publish_merge(lease: CompactorLease, base: Snapshot, numbers: Sequence[int]) -> Snapshot:
     merge = make_merge(lease, base, numbers)
     try:
         merge.write_segment(lease.renew_if_due)

@@ -26,7 +26,7 @@ from .lease import CompactorLease
 RETAINED_SNAPSHOTS = 2
 
 
-def publish(
+def publish_snapshot(
     lease: CompactorLease, snapshot: Snapshot, parent: int | None, *, retained: int = RETAINED_SNAPSHOTS
 ) -> Snapshot:
     """Write the snapshot's files and make it the newest of its lineage.
@@ -40,7 +40,7 @@ def publish(
     name = lease.new_directory_name()
     listed = snapshots.write_snapshot(name, snapshot)
     try:
-        row = append_snapshot(lease, snapshot, parent, name, listed, retained)
+        row = commit_snapshot(lease, snapshot, parent, name, listed, retained)
     except LeaseLost:
         shutil.rmtree(snapshots.snapshot_directory(name), ignore_errors=True)
         raise
@@ -48,7 +48,7 @@ def publish(
 
 
 @transaction.atomic
-def append_snapshot(
+def commit_snapshot(
     lease: CompactorLease,
     snapshot: Snapshot,
     parent: int | None,
@@ -73,7 +73,7 @@ def append_snapshot(
     # Files of the history before this epoch say nothing about the rows of the database any more, so nobody may fall
     # back on them, in whatever lineage.
     _retire_earlier_snapshots(row, 1 if begins_epoch else retained)
-    _retire_other_lineages(row, begins_epoch=begins_epoch)
+    _retire_outdated_lineages(row, begins_epoch=begins_epoch)
     _prune_feed()
     return row
 
@@ -93,7 +93,7 @@ def _create_snapshot_row(
 
 
 @transaction.atomic
-def retire_old_fallbacks(model: EmbeddingModel, seconds: float) -> None:
+def retire_earlier_snapshots_if_due(model: EmbeddingModel, seconds: float) -> None:
     """Retire the model's earlier snapshots once its newest is this old.
 
     They name files that still hold what was deleted before the newest was written.
@@ -112,7 +112,7 @@ def _retire_earlier_snapshots(newest: IndexSnapshot, retained: int) -> None:
     published.exclude(pk__in=keep).update(state=IndexSnapshot.State.RETIRED)
 
 
-def _retire_other_lineages(newest: IndexSnapshot, *, begins_epoch: bool) -> None:
+def _retire_outdated_lineages(newest: IndexSnapshot, *, begins_epoch: bool) -> None:
     """Retire snapshots of models that are not live; where a new epoch begins, those of every other model."""
     others = IndexSnapshot.objects.filter(state=IndexSnapshot.State.PUBLISHED).exclude(model=newest.model_id)
     if not begins_epoch:

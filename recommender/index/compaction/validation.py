@@ -25,20 +25,20 @@ def validate_snapshot(base: Snapshot) -> None:
 
     Raises: SnapshotRejected.
     """
-    state = _require_matching_row_count(base)
+    state = _catch_up_and_check_row_count(base)
     recall = measure_self_recall(state)
     if recall < 1:
         raise SnapshotRejected(f"{recall:.0%} of photos in the index of {base.model_version} find themselves")
 
 
-def _require_matching_row_count(base: Snapshot) -> State:
+def _catch_up_and_check_row_count(base: Snapshot) -> State:
     """The snapshot caught up with the feed, if it has as many rows then as the database has searchable vectors.
 
     Raises: SnapshotRejected.
     """
     page = feed.read_page(base.position, base.model_id, FEED_LIMIT)
     state = make_state(base)
-    for ids in database_rows.split_into_pages(page.listings):
+    for ids in database_rows.split_ids_into_pages(page.listings):
         state = apply_changes(state, ids, page.vectors.intersection(ids))
     searchable = database_rows.find_searchable_embeddings(base.model_id).count()
     # People edit while this counts. The numbers may differ by all photos of the listings they edited, and no more.
@@ -62,7 +62,7 @@ def measure_self_recall(state: State) -> float:
         sample = np.linspace(0, len(part.segment) - 1, min(SAMPLED_ROWS, len(part.segment))).astype(np.int64)
         everything = RowBitmap(np.ones(len(part.segment), bool))
         for vector in part.segment.vectors[sample]:
-            similarity, _, _ = part.segment.find_nearest(vector, 1, everything, exact=True)
+            similarity, _, _ = part.segment.find_nearest_rows(vector, 1, everything, exact=True)
             own = float(np.square(vector.astype(np.float32)).sum())
             found.append(len(similarity) > 0 and float(similarity[0]) >= own - 1e-3)
     return float(np.mean(found)) if found else 1.0

@@ -25,7 +25,7 @@ from recommender.models import Embedding, EmbeddingModel
 
 from .compactor import rebuild
 from .compare_rows import compare_rows
-from .difference import Difference, file_difference
+from .difference import Difference, difference_from_error
 from .outcome import CompactionOutcome
 
 # Rows may differ because somebody is editing them. So after catching up with the feed, those that differed are compared
@@ -66,10 +66,10 @@ def _compare_served_index() -> list[Difference]:
     try:
         index.refresh()
     except (SnapshotDamaged, IndexNotReady) as exc:
-        return [file_difference("snapshot", exc, str(exc)), *_find_unqueued_photos()]
+        return [difference_from_error("snapshot", exc, str(exc)), *_find_unqueued_photos()]
     found = [
         *_find_lasting_file_damage(index),
-        *_check_files_of_other_lineages(index.state().model_id),
+        *_check_files_of_other_lineages(index.get_state().model_id),
         *_find_unqueued_photos(),
         *_compare_rows_repeatedly(index),
     ]
@@ -78,11 +78,11 @@ def _compare_served_index() -> list[Difference]:
 
 def _compare_rows_repeatedly(index: Index) -> list[Difference]:
     """The differences that are still there after catching up with the feed."""
-    found = list(compare_rows(index.state()))
+    found = list(compare_rows(index.get_state()))
     for _ in range(RECHECKS):
         if found:
             index.refresh()
-            found = list(compare_rows(index.state(), {difference.listing for difference in found}))
+            found = list(compare_rows(index.get_state(), {difference.listing for difference in found}))
     return found
 
 
@@ -94,7 +94,7 @@ def _find_lasting_file_damage(index: Index) -> list[Difference]:
         try:
             index.refresh()
         except (SnapshotDamaged, IndexNotReady) as exc:
-            return [*files, file_difference("snapshot", exc, str(exc))]
+            return [*files, difference_from_error("snapshot", exc, str(exc))]
         files = list(_find_damaged_files(index))
     return files
 
@@ -107,21 +107,21 @@ def _check_files_of_other_lineages(served: int) -> Iterator[Difference]:
             try:
                 index.refresh()
             except (SnapshotDamaged, IndexNotReady) as exc:
-                yield file_difference("snapshot", exc, f"{model.version}: {exc}")
+                yield difference_from_error("snapshot", exc, f"{model.version}: {exc}")
             else:
                 yield from _find_lasting_file_damage(index)
 
 
 def _find_damaged_files(index: Index) -> Iterator[Difference]:
-    state, problem = index.state(), index.health().problem
+    state, problem = index.get_state(), index.health().problem
     if problem:
         yield Difference("snapshot", None, None, problem)
     for part in state.base.parts:
         directory = segment_directory(part.segment.name)
         try:
-            damaged = segment.damaged_files(directory, segment.read_manifest(directory))
+            damaged = segment.find_damaged_files(directory, segment.read_manifest(directory))
         except SnapshotDamaged as exc:
-            yield file_difference("file", exc, str(exc))
+            yield difference_from_error("file", exc, str(exc))
             continue
         for name in damaged:
             yield Difference("file", None, None, f"{directory / name} is missing or altered")

@@ -26,7 +26,7 @@ from recommender.models import EmbeddingModel
 from .background_merge import Merge
 from .lease import CompactorLease
 from .merge_policy import SegmentSize, plan_merge
-from .publish import RETAINED_SNAPSHOTS, publish
+from .publish import RETAINED_SNAPSHOTS, publish_snapshot
 from .validation import SnapshotRejected, validate_snapshot
 
 # Segments with dead rows are rewritten after this share of the time for the purge, because rewriting a large one takes
@@ -36,7 +36,7 @@ PURGE_MARGIN = 0.9
 RowPage = tuple[Columns, HalfVectors]
 
 
-def flush(lease: CompactorLease, state: State) -> Snapshot:
+def flush_delta_and_publish(lease: CompactorLease, state: State) -> Snapshot:
     """Publish a snapshot that includes the delta: one new segment, and the old ones without the changed listings.
 
     Nothing is trained for the new segment. So a flush takes time for what changed and nothing else, and only a full
@@ -50,9 +50,9 @@ def flush(lease: CompactorLease, state: State) -> Snapshot:
         written.append(
             _write_and_open_segment(lease, pages, len(state.delta), state.dim, state.model_version, train=False)
         )
-    with _removed_unless_published(written):
+    with _delete_files_unless_published(written):
         snapshot = replace(state.base, position=state.position, parts=(*parts, *written))
-        return publish(lease, snapshot, parent=state.base.id)
+        return publish_snapshot(lease, snapshot, parent=state.base.id)
 
 
 def choose_merge(base: Snapshot, busy: Collection[str] = ()) -> list[int]:
@@ -71,7 +71,7 @@ def publish_merge(lease: CompactorLease, base: Snapshot, merge: Merge) -> Snapsh
 
     None where the merge came too late; its files are removed then. Raises: LeaseLost, OSError, SnapshotDamaged.
     """
-    merged = merge.rebase_on(base)
+    merged = merge.replace_sources_in(base)
     if merged is None:
         merge.remove_files()
         return None
@@ -80,10 +80,10 @@ def publish_merge(lease: CompactorLease, base: Snapshot, merge: Merge) -> Snapsh
     is_purge = any(
         part.dead_since is not None and part.dead_seconds >= PURGE_MARGIN * purge_seconds() for part in replaced
     )
-    return publish(lease, merged, parent=base.id, retained=1 if is_purge else RETAINED_SNAPSHOTS)
+    return publish_snapshot(lease, merged, parent=base.id, retained=1 if is_purge else RETAINED_SNAPSHOTS)
 
 
-def build_and_publish_from_rows(
+def build_and_publish_index_from_rows(
     lease: CompactorLease, model: EmbeddingModel, epoch: uuid.UUID, parent: int | None
 ) -> Snapshot:
     """Publish the model's whole index, built from rows; nothing is left of it where it cannot be published.
@@ -94,16 +94,16 @@ def build_and_publish_from_rows(
     expected = database_rows.find_searchable_embeddings(model.pk).count()
     pages = database_rows.read_all_pages(model.pk, model.dim)
     part = _write_and_open_segment(lease, pages, expected, model.dim, model.version)
-    with _removed_unless_published([part]):
+    with _delete_files_unless_published([part]):
         base = replace(base, parts=(part,) if len(part.segment) else ())
         # Visitors may be waiting for the active model's index. That of any other model can wait until it is right.
         if not model.is_active:
             validate_snapshot(base)
-        return publish(lease, base, parent=parent)
+        return publish_snapshot(lease, base, parent=parent)
 
 
 @contextmanager
-def _removed_unless_published(written: Sequence[Part]) -> Iterator[None]:
+def _delete_files_unless_published(written: Sequence[Part]) -> Iterator[None]:
     """Delete the files of these parts where certainly no snapshot came to name them.
 
     They stay when the database fails: the commit may have happened.

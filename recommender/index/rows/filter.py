@@ -33,10 +33,10 @@ Test = Callable[[Any], Mask]
 
 def mask_rows(where: Filter, columns: Columns) -> Mask:
     """bool[n]: which rows of `columns` pass."""
-    return prefilter(where, columns, RowBitmap(columns.status_mask(where.status_numbers))).mask
+    return filter_selection(where, columns, RowBitmap(columns.status_mask(where.status_numbers))).mask
 
 
-def prefilter(where: Filter, columns: Columns, selection: RowBitmap) -> RowBitmap:
+def filter_selection(where: Filter, columns: Columns, selection: RowBitmap) -> RowBitmap:
     """Those of the selected rows that pass every condition but the one on the status.
 
     Whole columns are compared while many rows pass; then only the rows that are left.

@@ -80,11 +80,11 @@ class RowBitmap:
         return RowBitmap(
             mask,
             count=count,
-            per_list=self._recount_lists(add, remove),
+            per_list=self._adjust_counts_per_list(add, remove),
             bits=self._flip_bits(np.concatenate([add, remove])),
         )
 
-    def _recount_lists(self, add: RowIds, remove: RowIds) -> ListCounts | None:
+    def _adjust_counts_per_list(self, add: RowIds, remove: RowIds) -> ListCounts | None:
         if self._per_list is None:
             return None
         list_of, before = self._per_list

@@ -53,7 +53,7 @@ class VectorFile:
             mapped.madvise(mmap.MADV_RANDOM)
         return np.frombuffer(mapped, np.float16).reshape(self.rows, self.dim)
 
-    def read_ahead(self, most: int) -> threading.Thread:
+    def start_read_ahead(self, most: int) -> threading.Thread:
         """Have up to `most` bytes read into the kernel's cache, in the background, so that the first searches do not
         wait for the disk a row at a time. It only saves time, so whatever goes wrong is ignored.
         """

@@ -19,7 +19,7 @@ PROCESS_ERRNOS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.
 
 
 @contextmanager
-def write_atomically(directory: Path) -> Iterator[Path]:
+def write_directory_atomically(directory: Path) -> Iterator[Path]:
     """Yield a directory to write to, which is renamed to `directory` at the end, or removed where anything fails.
 
     It is locked meanwhile, so an unfinished one without a lock (`is_abandoned`) is that of a killed writer.

@@ -29,7 +29,7 @@ from recommender.index.rows.columns import Columns
 from recommender.index.rows.row_bitmap import RowBitmap
 from recommender.index.rows.vector_file import VectorFile, VectorWriter
 
-from .atomic_directory import make_damage_error, read_checked_json, write_atomically
+from .atomic_directory import make_damage_error, read_checked_json, write_directory_atomically
 
 MANIFEST = "segment.json"
 VECTORS = vector_file.NAME
@@ -61,7 +61,7 @@ class Segment:
     def __len__(self) -> int:
         return len(self.columns)
 
-    def find_nearest(
+    def find_nearest_rows(
         self, query: HalfVectors, k: int, selection: RowBitmap, *, exact: bool = False
     ) -> tuple[Similarities, RowIds, SegmentPlan]:
         """The k' = min(k, selected) most similar rows: (similarities float32[k'], rows int64[k'], what was done).
@@ -72,7 +72,7 @@ class Segment:
         if self.ivf is None or self.tuning is None or exact or k == 0:
             similarity, rows = dot_products.nearest_rows(query, self.vectors, selection, k)
             return similarity, rows, SegmentPlan(EXACT, selection.count, selection.count)
-        return Probe(self.ivf, self.vectors, self.tuning, query, selection).find_nearest(k)
+        return Probe(self.ivf, self.vectors, self.tuning, query, selection).find_nearest_rows(k)
 
     def warm_filter_cache(self, selection: RowBitmap) -> None:
         """Compute what the bitmap caches for searches of this segment, before it is shared by many of them."""
@@ -98,7 +98,7 @@ def write_segment(
     one; else they are searched exactly until a merge builds it
     Raises: OSError, such as a full disk; nothing is left behind then.
     """
-    with write_atomically(directory) as part:
+    with write_directory_atomically(directory) as part:
         tables = []
         with VectorWriter(part / VECTORS, expected, dim) as vectors:
             for table, block in pages:
@@ -110,7 +110,7 @@ def write_segment(
         columns.save(part)
         stored = VectorFile(part / VECTORS, vectors.rows, dim)
         structure = (
-            choose_structure.build_structure(part, stored, tick)
+            choose_structure.build_search_structure(part, stored, tick)
             if train
             else choose_structure.choose_flush_structure(stored.rows)
         )
@@ -138,7 +138,7 @@ def write_segment(
 
 
 def open_segment(directory: Path, model: str) -> Segment:
-    """Open a segment, check it against its manifest, and map its files. `damaged_files` checks every byte.
+    """Open a segment, check it against its manifest, and map its files. `find_damaged_files` checks every byte.
 
     Raises: SnapshotDamaged naming the file; SnapshotUnreadable where it is this process that cannot open it.
     """
@@ -146,14 +146,14 @@ def open_segment(directory: Path, model: str) -> Segment:
     if manifest["model"] != model:
         raise SnapshotDamaged(f"{directory} holds vectors of {manifest['model']}, not of {model}")
     for name in manifest["files"]:
-        if _is_altered(directory / name, manifest):
+        if _is_missing_or_altered(directory / name, manifest):
             raise SnapshotDamaged(f"{directory / name} is missing or altered")
     rows, dim, structure = manifest["rows"], manifest["dim"], manifest["structure"]
     try:
         is_ivf, stored = structure["kind"] == choose_structure.IVF, VectorFile(directory / VECTORS, rows, dim)
         # Smaller files were read whole just now to check them, so they are in the page cache.
         if VECTORS in manifest["places"]:
-            stored.read_ahead(settings.INDEX_MEMORY_MB << 20)
+            stored.start_read_ahead(settings.INDEX_MEMORY_MB << 20)
         return Segment(
             directory.name,
             directory,
@@ -177,7 +177,7 @@ def read_manifest(directory: Path) -> dict[str, Any]:
     )
 
 
-def damaged_files(directory: Path, manifest: dict[str, Any]) -> list[str]:
+def find_damaged_files(directory: Path, manifest: dict[str, Any]) -> list[str]:
     """Names of files that are missing or differ from what was written. Raises: SnapshotUnreadable."""
     damaged = []
     for name, expected in manifest["files"].items():
@@ -192,7 +192,7 @@ def damaged_files(directory: Path, manifest: dict[str, Any]) -> list[str]:
     return damaged
 
 
-def _is_altered(path: Path, manifest: dict[str, Any]) -> bool:
+def _is_missing_or_altered(path: Path, manifest: dict[str, Any]) -> bool:
     try:
         expected = manifest["places"].get(path.name)
         return _sampled_sha256(path) != expected if expected else file_sha256(path) != manifest["files"][path.name]

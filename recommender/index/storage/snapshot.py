@@ -24,7 +24,7 @@ from recommender.index.errors import SnapshotDamaged
 from recommender.index.rows.arrays import Mask
 
 from . import segment as segments
-from .atomic_directory import make_damage_error, read_checked_json, write_atomically
+from .atomic_directory import make_damage_error, read_checked_json, write_directory_atomically
 from .segment import Segment
 
 MANIFEST = "manifest.json"
@@ -91,7 +91,7 @@ def snapshot_directory(name: str) -> Path:
 def write_snapshot(name: str, snapshot: Snapshot) -> list[dict[str, object]]:
     """Write a snapshot of segments that are on disk already; return the manifest's list of segments."""
     listed = []
-    with write_atomically(snapshot_directory(name)) as beside:
+    with write_directory_atomically(snapshot_directory(name)) as beside:
         for number, part in enumerate(snapshot.parts):
             bitmap = f"live-{number}.bits"
             write_and_sync_file(beside / bitmap, np.packbits(part.live, bitorder="little").tobytes())
@@ -149,7 +149,7 @@ def open_snapshot(row: Any, epoch: uuid.UUID, known: Sequence[Segment] = ()) -> 
     )
 
 
-def missing_files(snapshot: Snapshot) -> list[Path]:
+def find_missing_files(snapshot: Snapshot) -> list[Path]:
     """Files of an open snapshot that are no longer on disk."""
     expected = [snapshot_directory(snapshot.directory) / MANIFEST] if snapshot.directory else []
     for part in snapshot.parts:

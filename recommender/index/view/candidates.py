@@ -81,13 +81,13 @@ class Candidates:
         return Candidates(plan=self.plan, **{name: array[order] for name, array in self.arrays.items()})
 
 
-def build_candidates(state: State, found: FoundRows, k: int, plan: tuple[dict[str, object], ...]) -> Candidates:
+def build_best_candidates(state: State, found: FoundRows, k: int, plan: tuple[dict[str, object], ...]) -> Candidates:
     """The k best of these rows, one for each listing; equally similar ones by their listing's id.
 
     Rows whose listing changed take the delta's values, not the base's.
     """
     found = found.select_rows(np.lexsort((read_column(state, "listing", found), -found.similarity))[:k])
-    by_part = _split_by_part(state, found.part)
+    by_part = _split_rows_by_part(state, found.part)
     values = {name: _gather_column(state, name, by_part, found.row) for name in state.delta.columns.arrays}
     changed, at = state.find_changed_rows(found.part, found.row)
     if len(changed):
@@ -99,10 +99,10 @@ def build_candidates(state: State, found: FoundRows, k: int, plan: tuple[dict[st
 
 def read_column(state: State, name: str, found: FoundRows) -> ColumnArray:
     """The values of one column in these rows."""
-    return _gather_column(state, name, _split_by_part(state, found.part), found.row)
+    return _gather_column(state, name, _split_rows_by_part(state, found.part), found.row)
 
 
-def _split_by_part(state: State, part: RowIds) -> list[tuple[int, RowIds]]:
+def _split_rows_by_part(state: State, part: RowIds) -> list[tuple[int, RowIds]]:
     """Each part among these, the delta first, and int64[n]: where in `part` it is."""
     numbers = range(DELTA, len(state.base.parts))
     return [(number, at) for number in numbers if len(at := np.flatnonzero(part == number))]

@@ -89,7 +89,7 @@ def read_all_pages(model_id: int, dim: int) -> Iterator[tuple[Columns, HalfVecto
         yield columns.select_rows(order), vectors[order]
 
 
-def split_into_pages(listing_ids: Collection[int], size: int = LISTINGS_PER_QUERY) -> Iterator[list[int]]:
+def split_ids_into_pages(listing_ids: Collection[int], size: int = LISTINGS_PER_QUERY) -> Iterator[list[int]]:
     ordered = sorted(listing_ids)
     for start in range(0, len(ordered), size):
         yield ordered[start : start + size]

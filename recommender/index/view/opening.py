@@ -30,7 +30,7 @@ class Opened:
     error: str | None = None
 
 
-def open_head(known: Sequence[Segment], *, or_earlier: bool) -> Opened:
+def open_head_snapshot(known: Sequence[Segment], *, or_earlier: bool) -> Opened:
     """The head's snapshot; with `or_earlier` the newest earlier one of its lineage that can be used.
 
     Raises: SnapshotDamaged; IndexNotReady where there is nothing else.
@@ -60,19 +60,19 @@ def open_newest_snapshot(model_id: int, known: Sequence[Segment]) -> Opened:
     return Opened(_open_checked_snapshot(row, head, known))
 
 
-def open_successor(serving: int) -> Opened:
+def open_successor_with_embedder(serving: int) -> Opened:
     """The head's snapshot, and its embedder, proven, where photos are searched with under the model `serving` now.
 
     It is called once the head has been flipped, so a process holds two models at most while it changes over, and
     none that might never answer.
     Raises: SnapshotDamaged, IndexNotReady, ModelNotReady.
     """
-    opened = open_head((), or_earlier=False)
-    get_model_hooks().load_successor_embedder(serving, opened.base.model_id)
+    opened = open_head_snapshot((), or_earlier=False)
+    get_model_hooks().load_and_test_successor_embedder(serving, opened.base.model_id)
     return opened
 
 
-def open_in_background(work: Callable[[], Opened]) -> Future[Opened]:
+def open_snapshot_in_background(work: Callable[[], Opened]) -> Future[Opened]:
     """Open something on a thread, and so a database connection, of its own."""
 
     def open_and_disconnect() -> Opened:
@@ -91,7 +91,7 @@ def open_in_background(work: Callable[[], Opened]) -> Future[Opened]:
 def _open_checked_snapshot(row: IndexSnapshot, head: IndexHead, known: Sequence[Segment]) -> Snapshot:
     if row.state != IndexSnapshot.State.PUBLISHED:
         raise SnapshotDamaged(f"snapshot {row.pk} is marked {row.state}")
-    if feed.is_ahead_of_database(row.position):
+    if feed.is_foreign_to_database(row.position):
         raise SnapshotDamaged(f"snapshot {row.pk} is of another history: it is ahead of the database")
     if not feed.covers_horizon(row.position, head.horizon):
         raise SnapshotDamaged(f"snapshot {row.pk} is behind the pruned part of the feed")

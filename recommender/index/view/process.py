@@ -20,7 +20,7 @@ from .candidates import Candidates
 from .health import IndexHealth
 from .reader import Index
 from .recall_monitor import RecallMonitor
-from .recall_window import Recall, summarise_by_kind
+from .recall_window import Recall, summarise_recall_by_kind
 from .state import State
 
 LAG_LIMIT = 10_000
@@ -57,20 +57,20 @@ def get_index() -> Index:
     return own_index.get()
 
 
-def start_threads() -> None:
+def start_index_threads() -> None:
     """Load the index, keep it fresh and judge its answers on threads; each web process calls it after the fork."""
     get_index().start()
     if settings.INDEX_MONITOR_SHARE:
         own_monitor.get().start()
 
 
-def offer_to_recall_monitor(
+def offer_search_to_recall_monitor(
     state: State, vectors: Vectors, k: int, where: Filter, exclude: Collection[int], found: Candidates
 ) -> None:
     """Perhaps compare this answer with an exact one, later and elsewhere; never waits.
 
     The arguments are those of find_nearest_listings, and its answer. Only web processes have a monitor: they call
-    `start_threads`.
+    `start_index_threads`.
     """
     if monitor := own_monitor.get_if_made():
         monitor.offer_search(state, vectors, k, where, exclude, found)
@@ -89,7 +89,7 @@ def report_health() -> ProcessHealth:
         **vars(known) | {"problem": "; ".join(problem for problem in problems if problem) or None},
         delta_rows=len(state.delta) if state else 0,
         segments=len(state.base.parts) if state else 0,
-        recall=monitor.window.recall_by_kind() if monitor else summarise_by_kind([]),
+        recall=monitor.window.recall_by_kind() if monitor else summarise_recall_by_kind([]),
     )
 
 
@@ -123,6 +123,6 @@ def _snapshot_age(snapshot_id: int | None) -> float | None:
 
 def _get_state_or_none() -> State | None:
     try:
-        return get_index().state()
+        return get_index().get_state()
     except IndexNotReady:
         return None

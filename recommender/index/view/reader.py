@@ -45,7 +45,7 @@ class Index:
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
 
-    def state(self) -> State:
+    def get_state(self) -> State:
         """The newest state. Without a refresher thread it is brought up to date here first, but in no transaction.
 
         Raises: IndexNotReady with a sentence for the operator.
@@ -86,7 +86,7 @@ class Index:
         state = self._refresher.state
         if state is None and self._thread is None:
             try:
-                state = self.state()
+                state = self.get_state()
             except IndexNotReady as exc:
                 return IndexHealth(usable=False, problem=str(exc))
         age = time.monotonic() - self._refreshed_at

@@ -54,7 +54,7 @@ class RecallWindow:
 
     def recall_by_kind(self) -> dict[str, Recall]:
         """Recall of "all" recent searches, and of the "filtered" and the "unfiltered" ones; all of one model."""
-        return summarise_by_kind(self.find_recent_searches())
+        return summarise_recall_by_kind(self.find_recent_searches())
 
     def describe_problem(self, target: float) -> str | None:
         """That recall is below the target, in words, once enough was judged to know."""
@@ -67,7 +67,7 @@ class RecallWindow:
         )
 
 
-def summarise_by_kind(searches: Sequence[JudgedSearch]) -> dict[str, Recall]:
+def summarise_recall_by_kind(searches: Sequence[JudgedSearch]) -> dict[str, Recall]:
     return {
         "all": summarise_recall(searches),
         "filtered": summarise_recall([one for one in searches if one.filtered]),

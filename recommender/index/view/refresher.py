@@ -17,7 +17,13 @@ from recommender.models import EmbeddingModel, IndexHead
 
 from . import database_rows
 from .apply_changes import apply_changes, make_state
-from .opening import Opened, open_head, open_in_background, open_newest_snapshot, open_successor
+from .opening import (
+    Opened,
+    open_head_snapshot,
+    open_newest_snapshot,
+    open_snapshot_in_background,
+    open_successor_with_embedder,
+)
 from .plan_refresh import Attempt, Outcome, Successor, Target, plan_refresh
 from .state import State
 
@@ -81,7 +87,7 @@ class Refresher:
             self._memory = Memory()
         elif outcome is not Outcome.WAIT:
             try:
-                opened = self._open_by_outcome(outcome, state, wanted, in_background=in_background)
+                opened = self._open_next_snapshot(outcome, state, wanted, in_background=in_background)
             except (SnapshotDamaged, ModelNotReady) as exc:
                 if not can_advance or self._lineage_of is not None:
                     raise
@@ -109,7 +115,9 @@ class Refresher:
         is_active = EmbeddingModel.objects.active().filter(pk=state.model_id).exists()
         return Target(None, state.model_id if is_active else None)
 
-    def _open_by_outcome(self, outcome: Outcome, state: State, wanted: Target, *, in_background: bool) -> Opened | None:
+    def _open_next_snapshot(
+        self, outcome: Outcome, state: State, wanted: Target, *, in_background: bool
+    ) -> Opened | None:
         """What follows the state; None while it is opened in the background."""
         successor, self._memory.successor = self._memory.successor, None
         if outcome is Outcome.TAKE_SUCCESSOR and successor is not None:
@@ -117,10 +125,10 @@ class Refresher:
         self._memory.attempt = Attempt(wanted.snapshot_id, time.monotonic())
         if outcome is Outcome.RELOAD:
             return self._open_wanted_snapshot(or_earlier=False)
-        work = partial(open_successor, state.model_id)
+        work = partial(open_successor_with_embedder, state.model_id)
         if not in_background:
             return work()
-        self._memory.successor = open_in_background(work)
+        self._memory.successor = open_snapshot_in_background(work)
         return None
 
     def _open_wanted_snapshot(self, *, or_earlier: bool) -> Opened:
@@ -128,7 +136,7 @@ class Refresher:
         known = [part.segment for part in self.state.base.parts] if self.state else []
         if self._lineage_of is not None:
             return open_newest_snapshot(self._lineage_of, known)
-        return open_head(known, or_earlier=or_earlier)
+        return open_head_snapshot(known, or_earlier=or_earlier)
 
     def _catch_up_and_serve(self, opened: Opened, on_page: Callable[[], None]) -> None:
         """Catch up from what was opened, then answer with it; the state before answers until then."""
@@ -144,7 +152,7 @@ class Refresher:
 
     def _apply_page(self, state: State, page: feed.Page, on_page: Callable[[], None], *, publish: bool) -> None:
         """Apply the page's changes, a bounded number of listings at a time; publish each state, or the last alone."""
-        for ids in database_rows.split_into_pages(page.listings):
+        for ids in database_rows.split_ids_into_pages(page.listings):
             if len(state.delta) >= self._capacity:
                 self.state = replace(state, behind=page.behind)
                 return
@@ -159,7 +167,7 @@ class Refresher:
 
 def _can_advance(state: State, page: feed.Page) -> bool:
     """Whether the state is of this history and has missed nothing that was pruned."""
-    same_history = page.epoch == state.base.epoch and not feed.is_ahead_of(state.position, page.position)
+    same_history = page.epoch == state.base.epoch and not feed.is_foreign_position(state.position, page.position)
     return same_history and feed.covers_horizon(state.position, page.horizon)
 
 

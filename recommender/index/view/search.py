@@ -13,10 +13,10 @@ from recommender.index.ann import dot_products
 from recommender.index.ann.probing import EXACT, SegmentPlan
 from recommender.index.errors import ForeignVector
 from recommender.index.rows.arrays import HalfVectors, RowIds, Similarities, Vectors
-from recommender.index.rows.filter import mask_rows, prefilter
+from recommender.index.rows.filter import filter_selection, mask_rows
 from recommender.index.rows.row_bitmap import RowBitmap
 
-from .candidates import Candidates, FoundRows, build_candidates, read_column
+from .candidates import Candidates, FoundRows, build_best_candidates, read_column
 from .state import DELTA, State
 
 SPARE_ROWS = 8  # rows fetched beyond what k listings have on average: the nearest may have more photos than most
@@ -66,9 +66,9 @@ def find_nearest_listings(
     count = math.ceil(k * state.rows_per_listing) + SPARE_ROWS
     while True:
         fetched = _fetch_rows(state, queries, count, passing, own, exact=exact)
-        best = _keep_best_of_each_listing(state, _concatenate_found_rows(fetched.found), fetched.floor)
+        best = _keep_best_row_of_each_listing(state, _concatenate_found_rows(fetched.found), fetched.floor)
         if fetched.exhausted or len(best.row) >= k:
-            return build_candidates(state, best, k, _describe_plan(state, fetched.plan))
+            return build_best_candidates(state, best, k, _describe_plan(state, fetched.plan))
         # Many of the rows were of the same listings, which count once.
         count *= WIDEN_FACTOR
 
@@ -92,7 +92,7 @@ def _select_rows(state: State, where: Filter, exclude: Collection[int]) -> tuple
         of_status = live_rows.with_status(where.status_numbers, columns)
         # This bitmap is kept for many searches, and those that leave out a few more rows derive their counts from it.
         part.segment.warm_filter_cache(of_status)
-        selection = prefilter(where, columns, of_status)
+        selection = filter_selection(where, columns, of_status)
         # Rows of changed listings are not live, but the delta still points to the vectors of some that pass.
         kept = pointing[delta.part[pointing] == number]
         selections.append(selection.with_changes(add=delta.row[kept], remove=columns.rows_of(excluded)))
@@ -108,7 +108,7 @@ def _fetch_rows(
         if not selection.count:
             continue
         for query in queries:
-            similarity, rows, plan = part.segment.find_nearest(query, count, selection, exact=exact)
+            similarity, rows, plan = part.segment.find_nearest_rows(query, count, selection, exact=exact)
             fetched.add_rows(number, similarity, rows, more=selection.count > count)
             fetched.plan.append((number, plan))
     for similarity in state.delta.chunks.inner_products(queries, state.delta.slot[own]):
@@ -119,7 +119,7 @@ def _fetch_rows(
     return fetched
 
 
-def _keep_best_of_each_listing(state: State, found: FoundRows, floor: float) -> FoundRows:
+def _keep_best_row_of_each_listing(state: State, found: FoundRows, floor: float) -> FoundRows:
     """The best row of each listing, best first, down to the floor: below it an unseen row could be better."""
     order = np.argsort(-found.similarity, kind="stable")
     found = found.select_rows(order[found.similarity[order] >= floor])

@@ -29,15 +29,15 @@ class Command(BaseCommand):
         sweep.sweep_queue()
         if here:
             loop = WorkerLoop(EmbedderCache(COMMAND_POLICY))
-            self._repeat_until_done(lambda: self._embed_one_slice(loop))
+            self._repeat_step_until_none_waits(lambda: self._run_slice_or_wait(loop))
         elif wait:
-            if not heartbeat.is_alive("embedding"):
+            if not heartbeat.is_worker_alive("embedding"):
                 self.stderr.write("No embedding worker is running; start one, or embed with --here.")
-            self._repeat_until_done(ring_and_wait)
+            self._repeat_step_until_none_waits(ring_doorbell_and_wait)
         else:
             self.stdout.write(f"{count_waiting_rows():,} photos wait for the embedding worker.")
 
-    def _repeat_until_done(self, step: Callable[[], None]) -> None:
+    def _repeat_step_until_none_waits(self, step: Callable[[], None]) -> None:
         most = count_waiting_rows()
         with tqdm(total=most, unit=" photos", disable=None) as bar:
             while left := count_waiting_rows():
@@ -47,7 +47,7 @@ class Command(BaseCommand):
                 step()
             bar.update(most - bar.n)
 
-    def _embed_one_slice(self, loop: WorkerLoop) -> None:
+    def _run_slice_or_wait(self, loop: WorkerLoop) -> None:
         tally = loop.run_slice(1)
         # A slice that embedded nothing and says why will not do better the next time.
         if tally.stopped and not tally.batches:
@@ -57,7 +57,7 @@ class Command(BaseCommand):
             time.sleep(POLL_SECONDS)
 
 
-def ring_and_wait() -> None:
+def ring_doorbell_and_wait() -> None:
     doorbell.ring()
     time.sleep(POLL_SECONDS)
 

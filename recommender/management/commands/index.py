@@ -36,34 +36,34 @@ class Command(BaseCommand):
 
     def handle(self, *args: object, action: str, **options: object) -> None:
         actions: dict[str, Callable[..., None]] = {
-            "status": self.status,
-            "compact": self.compact,
-            "rebuild": self.rebuild,
-            "verify": self.verify,
+            "status": self._print_status,
+            "compact": self._compact_index,
+            "rebuild": self._rebuild_index,
+            "verify": self._verify_and_repair_index,
         }
         actions[action](**options)
 
-    def status(self, **options: object) -> None:
+    def _print_status(self, **options: object) -> None:
         reader = Index()
         health = reader.health()
-        segments = [part.describe_part() for part in reader.state().base.parts] if health.usable else []
+        segments = [part.describe_part() for part in reader.get_state().base.parts] if health.usable else []
         self.stdout.write(json.dumps({**asdict(health), "segments": segments}, indent=2))
 
-    def compact(self, **options: object) -> None:
-        self._report_outcome(_act_when_lease_is_free(lambda: index.compact(force=True)))
+    def _compact_index(self, **options: object) -> None:
+        self._print_outcome_or_raise(_retry_while_busy(lambda: index.compact(force=True)))
 
-    def rebuild(self, new_epoch: bool, **options: object) -> None:
-        self._report_outcome(_act_when_lease_is_free(lambda: index.rebuild(new_epoch=new_epoch)))
+    def _rebuild_index(self, new_epoch: bool, **options: object) -> None:
+        self._print_outcome_or_raise(_retry_while_busy(lambda: index.rebuild(new_epoch=new_epoch)))
 
-    def verify(self, repair: bool, **options: object) -> None:
-        differences = self._verify_and_show()
+    def _verify_and_repair_index(self, repair: bool, **options: object) -> None:
+        differences = self._verify_and_print_differences()
         if differences and repair:
-            self.stdout.write(index.repair_differences(differences, lambda: _act_when_lease_is_free(index.rebuild)))
-            differences = self._verify_and_show()
+            self.stdout.write(index.repair_differences(differences, lambda: _retry_while_busy(index.rebuild)))
+            differences = self._verify_and_print_differences()
         if differences:
             raise CommandError(f"{len(differences)} differences", returncode=1)
 
-    def _verify_and_show(self) -> list[Difference]:
+    def _verify_and_print_differences(self) -> list[Difference]:
         differences = index.verify()
         for difference in differences[:SHOWN]:
             self.stdout.write(str(difference))
@@ -72,7 +72,7 @@ class Command(BaseCommand):
         self.stdout.write(f"{len(differences)} differences")
         return differences
 
-    def _report_outcome(self, outcome: CompactionOutcome) -> None:
+    def _print_outcome_or_raise(self, outcome: CompactionOutcome) -> None:
         if Action.BUSY in outcome.actions:
             raise CommandError("another compactor is still at work; try again in a minute")
         if Action.FAILED in outcome.actions:
@@ -81,7 +81,7 @@ class Command(BaseCommand):
         self.stdout.write(f"{', '.join(outcome.actions)}; snapshot {outcome.snapshot}")
 
 
-def _act_when_lease_is_free(act: Callable[[], CompactionOutcome]) -> CompactionOutcome:
+def _retry_while_busy(act: Callable[[], CompactionOutcome]) -> CompactionOutcome:
     """Act when the compactor at work, if there is one, has ended."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while Action.BUSY in (outcome := act()).actions and time.monotonic() < deadline:

@@ -17,9 +17,9 @@ from recommender import registry
 from recommender.embedding.sweep import sweep_queue
 from recommender.errors import RegistryError
 from recommender.models import EmbeddingModel
-from recommender.registry.backfill_wait import wait_until_ready
-from recommender.registry.evaluation import EvaluationFailed, evaluate_model
-from recommender.registry.model_table import draw_table, summarise_models
+from recommender.registry.backfill_wait import wait_until_model_ready
+from recommender.registry.evaluation import EvaluationFailed, evaluate_model_and_store_figures
+from recommender.registry.model_table import format_table, summarise_models
 
 # Many weights files have one of these names, which tells nothing of what is inside, so the model is named by the
 # folder.
@@ -84,7 +84,7 @@ class Command(BaseCommand):
             "register": self._register_model,
             "backfill": self._backfill_model,
             "activate": self._activate_model,
-            "rollback": self._roll_back,
+            "rollback": self._roll_back_model,
             "retire": self._retire_model,
             "evaluate": self._evaluate_model,
         }
@@ -100,7 +100,7 @@ class Command(BaseCommand):
         if as_json:
             self.stdout.write(json.dumps([summary.as_dict() for summary in summaries], indent=2))
         elif summaries:
-            self.stdout.write(draw_table(summaries))
+            self.stdout.write(format_table(summaries))
         else:
             self.stdout.write("No model is registered: `manage.py models register --weights starter --activate`.")
 
@@ -128,10 +128,10 @@ class Command(BaseCommand):
     def _backfill_model(self, *, name: str, wait: bool, **options: object) -> None:
         model = find_model(name)
         if not (wait and model.state == EmbeddingModel.State.BACKFILLING):
-            registry.backfill(model)
+            registry.start_backfill(model)
         sweep_queue()
         if wait:
-            wait_until_ready(model, self.stderr.write)
+            wait_until_model_ready(model, self.stderr.write)
             self.stdout.write(f"{name} is ready: `manage.py models activate {name}`.")
         else:
             self.stdout.write(f"{name} is being backfilled; `manage.py models list` says how far it is.")
@@ -140,8 +140,8 @@ class Command(BaseCommand):
         registry.activate(find_model(name))
         self.stdout.write(f"{name} is active.")
 
-    def _roll_back(self, **options: object) -> None:
-        self.stdout.write(f"{registry.rollback().version} is active again.")
+    def _roll_back_model(self, **options: object) -> None:
+        self.stdout.write(f"{registry.roll_back().version} is active again.")
 
     def _retire_model(self, *, name: str, **options: object) -> None:
         registry.retire_and_delete(find_model(name))
@@ -154,7 +154,7 @@ class Command(BaseCommand):
         if model is None:
             raise CommandError("No model is active: name one, as in `models evaluate VERSION CSV`.")
         copies = {name: options[name] for name in ("json", "html")}
-        evaluation = evaluate_model(
+        evaluation = evaluate_model_and_store_figures(
             model, Path(names[-1]), copies, **{name: options[name] for name in ("images", "group", "at_least")}
         )
         self.stdout.write(

@@ -63,8 +63,8 @@ class Command(BaseCommand):
 def _find_answer(query: str, request: SearchRequest) -> Answer:
     path = Path(query)
     if query.isdecimal() and len(query) <= LONGEST_ID and not path.exists():
-        return find_similar_listings(get_index().state(), _load_listing(query), request)
-    state = get_index().state()
+        return find_similar_listings(get_index().get_state(), _load_listing(query), request)
+    state = get_index().get_state()
     try:
         with path.open("rb") as file:
             return search_by_photo(state, File(file), request)

@@ -108,7 +108,7 @@ def act(staff, url: str, action: str, *rows):
 def test_photos_are_embedded_again_from_the_list_of_embeddings(staff, model):
     listing, other = sell(model, 1.0, 0.9), sell(model, 0.5)
     chosen = Embedding.objects.filter(image__listing=listing)
-    response = act(staff, page("changelist", Embedding), "embed_again", *chosen)
+    response = act(staff, page("changelist", Embedding), "requeue_photos_of_embeddings", *chosen)
     assert "2 embeddings are queued again" in response.content.decode()
     assert set(chosen.values_list("state", "lane")) == {("pending", Embedding.Lane.RETRY)}
     assert not chosen.filter(vector=None).exists()
@@ -117,7 +117,7 @@ def test_photos_are_embedded_again_from_the_list_of_embeddings(staff, model):
 
 def test_photos_are_embedded_again_from_the_list_of_listings(staff, model):
     listing, other = sell(model, 1.0, 0.9), sell(model, 0.5)
-    response = act(staff, reverse("admin:listings_listing_changelist"), "embed_listings_again", listing)
+    response = act(staff, reverse("admin:listings_listing_changelist"), "requeue_photos_of_listings", listing)
     assert "2 embeddings are queued again" in response.content.decode()
     assert set(Embedding.objects.filter(state="pending").values_list("image__listing", flat=True)) == {listing.pk}
     assert Embedding.objects.get(image__listing=other).state == "done"
@@ -132,7 +132,7 @@ def test_embedding_again_needs_the_right_to_change_photos(client, model):
     reader.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
     client.force_login(reader)
     sell(model, 1.0)
-    act(client, page("changelist", Embedding), "embed_again", Embedding.objects.get())
+    act(client, page("changelist", Embedding), "requeue_photos_of_embeddings", Embedding.objects.get())
     assert Embedding.objects.get().state == "done"
 
 

@@ -49,9 +49,9 @@ def test_discarding_what_is_gone_is_no_error():
 @pytest.mark.django_db
 def test_storage_is_mounted_when_any_other_original_is_found(settings):
     photo, other = make_image(make_listing()), make_image(make_listing())
-    assert photo_files.is_storage_mounted([photo.pk])
+    assert photo_files.is_any_other_original_found([photo.pk])
     other.original.storage.delete(other.original.name)
-    assert not photo_files.is_storage_mounted([photo.pk])
+    assert not photo_files.is_any_other_original_found([photo.pk])
 
 
 @pytest.mark.django_db(transaction=True)

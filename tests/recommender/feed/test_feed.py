@@ -153,13 +153,13 @@ def test_a_position_covers_a_horizon_when_it_includes_everything_pruned(position
 
 
 def test_a_position_of_another_history_is_ahead(listings):
-    assert not feed.is_ahead_of_database(feed.current_position())
+    assert not feed.is_foreign_to_database(feed.current_position())
     far = "10:99999999999:10" if connection.vendor == "postgresql" else "99999999999"
-    assert feed.is_ahead_of_database(far)
+    assert feed.is_foreign_to_database(far)
 
 
 def test_a_position_of_the_other_kind_of_database_is_ahead(listings):
-    assert feed.is_ahead_of_database("5" if connection.vendor == "postgresql" else "5:5:")
+    assert feed.is_foreign_to_database("5" if connection.vendor == "postgresql" else "5:5:")
 
 
 @pytest.mark.postgres_only

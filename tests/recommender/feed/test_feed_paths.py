@@ -50,7 +50,7 @@ def test_a_changed_price_is_answered(change, admin_user):
     change(listing, admin_user)
     index.refresh()
     found = find_nearest_listings(
-        index.state(), catalogue.unit(0).astype("float32"), 5, Filter(min_price=55, max_price=55)
+        index.get_state(), catalogue.unit(0).astype("float32"), 5, Filter(min_price=55, max_price=55)
     )
     assert found.listing.tolist() == [listing.pk]
 
@@ -69,8 +69,10 @@ def test_an_admin_action_is_answered(admin_user):
     assert response.status_code == 200
     index.refresh()
     query = catalogue.unit(0).astype("float32")
-    assert find_nearest_listings(index.state(), query, 5, Filter(statuses=("sold",))).listing.tolist() == [listing.pk]
-    assert len(find_nearest_listings(index.state(), query, 5, Filter())) == 0
+    assert find_nearest_listings(index.get_state(), query, 5, Filter(statuses=("sold",))).listing.tolist() == [
+        listing.pk
+    ]
+    assert len(find_nearest_listings(index.get_state(), query, 5, Filter())) == 0
 
 
 def _request(user):
@@ -145,7 +147,7 @@ def test_embedding_everything_again_leaves_every_answer_as_it_was_until_workers_
 
     def answers():
         index.refresh()
-        found = find_nearest_listings(index.state(), query, 100, Filter())
+        found = find_nearest_listings(index.get_state(), query, 100, Filter())
         return found.listing.tolist(), found.similarity.tolist(), found.photos.tolist()
 
     before = answers()

@@ -50,6 +50,6 @@ def named_directories() -> set[str]:
 
 def _search(index: Index, where: Filter, *, exact: bool = False) -> list[int]:
     index.refresh()
-    state = index.state()
+    state = index.get_state()
     query = catalogue.unit(0, state.dim).astype(np.float32)
     return find_nearest_listings(state, query, 10_000, where, exact=exact).listing.tolist()

@@ -112,7 +112,7 @@ def asked(vectors):
 def recall(queries):
     index = Index()
     index.refresh()
-    state = index.state()
+    state = index.get_state()
     assert state.rows == 12_000
     answers = [
         [find_nearest_listings(state, query, 10, Filter(), exact=exact) for exact in (False, True)] for query in queries

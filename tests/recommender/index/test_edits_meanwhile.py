@@ -33,7 +33,7 @@ def test_a_subtree_of_a_thousand_listings_that_moves_is_filtered_right_at_once_w
     assert found(index, below("Home")) == {stays.pk}
     assert found(index, below("Garden / Chairs")) == moved
     assert len(found(index, below("Garden"))) == 1_001
-    assert len(index.state().delta) == 1
+    assert len(index.get_state().delta) == 1
     assert compact(force=True).actions == ("flushed",)
     assert found(index, below("Garden / Chairs / Stools")) == set(sorted(moved)[1::2])
     assert verify() == []

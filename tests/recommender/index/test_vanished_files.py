@@ -28,7 +28,7 @@ def inverted(model, settings):
 
 def answers(index):
     """What 20 searches give, some of which need every list of the inverted files."""
-    state = index.state()
+    state = index.get_state()
     queries = [catalogue.unit(seed, state.dim).astype(np.float32) for seed in range(20)]
     return [
         find_nearest_listings(state, query, 5 + 30 * n, Filter()).listing.tolist() for n, query in enumerate(queries)
@@ -47,7 +47,7 @@ def test_a_directory_hidden_from_one_of_two_readers_concerns_that_one_only(model
     hidden.rename(directory)
     assert late.pk in found(other)
     assert other.health().problem is None
-    assert other.state().snapshot_id == IndexHead.load().snapshot_id != one.state().snapshot_id
+    assert other.get_state().snapshot_id == IndexHead.load().snapshot_id != one.get_state().snapshot_id
     assert answers(one) == answers(other)
     assert set(IndexSnapshot.objects.values_list("state", flat=True)) == {"published", "retired"}
     assert compact(force=True).actions == ("nothing",)

@@ -101,7 +101,7 @@ def test_figures_are_stored_even_when_a_copy_of_them_cannot_be_written(model, tm
     monkeypatch.setattr(subprocess, "run", write_files)
     copy = tmp_path / ("x" * 251)  # its unfinished part has a longer name
     with pytest.raises(evaluation.EvaluationFailed, match=r"The figures are stored, but .* File name too long"):
-        evaluation.evaluate_model(model, tmp_path / "small.csv", {"html": copy})
+        evaluation.evaluate_model_and_store_figures(model, tmp_path / "small.csv", {"html": copy})
     model.refresh_from_db()
     assert [found.headline for found in list_evaluations(model)] == [Figure(**EVALUATION["macro"]["map_at_r"])]
     assert [path.read_text() for path in reports_folder(model).iterdir()] == ["report"]

@@ -57,7 +57,7 @@ def served():
 def listings_found():
     index = get_index()
     index.refresh()
-    state = index.state()
+    state = index.get_state()
     found = find_nearest_listings(state, catalogue.unit(1, state.dim).astype("float32"), 1000, Filter())
     return state.model_version, set(found.listing.tolist())
 
@@ -75,9 +75,9 @@ def test_the_first_model_is_activated_at_once_for_nothing_answers_yet():
 def test_states_and_head_flip_together_and_back_again(old, new):
     registry.activate(new)
     assert (state_of(old), state_of(new), served()) == ("standby", "active", "new")
-    assert registry.rollback() == old
+    assert registry.roll_back() == old
     assert (state_of(old), state_of(new), served()) == ("active", "standby", "old")
-    assert registry.rollback() == new
+    assert registry.roll_back() == new
     assert (state_of(old), state_of(new), served()) == ("standby", "active", "new")
 
 
@@ -130,7 +130,7 @@ def test_a_photo_whose_save_was_under_way_while_the_model_was_registered_is_wait
     saver.start()
     saved.wait(30)
     new = make_model("candidate", version="new", dim=24)
-    registry.backfill(new)
+    registry.start_backfill(new)
     embed_all(new)
     compact(force=True)
     go.set()
@@ -182,7 +182,7 @@ def test_a_snapshot_behind_the_pruned_feed_cannot_be_activated_or_rolled_back_to
     catalogue.add_many(new, 1, start=70)
     IndexHead.objects.update(horizon=feed.current_position())
     with pytest.raises(RegistryError, match=r"Snapshot \d+ of old is behind the pruned part of the feed"):
-        registry.rollback()
+        registry.roll_back()
     embed_all(old)
     with pytest.raises(RegistryError, match="behind the pruned part"):
         registry.activate(old)
@@ -197,7 +197,7 @@ def test_what_was_uploaded_under_the_new_model_is_found_after_the_rollback(old, 
     for _ in range(3):
         compact(force=True)  # prunes what every line has
     embed_all(old)
-    registry.rollback()
+    registry.roll_back()
     assert listings_found() == ("old", before | {upload.pk})
 
 
@@ -206,7 +206,7 @@ def test_a_rollback_does_not_wait_for_a_few_photos(old, new):
     catalogue.add_many(new, 10, start=50)
     with pytest.raises(RegistryError, match=r"^10 of 40 photos are not embedded by old"):
         registry.activate(old)
-    registry.rollback()
+    registry.roll_back()
     assert served() == "old"
 
 
@@ -214,7 +214,7 @@ def test_a_rollback_that_would_lose_many_photos_is_refused(old, new):
     registry.activate(new)
     catalogue.add_many(new, 11, start=50)
     with pytest.raises(RegistryError, match=r"^11 of 41 photos are not embedded by old"):
-        registry.rollback()
+        registry.roll_back()
     assert served() == "new"
 
 
@@ -242,7 +242,7 @@ def test_two_people_who_roll_back_at_once_do_not_end_where_they_began(old, new):
 
 def test_there_is_nothing_to_roll_back_to_before_the_second_activation(old):
     with pytest.raises(RegistryError, match="No model is on standby"):
-        registry.rollback()
+        registry.roll_back()
 
 
 def test_a_retired_model_leaves_no_vector_and_no_file_and_can_be_embedded_again(old, new, settings):
@@ -256,9 +256,9 @@ def test_a_retired_model_leaves_no_vector_and_no_file_and_can_be_embedded_again(
     vectors = list(settings.INDEX_ROOT.rglob(VECTORS))
     assert [path.parent.name for path in vectors] == [IndexHead.load().snapshot.segments[0]["name"]]
     with pytest.raises(RegistryError, match="No model is on standby"):
-        registry.rollback()
+        registry.roll_back()
     assert len(listings_found()[1]) == 30
-    registry.backfill(old)
+    registry.start_backfill(old)
     embed_all(old)
     compact(force=True)
     registry.activate(old)
@@ -273,7 +273,7 @@ def test_what_a_crash_left_of_a_retired_model_is_deleted_by_the_next_collection(
 
 def test_only_a_candidate_or_a_retired_model_is_backfilled(old):
     model = make_model("candidate")
-    registry.backfill(model)
+    registry.start_backfill(model)
     assert state_of(model) == "backfilling"
     with pytest.raises(RegistryError, match="Only a candidate or a retired model"):
-        registry.backfill(model)
+        registry.start_backfill(model)

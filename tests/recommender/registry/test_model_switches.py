@@ -139,10 +139,10 @@ def test_similar_and_photo_search_answer_throughout_twenty_switches_each_from_on
     with Visitors() as visitors:
         wait_for(lambda: visitors.count(old.version) >= 4)
         for switch in range(SWITCHES):
-            registry.rollback() if switch else registry.activate(new)
+            registry.roll_back() if switch else registry.activate(new)
             version = EmbeddingModel.objects.find_active().version
             before = visitors.count(version)
-            wait_for(lambda version=version: web.state().model_version == version)
+            wait_for(lambda version=version: web.get_state().model_version == version)
             wait_for(lambda version=version, before=before: visitors.count(version) >= before + 2)
             if switch % 5 == 2:
                 make_listing().delete()
@@ -170,17 +170,17 @@ def test_a_listing_uploaded_between_activation_and_rollback_is_found_as_soon_as_
     """Hazard 4, with real models."""
     old, new = shop
     registry.activate(new)
-    wait_for(lambda: web.state().model_version == new.version)
+    wait_for(lambda: web.get_state().model_version == new.version)
     upload = make_listing()
     make_image(upload, 77)
     WorkerLoop().run_slice()
     compact(force=True)
     make_image(make_listing(), 79)
     WorkerLoop().run_slice()
-    registry.rollback()
-    wait_for(lambda: web.state().model_version == old.version)
+    registry.roll_back()
+    wait_for(lambda: web.get_state().model_version == old.version)
     assert first_hit(77) == upload.pk
-    assert web.state().rows == LISTINGS + 2
+    assert web.get_state().rows == LISTINGS + 2
 
 
 def first_hit(seed):
@@ -200,7 +200,7 @@ def test_a_process_that_cannot_load_the_new_model_goes_on_with_the_old_one_and_s
     registry.activate(new)
     wait_for(lambda: web.health().problem is not None)
     assert "recipe.json is missing" in web.health().problem
-    registry.rollback()
+    registry.roll_back()
     wait_for(lambda: web.health().problem is None)
     registry.activate(new)
     wait_for(lambda: web.health().problem is not None)
@@ -209,9 +209,9 @@ def test_a_process_that_cannot_load_the_new_model_goes_on_with_the_old_one_and_s
     settings.MODELS_ROOT = there
     WorkerLoop().run_slice()
     embedders.evict_model(new.pk)
-    assert web.state().model_version == old.version
+    assert web.get_state().model_version == old.version
     wait_for(lambda: first_hit(78) == upload.pk)
     monkeypatch.setattr(plan_refresh, "REOPEN_SECONDS", 0)
-    wait_for(lambda: web.state().model_version == new.version)
+    wait_for(lambda: web.get_state().model_version == new.version)
     wait_for(lambda: web.health().problem is None)
     assert embedders.is_loaded(new.pk)

@@ -11,7 +11,7 @@ from recommender import registry
 from recommender.embedding import sweep
 from recommender.errors import RegistryError
 from recommender.models import Embedding, EmbeddingModel
-from recommender.registry.backfill_wait import is_stuck, wait_until_ready
+from recommender.registry.backfill_wait import is_backfill_stuck, wait_until_model_ready
 from tests.recommender.queue_rows import bulk_photos, make_model
 from tests.recommender.registered import EVALUATION, FIGURE, embedded_by, state_of
 
@@ -151,7 +151,7 @@ class TestBackfill:
         EmbeddingModel.objects.filter(pk=model.pk).update(state=state)
         bulk_photos(3)
         with pytest.raises(RegistryError, match=f"new is not being backfilled any more: it is {state} now"):
-            wait_until_ready(model, print)
+            wait_until_model_ready(model, print)
 
     def test_a_few_lost_photos_do_not_count_as_stuck(self):
         make_model()
@@ -160,7 +160,7 @@ class TestBackfill:
         embedded_by(model)
         one = Embedding.objects.filter(model=model).first()
         Embedding.objects.filter(pk=one.pk).update(state="failed", attempts=99, vector=None)
-        assert not is_stuck(registry.measure_progress(model))
+        assert not is_backfill_stuck(registry.measure_progress(model))
 
     def test_refuses_what_is_no_candidate(self):
         make_model(version="first")

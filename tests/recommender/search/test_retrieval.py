@@ -32,7 +32,7 @@ def only_similarity(fresh_index):
 
 def look(fresh_index, cosine=1.0, **ask):
     fresh_index.refresh()
-    state = fresh_index.state()
+    state = fresh_index.get_state()
     return search_by_vectors(state, vector(cosine, state.dim)[np.newaxis], state.model_id, SearchRequest(**ask))
 
 
@@ -43,14 +43,14 @@ def ids(answer) -> list[int]:
 def test_the_listing_itself_is_never_its_own_answer(fresh_index, model):
     twin, listing = sell(model, 1.0), sell(model, 1.0, 0.9)
     fresh_index.refresh()
-    assert ids(find_similar_listings(fresh_index.state(), listing, SearchRequest())) == [twin.pk]
+    assert ids(find_similar_listings(fresh_index.get_state(), listing, SearchRequest())) == [twin.pk]
 
 
 def test_every_photo_of_the_listing_is_compared(fresh_index, model, only_similarity):
     listing = sell(model, 1.0, 0.0)
     back, front = sell(model, 0.05), sell(model, 0.9)
     fresh_index.refresh()
-    answer = find_similar_listings(fresh_index.state(), listing, SearchRequest())
+    answer = find_similar_listings(fresh_index.get_state(), listing, SearchRequest())
     assert ids(answer) == [back.pk, front.pk]
     assert answer.results[0].similarity == pytest.approx(np.sqrt(1 - 0.05**2), abs=1e-3)
 
@@ -69,7 +69,7 @@ def test_ranking_lifts_what_is_near_in_price_and_category_above_what_looks_sligh
     other = sell(model, 0.82, price=900, category="Garden")
     mug = sell(model, 0.80, price=11, category="Home / Mugs")
     fresh_index.refresh()
-    answer = find_similar_listings(fresh_index.state(), listing, SearchRequest())
+    answer = find_similar_listings(fresh_index.get_state(), listing, SearchRequest())
     assert ids(answer) == [mug.pk, other.pk]
     assert answer.results[0].reasons["category"]["text"] == "same category: Mugs"
     assert sum(r["contribution"] for r in answer.results[0].reasons.values()) == pytest.approx(answer.results[0].score)
@@ -78,7 +78,7 @@ def test_ranking_lifts_what_is_near_in_price_and_category_above_what_looks_sligh
 def test_a_listing_deleted_while_the_reader_is_frozen_is_absent_at_once_and_replaced(fresh_index, model):
     listings = [sell(model, cosine) for cosine in (0.9, 0.8, 0.7, 0.6)]
     fresh_index.refresh()
-    state = fresh_index.state()
+    state = fresh_index.get_state()
     listings[0].delete()
     Listing.objects.filter(pk=listings[1].pk).update(status="removed")
     answer = search_by_vectors(state, vector(1)[np.newaxis], state.model_id, SearchRequest(limit=2))
@@ -100,7 +100,7 @@ def test_what_stopped_passing_since_the_index_was_refreshed_is_dropped(fresh_ind
     places = {"price": 10, "latitude": 51.5, "longitude": 0.0}
     changed, kept = sell(model, 0.9, **places), sell(model, 0.5, **places)
     fresh_index.refresh()
-    state = fresh_index.state()
+    state = fresh_index.get_state()
     Listing.objects.filter(pk=changed.pk).update(**change)
     assert ids(search_by_vectors(state, vector(1)[np.newaxis], state.model_id, SearchRequest(filter=where))) == [
         kept.pk
@@ -115,7 +115,7 @@ def test_as_many_results_as_asked_come_whenever_they_exist_however_many_candidat
     monkeypatch.setattr("recommender.search.retrieval.CANDIDATES_PER_RESULT", 1)
     listings = [sell(model, 0.99 - number / 100) for number in range(30)]
     fresh_index.refresh()
-    state = fresh_index.state()
+    state = fresh_index.get_state()
     Listing.objects.filter(pk__in=[listing.pk for listing in listings[:20]]).update(status="sold")
     assert ids(search_by_vectors(state, vector(1)[np.newaxis], state.model_id, SearchRequest(limit=5))) == [
         one.pk for one in listings[20:25]
@@ -133,7 +133,7 @@ def test_stale_candidates_however_many_are_passed_in_a_few_ever_wider_searches(
     monkeypatch.setattr("recommender.search.retrieval.MOST_READ", 16)
     listings = [sell(model, 0.99 - number / 100) for number in range(60)]
     fresh_index.refresh()
-    state = fresh_index.state()
+    state = fresh_index.get_state()
     Listing.objects.filter(pk__in=[listing.pk for listing in listings[:50]]).update(status="sold")
     answer = search_by_vectors(state, vector(1)[np.newaxis], state.model_id, SearchRequest(limit=2))
     assert ids(answer) == [one.pk for one in listings[50:52]]
@@ -160,7 +160,7 @@ def test_the_number_of_queries_does_not_grow_with_the_results(fresh_index, model
     for number in range(30):
         sell(model, 0.9 - number / 100, 0.2, category=f"Home / Kind {number}")
     fresh_index.refresh()
-    state = fresh_index.state()
+    state = fresh_index.get_state()
     counts = []
     for limit in (1, 5, 30):
         with CaptureQueriesContext(connection) as queries:
@@ -176,9 +176,9 @@ def test_distances_are_measured_from_the_listing_unless_a_point_is_given(fresh_i
     listing = sell(model, 1.0, latitude=51.5, longitude=-0.1)
     sell(model, 0.5, latitude=51.5, longitude=-0.1)
     fresh_index.refresh()
-    here = find_similar_listings(fresh_index.state(), listing, SearchRequest()).results[0]
+    here = find_similar_listings(fresh_index.get_state(), listing, SearchRequest()).results[0]
     away = find_similar_listings(
-        fresh_index.state(), listing, SearchRequest(filter=Filter(near=(52.5, -0.1), radius_km=500.0))
+        fresh_index.get_state(), listing, SearchRequest(filter=Filter(near=(52.5, -0.1), radius_km=500.0))
     ).results[0]
     assert here.reasons["distance"]["text"] == "less than 1 km away"
     assert away.reasons["distance"]["text"] == "111 km away"

@@ -12,8 +12,8 @@ from recommender.index.ann.calibration import (
     DEPTHS,
     LISTS,
     TOLERANCES,
-    calibrate,
-    find_least_sufficient,
+    calibrate_ivf,
+    find_least_sufficient_value,
 )
 from recommender.index.ann.held_out_queries import find_far_lists, pair_midpoints, true_similarities
 from recommender.index.ann.probing import MEASURED_K, Probe
@@ -45,7 +45,7 @@ def made(tmp_path_factory):
 
 def judge(made, target, told=None, memory=1 << 30):
     tick = (lambda: None) if told is None else (lambda: told.append(1))
-    return calibrate(made.ivf, made.file, made.left_out, target=target, memory=memory, tick=tick)
+    return calibrate_ivf(made.ivf, made.file, made.left_out, target=target, memory=memory, tick=tick)
 
 
 @given(st.lists(st.integers(), min_size=1, max_size=40, unique=True), st.integers(0, 40))
@@ -57,7 +57,7 @@ def test_the_first_that_suffices_is_the_one_that_asking_each_would_give(values, 
         return values.index(value) >= threshold
 
     expected = next((value for place, value in enumerate(values) if place >= threshold), values[-1])
-    assert find_least_sufficient(values, suffices) == expected
+    assert find_least_sufficient_value(values, suffices) == expected
     assert len(asked) <= len(values).bit_length()
 
 
@@ -167,7 +167,7 @@ def test_costs_are_measured_and_positive(made):
 
 
 def test_pages_of_compared_rows_are_let_go_when_they_outgrow_the_memory(made, monkeypatch):
-    mapped, let_go, run = [0], [], Probe.find_nearest
+    mapped, let_go, run = [0], [], Probe.find_nearest_rows
 
     def map_around(probe, k):
         found = run(probe, k)
@@ -178,7 +178,7 @@ def test_pages_of_compared_rows_are_let_go_when_they_outgrow_the_memory(made, mo
         let_go.append(mapped[0])
         mapped[0] = 0
 
-    monkeypatch.setattr(Probe, "find_nearest", map_around)
+    monkeypatch.setattr(Probe, "find_nearest_rows", map_around)
     monkeypatch.setattr(calibration, "mapped_bytes", lambda: mapped[0])
     monkeypatch.setattr(calibration, "release_pages", forget)
     roomy = judge(made, 0.95)

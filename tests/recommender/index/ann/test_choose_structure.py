@@ -27,7 +27,7 @@ def thousands_are_many(settings):
 
 
 def build(file, tick=lambda: None):
-    return choose_structure.build_structure(file.path.parent, file, tick)
+    return choose_structure.build_search_structure(file.path.parent, file, tick)
 
 
 def names(file):
@@ -65,7 +65,7 @@ def test_an_inverted_file_that_misses_the_recall_target_is_removed_and_the_log_s
 
 def test_the_queries_that_measure_it_are_not_in_the_training_sample(file, monkeypatch):
     seen = {}
-    real_build, real_calibrate = ivf.build_ivf, calibration.calibrate
+    real_build, real_calibrate = ivf.build_ivf, calibration.calibrate_ivf
 
     def spy_build(directory, vectors, lists, sample, *rest):
         seen["sample"] = sample
@@ -76,7 +76,7 @@ def test_the_queries_that_measure_it_are_not_in_the_training_sample(file, monkey
         return real_calibrate(opened, vectors, queries, **rest)
 
     monkeypatch.setattr(ivf, "build_ivf", spy_build)
-    monkeypatch.setattr(choose_structure, "calibrate", spy_calibrate)
+    monkeypatch.setattr(choose_structure, "calibrate_ivf", spy_calibrate)
     structure = build(file)
     assert structure.details["trained_on"] == len(seen["sample"])
     assert len(np.unique(seen["queries"])) == calibration.QUERIES
@@ -155,9 +155,9 @@ def test_rows_that_cannot_be_clustered_are_compared_whole_and_the_log_says_why(f
 
 
 def test_a_recall_that_only_filters_miss_is_published_with_a_warning(file, monkeypatch, caplog):
-    real = calibration.calibrate
+    real = calibration.calibrate_ivf
     monkeypatch.setattr(
-        choose_structure, "calibrate", lambda *given, **more: replace(real(*given, **more), filtered_recall=0.9)
+        choose_structure, "calibrate_ivf", lambda *given, **more: replace(real(*given, **more), filtered_recall=0.9)
     )
     structure = build(file)
     assert (structure.kind, structure.filtered_recall) == ("ivf", 0.9)

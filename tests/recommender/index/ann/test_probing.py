@@ -61,8 +61,8 @@ def test_a_filter_leaves_the_recall_high_wherever_its_rows_are(made, kind, share
     segment, recall, how = getattr(made, costs), [], set()
     for query in made.queries:
         selection = RowBitmap(chosen_rows(kind, segment, query, share))
-        similarity, rows, step = segment.find_nearest(query, K, selection)
-        truth, _, _ = segment.find_nearest(query, K, selection, exact=True)
+        similarity, rows, step = segment.find_nearest_rows(query, K, selection)
+        truth, _, _ = segment.find_nearest_rows(query, K, selection, exact=True)
         assert selection.mask[rows].all()
         recall.append(recall_of_similarities(similarity, truth))
         how.add(step.how)
@@ -76,7 +76,7 @@ def test_a_search_of_all_rows_has_the_recall_that_was_aimed_at(made, costs):
     segment = getattr(made, costs)
     recall = [
         recall_of_similarities(
-            segment.find_nearest(query, K, everything(ROWS))[0], np.sort(products)[::-1][:K].astype(np.float32)
+            segment.find_nearest_rows(query, K, everything(ROWS))[0], np.sort(products)[::-1][:K].astype(np.float32)
         )
         for query, products in zip(made.queries, made.products, strict=True)
     ]
@@ -86,7 +86,7 @@ def test_a_search_of_all_rows_has_the_recall_that_was_aimed_at(made, costs):
 def test_more_results_are_chosen_from_more_candidates(made):
     recall = []
     for query, products in zip(made.queries, made.products, strict=True):
-        similarity, _, step = made.slow.find_nearest(query, 100, everything(ROWS))
+        similarity, _, step = made.slow.find_nearest_rows(query, 100, everything(ROWS))
         recall.append(recall_of_similarities(similarity, np.sort(products)[::-1][:100].astype(np.float32)))
         assert step.how == "codes"
         assert step.compared >= 4 * 90
@@ -108,7 +108,7 @@ def test_as_many_are_found_as_were_asked_for_or_are_there(made, seed, share, k, 
     mask = random.random(ROWS) < share
     if lists is not None:  # and only in a few lists, which may be far away
         mask &= np.isin(segment.ivf.list_of, random.integers(segment.ivf.list_count, size=lists))
-    similarity, rows, step = segment.find_nearest(query, k, RowBitmap(mask))
+    similarity, rows, step = segment.find_nearest_rows(query, k, RowBitmap(mask))
     assert len(rows) == len(similarity) == min(k, mask.sum())
     assert len(np.unique(rows)) == len(rows)
     assert mask[rows].all()
@@ -122,7 +122,7 @@ def test_as_many_are_found_as_were_asked_for_or_are_there(made, seed, share, k, 
 def test_an_exact_search_finds_what_brute_force_finds(made, seed, share, k, number):
     mask = np.random.default_rng(seed).random(ROWS) < share
     selection = RowBitmap(mask)
-    similarity, rows, step = made.slow.find_nearest(made.queries[number], k, selection, exact=True)
+    similarity, rows, step = made.slow.find_nearest_rows(made.queries[number], k, selection, exact=True)
     best = np.sort(made.products[number][mask])[::-1][:k]
     assert np.allclose(similarity, best, atol=1e-5)
     assert np.allclose(made.products[number][rows], best, atol=1e-5)
@@ -134,7 +134,7 @@ def test_an_exact_search_finds_what_brute_force_finds(made, seed, share, k, numb
 def test_a_search_of_all_rows_reads_codes_and_says_how_many_lists(made):
     tuning = made.slow.tuning
     for query in made.queries:
-        step = made.slow.find_nearest(query, K, everything(ROWS))[2]
+        step = made.slow.find_nearest_rows(query, K, everything(ROWS))[2]
         assert (step.how, step.selected) == ("codes", ROWS)
         assert tuning.plain.lists <= step.lists <= made.slow.ivf.list_count
         assert K <= step.compared < ROWS
@@ -145,21 +145,21 @@ def test_few_selected_rows_are_all_compared(made):
     few = int(EXACT_WITHIN_MICROSECONDS / SLOW.per_row)
     for count, how in ((few, "exact"), (few * 40, "codes")):
         selection = RowBitmap.from_rows(np.arange(0, ROWS, 2)[:count], ROWS)
-        step = made.slow.find_nearest(made.queries[0], K, selection)[2]
+        step = made.slow.find_nearest_rows(made.queries[0], K, selection)[2]
         assert (step.how, step.selected) == (how, count)
         assert (step.lists == 0, step.compared == count) == (how == "exact", how == "exact")
 
 
 def test_rows_are_compared_where_that_is_no_slower_than_reading_codes(made):
     fast = replace(made.slow, tuning=replace(made.slow.tuning, costs=replace(SLOW, per_row=1e-6)))
-    assert fast.find_nearest(made.queries[0], K, everything(ROWS))[2].how == "exact"
+    assert fast.find_nearest_rows(made.queries[0], K, everything(ROWS))[2].how == "exact"
 
 
 def test_only_selected_rows_of_the_lists_are_compared_where_they_are_fewer_than_codes_would_promise(made, monkeypatch):
     monkeypatch.setattr(Ivf, "scan_lists", None)
     dear_codes = replace(made.slow, tuning=replace(made.slow.tuning, costs=replace(SLOW, per_code=1.0)))
     selection = RowBitmap(np.random.default_rng(0).random(ROWS) < 0.02)
-    _, rows, step = dear_codes.find_nearest(made.queries[0], 1, selection)
+    _, rows, step = dear_codes.find_nearest_rows(made.queries[0], 1, selection)
     assert (step.how, len(rows)) == ("codes", 1)
     assert step.lists > 0
     assert 1 <= step.compared < selection.count
@@ -168,10 +168,8 @@ def test_only_selected_rows_of_the_lists_are_compared_where_they_are_fewer_than_
 def test_a_filter_that_leaves_nothing_near_makes_the_search_look_into_more_lists(made):
     wider = []
     for query in made.queries:
-        looked = {
-            kind: made.narrow.find_nearest(query, K, RowBitmap(chosen_rows(kind, made.narrow, query, 0.5)))[2].lists
-            for kind in ("near", "far")
-        }
+        asked = {kind: RowBitmap(chosen_rows(kind, made.narrow, query, 0.5)) for kind in ("near", "far")}
+        looked = {kind: made.narrow.find_nearest_rows(query, K, rows)[2].lists for kind, rows in asked.items()}
         wider.append(looked["far"] > looked["near"])
     assert np.mean(wider) > 0.9
 
@@ -179,7 +177,7 @@ def test_a_filter_that_leaves_nothing_near_makes_the_search_look_into_more_lists
 def test_all_is_compared_where_codes_give_fewer_than_were_asked_for(made, monkeypatch):
     real = Ivf.scan_lists
     monkeypatch.setattr(Ivf, "scan_lists", lambda *arguments: real(*arguments)[:3])
-    similarity, _, step = made.slow.find_nearest(made.queries[0], K, everything(ROWS))
+    similarity, _, step = made.slow.find_nearest_rows(made.queries[0], K, everything(ROWS))
     assert step.how == "exact"
     assert np.allclose(similarity, np.sort(made.products[0])[::-1][:K], atol=1e-5)
 
@@ -238,5 +236,5 @@ def test_a_search_of_nearly_all_rows_is_tuned_as_one_of_all():
 
 
 def test_similarities_are_those_of_the_vectors_and_not_of_their_codes(made):
-    similarity, rows, _ = made.slow.find_nearest(made.queries[0], K, everything(ROWS))
+    similarity, rows, _ = made.slow.find_nearest_rows(made.queries[0], K, everything(ROWS))
     assert np.array_equal(similarity, dot_products.inner_products(made.queries[:1], made.slow.vectors, rows)[0])

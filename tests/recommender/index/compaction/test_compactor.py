@@ -88,7 +88,7 @@ def test_a_large_flush_trains_nothing_and_is_trained_by_the_merge_after_it(model
     settings.INDEX_EXACT_ROWS, settings.INDEX_RECALL_TARGET = 150, 0.0
     catalogue.add_many(model, 200)
     with monkeypatch.context() as faults:
-        faults.setattr(choose_structure, "build_structure", fails)
+        faults.setattr(choose_structure, "build_search_structure", fails)
         assert compact().actions == ("flushed", "failed")
         assert not feed.read_page(IndexHead.load().snapshot.position, model.pk, 10).listings
         assert listed(index) == sorted(Listing.objects.values_list("pk", flat=True))
@@ -107,7 +107,7 @@ def fails(*args):
 
 def index_segments(index):
     index.refresh()
-    return [part.segment for part in index.state().base.parts]
+    return [part.segment for part in index.get_state().base.parts]
 
 
 def test_what_is_refused_an_inverted_file_is_not_merged_again_and_again(model, settings):
@@ -129,11 +129,11 @@ def test_more_than_readers_hold_is_flushed_and_rebuilds_nothing(model, settings,
     Listing.objects.update(price=55)
     added = catalogue.add_many(model, MORE_THAN_A_PAGE, start=1_000)
     index.refresh()
-    assert index.state().behind
+    assert index.get_state().behind
     assert compact().actions == ("flushed", "merged")
     assert not feed.read_page(IndexHead.load().snapshot.position, model.pk, 10).listings
     index.refresh()
-    assert index.state().behind == 0
+    assert index.get_state().behind == 0
     assert {listing.pk for listing in added} <= set(listed(index))
     assert verify() == []
 
@@ -154,6 +154,8 @@ def test_a_compactor_keeps_its_lease_while_it_reads_what_changed(model, monkeypa
     catalogue.add_many(model, MORE_THAN_A_PAGE)
     kept = []
     monkeypatch.setattr(CompactorLease, "renew_if_due", lambda lease: kept.append("kept"))
-    monkeypatch.setattr(lineage_compactor, "flush", lambda lease, state: kept.append("flush") or state.base)
+    monkeypatch.setattr(
+        lineage_compactor, "flush_delta_and_publish", lambda lease, state: kept.append("flush") or state.base
+    )
     compact()
     assert kept[: kept.index("flush")] == ["kept", "kept"]

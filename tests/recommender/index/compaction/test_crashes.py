@@ -60,7 +60,7 @@ class Shop:
         for index in (self.index, Index()):
             index.refresh()
             assert index.health().problem is None
-            assert self._found(index.state()) == self._expected()
+            assert self._found(index.get_state()) == self._expected()
 
     def _found(self, state) -> dict[int, float]:
         answer = find_nearest_listings(state, catalogue.unit(0).astype(np.float32), 10_000, EVERYTHING)

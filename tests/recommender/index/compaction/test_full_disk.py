@@ -38,7 +38,7 @@ def found(index):
     index.refresh()
     assert index.health().problem is None
     query = catalogue.unit(0).astype(np.float32)
-    return set(find_nearest_listings(index.state(), query, 10_000, Filter()).listing.tolist())
+    return set(find_nearest_listings(index.get_state(), query, 10_000, Filter()).listing.tolist())
 
 
 def everything():
@@ -69,7 +69,7 @@ def test_on_a_full_disk_a_flush_fails_and_readers_old_and_new_go_on(model, index
     disk.free()
     assert compact(force=True).actions == ("flushed",)
     assert found(index) == found(Index()) == everything()
-    assert len(index.state().delta) == 0
+    assert len(index.get_state().delta) == 0
     assert verify() == []
 
 
@@ -120,7 +120,7 @@ def fills_up(monkeypatch, disk, module, name, *, while_merging):
 
 POINTS = {
     "as it begins": (segment, "write_segment"),
-    "when its vectors are written": (choose_structure, "build_structure"),
+    "when its vectors are written": (choose_structure, "build_search_structure"),
 }
 
 
@@ -144,7 +144,7 @@ def test_a_disk_that_fills_during_a_merge_stops_no_flush(model, index, disk, mon
         begun.clear()
         disk.free()
         assert found(index) == found(Index()) == everything()
-        assert len(index.state().delta) == 0
+        assert len(index.get_state().delta) == 0
         assert directories(disk) == named_directories()
     assert len(set(positions)) == 4
     monkeypatch.setattr(Merge, "write_segment", write)

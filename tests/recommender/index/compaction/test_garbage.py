@@ -9,7 +9,7 @@ from django.db import connection
 from recommender.index.compaction import garbage as collecting
 from recommender.index.compaction.compactor import compact
 from recommender.index.compaction.garbage import collect_garbage
-from recommender.index.storage.atomic_directory import write_atomically
+from recommender.index.storage.atomic_directory import write_directory_atomically
 from recommender.models import IndexHead, IndexSnapshot
 from tests.recommender.index import catalogue
 
@@ -33,7 +33,7 @@ def test_a_directory_that_goes_while_it_is_looked_at_stops_no_collection(served,
 
 
 def test_half_a_segment_stays_while_its_writer_lives_however_slow(served, index_root):
-    with write_atomically(index_root / "segments" / "slow") as half:
+    with write_directory_atomically(index_root / "segments" / "slow") as half:
         os.utime(half, (time.time() - collecting.ABANDONED_SECONDS - 60,) * 2)
         assert collect_garbage() == 0
         assert half.exists()

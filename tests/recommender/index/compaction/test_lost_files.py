@@ -47,7 +47,7 @@ def test_a_process_that_cannot_open_the_new_snapshot_keeps_its_state_fresh_and_s
     monkeypatch.setattr(plan_refresh, "REOPEN_SECONDS", 0)
     listed(index)
     assert index.health().problem is None
-    assert index.state().snapshot_id == IndexHead.load().snapshot_id
+    assert index.get_state().snapshot_id == IndexHead.load().snapshot_id
 
 
 def test_a_fresh_process_falls_back_to_the_previous_snapshot(model, index):

@@ -116,7 +116,7 @@ def test_an_unusable_vector_is_named_and_sent_back_to_the_queue(healthy, vector)
     assert kinds() == []
 
 
-@pytest.mark.parametrize("place", [(VectorFile, "open_map"), (segment, "file_sha256"), (segment, "damaged_files")])
+@pytest.mark.parametrize("place", [(VectorFile, "open_map"), (segment, "file_sha256"), (segment, "find_damaged_files")])
 def test_files_that_this_user_may_not_read_are_told_apart_and_nothing_is_rebuilt(
     healthy, index_root, monkeypatch, place
 ):
@@ -126,15 +126,15 @@ def test_files_that_this_user_may_not_read_are_told_apart_and_nothing_is_rebuilt
     def refuse(*args, **options):
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    if place == (segment, "damaged_files"):  # only once it was opened
-        real = segment.damaged_files
+    if place == (segment, "find_damaged_files"):  # only once it was opened
+        real = segment.find_damaged_files
 
         def check(*args):
             with monkeypatch.context() as faults:
                 faults.setattr(segment, "file_sha256", refuse)
                 return real(*args)
 
-        monkeypatch.setattr(segment, "damaged_files", check)
+        monkeypatch.setattr(segment, "find_damaged_files", check)
     else:
         monkeypatch.setattr(*place, refuse)
     assert kinds() == ["unreadable"]

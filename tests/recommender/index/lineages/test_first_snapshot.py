@@ -6,7 +6,7 @@ from listings.models import ListingImage
 from recommender import feed, registry
 from recommender.index.compaction import write_snapshots
 from recommender.index.compaction.compactor import compact
-from recommender.index.compaction.publish import publish
+from recommender.index.compaction.publish import publish_snapshot
 from recommender.index.view import database_rows
 from recommender.models import Embedding, IndexSnapshot
 from tests.recommender.index import catalogue
@@ -28,15 +28,15 @@ def test_backfilling_ten_thousand_photos_leaves_the_active_delta_empty_and_is_bu
     store_all(Embedding.objects.filter(model=model), model)
     compact(force=True)
     index.refresh()
-    state = index.state()
+    state = index.get_state()
     assert state.rows == 10_000
     waiting = Embedding.objects.filter(model=other, vector=None).order_by("pk")
     while ids := list(waiting.values_list("pk", flat=True)[:1_000]):  # a minute's micro-batches
         store_all(Embedding.objects.filter(pk__in=ids), other)
         index.refresh()
-        assert (len(index.state().delta), index.state().behind) == (0, 0)
+        assert (len(index.get_state().delta), index.get_state().behind) == (0, 0)
         compact()
-    assert index.state().base is state.base
+    assert index.get_state().base is state.base
     assert [snapshot.rows for snapshot in published_of(other)] == [10_000]
     assert len(latest_of(other).segments) == 1
 
@@ -88,9 +88,9 @@ def test_a_model_retired_while_its_snapshot_was_built_gets_none_and_leaves_no_fi
     def retire_first(lease, snapshot, parent):
         if snapshot.model_id == other.pk:
             registry.retire_and_delete(other)
-        return publish(lease, snapshot, parent)
+        return publish_snapshot(lease, snapshot, parent)
 
-    monkeypatch.setattr(write_snapshots, "publish", retire_first)
+    monkeypatch.setattr(write_snapshots, "publish_snapshot", retire_first)
     assert compact(force=True).actions == ("superseded",)
     assert not IndexSnapshot.objects.filter(model=other).exists()
     assert len(list((index_root / "segments").iterdir())) == 1

@@ -13,7 +13,7 @@ from recommender.index import Filter, Index, find_nearest_listings
 from recommender.index.compaction import write_snapshots
 from recommender.index.compaction.compactor import compact, rebuild
 from recommender.index.compaction.lease import acquire_lease
-from recommender.index.compaction.publish import publish
+from recommender.index.compaction.publish import publish_snapshot
 from recommender.index.compaction.verify import repair_differences, verify
 from recommender.index.errors import LeaseLost
 from recommender.index.storage.snapshot import segment_directory, snapshot_directory
@@ -56,7 +56,7 @@ def test_only_what_every_retained_snapshot_of_every_lineage_includes_is_pruned(m
     registry.activate(other)
     assert len(listed(index)) == 5
     assert (
-        find_nearest_listings(index.state(), catalogue.unit(0, 8).astype("float32"), 5, Filter()).price.tolist()
+        find_nearest_listings(index.get_state(), catalogue.unit(0, 8).astype("float32"), 5, Filter()).price.tolist()
         == [4.0] * 5
     )
     assert feed.read_page(behind.position, other.pk).attributes == set(Listing.objects.values_list("pk", flat=True))
@@ -95,7 +95,7 @@ def test_a_snapshot_that_was_not_built_from_the_newest_of_its_lineage_is_not_pub
         reader = Index(lineage_of=live.pk)
         reader.refresh()
         with acquire_lease() as lease, pytest.raises(LeaseLost, match="moved on"):
-            publish(lease, reader.state().base, parent=latest_of(live).pk - 1)
+            publish_snapshot(lease, reader.get_state().base, parent=latest_of(live).pk - 1)
     assert [len(published_of(live)) for live in (model, other)] == [1, 1]
 
 
@@ -128,7 +128,7 @@ def test_a_damaged_snapshot_on_standby_is_built_again_from_rows(model, index, ot
     compact()
     assert latest_of(model).rows == 5
     assert IndexHead.load().snapshot == latest_of(other)
-    registry.rollback()
+    registry.roll_back()
     assert len(listed(index)) == 5
     assert verify() == []
 
@@ -169,9 +169,9 @@ def test_a_model_activated_while_its_snapshot_was_built_takes_the_head_along(mod
     def activate_first(lease, snapshot, parent):
         if snapshot.model_id == other.pk:
             registry.activate(other)
-        return publish(lease, snapshot, parent)
+        return publish_snapshot(lease, snapshot, parent)
 
-    monkeypatch.setattr(write_snapshots, "publish", activate_first)
+    monkeypatch.setattr(write_snapshots, "publish_snapshot", activate_first)
     assert compact(force=True).actions == ("flushed", "flushed")
     assert IndexHead.load().snapshot == latest_of(other)
     assert len(published_of(other)) == 2

@@ -49,7 +49,7 @@ def test_an_index_of_another_history_is_rebuilt_from_rows(model, index, foreign)
     assert IndexHead.load().epoch != epoch
     assert set(segment_names()).isdisjoint(before)
     assert found(index) == found(Index()) == everything()
-    assert index.state().base.epoch == IndexHead.load().epoch
+    assert index.get_state().base.epoch == IndexHead.load().epoch
     assert compact(force=True).actions == ("nothing",)
     assert verify() == []
 
@@ -79,4 +79,4 @@ def test_yesterdays_dump_restored_over_a_live_index_is_what_it_answers_from(mode
     assert not found(index, Filter(min_price=999))
     assert verify() == []
     query = catalogue.unit(900_000).astype(np.float32)
-    assert find_nearest_listings(index.state(), query, 1, Filter()).similarity[0] == pytest.approx(1, abs=1e-2)
+    assert find_nearest_listings(index.get_state(), query, 1, Filter()).similarity[0] == pytest.approx(1, abs=1e-2)

@@ -90,7 +90,7 @@ def test_it_is_read_from_the_database_and_stored_as_an_array_and_a_file(model, l
 
 
 def test_an_answer_of_the_index_holds_it(fresh_index, listings):
-    state = fresh_index.state()
+    state = fresh_index.get_state()
     found = find_nearest_listings(state, np.eye(1, state.dim, dtype=np.float32), 10, Filter())
     assert isinstance(found, Candidates)
     order = np.argsort(found.listing)
@@ -102,15 +102,15 @@ def test_index_files_from_before_it_are_rebuilt_with_it(model, listings, fresh_i
     compact()
     fresh_index.refresh()
     earlier = IndexSnapshot.objects.get()
-    assert fresh_index.state().base.parts[0].segment.columns.arrays.keys() == column_dtypes().keys()
+    assert fresh_index.get_state().base.parts[0].segment.columns.arrays.keys() == column_dtypes().keys()
     monkeypatch.setitem(COLUMNS, "changed", declared)  # the next release starts over the same files
     assert Action.REBUILT in compact().actions
     newest = IndexSnapshot.objects.latest("pk")
     assert newest.pk > earlier.pk
     reader = Index()
     reader.refresh()
-    assert reader.state().snapshot_id == newest.pk
-    found = find_nearest_listings(reader.state(), np.eye(1, model.dim, dtype=np.float32), 10, Filter())
+    assert reader.get_state().snapshot_id == newest.pk
+    found = find_nearest_listings(reader.get_state(), np.eye(1, model.dim, dtype=np.float32), 10, Filter())
     assert sorted(found.arrays["changed"].tolist()) == [1000, 2000, 3000]
 
 

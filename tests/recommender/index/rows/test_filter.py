@@ -12,7 +12,7 @@ from listings.filterable import STATUSES, Filter
 from listings.geo import EARTH_RADIUS_KM, box_around, haversine_km
 from recommender.index.rows import filter as module
 from recommender.index.rows.columns import Columns
-from recommender.index.rows.filter import mask_rows, prefilter
+from recommender.index.rows.filter import filter_selection, mask_rows
 from recommender.index.rows.row_bitmap import RowBitmap
 from tests.listings.geometry import distance_km
 from tests.recommender.index.segments import plain_columns, with_values
@@ -83,7 +83,7 @@ def test_rows_pass_as_if_each_had_been_asked(few, where, seed, rows):
     expected = np.array([passes(where, columns, row) for row in range(rows)], bool)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "SPARSE_RATIO", few)
-        filtered, mask = prefilter(where, columns, RowBitmap(selected.copy())), mask_rows(where, columns)
+        filtered, mask = filter_selection(where, columns, RowBitmap(selected.copy())), mask_rows(where, columns)
     assert np.array_equal(filtered.mask, selected & expected)
     assert filtered.rows.tolist() == np.flatnonzero(selected & expected).tolist()
     assert filtered.count == (selected & expected).sum()
@@ -93,8 +93,8 @@ def test_rows_pass_as_if_each_had_been_asked(few, where, seed, rows):
 
 def test_a_search_without_conditions_keeps_the_selection_and_its_counts():
     selection = RowBitmap(np.ones(10, bool))
-    assert prefilter(Filter(statuses=("sold",)), plain_columns(10), selection) is selection
-    assert prefilter(Filter(near=(1.0, 1.0)), plain_columns(10), selection) is selection
+    assert filter_selection(Filter(statuses=("sold",)), plain_columns(10), selection) is selection
+    assert filter_selection(Filter(near=(1.0, 1.0)), plain_columns(10), selection) is selection
 
 
 @pytest.mark.parametrize(
@@ -102,19 +102,19 @@ def test_a_search_without_conditions_keeps_the_selection_and_its_counts():
 )
 def test_a_listing_without_a_price_passes_no_condition_on_it(where):
     columns = with_values(plain_columns(40), price=np.full(40, -1))
-    assert prefilter(where, columns, RowBitmap(np.ones(40, bool))).count == 0
+    assert filter_selection(where, columns, RowBitmap(np.ones(40, bool))).count == 0
 
 
 @pytest.mark.parametrize("ids", [frozenset(), frozenset({1}), frozenset({5_000, 9})])
 def test_a_listing_without_a_category_or_of_a_higher_one_is_in_none_of_those_asked_for(ids):
     columns = with_values(plain_columns(2), category=np.array([-1, 2_000_000_000], np.int32))
-    assert prefilter(Filter(category_ids=ids), columns, RowBitmap(np.ones(2, bool))).count == 0
+    assert filter_selection(Filter(category_ids=ids), columns, RowBitmap(np.ones(2, bool))).count == 0
 
 
 def test_a_listing_of_unknown_place_is_near_nothing():
     columns = with_values(plain_columns(40), latitude=np.full(40, np.nan), longitude=np.full(40, np.nan))
     where = Filter(near=(89.9, 0.0), radius_km=50_000)
-    assert prefilter(where, columns, RowBitmap(np.ones(40, bool))).count == 0
+    assert filter_selection(where, columns, RowBitmap(np.ones(40, bool))).count == 0
 
 
 def destination(point, bearing, angle):
@@ -162,7 +162,7 @@ def test_a_box_contains_every_point_of_its_circle(point, radius_km, bearing, sha
     assert south <= latitude <= north
     assert west <= -180 or east >= 180 or west <= longitude <= east
     columns = with_values(plain_columns(1), latitude=np.array([latitude]), longitude=np.array([longitude]))
-    assert prefilter(Filter(near=point, radius_km=radius_km), columns, RowBitmap(np.ones(1, bool))).count == 1
+    assert filter_selection(Filter(near=point, radius_km=radius_km), columns, RowBitmap(np.ones(1, bool))).count == 1
 
 
 def test_a_box_is_not_much_larger_than_its_circle():

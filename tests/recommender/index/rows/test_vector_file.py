@@ -177,7 +177,7 @@ def test_no_more_than_was_asked_for_is_read_ahead_into_the_page_cache(tmp_path):
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
     if cached_bytes(tmp_path / "v"):
         pytest.skip("this file system keeps its files in memory")
-    open_file(tmp_path, 1 << 15, 1 << 10).read_ahead(half).join()
+    open_file(tmp_path, 1 << 15, 1 << 10).start_read_ahead(half).join()
     for _ in range(200):
         if cached_bytes(tmp_path / "v") >= half:
             break
@@ -186,7 +186,7 @@ def test_no_more_than_was_asked_for_is_read_ahead_into_the_page_cache(tmp_path):
 
 
 def test_a_missing_file_is_not_read_ahead_and_no_fault(tmp_path):
-    open_file(tmp_path, 10).read_ahead(1 << 20).join()
+    open_file(tmp_path, 10).start_read_ahead(1 << 20).join()
 
 
 def cached_bytes(path):

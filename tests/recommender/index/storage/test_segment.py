@@ -15,7 +15,7 @@ from recommender.index.ann.probing import Tuning
 from recommender.index.errors import SnapshotDamaged
 from recommender.index.rows.row_bitmap import RowBitmap
 from recommender.index.storage import segment
-from recommender.index.storage.segment import MANIFEST, VECTORS, damaged_files, open_segment, read_manifest
+from recommender.index.storage.segment import MANIFEST, VECTORS, find_damaged_files, open_segment, read_manifest
 from tests.recommender.index.segments import DIM, clustered, everything, flip, plain_columns, write
 from tests.recommender.index.small_disk import small_disk
 
@@ -73,7 +73,7 @@ def test_a_small_segment_has_no_inverted_file_and_is_compared_whole(tmp_path):
     opened = open_segment(tmp_path / "s", "m1")
     assert (manifest["structure"], manifest["recall"]) == ({"kind": "exact"}, 1)
     assert opened.ivf is None
-    similarity, rows, step = opened.find_nearest(vectors[7], 10, everything(500))
+    similarity, rows, step = opened.find_nearest_rows(vectors[7], 10, everything(500))
     assert np.array_equal(rows, np.argsort(-(vectors.astype(float) @ vectors[7].astype(float)))[:10])
     assert similarity[0] == pytest.approx(1, abs=1e-3)
     assert vars(step) == {"how": "exact", "selected": 500, "compared": 500, "lists": 0}
@@ -85,7 +85,7 @@ def test_an_untrained_segment_is_compared_whole_and_says_that_this_is_not_for_go
     assert manifest["structure"] == {"kind": "exact", "untrained": True}
     opened = open_segment(tmp_path / "s", "m1")
     assert (opened.ivf, opened.untrained) == (None, True)
-    assert opened.find_nearest(vectors[7], 3, everything(ROWS))[1][0] == 7
+    assert opened.find_nearest_rows(vectors[7], 3, everything(ROWS))[1][0] == 7
     few = write(tmp_path / "few", vectors[:50], train=False)
     assert few["structure"] == {"kind": "exact"}
     assert not open_segment(tmp_path / "few", "m1").untrained
@@ -94,7 +94,7 @@ def test_an_untrained_segment_is_compared_whole_and_says_that_this_is_not_for_go
 def test_a_segment_of_no_rows_finds_nothing(tmp_path):
     assert write(tmp_path / "s", np.empty((0, DIM), np.float16))["rows"] == 0
     opened = open_segment(tmp_path / "s", "m1")
-    similarity, rows, _ = opened.find_nearest(clustered(1)[0], 10, everything(0))
+    similarity, rows, _ = opened.find_nearest_rows(clustered(1)[0], 10, everything(0))
     assert len(opened) == len(similarity) == len(rows) == 0
 
 
@@ -143,11 +143,11 @@ def test_an_altered_or_missing_file_is_found_when_a_segment_is_opened(large, tmp
     flip(directory / name, (directory / name).stat().st_size // 2)
     with pytest.raises(SnapshotDamaged, match=f"{name} is missing or altered"):
         open_segment(directory, "m1")
-    assert damaged_files(directory, read_manifest(directory)) == [name]
+    assert find_damaged_files(directory, read_manifest(directory)) == [name]
     (directory / name).unlink()
     with pytest.raises(SnapshotDamaged, match=f"{name} is missing or altered"):
         open_segment(directory, "m1")
-    assert damaged_files(directory, read_manifest(directory)) == [name]
+    assert find_damaged_files(directory, read_manifest(directory)) == [name]
 
 
 def test_a_manifest_without_its_tuning_is_refused(large, tmp_path):
@@ -186,7 +186,7 @@ def test_what_lies_between_the_places_is_found_by_the_check_that_reads_all(sampl
     directory, places = sampled
     flip(directory / VECTORS, (places[0] + places[1]) // 2)
     assert len(open_segment(directory, "m1")) == 1_000
-    assert damaged_files(directory, read_manifest(directory)) == [VECTORS]
+    assert find_damaged_files(directory, read_manifest(directory)) == [VECTORS]
 
 
 @profile(deadline=None, max_examples=60)
@@ -195,10 +195,10 @@ def test_any_altered_byte_is_found_by_the_check_that_reads_all(large, data):
     manifest = read_manifest(large)
     name = data.draw(st.sampled_from(sorted(manifest["files"])))
     place = data.draw(st.integers(0, (large / name).stat().st_size - 1))
-    assert damaged_files(large, {"files": {name: manifest["files"][name]}}) == []
+    assert find_damaged_files(large, {"files": {name: manifest["files"][name]}}) == []
     flip(large / name, place)
     try:
-        assert damaged_files(large, {"files": {name: manifest["files"][name]}}) == [name]
+        assert find_damaged_files(large, {"files": {name: manifest["files"][name]}}) == [name]
     finally:
         flip(large / name, place)
 
@@ -220,7 +220,7 @@ def test_vectors_without_clusters_are_stored_and_searched(tmp_path, make):
     some = RowBitmap(np.arange(ROWS) % 3 == 0)
     for k in (1, 10, 400):
         for selection in (everything(ROWS), some):
-            similarity, rows, _ = opened.find_nearest(vectors[6], k, selection)
+            similarity, rows, _ = opened.find_nearest_rows(vectors[6], k, selection)
             assert len(similarity) == len(np.unique(rows)) == k
             assert selection.mask[rows].all()
             assert similarity[0] == pytest.approx(1, abs=1e-3)

@@ -13,7 +13,7 @@ from tests.recommender.index import catalogue
 
 def similarity(index, vector):
     index.refresh()
-    return find_nearest_listings(index.state(), vector.astype(np.float32), 1, Filter()).similarity.tolist()
+    return find_nearest_listings(index.get_state(), vector.astype(np.float32), 1, Filter()).similarity.tolist()
 
 
 def test_a_vector_made_again_while_its_listing_was_removed_is_the_one_that_comes_back(model, index):
@@ -48,7 +48,7 @@ def test_a_row_of_a_status_nobody_knows_is_not_searchable_and_stops_no_reader(mo
     odd, known = catalogue.add_listing(model), catalogue.add_listing(model)
     Listing.objects.filter(pk=odd.pk).update(status="paused")
     index.refresh()
-    found = find_nearest_listings(index.state(), catalogue.unit(1).astype(np.float32), 10, Filter())
+    found = find_nearest_listings(index.get_state(), catalogue.unit(1).astype(np.float32), 10, Filter())
     assert found.listing.tolist() == [known.pk]
 
 
@@ -57,7 +57,7 @@ def test_a_vector_of_no_numbers_in_a_file_never_lets_another_row_past_the_filter
     Embedding.objects.filter(image__listing=broken).update(vector=np.full(model.dim, np.nan, np.float16).tobytes())
     compact(force=True)
     index.refresh()
-    found = find_nearest_listings(index.state(), catalogue.unit(1).astype(np.float32), 10, Filter())
+    found = find_nearest_listings(index.get_state(), catalogue.unit(1).astype(np.float32), 10, Filter())
     assert draft.pk not in found.listing.tolist()
     assert np.isfinite(found.similarity).all()
     assert (found.similarity >= -1.01).all()
@@ -69,8 +69,8 @@ def test_a_new_snapshot_takes_over_what_was_known_of_rows_that_stand_as_they_sto
     index.refresh()
     Listing.objects.filter(pk=Listing.objects.first().pk).update(price=77)
     index.refresh()
-    before = index.state().live_rows[0]
+    before = index.get_state().live_rows[0]
     compact(force=True)
     index.refresh()
-    assert len(index.state().live_rows) == 2
-    assert index.state().live_rows[0] is before
+    assert len(index.get_state().live_rows) == 2
+    assert index.get_state().live_rows[0] is before

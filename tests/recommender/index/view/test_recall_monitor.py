@@ -219,7 +219,7 @@ def test_an_index_that_searches_exactly_finds_everything_and_one_that_forgets_do
     compact(force=True)
     catalogue.add_many(model, 5)
     index.refresh()
-    state, query = index.state(), catalogue.unit(0).astype(np.float32)[np.newaxis]
+    state, query = index.get_state(), catalogue.unit(0).astype(np.float32)[np.newaxis]
     right, forgetful = RecallMonitor(1.0, rest=60.0), RecallMonitor(1.0, rest=60.0)
     itself = set(find_nearest_listings(state, query, 1, Filter()).listing.tolist())
     found = find_nearest_listings(state, query, 20, Filter(), itself)

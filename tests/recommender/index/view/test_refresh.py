@@ -24,7 +24,7 @@ QUERY = catalogue.unit(0).astype(np.float32)
 
 
 def found(index, **where):
-    return sorted(find_nearest_listings(index.state(), QUERY, 100, Filter(**where)).listing.tolist())
+    return sorted(find_nearest_listings(index.get_state(), QUERY, 100, Filter(**where)).listing.tolist())
 
 
 def test_refresh_inside_a_transaction_is_refused_and_a_rolled_back_change_is_never_seen(model, index):
@@ -139,7 +139,7 @@ def test_searches_beside_refreshes_see_whole_states(model, index):
 
     def keep_searching():
         while not stop.is_set():
-            state = index.state()
+            state = index.get_state()
             result = find_nearest_listings(state, QUERY, 100, Filter(statuses=("active", "sold")))
             if len(set(result.listing.tolist())) != 50 or len(result) != 50:
                 faults.append(len(result))
@@ -165,11 +165,11 @@ def test_the_delta_is_capped_and_says_how_far_behind_it_is(model):
     index = Index(capacity=600)
     catalogue.add_many(model, 1500)
     index.refresh()
-    assert len(index.state().delta) <= 1100
-    assert index.state().behind == 1500
+    assert len(index.get_state().delta) <= 1100
+    assert index.get_state().behind == 1500
     compact(force=True)
     index.refresh()
-    assert (index.state().behind, index.state().rows) == (0, 1500)
+    assert (index.get_state().behind, index.get_state().rows) == (0, 1500)
 
 
 def test_re_embedding_one_listing_for_ever_does_not_grow_memory(model):
@@ -179,9 +179,10 @@ def test_re_embedding_one_listing_for_ever_does_not_grow_memory(model):
     for seed in range(120):
         catalogue.store_vector(image, model, catalogue.unit(seed))
         index.refresh()
-    assert len(index.state().delta.chunks) <= 50
+    assert len(index.get_state().delta.chunks) <= 50
     assert (
-        find_nearest_listings(index.state(), catalogue.unit(119).astype(np.float32), 1, Filter()).similarity[0] > 0.99
+        find_nearest_listings(index.get_state(), catalogue.unit(119).astype(np.float32), 1, Filter()).similarity[0]
+        > 0.99
     )
 
 
@@ -196,7 +197,7 @@ def test_without_a_model_or_after_a_flush_the_reader_says_so_or_starts_again(tra
     rebuild(new_epoch=True)
     index.refresh()
     assert len(found(index)) == 1
-    assert index.state().snapshot_id == IndexHead.load().snapshot_id
+    assert index.get_state().snapshot_id == IndexHead.load().snapshot_id
 
 
 def test_a_reader_behind_the_horizon_reloads(model, index):
@@ -207,7 +208,7 @@ def test_a_reader_behind_the_horizon_reloads(model, index):
         compact(force=True)
     index.refresh()
     assert found(index, min_price=5) == [kept.pk]
-    assert index.state().behind == 0
+    assert index.get_state().behind == 0
 
 
 def test_another_models_vectors_are_not_read(model, index):
@@ -216,10 +217,10 @@ def test_another_models_vectors_are_not_read(model, index):
     )
     listing = catalogue.add_listing(model)
     index.refresh()
-    state = index.state()
+    state = index.get_state()
     catalogue.store_vector(listing.images.get(), other, catalogue.unit(1, dim=8))
     index.refresh()
-    assert len(index.state().delta) == len(state.delta)
+    assert len(index.get_state().delta) == len(state.delta)
     assert found(index) == [listing.pk]
 
 
@@ -237,7 +238,7 @@ def test_while_a_big_change_is_taken_in_page_by_page_each_state_says_it_is_behin
     monkeypatch.setattr(refresher, "apply_changes", look_and_apply)
     index.refresh()
     assert behind == [0, 1100, 1100]
-    assert index.state().behind == 0
+    assert index.get_state().behind == 0
 
 
 def test_a_state_that_is_loaded_answers_while_the_head_has_none_to_offer(model, index, settings):
@@ -258,7 +259,7 @@ def test_a_reader_that_never_refreshed_tells_no_age(index, monkeypatch):
         go.wait(30)
         raise IndexNotReady("not yet")
 
-    monkeypatch.setattr(refresher, "open_head", wait)
+    monkeypatch.setattr(refresher, "open_head_snapshot", wait)
     index.start()
     try:
         assert looking.wait(30)
@@ -278,7 +279,7 @@ def test_a_reader_whose_database_went_back_in_time_reads_again_what_happens_ther
     with monkeypatch.context() as before_the_restore:
         before_the_restore.setattr(feed, "read_page", lambda *args: replace(read(*args), position=ahead))
         index.refresh()
-    assert index.state().position == ahead
+    assert index.get_state().position == ahead
     Listing.objects.filter(pk=listing.pk).update(price=7)
     index.refresh()
     assert found(index, min_price=7) == [listing.pk]

@@ -26,7 +26,7 @@ def brute_force(vectors, model, where=lambda listing: True, exclude=()):
 
 def search(index, vectors, k, where=None, exclude=()):
     index.refresh()
-    return find_nearest_listings(index.state(), vectors, k, where or Filter(), exclude)
+    return find_nearest_listings(index.get_state(), vectors, k, where or Filter(), exclude)
 
 
 def assert_best(found, expected, k):
@@ -81,8 +81,8 @@ def test_an_edited_price_is_answered_with_the_vector_still_in_its_segment(mixed,
     found = search(index, catalogue.unit(edited.images.first().pk).astype(np.float32), 1)
     assert (found.listing[0], found.price[0]) == (edited.pk, 500)
     assert found.similarity[0] == pytest.approx(1, abs=1e-3)
-    at = index.state().delta.columns.rows_of(np.array([edited.pk]))
-    assert (index.state().delta.slot[at] == -1).all()
+    at = index.get_state().delta.columns.rows_of(np.array([edited.pk]))
+    assert (index.get_state().delta.slot[at] == -1).all()
 
 
 def test_photos_are_counted_wherever_the_listing_lives(mixed):
@@ -93,7 +93,7 @@ def test_photos_are_counted_wherever_the_listing_lives(mixed):
 
 
 def test_the_vectors_of_a_listing_are_those_of_its_photos_wherever_it_lives(mixed, model):
-    state, kinds = mixed.state(), set()
+    state, kinds = mixed.get_state(), set()
     for listing in Listing.objects.all():
         stored = Embedding.objects.filter(image__listing=listing, model=model).values_list("vector", flat=True)
         expected = [] if listing.status == "removed" else [vector for vector in stored if vector]
@@ -128,7 +128,7 @@ def test_a_vector_of_another_dimension_is_refused(model, index):
     catalogue.add_listing(model)
     index.refresh()
     with pytest.raises(ForeignVector, match="8 dimensions"):
-        find_nearest_listings(index.state(), np.ones(8, np.float32), 1, Filter())
+        find_nearest_listings(index.get_state(), np.ones(8, np.float32), 1, Filter())
 
 
 def test_a_vector_of_another_model_is_refused_where_the_dimension_is_the_same(model, index):
@@ -136,8 +136,8 @@ def test_a_vector_of_another_model_is_refused_where_the_dimension_is_the_same(mo
     index.refresh()
     query = np.ones(model.dim, np.float32)
     with pytest.raises(ForeignVector, match=f"model {model.pk + 1} cannot be compared under m1"):
-        find_nearest_listings(index.state(), query, 1, Filter(), model_id=model.pk + 1)
-    assert len(find_nearest_listings(index.state(), query, 1, Filter(), model_id=model.pk)) == 1
+        find_nearest_listings(index.get_state(), query, 1, Filter(), model_id=model.pk + 1)
+    assert len(find_nearest_listings(index.get_state(), query, 1, Filter(), model_id=model.pk)) == 1
 
 
 def test_many_photos_of_one_listing_do_not_crowd_out_the_others(model, index):

@@ -61,8 +61,8 @@ class Gate:
 @pytest.fixture
 def gate(monkeypatch):
     """Stops the head's snapshot on its way to the refresher, where it is opened in the background."""
-    gate, real = Gate(), opening.open_head
-    monkeypatch.setattr(opening, "open_head", lambda *args, **options: gate.hold(real(*args, **options)))
+    gate, real = Gate(), opening.open_head_snapshot
+    monkeypatch.setattr(opening, "open_head_snapshot", lambda *args, **options: gate.hold(real(*args, **options)))
     yield gate
     gate.set()
 
@@ -91,7 +91,7 @@ class Recorder:
     def __init__(self):
         self.prepared, self.retired, self.fault = [], [], None
 
-    def load_successor_embedder(self, serving, successor):
+    def load_and_test_successor_embedder(self, serving, successor):
         self.prepared.append((serving, successor))
         if self.fault:
             raise self.fault
@@ -104,7 +104,9 @@ class Recorder:
 @pytest.fixture
 def recorder():
     given, recorder = get_model_hooks(), Recorder()
-    set_model_hooks(ModelHooks(recorder.load_successor_embedder, recorder.evict_retired_models, given.count_photos))
+    set_model_hooks(
+        ModelHooks(recorder.load_and_test_successor_embedder, recorder.evict_retired_models, given.count_photos)
+    )
     yield recorder
     set_model_hooks(given)
 
@@ -119,25 +121,25 @@ def test_the_old_model_answers_and_follows_the_feed_until_the_new_one_is_open(mo
     assert gate.reached.wait(30)
     late = catalogue.add_listing(model)
     catalogue.embed_all(other)
-    wait_for(lambda: late.pk in found(web.state()))
-    assert web.state().model_id == model.pk
+    wait_for(lambda: late.pk in found(web.get_state()))
+    assert web.get_state().model_id == model.pk
     assert web.health().problem is None
     gate.set()
-    wait_for(lambda: web.state().model_id == other.pk)
-    assert len(found(web.state())) == 11
+    wait_for(lambda: web.get_state().model_id == other.pk)
+    assert len(found(web.get_state())) == 11
 
 
 def test_a_head_that_goes_back_before_the_successor_is_open_changes_nothing(model, other, web, gate):
     registry.activate(other)
     assert gate.reached.wait(30)
-    registry.rollback()
+    registry.roll_back()
     catalogue.add_listing(model)
-    wait_for(lambda: len(found(web.state())) == 11)  # a refresh has seen the head since
+    wait_for(lambda: len(found(web.get_state())) == 11)  # a refresh has seen the head since
     gate.let_all_end()
     assert gate.opened == [other.pk]
     catalogue.add_listing(model)
-    wait_for(lambda: len(found(web.state())) == 12)
-    assert web.state().model_id == model.pk
+    wait_for(lambda: len(found(web.get_state())) == 12)
+    assert web.get_state().model_id == model.pk
 
 
 def test_a_successor_of_a_head_that_moved_on_meanwhile_is_not_taken(model, other, web, gate, monkeypatch):
@@ -145,13 +147,13 @@ def test_a_successor_of_a_head_that_moved_on_meanwhile_is_not_taken(model, other
     registry.activate(other)
     assert gate.reached.wait(30)
     with paused(monkeypatch):  # it sees the head only after all of it
-        registry.rollback()
+        registry.roll_back()
         catalogue.add_listing(model)
         snapshot = compact(force=True).snapshot
         gate.let_all_end()
         assert gate.opened == [other.pk]
     seen = set()
-    wait_for(lambda: seen.add(web.state().model_id) or web.state().snapshot_id == snapshot)
+    wait_for(lambda: seen.add(web.get_state().model_id) or web.get_state().snapshot_id == snapshot)
     assert seen == {model.pk}
 
 
@@ -166,13 +168,13 @@ def test_a_successor_that_was_replaced_itself_before_it_was_open_is_not_taken(mo
         gate.let_all_end()
         assert gate.opened == [other.pk]
     seen = set()
-    wait_for(lambda: seen.add(web.state().model_id) or third.pk in seen)
+    wait_for(lambda: seen.add(web.get_state().model_id) or third.pk in seen)
     assert seen == {model.pk, third.pk}
 
 
 def test_the_new_models_embedder_is_prepared_before_it_answers(model, other, web, recorder):
     registry.activate(other)
-    wait_for(lambda: web.state().model_id == other.pk)
+    wait_for(lambda: web.get_state().model_id == other.pk)
     assert recorder.prepared == [(model.pk, other.pk)]
 
 
@@ -181,27 +183,27 @@ def test_a_model_whose_embedder_does_not_work_answers_only_once_it_does(model, o
     registry.activate(other)
     wait_for(lambda: web.health().problem == "its files are missing")
     catalogue.add_listing(model)
-    wait_for(lambda: len(found(web.state())) == 11)
-    assert web.state().model_id == model.pk
+    wait_for(lambda: len(found(web.get_state())) == 11)
+    assert web.get_state().model_id == model.pk
     recorder.fault = None
     monkeypatch.setattr(plan_refresh, "REOPEN_SECONDS", 0)
-    wait_for(lambda: web.state().model_id == other.pk and web.health().problem is None)
+    wait_for(lambda: web.get_state().model_id == other.pk and web.health().problem is None)
 
 
 def test_retired_models_are_forgotten_at_the_next_snapshot(model, other, web, recorder):
     registry.activate(other)
-    wait_for(lambda: web.state().model_id == other.pk and recorder.retired == [set()])
+    wait_for(lambda: web.get_state().model_id == other.pk and recorder.retired == [set()])
     registry.retire(model)
     catalogue.embed_all(other)
     compact(force=True)
     catalogue.add_listing(other)
     snapshot = compact(force=True).snapshot
-    wait_for(lambda: web.state().snapshot_id == snapshot and recorder.retired[-1] == {model.pk})
+    wait_for(lambda: web.get_state().snapshot_id == snapshot and recorder.retired[-1] == {model.pk})
 
 
 def test_a_command_without_a_refresher_follows_the_flip_at_once(model, other, index):
     index.refresh()
-    assert index.state().model_id == model.pk
+    assert index.get_state().model_id == model.pk
     registry.activate(other)
     index.refresh()
-    assert index.state().model_id == other.pk
+    assert index.get_state().model_id == other.pk

@@ -38,23 +38,23 @@ def query():
 def test_a_web_process_starts_one_and_others_sample_nothing(own_monitor, model, fresh_index, query):
     catalogue.add_many(model, 8)
     fresh_index.refresh()
-    state = fresh_index.state()
+    state = fresh_index.get_state()
     found = find_nearest_listings(state, query, 4, Filter())
-    index_package.offer_to_recall_monitor(state, query, 4, Filter(), (), found)
+    index_package.offer_search_to_recall_monitor(state, query, 4, Filter(), (), found)
     assert own_monitor() is None
-    index_package.start_threads()
+    index_package.start_index_threads()
     started = own_monitor()
-    index_package.start_threads()
+    index_package.start_index_threads()
     assert own_monitor() is started
     assert runs_thread("index-monitor")
-    index_package.offer_to_recall_monitor(state, query, 4, Filter(), (), found.select_entries(np.arange(1)))
+    index_package.offer_search_to_recall_monitor(state, query, 4, Filter(), (), found.select_entries(np.arange(1)))
     wait_for(lambda: judged(own_monitor()) == 1)
     assert index_package.report_health().recall["all"].mean == 0.25
 
 
 def test_a_share_of_nothing_starts_none(own_monitor, settings):
     settings.INDEX_MONITOR_SHARE = 0.0
-    index_package.start_threads()
+    index_package.start_index_threads()
     assert own_monitor() is None
     assert index_package.report_health().recall["all"] == Recall()
 
@@ -62,7 +62,7 @@ def test_a_share_of_nothing_starts_none(own_monitor, settings):
 @pytest.fixture
 def offered(monkeypatch):
     offered = []
-    monkeypatch.setattr(retrieval, "offer_to_recall_monitor", lambda *search: offered.append(search))
+    monkeypatch.setattr(retrieval, "offer_search_to_recall_monitor", lambda *search: offered.append(search))
     return offered
 
 
@@ -72,7 +72,7 @@ def test_the_first_search_of_an_answer_is_offered_with_what_it_was_asked(
     monkeypatch.setattr(retrieval, "CANDIDATES", 10)
     catalogue.add_many(model, 30)
     fresh_index.refresh()
-    state, where = fresh_index.state(), Filter(min_price=0.5)
+    state, where = fresh_index.get_state(), Filter(min_price=0.5)
     # So that the answer asks again and again.
     monkeypatch.setattr(retrieval, "read_showable_listings", lambda ids, ask: {})
     search_by_vectors(state, query, model.pk, SearchRequest(filter=where, limit=1))
@@ -83,7 +83,7 @@ def test_the_first_search_of_an_answer_is_offered_with_what_it_was_asked(
 
 def test_an_empty_answer_is_offered_too(model, fresh_index, offered, query):
     fresh_index.refresh()
-    search_by_vectors(fresh_index.state(), query, model.pk, SearchRequest())
+    search_by_vectors(fresh_index.get_state(), query, model.pk, SearchRequest())
     assert [len(found) for *_, found in offered] == [0]
 
 

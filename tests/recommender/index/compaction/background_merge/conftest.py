@@ -21,7 +21,7 @@ def long_merges(settings, monkeypatch):
 
 PLACES = {
     "before anything is read": (segment, "write_segment"),
-    "after every row is read": (choose_structure, "build_structure"),
+    "after every row is read": (choose_structure, "build_search_structure"),
 }
 
 

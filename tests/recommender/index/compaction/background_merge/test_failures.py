@@ -108,7 +108,7 @@ def test_a_merge_that_always_fails_never_stops_the_flushes(model, index, monkeyp
 
     monkeypatch.setattr(
         choose_structure,
-        "build_structure",
+        "build_search_structure",
         lambda *args: fail() if is_merging() else choose_structure.Structure(choose_structure.EXACT),
     )
     outcomes: list[tuple[str, ...]] = []
@@ -122,6 +122,6 @@ def test_a_merge_that_always_fails_never_stops_the_flushes(model, index, monkeyp
         assert found(index, exact=True) == everything()
     assert outcomes.count(("flushed", "failed")) > 2
     assert len(set(positions)) == len(positions)
-    assert index.state().rows == 60
-    assert len(index.state().delta) == 0
+    assert index.get_state().rows == 60
+    assert len(index.get_state().delta) == 0
     assert verify() == []

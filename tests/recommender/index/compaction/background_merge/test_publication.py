@@ -69,7 +69,7 @@ def ends_right(index, gone, edited, embedded, moved, late):
 def best(index, vector):
     """(the most similar listing, its similarity)"""
     index.refresh()
-    answer = find_nearest_listings(index.state(), vector.astype(np.float32), 1, EVERYTHING)
+    answer = find_nearest_listings(index.get_state(), vector.astype(np.float32), 1, EVERYTHING)
     return int(answer.listing[0]), float(answer.similarity[0])
 
 
@@ -124,7 +124,7 @@ def test_searches_beside_a_merge_and_its_publication_always_find_everything(mode
     def keep_searching():
         query = catalogue.unit(0).astype(np.float32)
         while not end.is_set():
-            answer = find_nearest_listings(index.state(), query, 10_000, EVERYTHING, exact=True).listing.tolist()
+            answer = find_nearest_listings(index.get_state(), query, 10_000, EVERYTHING, exact=True).listing.tolist()
             if len(answer) != len(expected) or set(answer) != expected:
                 faults.append(len(answer))
         connection.close()
@@ -140,14 +140,14 @@ def test_searches_beside_a_merge_and_its_publication_always_find_everything(mode
     assert compact().actions == ("merged",)
     snapshot = IndexSnapshot.objects.last().pk
     for _ in range(200):
-        if index.state().snapshot_id == snapshot:
+        if index.get_state().snapshot_id == snapshot:
             break
         end.wait(0.02)
     end.set()
     for searcher in searchers:
         searcher.join()
     index.stop()
-    assert index.state().snapshot_id == snapshot
+    assert index.get_state().snapshot_id == snapshot
     assert faults == []
 
 
