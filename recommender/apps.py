@@ -29,7 +29,7 @@ def ensure_seed_rows(sender: AppConfig, **kwargs: object) -> None:
         )
 
 
-def load_and_test_successor_embedder(serving: int, successor: int) -> None:
+def prepare_successor_embedder(serving: int, successor: int) -> None:
     """Load and test the embedder of the model with the id `successor`, where this process embeds with `serving` now.
 
     Other processes, as those that only show listings like another, need no embedder and load none.
@@ -66,7 +66,7 @@ class RecommenderConfig(AppConfig):
         from .index import ModelHooks, set_model_hooks
 
         slots.register_fillers()
-        set_model_hooks(ModelHooks(load_and_test_successor_embedder, evict_retired_models, count_photos))
+        set_model_hooks(ModelHooks(prepare_successor_embedder, evict_retired_models, count_photos))
         post_migrate.connect(ensure_seed_rows, sender=self)
         post_save.connect(
             ring_for_new_photo, sender="listings.ListingImage", dispatch_uid="recommender.embedding.doorbell"

@@ -10,8 +10,10 @@ photo, by whatever path it came.
 from __future__ import annotations
 
 import uuid
+from pathlib import Path
 from typing import Self
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Case, Q, QuerySet, When
@@ -20,6 +22,8 @@ from django.utils import timezone
 from listings.models import ListingImage
 
 from .ranker_weights import WeightsInvalid, check_weights
+
+UNTRAINED = "untrained"  # what a recipe says of weights that learned nothing, which show that a site works
 
 LONGEST_ID = 18  # digits; any number of so many fits into a 64-bit column, while some of 19 make the database raise
 
@@ -77,6 +81,15 @@ class EmbeddingModel(models.Model):
 
     def __str__(self) -> str:
         return f"{self.version} ({self.state})"
+
+    @property
+    def directory(self) -> Path:
+        """Where its recipe, its weights and its graph are."""
+        return settings.MODELS_ROOT / self.checkpoint
+
+    @property
+    def is_untrained(self) -> bool:
+        return self.recipe.get("weights") == UNTRAINED
 
     @property
     def is_live(self) -> bool:

@@ -13,7 +13,6 @@ from listings import slots
 from listings.models import Listing
 
 from .api.requests import PageSearchSerializer
-from .embedding.model_files import is_untrained
 from .errors import ModelNotReady
 from .index import IndexNotReady, get_index
 from .models import EmbeddingModel
@@ -39,7 +38,7 @@ def site_banner(request: HttpRequest | None) -> SafeString:
     if request is None:
         return SafeString("")
     model = EmbeddingModel.objects.find_active()
-    return _render_template("banner", request) if model and is_untrained(model) else SafeString("")
+    return _render_template("banner", request) if model and model.is_untrained else SafeString("")
 
 
 def similar_strip(request: HttpRequest, listing: Listing) -> SafeString:

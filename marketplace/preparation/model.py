@@ -5,9 +5,8 @@ from __future__ import annotations
 from django.core.management import call_command
 
 from recommender import registry
-from recommender.embedding.model_files import UNTRAINED, is_untrained
 from recommender.errors import RegistryError
-from recommender.models import Embedding, EmbeddingModel
+from recommender.models import UNTRAINED, Embedding, EmbeddingModel
 
 IS_UNTRAINED = (
     "the model is UNTRAINED (EMBEDDER_WEIGHTS=untrained): every path works, but 'similar' means little more than "
@@ -27,7 +26,7 @@ def ensure_active_model(weights: str) -> str | None:
     if active is None:
         call_command("models", "register", "--weights", weights, "--activate")
         active = EmbeddingModel.objects.find_active()
-    if active is None or not is_untrained(active):
+    if active is None or not active.is_untrained:
         return None
     return IS_UNTRAINED if weights == UNTRAINED else prepare_or_activate_successor(active, weights)
 

@@ -18,9 +18,9 @@ from ml.inference.cores import choose_stream_count
 from ml.per_process import PerProcess
 from ml.recipe import ModelFilesError, Recipe
 from recommender.errors import ModelNotReady, RegistryError
-from recommender.models import EmbeddingModel
+from recommender.models import UNTRAINED, EmbeddingModel
 
-from .model_files import UNTRAINED, export_model, is_untrained, model_directory
+from .model_files import export_model
 
 if TYPE_CHECKING:
     from ml.inference.embedder import Embedder
@@ -117,8 +117,8 @@ class EmbedderCache:
 
     def _export_model_if_missing(self, model: EmbeddingModel) -> None:
         # Missing files of a model that is loaded here already are made again too: web processes on this host need them.
-        directory = model_directory(model)
-        if not self._policy.exports_missing or not is_untrained(model) or directory.exists():
+        directory = model.directory
+        if not self._policy.exports_missing or not model.is_untrained or directory.exists():
             return
         try:
             export_model(directory, model.version, UNTRAINED)
@@ -127,7 +127,7 @@ class EmbedderCache:
 
     def open_verified_embedder(self, model: EmbeddingModel) -> Embedder:
         """What `load_embedder` does once for a model: its files are compared with the row, and compiled."""
-        directory = model_directory(model)
+        directory = model.directory
         try:
             if Recipe.read(directory).sha256 != model.sha256:
                 raise ModelNotReady(f"{directory} holds other weights than model {model.version} was registered with.")

@@ -1,4 +1,4 @@
-"""Where a model's files are, and the process that makes them.
+"""The process that makes a model's files.
 
 Exporting needs torch, which web processes never load, so it runs as a process of its own.
 """
@@ -12,18 +12,9 @@ from pathlib import Path
 from django.conf import settings
 
 from recommender.errors import RegistryError
-from recommender.models import EmbeddingModel
+from recommender.models import UNTRAINED
 
-UNTRAINED = "untrained"
 EXPORT_SECONDS = 900
-
-
-def model_directory(model: EmbeddingModel) -> Path:
-    return settings.MODELS_ROOT / model.checkpoint
-
-
-def is_untrained(model: EmbeddingModel) -> bool:
-    return model.recipe.get("weights") == UNTRAINED
 
 
 def require_allowed_weights(weights: str) -> None:

@@ -105,7 +105,7 @@ class WorkerLoop:
     def evict_retired_models(self) -> None:
         self._cache.evict_retired_models()
 
-    def load_tested_embedder(self, model: EmbeddingModel) -> Embedder:
+    def get_tested_embedder(self, model: EmbeddingModel) -> Embedder:
         """The model's embedder, which has embedded a drawn picture in this process. Raises: ModelNotReady."""
         embedder = self._cache.load_embedder(model)
         if embedder not in self._tested:
@@ -161,7 +161,7 @@ class _TimeSlice:
             queue.requeue_or_give_up_expired_rows()
             for entry in queue.list_pending_models():
                 # Loading a model may take longer than a lease lasts, so every model is loaded before any row is leased.
-                self._load_embedder_or_mark_unready(entry.model)
+                self._get_embedder_or_mark_unready(entry.model)
             self._embed_batches()
             self._record_stop_reason(" ".join(self._unready_models.values()))
         except (StorageTrouble, Burst) as exc:
@@ -231,7 +231,7 @@ class _TimeSlice:
             if not entries:
                 return False
             model = queue.pick_model(entries, low_priority=self._loop.is_low_priority_turn)
-            embedder = self._load_embedder_or_mark_unready(model)
+            embedder = self._get_embedder_or_mark_unready(model)
             if embedder is None:
                 continue
             lease = self._loop.lease_rows(model, embedder, others_in_flight=others_in_flight)
@@ -244,9 +244,9 @@ class _TimeSlice:
             passed.add(model.pk)
         return False
 
-    def _load_embedder_or_mark_unready(self, model: EmbeddingModel) -> Embedder | None:
+    def _get_embedder_or_mark_unready(self, model: EmbeddingModel) -> Embedder | None:
         try:
-            return self._loop.load_tested_embedder(model)
+            return self._loop.get_tested_embedder(model)
         except ModelNotReady as exc:
             self._unready_models[model.pk] = str(exc)
             return None

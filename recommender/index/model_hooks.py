@@ -26,13 +26,13 @@ class PhotoCounts(Protocol):
 class ModelHooks:
     """`recommender.apps` gives the real ones; tests give what they need.
 
-    load_and_test_successor_embedder(serving, successor): called with two model ids before answers change from one
+    prepare_successor_embedder(serving, successor): called with two model ids before answers change from one
     model to the other, so that a process that embeds queries has an embedder that works. Raises: ModelNotReady.
     evict_retired_models(): called when another snapshot is served; embedders of retired models are needed no more.
     count_photos(model): tells whether enough photos are embedded to build a model's first snapshot.
     """
 
-    load_and_test_successor_embedder: Callable[[int, int], None]
+    prepare_successor_embedder: Callable[[int, int], None]
     evict_retired_models: Callable[[], None]
     count_photos: Callable[[EmbeddingModel], PhotoCounts]
 

@@ -21,7 +21,6 @@ from django.utils import timezone
 from django.utils.text import slugify
 
 from ml.atomic_files import make_temporary_folder_beside, open_atomic_file
-from recommender.embedding.model_files import model_directory
 from recommender.models import EmbeddingModel
 
 FIGURES = {"recall_at_1": "R@1", "recall_at_5": "R@5", "recall_at_10": "R@10", "map_at_r": "mAP@R"}
@@ -133,7 +132,7 @@ def reports_folder(model: EmbeddingModel) -> Path:
 
 def _run_evaluation(model: EmbeddingModel, table: Path, options: Mapping[str, Path | str | int | None]) -> None:
     """Run `ml evaluate`, which writes its progress, figures and errors to this terminal itself."""
-    command = [sys.executable, "-m", "ml", "evaluate", str(table), "--model", str(model_directory(model).absolute())]
+    command = [sys.executable, "-m", "ml", "evaluate", str(table), "--model", str(model.directory.absolute())]
     for name, value in options.items():
         if value is not None:
             command += [f"--{name.replace('_', '-')}", str(value.absolute() if isinstance(value, Path) else value)]

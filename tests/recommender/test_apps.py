@@ -26,7 +26,7 @@ def loaded(models, monkeypatch):
 
 def test_a_process_that_never_searched_with_a_photo_loads_no_model_for_a_flip(models, loaded):
     old, new = models
-    get_model_hooks().load_and_test_successor_embedder(old.pk, new.pk)
+    get_model_hooks().prepare_successor_embedder(old.pk, new.pk)
     assert loaded == set()
 
 
@@ -35,7 +35,7 @@ def test_a_process_that_searches_with_photos_loads_and_tests_the_new_model(model
     loaded.add(old.pk)
     tested = []
     monkeypatch.setattr(self_test, "check_embedder", lambda model, embedder: tested.append(model.pk))
-    get_model_hooks().load_and_test_successor_embedder(old.pk, new.pk)
+    get_model_hooks().prepare_successor_embedder(old.pk, new.pk)
     assert loaded == {old.pk, new.pk}
     assert tested == [new.pk]
 
@@ -45,7 +45,7 @@ def test_a_new_model_that_cannot_be_loaded_is_told(models, monkeypatch, settings
     settings.MODELS_ROOT = tmp_path
     monkeypatch.setattr(embedders, "is_loaded", lambda model_id: model_id == old.pk)
     with pytest.raises(ModelNotReady, match=r"recipe\.json is missing"):
-        get_model_hooks().load_and_test_successor_embedder(old.pk, new.pk)
+        get_model_hooks().prepare_successor_embedder(old.pk, new.pk)
 
 
 def test_photos_are_counted_as_the_registry_counts_them(models):

@@ -68,7 +68,7 @@ def open_successor_with_embedder(serving: int) -> Opened:
     Raises: SnapshotDamaged, IndexNotReady, ModelNotReady.
     """
     opened = open_head_snapshot((), or_earlier=False)
-    get_model_hooks().load_and_test_successor_embedder(serving, opened.base.model_id)
+    get_model_hooks().prepare_successor_embedder(serving, opened.base.model_id)
     return opened
 
 

@@ -80,7 +80,7 @@ def test_no_series_of_circles_tells_two_doors_of_one_cell_apart():
     questions = [
         (round(row + dlat, 4), round(column + dlon, 4), round(km, 3))
         for (dlat, dlon), km in itertools.product(
-            [(0, 0), (0.05, 0), (0, 0.05), (-0.031, 0.02), (0.004, -0.006)], [0.01, 0.3, 0.5, 0.7, 3.4, 3.5, 5.5, 5.6]
+            [(0, 0), (0.05, 0), (0, 0.05), (-0.031, 0.02), (0.004, -0.006)], [0.1, 0.3, 0.5, 0.7, 3.4, 3.5, 5.5, 5.6]
         )
     ]
     seen = []

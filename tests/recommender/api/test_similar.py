@@ -99,7 +99,7 @@ def test_nobody_puts_reasons_into_words_that_were_not_asked_for(chair, monkeypat
     def explain(*args):
         raise AssertionError
 
-    monkeypatch.setattr("recommender.search.retrieval.explain", explain)
+    monkeypatch.setattr("recommender.search.retrieval.explain_score", explain)
     assert len(get(chair).json()["results"]) == 3
     with pytest.raises(AssertionError):
         get(chair, explain="1")

@@ -9,7 +9,6 @@ from django.core.management.base import CommandError
 
 from recommender import registry
 from recommender.embedding.embedder_cache import COMMAND_POLICY, EmbedderCache, embedders
-from recommender.embedding.model_files import model_directory
 from recommender.errors import ModelNotReady, RegistryError
 from recommender.models import EmbeddingModel
 from recommender.registry import calibration_photos, registration
@@ -41,7 +40,7 @@ def test_a_registered_model_carries_its_recipe(models_root):
     model = registry.register("untrained", "untrained")
     assert (model.arch, model.dim, model.state) == ("resnet50", 1000, "candidate")
     assert model.recipe["weights"] == "untrained"
-    assert model_directory(model) == models_root / "untrained"
+    assert model.directory == models_root / "untrained"
     assert registry.register("untrained", "untrained") == model
 
 

@@ -91,7 +91,7 @@ class Recorder:
     def __init__(self):
         self.prepared, self.retired, self.fault = [], [], None
 
-    def load_and_test_successor_embedder(self, serving, successor):
+    def prepare_successor_embedder(self, serving, successor):
         self.prepared.append((serving, successor))
         if self.fault:
             raise self.fault
@@ -104,9 +104,7 @@ class Recorder:
 @pytest.fixture
 def recorder():
     given, recorder = get_model_hooks(), Recorder()
-    set_model_hooks(
-        ModelHooks(recorder.load_and_test_successor_embedder, recorder.evict_retired_models, given.count_photos)
-    )
+    set_model_hooks(ModelHooks(recorder.prepare_successor_embedder, recorder.evict_retired_models, given.count_photos))
     yield recorder
     set_model_hooks(given)
 
