@@ -16,8 +16,7 @@ def ensure_seed_rows(sender: AppConfig, **kwargs: object) -> None:
     """Give a flushed database its head, of a new epoch, and its first ranker again."""
     from .models import IndexHead, RankerVersion
 
-    # `IndexHead.load` would read every column of EmbeddingModel too, and some may be missing: `migrate` may have been
-    # told to stop at an earlier migration.
+    # Not `IndexHead.load`, which reads every column of EmbeddingModel too: later migrations may not have run yet.
     IndexHead.objects.get_or_create(pk=1)
     if not RankerVersion.objects.exists():
         RankerVersion.objects.create(

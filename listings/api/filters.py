@@ -18,7 +18,7 @@ from listings.geo import snap_to_grid
 from listings.models import Category, Listing
 from listings.querysets import ListingQuerySet
 
-# Places are compared on a grid of 1 km, and a circle that is much smaller may lie between the points of the grid.
+# Places are compared on a grid of 1 km, so that a smaller circle finds no fewer; ranked answers have the same bounds.
 MIN_RADIUS_KM = 0.1
 # No two places are farther apart than this, because half of the Earth's circumference is 20,015 km.
 MAX_RADIUS_KM = 20_100.0

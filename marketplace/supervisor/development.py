@@ -19,6 +19,8 @@ LOADED_BEFORE = (
     "marketplace/gunicorn.py",
     "marketplace/paths.py",
     "marketplace/supervisor/",
+    "ml/__init__.py",
+    "ml/atomic_files.py",
 )
 
 DEFAULTS = {

@@ -43,7 +43,7 @@ class Evaluation:
     def refused_pictures(self) -> list[UnreadablePicture]:
         """Pictures that could not be read, with the reason; each once."""
         gallery = [] if self.pictures.gallery is None else self.pictures.gallery.refused
-        return list(dict.fromkeys([*self.pictures.queries.refused, *gallery]))
+        return list({one.path: one for one in (*self.pictures.queries.refused, *gallery)}.values())
 
     @property
     def unanswerable_queries_by_class(self) -> dict[str, int]:

@@ -8,12 +8,15 @@ specification 5.3 to 5.5 (OBUs). Whatever cannot be followed raises ValueError o
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain, count, islice
 from typing import NamedTuple
 
 # An OBU, the unit of an AV1 stream, may take two bytes, so a hostile file may hold millions to loop over.
 MAX_OBUS = 20_000
-# An extent of an item may take no bytes at all, so a file of a kilobyte can claim millions of them.
-MAX_EXTENTS = 20_000
+# Pictures have some dozens of boxes, and some hundreds where they are made of tiles. Each costs a hundred bytes here.
+MAX_BOXES = 10_000
+# Items and their extents. An extent may take no bytes at all, so a kilobyte can claim millions of them.
+MAX_LOCATIONS = 20_000
 SEQUENCE_HEADER = 1
 
 _NESTED = {b"moov", b"trak", b"mdia", b"minf", b"stbl"}
@@ -42,13 +45,28 @@ class Bits:
         return (window >> (last * 8 - self._position)) & ((1 << width) - 1)
 
 
+class ByteBudget:
+    """How many bytes the coded pictures of a file may still claim: together no more than the file has.
+
+    Items may claim the same bytes again and again, and each is copied and searched for frames.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._left = size
+
+    def claim(self, size: int) -> None:
+        self._left -= size
+        if self._left < 0:
+            raise ValueError("coded pictures overlap")
+
+
 def count_coded_pixels(data: bytes) -> int:
     """The pixels of all coded pictures of an AVIF file together; of an animation, those of its first frame."""
-    boxes = list(_walk_boxes(data, 0, len(data)))
-    payloads = [*_coded_item_payloads(data, boxes), *_first_samples(data, boxes)]
-    # Many items may claim the same bytes, and each would be searched for frames: a small file could cost much time.
-    if sum(map(len, payloads)) > len(data):
-        raise ValueError("coded pictures overlap")
+    boxes = list(islice(_walk_boxes(data, 0, len(data)), MAX_BOXES + 1))
+    if len(boxes) > MAX_BOXES:
+        raise ValueError("too many boxes")
+    budget = ByteBudget(len(data))
+    payloads = chain(_coded_item_payloads(data, boxes, budget), _first_samples(data, boxes, budget))
     return sum(_count_largest_frame_pixels(payload) for payload in payloads)
 
 
@@ -72,48 +90,54 @@ def _walk_boxes(data: bytes, start: int, end: int) -> Iterator[Box]:
         start = stop
 
 
-def _coded_item_payloads(data: bytes, boxes: list[Box]) -> Iterator[bytes]:
+def _coded_item_payloads(data: bytes, boxes: list[Box], budget: ByteBudget) -> Iterator[bytes]:
     inner = next((data[start:end] for kind, start, end in boxes if kind == b"idat"), b"")
     coded = {_item_id(data[start:end]) for kind, start, end in boxes if kind == b"infe" and b"av01" in data[start:end]}
     for kind, start, end in boxes:
         if kind == b"iloc":
-            for item, payload in _read_item_payloads(Bits(data[start:end]), memoryview(data), memoryview(inner)):
+            for item, parts in _locate_items(Bits(data[start:end]), memoryview(data), memoryview(inner)):
                 if item in coded:
-                    yield payload
+                    budget.claim(sum(map(len, parts)))
+                    yield b"".join(parts)
 
 
 def _item_id(entry: bytes) -> int:
     return int.from_bytes(entry[4:8] if entry[0] == 3 else entry[4:6])
 
 
-def _read_item_payloads(bits: Bits, data: memoryview, inner: memoryview) -> Iterator[tuple[int, bytes]]:
-    extents = 0
+def _locate_items(bits: Bits, data: memoryview, inner: memoryview) -> Iterator[tuple[int, list[memoryview]]]:
+    """The id of each item, and the parts of the file that it is made of; nothing is copied."""
+    locations = count(1)
     version, _flags = bits.read_number(8), bits.read_number(24)
     offset_width, length_width, base_width, index_width = (bits.read_number(4) * 8 for _ in range(4))
     for _ in range(bits.read_number(32 if version == 2 else 16)):
+        _refuse_too_many(next(locations))
         item = bits.read_number(32 if version == 2 else 16)
         method = bits.read_number(16) & 15 if version else 0
         _file_index = bits.read_number(16)
-        base, parts, size = bits.read_number(base_width), list[memoryview](), 0
+        base, parts = bits.read_number(base_width), []
         for _ in range(bits.read_number(16)):
-            extents += 1
+            _refuse_too_many(next(locations))
             bits.read_number(index_width if version else 0)
             offset, length = base + bits.read_number(offset_width), bits.read_number(length_width)
             source = inner if method == 1 else data
             parts.append(source[offset : offset + length] if length else source[offset:])
-            size += len(parts[-1])
-            # Checked before anything is copied, because extents may name the same bytes again and again.
-            if extents > MAX_EXTENTS or size > len(data):
-                raise ValueError("extents overlap, or are too many")
-        yield item, b"".join(parts)
+        yield item, parts
 
 
-def _first_samples(data: bytes, boxes: list[Box]) -> Iterator[bytes]:
+def _refuse_too_many(locations: int) -> None:
+    if locations > MAX_LOCATIONS:
+        raise ValueError("too many items or extents")
+
+
+def _first_samples(data: bytes, boxes: list[Box], budget: ByteBudget) -> Iterator[bytes]:
     """The first sample of a track is where its first chunk is."""
     offsets = [_first_table_entry(data, start, kind) for kind, start, _ in boxes if kind in (b"stco", b"co64")]
     sizes = [_first_table_entry(data, start, kind) for kind, start, _ in boxes if kind == b"stsz"]
     for offset, size in zip(offsets, sizes, strict=True):
-        yield data[offset : offset + size]
+        sample = data[offset : offset + size]
+        budget.claim(len(sample))
+        yield sample
 
 
 def _first_table_entry(data: bytes, start: int, kind: bytes) -> int:

@@ -79,7 +79,6 @@ class EmbedderCache:
         Raises:
             ModelNotReady: its files are missing, damaged or not the row's.
         """
-        self._export_model_if_missing(model)
         key = (model.pk, model.sha256)
         loaded = self._loaded.get()
         embedder = loaded.embedders.get(key)
@@ -115,20 +114,12 @@ class EmbedderCache:
     def evict_all(self) -> None:
         self._loaded.forget()
 
-    def _export_model_if_missing(self, model: EmbeddingModel) -> None:
-        # Missing files of a model that is loaded here already are made again too: web processes on this host need them.
-        directory = model.directory
-        if not self._policy.exports_missing or not model.is_untrained or directory.exists():
-            return
-        try:
-            export_model(directory, model.version, UNTRAINED)
-        except RegistryError as exc:
-            raise ModelNotReady(str(exc)) from exc
-
     def open_verified_embedder(self, model: EmbeddingModel) -> Embedder:
-        """What `load_embedder` does once for a model: its files are compared with the row, and compiled."""
+        """What `load_embedder` does once for a model: make or find its files, compare them with the row, compile."""
         directory = model.directory
         try:
+            if self._policy.exports_missing and model.is_untrained and not directory.exists():
+                export_model(directory, model.version, UNTRAINED)
             if Recipe.read(directory).sha256 != model.sha256:
                 raise ModelNotReady(f"{directory} holds other weights than model {model.version} was registered with.")
             return self._policy.open_directory(directory)

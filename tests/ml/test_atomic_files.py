@@ -82,7 +82,7 @@ def test_a_folder_beside_is_gone_at_the_end_unless_it_was_put_in_place(tmp_path:
     assert (place / "model.xml").read_text() == "exported"
 
 
-def test_two_processes_never_share_a_folder_beside(tmp_path: Path) -> None:
+def test_two_writers_never_share_a_folder_beside(tmp_path: Path) -> None:
     with (
         make_temporary_folder_beside(tmp_path / "model") as one,
         make_temporary_folder_beside(tmp_path / "model") as other,

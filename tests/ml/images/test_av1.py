@@ -46,25 +46,48 @@ def box(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I4s", 8 + len(body), kind) + body
 
 
-def claiming_extents(number: int, *, method: int, filling: bytes) -> bytes:
-    """A container whose one coded item has so many extents, none of which takes a byte to describe."""
-    entry = box(b"infe", b"\2\0\0\0" + struct.pack(">HH", 1, 0) + b"av01\0")
+def container(*, items: int, extents: int, method: int = 0, coded: bool = True, outside: bool = False) -> bytes:
+    """A megabyte whose items, all of the same id, have extents that take no byte to describe and claim all of it."""
+    entry = box(b"infe", b"\2\0\0\0" + struct.pack(">HH", 1, 0) + (b"av01\0" if coded else b"Exif\0"))
     named = box(b"iinf", b"\0\0\0\0" + struct.pack(">H", 1) + entry)
-    located = box(b"iloc", b"\1\0\0\0" + b"\0\0" + struct.pack(">HHHHH", 1, 1, method, 0, number))
-    return box(b"meta", b"\0\0\0\0" + named + located) + box(b"mdat", filling)
+    item = struct.pack(">HHHH", 1, method, 0, extents)
+    located = box(b"iloc", b"\1\0\0\0" + b"\0\0" + struct.pack(">H", items) + item * items)
+    inside = b"" if outside else located
+    return box(b"meta", b"\0\0\0\0" + named + inside) + (located if outside else b"") + box(b"mdat", bytes(1_000_000))
 
 
-@pytest.mark.parametrize(("number", "method"), [(2, 0), (65_535, 0), (65_535, 1)])
-def test_extents_that_name_the_same_bytes_are_refused_before_they_are_copied(number, method):
-    data = claiming_extents(number, method=method, filling=bytes(1_000_000))
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (container(items=1, extents=2), "overlap"),
+        (container(items=400, extents=1), "overlap"),
+        (container(items=400, extents=1, outside=True), "overlap"),
+        (container(items=1, extents=65_535, method=1), "too many"),
+        (container(items=65_535, extents=0), "too many"),
+        (container(items=400, extents=65_535, coded=False), "too many"),
+        (box(b"free", b"") * 100_000, "too many boxes"),
+    ],
+)
+def test_a_file_that_claims_more_than_it_holds_is_refused_before_anything_is_copied(data, reason):
     tracemalloc.start()
     try:
-        with pytest.raises(ValueError, match="extents"):
+        with pytest.raises(ValueError, match=reason):
             count_coded_pixels(data)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     assert peak < 8_000_000
+
+
+def test_items_that_are_no_pictures_are_not_copied():
+    data = container(items=400, extents=1, coded=False)
+    tracemalloc.start()
+    try:
+        assert count_coded_pixels(data) == 0
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1_000_000
 
 
 @given(data=st.binary(min_size=1, max_size=40), widths=st.lists(st.integers(0, 70)))
