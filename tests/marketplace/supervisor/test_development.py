@@ -12,7 +12,7 @@ import pytest
 
 from marketplace.supervisor import roles
 from marketplace.supervisor.console import Console
-from marketplace.supervisor.development import DevelopmentSupervisor, development_environment
+from marketplace.supervisor.development import LOADED_BEFORE, DevelopmentSupervisor, development_environment
 from marketplace.supervisor.process import LONGEST_DELAY, Process
 from marketplace.supervisor.roles import Role
 from marketplace.supervisor.site import ROOT, Site
@@ -100,6 +100,17 @@ class TestReload:
     def test_what_only_another_start_can_load_is_said(self, supervisor, said):
         supervisor.reload_saved_code(["marketplace/supervisor/site.py", "listings/models.py"])
         assert "Ctrl-C and `make dev` again: marketplace/supervisor/site.py was loaded" in said.getvalue()
+
+    def test_all_that_a_supervisor_has_loaded_counts_as_such(self):
+        done = python(
+            "import sys, marketplace.supervisor.development\n"
+            f"for module in list(sys.modules.values()):\n"
+            f"    if (getattr(module, '__file__', None) or '').startswith('{ROOT}/'):\n"
+            f"        print(module.__file__.removeprefix('{ROOT}/'))"
+        )
+        loaded = [path for path in done.stdout.splitlines() if not path.startswith(".venv/")]
+        assert "ml/atomic_files.py" in loaded
+        assert [path for path in loaded if not path.startswith(LOADED_BEFORE)] == []
 
 
 class TestRestart:
