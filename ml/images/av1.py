@@ -8,7 +8,7 @@ specification 5.3 to 5.5 (OBUs). Whatever cannot be followed raises ValueError o
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import chain, count, islice
+from itertools import chain, islice
 from typing import NamedTuple
 
 # An OBU, the unit of an AV1 stream, may take two bytes, so a hostile file may hold millions to loop over.
@@ -45,19 +45,24 @@ class Bits:
         return (window >> (last * 8 - self._position)) & ((1 << width) - 1)
 
 
-class ByteBudget:
-    """How many bytes the coded pictures of a file may still claim: together no more than the file has.
+class Budget:
+    """What a file's items may still claim, all together: as many bytes as the file has, and MAX_LOCATIONS.
 
     Items may claim the same bytes again and again, and each is copied and searched for frames.
     """
 
     def __init__(self, size: int) -> None:
-        self._left = size
+        self._bytes_left, self._locations_left = size, MAX_LOCATIONS
 
-    def claim(self, size: int) -> None:
-        self._left -= size
-        if self._left < 0:
+    def claim_bytes(self, size: int) -> None:
+        self._bytes_left -= size
+        if self._bytes_left < 0:
             raise ValueError("coded pictures overlap")
+
+    def claim_location(self) -> None:
+        self._locations_left -= 1
+        if self._locations_left < 0:
+            raise ValueError("too many items or extents")
 
 
 def count_coded_pixels(data: bytes) -> int:
@@ -65,7 +70,7 @@ def count_coded_pixels(data: bytes) -> int:
     boxes = list(islice(_walk_boxes(data, 0, len(data)), MAX_BOXES + 1))
     if len(boxes) > MAX_BOXES:
         raise ValueError("too many boxes")
-    budget = ByteBudget(len(data))
+    budget = Budget(len(data))
     payloads = chain(_coded_item_payloads(data, boxes, budget), _first_samples(data, boxes, budget))
     return sum(_count_largest_frame_pixels(payload) for payload in payloads)
 
@@ -90,14 +95,14 @@ def _walk_boxes(data: bytes, start: int, end: int) -> Iterator[Box]:
         start = stop
 
 
-def _coded_item_payloads(data: bytes, boxes: list[Box], budget: ByteBudget) -> Iterator[bytes]:
+def _coded_item_payloads(data: bytes, boxes: list[Box], budget: Budget) -> Iterator[bytes]:
     inner = next((data[start:end] for kind, start, end in boxes if kind == b"idat"), b"")
     coded = {_item_id(data[start:end]) for kind, start, end in boxes if kind == b"infe" and b"av01" in data[start:end]}
     for kind, start, end in boxes:
         if kind == b"iloc":
-            for item, parts in _locate_items(Bits(data[start:end]), memoryview(data), memoryview(inner)):
+            for item, parts in _locate_items(Bits(data[start:end]), memoryview(data), memoryview(inner), budget):
                 if item in coded:
-                    budget.claim(sum(map(len, parts)))
+                    budget.claim_bytes(sum(map(len, parts)))
                     yield b"".join(parts)
 
 
@@ -105,19 +110,20 @@ def _item_id(entry: bytes) -> int:
     return int.from_bytes(entry[4:8] if entry[0] == 3 else entry[4:6])
 
 
-def _locate_items(bits: Bits, data: memoryview, inner: memoryview) -> Iterator[tuple[int, list[memoryview]]]:
+def _locate_items(
+    bits: Bits, data: memoryview, inner: memoryview, budget: Budget
+) -> Iterator[tuple[int, list[memoryview]]]:
     """The id of each item, and the parts of the file that it is made of; nothing is copied."""
-    locations = count(1)
     version, _flags = bits.read_number(8), bits.read_number(24)
     offset_width, length_width, base_width, index_width = (bits.read_number(4) * 8 for _ in range(4))
     for _ in range(bits.read_number(32 if version == 2 else 16)):
-        _refuse_too_many(next(locations))
+        budget.claim_location()
         item = bits.read_number(32 if version == 2 else 16)
         method = bits.read_number(16) & 15 if version else 0
         _file_index = bits.read_number(16)
         base, parts = bits.read_number(base_width), []
         for _ in range(bits.read_number(16)):
-            _refuse_too_many(next(locations))
+            budget.claim_location()
             bits.read_number(index_width if version else 0)
             offset, length = base + bits.read_number(offset_width), bits.read_number(length_width)
             source = inner if method == 1 else data
@@ -125,18 +131,13 @@ def _locate_items(bits: Bits, data: memoryview, inner: memoryview) -> Iterator[t
         yield item, parts
 
 
-def _refuse_too_many(locations: int) -> None:
-    if locations > MAX_LOCATIONS:
-        raise ValueError("too many items or extents")
-
-
-def _first_samples(data: bytes, boxes: list[Box], budget: ByteBudget) -> Iterator[bytes]:
+def _first_samples(data: bytes, boxes: list[Box], budget: Budget) -> Iterator[bytes]:
     """The first sample of a track is where its first chunk is."""
     offsets = [_first_table_entry(data, start, kind) for kind, start, _ in boxes if kind in (b"stco", b"co64")]
     sizes = [_first_table_entry(data, start, kind) for kind, start, _ in boxes if kind == b"stsz"]
     for offset, size in zip(offsets, sizes, strict=True):
         sample = data[offset : offset + size]
-        budget.claim(len(sample))
+        budget.claim_bytes(len(sample))
         yield sample
 
 

@@ -65,6 +65,7 @@ def container(*, items: int, extents: int, method: int = 0, coded: bool = True, 
         (container(items=1, extents=65_535, method=1), "too many"),
         (container(items=65_535, extents=0), "too many"),
         (container(items=400, extents=65_535, coded=False), "too many"),
+        (container(items=1, extents=15_000, method=1) * 2, "too many"),
         (box(b"free", b"") * 100_000, "too many boxes"),
     ],
 )
