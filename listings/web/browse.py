@@ -14,14 +14,24 @@ from django.views.decorators.http import require_safe
 from listings.api.filters import ListingFilter
 from listings.models import Category, Listing, ListingImage
 from listings.querysets import SEPARATOR
+from listings.templatetags.storefront import currency_sign
 
 from .access import get_visible_listing_or_404
 from .pages import NoSuchPage, Page, paginate_listings
 
 # The pages share the pagination of the API, so each key has to be an ordering there, or its page is refused.
 ORDERINGS = {"-created": "Newest", "price": "Lowest price", "-price": "Highest price"}
-# Parameters that the filter form has no fields for; it sends them along hidden, so that filtering keeps the search.
-BESIDE_THE_FILTERS = ("q", "category", "seller", "near", "radius_km")
+# What the filter form has fields for; it sends all other conditions along hidden, so that filtering keeps the search.
+IN_THE_FILTERS = ("min_price", "max_price")
+CONDITIONS_IN_WORDS = {
+    "q": "“{}”",
+    "category": "In {}",
+    "min_price": "From {sign}{}",
+    "max_price": "Up to {sign}{}",
+    "radius_km": "Within {} km",
+}
+# A radius without its centre makes no sense, so the two are dropped together.
+GO_TOGETHER = {"near": ["near", "radius_km"]}
 # These parameters say where in a list somebody is, not which list it is, so they alone make no list a filtered one.
 PLACE_IN_LIST = ("cursor", "limit", "ordering")
 
@@ -44,6 +54,9 @@ def browse_listings(request: HttpRequest) -> HttpResponse:
             # The link is old or was edited: the first page of its list is worth more to people than an error page.
             return redirect(f"{request.path}?{_changed_query(request.GET, **dict.fromkeys(PLACE_IN_LIST))}")
     path = request.GET.get("category", "") if "category" not in asked.errors else ""
+    # What was asked, also where it makes no sense: a condition that vanished silently would show the wrong listings.
+    conditions = {name: request.GET[name] for name in asked.form.fields if request.GET.get(name)}
+    order = {"ordering": request.GET["ordering"]} if request.GET.get("ordering") else {}
     context = {
         "page": page,
         "form": asked.form,
@@ -51,7 +64,9 @@ def browse_listings(request: HttpRequest) -> HttpResponse:
         "heading": _page_heading(request.GET, asked.form.cleaned_data),
         "is_front": not any(request.GET.values()),
         "is_filtered": any(value for name, value in request.GET.items() if name not in PLACE_IN_LIST),
-        "kept": [(name, request.GET[name]) for name in BESIDE_THE_FILTERS if request.GET.get(name)],
+        "kept_by_filters": [(name, text) for name, text in conditions.items() if name not in IN_THE_FILTERS],
+        "kept_by_search": [(name, text) for name, text in {**conditions, **order}.items() if name != "q"],
+        "set_filters": _links_that_drop(request.GET, conditions, asked.form.cleaned_data),
         "orderings": ORDERINGS,
         "ordering": request.GET.get("ordering") or "-created",
         "crumbs": _breadcrumbs(request.GET, path),
@@ -69,6 +84,24 @@ def _page_heading(asked: QueryDict, valid: dict[str, Any]) -> str:
     if seller := valid.get("seller"):
         subject = f"{subject} by {_seller_username(seller)}"
     return subject
+
+
+def _links_that_drop(asked: QueryDict, conditions: dict[str, str], valid: dict[str, Any]) -> list[Link]:
+    """One link for each condition, to the same list without it."""
+    return [
+        Link(
+            _condition_in_words(name, text, valid),
+            _changed_query(asked, **dict.fromkeys(GO_TOGETHER.get(name, [name]))),
+        )
+        for name, text in conditions.items()
+    ]
+
+
+def _condition_in_words(name: str, text: str, valid: dict[str, Any]) -> str:
+    if name == "seller" and valid.get(name):
+        return f"By {_seller_username(valid[name])}"
+    words = CONDITIONS_IN_WORDS.get(name, name.replace("_", " ").capitalize() + " {}")
+    return words.format(text, sign=currency_sign() if name in valid else "")
 
 
 def _seller_username(user_id: int) -> str:

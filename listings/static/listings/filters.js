@@ -1,7 +1,6 @@
-// Empty fields stay out of the address, and a new order applies at once.
+// Empty fields and the usual order stay out of the address.
 const form = document.querySelector("[data-filters]");
 
 form.addEventListener("formdata", ({ formData }) => {
   for (const [name, value] of [...formData]) if (!value || (name === "ordering" && value === "-created")) formData.delete(name);
 });
-form.elements.ordering.addEventListener("change", () => form.requestSubmit());

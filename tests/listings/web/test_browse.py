@@ -1,6 +1,8 @@
+import re
 from decimal import Decimal
 
 import pytest
+from django.http import QueryDict
 from django.urls import reverse
 
 from listings import slots
@@ -12,6 +14,12 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("bare_pages")]
 def text(response, status=200):
     assert response.status_code == status
     return response.content.decode()
+
+
+def form_of(page, role):
+    """What a form of the page sends along without being asked: the hidden inputs, by name."""
+    (form,) = re.findall(rf"<form [^>]*{role}.*?</form>", page, re.DOTALL)
+    return dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', form))
 
 
 def titles(response):
@@ -86,6 +94,60 @@ def test_a_filter_that_makes_no_sense_is_explained(client, asked, sentence):
     page = text(response, 400)
     assert sentence in page
     assert titles(response) == []
+
+
+ASKED = {
+    "category": "Home",
+    "min_price": "5",
+    "max_price": "9",
+    "near": "51.5,-0.1",
+    "radius_km": "20",
+    "status": "active",
+}
+
+
+def test_a_search_from_the_header_keeps_the_filters_and_the_order(client):
+    seller = make_user("mira")
+    make_listing(seller, title="Chair", category="Home", price=7, latitude=51.5, longitude=-0.1)
+    asked = {**ASKED, "seller": str(seller.pk)}
+    page = text(client.get("/", {**asked, "q": "stool", "ordering": "price", "cursor": ""}))
+    kept = form_of(page, 'role="search"')
+    assert kept == {**asked, "ordering": "price"}
+    assert titles(client.get("/", {**kept, "q": "chair"})) == ["Chair"]
+    in_fields = {"min_price", "max_price"}
+    assert form_of(page, "data-filters") == {name: kept[name] for name in asked.keys() - in_fields} | {"q": "stool"}
+    assert form_of(text(client.get("/sell/", follow=True)), 'role="search"') == {}
+
+
+def test_every_filter_that_is_set_can_be_dropped_alone(client):
+    seller = make_user("mira")
+    make_category("Home")
+    asked = {"q": "stool", **ASKED, "seller": str(seller.pk)}
+    set_filters = client.get("/", asked).context["set_filters"]
+    words = [link.text for link in set_filters]
+    assert words == [
+        "“stool”", "In Home", "From £5", "Up to £9", "Near 51.5,-0.1", "Within 20 km", "By mira", "Status active"
+    ]  # fmt: skip
+    left = [sorted(asked.keys() - QueryDict(link.query).keys()) for link in set_filters]
+    assert left == [
+        ["q"], ["category"], ["min_price"], ["max_price"], ["near", "radius_km"], ["radius_km"], ["seller"], ["status"]
+    ]  # fmt: skip
+    for link in set_filters:
+        assert client.get(f"/?{link.query}").status_code == 200
+    assert client.get("/").context["set_filters"] == []
+
+
+@pytest.mark.parametrize("typed", ["12,50", "£12", "cheap"])
+@pytest.mark.parametrize(("name", "words"), [("min_price", "From "), ("max_price", "Up to ")])
+def test_a_price_that_cannot_be_read_is_told_and_stays_as_it_was_typed(client, name, words, typed):
+    make_listing(title="Chair", price=3)
+    page = text(client.get("/", {name: typed}), 400)
+    (field,) = re.findall(rf'<input id=[^>]*name="{name}"[^>]*value="{typed}"[^>]*>', page)
+    # An input of type number would hand over an empty text in place of what it cannot read.
+    assert 'type="text" inputmode="decimal"' in field
+    assert 'aria-invalid="true" aria-describedby="price-error"' in field
+    assert f"{words}{typed}" in page
+    assert form_of(page, 'role="search"') == {name: typed}
 
 
 @pytest.mark.parametrize("asked", [{"ordering": "shoe-size"}, {"cursor": "guessed"}, {"limit": "0"}])
