@@ -13,10 +13,11 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageChops, ImageCms, ImageFile
+from PIL import Image, ImageCms, ImageFile
 
 from ml.per_process import PerProcess
 
+from .ends import count_scans
 from .header import (
     HOSTILE_BYTES,
     MAX_BYTES,
@@ -71,7 +72,8 @@ def decode_with_header(data: bytes, max_side: int | None = None) -> tuple[Header
         PhotoRefused: the bytes are no picture, or one that is too large, damaged or of a format that is not taken.
     """
     image = open_picture(io.BytesIO(data))
-    if image.format in ("JPEG", "MPO") and data.count(b"\xff\xda") > MAX_SCANS:
+    # Counting two bytes takes no time, but a film behind the picture holds them by chance.
+    if image.format in ("JPEG", "MPO") and data.count(b"\xff\xda") > MAX_SCANS < count_scans(data):
         raise PhotoRefused("The JPEG has too many scans. Save the photo again and send it once more.", "unsupported")
     header = read_header(image)
     # By default Pillow takes the interpreter's lock again for every 64 KB, and threads would wait for it each time.
@@ -138,8 +140,8 @@ def _to_plain_mode(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I;16"):
         return _to_eight_bits(image)
     if image.mode == "CMYK":
-        # Adobe stores CMYK inverted, and Pillow inverts every CMYK JPEG as if it were Adobe's: others are turned back.
-        return image if "adobe" in image.info else ImageChops.invert(image)
+        # Adobe stores CMYK inverted, and everybody since; Pillow inverts each CMYK JPEG, as browsers do.
+        return image
     if image.has_transparency_data:
         return _convert_mode(image, "LA" if image.mode == "LA" else "RGBA")
     return _convert_mode(image, "L" if image.mode == "L" else "RGB")

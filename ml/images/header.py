@@ -18,6 +18,7 @@ from typing import IO, Literal
 from PIL import ExifTags, Image, ImageFile
 
 from .av1 import count_coded_pixels
+from .ends import find_end
 
 Code = Literal["not_an_image", "too_large", "too_many_pixels", "truncated", "unsupported"]
 
@@ -134,11 +135,9 @@ def open_picture(file: IO[bytes]) -> ImageFile.ImageFile:
         raise PhotoRefused(
             f"The photo is larger than {MAX_BYTES // 1024**2} MB. Save it smaller and send it again.", "too_large"
         )
-    file.seek(max(0, size - END_BYTES))
-    end = file.read(END_BYTES)
     file.seek(0)
     name = identify_format(file.read(PREFIX_BYTES))
-    refuse_polyglot(end)
+    refuse_polyglot(file, size, name)
     if name == "HEIF":
         _register_heif()
     try:
@@ -234,9 +233,22 @@ def _refuse_format(prefix: bytes) -> str:
     raise PhotoRefused("The file is not a photo.", "not_an_image")
 
 
-def refuse_polyglot(end: bytes) -> None:
-    """Refuse a picture whose last `END_BYTES` are also a web page, a script or an archive."""
-    if _MARKUP.search(end) or any(_is_archive_end(end, match.start()) for match in _ZIP_END.finditer(end)):
+def refuse_polyglot(file: IO[bytes], size: int, name: str) -> None:
+    """Refuse a picture of `size` bytes that is also an archive, or has a web page or a script behind its end.
+
+    Metadata may say such words: editors write property lists with a document type. An archive is refused wherever in
+    the last `END_BYTES` its end is, because programs open it from there, and neither cameras nor editors write one.
+    """
+    start = max(0, size - END_BYTES)
+    file.seek(start)
+    end = file.read(END_BYTES)
+    is_suspect = any(_is_archive_end(end, match.start()) for match in _ZIP_END.finditer(end))
+    if not is_suspect and _MARKUP.search(end):
+        file.seek(0)
+        data = file.read()
+        is_suspect = bool(_MARKUP.search(data, max(start, find_end(data, name))))
+    file.seek(0)
+    if is_suspect:
         raise PhotoRefused(
             "The file holds a picture and something else (a web page or an archive). Save the photo again as JPEG.",
             "not_an_image",

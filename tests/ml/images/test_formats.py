@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image, ImageChops, ImageCms, ImageDraw
+from PIL import Image, ImageCms, ImageDraw
 
 from ml.images import decode, sniff_header
 from tests.ml.pictures import BLUE, FIXTURES, GREEN, RED, WHITE, YELLOW, assert_corners, encode, quarters
@@ -118,14 +118,6 @@ def test_colour_modes_look_as_pillow_converts_them(fmt, mode):
     expected = stored.convert("RGB")
     found = decode(encode(stored, fmt, **({"quality": 95} if fmt == "JPEG" else {})))
     assert np.abs(np.asarray(found, int) - np.asarray(expected, int)).mean() < 4
-
-
-def test_cmyk_without_adobes_mark_is_not_inverted():
-    data = encode(ImageChops.invert(quarters().convert("CMYK")), "JPEG", quality=95)
-    start = data.index(b"\xff\xee")
-    end = start + 2 + int.from_bytes(data[start + 2 : start + 4])
-    assert data[start + 4 : start + 9] == b"Adobe"
-    assert_corners(decode(data[:start] + data[end:]))
 
 
 def test_sixteen_bit_grey_is_scaled_not_clipped():

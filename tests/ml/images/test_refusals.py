@@ -10,6 +10,7 @@ from PIL import Image, ImageCms
 
 from ml.images import MAX_BYTES, PhotoRefused, decode, sniff_header
 from ml.images.header import END_BYTES
+from tests.ml.images.made import make_pictures
 from tests.ml.images.refused import both, refusal
 from tests.ml.pictures import FIXTURES, encode, quarters, scene
 
@@ -53,9 +54,28 @@ def test_files_that_are_no_pictures_are_refused_by_their_header(data, code):
         b"PK\x05\x06" + bytes(18),
     ],
 )
-@pytest.mark.parametrize("fmt", ["JPEG", "PNG", "GIF"])
-def test_a_picture_that_is_also_something_else_is_refused(fmt, tail):
-    assert both(encode(scene(1), fmt) + tail) == {"not_an_image"}
+@pytest.mark.parametrize("fmt", ["JPEG", "PNG", "GIF", "WEBP", "AVIF", "HEIF"])
+def test_a_picture_with_something_else_behind_its_end_is_refused(fmt, tail):
+    data = (FIXTURES / "quarters.heic").read_bytes() if fmt == "HEIF" else encode(scene(1), fmt)
+    assert both(data + tail) == {"not_an_image"}
+
+
+@pytest.mark.parametrize("tail", [b"<script>alert(1)</script>", b"<!DOCTYPE html><HTML><body>"])
+def test_a_web_page_is_found_behind_pictures_that_say_such_words_themselves(tail):
+    for name, made in make_pictures().items():
+        if "words" in name:
+            assert both(made.data + tail) == {"not_an_image"}, name
+
+
+@pytest.mark.parametrize("fmt", ["JPEG", "PNG", "GIF", "AVIF"])
+def test_a_web_page_is_found_behind_a_picture_without_its_end(fmt):
+    cut = {"JPEG": 2, "PNG": 12, "GIF": 1, "AVIF": 40}[fmt]
+    data = encode(scene(1), fmt)[:-cut] + b"<html><body>"
+    assert both(data) == {"not_an_image"}
+
+
+def test_an_archive_within_the_metadata_is_refused_because_it_is_opened_from_there():
+    assert both(encode(quarters(), "JPEG", comment=zipped())) == {"not_an_image"}
 
 
 def zipped(size: int = 5000) -> bytes:

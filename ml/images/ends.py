@@ -1,0 +1,140 @@
+"""Where a picture ends in its file, by the structure of its format. What is behind may be anything.
+
+Every function gives a position up to which the file's structure explains its bytes: behind the mark of the end, or,
+where that is missing, behind the last part that is whole. Layouts: ITU-T T.81 annex B (JPEG), the PNG, GIF89a and RIFF
+specifications, ISO/IEC 14496-12 (HEIC and AVIF).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Iterator
+from itertools import islice
+
+# A hostile file may consist of parts of a few bytes; files of cameras and editors have some thousands of parts.
+MAX_PARTS = 200_000
+MAX_PICTURES = 100
+
+RIFF_HEAD = 12
+START_OF_SCAN, END_OF_IMAGE = 0xDA, 0xD9
+# In coded pixels 0xFF is followed by 0 or a restart mark (D0 to D7); 0xFF again is padding, and 01 has no length.
+_JPEG_START = re.compile(rb"\0*\xff\xd8\xff")
+_JPEG_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
+
+
+def find_end(data: bytes, name: str) -> int:
+    """The end of the picture, or of the pictures that follow each other, in a file whose format Pillow calls `name`."""
+    return _FINDERS[name](data)
+
+
+def count_scans(data: bytes) -> int:
+    """How many scans a JPEG codes its picture in; what its metadata and a film behind its end hold are none of them."""
+    scans = 0
+    for part, (marker, _) in enumerate(_walk_segments(data, 0)):
+        scans += marker == START_OF_SCAN
+        if part > MAX_PARTS:
+            return part  # so many segments cost as much as so many scans
+    return scans
+
+
+def _walk_segments(data: bytes, start: int) -> Iterator[tuple[int, int]]:
+    """Each marker of the JPEG at `start` with the end of its segment, to the end of the picture."""
+    position = start + 2
+    while match := _JPEG_MARKER.search(data, position):
+        marker, position = data[match.end() - 1], match.end()
+        if marker != END_OF_IMAGE:
+            position += max(2, int.from_bytes(data[position : position + 2]))
+        if position > len(data):
+            return
+        yield marker, position
+        if marker == END_OF_IMAGE:
+            return
+
+
+def _find_jpeg_end(data: bytes) -> int:
+    """Behind the last of the JPEG pictures that follow each other, as phones append a map of brightness."""
+    end = 0
+    for _ in range(MAX_PICTURES):
+        if not (match := _JPEG_START.match(data, end)):
+            break
+        segments = deque(islice(_walk_segments(data, match.end() - 3), MAX_PARTS), maxlen=1)
+        marker, end = segments.pop() if segments else (None, end)
+        if marker != END_OF_IMAGE:
+            break
+    return end
+
+
+def _find_png_end(data: bytes) -> int:
+    position = 8
+    for _ in range(MAX_PARTS):
+        end, kind = position + 12 + int.from_bytes(data[position : position + 4]), data[position + 4 : position + 8]
+        if end > len(data) or not kind.isalpha():
+            break
+        position = end
+        if kind == b"IEND":
+            break
+    return position
+
+
+def _find_gif_end(data: bytes) -> int:
+    position = 13 + _colour_table_size(data[10:11])
+    for _ in range(MAX_PARTS):
+        match data[position : position + 1]:
+            case b"!":
+                start = position + 2
+            case b",":
+                start = position + 11 + _colour_table_size(data[position + 9 : position + 10])
+            case b";":
+                return position + 1
+            case _:
+                break
+        end = _find_sub_blocks_end(data, start)
+        if end is None:
+            break
+        position = end
+    return position
+
+
+def _colour_table_size(flags: bytes) -> int:
+    return 3 << ((flags[0] & 7) + 1) if flags and flags[0] & 0x80 else 0
+
+
+def _find_sub_blocks_end(data: bytes, position: int) -> int | None:
+    for _ in range(MAX_PARTS):
+        if position >= len(data):
+            return None
+        size = data[position]
+        position += 1 + size
+        if not size:
+            return position
+    return None
+
+
+def _find_riff_end(data: bytes) -> int:
+    size = int.from_bytes(data[4:8], "little")
+    end = 8 + size + size % 2
+    return end if end <= len(data) else RIFF_HEAD
+
+
+def _find_boxes_end(data: bytes) -> int:
+    position = 0
+    for _ in range(MAX_PARTS):
+        size, kind = int.from_bytes(data[position : position + 4]), data[position + 4 : position + 8]
+        if size == 1:
+            size = int.from_bytes(data[position + 8 : position + 16])
+        # A size of 0 says that the box takes all the rest, of which nobody can tell what was appended.
+        if size < 8 or position + size > len(data) or not kind.isalnum():
+            break
+        position += size
+    return position
+
+
+_FINDERS = {
+    "JPEG": _find_jpeg_end,
+    "PNG": _find_png_end,
+    "GIF": _find_gif_end,
+    "WEBP": _find_riff_end,
+    "AVIF": _find_boxes_end,
+    "HEIF": _find_boxes_end,
+}

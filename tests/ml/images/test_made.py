@@ -1,0 +1,24 @@
+"""Pictures of odd kinds look as in a browser, and the header says the size that they are decoded to."""
+
+import io
+
+import pytest
+
+from ml.images import decode, sniff_header
+from tests.ml.images.made import make_pictures, write_made_pictures
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("name", make_pictures())
+def test_a_made_picture_looks_right(name):
+    made = make_pictures()[name]
+    header, picture = sniff_header(io.BytesIO(made.data)), decode(made.data)
+    assert (header.width, header.height) == picture.size == made.size
+    for place, wanted in made.pixels.items():
+        found = picture.crop((*place, place[0] + 1, place[1] + 1)).tobytes()
+        assert all(abs(a - b) <= made.tolerance for a, b in zip(found, wanted, strict=True)), (place, found, wanted)
+
+
+def test_all_are_written_into_a_folder(tmp_path):
+    made = write_made_pictures(tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {name: m.data for name, m in made.items()}
