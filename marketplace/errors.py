@@ -56,6 +56,13 @@ def server_error(request: HttpRequest) -> HttpResponse:
     return defaults.server_error(request)
 
 
+def refuse_request(request: HttpRequest, status_code: int, code: str, sentence: str) -> HttpResponse:
+    """A refusal of what no browser sends by itself, so a page for people would help nobody."""
+    if is_api_request(request):
+        return JsonResponse({"detail": sentence, "code": code}, status=status_code)
+    return HttpResponse(sentence, status=status_code, content_type="text/plain; charset=utf-8")
+
+
 def is_api_request(request: HttpRequest) -> bool:
     return request.path.startswith("/api/")
 

@@ -1,14 +1,25 @@
-"""What happens around every request: the policy for its page, and the account in its line of the log."""
+"""What happens around every request: its id, its body and its address; the policy and the size of its answer."""
 
 from __future__ import annotations
 
+import re
+import uuid
 from collections.abc import Callable
 from typing import TypeAlias
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
+from django.http.response import HttpResponseBase
+from django.middleware.common import CommonMiddleware
+from django.middleware.gzip import GZipMiddleware
+from django.urls import is_valid_path
 from django.utils.functional import SimpleLazyObject
 
+from .errors import refuse_request
+
 GetResponse: TypeAlias = Callable[[HttpRequest], HttpResponse]
+
+# A caller's own id is taken over only if it can break neither a line of the log nor a header.
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 # Nothing comes from elsewhere and nothing is inline; `blob:` is for previews of photos that somebody has just chosen.
 PAGES = (
@@ -17,6 +28,62 @@ PAGES = (
 )
 
 FIRST_ERROR_STATUS = 400
+
+
+def answer_with_request_id(get_response: GetResponse) -> GetResponse:
+    """The id under which the log knows a request stands in its answer: the caller's own, or a new one."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        sent = request.META.get("HTTP_X_REQUEST_ID", "")
+        request_id = sent if REQUEST_ID.fullmatch(sent) else str(uuid.uuid4())
+        # django-structlog reads the id from this header.
+        request.META["HTTP_X_REQUEST_ID"] = request_id
+        response = get_response(request)
+        response["X-Request-ID"] = request_id
+        return response
+
+    return middleware
+
+
+def refuse_unreadable_body(get_response: GetResponse) -> GetResponse:
+    """Refuse a body that Django would take for empty or for other bytes than were meant."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        length = str(request.META.get("CONTENT_LENGTH") or "")
+        if request.META.get("HTTP_TRANSFER_ENCODING") and not length:
+            return refuse_request(
+                request, 411, "length_required", "Send the body with its Content-Length, not in chunks."
+            )
+        if length and not (length.isascii() and length.isdigit()):
+            return refuse_request(request, 400, "malformed", "Content-Length is the number of bytes of the body.")
+        coding = request.META.get("HTTP_CONTENT_ENCODING", "").strip().lower()
+        if coding not in {"", "identity"} and length.strip("0"):
+            sentence = "Send the body as it is, without Content-Encoding: a compressed one is not read here."
+            return refuse_request(request, 415, "unsupported_encoding", sentence)
+        return get_response(request)
+
+    return middleware
+
+
+class AddMissingSlash(CommonMiddleware):
+    """An address without its last slash leads where it leads with it. Browsers are redirected, so that they show the
+    right address; a request that sends something would lose it on the way, so it is answered at once."""
+
+    def process_request(self, request: HttpRequest) -> HttpResponsePermanentRedirect | None:
+        if request.method not in {"GET", "HEAD"} and not request.path_info.endswith("/"):
+            match = is_valid_path(f"{request.path_info}/")
+            # The admin's answer to addresses that do not exist takes any address, and says that it wants no slash.
+            if match and getattr(match.func, "should_append_slash", True):
+                request.path_info += "/"
+                request.path += "/"
+        return super().process_request(request)
+
+
+class CompressText(GZipMiddleware):
+    """Compress pages and JSON. What is streamed is a photo, which would only grow."""
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        return response if response.streaming else super().process_response(request, response)
 
 
 def add_content_security_policy(get_response: GetResponse) -> GetResponse:

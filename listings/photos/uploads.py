@@ -15,8 +15,7 @@ from django.http import HttpRequest
 
 from ml.images import PhotoRefused, sniff_header
 
-# One megabyte more than all photos of a listing, because a request also holds boundaries and part headers.
-REQUEST_MAX_BYTES = settings.PHOTO_MAX_BYTES * settings.PHOTOS_PER_LISTING + 1024 * 1024
+REQUEST_MAX_BYTES = settings.BODY_MAX_BYTES
 # A declared length is cut to this many digits, which still say of any longer number that it is far too large.
 LONGEST_NUMBER = 18
 

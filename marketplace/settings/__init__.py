@@ -66,15 +66,19 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    # First, so that every answer carries the id: files, refusals and errors as well.
+    "marketplace.middleware.answer_with_request_id",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    # Before the middleware that may refuse a request, so that refusals carry the security policy as well.
+    "marketplace.middleware.CompressText",
+    # Before the middleware that may refuse a request, so that refusals are logged, and carry the security policy.
+    "django_structlog.middlewares.RequestMiddleware",
     "marketplace.middleware.add_content_security_policy",
+    "marketplace.middleware.refuse_unreadable_body",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
+    "marketplace.middleware.AddMissingSlash",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django_structlog.middlewares.RequestMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -184,6 +188,8 @@ STORAGES = {
 PHOTO_MAX_BYTES = 20 * 1024 * 1024
 PHOTOS_PER_LISTING = 10
 REJECTED_PHOTO_DAYS = 30
+# One megabyte more than all photos of a listing, because a request also holds boundaries and part headers.
+BODY_MAX_BYTES = PHOTO_MAX_BYTES * PHOTOS_PER_LISTING + 1024 * 1024
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2_621_440
 FILE_UPLOAD_PERMISSIONS = 0o644
 
@@ -286,6 +292,8 @@ HEALTH_TOKEN = env.str("HEALTH_TOKEN", "")
 LOGGING = logs.configure_logging(env.str("LOG_FORMAT", "json"), env.str("LOG_LEVEL", "INFO"))
 DJANGO_STRUCTLOG_CELERY_ENABLED = True
 DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = logging.DEBUG
+# `answer_with_request_id` lets through only ids that are fit for the log.
+DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = True
 # Empty, because django-structlog would read the session of every request to find the user; `bind_user_id` adds the id
 # where it is known.
 DJANGO_STRUCTLOG_USER_ID_FIELD = ""

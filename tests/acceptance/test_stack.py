@@ -1,13 +1,34 @@
 """What `make run` promises: it comes up, it survives its parts, it ends without a trace, it comes back quickly."""
 
+import http.client
+import json
 import os
 import signal
+import socket
 import time
 from pathlib import Path
 
 import pytest
 
+from tests.factories import draw_photo
 from tests.servers.stack import PASSWORD, alive
+from tests.servers.visitor import encode
+
+
+def send_in_chunks(stack, method, path, pieces, headers):
+    """Send a body without saying how long it is; the status and the answer."""
+    connection = http.client.HTTPConnection("127.0.0.1", stack.port, timeout=30)
+    connection.request(method, path, iter(pieces), headers, encode_chunked=True)
+    response = connection.getresponse()
+    return response.status, response.read()
+
+
+def send_raw(stack, request):
+    """The status of what is answered to these very bytes; 0 where the connection is closed without an answer."""
+    with socket.create_connection(("127.0.0.1", stack.port), timeout=30) as connection:
+        connection.sendall(request)
+        line = connection.makefile("rb").readline()
+    return int(line.split()[1]) if line else 0
 
 
 def gone(pids):
@@ -23,6 +44,32 @@ class TestRunning:
         staff = stack.visitor().sign_in("admin", PASSWORD)
         assert "Site administration" in staff.get("/admin/").expect(200).text
         assert stack.admin().get("/api/v1/listings/").expect(200).json()["results"] == []
+
+    def test_takes_a_body_in_chunks_or_asks_for_its_length(self, stack):
+        staff = stack.admin()
+        listing = staff.post("/api/v1/listings/", {"title": "Lamp", "price": "12.50"}).expect(201).json()
+        path = f"/api/v1/listings/{listing['id']}/"
+        own = {"Authorization": f"Token {staff.token}", "Content-Type": "application/json"}
+        status, _ = send_in_chunks(stack, "PATCH", path, [b'{"price": ', b'"99.00"}'], own)
+        assert (status, staff.get(path).json()["price"]) in {(200, "99.00"), (411, "12.50")}
+        body, form = encode(None, {}, [("image", "a.jpg", draw_photo(size=(200, 200)))])
+        status, answer = send_in_chunks(stack, "POST", "/api/v1/search/image/", [body[:99], body[99:]], form)
+        assert status in {200, 411} or json.loads(answer)["code"] in {"index_not_ready", "model_not_ready"}
+        assert send_in_chunks(stack, "POST", "/search/photo/", [body], form)[0] in {403, 411}
+
+    @pytest.mark.parametrize("length", ["-5", "+5", "5 5", "5, 6", "0x5", "1_0"])
+    def test_never_guesses_the_length_of_a_body(self, stack, length):
+        head = f"POST /api/v1/token/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n"
+        assert send_raw(stack, f"{head}Content-Type: application/json\r\n\r\n{{}}   ".encode()) in {0, 400}
+
+    @pytest.mark.parametrize("chunks", [b"zz\r\n{}\r\n0\r\n\r\n", b"2\r\n{}xx0\r\n\r\n", b"-2\r\n{}\r\n0\r\n\r\n"])
+    def test_refuses_chunks_that_are_none(self, stack, chunks):
+        head = b"POST /api/v1/token/ HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
+        assert send_raw(stack, head + b"Content-Type: application/json\r\n\r\n" + chunks) in {0, 400, 411}
+
+    def test_lets_a_client_ask_before_it_sends_a_body(self, stack):
+        head = b"POST /api/v1/token/ HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 2\r\n"
+        assert send_raw(stack, head + b"Content-Type: application/json\r\n\r\n") in {100, 400, 417}
 
     def test_keeps_its_secrets_to_its_owner(self, stack):
         modes = {name: oct((stack.var / name).stat().st_mode & 0o777) for name in (".", "run", "secret-key")}
