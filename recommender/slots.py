@@ -23,6 +23,7 @@ STRIP_RESULTS = 8
 PANEL_RESULTS = 12
 
 SOON = "Similar listings cannot be shown at this moment. Reload the page in a few seconds."
+SEARCH_SOON = "Search by photo is not ready at this moment. Try again in a few seconds."
 
 
 def register_fillers() -> None:
@@ -78,7 +79,7 @@ def photo_search_results(request: HttpRequest, photo: File) -> SafeString:
         answer = search_by_photo(get_index().get_state(), photo, asked.search_request(), crop)
         return _render_template("photo_search", request, answer=answer)
     except (ModelNotReady, IndexNotReady):
-        return _render_template("photo_search", request, trouble=SOON)
+        return _render_template("photo_search", request, trouble=SEARCH_SOON)
     except Busy as exc:
         return _render_template("photo_search", request, trouble=str(exc))
 

@@ -36,8 +36,19 @@ class ListingForm(forms.ModelForm):
             "description": "Condition, size, what comes with it.",
         }
         widgets = {
-            "title": forms.TextInput(attrs={"autocomplete": "off", "enterkeyhint": "next"}),
-            "price": forms.NumberInput(attrs={"inputmode": "decimal", "min": "0", "step": "0.01"}),
+            # By the patterns a browser without the script asks before it sends: after a refusal it forgets the photos.
+            "title": forms.TextInput(
+                attrs={"autocomplete": "off", "enterkeyhint": "next", "pattern": r".*\S.*", "title": "A few words"}
+            ),
+            # Not of type number, which sends an empty text in place of what it cannot read, and that means no price.
+            "price": forms.TextInput(
+                attrs={
+                    "autocomplete": "off",
+                    "inputmode": "decimal",
+                    "pattern": r"\s*\d{1,10}([.]\d{1,2})?\s*",
+                    "title": "A number such as 12.50",
+                }
+            ),
             "location": forms.TextInput(attrs={"autocomplete": "address-level2"}),
             "description": forms.Textarea(attrs={"rows": 6}),
         }

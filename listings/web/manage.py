@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from listings.models import Listing, ListingImage
 from listings.services import ListingGone, mark_listing_removed, room_for_photos, update_listing
 
-from .access import SignedInRequest, get_editable_listing_or_403
+from .access import SignedInRequest, get_editable_listing_or_403, sign_in_required, wants_json
 from .forms import PHOTO_TYPES, ListingForm
 from .pages import NoSuchPage, paginate_listings
 from .photos import LABELS
+from .uploading import accept_photo_uploads, go_on_editing, report_refusals, store_usable_photos
 
 Status, Photo = Listing.Status, ListingImage.State
 
@@ -26,7 +26,7 @@ SAID = {
 
 
 @require_safe
-@login_required
+@sign_in_required
 def my_listings_page(request: SignedInRequest) -> HttpResponse:
     listings = Listing.objects.filter(seller=request.user).exclude(status=Status.REMOVED).with_details()
     status = request.GET.get("status", "")
@@ -41,19 +41,34 @@ def my_listings_page(request: SignedInRequest) -> HttpResponse:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@login_required
+@sign_in_required
+@accept_photo_uploads
 def edit_listing(request: HttpRequest, listing_id: int) -> HttpResponse:
     listing = get_editable_listing_or_403(request, listing_id)
-    # Kept for the heading, because a form writes what was typed into the instance even if it is refused.
-    title = listing.title
-    form = ListingForm(request.POST or None, instance=listing)
-    if form.is_valid():
-        _update_listing_or_404(request, listing, form.cleaned_data)
-        messages.success(request, "Your changes are saved.")
-        return redirect("my-listing", listing.pk)
+    if request.method != "POST":
+        return _render_edit_page(request, listing, ListingForm(instance=listing))
+    # Kept also where the text is refused, because no browser fills in again which files were chosen.
+    report_refusals(request, store_usable_photos(listing, request.FILES.getlist("photos")))
+    form = ListingForm(request.POST, instance=listing)
+    if not form.is_valid():
+        if wants_json(request):
+            return JsonResponse({"errors": form.errors}, status=400)
+        # Read again, because a form writes what was typed into its instance even if it is refused.
+        return _render_edit_page(request, get_editable_listing_or_403(request, listing_id), form)
+    status = request.POST.get("status", "")
+    changes = form.cleaned_data | ({"status": status} if status in SAID else {})
+    # The script sends the text again when a photo did not get through; to say each time that it is saved is noise.
+    is_news = form.has_changed() or changes.get("status", listing.status) != listing.status
+    _update_listing_or_404(request, listing, changes)
+    if is_news or not wants_json(request):
+        now = f" {SAID[Status(listing.status)].format(title=listing.title)}" if "status" in changes else ""
+        messages.success(request, f"Your changes are saved.{now}")
+    return go_on_editing(request, listing)
+
+
+def _render_edit_page(request: HttpRequest, listing: Listing, form: ListingForm) -> HttpResponse:
     context = {
         "listing": listing,
-        "title": title,
         "form": form,
         "photos": [(image, LABELS[Photo(image.state)]) for image in listing.photos],
         "waiting": any(image.state == Photo.NEW for image in listing.photos),
@@ -64,7 +79,7 @@ def edit_listing(request: HttpRequest, listing_id: int) -> HttpResponse:
 
 
 @require_POST
-@login_required
+@sign_in_required
 def set_listing_status(request: HttpRequest, listing_id: int) -> HttpResponse:
     listing = get_editable_listing_or_403(request, listing_id)
     status = request.POST.get("status", "")
@@ -77,7 +92,7 @@ def set_listing_status(request: HttpRequest, listing_id: int) -> HttpResponse:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@login_required
+@sign_in_required
 def remove_listing(request: HttpRequest, listing_id: int) -> HttpResponse:
     listing = get_editable_listing_or_403(request, listing_id)
     if request.method != "POST":

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import get_object_or_404, redirect
+from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from listings.models import ListingImage
 
-from .access import get_editable_listing_or_403
-from .uploading import accept_photo_uploads, report_refusals, store_usable_photos, wants_json
+from .access import get_editable_listing_or_403, sign_in_required
+from .uploading import accept_photo_uploads, store_usable_photos
 
 LABELS = {
     ListingImage.State.NEW: "Being prepared",
@@ -22,32 +21,30 @@ LABELS = {
 
 
 @require_POST
-@login_required
+@sign_in_required
 @accept_photo_uploads
-def add_photos(request: HttpRequest, listing_id: int) -> HttpResponse:
+def add_photos(request: HttpRequest, listing_id: int) -> JsonResponse:
+    """For the script of the pages, which sends one photo at a time; without it photos come with the whole form."""
     listing = get_editable_listing_or_403(request, listing_id)
-    files = request.FILES.getlist("photos")
-    refusals = store_usable_photos(listing, files)
-    if wants_json(request):
-        return JsonResponse({"refusals": [{"name": refusal.name, "reason": refusal.reason} for refusal in refusals]})
-    if not files:
-        messages.error(request, "Choose at least one photo first.")
-    report_refusals(request, refusals)
-    return redirect("my-listing", listing.pk)
+    refusals = store_usable_photos(listing, request.FILES.getlist("photos"))
+    return JsonResponse({"refusals": [{"name": refusal.name, "reason": refusal.reason} for refusal in refusals]})
 
 
-@require_POST
-@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+@sign_in_required
 def delete_photo(request: HttpRequest, listing_id: int, image_id: int) -> HttpResponse:
     listing = get_editable_listing_or_403(request, listing_id)
-    get_object_or_404(listing.images, pk=image_id).delete()
+    image = get_object_or_404(listing.images, pk=image_id)
+    if request.method != "POST":
+        return render(request, "listings/delete_photo.html", {"listing": listing, "photo": image})
+    image.delete()
     messages.success(request, "The photo is deleted.")
     return redirect("my-listing", listing.pk)
 
 
 @require_safe
 @never_cache
-@login_required
+@sign_in_required
 def photo_states(request: HttpRequest, listing_id: int) -> JsonResponse:
     images = get_editable_listing_or_403(request, listing_id).photos
     settled = all(image.state != ListingImage.State.NEW for image in images)

@@ -5,26 +5,24 @@ from __future__ import annotations
 import uuid
 
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
 from django.db import IntegrityError
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import redirect, render
-from django.urls import reverse
+from django.shortcuts import render
 from django.views.decorators.http import require_http_methods
 
 from listings.models import Listing
 from listings.services import create_listing
 
-from .access import SignedInRequest
+from .access import SignedInRequest, sign_in_required, wants_json
 from .forms import PHOTO_TYPES, SellForm
-from .uploading import accept_photo_uploads, report_refusals, store_usable_photos, wants_json
+from .uploading import accept_photo_uploads, go_on_editing, report_refusals, store_usable_photos
 
 SAID = {Listing.Status.ACTIVE: "Your listing is live.", Listing.Status.DRAFT: "Your listing is saved as a draft."}
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@login_required
+@sign_in_required
 @accept_photo_uploads
 def submit_sell_form(request: SignedInRequest) -> HttpResponse:
     if request.method != "POST":
@@ -41,10 +39,7 @@ def submit_sell_form(request: SignedInRequest) -> HttpResponse:
     if is_new:
         report_refusals(request, store_usable_photos(listing, request.FILES.getlist("photos")))
         messages.success(request, SAID[Listing.Status(listing.status)])
-    if wants_json(request):
-        links = {"photos": reverse("add-photos", args=[listing.pk]), "next": reverse("my-listing", args=[listing.pk])}
-        return JsonResponse(links, status=201)
-    return redirect("my-listing", listing.pk)
+    return go_on_editing(request, listing, status=201)
 
 
 def create_listing_once(seller: User, fields: dict, key: uuid.UUID) -> tuple[Listing, bool]:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import wraps
 
 from django.contrib import messages
 from django.core.files.base import File
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 
 from listings.models import Listing, ListingImage
 from listings.photos.uploads import REQUEST_MAX_BYTES, CheckedPhoto, PhotoUploadHandler, check_photos, declared_length
-from listings.services import TooManyPhotos, add_photos, explain_too_many_photos, room_for_photos
+from listings.services import ListingGone, TooManyPhotos, add_photos, explain_too_many_photos, room_for_photos
 from ml.images import PhotoRefused
 
-View = Callable[..., HttpResponse]
+from .access import View, wants_json
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,8 @@ def check_and_split_photos(files: Sequence[File]) -> tuple[list[CheckedPhoto], l
 
 def store_usable_photos(listing: Listing, files: Sequence[File]) -> list[Refusal]:
     """Keep the good photos and answer the others. A photo the listing has already is not stored again."""
+    if not files:
+        return []
     photos, refusals = check_and_split_photos(files)
     kept = set(listing.images.exclude(state=ListingImage.State.REJECTED).values_list("sha256", flat=True))
     # Keyed by hash, so that a photo that is chosen twice, or sent again over a bad network, is stored once.
@@ -64,6 +67,8 @@ def store_usable_photos(listing: Listing, files: Sequence[File]) -> list[Refusal
     # Another upload may have taken the room since it was counted above.
     except TooManyPhotos as exc:
         refusals += [Refusal(photo.file.name or "photo", str(exc)) for photo in new[:room]]
+    except ListingGone as exc:
+        raise Http404("This listing was removed.") from exc
     return refusals
 
 
@@ -72,5 +77,9 @@ def report_refusals(request: HttpRequest, refusals: Sequence[Refusal]) -> None:
         messages.warning(request, f"{refusal.name} was left out. {refusal.reason}")
 
 
-def wants_json(request: HttpRequest) -> bool:
-    return request.get_preferred_type(["text/html", "application/json"]) == "application/json"
+def go_on_editing(request: HttpRequest, listing: Listing, status: int = 200) -> HttpResponse:
+    """To the seller's page of a listing; for the script its address, and where photos can be sent one by one."""
+    page = reverse("my-listing", args=[listing.pk])
+    if wants_json(request):
+        return JsonResponse({"photos": reverse("add-photos", args=[listing.pk]), "next": page}, status=status)
+    return redirect(page)

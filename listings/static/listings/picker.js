@@ -1,5 +1,7 @@
 // The photos somebody chose: previews, one by one removable, and each one's progress. Choosing again adds to them.
 
+export const countPhotos = (number) => `${number} photo${number === 1 ? "" : "s"}`;
+
 class Item {
   constructor(file, onRemove) {
     this.file = file;
@@ -107,7 +109,7 @@ export class Picker {
 
   count(tooMany) {
     const number = this.waiting().length;
-    const words = number ? `${number} photo${number === 1 ? "" : "s"} chosen.` : "";
-    this.said.textContent = tooMany > 0 ? `${words} There is room for ${this.most}; ${tooMany} left out.` : words;
+    const words = number ? `${countPhotos(number)} chosen.` : "";
+    this.said.textContent = tooMany > 0 ? `${words} There is room for ${countPhotos(this.most)}; ${tooMany} left out.` : words;
   }
 }

@@ -1,31 +1,9 @@
 // Sends a form's text first and then one photo at a time, with progress and retries: on a shaky network a lost photo
 // costs only itself. Without this script the form is sent as a whole.
-import { Picker } from "./picker.js";
+import { Picker, countPhotos } from "./picker.js";
+import { Refused, SignedOut, readToken, send } from "./requests.js";
 
 const TRIES = 3;
-const NO_CONNECTION = "No connection.";
-
-class Refused extends Error {}
-
-function send(url, body, token, onProgress = () => {}) {
-  return new Promise((resolve, reject) => {
-    const request = new XMLHttpRequest();
-    request.open("POST", url);
-    request.setRequestHeader("Accept", "application/json");
-    request.setRequestHeader("X-CSRFToken", token);
-    request.responseType = "json";
-    request.upload.onprogress = ({ loaded, total }) => onProgress(loaded / total);
-    request.onload = () => {
-      const isOurs = request.response && new URL(request.responseURL).pathname === new URL(url, location.href).pathname;
-      if (isOurs) resolve(request);
-      else if (request.status >= 500) reject(new Error("The server is busy."));
-      else reject(new Refused("You may have been signed out. Reload the page and try again."));
-    };
-    request.onerror = request.ontimeout = () => reject(new Error(NO_CONNECTION));
-    request.timeout = 180_000;
-    request.send(body);
-  });
-}
 
 const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
 
@@ -61,29 +39,52 @@ function showErrors(form, errors) {
 class Uploader {
   constructor(form) {
     this.form = form;
-    this.picker = new Picker(form.querySelector("[data-picker]"));
+    const picker = form.querySelector("[data-picker]"); // none where a listing has no room for more photos
+    this.picker = picker && new Picker(picker);
     this.error = form.querySelector("[data-uploader-error]");
-    this.token = form.elements.csrfmiddlewaretoken.value;
-    this.target = "create" in form.dataset ? null : { photos: form.action, next: form.dataset.next };
+    form.noValidate = true; // the server explains what is wrong beside each field, and all of it at once
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.submit(event.submitter);
     });
+    form.addEventListener("input", () => (this.unsaved = true));
+    addEventListener("beforeunload", (event) => this.unsaved && event.preventDefault());
+    // Back shows the page as it was left: its buttons off, and its photos sent.
+    addEventListener("pageshow", ({ persisted }) => persisted && this.left && location.reload());
   }
 
   async submit(submitter) {
     if (this.busy) return;
     const text = new FormData(this.form, submitter); // before the buttons are disabled, which would leave them out
     text.delete("photos");
+    text.delete("csrfmiddlewaretoken");
     this.setBusy(true);
     this.error.textContent = "";
     try {
-      this.target ??= await this.create(text);
-      if (this.target && (await this.sendPhotos())) return location.assign(this.target.next);
+      const saved = await this.save(text);
+      if (saved && (await this.sendPhotos(saved))) return this.leave(saved.next);
     } catch (problem) {
-      this.error.textContent = `${problem.message} Nothing is lost: try again.`;
+      this.explain(problem);
     }
     this.setBusy(false);
+  }
+
+  leave(address) {
+    this.unsaved = false;
+    this.left = true;
+    location.assign(address);
+  }
+
+  explain(problem) {
+    if (problem instanceof SignedOut) {
+      const link = document.createElement("a");
+      link.href = "/sign-in/";
+      link.target = "_blank";
+      link.textContent = "Sign in in a new tab";
+      this.error.replaceChildren(`${problem.message} `, link, ", come back here, and press the button again: nothing here is lost.");
+    } else {
+      this.error.textContent = `${problem.message} Nothing here is lost: try again.`;
+    }
   }
 
   setBusy(busy) {
@@ -91,49 +92,55 @@ class Uploader {
     for (const button of this.form.querySelectorAll('[type="submit"]')) button.disabled = busy;
   }
 
-  async create(text) {
+  post(address, body, onProgress) {
+    return persist(() => send(address, body, readToken(this.form), onProgress));
+  }
+
+  async save(text) {
     // The hidden key makes a repeated request answer with the listing that the first one made.
-    const { status, response } = await persist(() => send(this.form.action, text, this.token));
+    const { status, response } = await this.post(this.form.action, text);
     showErrors(this.form, response.errors ?? {});
-    if (status !== 201) {
-      this.error.textContent = "Something is missing. It is marked above.";
+    if (status >= 400) {
+      this.error.textContent = "Nothing was saved yet: correct what is marked above.";
       return null;
     }
+    this.form.action = response.next; // what is changed from here on changes the listing that there is now
     return response;
   }
 
-  async sendPhotos() {
-    const waiting = this.picker.waiting();
-    if (!waiting.length && !("create" in this.form.dataset)) {
-      this.error.textContent = "Choose at least one photo first.";
-      return false;
-    }
-    for (const item of waiting) await this.sendPhoto(item);
+  async sendPhotos({ photos, next }) {
+    if (!this.picker) return true;
+    let problem = null;
+    for (const item of this.picker.waiting()) problem = (await this.sendPhoto(item, photos)) ?? problem;
     const failed = this.picker.waiting().length;
     const refused = this.picker.refused().length;
-    if (failed) this.error.textContent = `${failed} of the photos did not get through. The rest is saved: press the button to try them again.`;
-    else if (refused) this.offerToGoOn();
+    if (problem instanceof SignedOut) this.explain(problem);
+    else if (failed) this.error.textContent = `${countPhotos(failed)} did not get through. The rest is saved: press the button to try again.`;
+    else if (refused) this.offerToGoOn(next);
     return !failed && !refused;
   }
 
-  async sendPhoto(item) {
+  async sendPhoto(item, address) {
     const data = new FormData();
     data.set("photos", item.file, item.file.name);
     try {
-      const { response } = await persist(() => send(this.target.photos, data, this.token, (share) => item.progress(share)));
+      const { response } = await this.post(address, data, (share) => item.progress(share));
       const refusal = response.refusals[0];
       if (refusal) item.refuse(refusal.reason);
       else item.done();
+      return null;
     } catch (problem) {
       item.fail(problem.message);
+      return problem;
     }
   }
 
-  offerToGoOn() {
+  offerToGoOn(next) {
     const link = document.createElement("a");
     link.className = "button secondary";
-    link.href = this.target.next;
+    link.href = next;
     link.textContent = "Go on without them";
+    link.addEventListener("click", () => (this.unsaved = false));
     this.error.replaceChildren("Some photos could not be used; the reason is beside each. ", link);
     link.focus();
   }

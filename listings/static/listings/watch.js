@@ -1,4 +1,6 @@
 // Asks what became of each photo: every second at first, then less and less often, until all are settled.
+import { countPhotos } from "./picker.js";
+
 const list = document.querySelector("[data-watch]");
 const said = document.querySelector("[data-watch-said]");
 const LONGEST = 15_000;
@@ -29,7 +31,7 @@ async function look(pause) {
     if (changed.length) {
       const waiting = photos.filter(({ state }) => state === "new").length;
       const rejected = changed.filter(({ reason }) => reason).map(({ reason }) => `A photo is not usable: ${reason}`);
-      said.textContent = [waiting ? `${waiting} photos still being prepared.` : "All photos are done.", ...rejected].join(" ");
+      said.textContent = [waiting ? `${countPhotos(waiting)} still being prepared.` : "All photos are done.", ...rejected].join(" ");
       pause = 1000;
     }
   } catch {

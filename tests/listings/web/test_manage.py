@@ -1,8 +1,11 @@
+import re
+
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
 from listings.models import Listing
-from tests.factories import make_category, make_image, make_listing, make_ready_image, make_user
+from tests.factories import make_category, make_image, make_listing, make_ready_image, make_user, photo_file
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("bare_pages")]
 
@@ -118,9 +121,74 @@ def test_a_mistake_in_the_details_changes_nothing_and_keeps_what_was_typed(clien
 
 def test_a_change_touches_no_column_that_the_form_does_not_show(client, seller):
     listing = make_listing(seller, title="Chair", latitude=51.5, longitude=-0.1, status="sold", external_id="x1")
-    client.post(page_of(listing), {"title": "Stool", "status": "active", "seller": 1})
+    client.post(page_of(listing), {"title": "Stool", "external_id": "x2", "latitude": 1, "seller": 1})
     listing.refresh_from_db()
     assert (listing.latitude, listing.status, listing.external_id, listing.seller) == (51.5, "sold", "x1", seller)
+
+
+JSON = {"Accept": "application/json"}
+
+
+def test_saving_changes_takes_the_chosen_photos_along(client, seller):
+    listing = make_listing(seller, title="Chair")
+    page = client.get(page_of(listing)).content.decode()
+    (form,) = re.findall(r'<form [^>]*enctype="multipart/form-data"[^>]*>.*?</form>', page, re.DOTALL)
+    assert all(words in form for words in ('name="photos"', 'name="title"', "Save changes", "Save and mark as sold"))
+    sent = {"title": "Stool", "photos": [photo_file(1), SimpleUploadedFile("notes.txt", b"words")], "status": "sold"}
+    response = client.post(page_of(listing), sent, follow=True)
+    assert said(response) == [
+        "notes.txt was left out. The file is not a photo.",
+        "Your changes are saved. “Stool” is marked as sold.",
+    ]
+    listing.refresh_from_db()
+    assert (listing.title, listing.status, listing.images.count()) == ("Stool", "sold", 1)
+
+
+def test_a_mistake_in_the_details_costs_no_photo(client, seller):
+    listing = make_listing(seller, title="Chair")
+    page = client.post(page_of(listing), {"title": "", "photos": [photo_file(1)]}).content.decode()
+    assert "The photos were taken, but nothing else was saved yet" in page
+    assert page.count("Being prepared") > 1
+    assert "<h1>Chair</h1>" in page
+    assert listing.images.count() == 1
+
+
+@pytest.mark.parametrize("status", ["removed", "", "nonsense"])
+def test_saving_changes_sets_no_other_status(client, seller, status):
+    listing = make_listing(seller)
+    client.post(page_of(listing), {"title": "Stool", "status": status})
+    assert Listing.objects.values_list("title", "status").get() == ("Stool", "active")
+
+
+def test_the_script_gets_errors_by_field_or_where_the_photos_go(client, seller):
+    listing = make_listing(seller)
+    refused = client.post(page_of(listing), {"title": "", "price": "12,50"}, headers=JSON)
+    assert (refused.status_code, list(refused.json()["errors"])) == (400, ["title", "price"])
+    for _ in range(2):
+        saved = client.post(page_of(listing), {"title": "Stool", "status": "sold"}, headers=JSON)
+        assert saved.json() == {"photos": page_of(listing, "add-photos"), "next": page_of(listing)}
+    assert said(client.get(page_of(listing))) == ["Your changes are saved. “Stool” is marked as sold."]
+
+
+@pytest.mark.parametrize(
+    "name", ["my-listing", "listing-status", "add-photos", "remove-listing", "delete-photo", "sell"]
+)
+def test_a_form_sent_after_the_session_ended_says_so_and_leads_to_a_page_that_opens(client, name):
+    seller = make_user()
+    listing = make_listing(seller, title="Chair")
+    numbers = {"delete-photo": [listing.pk, make_ready_image(listing).pk], "sell": []}
+    response = client.post(reverse(name, args=numbers.get(name, [listing.pk])), {"title": "Stool"}, follow=True)
+    assert said(response) == [
+        "You were signed out, so nothing was saved. Press Back to copy what you typed, or sign in and send it again."
+    ]
+    client.force_login(seller)
+    assert client.get(response.request["QUERY_STRING"].partition("next=")[2]).status_code == 200
+
+
+def test_the_script_is_told_by_itself_that_the_session_ended(client):
+    response = client.post(page_of(make_listing()), {"title": "Stool"}, headers=JSON, follow=True)
+    assert response.request["PATH_INFO"] == "/sign-in/"
+    assert said(response) == []
 
 
 @pytest.mark.parametrize(

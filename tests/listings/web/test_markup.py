@@ -50,6 +50,7 @@ def build_pages():
         "my listings": "/my/",
         "none of mine": "/my/?status=sold",
         "edit": reverse("my-listing", args=[listing.pk]),
+        "delete photo": reverse("delete-photo", args=[listing.pk, listing.images.first().pk]),
         "remove": reverse("remove-listing", args=[listing.pk]),
         "missing": "/listings/999999/",
     }
@@ -67,6 +68,7 @@ PAGES = (
     "my listings",
     "none of mine",
     "edit",
+    "delete photo",
     "remove",
     "missing",
 )

@@ -3,6 +3,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
 from listings.models import ListingImage
+from listings.web import uploading
 from tests.factories import make_image, make_listing, make_ready_image, make_user, photo_file
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("bare_pages")]
@@ -17,8 +18,8 @@ def listing(client):
     return make_listing(seller)
 
 
-def add(client, listing, *photos, **options):
-    return client.post(reverse("add-photos", args=[listing.pk]), {"photos": photos}, **options)
+def add(client, listing, *photos):
+    return client.post(reverse("add-photos", args=[listing.pk]), {"photos": photos}, headers=JSON)
 
 
 def said(response):
@@ -27,14 +28,14 @@ def said(response):
 
 def test_photos_are_added_behind_those_present(client, listing):
     make_ready_image(listing)
-    response = add(client, listing, photo_file(1), photo_file(2))
-    assert response.url == reverse("my-listing", args=[listing.pk])
+    assert add(client, listing, photo_file(1), photo_file(2)).json() == {"refusals": []}
     assert [(image.position, image.state) for image in listing.images.all()] == [(0, "ready"), (1, "new"), (2, "new")]
 
 
-def test_without_a_photo_nothing_happens_and_it_is_said(client, listing):
-    response = add(client, listing, follow=True)
-    assert said(response) == ["Choose at least one photo first."]
+def test_photos_for_a_listing_that_was_removed_meanwhile_have_nowhere_to_go(client, listing, monkeypatch):
+    monkeypatch.setattr(uploading, "room_for_photos", lambda _: listing.__class__.objects.update(status="removed") * 10)
+    assert add(client, listing, photo_file(1)).status_code == 404
+    assert not ListingImage.objects.exists()
 
 
 @pytest.mark.parametrize(
@@ -46,14 +47,14 @@ def test_without_a_photo_nothing_happens_and_it_is_said(client, listing):
 )
 def test_a_bad_photo_is_named_with_its_reason(client, listing, data, reason):
     bad = SimpleUploadedFile("notes.txt", data)
-    response = add(client, listing, photo_file(1), bad, headers=JSON)
+    response = add(client, listing, photo_file(1), bad)
     assert response.json() == {"refusals": [{"name": "notes.txt", "reason": reason}]}
     assert listing.images.count() == 1
 
 
 def test_a_photo_that_is_too_large_is_named_with_its_reason(client, listing, settings):
     settings.PHOTO_MAX_BYTES = 1024
-    response = add(client, listing, SimpleUploadedFile("huge.jpg", b"\xff\xd8\xff" * 1000), headers=JSON)
+    response = add(client, listing, SimpleUploadedFile("huge.jpg", b"\xff\xd8\xff" * 1000))
     (refusal,) = response.json()["refusals"]
     assert refusal["name"] == "huge.jpg"
     assert "larger than" in refusal["reason"]
@@ -61,7 +62,7 @@ def test_a_photo_that_is_too_large_is_named_with_its_reason(client, listing, set
 
 def test_a_photo_whose_answer_was_lost_can_be_sent_again(client, listing):
     for _ in range(2):
-        assert add(client, listing, photo_file(1), headers=JSON).json() == {"refusals": []}
+        assert add(client, listing, photo_file(1)).json() == {"refusals": []}
     assert listing.images.count() == 1
 
 
@@ -75,7 +76,7 @@ def test_a_rejected_photo_may_be_sent_again(client, listing):
 def test_a_photo_beyond_the_limit_is_refused_in_words(client, listing, settings):
     settings.PHOTOS_PER_LISTING = 2
     make_ready_image(listing)
-    response = add(client, listing, photo_file(1), photo_file(2, name="extra.jpg"), headers=JSON)
+    response = add(client, listing, photo_file(1), photo_file(2, name="extra.jpg"))
     assert response.json()["refusals"] == [
         {"name": "extra.jpg", "reason": "A listing has at most 2 photos: it has room for 1 more."}
     ]
@@ -83,7 +84,7 @@ def test_a_photo_beyond_the_limit_is_refused_in_words(client, listing, settings)
 
 @pytest.mark.parametrize("name", ["../../etc/passwd.jpg", "x" * 300 + ".jpg", "ünïcode ☃.jpg", "no-suffix"])
 def test_a_strange_file_name_does_no_harm(client, listing, name):
-    assert add(client, listing, photo_file(1, name=name), headers=JSON).json() == {"refusals": []}
+    assert add(client, listing, photo_file(1, name=name)).json() == {"refusals": []}
     assert ".." not in listing.images.get().original.name
 
 
@@ -96,6 +97,17 @@ def test_a_photo_is_deleted(client, listing):
     assert said(delete(client, listing, image)) == ["The photo is deleted."]
     assert listing.images.get() == kept
     assert delete(client, listing, image).status_code == 404
+
+
+def test_deleting_a_photo_asks_first_without_any_script(client, listing):
+    image = make_ready_image(listing)
+    address = reverse("delete-photo", args=[listing.pk, image.pk])
+    edit = client.get(reverse("my-listing", args=[listing.pk])).content.decode()
+    assert f'<a class="button danger slim" href="{address}">Delete' in edit
+    page = client.get(address).content.decode()
+    assert "Delete this photo?" in page
+    assert image.thumb_file.url in page
+    assert listing.images.get() == image
 
 
 def test_a_photo_of_another_listing_is_not_deleted(client, listing):

@@ -1,3 +1,4 @@
+import re
 import uuid
 
 import pytest
@@ -129,6 +130,32 @@ def test_a_mistake_is_explained_beside_its_field_and_nothing_typed_is_lost(clien
     assert f'id="id_{name}_error"' in page
     assert 'aria-invalid="true"' in page
     assert "Typed on a bus." in page
+    assert not Listing.objects.exists()
+
+
+def test_without_a_script_a_browser_finds_mistakes_before_it_sends_and_forgets_the_photos(client, seller):
+    page = client.get(SELL).content.decode()
+    assert "novalidate" not in page
+    (title,), (price,) = (re.findall(rf'<input [^>]*name="{name}"[^>]*>', page) for name in ("title", "price"))
+    assert " required" in title
+    assert 'maxlength="200"' in title
+    assert 'type="text"' in price
+    assert 'inputmode="decimal"' in price
+    for field, good, bad in [
+        (title, ["Chair"], ["  "]),
+        (price, ["12", "12.50", " 0 "], ["12,50", "£12", "1.234", "-1"]),
+    ]:
+        pattern = re.search('pattern="([^"]*)"', field)[1]
+        assert all(re.fullmatch(pattern, text) for text in good)
+        assert not any(re.fullmatch(pattern, text) for text in bad)
+
+
+@pytest.mark.usefixtures("seller")
+@pytest.mark.parametrize("typed", ["12,50", "£12"])
+def test_a_price_that_cannot_be_read_publishes_nothing_and_stays_as_it_was_typed(client, typed):
+    page = client.post(SELL, form(price=typed, photos=[photo_file(1)])).content.decode()
+    assert f'value="{typed}"' in page
+    assert "choose your photos again" in page
     assert not Listing.objects.exists()
 
 
