@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from datetime import UTC, date, datetime, time
 
-from ml.catalogue.cells import SHORT_LIMIT, BadCell, parse_degrees, parse_required_text, parse_text
+from ml.catalogue.cells import SHORT_LIMIT, BadCell, parse_degrees, parse_id, parse_text, remove_invisible
 
 USERNAME = re.compile(r"[\w.@+-]+")
 
 
 def parse_username(text: str, limit: int) -> str:
-    value = parse_required_text(text, limit)
+    value = parse_id(text, limit)
     if not USERNAME.fullmatch(value):
-        raise BadCell("may hold letters, digits and . @ + - _ only")
+        raise BadCell("becomes a user name, so it may hold letters, digits and . @ + - _ only")
     return value
 
 
@@ -38,7 +38,7 @@ def parse_point(latitude: str, longitude: str) -> tuple[tuple[float, float] | No
 
 def parse_moment(text: str, now: datetime) -> datetime | None:
     """A date or a date and time, ISO 8601, UTC unless it says otherwise; None when the cell is empty."""
-    value = parse_text(text, SHORT_LIMIT)
+    value = parse_text(remove_invisible(text), SHORT_LIMIT)
     if not value:
         return None
     try:

@@ -67,20 +67,32 @@ def store_original(listing_id: int, created_at: datetime, photo: CheckedPhoto) -
     return image
 
 
-def save_photo_rows_and_notify(stored: Mapping[str, ListingImage]) -> int:
-    """Write the rows of stored photos by external id and tell who listens; a listing deleted meanwhile takes none."""
+def save_photo_rows_and_notify(stored: Mapping[str, ListingImage]) -> tuple[int, set[str]]:
+    """Write the rows of stored photos by external id and tell who listens; how many, and the ids there was no room for.
+
+    A listing that was deleted meanwhile takes none, and one that was given photos meanwhile takes what it has room for.
+    """
     with transaction.atomic():
         wanted = {image.listing_id for image in stored.values()}
         # Locked, so that no listing is deleted between this query and the insert of its photos.
         present = set(Listing.objects.select_for_update().filter(pk__in=wanted).values_list("pk", flat=True))
         room = Room(present)
-        images = {id_: image for id_, image in stored.items() if image.listing_id in present}
-        for image in images.values():
+        images: dict[str, ListingImage] = {}
+        too_many: set[str] = set()
+        for id_, image in stored.items():
+            if image.listing_id not in present:
+                continue
+            # Counted again under the lock, because others add photos to the same listings while files are copied.
+            if room.is_full(image.listing_id):
+                too_many.add(id_)
+                continue
+            room.reserve_place(image.listing_id)
             image.position = room.allocate_position(image.listing_id)
+            images[id_] = image
         ListingImage.objects.bulk_create(images.values())
         ImportedPhoto.objects.bulk_create(
             [ImportedPhoto(external_id=id_, listing_id=image.listing_id) for id_, image in images.items()]
         )
     if images:
         photos_added.send(ListingImage)
-    return len(images)
+    return len(images), too_many

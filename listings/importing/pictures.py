@@ -12,7 +12,7 @@ from django.core.files.base import File
 from listings.models import Listing, ListingImage
 from listings.photos.uploads import check_photo
 from ml.catalogue.findings import Finding, Kind
-from ml.catalogue.picture_files import PICTURE_SUFFIXES, find_picture
+from ml.catalogue.picture_files import PictureFiles, name_expected_file
 from ml.images import PhotoRefused
 
 from .photos import Room, find_imported_ids, save_photo_rows_and_notify, store_original
@@ -26,19 +26,23 @@ def find_photo_row_faults(row: PhotoRow, has_listing: bool, has_file: bool, is_f
         reason = "no listing has this id"
         findings.append(Finding(Kind.ROW_WITHOUT_LISTING, row.line, "product_id", row.product_id, reason))
     if not has_file:
-        reason = f"no file {row.id}{PICTURE_SUFFIXES[0]} among the images"
+        reason = f"no file {name_expected_file(row.id)} among the images"
         findings.append(Finding(Kind.ROW_WITHOUT_FILE, row.line, "id", row.id, reason))
     if has_listing and has_file and is_full:
-        reason = f"the listing has {settings.PHOTOS_PER_LISTING} photos already"
-        findings.append(Finding(Kind.TOO_MANY, row.line, "product_id", row.product_id, reason))
+        findings.append(make_full_finding(row))
     return findings
+
+
+def make_full_finding(row: PhotoRow) -> Finding:
+    reason = f"the listing has {settings.PHOTOS_PER_LISTING} photos already"
+    return Finding(Kind.TOO_MANY, row.line, "product_id", row.product_id, reason)
 
 
 class PictureFolder:
     """Saves batches of photo rows whose files lie in one folder."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, files: PictureFiles) -> None:
+        self._files = files
 
     def import_photos(self, rows: Sequence[PhotoRow]) -> tuple[int, int, list[Finding]]:
         """How many photos were made, how many were there already, and what was wrong with the other rows."""
@@ -52,7 +56,7 @@ class PictureFolder:
         for row in rows:
             if row.id in done:
                 continue
-            listing_id, path = listing_ids.get(row.product_id), find_picture(self._folder, row.id)
+            listing_id, path = listing_ids.get(row.product_id), self._files.find(row.id)
             is_full = listing_id is not None and room.is_full(listing_id)
             wrong = find_photo_row_faults(row, listing_id is not None, path is not None, is_full)
             findings += wrong
@@ -63,10 +67,16 @@ class PictureFolder:
                 room.reserve_place(listing_id)
             except PhotoRefused as exc:
                 findings.append(Finding(Kind.BAD_PHOTO, row.line, "id", row.id, f"{path.name}: {exc}"))
-        return save_photo_rows_and_notify(stored), len(done), findings
+        made, too_many = save_photo_rows_and_notify(stored)
+        findings += [make_full_finding(row) for row in rows if row.id in too_many]
+        return made, len(done), findings
 
 
 def check_and_store_picture(path: Path, listing_id: int, created_at: datetime) -> ListingImage:
     """The photo in this file, stored but without its row; raises `PhotoRefused` when it is none."""
-    with path.open("rb") as file:
+    try:
+        file = path.open("rb")
+    except OSError as exc:
+        raise PhotoRefused(f"The file cannot be read: {exc.strerror}.", "not_an_image") from exc
+    with file:
         return store_original(listing_id, created_at, check_photo(File(file, name=path.name)))

@@ -8,6 +8,8 @@ from typing import Self, TextIO
 
 from tqdm import tqdm
 
+from ml.catalogue.counts import describe_count
+
 # Where there is no terminal the lines go to a log, which would fill up with more frequent ones.
 EVERY_SECONDS = 10
 
@@ -36,8 +38,8 @@ class FileProgress:
 
     def __call__(self, bytes_read: int, rows: int) -> None:
         if self._bar is not None:
-            self._bar.set_postfix_str(f"{rows:,} rows", refresh=False)
+            self._bar.set_postfix_str(describe_count(rows, "row"), refresh=False)
             self._bar.update(bytes_read - self._bar.n)
         elif time.monotonic() - self._said >= EVERY_SECONDS:
             self._said = time.monotonic()
-            self._say(f"{self._name}: {rows:,} rows, {100 * bytes_read // self._size} %")
+            self._say(f"{self._name}: {describe_count(rows, 'row')}, {100 * bytes_read // self._size} %")

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ml.catalogue.encodings import CatalogueError
 from ml.catalogue.findings import Report
-from ml.catalogue.records import CatalogueError
 
 REPORT_COLUMNS = ("line", "file", "column", "value", "reason")
 
 
 @contextmanager
-def open_report(path: Path) -> Iterator[Report]:
-    """A new report at `path`, in place of the one of the import before."""
+def open_report(path: Path, inputs: Iterable[Path]) -> Iterator[Report]:
+    """A new report at `path`, in place of the one of the import before, but never of a file that is read."""
     try:
+        if path.exists() and any(path.samefile(file) for file in inputs):
+            raise CatalogueError(f"The report would replace {path}, which is to be imported; choose another file.")
         path.parent.mkdir(parents=True, exist_ok=True)
         # Buffered by the line, so that an import that is killed leaves in the report what it has found so far.
         file = path.open("w", encoding="utf-8", newline="", buffering=1)

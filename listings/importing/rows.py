@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -10,14 +10,31 @@ from typing import TypeVar
 
 from listings.models import Listing
 from listings.querysets import SEPARATOR
-from ml.catalogue.cells import BadCell, parse_category, parse_file_stem, parse_price, parse_required_text, parse_text
+from ml.catalogue.cells import (
+    BadCell,
+    normalise_name,
+    parse_category,
+    parse_file_name,
+    parse_id,
+    parse_price,
+    parse_required_text,
+    parse_text,
+)
 from ml.catalogue.findings import Finding, Kind
 from ml.catalogue.records import Record
 
-from .catalogue_file import Columns
 from .cells import parse_moment, parse_point, parse_username
 
 Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The columns that a file must have, and those that it may have."""
+
+    required: Sequence[str]
+    optional: Sequence[str]
+
 
 PRODUCT_COLUMNS = Columns(
     required=("id", "product_name", "category", "seller"),
@@ -67,6 +84,8 @@ class RowReader:
     def __init__(self, record: Record) -> None:
         self.record = record
         self.findings: list[Finding] = []
+        if record.note:
+            self.findings.append(Finding(Kind.SHORT_ROW, record.line, "", "", record.note))
 
     def cell_text(self, column: str) -> str:
         return self.record.cells.get(column, "")
@@ -90,12 +109,12 @@ class RowReader:
 def parse_product(record: Record, currency: str, now: datetime) -> tuple[Product | None, list[Finding]]:
     """The product, or None when the row has no usable id or seller."""
     row = RowReader(record)
-    id_ = row.parse_cell("id", lambda text: parse_required_text(text, ID_LIMIT), "", Kind.REFUSED, LEFT_OUT)
+    id_ = row.parse_cell("id", lambda text: parse_id(text, ID_LIMIT), "", Kind.REFUSED, LEFT_OUT)
     seller = row.parse_cell("seller", lambda text: parse_username(text, SELLER_LIMIT), "", Kind.REFUSED, LEFT_OUT)
     if not id_ or not seller:
         return None, row.findings
     draft = "; imported as a draft"
-    title = row.parse_cell("product_name", lambda text: parse_required_text(text, TITLE_LIMIT), "", then=draft)
+    title = row.parse_cell("product_name", parse_title, "", then=draft)
     category = row.parse_cell("category", parse_category_path, "", then=draft)
     point, wrong = parse_point(row.cell_text("latitude"), row.cell_text("longitude"))
     for column, reason in wrong.items():
@@ -108,7 +127,7 @@ def parse_product(record: Record, currency: str, now: datetime) -> tuple[Product
         description=row.parse_cell("product_description", lambda text: parse_text(text, DESCRIPTION_LIMIT), ""),
         category=category,
         price=row.parse_cell("price", lambda text: parse_price(text, currency), None),
-        location=row.parse_cell("location", lambda text: parse_text(text, LOCATION_LIMIT), ""),
+        location=row.parse_cell("location", lambda text: parse_text(normalise_name(text), LOCATION_LIMIT), ""),
         point=point,
         status=Listing.Status.ACTIVE if title and category else Listing.Status.DRAFT,
         created_at=row.parse_cell("create_time", lambda text: parse_moment(text, now), None) or now,
@@ -119,14 +138,16 @@ def parse_product(record: Record, currency: str, now: datetime) -> tuple[Product
 def parse_photo_row(record: Record, now: datetime) -> tuple[PhotoRow | None, list[Finding]]:
     """The photo row, or None when it names no file or no product."""
     row = RowReader(record)
-    id_ = row.parse_cell("id", lambda text: parse_file_stem(text, ID_LIMIT), "", Kind.REFUSED, LEFT_OUT)
-    product_id = row.parse_cell(
-        "product_id", lambda text: parse_required_text(text, ID_LIMIT), "", Kind.REFUSED, LEFT_OUT
-    )
+    id_ = row.parse_cell("id", lambda text: parse_file_name(text, ID_LIMIT), "", Kind.REFUSED, LEFT_OUT)
+    product_id = row.parse_cell("product_id", lambda text: parse_id(text, ID_LIMIT), "", Kind.REFUSED, LEFT_OUT)
     if not id_ or not product_id:
         return None, row.findings
     created = row.parse_cell("create_time", lambda text: parse_moment(text, now), None)
     return PhotoRow(record.line, id_, product_id, created or now), row.findings
+
+
+def parse_title(text: str) -> str:
+    return parse_required_text(normalise_name(text), TITLE_LIMIT)
 
 
 def parse_category_path(text: str) -> str:

@@ -6,18 +6,17 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 from django.conf import settings
 
 from ml.catalogue.findings import FileFindings, Finding, Kind
-from ml.catalogue.records import BrokenRecord, Record
+from ml.catalogue.picture_files import PictureFiles
+from ml.catalogue.records import BrokenRecord, CsvFile, Record
 
-from .catalogue_file import CatalogueFile, Columns
 from .pictures import PictureFolder
 from .products import save_new_products
-from .rows import PHOTO_COLUMNS, PRODUCT_COLUMNS, PhotoRow, Product, parse_photo_row, parse_product
+from .rows import PHOTO_COLUMNS, PRODUCT_COLUMNS, Columns, PhotoRow, Product, parse_photo_row, parse_product
 from .seen import SeenIds
 
 # Rows of a transaction: so few that an interrupted import loses only seconds of work, so many that the time a query
@@ -48,12 +47,13 @@ class Importer(Generic[Row]):
     read: Callable[[Record], tuple[Row | None, list[Finding]]]
     save: Callable[[Sequence[Row]], tuple[int, int, list[Finding]]]
 
-    def import_file(self, path: Path, findings: FileFindings, progress: Progress) -> Tally:
-        """Import the file; each batch is committed and reported before the next one is read."""
+    def import_file(self, file: CsvFile, findings: FileFindings, progress: Progress) -> Tally:
+        """Import the open file; each batch is committed and reported before the next one is read."""
         tally = Tally()
-        with CatalogueFile(path, self.columns) as file, SeenIds() as seen:
-            for column in file.missing:
+        for column in self.columns.optional:
+            if column not in file.columns:
                 findings.add(Finding(Kind.NOTE, 1, column, "", "no such column; left empty"))
+        with SeenIds() as seen:
             for batch in read_batches(file, BATCH_ROWS):
                 rows, wrong = self._parse_distinct_rows(batch, seen)
                 made, there, more = self.save(rows)
@@ -64,10 +64,6 @@ class Importer(Generic[Row]):
                 tally.made += made
                 tally.there += there
                 progress(file.bytes_read, tally.rows)
-            first, lines = file.fallback_summary
-            if lines:
-                reason = f"not UTF-8, read as Windows-1252; so were {lines:,} lines in all, this one first"
-                findings.add(Finding(Kind.NOTE, first, "", "", reason))
         return tally
 
     def _parse_distinct_rows(
@@ -96,7 +92,7 @@ class Importer(Generic[Row]):
         return [row for row in rows if row.line not in repeated], findings
 
 
-def read_batches(file: CatalogueFile, size: int) -> Iterator[list[Record | BrokenRecord]]:
+def read_batches(file: CsvFile, size: int) -> Iterator[list[Record | BrokenRecord]]:
     records = iter(file)
     while batch := list(islice(records, size)):
         yield batch
@@ -107,5 +103,5 @@ def product_importer(now: datetime) -> Importer[Product]:
     return Importer(PRODUCT_COLUMNS, lambda record: parse_product(record, currency, now), save_new_products)
 
 
-def photo_importer(folder: Path, now: datetime) -> Importer[PhotoRow]:
-    return Importer(PHOTO_COLUMNS, lambda record: parse_photo_row(record, now), PictureFolder(folder).import_photos)
+def photo_importer(pictures: PictureFiles, now: datetime) -> Importer[PhotoRow]:
+    return Importer(PHOTO_COLUMNS, lambda record: parse_photo_row(record, now), PictureFolder(pictures).import_photos)

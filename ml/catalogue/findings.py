@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import IO
 
+from .counts import describe_count
+
 VALUE_LIMIT = 200  # characters; a broken cell may hold a megabyte, and people read the report
 FORMULA_MARKS = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet may run a cell that starts with one of these
 
@@ -19,6 +21,7 @@ class Kind(StrEnum):
     NOTE = "note|notes"
     BAD_CELL = "bad cell|bad cells"
     BAD_ROW = "row that cannot be read|rows that cannot be read"
+    SHORT_ROW = "short row|short rows"
     REPEATED = "repeated row|repeated rows"
     REFUSED = "refused row|refused rows"
     IMAGE_WITHOUT_LISTING = "image without a listing|images without a listing"
@@ -31,7 +34,7 @@ class Kind(StrEnum):
 
     def describe_count(self, count: int) -> str:
         """Such as `7 bad cells`."""
-        return f"{count:,} {self.value.split('|')[count != 1]}"
+        return describe_count(count, *self.value.split("|"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,43 +1,37 @@
-"""The physical lines of a CSV file, numbered and decoded; those of a record that makes no sense can be read again."""
+"""The physical lines of a CSV file, numbered; those of a record that makes no sense can be read again."""
 
 from __future__ import annotations
 
-import codecs
 import csv
 from collections import deque
-from typing import BinaryIO, Self
+from typing import IO, Self
 
-RECORD_LIMIT = 1 << 20  # bytes; in a longer record a quote was most likely never closed
+from .encodings import LINE_LIMIT, UNDECODED
+
+RECORD_LIMIT = LINE_LIMIT  # characters; in a longer record a quote was most likely never closed
+MARK = "\ufeff"
 
 
 class NumberedLines:
     """Lines for `csv.reader`. Memory holds the lines of one record, however long the file is."""
 
-    def __init__(self, file: BinaryIO, fallback_encoding: str | None = None) -> None:
-        """Read lines as UTF-8, and those that are not UTF-8 in `fallback_encoding`, with U+FFFD for what neither knows.
-
-        Without a fallback, such a line raises `UnicodeDecodeError` when it is reached.
-        """
-        self._file = file
-        self._fallback_encoding = fallback_encoding
+    def __init__(self, text: IO[str]) -> None:
+        self._text = text
         self._last_number = 0
-        self._to_read_again: deque[tuple[int, bytes]] = deque()
-        self._of_record: list[tuple[int, bytes]] = []
+        self._to_read_again: deque[tuple[int, str]] = deque()
+        self._of_record: list[tuple[int, str]] = []
         self._record_size = 0
-        self._last_fallback = 0
-        self.first_fallback = 0  # lines are counted from 1, so 0 says that all of them were UTF-8
-        self.fallbacks = 0
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> str:
-        number, raw = self._to_read_again.popleft() if self._to_read_again else self._read_line()
-        self._of_record.append((number, raw))
-        self._record_size += len(raw)
+        number, line = self._to_read_again.popleft() if self._to_read_again else self._read_line()
+        self._of_record.append((number, line))
+        self._record_size += len(line)
         if self._record_size > RECORD_LIMIT:
             raise csv.Error("a quote is never closed, or the line is far too long")
-        return self._decode_and_count_fallback(number, raw)
+        return line
 
     def begin_record(self) -> None:
         """Forget the lines of the record before: they were understood."""
@@ -54,31 +48,33 @@ class NumberedLines:
         """The line up to which the record was read."""
         return self._of_record[-1][0] if self._of_record else self._last_number
 
+    @property
+    def is_record_one_whole_line(self) -> bool:
+        """Whether the record is a single line that was not cut off at the end of the file."""
+        return len(self._of_record) == 1 and self._of_record[0][1].endswith(("\n", "\r"))
+
+    def find_undecoded_line(self) -> str | None:
+        """The first line of the record with bytes that are no text."""
+        return next((line for _, line in self._of_record if not line.isascii() and UNDECODED.search(line)), None)
+
     def resume_after_first_line(self) -> None:
         """Hand out all lines of the record but its first one again, each as if a record started there."""
         self._to_read_again.extendleft(reversed(self._of_record[1:]))
 
-    def _decode_and_count_fallback(self, number: int, raw: bytes) -> str:
-        try:
-            return raw.decode("utf-8")
-        except UnicodeDecodeError:
-            if self._fallback_encoding is None:
-                raise
-        # A line that is handed out again, after a record that could not be read, was counted the first time.
-        if number > self._last_fallback:
-            self._last_fallback = number
-            self.first_fallback = self.first_fallback or number
-            self.fallbacks += 1
-        return raw.decode(self._fallback_encoding, errors="replace")
+    def read_record_again(self) -> None:
+        """Hand out all lines of the record again."""
+        self._to_read_again.extendleft(reversed(self._of_record))
+        self.begin_record()
 
-    def _read_line(self) -> tuple[int, bytes]:
-        raw = self._file.readline(RECORD_LIMIT + 1)
-        if not raw:
+    def _read_line(self) -> tuple[int, str]:
+        line = self._text.readline(RECORD_LIMIT + 1)
+        if not line:
             raise StopIteration
         # The rest of an endless line is read and dropped: memory holds its beginning, which is enough to refuse it.
-        rest = raw
-        while len(rest) > RECORD_LIMIT and not rest.endswith(b"\n"):
-            rest = self._file.readline(RECORD_LIMIT + 1)
+        rest = line
+        while len(rest) > RECORD_LIMIT and not rest.endswith(("\n", "\r")):
+            rest = self._text.readline(RECORD_LIMIT + 1)
         self._last_number += 1
-        # A byte order mark would become part of the name of the first column.
-        return self._last_number, raw.removeprefix(codecs.BOM_UTF8) if self._last_number == 1 else raw
+        # A byte order mark stands at the head of a file, and of each part of one that was joined from several; it would
+        # become part of the first cell, or keep a quote there from being one.
+        return self._last_number, line.lstrip(MARK)

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from ml.catalogue.cells import (
     SEPARATOR,
     BadCell,
+    normalise_name,
     parse_category,
     parse_degrees,
+    parse_id,
     parse_price,
     parse_required_text,
     parse_text,
@@ -56,6 +58,8 @@ def read_products(table: CsvFile, currency: str, levels: int, findings: FileFind
         if cells["id"] and first != line:
             findings.add(Finding(Kind.REPEATED, line, "id", cells["id"], f"repeats line {first}; row left out"))
             continue
+        if record.note:
+            findings.add(Finding(Kind.SHORT_ROW, line, "", "", record.note))
         for column, reason in wrong.items():
             consequence = "" if cells["id"] else "; row left out"
             findings.add(Finding(Kind.BAD_CELL, line, column, record.cells[column], f"{reason}{consequence}"))
@@ -66,8 +70,8 @@ def read_products(table: CsvFile, currency: str, levels: int, findings: FileFind
 
 def _parsers_by_column(currency: str) -> dict[str, Callable[[str], str]]:
     return {
-        "id": parse_required_text,
-        "product_name": parse_required_text,
+        "id": parse_id,
+        "product_name": lambda cell: parse_required_text(normalise_name(cell)),
         "category": parse_category,
         "price": lambda cell: str(parse_price(cell, currency)),
         "latitude": lambda cell: _format_degrees(parse_degrees(cell, 90)),

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import IO
 
 from ml.atomic_files import open_atomic_text
-from ml.catalogue.cells import BadCell, parse_file_stem, parse_required_text
+from ml.catalogue.cells import BadCell, parse_file_name, parse_id
+from ml.catalogue.encodings import CatalogueError
 from ml.catalogue.findings import FileFindings, Finding, Kind, Report
-from ml.catalogue.picture_files import PICTURE_SUFFIXES, find_picture
-from ml.catalogue.records import BrokenRecord, CatalogueError, CsvFile
+from ml.catalogue.picture_files import PictureFiles, name_expected_file
+from ml.catalogue.records import BrokenRecord, CsvFile
 
 from .products import REQUIRED, ROOT_CATEGORY, read_products
 
@@ -35,11 +36,13 @@ class Options:
     Attributes:
         levels: of a category that make a label, from the root.
         pictures: the folder of the picture files; with None they are not looked for.
+        encoding: of both tables where they have no mark; None is UTF-8.
     """
 
     currency: str = "GBP"
     levels: int = 1
     pictures: Path | None = None
+    encoding: str | None = None
 
 
 @dataclass(frozen=True)
@@ -61,23 +64,33 @@ def clean_tables(products: Path, images: Path, target: Path, options: Options) -
     """Write `products.csv`, `training.csv` (image,label,product), `labels.json` and `dropped.csv` into `target`.
 
     Raises:
-        CatalogueError: a table cannot be read, lacks a column, is not UTF-8 or lists nothing; `target` cannot be
-            written or a result would replace a table.
+        CatalogueError: a table cannot be read, lacks a column, is in another encoding or lists nothing; `target`
+            cannot be written or a result would replace a table.
     """
-    if options.pictures is not None and not options.pictures.is_dir():
-        raise CatalogueError(f"{options.pictures} is not a folder.")
+    pictures = _list_pictures(options.pictures)
     with ExitStack() as stack:
-        product_table = stack.enter_context(CsvFile(products, REQUIRED))
-        image_table = stack.enter_context(CsvFile(images, IMAGE_COLUMNS))
+        product_table = stack.enter_context(CsvFile(products, REQUIRED, options.encoding))
+        image_table = stack.enter_context(CsvFile(images, IMAGE_COLUMNS, options.encoding))
         _refuse_conflicting_paths(target, (products, images))
         file = _open_result_files(target, stack)
         report = Report(file[DROPPED], DROPPED_COLUMNS, lineterminator="\n")
         dropped = [report.begin_file(products.name), report.begin_file(images.name)]
         label_of = _write_products(file[PRODUCTS], product_table, options, dropped[0])
-        images_of = _write_training_table(file[TRAINING], image_table, label_of, options.pictures, dropped[1])
+        images_of = _write_training_table(file[TRAINING], image_table, label_of, pictures, dropped[1])
         labels = sorted(images_of)
         json.dump({label: number for number, label in enumerate(labels)}, file[LABELS], indent=2, ensure_ascii=False)
     return CleanedTables(len(label_of), images_of.total(), labels, dropped)
+
+
+def _list_pictures(folder: Path | None) -> PictureFiles | None:
+    if folder is None:
+        return None
+    if not folder.is_dir():
+        raise CatalogueError(f"{folder} is not a folder.")
+    try:
+        return PictureFiles(folder)
+    except OSError as exc:
+        raise CatalogueError(f"{folder} cannot be listed: {exc.strerror}.") from exc
 
 
 def _write_products(file: IO[str], table: CsvFile, options: Options, findings: FileFindings) -> dict[str, str]:
@@ -94,18 +107,19 @@ def _write_products(file: IO[str], table: CsvFile, options: Options, findings: F
 
 
 def _write_training_table(
-    file: IO[str], table: CsvFile, label_of: Mapping[str, str], pictures: Path | None, findings: FileFindings
+    file: IO[str], table: CsvFile, label_of: Mapping[str, str], pictures: PictureFiles | None, findings: FileFindings
 ) -> Counter[str]:
     """How many images of each label were written."""
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(("image", "label", "product"))
     counts: Counter[str] = Counter()
-    for line, stem, product in _read_image_rows(table, findings):
-        first_name = f"{stem}{PICTURE_SUFFIXES[0]}"
-        picture = Path(first_name) if pictures is None else find_picture(pictures, stem)
-        if picture is None:
-            reason = f"no picture {first_name} in {pictures}"
-            findings.add(Finding(Kind.IMAGE_WITHOUT_FILE, line, "id", stem, reason))
+    for line, image, product in _read_image_rows(table, findings):
+        expected = name_expected_file(image)
+        # `clean-images` gives its pictures another suffix than Images.csv may name.
+        picture = Path(expected) if pictures is None else pictures.find_converted(image)
+        if picture is None and pictures is not None:
+            reason = f"no picture {expected} in {pictures.folder}"
+            findings.add(Finding(Kind.IMAGE_WITHOUT_FILE, line, "id", image, reason))
         if product not in label_of:
             findings.add(Finding(Kind.IMAGE_WITHOUT_LISTING, line, "product_id", product, f"no listing {product}"))
         elif not label_of[product]:
@@ -128,7 +142,7 @@ def _read_image_rows(table: CsvFile, findings: FileFindings) -> Iterator[tuple[i
             continue
         line = record.line
         values = []
-        for column, parse in (("id", parse_file_stem), ("product_id", parse_required_text)):
+        for column, parse in (("id", parse_file_name), ("product_id", parse_id)):
             cell = record.cells[column]
             try:
                 values.append(parse(cell))
@@ -136,11 +150,13 @@ def _read_image_rows(table: CsvFile, findings: FileFindings) -> Iterator[tuple[i
                 findings.add(Finding(Kind.BAD_CELL, line, column, cell, f"{exc}; row left out"))
         if len(values) < 2:
             continue
-        stem, product = values
-        if (first := first_lines.setdefault(stem, line)) != line:
-            findings.add(Finding(Kind.REPEATED, line, "id", stem, f"repeats line {first}; row left out"))
+        image, product = values
+        if (first := first_lines.setdefault(image, line)) != line:
+            findings.add(Finding(Kind.REPEATED, line, "id", image, f"repeats line {first}; row left out"))
             continue
-        yield line, stem, product
+        if record.note:
+            findings.add(Finding(Kind.SHORT_ROW, line, "", "", record.note))
+        yield line, image, product
 
 
 def _refuse_conflicting_paths(target: Path, tables: Sequence[Path]) -> None:

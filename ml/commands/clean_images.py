@@ -39,15 +39,17 @@ def run(options: argparse.Namespace) -> None:
     """Clean the folder and say what became of it."""
     import os
 
+    from ml.catalogue.counts import describe_count
     from ml.cleaning.images import UNREADABLE, Settings, clean_images
 
     jobs = options.jobs or os.cpu_count() or 1
     done = clean_images(options.source, options.target, Settings(options.size, options.fit), jobs)
-    print(f"{options.target}: {done.written:,} pictures written, {done.there:,} there already.")
+    print(f"{options.target}: {describe_count(done.written, 'picture')} written, {done.there:,} there already.")
     if done.removed:
-        print(f"{done.removed:,} pictures removed: the files they were made of are gone.")
+        files = "the file it was made of is" if done.removed == 1 else "the files they were made of are"
+        print(f"{describe_count(done.removed, 'picture')} removed: {files} gone.")
     if done.unreadable:
-        print(f"{len(done.unreadable):,} files gave no picture; see {options.target / UNREADABLE}")
+        print(f"{describe_count(len(done.unreadable), 'file')} gave no picture; see {options.target / UNREADABLE}")
 
 
 def parse_side(text: str) -> int:

@@ -50,10 +50,10 @@ class Catalogue:
     def arguments(self) -> list[str]:
         return [str(self.products), str(self.photos), "--images", str(self.images), "--report", str(self.report)]
 
-    def run(self) -> str:
+    def run(self, *options: str) -> str:
         """What the command printed."""
         out = io.StringIO()
-        call_command("import_catalogue", *self.arguments, stdout=out)
+        call_command("import_catalogue", *self.arguments, *options, stdout=out)
         return out.getvalue()
 
     def findings(self) -> list[tuple[str, str, str, str]]:

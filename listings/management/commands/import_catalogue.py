@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from django.conf import settings
@@ -11,9 +13,13 @@ from django.utils import timezone
 
 from listings.importing.progress import FileProgress
 from listings.importing.report_file import open_report
+from listings.importing.rows import PHOTO_COLUMNS, PRODUCT_COLUMNS
 from listings.importing.run import Importer, Tally, photo_importer, product_importer
+from ml.catalogue.counts import describe_count
+from ml.catalogue.encodings import CatalogueError, parse_encoding
 from ml.catalogue.findings import FileFindings, Report
-from ml.catalogue.records import CatalogueError
+from ml.catalogue.picture_files import PictureFiles
+from ml.catalogue.records import CsvFile
 
 
 class Command(BaseCommand):
@@ -24,37 +30,65 @@ class Command(BaseCommand):
         parser.add_argument("images", type=Path, help="CSV with one photo a row")
         parser.add_argument("--images", type=Path, required=True, metavar="DIR", dest="folder", help="the photo files")
         parser.add_argument(
+            "--encoding",
+            type=parse_encoding,
+            metavar="NAME",
+            help="of both CSV files, such as windows-1252 (default: what a file's mark says, or UTF-8)",
+        )
+        parser.add_argument(
             "--report",
             type=Path,
             default=settings.VAR_DIR / "import-report.csv",
             help="where findings go (%(default)s)",
         )
 
-    def handle(self, products: Path, images: Path, folder: Path, report: Path, **_options: object) -> None:
-        if not folder.is_dir():
-            raise CommandError(f"{folder} is not a folder; give the one that holds the photos with --images.")
+    def handle(
+        self, products: Path, images: Path, folder: Path, encoding: str | None, report: Path, **_options: object
+    ) -> None:
         now = timezone.now()
-        try:
-            with open_report(report) as opened:
-                self._import_file_and_print_summary(product_importer(now), products, "listings", opened)
-                self._import_file_and_print_summary(photo_importer(folder, now), images, "photos", opened)
-        except CatalogueError as exc:
-            raise CommandError(str(exc)) from exc
-        except IntegrityError as exc:
-            raise CommandError("Something else wrote the same rows at the same time. Run the import again.") from exc
-        except KeyboardInterrupt as exc:
-            raise CommandError("Stopped. Run the same command again to go on.") from exc
-        self.stdout.write(f"{opened.total_findings:,} findings in {report}")
+        with explain_failures():
+            pictures = list_pictures(folder)
+            # Everything is opened before anything is written: who named a wrong file has half a catalogue otherwise.
+            with (
+                CsvFile(products, PRODUCT_COLUMNS.required, encoding) as product_file,
+                CsvFile(images, PHOTO_COLUMNS.required, encoding) as image_file,
+                open_report(report, inputs=(products, images)) as opened,
+            ):
+                self._import_file_and_print_summary(product_importer(now), product_file, "listing", opened)
+                self._import_file_and_print_summary(photo_importer(pictures, now), image_file, "photo", opened)
+        self.stdout.write(f"{describe_count(opened.total_findings, 'finding')} in {report}")
 
-    def _import_file_and_print_summary(self, importer: Importer, path: Path, noun: str, report: Report) -> None:
-        size = path.stat().st_size if path.is_file() else 0
-        with FileProgress(path.name, size, sys.stderr, self.stdout.write) as progress:
-            findings = report.begin_file(path.name)
-            tally = importer.import_file(path, findings, progress)
+    def _import_file_and_print_summary(self, importer: Importer, file: CsvFile, noun: str, report: Report) -> None:
+        with FileProgress(file.path.name, file.size, sys.stderr, self.stdout.write) as progress:
+            findings = report.begin_file(file.path.name)
+            tally = importer.import_file(file, findings, progress)
         self.stdout.write(format_summary(noun, tally, findings))
+
+
+@contextmanager
+def explain_failures() -> Iterator[None]:
+    """Turn what a person can act on into the command's last sentence."""
+    try:
+        yield
+    except CatalogueError as exc:
+        raise CommandError(str(exc)) from exc
+    except IntegrityError as exc:
+        raise CommandError("Something else wrote the same rows at the same time. Run the import again.") from exc
+    except KeyboardInterrupt as exc:
+        raise CommandError("Stopped. Run the same command again to go on.") from exc
+
+
+def list_pictures(folder: Path) -> PictureFiles:
+    if not folder.is_dir():
+        raise CommandError(f"{folder} is not a folder; give the one that holds the photos with --images.")
+    try:
+        return PictureFiles(folder)
+    except OSError as exc:
+        raise CommandError(f"{folder} cannot be listed: {exc.strerror}.") from exc
 
 
 def format_summary(noun: str, tally: Tally, findings: FileFindings) -> str:
     found = [kind.describe_count(count) for kind, count in findings.counts.items()]
     there = f", {tally.there:,} there already" if tally.there else ""
-    return "; ".join([f"{findings.name}: {tally.rows:,} rows, {tally.made:,} {noun} made{there}", *found])
+    rows, made = describe_count(tally.rows, "row"), describe_count(tally.made, noun)
+    return "; ".join([f"{findings.name}: {rows}, {made} made{there}", *found])

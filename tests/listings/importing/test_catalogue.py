@@ -130,16 +130,6 @@ def test_cells_that_no_database_takes_are_reported_and_left_empty(catalogue):
     assert [finding[2] for finding in catalogue.findings()] == ["product_name", "product_description", "location"]
 
 
-def test_a_file_in_another_encoding_is_read_and_reported_once(catalogue):
-    catalogue.write([{"product_name": "Café set"}, {"id": "p2"}], [])
-    catalogue.products.write_bytes(catalogue.products.read_bytes().decode().encode("cp1252"))
-    catalogue.run()
-    assert Listing.objects.get(external_id="p1").title == "Café set"
-    assert Listing.objects.filter(price=Decimal("4.50")).count() == 2
-    reason = "not UTF-8, read as Windows-1252; so were 2 lines in all, this one first"
-    assert catalogue.findings() == [("2", "Products.csv", "", reason)]
-
-
 def test_a_missing_optional_column_is_reported_once_and_left_empty(catalogue):
     catalogue.products.write_text("id,product_name,category,seller,latitude\np1,Mug,Home,7,53\n")
     catalogue.run()
@@ -155,12 +145,72 @@ def test_the_report_keeps_spreadsheets_from_computing_a_cell(catalogue):
 
 def test_a_catalogue_that_cannot_be_read_stops_the_command_with_a_sentence(catalogue, tmp_path):
     catalogue.products.write_text("id,title\n1,x\n")
-    with pytest.raises(CommandError, match="has no column product_name, category, seller"):
+    with pytest.raises(CommandError, match="has no column product_name and category and seller"):
         catalogue.run()
     with pytest.raises(CommandError, match="is not a folder"):
         call_command("import_catalogue", "a.csv", "b.csv", "--images", str(tmp_path / "gone"))
-    with pytest.raises(CommandError, match=r"gone\.csv cannot be opened"):
+    with pytest.raises(CommandError, match=r"gone\.csv cannot be read"):
         call_command("import_catalogue", str(tmp_path / "gone.csv"), "b.csv", "--images", str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("images", "sentence"),
+    [
+        (None, r"Images\.csv cannot be read: No such file"),
+        (b"id,listing\n", r"Images\.csv has no column product_id; its first line names: id, listing"),
+        (b"id,product_id\nr\xe9,p1\n", r"Images\.csv, line 2, is not UTF-8 text: it holds r\\xe9,p1"),
+    ],
+)
+def test_a_second_file_that_cannot_be_used_is_told_before_the_first_is_imported(catalogue, images, sentence):
+    catalogue.write([{}], [])
+    catalogue.run()
+    Listing.objects.all().delete()
+    report = catalogue.report.read_text()
+    catalogue.photos.unlink()
+    if images is not None:
+        catalogue.photos.write_bytes(images)
+    with pytest.raises(CommandError, match=sentence):
+        catalogue.run()
+    assert not Listing.objects.exists()
+    assert catalogue.report.read_text() == report
+
+
+def test_the_report_never_replaces_a_file_of_the_catalogue(catalogue):
+    catalogue.write([{}], [])
+    before = catalogue.products.read_bytes()
+    catalogue.report = catalogue.products
+    with pytest.raises(CommandError, match=r"The report would replace .*Products\.csv, which is to be imported"):
+        catalogue.run()
+    assert catalogue.products.read_bytes() == before
+
+
+def test_numbers_stand_with_their_nouns(catalogue):
+    catalogue.write([{"price": "soon"}], [{}])
+    catalogue.add_file("photo1.jpg")
+    assert catalogue.run().splitlines() == [
+        "Products.csv: 1 row, 1 listing made; 1 bad cell",
+        "Images.csv: 1 row, 1 photo made",
+        f"1 finding in {catalogue.report}",
+    ]
+
+
+def test_a_photo_that_may_not_be_opened_is_reported_and_the_others_go_on(catalogue, monkeypatch):
+    catalogue.write([{}], [{}, {"id": "photo2"}])
+    catalogue.add_file("photo1.jpg")
+    catalogue.add_file("photo2.jpg")
+    opened = Path.open
+
+    def refuse(path, *arguments, **options):
+        if path.name == "photo1.jpg":
+            raise PermissionError(13, "Permission denied")
+        return opened(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    catalogue.run()
+    assert catalogue.findings() == [
+        ("2", "Images.csv", "id", "photo1.jpg: The file cannot be read: Permission denied.")
+    ]
+    assert ListingImage.objects.count() == 1
 
 
 def test_a_report_that_cannot_be_written_stops_the_command_with_a_sentence(catalogue, tmp_path):
@@ -189,6 +239,26 @@ def test_a_photo_that_someone_else_imported_at_the_same_time_is_not_made_twice(c
     catalogue.run()
     assert list(ImportedPhoto.objects.values_list("external_id", flat=True)) == ["photo2", "photo1"]
     assert ListingImage.objects.count() == 1
+
+
+def test_a_listing_that_was_given_photos_while_its_own_were_copied_stays_within_ten(catalogue, monkeypatch, settings):
+    catalogue.write([{}], [{"id": f"photo{number}"} for number in range(3)])
+    for number in range(3):
+        catalogue.add_file(f"photo{number}.jpg")
+    save = save_photo_rows_and_notify
+
+    def come_second(stored):
+        for position in range(9):
+            make_image(Listing.objects.get(), position=position)
+        return save(stored)
+
+    monkeypatch.setattr(pictures, "save_photo_rows_and_notify", come_second)
+    printed = catalogue.run()
+    assert ListingImage.objects.count() == settings.PHOTOS_PER_LISTING
+    assert list(ImportedPhoto.objects.values_list("external_id", flat=True)) == ["photo0"]
+    reason = f"the listing has {settings.PHOTOS_PER_LISTING} photos already"
+    assert catalogue.findings() == [(line, "Images.csv", "product_id", reason) for line in ("3", "4")]
+    assert "3 rows, 1 photo made; 2 photos too many" in printed
 
 
 def test_a_listing_deleted_while_its_photos_were_copied_takes_none(catalogue, monkeypatch):

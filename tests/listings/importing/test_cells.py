@@ -14,7 +14,7 @@ POINTS = {
     ("123.0", "0.4"): (None, {"latitude": "is not between -90 and 90"}),
     ("50", "181"): (None, {"longitude": "is not between -180 and 180"}),
     ("99", "999"): (None, {"latitude": "is not between -90 and 90", "longitude": "is not between -180 and 180"}),
-    ("-inf", "0"): (None, {"latitude": "is not between -90 and 90"}),
+    ("-inf", "0"): (None, {"latitude": "is not a number"}),
     ("north", "0"): (None, {"latitude": "is not a number"}),
     ("N/A", "0"): (None, {"latitude": "is a placeholder"}),
     ("50", ""): (None, {"longitude": "is empty, but half a point is none"}),

@@ -190,7 +190,7 @@ def test_a_picture_is_of_the_file_that_now_has_its_name(source, target, capsys):
     os.utime(add(source, "a.jpg", data), times)  # another picture of the same name and time
     capsys.readouterr()
     clean(source, target)
-    assert capsys.readouterr().out == f"{target}: 1 pictures written, 1 there already.\n"
+    assert capsys.readouterr().out == f"{target}: 1 picture written, 1 there already.\n"
     assert np.asarray(Image.open(target / "a.jpg"))[256, 256, 1] > 200
 
 
