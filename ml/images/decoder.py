@@ -17,6 +17,7 @@ from PIL import Image, ImageCms, ImageFile
 
 from ml.per_process import PerProcess
 
+from .colour import convert_coded_colours
 from .ends import count_scans
 from .header import (
     HOSTILE_BYTES,
@@ -124,12 +125,14 @@ def flatten_to_srgb(image: Image.Image, reduction: int = 1) -> Image.Image:
 
     A broken or foreign colour profile is passed over, as browsers do.
     """
-    profile = image.info.get("icc_profile")
+    profile, coding = image.info.get("icc_profile"), image.info.get("coding")
     picture = _to_plain_mode(image)
     if reduction > 1:
         picture = picture.reduce(reduction)
     picture = _composite_over_white(picture)
     converted = _convert_to_srgb(picture, profile) or _convert_mode(picture, "RGB")
+    if coding:
+        converted = convert_coded_colours(converted, coding)
     # Whoever saves this must not write the profile again, which has been applied.
     converted.info = {}
     return converted
@@ -142,6 +145,8 @@ def _to_plain_mode(image: Image.Image) -> Image.Image:
     if image.mode == "CMYK":
         # Adobe stores CMYK inverted, and everybody since; Pillow inverts each CMYK JPEG, as browsers do.
         return image
+    if "read_mask" in image.info:
+        image.putalpha(image.info["read_mask"]())
     if image.has_transparency_data:
         return _convert_mode(image, "LA" if image.mode == "LA" else "RGBA")
     return _convert_mode(image, "L" if image.mode == "L" else "RGB")

@@ -19,6 +19,7 @@ from PIL import ExifTags, Image, ImageFile
 
 from .av1 import count_coded_pixels
 from .ends import find_end
+from .png import read_png
 
 Code = Literal["not_an_image", "too_large", "too_many_pixels", "truncated", "unsupported"]
 
@@ -114,7 +115,7 @@ def sniff_header(file: IO[bytes]) -> Header:
         PhotoRefused: the file is no picture that `decode` would take; pixels may still be found damaged later.
         OSError: the file cannot be read.
     """
-    header = read_header(open_picture(file))
+    header = read_header(open_picture(file, header_only=True))
     file.seek(0)
     return header
 
@@ -128,8 +129,11 @@ def read_header(image: ImageFile.ImageFile) -> Header:
     return Header("JPEG" if image.format == "MPO" else str(image.format), width, height, turn != 1)
 
 
-def open_picture(file: IO[bytes]) -> ImageFile.ImageFile:
-    """Open a picture whose size, format and number of pixels are within the limits; nothing is decoded yet."""
+def open_picture(file: IO[bytes], *, header_only: bool = False) -> ImageFile.ImageFile:
+    """Open a picture whose size, format and number of pixels are within the limits; nothing is decoded yet.
+
+    One that is `header_only` cannot be decoded later.
+    """
     size = file.seek(0, io.SEEK_END)
     if size > MAX_BYTES:
         raise PhotoRefused(
@@ -142,8 +146,7 @@ def open_picture(file: IO[bytes]) -> ImageFile.ImageFile:
         _register_heif()
     try:
         with refuse_damaged_photo():
-            # Without `formats` Pillow would try all its decoders, of which most serve formats that are not taken.
-            image = Image.open(file, formats=[name])
+            image = _open(file, name, header_only=header_only)
     except PhotoRefused as refusal:
         # Pillow counts pixels too, and its refusal must not be told as damage.
         if isinstance(refusal.__cause__, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
@@ -156,12 +159,19 @@ def open_picture(file: IO[bytes]) -> ImageFile.ImageFile:
     return image
 
 
+def _open(file: IO[bytes], name: str, *, header_only: bool) -> ImageFile.ImageFile:
+    if name == "PNG":
+        return read_png(file, header_only=header_only).open()
+    # Without `formats` Pillow would try all its decoders, of which most serve formats that are not taken.
+    return Image.open(file, formats=[name])
+
+
 def read_orientation(image: Image.Image) -> int:
-    """EXIF orientation, 1 to 8 (1: upright); nonsense counts as upright."""
-    if "exif" not in image.info:  # else `getexif` decodes a PNG whole to find EXIF behind its pixels
-        return 1
+    """EXIF orientation, 1 to 8 (1: upright); nonsense counts as upright. XMP is not asked, as in browsers."""
+    exif = Image.Exif()
     try:
-        turn = image.getexif().get(ExifTags.Base.Orientation, 1)
+        exif.load(image.info.get("exif", b""))
+        turn = exif.get(ExifTags.Base.Orientation, 1)
     except HOSTILE_BYTES:
         return 1
     return turn if turn in range(1, 9) else 1

@@ -100,15 +100,6 @@ def test_a_nonsense_orientation_counts_as_upright():
     assert_corners(decode(data))
 
 
-def test_an_orientation_after_the_pixels_of_a_png_is_applied():
-    data = encode(quarters().transpose(Image.Transpose.ROTATE_180), "PNG", exif=with_orientation(3))
-    start = data.index(b"eXIf") - 4
-    end = start + 12 + int.from_bytes(data[start : start + 4])
-    moved = data[:start] + data[end:-12] + data[start:end] + data[-12:]
-    assert "exif" not in Image.open(io.BytesIO(moved)).info
-    assert_corners(decode(moved))
-
-
 @pytest.mark.parametrize(
     ("fmt", "mode"),
     [("JPEG", "CMYK"), ("JPEG", "L"), ("PNG", "L"), ("PNG", "1"), ("PNG", "P"), ("GIF", "L"), ("GIF", "P")],

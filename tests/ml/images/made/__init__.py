@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tests.ml.images.made.jpeg import jpegs
 from tests.ml.images.made.picture import Made
+from tests.ml.images.made.png import pngs
 
 __all__ = ["Made", "make_pictures", "write_made_pictures"]
 
@@ -14,7 +15,7 @@ __all__ = ["Made", "make_pictures", "write_made_pictures"]
 @cache
 def make_pictures() -> dict[str, Made]:
     """Every made picture by the name of its file."""
-    return jpegs()
+    return jpegs() | pngs()
 
 
 def write_made_pictures(folder: Path) -> dict[str, Made]:
