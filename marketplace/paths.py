@@ -3,6 +3,7 @@
 import hashlib
 import tempfile
 from pathlib import Path
+from urllib.parse import quote
 
 # The path of a socket may have at most 107 bytes on Linux and 103 on macOS; this leaves a few to spare.
 SOCKET_PATH_BYTES = 100
@@ -19,3 +20,13 @@ def run_directory(var: Path) -> Path:
 
 def broker_socket_path(var: Path) -> Path:
     return run_directory(var) / "valkey.sock"
+
+
+def private_broker_url(var: Path) -> str:
+    """The address of the broker that `make run` starts."""
+    return socket_url(broker_socket_path(var))
+
+
+def socket_url(socket: Path) -> str:
+    """The address of a socket; quoted, because in a folder named `a#b` or `100%25` others would look elsewhere."""
+    return f"unix://{quote(str(socket))}"

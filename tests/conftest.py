@@ -9,6 +9,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from urllib.parse import quote
 
 _var = Path(tempfile.mkdtemp(prefix="mp-test-"))
 atexit.register(shutil.rmtree, _var, ignore_errors=True)
@@ -20,7 +21,7 @@ os.environ.update(
     VAR_DIR=str(_var),
     ML_CACHE=str(_var / "ml-cache"),
     SECRET_KEY="tests-only",
-    REDIS_URL=f"unix://{_var}/run/valkey.sock",
+    REDIS_URL=f"unix://{quote(str(_var))}/run/valkey.sock",
     OMP_NUM_THREADS="1",
     OPENBLAS_NUM_THREADS="1",
 )

@@ -7,10 +7,11 @@ from pathlib import Path
 from django.core.exceptions import ImproperlyConfigured
 
 from marketplace.observing import logs
-from marketplace.paths import broker_socket_path
+from marketplace.paths import private_broker_url
 
 from .environment import (
     derive_cache_url,
+    derive_celery_url,
     env,
     parse_database_url,
     read_boolean,
@@ -24,7 +25,7 @@ from .environment import (
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 
-VAR_DIR = Path(env.str("VAR_DIR", str(BASE_DIR / "var")))
+VAR_DIR = Path(env.str("VAR_DIR", "") or BASE_DIR / "var").absolute()
 
 
 def _read_secret_key() -> str:
@@ -123,7 +124,7 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # By default the socket of the private broker that `make run` starts, so that management commands find it too.
-REDIS_URL = env.str("REDIS_URL", f"unix://{broker_socket_path(VAR_DIR)}")
+REDIS_URL = env.str("REDIS_URL", "") or private_broker_url(VAR_DIR)
 # Saving a photo sends a message over the broker: a broker that does not answer may hold the save up for about this
 # many seconds.
 REDIS_TIMEOUT = read_positive_number("REDIS_TIMEOUT", 0.3)
@@ -136,7 +137,7 @@ CACHES = {
 }
 
 # The queue of work is the Embedding table. A message only wakes a worker up, so a broker that loses it loses no work.
-CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1)
+CELERY_BROKER_URL = derive_celery_url(REDIS_URL)
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_SERIALIZER = "json"

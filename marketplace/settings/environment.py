@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -15,6 +15,7 @@ env = environ.Env()
 WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 DATABASES = ("postgres", "postgresql", "sqlite")
 BROKERS = ("redis", "rediss", "unix")
+IN_NAMES = "; in names and passwords write # as %23, ? as %3F and % as %25."
 
 
 def read_number(name: str, default: float) -> float:
@@ -81,25 +82,48 @@ def read_throttle_rate(scope: str, default: str) -> str | None:
 def parse_database_url(url: str) -> dict[str, Any]:
     """Django's configuration of DATABASE_URL. The address may hold a password, so no message repeats it."""
     try:
-        if urlsplit(url).scheme in DATABASES:
-            return dict(env.db_url_config(url))
+        parts = urlsplit(url)
+        # What follows an unquoted # or ? would be cut off the name of the file, and another file taken without a word.
+        cut_off = parts.fragment or (parts.scheme == "sqlite" and parts.query)
+        if parts.scheme in DATABASES and not cut_off:
+            # The library reads a plus sign as a space, as in forms; in a path it is a plus sign.
+            return dict(env.db_url_config(url.replace("+", "%2B")))
     # A port that is no number raises too, and the error repeats a part of the address: the sentence below replaces it.
     except ValueError:
         pass
-    raise ImproperlyConfigured("DATABASE_URL must look like postgres://user:password@host:5432/name or sqlite:///file.")
+    raise ImproperlyConfigured(
+        f"DATABASE_URL must look like postgres://user:password@host:5432/name or sqlite:///file{IN_NAMES}"
+    )
 
 
 def derive_cache_url(broker: str) -> str:
     """The cache's address: beside the broker's database, never in it, because caches are flushed."""
+    parts, number = split_broker_url(broker)
+    if parts.scheme == "unix":
+        return f"unix://{parts.netloc}{parts.path}?db={number + 1}"
+    return parts._replace(path=f"/{number + 1}").geturl()
+
+
+def derive_celery_url(broker: str) -> str:
+    """The broker's address as Celery writes it, which has words of its own for a socket and its database."""
+    parts, number = split_broker_url(broker)
+    if parts.scheme == "unix":
+        return f"redis+socket://{parts.netloc}{parts.path}?virtual_host={number}"
+    return broker
+
+
+def split_broker_url(url: str) -> tuple[SplitResult, int]:
+    """The parts of REDIS_URL, and the number of its database."""
     try:
-        parts = urlsplit(broker)
-        number = int(parts.path.strip("/") or 0) if parts.scheme != "unix" else 0
-        valid = parts.scheme in BROKERS and (parts.port is None or parts.port > 0)
+        parts = urlsplit(url)
+        text = parse_qs(parts.query).get("db", ["0"])[0] if parts.scheme == "unix" else parts.path.strip("/")
+        number = int(text or 0)
+        valid = parts.scheme in BROKERS and not parts.fragment and (parts.port is None or parts.port > 0)
     # int() and `parts.port` raise where the database or the port in the address is no number.
     except ValueError:
         valid = False
     if not valid:
-        raise ImproperlyConfigured("REDIS_URL must look like redis://host:6379/0 or unix:///path/of/the.sock.")
-    if parts.scheme == "unix":
-        return f"{broker}?db=1"
-    return parts._replace(path=f"/{number + 1}").geturl()
+        raise ImproperlyConfigured(
+            f"REDIS_URL must look like redis://host:6379/0 or unix:///path/of/the.sock{IN_NAMES}"
+        )
+    return parts, number

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from marketplace.paths import broker_socket_path
+from marketplace.paths import private_broker_url
 
 from .errors import CannotStart
 
@@ -63,7 +63,7 @@ class Site:
             "VAR_DIR": str(self.var),
             "PORT": str(self.port),
             "WEB_PROCESSES": str(self.web_processes),
-            "REDIS_URL": self.redis_url or f"unix://{broker_socket_path(self.var)}",
+            "REDIS_URL": self.redis_url or private_broker_url(self.var),
         }
 
 

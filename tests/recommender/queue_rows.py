@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import numpy as np
 import numpy.typing as npt
@@ -122,7 +122,7 @@ def environment(**extra: str) -> dict[str, str]:
     """The environment of a process that works on this test's database, files and broker."""
     name = connection.settings_dict["NAME"]
     if connection.vendor == "sqlite":
-        url = f"sqlite:///{name}"
+        url = f"sqlite:///{quote(name)}"
     else:
         url = urlsplit(settings.DATABASE_URL)._replace(path=f"/{name}").geturl()
     return {**os.environ, "DJANGO_SETTINGS_MODULE": "marketplace.settings", "DATABASE_URL": url, **extra}

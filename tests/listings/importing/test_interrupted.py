@@ -3,6 +3,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from django.db import connection
@@ -17,7 +18,7 @@ def database_url() -> str:
     """The test database as the environment of another process names it."""
     name = connection.settings_dict["NAME"]
     if connection.vendor == "sqlite":
-        return f"sqlite:///{name}"
+        return f"sqlite:///{quote(name)}"
     head, _, query = os.environ["DATABASE_URL"].partition("?")
     return f"{head.rpartition('/')[0]}/{name}{'?' + query if query else ''}"
 

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
@@ -71,7 +72,18 @@ def test_unknown_weights_are_refused(monkeypatch):
         environment.read_choice("EMBEDDER_WEIGHTS", "starter", "imagenet", "untrained")
 
 
-@pytest.mark.parametrize("url", ["nonsense", "mongodb://host/name", "mysql://host/name", "postgres://host:port/name"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "nonsense",
+        "mongodb://host/name",
+        "mysql://host/name",
+        "postgres://host:port/name",
+        "postgres://me:a#b@host/name",
+        "sqlite:////srv/a#b/db.sqlite3",
+        "sqlite:////srv/a?b/db.sqlite3",
+    ],
+)
 def test_a_database_that_is_none_of_ours_is_refused_without_repeating_its_password(url):
     with pytest.raises(ImproperlyConfigured, match="DATABASE_URL must look like") as refused:
         environment.parse_database_url(url)
@@ -82,24 +94,39 @@ def test_databases_are_read():
     assert environment.parse_database_url("postgres://me:pw@db:5433/shop")["PORT"] == 5433
     assert environment.parse_database_url("postgres://me@/shop?host=/run/pg")["OPTIONS"] == {"host": "/run/pg"}
     assert environment.parse_database_url("sqlite:////srv/a.sqlite3")["NAME"] == "/srv/a.sqlite3"
+    odd = "/srv/a#b +c? 100%25/Sité.sqlite3"
+    assert environment.parse_database_url(f"sqlite:///{quote(odd)}")["NAME"] == odd
+    assert environment.parse_database_url("sqlite:////srv/a+b.sqlite3")["NAME"] == "/srv/a+b.sqlite3"
 
 
-@pytest.mark.parametrize("url", ["nonsense", "redis://host/x", "redis://host:port/0", "http://host/0"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "nonsense",
+        "redis://host/x",
+        "redis://host:port/0",
+        "http://host/0",
+        "unix:///srv/a#b/x.sock",
+        "unix:///x.sock?db=x",
+    ],
+)
 def test_a_broker_that_is_none_of_ours_is_refused(url):
     with pytest.raises(ImproperlyConfigured, match="REDIS_URL must look like"):
         environment.derive_cache_url(url)
 
 
 @pytest.mark.parametrize(
-    ("url", "cache"),
+    ("url", "cache", "celery"),
     [
-        ("redis://host:6379", "redis://host:6379/1"),
-        ("rediss://:pw@host/3", "rediss://:pw@host/4"),
-        ("unix:///run/valkey.sock", "unix:///run/valkey.sock?db=1"),
+        ("redis://host:6379", "redis://host:6379/1", "redis://host:6379"),
+        ("rediss://:pw@host/3", "rediss://:pw@host/4", "rediss://:pw@host/3"),
+        ("unix:///run/v.sock", "unix:///run/v.sock?db=1", "redis+socket:///run/v.sock?virtual_host=0"),
+        ("unix://:pw@/v.sock?db=4", "unix://:pw@/v.sock?db=5", "redis+socket://:pw@/v.sock?virtual_host=4"),
     ],
 )
-def test_the_cache_lies_beside_the_broker(url, cache):
+def test_the_cache_lies_beside_the_broker(url, cache, celery):
     assert environment.derive_cache_url(url) == cache
+    assert environment.derive_celery_url(url) == celery
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from marketplace.paths import broker_socket_path
+from marketplace.paths import broker_socket_path, private_broker_url
 from marketplace.supervisor import roles
 from marketplace.supervisor.console import Console, format_welcome
 from marketplace.supervisor.errors import CannotStart
@@ -78,7 +78,7 @@ class TestSite:
         assert site(EMBEDDER_WEIGHTS="imagenet").child_environment()["EMBEDDER_WEIGHTS"] == "imagenet"
 
     def test_points_children_at_the_private_broker_unless_there_is_another(self, tmp_path):
-        assert site(VAR_DIR=tmp_path).child_environment()["REDIS_URL"] == f"unix://{broker_socket_path(tmp_path)}"
+        assert site(VAR_DIR=tmp_path).child_environment()["REDIS_URL"] == private_broker_url(tmp_path)
         assert site(REDIS_URL="redis://r:1").child_environment()["REDIS_URL"] == "redis://r:1"
 
     def test_makes_a_relative_var_absolute_for_children_that_run_elsewhere(self):

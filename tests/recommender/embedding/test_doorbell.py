@@ -10,6 +10,8 @@ from django.db import transaction
 
 from listings.models import ListingImage
 from listings.signals import photos_added
+from marketplace.paths import socket_url
+from marketplace.settings.environment import derive_celery_url
 from recommender.embedding.doorbell import BREAK_SECONDS, FLAG, TROUBLE, doorbell, publish_task
 from tests.factories import make_image, make_listing
 
@@ -20,7 +22,7 @@ def broker_at(settings):
 
     def at(url: str) -> None:
         settings.REDIS_URL = url
-        settings.CELERY_BROKER_URL = url.replace("unix://", "redis+socket://", 1)
+        settings.CELERY_BROKER_URL = derive_celery_url(url)
 
     return at
 
@@ -83,7 +85,7 @@ def test_rings_are_coalesced_until_they_are_answered(broker):
 
 
 def test_a_dead_socket_costs_no_time_and_raises_nothing(broker_at, tmp_path):
-    broker_at(f"unix://{tmp_path}/nobody.sock")
+    broker_at(socket_url(tmp_path / "nobody.sock"))
     assert seconds(doorbell.ring) < 0.1
     doorbell.end_broker_pause()
     assert seconds(doorbell.clear_flag) < 0.1
@@ -103,7 +105,7 @@ def test_publishing_to_a_broker_that_never_answers_gives_up(broker_at, deaf_port
     with pytest.raises(TROUBLE):
         publish_task()
     assert time.perf_counter() - start < 0.5
-    broker_at(f"unix://{tmp_path}/nobody.sock")
+    broker_at(socket_url(tmp_path / "nobody.sock"))
     with pytest.raises(TROUBLE):
         publish_task()
 
