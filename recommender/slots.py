@@ -7,12 +7,14 @@ from collections.abc import Iterable, Mapping
 from django.core.files.base import File
 from django.http import HttpRequest
 from django.template.loader import render_to_string
+from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from listings import slots
 from listings.models import Listing
 
 from .api.requests import PageSearchSerializer
+from .embedding.worker_health import describe_absent_workers
 from .errors import ModelNotReady
 from .index import IndexNotReady, get_index
 from .models import EmbeddingModel
@@ -34,12 +36,17 @@ def register_fillers() -> None:
 
 
 def site_banner(request: HttpRequest | None) -> SafeString:
-    """A warning on every page while vectors come from a model that has learned nothing."""
+    """A warning on every page while vectors come from a model that has learned nothing; to staff also what keeps
+    photos from being found."""
     # An error page is shown without a request. It must not ask the database, which may be what failed.
     if request is None:
         return SafeString("")
     model = EmbeddingModel.objects.find_active()
-    return _render_template("banner", request) if model and model.is_untrained else SafeString("")
+    untrained = model is not None and model.is_untrained
+    absent = list(describe_absent_workers(timezone.now())) if request.user.is_staff else []
+    if not untrained and not absent:
+        return SafeString("")
+    return _render_template("banner", request, untrained=untrained, absent=absent)
 
 
 def similar_strip(request: HttpRequest, listing: Listing) -> SafeString:

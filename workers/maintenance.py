@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from celery import shared_task
 
+from recommender.embedding.heartbeat import record_schedule_alive
 from recommender.embedding.sweep import collect_garbage, sweep_queue
 
 
 @shared_task(name="workers.maintenance.sweep", ignore_result=True, soft_time_limit=50, time_limit=60)
 def run_sweep() -> None:
+    record_schedule_alive()
     sweep_queue()
 
 

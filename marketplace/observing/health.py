@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import secrets
 from dataclasses import asdict
+from typing import Any
 
 from django.conf import settings
 from django.db import Error, connection
@@ -34,10 +35,16 @@ def report_readiness(request: HttpRequest) -> JsonResponse:
     index = index_health() if database else {"usable": False, "problem": None}
     answer: dict[str, object] = {"status": "ok" if index["usable"] else "unavailable"}
     if may_see_details(request, database=database):
-        answer["problem"] = index["problem"] if database else "The database does not answer."
-        if database:
-            answer["details"] = {"index": index | index_lag(), **collect_details()}
+        answer |= describe_site(index) if database else {"problem": "The database does not answer."}
     return JsonResponse(answer, status=200 if index["usable"] else 503)
+
+
+def describe_site(index: dict[str, Any]) -> dict[str, object]:
+    """What is wrong, in one line, and the details. A site that answers in spite of it is degraded."""
+    problems, details = collect_details()
+    problem = "; ".join(filter(None, [index["problem"], *problems]))
+    degraded = {"status": "degraded"} if problem and index["usable"] else {}
+    return {**degraded, "problem": problem or None, "details": {"index": index | index_lag(), **details}}
 
 
 def is_database_usable() -> bool:
@@ -49,7 +56,7 @@ def is_database_usable() -> bool:
         return False
 
 
-def index_health() -> dict[str, object]:
+def index_health() -> dict[str, Any]:
     # Not at the top of the module, because FAISS may be loaded only after gunicorn has forked.
     from recommender.index import report_health
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import TypedDict
 
@@ -12,24 +13,38 @@ from django.utils import timezone
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from recommender.embedding.worker_health import FORGOTTEN, describe_absent_workers
 from recommender.models import Embedding, EmbeddingModel, Heartbeat
 
 COUNT_LIMIT = 10_000
 HEARTBEAT_LIMIT = 100
-# A worker that has been silent for longer counts as taken away on purpose, so health no longer lists it.
-FORGOTTEN = timedelta(days=1)
+# Uploads that wait for longer wait for more than the photos before them.
+LONG_WAIT = timedelta(minutes=5)
 
 
-def collect_details() -> dict[str, object]:
+def collect_details() -> tuple[list[str], dict[str, object]]:
+    """What is wrong outside the index, and the details."""
     now = timezone.now()
     models = load_live_models()
-    return {
+    lag, broker = upload_lag([model.pk for model in models], now), is_broker_reachable()
+    problems = [*describe_absent_workers(now), *describe_stuck_messages(lag, broker_reachable=broker)]
+    return problems, {
         "models": [{"version": model.version, "state": model.state} for model in models],
         "queue": queue_counts(),
-        "upload_lag_seconds": upload_lag([model.pk for model in models], now),
+        "upload_lag_seconds": lag,
         "heartbeats": list_heartbeats(now),
-        "broker_reachable": is_broker_reachable(),
+        "broker_reachable": broker,
     }
+
+
+def describe_stuck_messages(lag: float, *, broker_reachable: bool) -> Iterator[str]:
+    if not broker_reachable:
+        yield "the broker does not answer at REDIS_URL: photos are saved, and embedded when it is back"
+    elif lag > LONG_WAIT.total_seconds():
+        yield (
+            f"the oldest uploaded photo has waited for {lag / 60:,.0f} minutes: see the log of the embedding workers, "
+            "and that they have the REDIS_URL of the web processes"
+        )
 
 
 def load_live_models() -> list[EmbeddingModel]:
@@ -73,7 +88,12 @@ def upload_lag(models: list[int], now: datetime) -> float:
 def list_heartbeats(now: datetime) -> list[dict[str, object]]:
     seen = Heartbeat.objects.filter(seen_at__gte=now - FORGOTTEN).order_by("kind", "name")
     return [
-        {"name": beat.name, "kind": beat.kind, "age_seconds": round((now - beat.seen_at).total_seconds(), 1)}
+        {
+            "name": beat.name,
+            "kind": beat.kind,
+            "age_seconds": round((now - beat.seen_at).total_seconds(), 1),
+            "note": beat.detail.get("note", ""),
+        }
         for beat in seen[:HEARTBEAT_LIMIT]
     ]
 

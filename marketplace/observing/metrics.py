@@ -21,6 +21,8 @@ from prometheus_client.core import CollectorRegistry, GaugeMetricFamily, InfoMet
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.registry import Collector
 
+from recommender.embedding.worker_health import count_workers
+
 from .health import index_health, index_lag, is_database_usable, may_see_details
 from .health_details import heartbeat_ages, is_broker_reachable, load_live_models, queue_counts, upload_lag
 
@@ -103,6 +105,8 @@ def queue_and_worker_metrics() -> Iterator[Metric]:
     yield make_gauge("queue_failed", f"Photos that failed and are tried again later, {bound}.", queue["failed"])
     lag = upload_lag([model.pk for model in load_live_models()], now)
     yield make_gauge("upload_lag_seconds", "How long the oldest uploaded photo has waited.", lag)
+    workers = count_workers(now)
+    yield make_labelled_gauge("workers", "Processes that were heard of in the last minute.", "kind", workers)
     ages = heartbeat_ages(now)
     yield make_labelled_gauge("heartbeat_age_seconds", "Since any worker of the kind was heard of.", "kind", ages)
 

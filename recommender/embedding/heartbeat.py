@@ -47,10 +47,7 @@ class HeartbeatThread:
 
     def write_beat(self) -> None:
         detail = {"pid": os.getpid(), "host": socket.gethostname(), **self._describe()}
-        row = Heartbeat(name=self.name, kind=self.kind, seen_at=Now(), detail=detail)
-        Heartbeat.objects.bulk_create(
-            [row], update_conflicts=True, unique_fields=["name"], update_fields=["kind", "seen_at", "detail"]
-        )
+        write_row(Heartbeat(name=self.name, kind=self.kind, seen_at=Now(), detail=detail))
 
     def _beat_and_delete_row_at_end(self) -> None:
         while True:
@@ -68,6 +65,17 @@ class HeartbeatThread:
             Heartbeat.objects.filter(pk=self.name).delete()
         with suppress(*TROUBLE):
             connection.close()
+
+
+def record_schedule_alive() -> None:
+    """Beat itself has no database, so each task that it rings regularly leaves its sign of life."""
+    write_row(Heartbeat(name="beat", kind="beat", seen_at=Now()))
+
+
+def write_row(row: Heartbeat) -> None:
+    Heartbeat.objects.bulk_create(
+        [row], update_conflicts=True, unique_fields=["name"], update_fields=["kind", "seen_at", "detail"]
+    )
 
 
 def is_worker_alive(kind: str) -> bool:

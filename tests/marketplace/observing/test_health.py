@@ -1,5 +1,6 @@
 """Alive, ready, and what else is said to whom."""
 
+import re
 import time
 from datetime import timedelta
 
@@ -12,6 +13,7 @@ from marketplace.observing import health_details
 from marketplace.observing.health import is_trusted
 from recommender.models import Embedding, EmbeddingModel, Heartbeat
 from tests.factories import make_image, make_listing, make_user
+from workers.maintenance import run_sweep
 
 LIVE, READY = "/health/live", "/health/ready"
 OUTSIDE = "203.0.113.9"
@@ -175,7 +177,8 @@ def test_searches_that_find_too_little_are_a_problem_for_those_who_may_know(mode
     finally:
         process.own_monitor.forget()
     assert seen.status_code == 200
-    assert seen.json()["problem"] == seen.json()["details"]["index"]["problem"]
+    assert seen.json()["problem"].startswith(seen.json()["details"]["index"]["problem"])
+    assert seen.json()["status"] == "degraded"
     assert seen.json()["problem"].startswith("searches find 90.0% of what an exact search finds")
     recall = seen.json()["details"]["index"]["recall"]
     assert (recall["all"]["judged"], recall["filtered"]["judged"], recall["unfiltered"]["judged"]) == (100, 100, 0)
@@ -187,6 +190,52 @@ def test_the_age_of_heartbeats_is_that_of_the_freshest_of_a_kind(db):
     for name, kind, age in (("a", "web", 60), ("b", "web", 5), ("c", "indexing", 7), ("gone", "default", 90_000)):
         Heartbeat.objects.create(name=name, kind=kind, seen_at=now - timedelta(seconds=age))
     assert health_details.heartbeat_ages(now) == pytest.approx({"web": 5, "indexing": 7})
+
+
+def hear_of(*kinds, age=3):
+    for kind in kinds:
+        seen_at = timezone.now() - timedelta(seconds=age)
+        Heartbeat.objects.create(name=f"{kind} {age}", kind=kind, seen_at=seen_at)
+
+
+def test_a_site_whose_workers_never_came_says_which_and_how_to_start_them(model):
+    response = ready()
+    assert (response.status_code, response.json()["status"]) == (200, "degraded")
+    embedding, indexing, default = response.json()["problem"].split("; ")
+    assert embedding == (
+        "no embedding worker has been heard of, so new photos are not found: "
+        "start one with `celery -A marketplace worker --pool=solo --queues=embedding`"
+    )
+    assert indexing.startswith("no indexing worker has been heard of, so ")
+    assert default.startswith("no default worker has been heard of, so ")
+    assert ready(REMOTE_ADDR=OUTSIDE).json() == {"status": "ok"}
+
+
+def test_a_worker_that_fell_silent_is_named_with_the_time_and_one_that_restarts_is_not(model):
+    hear_of("embedding", "default", "beat")
+    hear_of("embedding", age=4000)
+    hear_of("indexing", age=90)
+    hear_of("default", age=50)
+    assert re.match(r"no indexing worker has been heard of for 9\d s, so [^;]+$", ready().json()["problem"])
+
+
+def test_a_schedule_that_no_sweep_tells_of_is_a_problem_until_one_has_run(model):
+    hear_of("embedding", "indexing", "default")
+    assert ready().json()["problem"].startswith("no beat process has been heard of, so nothing happens by schedule")
+    run_sweep()
+    assert (ready().json()["status"], ready().json()["problem"]) == ("ok", None)
+
+
+def test_workers_that_live_and_embed_nothing_and_a_broker_that_is_gone_are_problems(model, valkey):
+    hear_of("embedding", "indexing", "default", "beat")
+    make_image(make_listing(), data=b"x")
+    Embedding.objects.update(created_at=timezone.now() - timedelta(minutes=7))
+    assert "the oldest uploaded photo has waited for 7 minutes: see the log" in ready().json()["problem"]
+    valkey.stop()
+    try:
+        assert ready().json()["problem"].startswith("the broker does not answer at REDIS_URL")
+    finally:
+        valkey.start()
 
 
 def test_nothing_waiting_is_no_lag(model):

@@ -99,6 +99,8 @@ def test_a_scrape_says_what_the_queue_holds_and_who_lives(model):
     assert figures["upload_lag_seconds",] == pytest.approx(90, abs=5)
     assert figures["heartbeat_age_seconds", "embedding"] == pytest.approx(3, abs=3)
     assert figures["heartbeat_age_seconds", "indexing"] == pytest.approx(9, abs=3)
+    heard = {kind: figures["workers", kind] for kind in ("embedding", "indexing", "default", "beat")}
+    assert heard == {"embedding": 1, "indexing": 1, "default": 0, "beat": 0}
     assert (figures["database_up",], figures["broker_up",]) == (1, 1)
     assert figures["process_info", str(os.getpid())] == 1
 

@@ -135,6 +135,15 @@ def test_every_page_carries_the_warning(client, plain_static):
     assert "The model is untrained" in client.get("/").content.decode()
 
 
+@pytest.mark.django_db
+def test_staff_see_on_every_page_which_workers_never_came_and_visitors_do_not(client, plain_static):
+    sentence = "No embedding worker has been heard of, so new photos are not found"
+    assert sentence not in client.get("/").content.decode()
+    client.force_login(make_user(staff=True))
+    assert sentence in client.get("/").content.decode()
+    assert sentence in client.get("/admin/").content.decode()
+
+
 def test_an_error_page_asks_the_database_nothing():
     assert slots.render_slot("site_banner", request=None) == ""
 

@@ -1,0 +1,65 @@
+"""What is wrong with the worker processes, in words for the people who run the site; asks the database, no broker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Count, Max
+
+from recommender.models import Heartbeat
+
+# Longer than a worker takes to start again, so that a restart is no alarm.
+SILENT = timedelta(seconds=60)
+# A worker that has been silent for longer counts as taken away on purpose, so health no longer lists it.
+FORGOTTEN = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class WorkerRole:
+    """`without` says what does not happen while nobody plays the role."""
+
+    kind: str
+    name: str
+    without: str
+    command: str
+
+    def describe_absence(self, silence: timedelta | None) -> str:
+        lately = f" for {silence.total_seconds():,.0f} s" if silence else ""
+        command = f"celery -A marketplace {self.command}"
+        return f"no {self.name} has been heard of{lately}, so {self.without}: start one with `{command}`"
+
+
+ROLES = (
+    WorkerRole("embedding", "embedding worker", "new photos are not found", "worker --pool=solo --queues=embedding"),
+    WorkerRole(
+        "indexing", "indexing worker", "the index files are not rewritten", "worker --pool=solo --queues=indexing"
+    ),
+    WorkerRole(
+        "default", "default worker", "what went wrong is not tried again", "worker --queues=default --concurrency=1"
+    ),
+)
+# Its sign of life is that sweeps run, which needs a worker that runs them.
+SCHEDULE = WorkerRole("beat", "beat process", "nothing happens by schedule", "beat")
+
+
+def count_workers(now: datetime) -> dict[str, int]:
+    """How many processes of each kind were heard of a moment ago."""
+    heard = Heartbeat.objects.filter(seen_at__gt=now - SILENT).values_list("kind").annotate(Count("name"))
+    return {role.kind: 0 for role in (*ROLES, SCHEDULE)} | dict(heard.order_by("kind"))
+
+
+def describe_absent_workers(now: datetime) -> Iterator[str]:
+    """One clause for each kind of process that a site needs and that is not heard of."""
+    recent = Heartbeat.objects.filter(seen_at__gte=now - FORGOTTEN).values_list("kind")
+    seen = dict(recent.annotate(Max("seen_at")).order_by("kind"))
+    roles = (*ROLES, SCHEDULE) if is_heard("default", seen, now) else ROLES
+    for role in roles:
+        if not is_heard(role.kind, seen, now):
+            last = seen.get(role.kind)
+            yield role.describe_absence(now - last if last else None)
+
+
+def is_heard(kind: str, seen: dict[str, datetime], now: datetime) -> bool:
+    return kind in seen and now - seen[kind] < SILENT
