@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-from . import quality
+from . import pictures, quality
 from .embedding import embedding
 from .index import index
 from .quality import recipes
@@ -20,6 +20,7 @@ BENCHMARKS = {
     "embedding": embedding,
     "freshness": freshness,
     "index": index,
+    "pictures": pictures,
     "pipeline": pipeline,
     "quality": quality,
     "recipes": recipes,

@@ -1,0 +1,140 @@
+"""This project's decoder agrees with libvips, Chromium and heif-convert, and the comparison names each disagreement."""
+
+import zlib
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+import pytest
+from PIL import Image, ImageDraw, ImageFilter
+
+from benchmarks import pictures
+from benchmarks.pictures.chromium import CHROMIUM
+from benchmarks.pictures.kinds import Kind
+from benchmarks.pictures.libraries import HEIF_CONVERT
+from benchmarks.pictures.verdicts import judge
+from benchmarks.pictures.views import SHOWN_SIDE, Refusal, make_view
+from tests.ml.pictures import FIXTURES, encode, quarters, scene
+
+
+def spot(image: Image.Image) -> Image.Image:
+    """With a black bar, which is too small to change the mean."""
+    ImageDraw.Draw(image).rectangle((0, 0, 47, 7), 0)
+    return image
+
+
+QUARTERS = make_view(quarters(320, 240))
+TINTED = make_view(quarters(320, 240).point(lambda level: level * 9 // 10))
+SPOTTED = make_view(spot(quarters(320, 240)))
+NO = Refusal("broken")
+
+
+def compare(folder: Path, **options):
+    return pictures.run(Namespace(folder=folder, **{"sheet": None, "all": False, "no_browser": True} | options))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Path:
+    """A picture of each format and of each trap that decoders fall into in different ways."""
+    folder = tmp_path_factory.mktemp("made")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for name, data in {
+        "plain.jpg": encode(scene(1), "JPEG"),
+        "large.jpg": encode(scene(2, (1500, 1100)), "JPEG", progressive=True, subsampling=2),
+        "turned.jpg": encode(scene(3), "JPEG", exif=exif),
+        "grey.png": encode(scene(4).convert("LA"), "PNG"),
+        "palette.gif": encode(scene(5).quantize(8), "GIF", transparency=2),
+        "lossy.webp": encode(scene(6), "WEBP"),
+        "turned.avif": encode(scene(7), "AVIF", exif=exif),
+    }.items():
+        (folder / name).write_bytes(data)
+    return folder
+
+
+def test_made_pictures_look_as_libvips_shows_them(made):
+    found = compare(made)
+    assert found["kinds"] == {"agree": 7}
+    assert found["disagreements"] == 0
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: `apt-get install chromium`")
+def test_made_pictures_look_as_chromium_shows_them(made):
+    found = compare(made, no_browser=False)
+    assert found["references"][:2] == ["libvips", "Chromium"]
+    assert found["kinds"] == {"agree": 7}
+
+
+@pytest.mark.skipif(HEIF_CONVERT is None, reason="heif-convert is not installed: `apt-get install libheif-examples`")
+def test_heic_looks_as_heif_convert_shows_it():
+    assert compare(FIXTURES)["kinds"] == {"agree": 3}
+
+
+def test_formats_that_nobody_else_decodes_here_are_named(monkeypatch):
+    monkeypatch.setattr("benchmarks.pictures.comparing.HEIF_CONVERT", None)
+    found = compare(FIXTURES)
+    assert found["formats_without_second_opinion"] == ["HEIF"]
+    assert found["references"] == ["libvips"]
+
+
+def test_what_only_we_refuse_is_listed_and_drawn_with_what_others_show(made, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("benchmarks.pictures.comparing.view_ours", lambda data: Refusal("broken"))
+    sheet = tmp_path / "sheet.png"
+    found = compare(made, sheet=sheet)
+    assert (found["disagreements"], found["kinds"]) == (7, {"only we refuse it": 7})
+    assert "only we refuse it: turned.jpg (JPEG) ours: broken" in capsys.readouterr().out.splitlines()
+    with Image.open(sheet) as drawn:
+        assert drawn.height > 3 * SHOWN_SIDE
+        assert drawn.width > 6 * SHOWN_SIDE
+
+
+@pytest.mark.parametrize(
+    ("ours", "references", "kind"),
+    [
+        (QUARTERS, [QUARTERS, QUARTERS], Kind.AGREE),
+        (QUARTERS, [NO, QUARTERS], Kind.AGREE),
+        (NO, [NO, NO], Kind.AGREE),
+        (QUARTERS, [], Kind.ALONE),
+        (NO, [], Kind.ALONE),
+        (NO, [QUARTERS, QUARTERS], Kind.REFUSED),
+        (NO, [NO, QUARTERS], Kind.DOUBTFUL),
+        (Refusal("too large", by_rule=True), [QUARTERS, QUARTERS], Kind.RULE),
+        (QUARTERS, [NO, NO], Kind.TAKEN),
+        (QUARTERS, [NO, make_view(scene(1))], Kind.SIZE),
+        (QUARTERS, [make_view(quarters(320, 239))] * 2, Kind.SIZE),
+        (QUARTERS, [make_view(quarters(320, 240).rotate(180))] * 2, Kind.ORIENTATION),
+        (make_view(quarters(320, 240).rotate(90, expand=True)), [QUARTERS, QUARTERS], Kind.ORIENTATION),
+        (QUARTERS, [TINTED, TINTED], Kind.COLOUR),
+        (QUARTERS, [SPOTTED, SPOTTED], Kind.PLACES),
+        (QUARTERS, [QUARTERS, TINTED], Kind.WITH_ONE),
+        (QUARTERS, [SPOTTED, TINTED], Kind.WITH_NONE),
+    ],
+)
+@pytest.mark.parametrize("exact", [False, True])
+def test_the_odd_one_out_is_told(ours, references, kind, exact):
+    assert judge(ours, dict(zip("ab", references, strict=False)), exact=exact)[0] == kind
+
+
+def test_lossy_edges_may_differ_and_lossless_ones_may_not():
+    drawn = scene(8)
+    sharp, soft = make_view(drawn), make_view(drawn.filter(ImageFilter.GaussianBlur(0.5)))
+    assert judge(sharp, {"a": soft}, exact=True)[0] == Kind.PLACES
+    assert judge(sharp, {"a": soft}, exact=False)[0] == Kind.AGREE
+
+
+def test_high_dynamic_range_is_reported_apart(tmp_path, monkeypatch):
+    png = encode(quarters(320, 240), "PNG")
+    chunk = b"cICP\x09\x10\0\x01"
+    (tmp_path / "pq.png").write_bytes(png[:33] + b"\0\0\0\x04" + chunk + zlib.crc32(chunk).to_bytes(4) + png[33:])
+    monkeypatch.setattr("benchmarks.pictures.comparing.view_ours", lambda data: TINTED)
+    assert compare(tmp_path)["kinds"] == {"high dynamic range": 1}
+
+
+def test_what_cannot_be_compared_or_drawn_is_refused_before_work_begins(tmp_path, capsys):
+    with pytest.raises(SystemExit, match=r"no file in .* is named like a picture"):
+        compare(tmp_path)
+    parser = ArgumentParser()
+    pictures.add_arguments(parser)
+    with pytest.raises(SystemExit):
+        parser.parse_args([str(tmp_path), "--sheet", str(tmp_path / "none" / "sheet.png")])
+    assert "give a .jpg or .png in a folder that exists" in capsys.readouterr().err
