@@ -55,6 +55,8 @@ class CategoryField(forms.CharField):
 
 
 class PriceField(forms.DecimalField):
+    default_error_messages = {"invalid": "Write the price as a number, such as 12.50."}
+
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(min_value=Decimal(0), max_digits=12, decimal_places=2, **kwargs)
 

@@ -57,12 +57,9 @@ def edit_listing(request: HttpRequest, listing_id: int) -> HttpResponse:
         return _render_edit_page(request, get_editable_listing_or_403(request, listing_id), form)
     status = request.POST.get("status", "")
     changes = form.cleaned_data | ({"status": status} if status in SAID else {})
-    # The script sends the text again when a photo did not get through; to say each time that it is saved is noise.
-    is_news = form.has_changed() or changes.get("status", listing.status) != listing.status
     _update_listing_or_404(request, listing, changes)
-    if is_news or not wants_json(request):
-        now = f" {SAID[Status(listing.status)].format(title=listing.title)}" if "status" in changes else ""
-        messages.success(request, f"Your changes are saved.{now}")
+    now = f" {SAID[Status(listing.status)].format(title=listing.title)}" if "status" in changes else ""
+    messages.success(request, f"Your changes are saved.{now}")
     return go_on_editing(request, listing)
 
 

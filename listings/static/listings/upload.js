@@ -61,8 +61,7 @@ class Uploader {
     this.setBusy(true);
     this.error.textContent = "";
     try {
-      const saved = await this.save(text);
-      if (saved && (await this.sendPhotos(saved))) return this.leave(saved.next);
+      if ((await this.save(text)) && (await this.sendPhotos())) return this.leave(this.saved.next);
     } catch (problem) {
       this.explain(problem);
     }
@@ -97,34 +96,37 @@ class Uploader {
   }
 
   async save(text) {
+    const words = new URLSearchParams(text).toString();
+    if (words === this.saved?.words) return true; // only photos are left to be sent
     // The hidden key makes a repeated request answer with the listing that the first one made.
     const { status, response } = await this.post(this.form.action, text);
     showErrors(this.form, response.errors ?? {});
     if (status >= 400) {
       this.error.textContent = "Nothing was saved yet: correct what is marked above.";
-      return null;
+      return false;
     }
+    this.saved = { words, ...response };
     this.form.action = response.next; // what is changed from here on changes the listing that there is now
-    return response;
+    return true;
   }
 
-  async sendPhotos({ photos, next }) {
+  async sendPhotos() {
     if (!this.picker) return true;
     let problem = null;
-    for (const item of this.picker.waiting()) problem = (await this.sendPhoto(item, photos)) ?? problem;
+    for (const item of this.picker.waiting()) problem = (await this.sendPhoto(item)) ?? problem;
     const failed = this.picker.waiting().length;
     const refused = this.picker.refused().length;
     if (problem instanceof SignedOut) this.explain(problem);
     else if (failed) this.error.textContent = `${countPhotos(failed)} did not get through. The rest is saved: press the button to try again.`;
-    else if (refused) this.offerToGoOn(next);
+    else if (refused) this.offerToGoOn();
     return !failed && !refused;
   }
 
-  async sendPhoto(item, address) {
+  async sendPhoto(item) {
     const data = new FormData();
     data.set("photos", item.file, item.file.name);
     try {
-      const { response } = await this.post(address, data, (share) => item.progress(share));
+      const { response } = await this.post(this.saved.photos, data, (share) => item.progress(share));
       const refusal = response.refusals[0];
       if (refusal) item.refuse(refusal.reason);
       else item.done();
@@ -135,10 +137,10 @@ class Uploader {
     }
   }
 
-  offerToGoOn(next) {
+  offerToGoOn() {
     const link = document.createElement("a");
     link.className = "button secondary";
-    link.href = next;
+    link.href = this.saved.next;
     link.textContent = "Go on without them";
     link.addEventListener("click", () => (this.unsaved = false));
     this.error.replaceChildren("Some photos could not be used; the reason is beside each. ", link);

@@ -83,7 +83,7 @@ def test_a_search_without_results_says_what_to_do(client):
     ("asked", "sentence"),
     [
         ({"min_price": "9", "max_price": "1"}, "The lowest price is above the highest."),
-        ({"min_price": "cheap"}, "Enter a number."),
+        ({"min_price": "cheap"}, "Write the price as a number, such as 12.50."),
         ({"category": "Nowhere"}, "There is no category &#x27;Nowhere&#x27;."),
         ({"q": "nul\x00"}, "Null characters are not allowed."),
     ],
@@ -138,15 +138,17 @@ def test_every_filter_that_is_set_can_be_dropped_alone(client):
 
 
 @pytest.mark.parametrize("typed", ["12,50", "£12", "cheap"])
-@pytest.mark.parametrize(("name", "words"), [("min_price", "From "), ("max_price", "Up to ")])
-def test_a_price_that_cannot_be_read_is_told_and_stays_as_it_was_typed(client, name, words, typed):
+@pytest.mark.parametrize(("name", "words", "chip"), [("min_price", "From: ", "From "), ("max_price", "To: ", "Up to ")])
+def test_a_price_that_cannot_be_read_is_told_and_stays_as_it_was_typed(client, name, words, chip, typed):
     make_listing(title="Chair", price=3)
     page = text(client.get("/", {name: typed}), 400)
     (field,) = re.findall(rf'<input id=[^>]*name="{name}"[^>]*value="{typed}"[^>]*>', page)
     # An input of type number would hand over an empty text in place of what it cannot read.
     assert 'type="text" inputmode="decimal"' in field
-    assert 'aria-invalid="true" aria-describedby="price-error"' in field
-    assert f"{words}{typed}" in page
+    error = f"{name.replace('_', '-')}-error"
+    assert f'aria-invalid="true" aria-describedby="{error}"' in field
+    assert f'<p class="error" id="{error}" role="alert">{words}Write the price as a number, such as 12.50.</p>' in page
+    assert f"{chip}{typed}" in page
     assert form_of(page, 'role="search"') == {name: typed}
 
 

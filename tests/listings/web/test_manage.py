@@ -164,9 +164,8 @@ def test_the_script_gets_errors_by_field_or_where_the_photos_go(client, seller):
     listing = make_listing(seller)
     refused = client.post(page_of(listing), {"title": "", "price": "12,50"}, headers=JSON)
     assert (refused.status_code, list(refused.json()["errors"])) == (400, ["title", "price"])
-    for _ in range(2):
-        saved = client.post(page_of(listing), {"title": "Stool", "status": "sold"}, headers=JSON)
-        assert saved.json() == {"photos": page_of(listing, "add-photos"), "next": page_of(listing)}
+    saved = client.post(page_of(listing), {"title": "Stool", "status": "sold"}, headers=JSON)
+    assert saved.json() == {"photos": page_of(listing, "add-photos"), "next": page_of(listing)}
     assert said(client.get(page_of(listing))) == ["Your changes are saved. “Stool” is marked as sold."]
 
 
