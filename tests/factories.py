@@ -56,6 +56,18 @@ def draw_photo(seed: int = 0, size: tuple[int, int] = (96, 72), format: str = "J
     return out.getvalue()
 
 
+def draw_plain_photo(
+    colour: tuple[int, ...] = (255, 255, 255),
+    size: tuple[int, int] = (320, 240),
+    format: str = "JPEG",  # noqa: A002
+    **options,
+) -> bytes:
+    """The bytes of a picture of one colour; one of four numbers has transparency as its last."""
+    out = io.BytesIO()
+    Image.new("RGB" if len(colour) == 3 else "RGBA", size, colour).save(out, format, **options)
+    return out.getvalue()
+
+
 def photo_file(seed: int = 0, name: str = "photo.jpg", **options) -> SimpleUploadedFile:
     """A drawn picture as a form posts it."""
     return SimpleUploadedFile(name, draw_photo(seed, **options), "image/jpeg")

@@ -1,4 +1,4 @@
-"""What a seller sends, before anything is decoded: streamed to disk, hashed, and judged by size and header alone."""
+"""What a seller sends: streamed to disk, hashed, and judged by size and header; hardly any is decoded here."""
 
 from __future__ import annotations
 
@@ -13,11 +13,16 @@ from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.core.files.uploadhandler import FileUploadHandler
 from django.http import HttpRequest
 
-from ml.images import PhotoRefused, sniff_header
+from ml import images
+from ml.images import Header, PhotoRefused, sniff_header
 
 REQUEST_MAX_BYTES = settings.BODY_MAX_BYTES
 # A declared length is cut to this many digits, which still say of any longer number that it is far too large.
 LONGEST_NUMBER = 18
+# A plain picture takes at most so many bytes a pixel, or few enough to be metadata: JPEG writes every block, others
+# hardly anything. No phone's photo is that small, so web processes leave nearly all of them to the embedding workers.
+PLAIN_JPEG_BYTES, PLAIN_BYTES = 0.05, 0.02
+METADATA_BYTES = 16 * 1024
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,10 @@ def declared_length(request: HttpRequest) -> int:
 
 
 def check_photo(upload: File) -> CheckedPhoto:
-    """Raise `PhotoRefused`, with a sentence for the seller, unless size and header are those of a photo."""
+    """Raise `PhotoRefused`, with a sentence for the seller, unless this may be a photo in which something can be seen.
+
+    Its code is `too_small` or `one_colour` where it is a picture, but one that no listing can be found by.
+    """
     if (upload.size or 0) > settings.PHOTO_MAX_BYTES:
         limit = settings.PHOTO_MAX_BYTES // (1024 * 1024)
         raise PhotoRefused(f"The photo is larger than {limit} MB. Save it smaller and send it again.", "too_large")
@@ -83,7 +91,24 @@ def check_photo(upload: File) -> CheckedPhoto:
     # An upload was hashed while it was written, so only other files, such as those of an import, are read for the hash.
     digest = getattr(upload, "sha256", "") or _sha256(upload)
     upload.seek(0)
+    images.refuse_small_picture(header)
+    if _may_be_plain(header, upload.size or 0):
+        _refuse_plain_upload(upload)
     return CheckedPhoto(upload, digest, header.width, header.height, f".{header.format.lower()}")
+
+
+def _may_be_plain(header: Header, size: int) -> bool:
+    a_pixel = PLAIN_JPEG_BYTES if header.format == "JPEG" else PLAIN_BYTES
+    return size <= METADATA_BYTES + a_pixel * header.width * header.height
+
+
+def _refuse_plain_upload(upload: File) -> None:
+    """Decode it as embedding workers do, so that both judge alike; they alone judge while this process is busy."""
+    with images.try_decoding_place() as has_place:
+        if has_place:
+            picture = images.decode(upload.read(), images.CLEAN_SIDE)
+            images.refuse_plain_picture(images.make_clean_picture(picture))
+            upload.seek(0)
 
 
 def check_photos(uploads: Iterable[File]) -> list[CheckedPhoto | PhotoRefused]:

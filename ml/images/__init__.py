@@ -1,8 +1,9 @@
 """The one decoder: bytes from strangers in, upright sRGB pictures and their derivatives out. No Django, no torch."""
 
-from .decoder import decode, decode_file
+from .decoder import DECODES_AT_ONCE, decode, decode_file, try_decoding_place
 from .derivatives import (
     CLEAN_SIDE,
+    MIN_SIDE,
     THUMB_SIDE,
     Encoded,
     crop,
@@ -10,12 +11,16 @@ from .derivatives import (
     make_clean_picture,
     make_derivatives,
     make_thumb,
+    refuse_plain_picture,
+    refuse_small_picture,
 )
 from .header import MAX_BYTES, Code, Header, PhotoRefused, sniff_header
 
 __all__ = [
     "CLEAN_SIDE",
+    "DECODES_AT_ONCE",
     "MAX_BYTES",
+    "MIN_SIDE",
     "THUMB_SIDE",
     "Code",
     "Encoded",
@@ -28,5 +33,8 @@ __all__ = [
     "make_clean_picture",
     "make_derivatives",
     "make_thumb",
+    "refuse_plain_picture",
+    "refuse_small_picture",
     "sniff_header",
+    "try_decoding_place",
 ]

@@ -38,6 +38,10 @@ MAX_PROFILE_BYTES = 4 * 1024 * 1024
 LARGE_BYTES = 100 * 1024 * 1024
 _large = PerProcess(threading.Lock)
 
+# A decoded photo takes a lot of memory for a moment, and a web process answers several visitors at once.
+DECODES_AT_ONCE = 2
+_decoding_places = PerProcess(lambda: threading.BoundedSemaphore(DECODES_AT_ONCE))
+
 # What makes a picture upright, by EXIF's orientation. Pillow turns anticlockwise, so a quarter to the right, 6, is 270.
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -98,6 +102,18 @@ def _draft_size(image: ImageFile.ImageFile, max_side: int) -> tuple[int, int]:
 def _choose_reduction(image: Image.Image, max_side: int | None) -> int:
     """By which whole factor to shrink before colours are converted; twice the wanted side stays, for quality."""
     return max(1, max(image.size) // (2 * max_side)) if max_side is not None else 1
+
+
+@contextmanager
+def try_decoding_place() -> Iterator[bool]:
+    """Hold one of this process's places for decoding until the end; false at once when all are taken."""
+    places = _decoding_places.get()
+    has_place = places.acquire(blocking=False)
+    try:
+        yield has_place
+    finally:
+        if has_place:
+            places.release()
 
 
 @contextmanager

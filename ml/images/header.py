@@ -21,7 +21,7 @@ from .av1 import count_coded_pixels
 from .ends import find_end
 from .png import read_png
 
-Code = Literal["not_an_image", "too_large", "too_many_pixels", "truncated", "unsupported"]
+Code = Literal["not_an_image", "too_large", "too_many_pixels", "truncated", "unsupported", "too_small", "one_colour"]
 
 MAX_BYTES = 20 * 1024 * 1024
 MAX_PIXELS = 24_000_000

@@ -64,7 +64,7 @@ def load_picture(row: Row) -> Picture:
     """The stored clean picture, else one made from the original.
 
     Raises:
-        PhotoRefused: the uploaded bytes are not a picture we take.
+        PhotoRefused: the uploaded bytes are not a picture we take, or nothing can be seen in it.
         FileLost, FileDamaged, StorageTrouble: see there.
     """
     if row.clean:
@@ -73,11 +73,15 @@ def load_picture(row: Row) -> Picture:
             return Picture(images.decode(read_file(default_storage, row.clean)), None)
     data = read_file(originals_storage(), row.original)
     try:
-        return Picture(*images.make_derivatives(data))
+        picture, encoded = images.make_derivatives(data)
+        # A photo that was accepted before is kept, whatever is asked of new ones.
+        if not row.clean:
+            images.refuse_plain_picture(picture)
     except PhotoRefused as exc:
         if hashlib.sha256(data).hexdigest() != row.sha256:
             raise FileDamaged(row.original) from exc
         raise
+    return Picture(picture, encoded)
 
 
 def save_derivatives(encoded: Encoded) -> Derivatives:

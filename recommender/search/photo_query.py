@@ -6,7 +6,6 @@ Two vectors can be compared only if both photos were decoded, cleaned and scaled
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -19,14 +18,9 @@ from listings.photos.uploads import check_photo
 from ml import images
 from ml.images.derivatives import Box
 from ml.inference.arrays import is_indexable
-from ml.per_process import PerProcess
 from recommender.embedding.embedder_cache import embedders
 from recommender.errors import ModelNotReady
 from recommender.models import EmbeddingModel
-
-# A decoded photo takes a lot of memory for a moment, and a web process answers several visitors at once.
-DECODES_AT_ONCE = 2
-_decoding_places = PerProcess(lambda: threading.BoundedSemaphore(DECODES_AT_ONCE))
 
 
 class Busy(Exception):
@@ -60,10 +54,7 @@ def _decode_clean_picture(data: bytes, box: Box | None) -> Image.Image:
 @contextmanager
 def take_decoding_place() -> Iterator[None]:
     """Hold one of this process's places for decoding. Raises Busy at once when all are taken."""
-    places = _decoding_places.get()
-    if not places.acquire(blocking=False):
-        raise Busy("Too many photos are being searched with at this moment. Try again in a second.")
-    try:
+    with images.try_decoding_place() as has_place:
+        if not has_place:
+            raise Busy("Too many photos are being searched with at this moment. Try again in a second.")
         yield
-    finally:
-        places.release()

@@ -8,7 +8,15 @@ from django.utils.safestring import SafeString
 
 from listings import slots
 from listings.models import Listing, ListingImage
-from tests.factories import make_category, make_image, make_listing, make_ready_image, make_user, photo_file
+from tests.factories import (
+    draw_plain_photo,
+    make_category,
+    make_image,
+    make_listing,
+    make_ready_image,
+    make_user,
+    photo_file,
+)
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("bare_pages")]
 
@@ -90,10 +98,17 @@ def test_photos_are_added_behind_those_present_which_can_be_reordered_and_delete
 
 
 @pytest.mark.usefixtures("staff")
-def test_a_file_that_is_no_photo_is_an_error_on_the_field_and_nothing_is_saved(client):
-    bad = SimpleUploadedFile("notes.txt", b"just words")
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"just words", "The file is not a photo."),
+        (draw_plain_photo(), "The photo is one colour all over, so nothing can be seen in it. Send another one."),
+    ],
+)
+def test_a_file_that_is_no_photo_is_an_error_on_the_field_and_nothing_is_saved(client, data, reason):
+    bad = SimpleUploadedFile("notes.txt", data)
     response = client.post(ADD, {**form(make_user()), "photos": [photo_file(1), bad]})
-    assert response.context["adminform"].form.errors["photos"] == ["notes.txt: The file is not a photo."]
+    assert response.context["adminform"].form.errors["photos"] == [f"notes.txt: {reason}"]
     assert not Listing.objects.exists()
 
 

@@ -13,7 +13,7 @@ from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 
 from listings.models import Listing, ListingImage
 from listings.photos.uploads import REQUEST_MAX_BYTES
-from tests.factories import api, draw_photo, make_image, make_listing, make_user, photo_file
+from tests.factories import api, draw_photo, draw_plain_photo, make_image, make_listing, make_user, photo_file
 
 pytestmark = pytest.mark.django_db
 
@@ -55,7 +55,7 @@ def listing(seller):
 
 
 def test_photos_are_stored_in_order_as_they_were_sent(seller, listing):
-    photos = [draw_photo(seed, size=(60 + seed, 40)) for seed in range(3)]
+    photos = [draw_photo(seed, size=(90 + seed, 70)) for seed in range(3)]
     response = send(seller, listing, *(fake(photo) for photo in photos))
     assert response.status_code == 201, response.content
     images = list(listing.images.all())
@@ -65,7 +65,7 @@ def test_photos_are_stored_in_order_as_they_were_sent(seller, listing):
     ]
     assert [image.original.open().read() for image in images] == photos
     assert [image.sha256 for image in images] == [hashlib.sha256(photo).hexdigest() for photo in photos]
-    assert [(image.width, image.height) for image in images] == [(60, 40), (61, 40), (62, 40)]
+    assert [(image.width, image.height) for image in images] == [(90, 70), (91, 70), (92, 70)]
     assert {image.source for image in images} == {"upload"}
 
 
@@ -108,6 +108,25 @@ def test_when_all_are_refused_the_status_is_that_of_the_first(seller, listing, f
     assert isinstance(response.json()["detail"], str)
     assert not listing.images.exists()
     assert originals(settings) == before
+
+
+@pytest.mark.parametrize(
+    ("photo", "reason"),
+    [
+        (draw_photo(1, size=(63, 500)), "63 by 500 pixels"),
+        (draw_photo(1, size=(500, 63)), "500 by 63 pixels"),
+        (draw_plain_photo(), "one colour"),
+        (draw_photo(1, size=(640, 480))[:2000], "damaged"),
+    ],
+)
+def test_a_photo_in_which_nothing_can_be_seen_is_refused_with_a_sentence(seller, listing, photo, reason, settings):
+    before = originals(settings)
+    alone = send(seller, listing, fake(photo))
+    assert alone.status_code == 415
+    assert reason in alone.json()["detail"]
+    assert originals(settings) == before
+    _, beside = send(seller, listing, photo_file(2, size=(64, 64)), fake(photo)).json()
+    assert (beside["state"], beside["reason"]) == ("rejected", alone.json()["detail"])
 
 
 def test_a_photo_of_exactly_the_limit_is_taken_and_one_byte_more_is_not(seller, listing, settings):

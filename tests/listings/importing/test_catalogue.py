@@ -13,7 +13,7 @@ from listings.importing.photos import save_photo_rows_and_notify
 from listings.models import Category, ImportedPhoto, Listing, ListingImage
 from listings.signals import photos_added
 from recommender.models import Embedding, EmbeddingModel
-from tests.factories import draw_photo, make_image, make_listing
+from tests.factories import draw_photo, draw_plain_photo, make_image, make_listing
 from tests.listings.catalogue import Catalogue
 
 pytestmark = pytest.mark.django_db
@@ -101,13 +101,14 @@ def test_a_photo_row_says_everything_that_is_wrong_with_it(catalogue):
 
 
 def test_a_file_that_is_no_photo_is_reported_and_the_others_go_on(catalogue):
-    catalogue.write([{}], [{}, {"id": "photo2"}, {"id": "photo3"}])
-    catalogue.add_file("photo1.jpg", b"<html>")
-    catalogue.add_file("photo2.jpg")
-    catalogue.add_file("photo3.jpg", b"")
+    files = [b"<html>", b"", draw_photo(1, size=(90, 40)), draw_plain_photo(), draw_photo(2)]
+    catalogue.write([{}], [{"id": f"photo{number}"} for number in range(5)])
+    for number, data in enumerate(files):
+        catalogue.add_file(f"photo{number}.jpg", data)
     catalogue.run()
-    assert list(ImportedPhoto.objects.values_list("external_id", flat=True)) == ["photo2"]
-    assert [(line, column) for line, _, column, _ in catalogue.findings()] == [("2", "id"), ("4", "id")]
+    assert list(ImportedPhoto.objects.values_list("external_id", flat=True)) == ["photo4"]
+    for finding, reason in zip(catalogue.findings(), ["no", "empty", "90 by 40", "one colour"], strict=True):
+        assert reason in finding[3]
 
 
 def test_a_listing_takes_ten_photos_counting_those_it_has(catalogue, settings):

@@ -4,7 +4,15 @@ from django.urls import reverse
 
 from listings.models import ListingImage
 from listings.web import uploading
-from tests.factories import make_image, make_listing, make_ready_image, make_user, photo_file
+from tests.factories import (
+    draw_photo,
+    draw_plain_photo,
+    make_image,
+    make_listing,
+    make_ready_image,
+    make_user,
+    photo_file,
+)
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("bare_pages")]
 
@@ -43,6 +51,11 @@ def test_photos_for_a_listing_that_was_removed_meanwhile_have_nowhere_to_go(clie
     [
         (b"just words", "The file is not a photo."),
         (b"", "The file is empty."),
+        (
+            draw_photo(1, size=(90, 40)),
+            "The photo is 90 by 40 pixels, and each side needs 64 or more. Send a larger one.",
+        ),
+        (draw_plain_photo(), "The photo is one colour all over, so nothing can be seen in it. Send another one."),
     ],
 )
 def test_a_bad_photo_is_named_with_its_reason(client, listing, data, reason):

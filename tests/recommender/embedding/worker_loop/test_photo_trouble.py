@@ -12,7 +12,7 @@ from recommender.embedding import queue, store_results
 from recommender.embedding.micro_batch import DAMAGED, LOST
 from recommender.embedding.worker_loop import is_failure_burst
 from recommender.models import Embedding
-from tests.factories import make_image, make_listing
+from tests.factories import draw_plain_photo, make_image, make_listing
 from tests.fakes import FakeEmbedder
 from tests.recommender.queue_rows import (
     embed,
@@ -25,6 +25,9 @@ from tests.recommender.queue_rows import (
 )
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("empty_storage")]
+
+
+RED, BLUE = (255, 0, 0), (0, 0, 255)
 
 
 def bad_photo(number: int = 0) -> ListingImage:
@@ -51,6 +54,16 @@ def test_a_bad_photo_is_rejected_alone_with_its_reason():
     assert (tally.done, tally.rejected) == (5, 1)
     assert (bad.state, bad.reason) == ("rejected", "The file is not a photo.")
     assert media_files() == named_files()
+
+
+def test_one_colour_is_rejected_where_it_is_new_and_kept_where_it_was_accepted_before(settings):
+    make_model()
+    old, new = (make_image(make_listing(), data=draw_plain_photo(shade, format="PNG")) for shade in (RED, BLUE))
+    ListingImage.objects.filter(pk=old.pk).update(state="ready", clean_file="clean/lost.jpg")
+    tally = embed()
+    assert (tally.done, tally.rejected) == (1, 1)
+    new.refresh_from_db()
+    assert (new.state, new.reason.split(",")[0]) == ("rejected", "The photo is one colour all over")
 
 
 def test_unmounted_media_rejects_no_photo_and_costs_no_attempt(settings):
