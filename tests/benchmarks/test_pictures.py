@@ -9,10 +9,12 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from benchmarks import pictures
 from benchmarks.pictures.chromium import CHROMIUM
+from benchmarks.pictures.comparing import compare_pictures, find_pictures
 from benchmarks.pictures.kinds import Kind
 from benchmarks.pictures.libraries import HEIF_CONVERT
 from benchmarks.pictures.verdicts import judge
 from benchmarks.pictures.views import SHOWN_SIDE, Refusal, make_view
+from tests.ml.images.made import write_made_pictures
 from tests.ml.pictures import FIXTURES, encode, quarters, scene
 
 
@@ -26,6 +28,8 @@ QUARTERS = make_view(quarters(320, 240))
 TINTED = make_view(quarters(320, 240).point(lambda level: level * 9 // 10))
 SPOTTED = make_view(spot(quarters(320, 240)))
 NO = Refusal("broken")
+# It reads colours from ICC profiles alone, converts CMYK by a profile of its own, and heeds chunks of wrong checksums.
+NOT_KNOWN_TO_LIBVIPS = ("broken-", "cicp-", "cmyk-", "gamma-", "key-long-palette")
 
 
 def compare(folder: Path, **options):
@@ -33,9 +37,9 @@ def compare(folder: Path, **options):
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory) -> Path:
-    """A picture of each format and of each trap that decoders fall into in different ways."""
-    folder = tmp_path_factory.mktemp("made")
+def plain(tmp_path_factory) -> Path:
+    """A picture of each format that every decoder must show alike."""
+    folder = tmp_path_factory.mktemp("plain")
     exif = Image.Exif()
     exif[0x0112] = 6
     for name, data in {
@@ -51,18 +55,28 @@ def made(tmp_path_factory) -> Path:
     return folder
 
 
-def test_made_pictures_look_as_libvips_shows_them(made):
-    found = compare(made)
-    assert found["kinds"] == {"agree": 7}
-    assert found["disagreements"] == 0
+@pytest.fixture(scope="module")
+def made(plain, tmp_path_factory) -> list[Path]:
+    """The plain pictures, and those of odd kinds but for the largest, which would only take time."""
+    folder = tmp_path_factory.mktemp("made")
+    write_made_pictures(folder)
+    return [path for path in find_pictures(folder) if path.stat().st_size < 1_000_000] + find_pictures(plain)
 
 
-@pytest.mark.browser
+@pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: `apt-get install chromium`")
+@pytest.mark.browser
 def test_made_pictures_look_as_chromium_shows_them(made):
-    found = compare(made, no_browser=False)
-    assert found["references"][:2] == ["libvips", "Chromium"]
-    assert found["kinds"] == {"agree": 7}
+    findings = list(compare_pictures(made, browser=True))
+    assert [f"{found.path.name} {found.detail}" for found in findings if "Chromium" in found.detail] == []
+    assert {found.kind for found in findings} <= {Kind.AGREE, Kind.WITH_ONE, Kind.HDR}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_made_pictures_look_as_libvips_shows_them_where_it_knows_what_they_say(made):
+    findings = list(compare_pictures(made, browser=False))
+    differing = [f"{found.path.name} {found.detail}" for found in findings if found.kind != Kind.AGREE]
+    assert [name for name in differing if not name.startswith(NOT_KNOWN_TO_LIBVIPS)] == []
 
 
 @pytest.mark.skipif(HEIF_CONVERT is None, reason="heif-convert is not installed: `apt-get install libheif-examples`")
@@ -77,10 +91,10 @@ def test_formats_that_nobody_else_decodes_here_are_named(monkeypatch):
     assert found["references"] == ["libvips"]
 
 
-def test_what_only_we_refuse_is_listed_and_drawn_with_what_others_show(made, tmp_path, capsys, monkeypatch):
+def test_what_only_we_refuse_is_listed_and_drawn_with_what_others_show(plain, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("benchmarks.pictures.comparing.view_ours", lambda data: Refusal("broken"))
     sheet = tmp_path / "sheet.png"
-    found = compare(made, sheet=sheet)
+    found = compare(plain, sheet=sheet)
     assert (found["disagreements"], found["kinds"]) == (7, {"only we refuse it": 7})
     assert "only we refuse it: turned.jpg (JPEG) ours: broken" in capsys.readouterr().out.splitlines()
     with Image.open(sheet) as drawn:
