@@ -143,6 +143,8 @@ def flatten_to_srgb(image: Image.Image, reduction: int = 1) -> Image.Image:
     """
     profile, coding = image.info.get("icc_profile"), image.info.get("coding")
     picture = _to_plain_mode(image)
+    if "crop" in image.info:
+        picture = picture.crop(image.info["crop"])
     if reduction > 1:
         picture = picture.reduce(reduction)
     picture = _composite_over_white(picture)

@@ -18,6 +18,7 @@ from typing import IO, Literal
 from PIL import ExifTags, Image, ImageFile
 
 from .av1 import count_coded_pixels
+from .containers import describe_avif, describe_heif
 from .ends import find_end
 from .png import read_png
 
@@ -123,7 +124,8 @@ def sniff_header(file: IO[bytes]) -> Header:
 def read_header(image: ImageFile.ImageFile) -> Header:
     """The header of a picture that was opened and not yet drafted or decoded."""
     turn = read_orientation(image)
-    width, height = image.size
+    left, top, right, bottom = image.info.get("crop", (0, 0, *image.size))
+    width, height = right - left, bottom - top
     if turn in _SIDEWAYS:
         width, height = height, width
     return Header("JPEG" if image.format == "MPO" else str(image.format), width, height, turn != 1)
@@ -163,7 +165,13 @@ def _open(file: IO[bytes], name: str, *, header_only: bool) -> ImageFile.ImageFi
     if name == "PNG":
         return read_png(file, header_only=header_only).open()
     # Without `formats` Pillow would try all its decoders, of which most serve formats that are not taken.
-    return Image.open(file, formats=[name])
+    image = Image.open(file, formats=[name])
+    if name == "HEIF":
+        describe_heif(image)
+    elif name == "AVIF":
+        file.seek(0)
+        describe_avif(image, file.read())
+    return image
 
 
 def read_orientation(image: Image.Image) -> int:
@@ -186,7 +194,7 @@ def _count_coded_pixels(file: IO[bytes]) -> int:
 @cache
 def _register_heif() -> None:
     """Teach Pillow HEIF, when the first such file comes: the picture only, decoded on the caller's thread."""
-    from pi_heif import register_heif_opener
+    from pillow_heif import register_heif_opener
 
     register_heif_opener(thumbnails=False, depth_images=False, aux_images=False, decode_threads=1)
 
