@@ -19,6 +19,7 @@ from ml.per_process import PerProcess
 
 from .colour import convert_coded_colours
 from .ends import count_scans
+from .gif import uncover_canvas
 from .header import (
     HOSTILE_BYTES,
     MAX_BYTES,
@@ -89,6 +90,8 @@ def decode_with_header(data: bytes, max_side: int | None = None) -> tuple[Header
             image.draft(None, _draft_size(image, max_side))
         with hold_large_picture_lock(header, image):
             image.load()
+            if image.format == "GIF":
+                uncover_canvas(image)
             turn = read_orientation(image)
             picture = flatten_to_srgb(image, _choose_reduction(image, max_side))
     return header, picture.transpose(_TURNS[turn]) if turn in _TURNS else picture

@@ -6,9 +6,11 @@ from functools import cache
 from pathlib import Path
 
 from tests.ml.images.made.containers import avifs, heics
+from tests.ml.images.made.gif import gifs
 from tests.ml.images.made.jpeg import jpegs
 from tests.ml.images.made.picture import Made
 from tests.ml.images.made.png import pngs
+from tests.ml.images.made.webp import webps
 
 __all__ = ["Made", "make_pictures", "write_made_pictures"]
 
@@ -16,7 +18,7 @@ __all__ = ["Made", "make_pictures", "write_made_pictures"]
 @cache
 def make_pictures() -> dict[str, Made]:
     """Every made picture by the name of its file."""
-    return jpegs() | pngs() | avifs() | heics()
+    return jpegs() | pngs() | gifs() | webps() | avifs() | heics()
 
 
 def write_made_pictures(folder: Path) -> dict[str, Made]:
