@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import Any, TypeAlias
 
@@ -17,7 +18,8 @@ from django.utils import timezone
 
 from .filterable import ListingStatus
 from .geo import snap_to_grid
-from .querysets import SEPARATOR, CategoryQuerySet, ListingQuerySet
+from .querysets import SEPARATOR, WORDS, CategoryQuerySet, ListingQuerySet
+from .words import WordsField
 
 # Code that takes a category from outside checks these lengths first, so that people read a sentence and no database
 # error.
@@ -46,7 +48,7 @@ class Category(models.Model):
         with transaction.atomic():
             super().save(*args, **kwargs)
             if old and old != self.path:
-                below = list(Category.objects.filter(path__startswith=old + SEPARATOR))
+                below = list(Category.objects.subtree(old))
                 for child in below:
                     child.path = self.path + child.path[len(old) :]
                 Category.objects.bulk_update(below, ["path"])
@@ -82,7 +84,9 @@ class Listing(models.Model):
         max_length=64, null=True, blank=True, unique=True, help_text="The row's id in the catalogue it came from."
     )
     title = models.CharField(max_length=200)
+    title_words = WordsField("title")
     description = models.TextField(blank=True, max_length=10_000)
+    description_words = WordsField("description")
     price = models.DecimalField(
         max_digits=12, decimal_places=2, null=True, blank=True, help_text="Empty: not stated. 0: free."
     )
@@ -117,6 +121,12 @@ class Listing(models.Model):
 
     def __str__(self) -> str:
         return self.title
+
+    def save(self, *args: Any, update_fields: Iterable[str] | None = None, **kwargs: Any) -> None:
+        if update_fields is not None:
+            named = set(update_fields)
+            update_fields = named | {words for text, words in WORDS.items() if text in named}
+        super().save(*args, update_fields=update_fields, **kwargs)
 
     def get_absolute_url(self) -> str:
         return reverse("listing", args=[self.pk])

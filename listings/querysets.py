@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from django.db import models
 from django.db.models import F, Prefetch, Q, Value
-from django.db.models.functions import Cos, Floor, Greatest, Least, Lower, Power, Radians, Sin
-from django.db.models.lookups import In
+from django.db.models.functions import Cos, Floor, Greatest, Least, Left, Lower, Power, Radians, Sin, StrIndex
+from django.db.models.lookups import Exact, GreaterThan, In
 
 from .filterable import Filter, ListingStatus, Lookup
 from .geo import CELL_SLACK_KM, KM_PER_DEGREE, SMALLEST_COSINE, box_around, haversine_of_distance
+from .words import fold_words
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser, User
 
 ACTIVE, SOLD, REMOVED = ListingStatus.ACTIVE.value, ListingStatus.SOLD.value, ListingStatus.REMOVED.value
 
+
+# The texts that searches by words look into, and the columns that hold their words.
+WORDS = {"title": "title_words", "description": "description_words"}
+# As many words of a query are looked for, because each is compared with every listing.
+MAX_WORDS = 10
 
 # No name of a category may contain this separator (`Category.clean`), so a path can be split into its names again.
 SEPARATOR = " / "
@@ -35,11 +42,43 @@ def status_condition(*statuses: str) -> Q:
 class CategoryQuerySet(models.QuerySet):
     def subtree(self, path: str) -> CategoryQuerySet:
         """The category at this path and everything below it."""
-        # The prefix ends with the separator, or "Homeware" would count as below "Home".
-        return self.filter(Q(path=path) | Q(path__startswith=path + SEPARATOR))
+        # The prefix ends with the separator, or "Homeware" would count as below "Home". It is compared letter by
+        # letter: LIKE, which `startswith` becomes on SQLite, would count "HOME / Chairs" as below "Home" too.
+        prefix = path + SEPARATOR
+        return self.filter(Q(path=path) | Q(Exact(Left("path", len(prefix)), prefix)))
 
 
 class ListingQuerySet(models.QuerySet):
+    def update(self, **changes: object) -> int:
+        """As Django's; words follow their texts, as they do where a row is saved."""
+        for name in WORDS.keys() & changes.keys():
+            if WORDS[name] not in changes:
+                text = changes[name]
+                if not isinstance(text, str):
+                    raise TypeError(f"Only a database knows the words of an expression: write {name} as text.")
+                changes[WORDS[name]] = fold_words(text)
+        return super().update(**changes)
+
+    update.alters_data = True  # type: ignore[attr-defined]
+
+    def bulk_update(self, objs: Iterable[Any], fields: Iterable[str], batch_size: int | None = None) -> int:
+        rows, texts = list(objs), WORDS.keys() & set(fields)
+        for row in rows:
+            for name in texts:
+                setattr(row, WORDS[name], fold_words(getattr(row, name)))
+        return super().bulk_update(rows, [*fields, *(WORDS[name] for name in texts)], batch_size)
+
+    bulk_update.alters_data = True  # type: ignore[attr-defined]
+
+    def with_words(self, query: str) -> ListingQuerySet:
+        """Listings whose title or description has all these words, or words that begin with them, in any order."""
+        # Each part is folded by itself: "t-shirt" is two words, and has to stand in the text as it is written.
+        parts = [words for part in query.split() if (words := fold_words(part))][:MAX_WORDS]
+        rows = self if parts or not query.strip() else self.none()
+        for words in parts:
+            rows = rows.filter(_holds("title_words", words) | _holds("description_words", words))
+        return rows
+
     def public(self) -> ListingQuerySet:
         """What anybody may find in lists and answers."""
         return self.filter(status=ACTIVE)
@@ -101,6 +140,11 @@ class ListingQuerySet(models.QuerySet):
             .alias(haversine=haversine)
             .filter(haversine__lte=haversine_of_distance(radius_km))
         )
+
+
+def _holds(column: str, words: str) -> Q:
+    # In place of LIKE, which on SQLite folds case once more.
+    return Q(GreaterThan(StrIndex(column, Value(words)), 0))
 
 
 def _box_condition(latitude: float, longitude: float, radius_km: float) -> Q:

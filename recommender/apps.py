@@ -58,7 +58,7 @@ class RecommenderConfig(AppConfig):
     name = "recommender"
 
     def ready(self) -> None:
-        from listings.signals import photos_added
+        from listings.photos.signals import photos_added
 
         from . import slots
         from .embedding.doorbell import ring_after_commit, ring_for_new_photo

@@ -71,6 +71,15 @@ class ListingAdmin(DeletedWithWhatBelongs, admin.ModelAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Listing]:
         return super().get_queryset(request).prefetch_related("images")
 
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Listing], search_term: str
+    ) -> tuple[QuerySet[Listing], bool]:
+        """With what the storefront's search finds: SQLite compares letters beyond ASCII as they are."""
+        found, repeats = super().get_search_results(request, queryset, search_term)
+        if search_term.strip():
+            found |= queryset.filter(pk__in=Listing.objects.with_words(search_term).values("pk"))
+        return found, repeats
+
     def has_delete_permission(self, request: HttpRequest, obj: Listing | None = None) -> bool:
         """Removing keeps the record; deleting destroys it, so it is left to few."""
         return bool(request.user.is_superuser)

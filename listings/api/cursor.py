@@ -69,7 +69,8 @@ class Position:
             )
         except (binascii.Error, ArithmeticError, LookupError, RecursionError, TypeError) as exc:
             raise ValueError("not a cursor") from exc
-        if not valid:
+        # Encoded again it is the same, or somebody wrote it who reads `1_0` as ten.
+        if not valid or position.encode() != text:
             raise ValueError("not a cursor")
         return position
 

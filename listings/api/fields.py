@@ -13,6 +13,8 @@ from rest_framework import serializers
 from listings.models import NAME_LENGTH, PATH_LENGTH, Category
 from listings.querysets import SEPARATOR
 
+from .numbers import StrictFloatField
+
 
 @extend_schema_field(OpenApiTypes.STR)
 class CategoryPathField(serializers.CharField):
@@ -66,15 +68,12 @@ class CurrencyField(serializers.Field):
         return settings.MARKETPLACE_CURRENCY
 
 
-class CoordinateField(serializers.FloatField):
+class CoordinateField(StrictFloatField):
     """Degrees. "nan" passes comparisons with a range, so it is refused by name."""
 
     default_error_messages = {"finite": "A coordinate is a finite number of degrees."}
 
     def to_internal_value(self, data: Any) -> float:
-        # `true` is no coordinate, but float(True) would be 1.0.
-        if isinstance(data, bool):
-            self.fail("invalid")
         try:
             value = super().to_internal_value(data)
         # float() raises for an integer of more than 308 digits, while the same digits as text become infinite.

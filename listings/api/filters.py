@@ -9,20 +9,21 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.db.models import BigIntegerField, Q
+from django.db.models import BigIntegerField
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema_field
 
 from listings.filterable import DEFAULT_RADIUS_KM, Filter, Kind
 from listings.geo import snap_to_grid
 from listings.models import Category, Listing
-from listings.querysets import ListingQuerySet
+from listings.querysets import MAX_WORDS, ListingQuerySet
+
+from .numbers import PRICE_MESSAGES, DecimalInput, FloatInput, IntegerInput, read_float
 
 # Places are compared on a grid of 1 km, so that a smaller circle finds no fewer; ranked answers have the same bounds.
 MIN_RADIUS_KM = 0.1
 # No two places are farther apart than this, because half of the Earth's circumference is 20,015 km.
 MAX_RADIUS_KM = 20_100.0
-MAX_WORDS = 10
 
 
 class PointField(forms.CharField):
@@ -33,7 +34,7 @@ class PointField(forms.CharField):
         if not text:
             return None
         try:
-            latitude, longitude = (float(part) for part in text.split(","))
+            latitude, longitude = (read_float(part) for part in text.split(","))
         except ValueError as exc:
             raise ValidationError("Give a latitude and a longitude, such as 51.5,-0.12.") from exc
         if not (abs(latitude) <= 90 and abs(longitude) <= 180):
@@ -54,21 +55,19 @@ class CategoryField(forms.CharField):
         return ids
 
 
-class PriceField(forms.DecimalField):
-    default_error_messages = {"invalid": "Write the price as a number, such as 12.50."}
-
+class PriceField(DecimalInput):
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(min_value=Decimal(0), max_digits=12, decimal_places=2, **kwargs)
+        super().__init__(min_value=Decimal(0), max_digits=12, decimal_places=2, error_messages=PRICE_MESSAGES, **kwargs)
 
 
-class RadiusField(forms.FloatField):
+class RadiusField(FloatInput):
     def validate(self, value: Any) -> None:
         super().validate(value)
         if value is not None and not MIN_RADIUS_KM <= value <= MAX_RADIUS_KM:
             raise ValidationError(f"A radius is from {MIN_RADIUS_KM:g} to {MAX_RADIUS_KM:g} km.")
 
 
-class IdField(forms.IntegerField):
+class IdField(IntegerInput):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(min_value=1, max_value=BigIntegerField.MAX_BIGINT, **kwargs)
 
@@ -129,7 +128,8 @@ class ListingFilter(filters.FilterSet):
     q = filters.CharFilter(
         method="filter_by_words",
         max_length=200,
-        help_text=f"Words that title or description contain, in any order; the first {MAX_WORDS} count.",
+        help_text="Words that title or description have, in any order, or words that begin with them: `chair` finds "
+        f'"chairs", `art` does not find "smart". Case and accents do not count; the first {MAX_WORDS} words do.',
     )
     status = filters.ChoiceFilter(
         choices=Listing.Status.choices,
@@ -168,6 +168,4 @@ class ListingFilter(filters.FilterSet):
         return self.filter_type(**values)
 
     def filter_by_words(self, queryset: ListingQuerySet, name: str, value: str) -> ListingQuerySet:
-        for word in value.split()[:MAX_WORDS]:
-            queryset = queryset.filter(Q(title__icontains=word) | Q(description__icontains=word))
-        return queryset
+        return queryset.with_words(value)

@@ -22,6 +22,7 @@ from listings.models import Listing, ListingImage
 from listings.services import create_listing, update_listing
 
 from .fields import CategoryPathField, CoordinateField, CurrencyField
+from .numbers import PRICE_MESSAGES, StrictDecimalField
 
 # One field for all listings, because making a field costs more than using it.
 MOMENT = serializers.DateTimeField()
@@ -122,12 +123,13 @@ class ListingSerializer(serializers.ModelSerializer):
     """A listing as this caller may see it: exact coordinates and unfinished photos are for its seller and staff."""
 
     url = serializers.SerializerMethodField(help_text="The page people open.")
-    price = serializers.DecimalField(
+    price = StrictDecimalField(
         max_digits=12,
         decimal_places=2,
         min_value=0,
         required=False,
         allow_null=True,
+        error_messages=dict(PRICE_MESSAGES),
         help_text="Null: not stated. 0: free.",
     )
     currency = CurrencyField(required=False, help_text="The site's currency; any other is refused.")

@@ -15,8 +15,8 @@ from django.db import transaction
 from django.db.models import Count, Max, Q
 
 from listings.models import ImportedPhoto, Listing, ListingImage
+from listings.photos.signals import photos_added
 from listings.photos.uploads import CheckedPhoto
-from listings.signals import photos_added
 
 
 class Room:

@@ -20,6 +20,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from listings.api import filters as lists
+from listings.api.numbers import PRICE_MESSAGES, StrictDecimalField, StrictFloatField, StrictIntegerField, read_float
 from listings.filterable import DEFAULT_RADIUS_KM, Kind
 from listings.geo import snap_to_grid
 from listings.models import Listing
@@ -30,8 +31,8 @@ MAX_RESULTS = 100
 SLACK = 1e-6  # fractions that a client rounded may sum to a little more than one, and mean the whole picture
 
 
-class FiniteFloatField(serializers.FloatField):
-    """A number; "nan" would pass every comparison with a range."""
+class FiniteFloatField(StrictFloatField):
+    """A number; a text of 400 digits is infinite."""
 
     def to_internal_value(self, data: Any) -> float:
         value = super().to_internal_value(data)
@@ -64,8 +65,10 @@ def _clean_with_form_field(field: forms.Field, text: str) -> Any:
 PARAMETERS: dict[Kind, Callable[..., serializers.Field]] = {
     # With null allowed, a flag that a form leaves out means no filter; it would be taken for false otherwise.
     Kind.FLAG: partial(serializers.BooleanField, allow_null=True),
-    Kind.ID: partial(serializers.IntegerField, min_value=1, max_value=BigIntegerField.MAX_BIGINT),
-    Kind.AMOUNT: partial(serializers.DecimalField, max_digits=12, decimal_places=2, min_value=Decimal(0)),
+    Kind.ID: partial(StrictIntegerField, min_value=1, max_value=BigIntegerField.MAX_BIGINT),
+    Kind.AMOUNT: partial(
+        StrictDecimalField, max_digits=12, decimal_places=2, min_value=Decimal(0), error_messages=dict(PRICE_MESSAGES)
+    ),
     Kind.CATEGORY: SubtreeField,
     Kind.POINT: PointField,
     Kind.RADIUS: partial(FiniteFloatField, min_value=lists.MIN_RADIUS_KM, max_value=lists.MAX_RADIUS_KM),
@@ -129,7 +132,7 @@ class CropField(serializers.CharField):
 
     def to_internal_value(self, data: Any) -> Any:
         try:
-            x, y, width, height = (float(part) for part in super().to_internal_value(data).split(","))
+            x, y, width, height = (read_float(part) for part in super().to_internal_value(data).split(","))
         except ValueError:
             self.fail("crop")
         inside = 0 <= x < 1 and 0 <= y < 1 and 0 < width <= 1 - x + SLACK and 0 < height <= 1 - y + SLACK
@@ -141,7 +144,7 @@ class CropField(serializers.CharField):
 class RankedSerializer(FilterSerializer):
     """The filters, how many results are wanted, and how similar they must be."""
 
-    limit = serializers.IntegerField(required=False, min_value=1, max_value=MAX_RESULTS, default=20)
+    limit = StrictIntegerField(required=False, min_value=1, max_value=MAX_RESULTS, default=20)
     min_similarity = FiniteFloatField(
         required=False, min_value=-1, max_value=1, default=-1.0, help_text="Lowest cosine between photos."
     )

@@ -289,3 +289,11 @@ def test_a_superuser_may_destroy_a_listing(client):
 
 def test_a_new_listing_is_the_staff_members_own_unless_another_seller_is_chosen(client, staff):
     assert client.get(ADD).context["adminform"].form.initial["seller"] == staff.pk
+
+
+def test_words_are_found_in_other_scripts_too(client, staff):
+    make_listing(title="Красный стул")
+    make_listing(title="Oak chair")
+    page = client.get(LIST, {"q": "красный"}).content.decode()
+    assert "Красный стул" in page
+    assert "Oak chair" not in page

@@ -79,6 +79,9 @@ def test_the_seller_cannot_be_chosen(seller):
         ("price", "12345678901.00"),
         ("price", "1.234"),
         ("price", "cheap"),
+        *(("price", one) for one in ("1_0", "1e1", "12,50", "\u00a312", "\uff11", True, [], [5], "1.000,50", "+1")),
+        ("latitude", "5_1.5"),
+        ("latitude", "1e1"),
         ("price", {}),
         ("currency", "EUR"),
         ("currency", None),
@@ -104,6 +107,28 @@ def test_a_wrong_value_is_refused_by_field(seller, field, value):
     assert response.status_code == 400
     assert list(response.json()) == [field]
     assert not Listing.objects.exists()
+
+
+@pytest.mark.parametrize("nothing", ["-0", "-0.00", 0, -0.0, "0", " 0 "])
+def test_nothing_has_no_sign(seller, nothing):
+    sent = {"title": "Chair", "price": nothing, "latitude": nothing, "longitude": nothing}
+    response = api(seller).post(LISTINGS, sent)
+    assert response.json()["price"] == "0.00"
+    assert '"latitude":0.0,"longitude":0.0' in response.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("price", "says"),
+    [
+        ("12,50", "Write the price as a number, such as 12.50."),
+        (True, "Write the price as a number, such as 12.50."),
+        ("1.234", "A price has at most two digits after the point."),
+        ("1" * 12, "This price has too many digits."),
+        ("1" * 300, "This price has too many digits."),
+    ],
+)
+def test_a_price_is_refused_with_how_to_write_it(seller, price, says):
+    assert api(seller).post(LISTINGS, {"title": "Chair", "price": price}).json()["price"] == [says]
 
 
 @pytest.mark.parametrize(("given", "missing"), [("latitude", "longitude"), ("longitude", "latitude")])

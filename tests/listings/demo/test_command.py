@@ -8,7 +8,7 @@ from PIL import Image
 from listings.demo import publish as publishing
 from listings.importing.photos import save_photo_rows_and_notify
 from listings.models import Category, ImportedPhoto, Listing, ListingImage
-from listings.signals import photos_added
+from listings.photos.signals import photos_added
 
 pytestmark = pytest.mark.django_db
 

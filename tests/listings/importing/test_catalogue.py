@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from listings.importing import pictures
 from listings.importing.photos import save_photo_rows_and_notify
 from listings.models import Category, ImportedPhoto, Listing, ListingImage
-from listings.signals import photos_added
+from listings.photos.signals import photos_added
 from recommender.models import Embedding, EmbeddingModel
 from tests.factories import draw_photo, draw_plain_photo, make_image, make_listing
 from tests.listings.catalogue import Catalogue

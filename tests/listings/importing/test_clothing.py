@@ -4,7 +4,7 @@ import pytest
 from django.core.management import call_command
 
 from listings.models import Listing, ListingImage
-from listings.signals import photos_added
+from listings.photos.signals import photos_added
 
 CLOTHING = Path(__file__).resolve().parents[3] / ".." / "shared" / "data" / "clothing"
 

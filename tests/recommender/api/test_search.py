@@ -103,6 +103,7 @@ def test_nothing_of_the_photo_is_kept(gallery):
         ({"image": "not a file"}, "image"),
         ({"crop": "0,0,1"}, "crop"),
         ({"crop": "0,0,1,nan"}, "crop"),
+        ({"crop": "0,0,1,0_1"}, "crop"),
         ({"crop": "0.5,0,0.6,1"}, "crop"),
         ({"crop": "-0.1,0,0.5,1"}, "crop"),
         ({"crop": "0,0,0,1"}, "crop"),

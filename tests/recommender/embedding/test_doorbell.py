@@ -9,7 +9,7 @@ import pytest
 from django.db import transaction
 
 from listings.models import ListingImage
-from listings.signals import photos_added
+from listings.photos.signals import photos_added
 from marketplace.paths import socket_url
 from marketplace.settings.environment import derive_celery_url
 from recommender.embedding.doorbell import BREAK_SECONDS, FLAG, TROUBLE, doorbell, publish_task
