@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,22 @@ def view_with_vips(path: Path) -> Seen:
     import pyvips
 
     try:
-        image = pyvips.Image.new_from_file(str(path))
-        # Of damage within a JPEG libjpeg only warns; in other formats a warning may be about what no pixel needs.
-        strictness = "warning" if image.get("vips-loader") == "jpegload" else "truncated"
-        image = pyvips.Image.new_from_file(str(path), fail_on=strictness)
-        return _flatten_with_vips(image.autorot())
+        image = pyvips.Image.new_from_file(str(path), fail_on="truncated")
+        view = _flatten_with_vips(image.autorot())
     except pyvips.Error as error:
         return Refusal(_name_reason(str(error)))
+    # Of damage within a JPEG libjpeg only warns; in other formats a warning may be about what no pixel needs.
+    return replace(view, warning=_find_warning(path)) if image.get("vips-loader") == "jpegload" else view
+
+
+def _find_warning(path: Path) -> str:
+    import pyvips
+
+    try:
+        pyvips.Image.new_from_file(str(path), fail_on="warning").avg()
+    except pyvips.Error as error:
+        return _name_reason(str(error))
+    return ""
 
 
 def view_with_heif_convert(path: Path) -> Seen:

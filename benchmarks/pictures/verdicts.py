@@ -36,7 +36,8 @@ def _judge_refusal(ours: Refusal, refusals: Mapping[str, str], views: Mapping[st
         return Kind.AGREE, ""
     if ours.by_rule:
         return Kind.RULE, ours.reason
-    return (Kind.DOUBTFUL if refusals else Kind.REFUSED), _list_reasons({"ours": ours.reason, **refusals})
+    doubts = {**refusals, **{name: view.warning for name, view in views.items() if view.warning}}
+    return (Kind.DOUBTFUL if doubts else Kind.REFUSED), _list_reasons({"ours": ours.reason, **doubts})
 
 
 def _judge_views(ours: View, views: Mapping[str, View], *, exact: bool) -> tuple[Kind, str]:

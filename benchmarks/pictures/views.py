@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +21,14 @@ LIMITS = ("too_large", "too_many_pixels")
 
 @dataclass(frozen=True)
 class View:
-    """Width and height of the upright picture, and its pixels: of a large one, the means of square blocks."""
+    """Width and height of the upright picture, and its pixels: of a large one, the means of square blocks.
+
+    `warning`: what its decoder complained of; whoever refuses such a file is not wrong.
+    """
 
     size: Size
     pixels: Pixels
+    warning: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ def shrink(seen: Seen) -> Seen:
     """What is left of a view once it has been compared: enough for a sheet."""
     if isinstance(seen, Refusal) or (factor := max(seen.pixels.shape[:2]) // SHOWN_SIDE) < 2:
         return seen
-    return View(seen.size, np.asarray(Image.fromarray(seen.pixels).reduce(factor)))
+    return replace(seen, pixels=np.asarray(Image.fromarray(seen.pixels).reduce(factor)))
 
 
 def name_format(data: bytes) -> str:

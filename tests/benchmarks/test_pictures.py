@@ -2,6 +2,7 @@
 
 import zlib
 from argparse import ArgumentParser, Namespace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,7 @@ def test_what_only_we_refuse_is_listed_and_drawn_with_what_others_show(plain, tm
         (NO, [], Kind.ALONE),
         (NO, [QUARTERS, QUARTERS], Kind.REFUSED),
         (NO, [NO, QUARTERS], Kind.DOUBTFUL),
+        (NO, [QUARTERS, replace(QUARTERS, warning="bad code")], Kind.DOUBTFUL),
         (Refusal("too large", by_rule=True), [QUARTERS, QUARTERS], Kind.RULE),
         (QUARTERS, [NO, NO], Kind.TAKEN),
         (QUARTERS, [NO, make_view(scene(1))], Kind.SIZE),
