@@ -12,7 +12,7 @@ from .kinds import Kind
 from .views import Pixels, View
 
 # Levels of 255. Conversions between colour spaces round differently by one or two, and by a little more in shadows.
-MEAN_LEVELS = 2.0
+MEAN_LEVELS = 3.0
 WORST_LEVELS = 10.0
 # Decoders interpolate the colours of lossy formats, which are stored at half the size, each in its own way; edges
 # differ by tens of levels, means of blocks of so many pixels do not.

@@ -53,7 +53,10 @@ def view_with_heif_convert(path: Path) -> Seen:
         written = target if target.exists() else target.with_stem(f"picture-{_find_primary_number(path)}")
         if ran.returncode or not written.exists():
             return Refusal(_name_reason(ran.stderr or ran.stdout))
-        return _flatten_with_vips(pyvips.Image.new_from_file(str(written)))
+        try:
+            return _flatten_with_vips(pyvips.Image.new_from_file(str(written)))
+        except pyvips.Error as error:
+            return Refusal(f"wrote no readable PNG: {_name_reason(str(error))}")
 
 
 def _find_primary_number(path: Path) -> int:

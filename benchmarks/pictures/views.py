@@ -77,3 +77,5 @@ def view_ours(data: bytes) -> Seen:
     except PhotoRefused as refusal:
         by_rule = refusal.code in LIMITS or name_format(data) == "other"
         return Refusal(f"{refusal.code}: {refusal.reason}", by_rule)
+    except Exception as error:  # noqa: BLE001 - whatever else the decoder raises is a finding too
+        return Refusal(f"crashed: {error!r}")

@@ -103,6 +103,12 @@ def test_what_only_we_refuse_is_listed_and_drawn_with_what_others_show(plain, tm
         assert drawn.width > 6 * SHOWN_SIDE
 
 
+def test_a_crash_of_ours_is_listed_as_a_refusal(plain, capsys, monkeypatch):
+    monkeypatch.setattr("benchmarks.pictures.views.decode", lambda data: 1 // 0)
+    assert compare(plain)["kinds"] == {"only we refuse it": 7}
+    assert "ours: crashed: ZeroDivisionError" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("ours", "references", "kind"),
     [
