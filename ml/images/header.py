@@ -21,6 +21,7 @@ from .av1 import count_coded_pixels
 from .containers import describe_avif, describe_heif
 from .ends import find_end
 from .png import read_png
+from .webp import open_webp
 
 Code = Literal["not_an_image", "too_large", "too_many_pixels", "truncated", "unsupported", "too_small", "one_colour"]
 
@@ -164,6 +165,9 @@ def open_picture(file: IO[bytes], *, header_only: bool = False) -> ImageFile.Ima
 def _open(file: IO[bytes], name: str, *, header_only: bool) -> ImageFile.ImageFile:
     if name == "PNG":
         return read_png(file, header_only=header_only).open()
+    if name == "WEBP":
+        file.seek(0)
+        return open_webp(file)
     # Without `formats` Pillow would try all its decoders, of which most serve formats that are not taken.
     image = Image.open(file, formats=[name])
     if name == "HEIF":

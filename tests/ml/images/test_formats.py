@@ -181,6 +181,25 @@ def test_an_animation_gives_its_first_frame(fmt):
     assert_corners(decode(data), tolerance=20)
 
 
+@pytest.mark.parametrize("options", [{"quality": 95}, {"lossless": True}])
+@pytest.mark.parametrize("background", [b"\0\0\0\0", b"\0\0\xff\xff"])
+def test_what_the_first_frame_of_a_webp_leaves_of_its_canvas_is_white(options, background):
+    """The frame lies at (20, 10). Whatever colour a file says for the rest, browsers show what is behind it."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return kind + len(body).to_bytes(4, "little") + body + bytes(len(body) % 2)
+
+    picture = encode(quarters(), "WEBP", **options)[12:]
+    places = b"".join(number.to_bytes(3, "little") for number in (20 // 2, 10 // 2, 64 - 1, 48 - 1, 100))
+    canvas = b"".join(number.to_bytes(3, "little") for number in (160 - 1, 100 - 1))
+    head, frame = chunk(b"VP8X", b"\x02\0\0\0" + canvas), chunk(b"ANMF", places + b"\0" + picture)
+    body = b"WEBP" + head + chunk(b"ANIM", background + bytes(2)) + frame + frame
+    found = decode(b"RIFF" + len(body).to_bytes(4, "little") + body)
+    assert found.size == (160, 100)
+    assert {found.getpixel(place) for place in ((2, 2), (10, 50), (120, 30), (50, 80))} == {WHITE}
+    assert_corners(found.crop((20, 10, 84, 58)))
+
+
 @pytest.mark.parametrize("size", [(1, 1), (10_000, 1), (1, 10_000)])
 @pytest.mark.parametrize("fmt", ["JPEG", "PNG", "WEBP", "GIF"])
 def test_extreme_shapes_are_decoded(fmt, size):
