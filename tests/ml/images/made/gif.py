@@ -8,17 +8,17 @@ from PIL import Image
 
 from tests.ml.images.made.picture import GREEN, RED, WHITE, YELLOW, Colour, Made, encode
 
-COLOURS = [*RED, *YELLOW, *GREEN, 0, 0, 0]
-LOCAL = [*GREEN, *YELLOW, *RED, 0, 0, 0]
+COLOURS = [*RED, *GREEN, *YELLOW, 0, 0, 0]
+LOCAL = [*GREEN, *RED, *YELLOW, 0, 0, 0]
 INTERLACED, WITH_PALETTE = 0x40, 0x81
 
 
 def gif(canvas: tuple[int, int], frame: tuple[int, int, int, int], flags: int = 0, extension: bytes = b"") -> bytes:
-    """One frame at x, y, of a size: its first colour, and its third in the top left quarter."""
+    """One frame at x, y, of a size: its first colour, and its second in the top left quarter."""
     x, y, width, height = frame
     picture = Image.new("P", (width, height), 0)
     picture.putpalette(COLOURS)
-    picture.paste(2, (0, 0, width // 2, height // 2))
+    picture.paste(1, (0, 0, width // 2, height // 2))
     head = b"GIF89a" + struct.pack("<HHBBB", *canvas, 0xF1, 1, 0) + bytes(COLOURS)
     descriptor = b"," + struct.pack("<HHHHB", x, y, width, height, flags)
     return head + extension + descriptor + (bytes(LOCAL) if flags & 0x80 else b"") + _pixels_of(picture, flags) + b";"
@@ -45,13 +45,12 @@ def gifs() -> dict[str, Made]:
         "small-interlaced.gif": Made(gif(canvas, inside, INTERLACED), around | shown, canvas),
         "small-local.gif": Made(gif(canvas, inside, WITH_PALETTE), around | {(15, 10): RED, (44, 29): GREEN}, canvas),
         "small-transparent.gif": Made(
-            gif(canvas, inside, 0, transparent(2)), around | {(15, 10): WHITE, (44, 29): RED}, canvas
+            gif(canvas, inside, 0, transparent(1)), around | {(15, 10): WHITE, (44, 29): RED}, canvas
         ),
-        "small-without-transparent.gif": Made(gif(canvas, inside, 0, transparent(1)), around | shown, canvas),
+        "small-without-transparent.gif": Made(gif(canvas, inside, 0, transparent(2)), around | shown, canvas),
         "outside.gif": Made(
             gif(canvas, (45, 30, 30, 20)), {(2, 2): WHITE, (46, 31): GREEN, (74, 49): RED, (74, 2): WHITE}, (75, 50)
         ),
         "larger-than-canvas.gif": Made(gif(canvas, (0, 0, 90, 60)), {(2, 2): GREEN, (89, 59): RED}, (90, 60)),
         "words-in-comment.gif": Made(gif(canvas, (0, 0, *canvas), 0, words), {(2, 2): GREEN, (58, 38): RED}, canvas),
-        "empty-extension.gif": Made(gif(canvas, (0, 0, *canvas), 0, b"!\xff\0"), {(2, 2): GREEN}, canvas),
     }
