@@ -14,6 +14,7 @@ from django.utils.timesince import timesince
 
 from listings import slots
 from listings.models import Listing, ListingImage
+from ml.catalogue.counts import describe_count
 
 register = template.Library()
 
@@ -75,7 +76,7 @@ def photo_summary(listing: Listing) -> str:
     images = listing.photos
     waiting = sum(image.state == ListingImage.State.NEW for image in images)
     rejected = sum(image.state == ListingImage.State.REJECTED for image in images)
-    total = f"{len(images)} photo{'' if len(images) == 1 else 's'}" if images else "No photos"
+    total = describe_count(len(images), "photo") if images else "No photos"
     more = [(waiting, "being prepared"), (rejected, "not usable")]
     return ", ".join([total, *(f"{count} {words}" for count, words in more if count)])
 

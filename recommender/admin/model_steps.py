@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from ml.catalogue.counts import describe_count
 from recommender import registry
 from recommender.models import EmbeddingModel
 from recommender.registry import BackfillProgress
@@ -30,8 +31,9 @@ class ModelStep:
 
 
 def _describe_backfill(model: EmbeddingModel, progress: BackfillProgress) -> list[str]:
+    photos = describe_count(progress.photos, "photo")
     return [
-        f"Workers embed {progress.photos:,} photos by {model.version}, after everything that is more urgent.",
+        f"Workers embed {photos} by {model.version}, after everything that is more urgent.",
         "New photos are embedded by it as well.",
         "Answers stay as they are.",
     ]

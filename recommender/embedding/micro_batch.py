@@ -15,6 +15,7 @@ import numpy as np
 from django.db.models import Min
 from numpy.typing import NDArray
 
+from ml.catalogue.counts import describe_count
 from ml.errors import find_cause_line
 from ml.images import PhotoRefused
 from recommender.models import Embedding
@@ -113,7 +114,8 @@ class Batch:
         try:
             vectors = dict(zip(self._given, self._inference.result() if self._inference else (), strict=True))
         except (RuntimeError, MemoryError) as exc:  # memory or a driver is to blame, and no photo
-            raise ModelTrouble(f"The model failed at {len(self._given)} photos: {find_cause_line(exc)}") from exc
+            photos = describe_count(len(self._given), "photo")
+            raise ModelTrouble(f"The model failed at {photos}: {find_cause_line(exc)}") from exc
         found: list[Result] = []
         for rows, prepared in self._decoded_groups():
             vector = vectors[rows[0].sha256] if prepared.vector is None else prepared.vector

@@ -161,14 +161,16 @@ def test_chosen_photos_and_text_survive_mistakes_a_lost_connection_and_the_end_o
 def test_saving_changes_sends_the_chosen_photos(open_page):
     listing = make_listing(title="Oak chair")
     page = open_page(f"/my/listings/{listing.pk}/")
-    choose(page, 1)
+    choose(page, 1, 2)
     page.get_by_label("Title").fill("")
     press(page, "Save changes")
     expect(page.locator("#id_title_error")).to_be_visible()
     page.get_by_label("Title").fill("Oak stool")
     press(page, "Save and mark as sold")
     page.get_by_text("is marked as sold").wait_for()
-    assert photos_of("Oak stool") == 1
+    assert photos_of("Oak stool") == 2
+    listing.images.filter(position=0).update(state="ready")
+    expect(page.locator("[data-watch-said]")).to_have_text("1 photo still being prepared.")
 
 
 def test_without_scripts_a_mistake_is_found_before_photos_are_sent_and_forgotten(open_page):

@@ -10,6 +10,7 @@ from tqdm import tqdm
 from listings.demo.plan import LISTINGS
 from listings.demo.publish import publish_catalogue
 from listings.demo.sheet import write_contact_sheet
+from ml.catalogue.counts import describe_count
 
 
 class Command(BaseCommand):
@@ -34,4 +35,5 @@ class Command(BaseCommand):
             total=listings, desc="Drawing", unit=" listings", leave=False, disable=not sys.stderr.isatty()
         ) as bar:
             made, photos = publish_catalogue(listings, progress=bar.update)
-        self.stdout.write(f"Demo catalogue: {made} listings and {photos} photos made, the rest was there.")
+        new = f"{describe_count(made, 'listing')} and {describe_count(photos, 'photo')}"
+        self.stdout.write(f"Demo catalogue: {new} made, the rest was there.")

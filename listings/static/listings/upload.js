@@ -114,6 +114,7 @@ class Uploader {
     if (!this.picker) return true;
     let problem = null;
     for (const item of this.picker.waiting()) problem = (await this.sendPhoto(item)) ?? problem;
+    this.picker.count(0);
     const failed = this.picker.waiting().length;
     const refused = this.picker.refused().length;
     if (problem instanceof SignedOut) this.explain(problem);

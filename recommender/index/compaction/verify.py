@@ -15,6 +15,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef
 
 from listings.models import ListingImage
+from ml.catalogue.counts import describe_count
 from ml.inference.arrays import is_indexable
 from recommender import feed, lineage
 from recommender.index.errors import IndexNotReady, SnapshotDamaged
@@ -58,7 +59,7 @@ def repair_differences(differences: list[Difference], rebuild_index: Callable[[]
     with transaction.atomic():
         Embedding.objects.filter(model=model, image_id__in=unusable).update(state=Embedding.State.PENDING, vector=None)
         feed.append_vector_changes(listings, model.pk)
-    return f"put {len(listings)} listings back into the feed"
+    return f"put {describe_count(len(listings), 'listing')} back into the feed"
 
 
 def _compare_served_index() -> list[Difference]:

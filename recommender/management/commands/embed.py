@@ -7,6 +7,7 @@ from collections.abc import Callable
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
+from ml.catalogue.counts import describe_count
 from recommender.embedding import heartbeat, sweep
 from recommender.embedding.doorbell import doorbell
 from recommender.embedding.embedder_cache import COMMAND_POLICY, EmbedderCache
@@ -35,7 +36,7 @@ class Command(BaseCommand):
                 self.stderr.write("No embedding worker is running; start one, or embed with --here.")
             self._repeat_step_until_none_waits(ring_doorbell_and_wait)
         else:
-            self.stdout.write(f"{count_waiting_rows():,} photos wait for the embedding worker.")
+            self.stdout.write(f"Waiting for the embedding worker: {describe_count(count_waiting_rows(), 'photo')}.")
 
     def _repeat_step_until_none_waits(self, step: Callable[[], None]) -> None:
         most = count_waiting_rows()

@@ -10,6 +10,7 @@ from django.core.files import File
 from django.core.management.base import BaseCommand, CommandError
 
 from listings.models import Listing
+from ml.catalogue.counts import describe_count
 from ml.images import PhotoRefused
 from recommender.errors import ModelNotReady
 from recommender.index import IndexNotReady, get_index
@@ -48,7 +49,8 @@ class Command(BaseCommand):
 
     def _print_answer(self, answer: Answer) -> None:
         state = answer.state
-        self.stdout.write(f"model {state.model_version}, ranker {answer.ranker}, {state.rows} photos searched")
+        searched = describe_count(state.rows, "photo")
+        self.stdout.write(f"model {state.model_version}, ranker {answer.ranker}, {searched} searched")
         self.stdout.write(f"{'listing':>9}  {'score':>6}  {'cosine':>6}  {'title':{TITLE_WIDTH}}  why")
         for result in answer.results:
             why = ", ".join(reason["text"] for name, reason in result.reasons.items() if name != "similarity")

@@ -11,6 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from ml.catalogue.counts import describe_count
 from ml.commands.training_options import add_training_options, format_training_arguments
 from ml.recipe import WEIGHTS
 from ml.training.files import has_finished_epoch
@@ -56,7 +57,7 @@ class Command(BaseCommand):
             write_table(table, rows)
         except OSError as exc:
             raise CommandError(f"{table} cannot be written: {exc.strerror}.") from exc
-        self.stdout.write(f"{table}: {len(rows):,} photos, {classes} categories with two or more.")
+        self.stdout.write(f"{table}: {describe_count(len(rows), 'photo')}, {classes} categories with two or more.")
 
     def _run_training(self, folder: Path, table: Path, options: dict[str, Any]) -> None:
         self.stdout.flush()

@@ -33,12 +33,13 @@ def test_embedding_here_queues_what_was_missing(fake_models):
     assert states() == {"done": 2}
 
 
-def test_it_rings_and_says_how_many_wait(broker, capsys):
+@pytest.mark.parametrize(("photos", "words"), [(1, "1 photo."), (3, "3 photos.")])
+def test_it_rings_and_says_how_many_wait(broker, capsys, photos, words):
     make_model()
-    bulk_photos(3)
+    bulk_photos(photos)
     broker.flushall()
     call_command("embed")
-    assert "3 photos wait" in capsys.readouterr().out
+    assert f"Waiting for the embedding worker: {words}" in capsys.readouterr().out
     assert broker.llen("embedding") == 1
 
 
