@@ -13,12 +13,12 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageCms, ImageFile
+from PIL import Image, ImageChops, ImageCms, ImageFile
 
 from ml.per_process import PerProcess
 
 from .colour import convert_coded_colours
-from .ends import count_scans
+from .ends import count_scans, fill_missing_end
 from .gif import uncover_canvas
 from .header import (
     HOSTILE_BYTES,
@@ -77,6 +77,26 @@ def decode_with_header(data: bytes, max_side: int | None = None) -> tuple[Header
     Raises:
         PhotoRefused: the bytes are no picture, or one that is too large, damaged or of a format that is not taken.
     """
+    try:
+        return _decode_whole(data, max_side)
+    except PhotoRefused as refusal:
+        if refusal.code == "truncated" and (decoded := _decode_without_end(data, max_side)):
+            return decoded
+        raise
+
+
+def _decode_without_end(data: bytes, max_side: int | None) -> tuple[Header, Image.Image] | None:
+    """What a JPEG without the mark of its end shows if all its pixels are there, as in panoramas of some phones."""
+    found = None
+    for filled in fill_missing_end(data):
+        header, picture = _decode_whole(filled, max_side)
+        if found and ImageChops.difference(found[1], picture).getbbox():
+            return None
+        found = header, picture
+    return found
+
+
+def _decode_whole(data: bytes, max_side: int | None) -> tuple[Header, Image.Image]:
     image = open_picture(io.BytesIO(data))
     # Counting two bytes takes no time, but a film behind the picture holds them by chance.
     if image.format in ("JPEG", "MPO") and data.count(b"\xff\xda") > MAX_SCANS < count_scans(data):

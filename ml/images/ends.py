@@ -19,6 +19,7 @@ MAX_PICTURES = 100
 RIFF_HEAD = 12
 START_OF_SCAN, END_OF_IMAGE = 0xDA, 0xD9
 # In coded pixels 0xFF is followed by 0 or a restart mark (D0 to D7); 0xFF again is padding, and 01 has no length.
+_JPEG_SIGNATURE, _JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
 _JPEG_START = re.compile(rb"\0*\xff\xd8\xff")
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
 
@@ -36,6 +37,19 @@ def count_scans(data: bytes) -> int:
         if part > MAX_PARTS:
             return part  # so many segments cost as much as so many scans
     return scans
+
+
+def fill_missing_end(data: bytes) -> list[bytes]:
+    """A JPEG whose file stops within coded pixels, ended in two ways; nothing for any other file.
+
+    Where both look alike, the file lacks its end alone; pixels that are missing would be read from what was added.
+    """
+    if not data.startswith(_JPEG_SIGNATURE):
+        return []
+    segments = deque(islice(_walk_segments(data, 0), MAX_PARTS), maxlen=1)
+    if not segments or segments[0][0] != START_OF_SCAN or _JPEG_MARKER.search(data, segments[0][1]):
+        return []
+    return [data.rstrip(b"\xff") + filling * 64 + _JPEG_END for filling in (b"\0", b"\x55")]
 
 
 def _walk_segments(data: bytes, start: int) -> Iterator[tuple[int, int]]:

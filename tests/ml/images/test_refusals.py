@@ -145,6 +145,14 @@ def test_a_picture_that_was_cut_off_is_refused_as_truncated(name, kept):
     assert refusal(decode, data[: int(len(data) * kept)]).code == "truncated"
 
 
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_jpeg_that_lacks_more_than_its_end_is_refused(progressive):
+    data = encode(scene(2), "JPEG", quality=90, progressive=progressive)
+    assert decode(data[:-2]).size == (300, 400)
+    for missing in (4, 8, 40, 300, 1000):
+        assert refusal(decode, data[: -2 - missing]).code == "truncated", missing
+
+
 def test_the_header_of_a_cut_off_picture_is_read_without_decoding_it():
     data = encode(scene(3), "PNG")
     assert sniff_header(io.BytesIO(data[: len(data) // 2])).width == 300

@@ -60,6 +60,10 @@ def jpegs() -> dict[str, Made]:
         "cmyk-adobe.jpg": cmyk,
         "cmyk-bare.jpg": without_segment(cmyk, 0xEE),
         "fill-bytes.jpg": plain[:2] + b"\xff" * 50 + plain[2:],
+        "no-end.jpg": plain[:-2],
+        "half-end.jpg": plain[:-1],
+        "no-end-progressive.jpg": progressive[:-2],
+        "no-end-trailer.jpg": plain[:-2] + b"\0\0\1\x0a\x0e\0\0\0Image_UTC_Data1577836800000SEFHk" + bytes(20),
         "trailer.jpg": plain + b"Image_UTC_Data1577836800000SEFHk" + bytes(20) + b"SEFT",
     }
     return {name: Made(data, corner_pixels(), tolerance=5) for name, data in files.items()}
