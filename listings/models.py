@@ -196,7 +196,7 @@ class ListingImage(models.Model):
 class ImportedPhoto(models.Model):
     """A catalogue photo that was imported once; the row outlives the photo, so what a seller deleted stays deleted."""
 
-    external_id = models.CharField(max_length=64, unique=True)
+    external_id = models.CharField(max_length=255, unique=True)
     listing = models.ForeignKey(Listing, models.CASCADE, related_name="+")
 
     def __str__(self) -> str:

@@ -45,6 +45,7 @@ NO_TITLE = "(no title)"
 SELLER_LIMIT = 100
 # As much as the models' columns hold: PostgreSQL would refuse a longer text, and with it the rows of a whole batch.
 ID_LIMIT = 64
+PHOTO_ID_LIMIT = 255
 TITLE_LIMIT = 200
 DESCRIPTION_LIMIT = 10_000
 LOCATION_LIMIT = 120
@@ -138,7 +139,7 @@ def parse_product(record: Record, currency: str, now: datetime) -> tuple[Product
 def parse_photo_row(record: Record, now: datetime) -> tuple[PhotoRow | None, list[Finding]]:
     """The photo row, or None when it names no file or no product."""
     row = RowReader(record)
-    id_ = row.parse_cell("id", lambda text: parse_file_name(text, ID_LIMIT), "", Kind.REFUSED, LEFT_OUT)
+    id_ = row.parse_cell("id", lambda text: parse_file_name(text, PHOTO_ID_LIMIT), "", Kind.REFUSED, LEFT_OUT)
     product_id = row.parse_cell("product_id", lambda text: parse_id(text, ID_LIMIT), "", Kind.REFUSED, LEFT_OUT)
     if not id_ or not product_id:
         return None, row.findings

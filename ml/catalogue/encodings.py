@@ -16,7 +16,7 @@ from typing import IO
 
 from ml.errors import MlError
 
-from .counts import describe_count
+from .counts import describe_count, show_text
 
 LINE_LIMIT = 1 << 20  # characters; a longer line is read in pieces, so that memory holds no more
 HEAD_BYTES = 1 << 16  # enough to see a mark and how lines end
@@ -85,9 +85,8 @@ def describe_undecoded(line: str, encoding: str) -> str:
     """The first bytes of the line that are no text, with what stands before them."""
     found = UNDECODED.search(line)
     start = found.start() if found else 0
-    before = line[max(0, start - SEEN_BYTES) : start].strip()
-    seen = line[start : start + SEEN_BYTES].strip().encode(encoding, "surrogateescape")
-    return f"{before}{seen.decode('ascii', 'backslashreplace')}"
+    seen = line[start : start + SEEN_BYTES].encode(encoding, "surrogateescape").decode("ascii", "backslashreplace")
+    return show_text(f"{line[max(0, start - SEEN_BYTES) : start]}{seen}").strip()
 
 
 def _refuse_another_encoding(text: io.TextIOWrapper, path: Path) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Self
 
 from .cells import remove_invisible
-from .counts import describe_count
+from .counts import describe_count, show_text
 from .encodings import CatalogueError, describe_undecoded, name_encoding, open_text
 from .lines import RECORD_LIMIT, NumberedLines
 
@@ -69,7 +69,7 @@ class CsvFile:
                 self._file.close()
                 raise
         except OSError as exc:
-            raise CatalogueError(f"{path} cannot be read: {exc.strerror}.") from exc
+            raise CatalogueError(f"{path} cannot be read: {exc.strerror or exc}.") from exc
         self.columns = [name for name in self._header if name]
 
     def __enter__(self) -> Self:
@@ -174,11 +174,11 @@ class CsvFile:
             raise CatalogueError(f"{self.path}, line {self._lines.record_end_line}, {self._explain_undecoded(line)}.")
         names = parse_names(row)
         if repeated := [name for name, count in Counter(names).items() if name and count > 1]:
-            raise CatalogueError(f"{self.path} names the column {', '.join(repeated)} more than once.")
+            raise CatalogueError(f"{self.path} names the column {show_text(', '.join(repeated))} more than once.")
         return names
 
     def _explain_missing_columns(self, missing: Sequence[str], names: Sequence[str]) -> str:
-        found = ", ".join(filter(None, names))
+        found = show_text(", ".join(filter(None, names)))
         if not found:
             return f"{self.path} is empty; its first line must name the columns."
         return f"{self.path} has no column {' and '.join(missing)}; its first line names: {found}."

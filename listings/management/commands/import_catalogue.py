@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import IntegrityError
 from django.utils import timezone
 
+from listings.importing.log_lines import hold_back_log_lines
 from listings.importing.progress import FileProgress
 from listings.importing.report_file import open_report
 from listings.importing.rows import PHOTO_COLUMNS, PRODUCT_COLUMNS
@@ -46,7 +47,7 @@ class Command(BaseCommand):
         self, products: Path, images: Path, folder: Path, encoding: str | None, report: Path, **_options: object
     ) -> None:
         now = timezone.now()
-        with explain_failures():
+        with explain_failures(), hold_back_log_lines(self.stderr.write):
             pictures = list_pictures(folder)
             # Everything is opened before anything is written: who named a wrong file has half a catalogue otherwise.
             with (

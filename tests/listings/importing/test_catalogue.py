@@ -1,4 +1,5 @@
 import hashlib
+import logging
 from decimal import Decimal
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from listings.importing import pictures
+from listings.importing import pictures, run
 from listings.importing.photos import save_photo_rows_and_notify
 from listings.models import Category, ImportedPhoto, Listing, ListingImage
 from listings.photos.signals import photos_added
@@ -193,6 +194,19 @@ def test_numbers_stand_with_their_nouns(catalogue):
         "Images.csv: 1 row, 1 photo made",
         f"1 finding in {catalogue.report}",
     ]
+
+
+def test_what_the_log_says_comes_once_below_what_the_command_prints(catalogue, capfd, monkeypatch):
+    catalogue.write([{}, {"id": "p2"}], [{}, {"id": "photo2"}])
+    catalogue.add_file("photo1.jpg")
+    catalogue.add_file("photo2.jpg")
+    monkeypatch.setattr(run, "BATCH_ROWS", 1)
+    photos_added.connect(warn := lambda sender, **_kwargs: logging.getLogger("recommender").warning("No %s.", "answer"))
+    call_command("import_catalogue", *catalogue.arguments)
+    photos_added.disconnect(warn)
+    printed = capfd.readouterr()
+    assert printed.err == "No answer. (2 times)\n"
+    assert printed.out.count("\n") == 3
 
 
 def test_a_photo_that_may_not_be_opened_is_reported_and_the_others_go_on(catalogue, monkeypatch):

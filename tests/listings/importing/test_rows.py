@@ -71,7 +71,8 @@ def test_a_photo_row_names_a_file_and_a_product():
 
 def test_the_limits_are_those_of_the_columns():
     fields: dict[int, list[Any]] = {
-        rows.ID_LIMIT: [Listing.external_id, ImportedPhoto.external_id],
+        rows.ID_LIMIT: [Listing.external_id],
+        rows.PHOTO_ID_LIMIT: [ImportedPhoto.external_id],
         rows.TITLE_LIMIT: [Listing.title],
         rows.DESCRIPTION_LIMIT: [Listing.description],
         rows.LOCATION_LIMIT: [Listing.location],

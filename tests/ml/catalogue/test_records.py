@@ -2,7 +2,7 @@
 
 import pytest
 
-from ml.catalogue.encodings import CatalogueError
+from ml.catalogue.encodings import ADVICE, CatalogueError
 from ml.catalogue.records import BrokenRecord, CsvFile, Record
 
 
@@ -112,6 +112,8 @@ def test_a_carriage_return_inside_a_cell_without_quotes_costs_its_row_and_is_nam
     [
         (b"id,price\n1,2\n", "file.csv has no column name; its first line names: id, price."),
         (b"title;id\n1;2\n", "file.csv has no column id and name; its first line names: title;id."),
+        (b"a\x1b[31m;" + b"b" * 300, "names: a [31m;" + "b" * 193 + "\u2026."),
+        (b"\xff\x1b[31mid", "line 1, is not UTF-8 text: it holds \\xff [31mid. " + ADVICE),
         (b"", "file.csv is empty; its first line must name the columns."),
         (b"id,name,name\n", "file.csv names the column name more than once."),
         (b'"id,name\n1,2\n', "file.csv, line 1, is not readable as CSV: unexpected end of data."),
