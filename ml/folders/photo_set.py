@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from ml.catalogue.cells import EDGES
+from ml.catalogue.encodings import CatalogueError
+from ml.catalogue.records import BrokenRecord, CsvFile
 from ml.errors import MlError
 
 Ints = npt.NDArray[np.int64]
@@ -59,25 +61,22 @@ def read_photo_set(
     folder = table.parent if folder is None else Path(folder)
     images, labels, groups = [], [], []
     try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            rows = csv.DictReader(file)
-            found = rows.fieldnames or []
-            for column in ("image", "label"):
-                if column not in found:
-                    raise PhotoSetError(f"{table} has no column {column!r}; it has: {', '.join(found) or 'nothing'}.")
-            for row in rows:
-                path = folder / (row["image"] or "")
-                if not row["image"] or not row["label"]:
-                    raise PhotoSetError(f"{table}, line {rows.line_num}: image or label is empty.")
+        with CsvFile(table, ("image", "label")) as file:
+            grouped = group.lower() in file.columns
+            for row in file:
+                if isinstance(row, BrokenRecord):
+                    raise PhotoSetError(f"{table}, line {row.line}: {row.reason}.")
+                # Space around a label, seen or not, would make a class of its own.
+                path, label = folder / row.cells["image"], row.cells["label"].strip(EDGES)
+                if not row.cells["image"] or not label:
+                    raise PhotoSetError(f"{table}, line {row.line}: image or label is empty.")
                 if there and not path.is_file():
-                    raise PhotoSetError(f"{table}, line {rows.line_num}: there is no picture {path}.")
+                    raise PhotoSetError(f"{table}, line {row.line}: there is no picture {path}.")
                 images.append(path)
-                labels.append(row["label"])
-                groups.append(row.get(group) or "")
-    except csv.Error as exc:
-        raise PhotoSetError(f"{table} is not readable as CSV, up to line {rows.reader.line_num}: {exc}.") from exc
-    except (OSError, UnicodeDecodeError) as exc:
-        raise PhotoSetError(f"{table} cannot be read: {exc}.") from exc
+                labels.append(label)
+                groups.append(row.cells[group.lower()] if grouped else "")
+    except CatalogueError as exc:
+        raise PhotoSetError(str(exc)) from exc
     if not images:
         raise PhotoSetError(f"{table} lists no pictures.")
-    return PhotoSet(tuple(images), tuple(labels), tuple(groups) if group in found else None)
+    return PhotoSet(tuple(images), tuple(labels), tuple(groups) if grouped else None)

@@ -179,4 +179,4 @@ def test_a_table_with_a_lost_quote_is_told_in_one_sentence(source, target, capsy
     table = source / "table.csv"
     table.write_text('image,label\n0.png,"Mug\n' + "2.png,Mug\n" * 15_000)
     assert main(["extract", str(source), str(target), "--csv", str(table), "--model", "no such model"]) == 1
-    assert capsys.readouterr().err.startswith(f"extract: {table} is not readable as CSV, up to line ")
+    assert capsys.readouterr().err.startswith(f"extract: {table}, line 2: not readable as CSV, up to line ")
