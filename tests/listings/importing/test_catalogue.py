@@ -1,15 +1,14 @@
 import hashlib
-import logging
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from listings.importing import pictures, run
+from listings.importing import pictures
 from listings.importing.photos import save_photo_rows_and_notify
 from listings.models import Category, ImportedPhoto, Listing, ListingImage
 from listings.photos.signals import photos_added
@@ -139,76 +138,6 @@ def test_a_missing_optional_column_is_reported_once_and_left_empty(catalogue):
     assert ("1", "Products.csv", "price", "no such column; left empty") in catalogue.findings()
 
 
-def test_the_report_keeps_spreadsheets_from_computing_a_cell(catalogue):
-    catalogue.write([{"price": "=HYPERLINK(1)"}], [])
-    catalogue.run()
-    assert "'=HYPERLINK(1)" in catalogue.report.read_text()
-
-
-def test_a_catalogue_that_cannot_be_read_stops_the_command_with_a_sentence(catalogue, tmp_path):
-    catalogue.products.write_text("id,title\n1,x\n")
-    with pytest.raises(CommandError, match="has no column product_name and category and seller"):
-        catalogue.run()
-    with pytest.raises(CommandError, match="is not a folder"):
-        call_command("import_catalogue", "a.csv", "b.csv", "--images", str(tmp_path / "gone"))
-    with pytest.raises(CommandError, match=r"gone\.csv cannot be read"):
-        call_command("import_catalogue", str(tmp_path / "gone.csv"), "b.csv", "--images", str(tmp_path))
-
-
-@pytest.mark.parametrize(
-    ("images", "sentence"),
-    [
-        (None, r"Images\.csv cannot be read: No such file"),
-        (b"id,listing\n", r"Images\.csv has no column product_id; its first line names: id, listing"),
-        (b"id,product_id\nr\xe9,p1\n", r"Images\.csv, line 2, is not UTF-8 text: it holds r\\xe9,p1"),
-    ],
-)
-def test_a_second_file_that_cannot_be_used_is_told_before_the_first_is_imported(catalogue, images, sentence):
-    catalogue.write([{}], [])
-    catalogue.run()
-    Listing.objects.all().delete()
-    report = catalogue.report.read_text()
-    catalogue.photos.unlink()
-    if images is not None:
-        catalogue.photos.write_bytes(images)
-    with pytest.raises(CommandError, match=sentence):
-        catalogue.run()
-    assert not Listing.objects.exists()
-    assert catalogue.report.read_text() == report
-
-
-def test_the_report_never_replaces_a_file_of_the_catalogue(catalogue):
-    catalogue.write([{}], [])
-    before = catalogue.products.read_bytes()
-    catalogue.report = catalogue.products
-    with pytest.raises(CommandError, match=r"The report would replace .*Products\.csv, which is to be imported"):
-        catalogue.run()
-    assert catalogue.products.read_bytes() == before
-
-
-def test_numbers_stand_with_their_nouns(catalogue):
-    catalogue.write([{"price": "soon"}], [{}])
-    catalogue.add_file("photo1.jpg")
-    assert catalogue.run().splitlines() == [
-        "Products.csv: 1 row, 1 listing made; 1 bad cell",
-        "Images.csv: 1 row, 1 photo made",
-        f"1 finding in {catalogue.report}",
-    ]
-
-
-def test_what_the_log_says_comes_once_below_what_the_command_prints(catalogue, capfd, monkeypatch):
-    catalogue.write([{}, {"id": "p2"}], [{}, {"id": "photo2"}])
-    catalogue.add_file("photo1.jpg")
-    catalogue.add_file("photo2.jpg")
-    monkeypatch.setattr(run, "BATCH_ROWS", 1)
-    photos_added.connect(warn := lambda sender, **_kwargs: logging.getLogger("recommender").warning("No %s.", "answer"))
-    call_command("import_catalogue", *catalogue.arguments)
-    photos_added.disconnect(warn)
-    printed = capfd.readouterr()
-    assert printed.err == "No answer. (2 times)\n"
-    assert printed.out.count("\n") == 3
-
-
 def test_a_photo_that_may_not_be_opened_is_reported_and_the_others_go_on(catalogue, monkeypatch):
     catalogue.write([{}], [{}, {"id": "photo2"}])
     catalogue.add_file("photo1.jpg")
@@ -226,14 +155,6 @@ def test_a_photo_that_may_not_be_opened_is_reported_and_the_others_go_on(catalog
         ("2", "Images.csv", "id", "photo1.jpg: The file cannot be read: Permission denied.")
     ]
     assert ListingImage.objects.count() == 1
-
-
-def test_a_report_that_cannot_be_written_stops_the_command_with_a_sentence(catalogue, tmp_path):
-    catalogue.write([{}], [])
-    catalogue.report = tmp_path
-    with pytest.raises(CommandError, match=r"report .* cannot be written: Is a directory"):
-        catalogue.run()
-    assert not Listing.objects.exists()
 
 
 def test_a_photo_that_someone_else_imported_at_the_same_time_is_not_made_twice(catalogue, monkeypatch):
