@@ -4,10 +4,10 @@ import logging
 
 import pytest
 from django.core.management import CommandError, call_command
-from listings.signals import photos_added
 
 from listings.importing import run
 from listings.models import Listing
+from listings.photos.signals import photos_added
 from tests.listings.catalogue import Catalogue
 
 pytestmark = pytest.mark.django_db

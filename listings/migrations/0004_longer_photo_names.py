@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("listings", "0002_imported_photos"),
+        ("listings", "0003_words"),
     ]
 
     operations = [
