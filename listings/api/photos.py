@@ -86,7 +86,7 @@ class PhotosView(PhotoFormView, OwnListingView):
     @extend_schema(
         summary="Add photos",
         description="Send the files as `multipart/form-data`, field `images`, once per photo: JPEG, PNG, WebP, HEIC, "
-        "AVIF or GIF, at most 20 MB each and 10 for a listing, of at least 64 pixels a side and more than one "
+        "AVIF or GIF, at most 40 MB each and 10 for a listing, of at least 64 pixels a side and more than one "
         "colour. Each is judged by itself: the answer lists them in order. A refused one has no id and says why; if "
         "all are refused, the status is the first one's 413 or 415. Photos are `new` until a worker looked at them, "
         "usually within a second.",

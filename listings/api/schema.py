@@ -22,7 +22,7 @@ BAD_INPUT = OpenApiResponse(
 UNAUTHENTICATED = _describe_error("No valid token or session", "Authentication credentials were not provided.")
 FORBIDDEN = _describe_error("Somebody else's listing", "Only the seller of this listing and staff may change it.")
 NOT_FOUND = _describe_error("No such listing, or not yours to see", "No Listing matches the given query.")
-TOO_LARGE = _describe_error("A file or the request is too large", "The photo is larger than 20 MB.")
+TOO_LARGE = _describe_error("A file or the request is too large", "The photo is larger than 40 MB.")
 NOT_A_PHOTO = _describe_error("Not a photo", "This file is not an image.")
 THROTTLED = _describe_error(
     "Too many requests; `Retry-After` says when to come back",

@@ -186,7 +186,7 @@ STORAGES = {
     },
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
-PHOTO_MAX_BYTES = 20 * 1024 * 1024
+PHOTO_MAX_BYTES = 40 * 1024 * 1024  # a JPEG of 108 million pixels, as phones take it; `ml.images.MAX_BYTES` is the same
 PHOTOS_PER_LISTING = 10
 REJECTED_PHOTO_DAYS = 30
 # One megabyte more than all photos of a listing, because a request also holds boundaries and part headers.

@@ -1,8 +1,7 @@
 """The one decoder: bytes from strangers in, upright sRGB pictures and their derivatives out. No Django, no torch."""
 
-from .decoder import DECODES_AT_ONCE, decode, decode_file, try_decoding_place
+from .decoder import CLEAN_SIDE, DECODES_AT_ONCE, decode, decode_file, sniff_header, try_decoding_place
 from .derivatives import (
-    CLEAN_SIDE,
     MIN_SIDE,
     THUMB_SIDE,
     Encoded,
@@ -14,7 +13,7 @@ from .derivatives import (
     refuse_plain_picture,
     refuse_small_picture,
 )
-from .header import MAX_BYTES, Code, Header, PhotoRefused, sniff_header
+from .header import MAX_BYTES, Code, Header, PhotoRefused
 
 __all__ = [
     "CLEAN_SIDE",

@@ -1,16 +1,18 @@
 """Bytes to pixels. The same decode serves indexing and searching, so that equal photos give equal pixels.
 
-Whatever colour mode and profile a picture has, it becomes RGB in sRGB, over white.
+Whatever colour mode and profile a picture has, it becomes RGB in sRGB, over white. AVIF and HEIF are decoded by these
+functions in another process, because their decoders take memory by what a file claims.
 """
 
 from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import IO, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageChops, ImageCms, ImageFile
@@ -18,13 +20,20 @@ from PIL import Image, ImageChops, ImageCms, ImageFile
 from ml.per_process import PerProcess
 
 from .colour import convert_coded_colours
+from .decoder_process import decode_apart, sniff_apart
 from .ends import count_scans, fill_missing_end
 from .gif import uncover_canvas
 from .header import (
     HOSTILE_BYTES,
+    LARGE_BYTES,
     MAX_BYTES,
+    PEAK_BYTES,
+    PREFIX_BYTES,
     Header,
     PhotoRefused,
+    count_buffered_bytes,
+    estimate_pixel_bytes,
+    find_format_in_container,
     open_picture,
     read_header,
     read_orientation,
@@ -35,8 +44,10 @@ from .header import (
 MAX_SCANS = 100
 MAX_PROFILE_BYTES = 4 * 1024 * 1024
 
-# Pictures that take this much memory or more are decoded one at a time, so that threads do not exhaust it together.
-LARGE_BYTES = 100 * 1024 * 1024
+CLEAN_SIDE = 512  # the longest side of the picture that is kept of an upload, so an upload is judged by it
+
+# The fractions, as divisors of its sides, at which libjpeg decodes a picture.
+_DRAFTS = (1, 2, 4, 8)
 _large = PerProcess(threading.Lock)
 
 # A decoded photo takes a lot of memory for a moment, and a web process answers several visitors at once.
@@ -67,16 +78,36 @@ def decode_file(path: Path, max_side: int | None = None) -> Image.Image:
         return decode(file.read(MAX_BYTES + 1), max_side)
 
 
+def sniff_header(file: IO[bytes]) -> Header:
+    """Read the header of an open binary file, and leave it at its start.
+
+    Raises:
+        PhotoRefused: the file is no picture that `decode` would take; pixels may still be found damaged later.
+        OSError: the file cannot be read.
+    """
+    file.seek(0)
+    if _is_decoded_apart(file.read(PREFIX_BYTES)):
+        file.seek(0)
+        header = sniff_apart(file.read(MAX_BYTES + 1), CLEAN_SIDE)
+    else:
+        header = open_for_decoding(file, CLEAN_SIDE, header_only=True).header
+    file.seek(0)
+    return header
+
+
 def decode_with_header(data: bytes, max_side: int | None = None) -> tuple[Header, Image.Image]:
     """The header, and the first frame: an upright RGB picture in sRGB, white where it was transparent, no metadata.
 
     Args:
         max_side: the picture will be scaled down to this longest side, in pixels, so decoding may stop early: what
-            comes back has a longest side of at least `max_side`, or is the whole picture.
+            comes back has a longest side of at least `max_side`, or is the whole picture; of a JPEG that is too large
+            for that, the most that memory allows.
 
     Raises:
         PhotoRefused: the bytes are no picture, or one that is too large, damaged or of a format that is not taken.
     """
+    if _is_decoded_apart(data[:PREFIX_BYTES]):
+        return decode_apart(data, max_side, hold_large_picture_lock)
     try:
         return _decode_whole(data, max_side)
     except PhotoRefused as refusal:
@@ -97,34 +128,75 @@ def _decode_without_end(data: bytes, max_side: int | None) -> tuple[Header, Imag
 
 
 def _decode_whole(data: bytes, max_side: int | None) -> tuple[Header, Image.Image]:
-    image = open_picture(io.BytesIO(data))
+    opened = open_for_decoding(io.BytesIO(data), max_side)
     # Counting two bytes takes no time, but a film behind the picture holds them by chance.
-    if image.format in ("JPEG", "MPO") and data.count(b"\xff\xda") > MAX_SCANS < count_scans(data):
+    if opened.header.format == "JPEG" and data.count(b"\xff\xda") > MAX_SCANS < count_scans(data):
         raise PhotoRefused("The JPEG has too many scans. Save the photo again and send it once more.", "unsupported")
+    with hold_large_picture_lock(opened.peak_bytes):
+        return opened.header, load_picture(opened)
+
+
+def _is_decoded_apart(prefix: bytes) -> bool:
+    return find_format_in_container(prefix) is not None
+
+
+class Opened(NamedTuple):
+    """A picture that may be decoded, and what will be done: `draft` and `reduction` divide its sides, the one while
+    libjpeg decodes, the other before colours are converted."""
+
+    image: ImageFile.ImageFile
+    header: Header
+    draft: int
+    reduction: int
+    peak_bytes: int
+
+
+def open_for_decoding(file: IO[bytes], max_side: int | None, *, header_only: bool = False) -> Opened:
+    """Open a picture in this process. Raises PhotoRefused, also where its pixels would take too much memory."""
+    image = open_picture(file, header_only=header_only)
     header = read_header(image)
-    # By default Pillow takes the interpreter's lock again for every 64 KB, and threads would wait for it each time.
-    image.decodermaxblock = len(data)
     with refuse_damaged_photo():
-        if max_side is not None:
-            # A draft makes libjpeg decode at a fraction of the size, in less time and memory; other formats ignore it.
-            image.draft(None, _draft_size(image, max_side))
-        with hold_large_picture_lock(header, image):
-            image.load()
-            if image.format == "GIF":
-                uncover_canvas(image)
-            turn = read_orientation(image)
-            picture = flatten_to_srgb(image, _choose_reduction(image, max_side))
-    return header, picture.transpose(_TURNS[turn]) if turn in _TURNS else picture
+        buffered = count_buffered_bytes(image, file) if header.format == "JPEG" else 0
+        for draft in _list_drafts(header, max_side):
+            reduction = _choose_reduction(max(image.size) // draft, max_side)
+            peak = buffered + estimate_pixel_bytes(image, draft, reduction)
+            if peak <= PEAK_BYTES:
+                return Opened(image, header, draft, reduction, peak)
+    raise PhotoRefused(
+        f"The photo is too large to be opened here: {header.width:,} x {header.height:,} pixels. "
+        "Save it smaller and send it again.",
+        "too_many_pixels",
+    )
 
 
-def _draft_size(image: ImageFile.ImageFile, max_side: int) -> tuple[int, int]:
-    longest = max(image.size)
-    return max(1, image.width * max_side // longest), max(1, image.height * max_side // longest)
+def _list_drafts(header: Header, max_side: int | None) -> Sequence[int]:
+    """The fractions to decode at, the best first: the next ones lose pixels, and are for what takes too much memory."""
+    if header.format != "JPEG" or max_side is None:
+        return _DRAFTS[:1]
+    fitting = [draft for draft in _DRAFTS if draft * max_side <= max(header.width, header.height)]
+    return _DRAFTS[max(0, len(fitting) - 1) :]
 
 
-def _choose_reduction(image: Image.Image, max_side: int | None) -> int:
+def _choose_reduction(longest: int, max_side: int | None) -> int:
     """By which whole factor to shrink before colours are converted; twice the wanted side stays, for quality."""
-    return max(1, max(image.size) // (2 * max_side)) if max_side is not None else 1
+    return max(1, longest // (2 * max_side)) if max_side is not None else 1
+
+
+def load_picture(opened: Opened) -> Image.Image:
+    """Decode what was opened. Raises PhotoRefused where it is damaged."""
+    image = opened.image
+    # By default Pillow takes the interpreter's lock again for every 64 KB, and threads would wait for it each time.
+    image.decodermaxblock = MAX_BYTES
+    with refuse_damaged_photo():
+        if opened.draft > 1:
+            # A draft makes libjpeg decode at a fraction of the size, in less time and memory.
+            image.draft(None, (max(1, image.width // opened.draft), max(1, image.height // opened.draft)))
+        image.load()
+        if image.format == "GIF":
+            uncover_canvas(image)
+        turn = read_orientation(image)
+        picture = flatten_to_srgb(image, opened.reduction)
+    return picture.transpose(_TURNS[turn]) if turn in _TURNS else picture
 
 
 @contextmanager
@@ -140,23 +212,13 @@ def try_decoding_place() -> Iterator[bool]:
 
 
 @contextmanager
-def hold_large_picture_lock(header: Header, image: Image.Image) -> Iterator[None]:
+def hold_large_picture_lock(peak_bytes: int) -> Iterator[None]:
     """Wait until no other large picture is being decoded; small ones never wait."""
-    if _estimate_peak_bytes(header, image) < LARGE_BYTES:
+    if peak_bytes < LARGE_BYTES:
         yield
         return
     with _large.get():
         yield
-
-
-def _estimate_peak_bytes(header: Header, drafted: Image.Image) -> int:
-    """The memory that decoding takes, roughly: two copies of four bytes a pixel, while colours are converted.
-
-    A progressive JPEG also keeps 16 bits for each coefficient of up to three channels until its last scan, at full
-    size, whatever it was drafted to.
-    """
-    coefficients = 3 * header.width * header.height if drafted.info.get("progressive") else 0
-    return 2 * coefficients + 2 * 4 * drafted.width * drafted.height
 
 
 def flatten_to_srgb(image: Image.Image, reduction: int = 1) -> Image.Image:

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from .decoder import decode_with_header
+from .decoder import CLEAN_SIDE, decode_with_header
 from .header import Header, PhotoRefused
 
-CLEAN_SIDE = 512
 THUMB_SIDE = 320
 QUALITY = 90
 

@@ -52,6 +52,13 @@ def fill_missing_end(data: bytes) -> list[bytes]:
     return [data.rstrip(b"\xff") + filling * 64 + _JPEG_END for filling in (b"\0", b"\x55")]
 
 
+def is_first_scan_whole(start: bytes, channels: int) -> bool:
+    """Whether the first scan of the JPEG that begins so codes all its channels: then nothing waits for another scan."""
+    ends = (end for marker, end in _walk_segments(start, 0) if marker == START_OF_SCAN)
+    end, size = next(ends, 0), 6 + 2 * channels
+    return bool(end) and start[end - size : end - size + 3] == bytes([0, size, channels])
+
+
 def _walk_segments(data: bytes, start: int) -> Iterator[tuple[int, int]]:
     """Each marker of the JPEG at `start` with the end of its segment, to the end of the picture."""
     position = start + 2

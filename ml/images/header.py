@@ -13,24 +13,32 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import IO, Literal
+from typing import IO, Literal, get_args
 
 from PIL import ExifTags, Image, ImageFile
 
-from .av1 import count_coded_pixels
 from .containers import describe_avif, describe_heif
-from .ends import find_end
+from .ends import find_end, is_first_scan_whole
 from .png import read_png
 from .webp import open_webp
 
 Code = Literal["not_an_image", "too_large", "too_many_pixels", "truncated", "unsupported", "too_small", "one_colour"]
 
-MAX_BYTES = 20 * 1024 * 1024
-MAX_PIXELS = 24_000_000
-# A JPEG can be decoded at a fraction of its size, so it may have more pixels than other formats.
-MAX_JPEG_PIXELS = 64_000_000
-# An AVIF may code more than the picture that is shown: alpha, a thumbnail, padding. Memory is taken for all of it.
-MAX_AVIF_PIXELS = 3 * MAX_PIXELS
+CODES = get_args(Code)
+
+MAX_BYTES = 40 * 1024 * 1024
+# The most memory that decoding one picture may take, as far as its header tells: enough for 108 million pixels of a
+# HEIC, and for any JPEG that phones make.
+PEAK_BYTES = 1024**3
+# Pillow would count pixels, whatever memory they take.
+Image.MAX_IMAGE_PIXELS = None
+
+# Pictures that take this much memory or more are decoded one at a time, so that threads do not exhaust it together.
+LARGE_BYTES = 100 * 1024 * 1024
+# What decoding takes in bytes a pixel, the most of each format's modes as measured.
+_DECODING_BYTES = {"JPEG": 4, "MPO": 4, "PNG": 8, "GIF": 10, "WEBP": 18, "AVIF": 13, "HEIF": 9}
+# How much of a JPEG is read to see its first scan: metadata comes before it, and seldom much.
+START_BYTES = (64 * 1024, 1024 * 1024)
 
 PREFIX_BYTES = 64  # enough to tell every format that is taken, even AVIF, whose container is named by brands
 END_BYTES = 64 * 1024  # a web page or an archive hidden in a picture is mostly appended, so the end is searched
@@ -73,8 +81,6 @@ HOSTILE_BYTES = (
     RuntimeError,
     struct.error,
     zlib.error,
-    Image.DecompressionBombError,
-    Image.DecompressionBombWarning,
 )
 
 
@@ -110,18 +116,6 @@ class Header:
     oriented: bool
 
 
-def sniff_header(file: IO[bytes]) -> Header:
-    """Read the header of an open binary file, and leave it at its start.
-
-    Raises:
-        PhotoRefused: the file is no picture that `decode` would take; pixels may still be found damaged later.
-        OSError: the file cannot be read.
-    """
-    header = read_header(open_picture(file, header_only=True))
-    file.seek(0)
-    return header
-
-
 def read_header(image: ImageFile.ImageFile) -> Header:
     """The header of a picture that was opened and not yet drafted or decoded."""
     turn = read_orientation(image)
@@ -133,7 +127,7 @@ def read_header(image: ImageFile.ImageFile) -> Header:
 
 
 def open_picture(file: IO[bytes], *, header_only: bool = False) -> ImageFile.ImageFile:
-    """Open a picture whose size, format and number of pixels are within the limits; nothing is decoded yet.
+    """Open a picture that has not too many bytes, and is of a format that is taken; nothing is decoded yet.
 
     One that is `header_only` cannot be decoded later.
     """
@@ -147,19 +141,8 @@ def open_picture(file: IO[bytes], *, header_only: bool = False) -> ImageFile.Ima
     refuse_polyglot(file, size, name)
     if name == "HEIF":
         _register_heif()
-    try:
-        with refuse_damaged_photo():
-            image = _open(file, name, header_only=header_only)
-    except PhotoRefused as refusal:
-        # Pillow counts pixels too, and its refusal must not be told as damage.
-        if isinstance(refusal.__cause__, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
-            raise _too_many_pixels_refusal(name) from refusal.__cause__
-        raise
-    if image.width * image.height > _pixel_limit(name) or (
-        name == "AVIF" and _count_coded_pixels(file) > MAX_AVIF_PIXELS
-    ):
-        raise _too_many_pixels_refusal(name)
-    return image
+    with refuse_damaged_photo():
+        return _open(file, name, header_only=header_only)
 
 
 def _open(file: IO[bytes], name: str, *, header_only: bool) -> ImageFile.ImageFile:
@@ -189,10 +172,31 @@ def read_orientation(image: Image.Image) -> int:
     return turn if turn in range(1, 9) else 1
 
 
-def _count_coded_pixels(file: IO[bytes]) -> int:
+def estimate_pixel_bytes(image: ImageFile.ImageFile, draft: int, reduction: int) -> int:
+    """The memory that pixels take while they are decoded, and then while they are converted."""
+    decoded = (image.width // draft) * (image.height // draft)
+    alpha = 9 * (image.has_transparency_data or "read_mask" in image.info)
+    colours = 4 * ("icc_profile" in image.info) + 8 * ("coding" in image.info)
+    turned = 4 * (read_orientation(image) != 1)
+    return decoded * _DECODING_BYTES[str(image.format)] + decoded // reduction**2 * (alpha + colours + turned)
+
+
+def count_buffered_bytes(image: ImageFile.ImageFile, file: IO[bytes]) -> int:
+    """What libjpeg keeps of a JPEG of several scans until the last: 16 bits for each coefficient, at full size."""
+    layers: list[tuple[int, int, int, int]] = image.layer  # type: ignore[attr-defined]
+    widest, highest = max(layer[1] for layer in layers), max(layer[2] for layer in layers)
+    share = sum(layer[1] * layer[2] for layer in layers) / (widest * highest)
+    size = round(2 * share * image.width * image.height)
+    # Where it would be little, nobody looks into the file for scans of one channel each, which hardly any has.
+    is_whole = size < LARGE_BYTES or any(
+        is_first_scan_whole(_read_start(file, most), len(layers)) for most in START_BYTES
+    )
+    return 0 if is_whole and "progressive" not in image.info else size
+
+
+def _read_start(file: IO[bytes], size: int) -> bytes:
     file.seek(0)
-    with refuse_damaged_photo():
-        return count_coded_pixels(file.read())
+    return file.read(size)
 
 
 @cache
@@ -201,17 +205,6 @@ def _register_heif() -> None:
     from pillow_heif import register_heif_opener
 
     register_heif_opener(thumbnails=False, depth_images=False, aux_images=False, decode_threads=1)
-
-
-def _pixel_limit(name: str) -> int:
-    return MAX_JPEG_PIXELS if name == "JPEG" else MAX_PIXELS
-
-
-def _too_many_pixels_refusal(name: str) -> PhotoRefused:
-    return PhotoRefused(
-        f"The photo has more than {_pixel_limit(name) // 1_000_000} million pixels. Save it smaller and send it again.",
-        "too_many_pixels",
-    )
 
 
 def identify_format(prefix: bytes) -> str:
@@ -230,10 +223,10 @@ def identify_format(prefix: bytes) -> str:
         return "GIF"
     if prefix.startswith(b"RIFF") and prefix[8:12] == b"WEBP":
         return "WEBP"
-    return _format_in_container(prefix) or _refuse_format(prefix)
+    return find_format_in_container(prefix) or _refuse_format(prefix)
 
 
-def _format_in_container(prefix: bytes) -> str | None:
+def find_format_in_container(prefix: bytes) -> str | None:
     """HEIF and AVIF share a container; its brands tell them apart."""
     if prefix[4:8] != b"ftyp":
         return None

@@ -166,7 +166,7 @@ class CropSerializer(serializers.Serializer):
 class PhotoSerializer(CropSerializer):
     image = serializers.FileField(
         allow_empty_file=True,  # the photo check refuses an empty file in words that help a seller
-        help_text="JPEG, PNG, WebP, HEIC, AVIF or GIF, at most 20 MB.",
+        help_text="JPEG, PNG, WebP, HEIC, AVIF or GIF, at most 40 MB.",
     )
 
 

@@ -31,7 +31,7 @@ WITNESSES = 10
 
 
 class StorageTrouble(Exception):
-    """The photo storage cannot be read or written now; no photo is at fault."""
+    """The photo storage cannot be read or written now, or nothing be decoded; no photo is at fault."""
 
 
 class FileLost(Exception):
@@ -81,6 +81,8 @@ def load_picture(row: Row) -> Picture:
         if hashlib.sha256(data).hexdigest() != row.sha256:
             raise FileDamaged(row.original) from exc
         raise
+    except OSError as exc:
+        raise StorageTrouble(f"{row.original} cannot be decoded on this machine: {exc}") from exc
     return Picture(picture, encoded)
 
 

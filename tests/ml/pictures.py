@@ -2,6 +2,7 @@
 
 import io
 import random
+import zlib
 from pathlib import Path
 from typing import cast
 
@@ -41,6 +42,12 @@ def encode(image: Image.Image, fmt: str, **options) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, fmt, **options)
     return buffer.getvalue()
+
+
+def claim_png(width: int, height: int) -> bytes:
+    """The header of a PNG, and nothing behind it."""
+    header = b"IHDR" + width.to_bytes(4) + height.to_bytes(4) + b"\x08\x06\0\0\0"
+    return b"\x89PNG\r\n\x1a\n\0\0\0\r" + header + zlib.crc32(header).to_bytes(4) + b"\0\0\1\0IDAT"
 
 
 def scene(seed: int, size: tuple[int, int] = (300, 400)) -> Image.Image:

@@ -14,6 +14,7 @@ from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 from listings.models import Listing, ListingImage
 from listings.photos.uploads import REQUEST_MAX_BYTES
 from tests.factories import api, draw_photo, draw_plain_photo, make_image, make_listing, make_user, photo_file
+from tests.ml.pictures import claim_png
 
 pytestmark = pytest.mark.django_db
 
@@ -100,7 +101,7 @@ def test_a_bad_file_is_refused_beside_good_ones(seller, listing):
 def test_when_all_are_refused_the_status_is_that_of_the_first(seller, listing, files, status, settings):
     made = {
         "huge": lambda: draw_photo(1) + bytes(settings.PHOTO_MAX_BYTES),
-        "pixels": lambda: draw_photo(1, size=(5000, 5000), format="PNG"),
+        "pixels": lambda: claim_png(20_000, 20_000),
     }
     before = originals(settings)
     response = send(seller, listing, *(fake(made[file]() if isinstance(file, str) else file) for file in files))

@@ -9,6 +9,7 @@ from django.urls import reverse
 
 from listings.models import Listing, ListingImage
 from listings.photos.uploads import REQUEST_MAX_BYTES
+from ml.images import MAX_BYTES
 from tests.factories import make_category, make_user, photo_file
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("bare_pages")]
@@ -41,6 +42,11 @@ def test_selling_needs_an_account_and_comes_back_after_signing_in(client):
     assert response.url == "/sign-in/?next=/sell/"
     assert client.post(SELL, form()).status_code == 302
     assert not Listing.objects.exists()
+
+
+def test_the_form_names_the_limit_that_the_decoder_has(client, seller):
+    assert settings.PHOTO_MAX_BYTES == MAX_BYTES
+    assert f"at most {MAX_BYTES // 1024**2} MB each" in client.get(SELL).content.decode()
 
 
 def test_a_listing_with_several_photos_is_published(client, seller):

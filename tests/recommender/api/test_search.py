@@ -10,6 +10,7 @@ from listings.models import Listing
 from recommender.embedding.embedder_cache import embedders
 from recommender.models import EmbeddingModel
 from recommender.search import photo_query
+from tests.decoder_programs import REFUSING, replace_decoder_program
 from tests.factories import draw_photo, make_listing, make_ready_image, make_user, photo_file
 from tests.recommender.queue_rows import at_once
 from tests.recommender.shop import embed
@@ -130,9 +131,9 @@ def test_bad_input_is_refused_by_field(gallery, fields, field):
         (b"GIF89a but not really", 415, None),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", 415, "unsupported"),
         (draw_photo(size=(800, 800))[:3000], 415, "truncated"),
-        (b"\xff\xd8\xff" + b"\0" * (20 * 1024 * 1024), 413, "too_large"),
+        (b"\xff\xd8\xff" + b"\0" * (40 * 1024 * 1024), 413, "too_large"),
     ],
-    ids=["empty", "pretender", "svg", "cut off", "21 MB"],
+    ids=["empty", "pretender", "svg", "cut off", "41 MB"],
 )
 def test_what_is_no_photo_or_too_large_is_refused_in_words(gallery, url, data, status, code):
     response = post(url, make_user(staff=True), image=upload(data))
@@ -141,17 +142,26 @@ def test_what_is_no_photo_or_too_large_is_refused_in_words(gallery, url, data, s
     assert response.json()["detail"].endswith(".")
 
 
+@pytest.mark.parametrize("url", [SEARCH, EMBED])
+def test_an_avif_is_decoded_by_another_process(gallery, url, monkeypatch):
+    user = make_user(staff=True)
+    assert post(url, user, image=upload(draw_photo(1, format="AVIF"))).status_code == 200
+    replace_decoder_program(monkeypatch, REFUSING)
+    response = post(url, user, image=upload(draw_photo(1, format="AVIF")))
+    assert (response.status_code, response.json()["detail"]) == (413, "Said by the other process.")
+
+
 def test_a_request_much_larger_than_a_photo_is_refused_before_its_photo(gallery):
-    response = post(SEARCH, image=upload(b"\0" * (22 * 1024 * 1024)))
+    response = post(SEARCH, image=upload(b"\0" * (42 * 1024 * 1024)))
     assert response.status_code == 413
 
 
 @pytest.mark.parametrize("url", [SEARCH, EMBED])
 def test_a_request_that_says_it_is_far_too_long_is_refused_unread_whoever_sends_it(gallery, url):
     response = APIClient().generic(
-        "POST", url, "x", content_type="multipart/form-data; boundary=x", CONTENT_LENGTH=str(30 * 1024 * 1024)
+        "POST", url, "x", content_type="multipart/form-data; boundary=x", CONTENT_LENGTH=str(50 * 1024 * 1024)
     )
-    assert (response.status_code, response.json()["detail"]) == (413, "The photo is larger than 20 MB.")
+    assert (response.status_code, response.json()["detail"]) == (413, "The photo is larger than 40 MB.")
 
 
 def test_a_request_without_a_body_is_told_that_the_photo_is_missing(gallery):

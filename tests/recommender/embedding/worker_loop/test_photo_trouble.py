@@ -12,7 +12,8 @@ from recommender.embedding import queue, store_results
 from recommender.embedding.micro_batch import DAMAGED, LOST
 from recommender.embedding.worker_loop import is_failure_burst
 from recommender.models import Embedding
-from tests.factories import draw_plain_photo, make_image, make_listing
+from tests.decoder_programs import BROKEN, REFUSING, replace_decoder_program
+from tests.factories import draw_photo, draw_plain_photo, make_image, make_listing
 from tests.fakes import FakeEmbedder
 from tests.recommender.queue_rows import (
     embed,
@@ -64,6 +65,28 @@ def test_one_colour_is_rejected_where_it_is_new_and_kept_where_it_was_accepted_b
     assert (tally.done, tally.rejected) == (1, 1)
     new.refresh_from_db()
     assert (new.state, new.reason.split(",")[0]) == ("rejected", "The photo is one colour all over")
+
+
+def test_an_avif_that_its_decoder_refuses_is_rejected_alone(monkeypatch):
+    make_model()
+    good, bad = make_photos(1)[0], make_image(make_listing(), data=draw_photo(1, format="AVIF"))
+    replace_decoder_program(monkeypatch, REFUSING)
+    tally = embed()
+    bad.refresh_from_db()
+    assert (tally.done, tally.rejected) == (1, 1)
+    assert (bad.state, bad.reason) == ("rejected", "Said by the other process.")
+    good.refresh_from_db()
+    assert good.state == "ready"
+
+
+def test_where_the_other_process_cannot_start_no_photo_is_blamed_and_no_attempt_counted(monkeypatch):
+    make_model()
+    make_image(make_listing(), data=draw_photo(1, format="AVIF"))
+    with monkeypatch.context() as broken:
+        replace_decoder_program(broken, BROKEN)
+        assert "does not start" in embed().stopped
+    assert set(Embedding.objects.values_list("state", "attempts")) == {("pending", 0)}
+    assert embed().done == 1
 
 
 def test_unmounted_media_rejects_no_photo_and_costs_no_attempt(settings):

@@ -1,0 +1,128 @@
+"""What runs in a decoder process: requests on stdin, answers on stdout, one picture at a time.
+
+`{"open": bytes, "max_side": side}` and the bytes of a file are answered with its header, and `{"decode": true}` then
+with a size and three bytes for each pixel; `{"sniff": bytes, …}` asks for the header alone. Requests and answers are
+lines of JSON; an answer may be a refusal instead.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import resource
+import select
+import signal
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+from PIL import AvifImagePlugin, Image
+
+from .decoder import Opened, load_picture, open_for_decoding
+from .header import PhotoRefused
+
+IDLE_SECONDS = 60
+# For the file, copies of it, threads' stacks, and what an allocator reserves beyond what it hands out.
+SPARE_BYTES = 256 * 1024 * 1024
+STRIP_BYTES = 1024 * 1024
+MOST_THREADS = 4
+
+
+def serve(memory: int, seconds: int) -> None:
+    """Answer until the parent ends or is silent for a minute; a picture may take so much memory and processor time."""
+    requests, answers = _take_pipes()
+    _ignore_signals()
+    _offer_itself_to_the_killer()
+    AvifImagePlugin.DEFAULT_MAX_THREADS = min(MOST_THREADS, os.cpu_count() or 1)
+    _limit_memory(memory + SPARE_BYTES)
+    _write_line(answers, {"ready": True})
+    opened = None
+    while line := _read_request(requests, may_leave=opened is None):
+        _limit_processor_time(seconds)
+        try:
+            opened = _answer(json.loads(line), opened, requests, answers)
+        except PhotoRefused as refusal:
+            opened = None
+            _write_line(answers, {"refused": refusal.reason, "code": refusal.code})
+        except Exception as exc:  # noqa: BLE001 - the parent tells it
+            _write_line(answers, _explain_failure(exc) | {"leaving": True})
+            return
+
+
+def _explain_failure(exc: Exception) -> dict[str, object]:
+    """What is the picture's fault, or else this machine's trouble."""
+    if isinstance(exc, MemoryError):
+        reason = "The photo takes too much memory to open. Save it as JPEG and send it again."
+        return {"refused": reason, "code": "too_many_pixels"}
+    return {"failed": f"{type(exc).__name__}: {exc}"[:1000]}
+
+
+def _answer(request: dict[str, int], opened: Opened | None, requests: IO[bytes], answers: IO[bytes]) -> Opened | None:
+    """Serve one request. Returns the picture that is open after it."""
+    if opened and "decode" in request:
+        _write_picture(answers, load_picture(opened))
+        return None
+    file = io.BytesIO(requests.read(request["open" if "open" in request else "sniff"]))
+    opened = open_for_decoding(file, request.get("max_side"))
+    _write_line(answers, {**vars(opened.header), "peak_bytes": opened.peak_bytes})
+    return opened if "open" in request else None
+
+
+def _take_pipes() -> tuple[IO[bytes], IO[bytes]]:
+    """The two pipes under numbers of their own, so that nothing that a library prints is taken for an answer."""
+    requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(2, 1)
+    os.close(nothing)
+    return requests, answers
+
+
+def _ignore_signals() -> None:
+    """A terminal, and whoever stops a group of processes, reaches this one too, but only its parent ends it."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _offer_itself_to_the_killer() -> None:
+    """When memory is short the kernel should end this process, which is cheap to start again, and not its parent."""
+    with suppress(OSError):  # not Linux
+        Path("/proc/self/oom_score_adj").write_text("1000")
+
+
+def _limit_memory(most: int) -> None:
+    """Let allocations fail beyond `most` bytes more than are taken now, where the system can."""
+    with suppress(OSError, ValueError):
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        limit = pages * resource.getpagesize() + most
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
+def _limit_processor_time(seconds: int) -> None:
+    with suppress(OSError, ValueError):
+        _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+        resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time()) + 1 + seconds, hard))
+
+
+def _read_request(requests: IO[bytes], *, may_leave: bool) -> bytes:
+    """The next line; empty at the end. Nobody waits for ever: a fork of the parent may hold the pipe open after it."""
+    if may_leave and not select.select([requests], [], [], IDLE_SECONDS)[0]:
+        return b""
+    return requests.readline()
+
+
+def _write_line(answers: IO[bytes], answer: dict[str, object]) -> None:
+    answers.write(json.dumps(answer).encode() + b"\n")
+    answers.flush()
+
+
+def _write_picture(answers: IO[bytes], picture: Image.Image) -> None:
+    """The size and the pixels, some rows at a time, because a copy of them all would be large."""
+    width, height = picture.size
+    _write_line(answers, {"width": width, "height": height})
+    rows = max(1, STRIP_BYTES // (3 * width))
+    for top in range(0, height, rows):
+        answers.write(picture.crop((0, top, width, min(height, top + rows))).tobytes())
+    answers.flush()

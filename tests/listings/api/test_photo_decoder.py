@@ -1,0 +1,17 @@
+"""AVIF and HEIC over REST are opened by another process."""
+
+import pytest
+
+from tests.decoder_programs import REFUSING, replace_decoder_program
+from tests.factories import api, make_listing, make_user, photo_file
+
+pytestmark = pytest.mark.django_db
+
+
+def test_an_avif_is_judged_by_another_process(monkeypatch):
+    seller = make_user()
+    url = f"/api/v1/listings/{make_listing(seller).pk}/images/"
+    assert api(seller).post(url, {"images": photo_file(1, format="AVIF")}, format="multipart").status_code == 201
+    replace_decoder_program(monkeypatch, REFUSING)
+    answer = api(seller).post(url, {"images": photo_file(2, format="AVIF")}, format="multipart")
+    assert (answer.status_code, answer.json()["detail"]) == (413, "Said by the other process.")
