@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
+from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
+from django.forms.widgets import Script
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
@@ -18,24 +21,39 @@ from .filters import CappedPaginator, ReasonFilter
 NOTHING = "-"
 
 
+def mark_part(name: str, state: str, content: str) -> SafeString:
+    """Something that a page shows of a photo, which its script replaces when the photo is no longer new."""
+    return format_html('<span data-photo-part="{}" data-photo-state="{}">{}</span>', name, state, content)
+
+
+class UpdatesPhotos:
+    """A page whose photos become ready without being loaded anew."""
+
+    class Media:
+        js = (Script("listings/admin_photos.js", type="module"),)
+
+
 class PhotoColumns:
     """What is shown of a photo, wherever it is shown."""
 
     @admin.display(description="photo")
     def thumbnail(self, image: ListingImage) -> str:
-        if not image.thumb_file:
-            return NOTHING
-        return format_html(
-            '<img class="admin-thumb" src="{}" alt="Photo {}" loading="lazy">', image.thumb_file.url, image.pk
-        )
+        shown: str = NOTHING
+        if image.thumb_file:
+            shown = format_html(
+                '<img class="admin-thumb" src="{}" alt="Photo {}" loading="lazy">', image.thumb_file.url, image.pk
+            )
+        return mark_part(f"thumbnail-{image.pk}", image.state, shown)
 
     @admin.display(description="state", ordering="state")
     def state_label(self, image: ListingImage) -> SafeString:
-        return format_html('<span class="photo-state {}">{}</span>', image.state, image.get_state_display())
+        shown = format_html('<span class="photo-state {}">{}</span>', image.state, image.get_state_display())
+        return mark_part(f"state-{image.pk}", image.state, shown)
 
     @admin.display(description="reason", ordering="reason")
     def rejection_reason(self, image: ListingImage) -> SafeString:
-        return format_html('<span class="photo-reason">{}</span>', image.reason)
+        shown = format_html('<span class="photo-reason">{}</span>', image.reason)
+        return mark_part(f"reason-{image.pk}", image.state, shown)
 
     @admin.display(description="pixels")
     def size_in_pixels(self, image: ListingImage) -> str:
@@ -57,8 +75,46 @@ class DeletedWithWhatBelongs:
         return shown, counts, forbidden & {"listing", "listing image"}, protected
 
 
+class PlaceForm(forms.ModelForm):
+    class Meta:
+        model = ListingImage
+        fields = ("position",)
+        labels: ClassVar = {"position": "place, lowest first"}
+        help_texts: ClassVar = {
+            "position": "The first photo that is ready stands for the listing. "
+            "To move a photo, give it the number of the one whose place it takes."
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # A table has headings and no labels, so that a screen reader would hear of a number and not what it is for.
+        self.fields["position"].widget.attrs["aria-label"] = f"Place of photo {self.instance.pk}"
+
+
+def part_photos_of_one_place(listing: Listing, before: Mapping[int, int]) -> None:
+    """Number the photos anew where one was moved to the place of another: it takes it, and the others make room.
+
+    Args:
+        before: the earlier places of photos that were moved.
+    """
+    photos = list(ListingImage.objects.filter(listing=listing))
+    if not before or len({photo.position for photo in photos}) == len(photos):
+        return
+
+    def order(photo: ListingImage) -> tuple[int, int]:
+        was = before.get(photo.pk, photo.position)
+        # Who moves up stands before the one whose place it takes, who moves down behind it.
+        return photo.position, (photo.position > was) - (photo.position < was)
+
+    photos.sort(key=order)
+    for place, photo in enumerate(photos):
+        if photo.position != place:
+            ListingImage.objects.filter(pk=photo.pk).update(position=place)
+
+
 class ListingImageInline(PhotoColumns, admin.TabularInline):
     model = ListingImage
+    form = PlaceForm
     fields = ("thumbnail", "position", "state_label", "rejection_reason", "size_in_pixels", "original_link")
     readonly_fields = ("thumbnail", "state_label", "rejection_reason", "size_in_pixels", "original_link")
     extra = 0
@@ -69,7 +125,7 @@ class ListingImageInline(PhotoColumns, admin.TabularInline):
 
 
 @admin.register(ListingImage)
-class ListingImageAdmin(PhotoColumns, DeletedWithWhatBelongs, admin.ModelAdmin):
+class ListingImageAdmin(UpdatesPhotos, PhotoColumns, DeletedWithWhatBelongs, admin.ModelAdmin):
     """For the moderator: which photos were refused, and why. Other rooms may add to `actions`."""
 
     # A list, so that other apps can append their actions; Django's own default is a tuple.
@@ -113,9 +169,12 @@ class ListingImageAdmin(PhotoColumns, DeletedWithWhatBelongs, admin.ModelAdmin):
 
     @admin.display(description="picture")
     def picture(self, image: ListingImage) -> str:
-        if not image.clean_file:
-            return NOTHING
-        return format_html('<img class="admin-thumb large" src="{}" alt="Photo {}">', image.clean_file.url, image.pk)
+        shown: str = NOTHING
+        if image.clean_file:
+            shown = format_html(
+                '<img class="admin-thumb large" src="{}" alt="Photo {}">', image.clean_file.url, image.pk
+            )
+        return mark_part(f"picture-{image.pk}", image.state, shown)
 
     @admin.display(description="listing", ordering="listing")
     def listing_link(self, image: ListingImage) -> str:

@@ -8,18 +8,29 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
+from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 
-from listings.models import Category, Listing
+from listings.models import Category, Listing, ListingImage
 from listings.photos.uploads import CheckedPhoto
 from listings.services import ListingGone, TooManyPhotos, add_photos
 from listings.templatetags.storefront import format_price, lead_photo
+from ml.catalogue.counts import describe_count
 
 from .filters import CappedPaginator, HasPhotosFilter, PhotoStateFilter, PriceFilter, RootCategoryFilter
 from .forms import ListingAdminForm
-from .photos import NOTHING, DeletedWithWhatBelongs, ListingImageAdmin, ListingImageInline
+from .photos import (
+    NOTHING,
+    DeletedWithWhatBelongs,
+    ListingImageAdmin,
+    ListingImageInline,
+    UpdatesPhotos,
+    mark_part,
+    part_photos_of_one_place,
+)
+from .removal import ask_whether_to_remove, is_confirmed
 
 __all__ = ["CategoryAdmin", "ListingAdmin", "ListingImageAdmin"]
 
@@ -43,7 +54,7 @@ class CategoryAdmin(admin.ModelAdmin):
 
 
 @admin.register(Listing)
-class ListingAdmin(DeletedWithWhatBelongs, admin.ModelAdmin):
+class ListingAdmin(UpdatesPhotos, DeletedWithWhatBelongs, admin.ModelAdmin):
     """Other rooms may add to `actions`."""
 
     form = ListingAdminForm
@@ -88,8 +99,10 @@ class ListingAdmin(DeletedWithWhatBelongs, admin.ModelAdmin):
     def thumbnail(self, listing: Listing) -> str:
         image = lead_photo(listing)
         if image is None:
-            return NOTHING
-        return format_html('<img class="admin-thumb" src="{}" alt="" loading="lazy">', image.thumb_file.url)
+            waiting = any(photo.state == ListingImage.State.NEW for photo in listing.photos)
+            return mark_part(f"listing-{listing.pk}", ListingImage.State.NEW if waiting else "", NOTHING)
+        picture = format_html('<img class="admin-thumb" src="{}" alt="" loading="lazy">', image.thumb_file.url)
+        return mark_part(f"listing-{listing.pk}", image.state, picture)
 
     @admin.display(description="price", ordering="price")
     def price_label(self, listing: Listing) -> str:
@@ -114,6 +127,8 @@ class ListingAdmin(DeletedWithWhatBelongs, admin.ModelAdmin):
             image.delete()
         for image, edited in formset.changed_objects:
             image.save(update_fields=edited)
+        places = {row.instance.pk: row.initial["position"] for row in formset.initial_forms if row.has_changed()}
+        part_photos_of_one_place(form.instance, places)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)
@@ -138,12 +153,15 @@ class ListingAdmin(DeletedWithWhatBelongs, admin.ModelAdmin):
         self._set_status_and_confirm(request, queryset, Listing.Status.ACTIVE)
 
     @admin.action(description="Remove", permissions=["change"])
-    def mark_removed(self, request: HttpRequest, queryset: QuerySet[Listing]) -> None:
+    def mark_removed(self, request: HttpRequest, queryset: QuerySet[Listing]) -> TemplateResponse | None:
+        if not is_confirmed(request) and queryset.exclude(status=Listing.Status.REMOVED).exists():
+            return ask_whether_to_remove(self, request, queryset)
         self._set_status_and_confirm(request, queryset, Listing.Status.REMOVED)
+        return None
 
     def _set_status_and_confirm(
         self, request: HttpRequest, queryset: QuerySet[Listing], status: Listing.Status
     ) -> None:
         # An update in SQL leaves `auto_now` fields alone, so the time is given here.
         changed = queryset.exclude(status=status).update(status=status, updated_at=timezone.now())
-        self.message_user(request, f"{changed:,} listing{'' if changed == 1 else 's'} now {status}.", messages.SUCCESS)
+        self.message_user(request, f"{describe_count(changed, 'listing')} now {status}.", messages.SUCCESS)

@@ -17,6 +17,7 @@ from django.utils.html import format_html
 
 from listings.admin.filters import CappedPaginator
 from listings.models import Listing, ListingImage
+from ml.catalogue.counts import describe_count
 from recommender.embedding import queue
 from recommender.embedding.doorbell import doorbell
 from recommender.models import LONGEST_ID, Embedding, Heartbeat, IndexHead, IndexSnapshot, RankerVersion
@@ -30,9 +31,9 @@ __all__ = ["EmbeddingModelAdmin"]
 
 
 def _requeue_photos_and_confirm(request: HttpRequest, images: QuerySet[ListingImage]) -> None:
-    photos = queue.requeue_photos(images)
+    queued = describe_count(queue.requeue_photos(images), "embedding is", "embeddings are")
     doorbell.ring()
-    messages.success(request, f"{photos:,} embeddings are queued again; until then the vectors there are stay in use.")
+    messages.success(request, f"{queued} queued again; until then the vectors there are stay in use.")
 
 
 @admin.action(description="Embed again", permissions=["change"])

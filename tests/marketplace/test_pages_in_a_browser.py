@@ -7,9 +7,10 @@ from django.template.loader import render_to_string
 from playwright.sync_api import expect, sync_playwright
 
 from listings import slots
-from listings.models import Listing
+from listings.models import Listing, ListingImage
+from recommender.models import IndexSnapshot
 from recommender.registry.evaluation import reports_folder
-from tests.factories import draw_photo, make_listing, make_ready_image, make_user
+from tests.factories import draw_photo, make_image, make_listing, make_ready_image, make_user
 from tests.recommender.queue_rows import make_model
 from tests.recommender.registered import EVALUATION
 
@@ -112,6 +113,28 @@ def test_the_registry_and_its_reports_load_whole(look, settings, tmp_path):
     look_at("/admin/recommender/embeddingmodel/", "#result_list")
     page.get_by_role("link", name="Show").click()
     page.get_by_role("heading", name="Report").wait_for()
+    assert complaints == []
+
+
+def test_the_admins_photos_become_ready_by_themselves_and_its_lists_fit_1280_pixels(look):
+    look_at, complaints = look
+    title = "Hand-made mid-century teak sideboard with brass handles, collected from " + "Llanfairpwllgwyngyll" * 3
+    listing = make_listing(make_user("a.very.long.name@a-rather-long-mail-host.example.org"), title=title, price=10**9)
+    model = make_model(version="a-long-name-of-a-model-that-somebody-trained-2026-11-30")
+    image = make_image(listing, reason="The stored file is not the one that was uploaded. " * 3)
+    page = look_at(f"/admin/listings/listing/{listing.pk}/change/", '[data-photo-state="new"]')
+    ready = make_ready_image(make_listing())
+    ListingImage.objects.filter(pk=image.pk).update(state="ready", thumb_file=ready.thumb_file.name)
+    page.wait_for_selector(".field-thumbnail .admin-thumb")
+    page.wait_for_selector(".photo-state.ready")
+    IndexSnapshot.objects.create(model=model, directory="snapshots/" + "f" * 80, position="1")
+    for kind in ("listings/listing", "listings/listingimage", "recommender/embedding", "recommender/indexsnapshot"):
+        look_at(f"/admin/{kind}/", "#result_list")
+        widths = page.evaluate(
+            "[document.scrollingElement, document.querySelector('.results')].map(e => e.scrollWidth)"
+        )
+        assert widths[0] <= page.viewport_size["width"] == 1280
+        assert widths[1] <= page.evaluate("document.querySelector('.results').clientWidth"), kind
     assert complaints == []
 
 

@@ -17,18 +17,9 @@ from tests.factories import (
     make_user,
     photo_file,
 )
+from tests.listings.admin.pages import ADD, LIST, change, form, shown
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("bare_pages")]
-
-LIST = "/admin/listings/listing/"
-ADD = "/admin/listings/listing/add/"
-
-
-@pytest.fixture
-def staff(client):
-    person = make_user(staff=True)
-    client.force_login(person)
-    return person
 
 
 @pytest.fixture
@@ -40,32 +31,6 @@ def moderator(client):
     person.user_permissions.set(Permission.objects.filter(content_type__app_label="listings"))
     client.force_login(person)
     return person
-
-
-def change(listing):
-    return reverse("admin:listings_listing_change", args=[listing.pk])
-
-
-def form(seller, images=(), **fields):
-    rows = [
-        {
-            f"images-{number}-id": image.pk,
-            f"images-{number}-listing": image.listing_id,
-            f"images-{number}-position": place,
-        }
-        for number, (image, place) in enumerate(images)
-    ]
-    management = {"images-TOTAL_FORMS": len(rows), "images-INITIAL_FORMS": len(rows)}
-    merged = {key: value for row in rows for key, value in row.items()}
-    return {"title": "Chair", "seller": seller.pk, "status": "active", **management, **merged, **fields}
-
-
-def said(response):
-    return [str(message) for message in response.context["messages"]]
-
-
-def shown(response):
-    return [listing.title for listing in response.context["cl"].result_list]
 
 
 @pytest.mark.parametrize("person", [None, "seller"])
@@ -177,37 +142,6 @@ def test_the_similar_panel_and_the_banner_come_from_another_room(client):
     assert "panel of" not in client.get(ADD).content.decode()
     client.logout()
     assert "<p>untrained</p>" in client.get("/admin/login/").content.decode()
-
-
-@pytest.mark.usefixtures("staff")
-@pytest.mark.parametrize(
-    ("action", "before", "after"),
-    [
-        ("mark_sold", "active", "sold"),
-        ("mark_active", "sold", "active"),
-        ("mark_active", "removed", "active"),
-        ("mark_removed", "active", "removed"),
-    ],
-)
-def test_an_action_changes_the_chosen_listings_only(client, action, before, after):
-    chosen, other = make_listing(status=before), make_listing(status=before)
-    updated = chosen.updated_at
-    response = client.post(LIST, {"action": action, "_selected_action": [chosen.pk]}, follow=True)
-    chosen.refresh_from_db()
-    other.refresh_from_db()
-    assert (chosen.status, other.status) == (after, before)
-    assert chosen.updated_at > updated
-    assert said(response) == [f"1 listing now {after}."]
-
-
-@pytest.mark.usefixtures("staff")
-def test_an_action_works_on_a_searched_and_filtered_list(client):
-    listing = make_listing(title="Chair", category="Home / Chairs")
-    make_ready_image(listing)
-    address = f"{LIST}?q=chair&photos=yes&root={listing.category.parent_id}"
-    client.post(address, {"action": "mark_sold", "_selected_action": [listing.pk], "select_across": "1"})
-    listing.refresh_from_db()
-    assert listing.status == "sold"
 
 
 @pytest.mark.usefixtures("staff")

@@ -3,6 +3,7 @@ from django.urls import reverse
 
 from listings.models import ListingImage
 from tests.factories import make_image, make_listing, make_ready_image, make_user
+from tests.listings.admin.pages import change, form
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("bare_pages")]
 
@@ -72,3 +73,22 @@ def test_the_list_costs_as_many_queries_for_300_rejected_photos_as_for_few(clien
     with django_assert_max_num_queries(7):
         response = client.get(LIST, {"state__exact": "rejected"})
     assert response.context["cl"].result_count == 300
+
+
+@pytest.mark.parametrize(
+    ("typed", "order"),
+    [((0, 1, 0), "cab"), ((2, 1, 2), "bca"), ((0, 2, 2), "acb"), ((1, 1, 2), "bac"), ((5, 1, 2), "bca")],
+)
+def test_a_photo_is_moved_by_giving_it_the_place_of_another(client, typed, order):
+    listing = make_listing()
+    photos = {make_image(listing): name for name in "abc"}
+    client.post(change(listing), form(listing.seller, list(zip(photos, typed, strict=True))))
+    assert "".join(photos[image] for image in listing.images.all()) == order
+
+
+def test_the_place_of_a_photo_says_what_it_is(client):
+    listing = make_listing()
+    image = make_image(listing)
+    page = client.get(change(listing)).content.decode()
+    assert f'aria-label="Place of photo {image.pk}"' in page
+    assert "Place, lowest first" in page
