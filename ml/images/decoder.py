@@ -285,7 +285,9 @@ def _convert_to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image |
         return None
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        return ImageCms.profileToProfile(image, source, _srgb_profile(), outputMode="RGB")
+        # The default, perceptual, would stretch what printers' profiles call black to the black of a screen.
+        intent = ImageCms.Intent.RELATIVE_COLORIMETRIC
+        return ImageCms.profileToProfile(image, source, _srgb_profile(), intent, "RGB")
     except (ImageCms.PyCMSError, *HOSTILE_BYTES):
         return None
 

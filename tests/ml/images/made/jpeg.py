@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import struct
+from itertools import product
 
 from PIL import Image
 
@@ -37,6 +39,31 @@ def scans_in_thumbnail() -> bytes:
     return exif.tobytes() + b"\xff\xd8" + b"\xff\xda\0\x08" * 200 + b"\xff\xd9"
 
 
+def printers_profile() -> bytes:
+    """An ICC profile of inks: the L*a*b* colour of each mixture of cyan, magenta, yellow and black, full or none."""
+    inks = {(0, 0, 0): (95, 0, -2), (1, 0, 0): (55, -37, -50), (0, 1, 0): (48, 74, -3), (0, 0, 1): (88, -5, 93)}
+    inks |= {(0, 1, 1): (47, 68, 48), (1, 0, 1): (50, -68, 33), (1, 1, 0): (24, 22, -46), (1, 1, 1): (23, 0, 0)}
+    nodes = b""
+    for *mixture, black in product((0, 1), repeat=4):
+        lightness, a, b = (16, 0, 0) if black else inks[mixture[0], mixture[1], mixture[2]]
+        nodes += bytes([round(lightness * 2.55), a + 128, b + 128])
+    identity = b"".join(struct.pack(">i", 65536 * (i % 4 == 0)) for i in range(9))
+    table = b"mft1" + bytes(4) + bytes([4, 3, 2, 0]) + identity + bytes(range(256)) * 4 + nodes + bytes(range(256)) * 3
+    tags = {
+        b"desc": b"desc" + bytes(4) + struct.pack(">I", 5) + b"inks\0" + bytes(80),
+        b"wtpt": b"XYZ " + bytes(4) + struct.pack(">3i", 63190, 65536, 54061),
+        b"A2B0": table,
+    }
+    at, directory, bodies = 132 + 12 * len(tags), struct.pack(">I", len(tags)), b""
+    for kind, body in tags.items():
+        padded = body + bytes(-len(body) % 4)
+        directory += kind + struct.pack(">II", at + len(bodies), len(body))
+        bodies += padded
+    head = b"\0\0\0\0\2\x10\0\0prtrCMYKLab " + bytes(12) + b"acsp" + bytes(28)
+    head += struct.pack(">3i", 63190, 65536, 54061) + bytes(48)
+    return struct.pack(">I", at + len(bodies)) + head + directory + bodies
+
+
 def jpegs() -> dict[str, Made]:
     plain = encode(quarters(), "JPEG", quality=92)
     progressive = encode(quarters(), "JPEG", quality=92, progressive=True)
@@ -66,4 +93,11 @@ def jpegs() -> dict[str, Made]:
         "no-end-trailer.jpg": plain[:-2] + b"\0\0\1\x0a\x0e\0\0\0Image_UTC_Data1577836800000SEFHk" + bytes(20),
         "trailer.jpg": plain + b"Image_UTC_Data1577836800000SEFHk" + bytes(20) + b"SEFT",
     }
-    return {name: Made(data, corner_pixels(), tolerance=5) for name, data in files.items()}
+    inks = encode(quarters().convert("CMYK"), "JPEG", quality=95, icc_profile=printers_profile())
+    # As libvips shows it; Chromium is within 9.
+    printed = corner_pixels((201, 80, 60), (56, 125, 93), (80, 78, 131), (232, 198, 61))
+    made = {
+        "cmyk-profile.jpg": Made(inks, printed, tolerance=9),
+        "cmyk-profile-bare.jpg": Made(without_segment(inks, 0xEE), printed, tolerance=9),
+    }
+    return made | {name: Made(data, corner_pixels(), tolerance=5) for name, data in files.items()}
