@@ -31,9 +31,11 @@ SPOTTED = make_view(spot(quarters(320, 240)))
 NO = Refusal("broken")
 # What made pictures are named by which a reference cannot show, or shows by a rule of its own.
 NOT_KNOWN_TO = {
-    "Chromium": ("aperture",),  # which it cuts out only where it begins at the top left
-    # It reads colours from ICC profiles alone, converts CMYK by its own, heeds chunks of wrong checksums, and refuses
-    # apertures that it cannot cut.
+    # It cuts out an aperture only where that begins at the top left, leaves out the last rows of a JPEG that lacks its
+    # end, and shows inks by nine levels otherwise than libvips.
+    "Chromium": ("aperture", "cmyk-profile", "half-end", "no-end.jpg"),
+    # It reads colours from ICC profiles alone, converts CMYK by its own, heeds chunks of wrong checksums, refuses
+    # apertures that it cannot cut and JPEG files that lack their end, and paints the canvas of a GIF.
     "libvips": (
         "aperture-outside",
         "aperture-turned",
@@ -41,8 +43,12 @@ NOT_KNOWN_TO = {
         "cicp-",
         "cmyk-",
         "gamma-",
+        "half-end",
         "key-long-palette",
+        "no-end",
         "numbers-",
+        "outside.gif",
+        "small-",
     ),
     "heif-convert": ("numbers-",),
 }
