@@ -1,58 +1,109 @@
-"""Refusals that Django and the database raise, as answers a caller can act on."""
+"""Refusals of every kind as answers a caller can act on: over REST `{"detail": sentence, "code": word}`, with
+`"fields": {name: [sentences]}` where some are wrong."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator, Mapping
 
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
-from rest_framework import status
+from rest_framework import exceptions, status
 from rest_framework.response import Response
-from rest_framework.views import exception_handler, set_rollback
+from rest_framework.views import APIView, exception_handler, set_rollback
 
-DATABASE_DOWN = "The database does not answer. Try again in a moment."
-MALFORMED = "This request is malformed."
+DATABASE_DOWN = {"detail": "The database does not answer. Try again in a moment.", "code": "database_unavailable"}
+MALFORMED = {"detail": "This request is malformed.", "code": "malformed"}
+TOO_LARGE = {"detail": "The request is too large.", "code": "too_large"}
 RETRY_SECONDS = "5"
+GENERAL = "non_field_errors"
+# Until then answers about wrong fields have them at the top as well, where they were before `fields`.
+OLD_FIELDS_GO = {
+    "Deprecation": "@1796083200",
+    "Sunset": "Thu, 01 Jul 2027 00:00:00 GMT",
+    "Link": '</api/docs/>; rel="deprecation"',
+}
 
 
-def handle_api_exception(exc: Exception, context: dict[str, object]) -> Response | None:
-    """DRF's answers, and JSON for what DRF leaves to Django."""
+def handle_api_exception(exc: Exception, context: dict[str, APIView]) -> Response | None:
+    """DRF's answers in the shape of ours, and JSON for what DRF leaves to Django."""
     if _is_database_outage(exc):
         set_rollback()
-        return Response(
-            {"detail": DATABASE_DOWN}, status.HTTP_503_SERVICE_UNAVAILABLE, headers={"Retry-After": RETRY_SECONDS}
-        )
+        return Response(DATABASE_DOWN, status.HTTP_503_SERVICE_UNAVAILABLE, headers={"Retry-After": RETRY_SECONDS})
     if isinstance(exc, RequestDataTooBig):
-        return Response({"detail": "The request is too large."}, status.HTTP_413_REQUEST_ENTITY_TOO_LARGE)
+        return Response(TOO_LARGE, status.HTTP_413_REQUEST_ENTITY_TOO_LARGE)
     if isinstance(exc, SuspiciousOperation):
-        return Response({"detail": MALFORMED}, status.HTTP_400_BAD_REQUEST)
-    return exception_handler(exc, context)
+        return Response(MALFORMED, status.HTTP_400_BAD_REQUEST)
+    response = exception_handler(exc, context)
+    if response is not None:
+        response.data, headers = describe_error(response.data, explain_mismatch(exc, context["view"]))
+        for name, value in headers.items():
+            response[name] = value
+    return response
+
+
+def describe_error(said: object, sentence: str | None = None) -> tuple[dict[str, object], dict[str, str]]:
+    """What DRF says about an error, in our shape, and the headers that go with it; `sentence` says it better."""
+    if not isinstance(said, Mapping):
+        said = {GENERAL: said}
+    if "detail" in said:
+        return {"detail": sentence or said["detail"], "code": said.get("code") or _code_of(said["detail"])}, {}
+    fields = {str(name): list(_sentences_of(value)) for name, value in said.items() if name != GENERAL}
+    parts = [*_sentences_of(said.get(GENERAL, ())), *(f"{name}: {' '.join(fields[name])}" for name in fields)]
+    answer: dict[str, object] = {"detail": " ".join(parts), "code": "invalid"}
+    return ({**said, **answer, "fields": fields}, OLD_FIELDS_GO) if fields else (answer, {})
+
+
+def explain_mismatch(exc: Exception, view: APIView) -> str | None:
+    """A sentence that names what would be right, where DRF only names what is wrong."""
+    if isinstance(exc, exceptions.MethodNotAllowed):
+        return f"{view.request.method} is not possible here. This address takes {', '.join(view.allowed_methods)}."
+    if isinstance(exc, exceptions.UnsupportedMediaType):
+        taken = " or ".join(parser.media_type for parser in view.parser_classes if parser.media_type)
+        return f"Send the body as {taken}, and name that in Content-Type."
+    if isinstance(exc, exceptions.NotAcceptable):
+        return "Answers are application/json, which the Accept header leaves out."
+    return None
+
+
+def _code_of(said: object) -> str:
+    return getattr(said, "code", None) or "invalid"
+
+
+def _sentences_of(said: object) -> Iterator[str]:
+    """The sentences in what DRF says, however deep it nests them."""
+    if isinstance(said, str):
+        yield str(said)
+    elif isinstance(said, Mapping):
+        for value in said.values():
+            yield from _sentences_of(value)
+    elif isinstance(said, list | tuple):
+        for value in said:
+            yield from _sentences_of(value)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """The site's `handler400`."""
     if is_api_request(request):
-        return JsonResponse({"detail": MALFORMED}, status=400)
+        return JsonResponse(MALFORMED, status=400)
     return defaults.bad_request(request, exception)
 
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """The site's `handler404`."""
     if is_api_request(request):
-        return JsonResponse({"detail": "There is nothing at this address."}, status=404)
+        return refuse_request(request, 404, "not_found", "There is nothing at this address.")
     return defaults.page_not_found(request, exception)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """The site's `handler500`: an outage of the database is no bug of ours, and says so on every path."""
     if _is_database_outage(sys.exception()):
-        outage = JsonResponse({"detail": DATABASE_DOWN}, status=503)
-        outage["Retry-After"] = RETRY_SECONDS
-        return outage
+        return JsonResponse(DATABASE_DOWN, status=503, headers={"Retry-After": RETRY_SECONDS})
     if is_api_request(request):
-        return JsonResponse({"detail": "Something went wrong here. It was logged."}, status=500)
+        return refuse_request(request, 500, "server_error", "Something went wrong here. It was logged.")
     return defaults.server_error(request)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Callable
-from typing import TypeAlias
+from collections.abc import Callable, Collection, Mapping
+from typing import TYPE_CHECKING, TypeAlias
 
 from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
 from django.http.response import HttpResponseBase
@@ -15,6 +15,9 @@ from django.urls import is_valid_path
 from django.utils.functional import SimpleLazyObject
 
 from .errors import refuse_request
+
+if TYPE_CHECKING:
+    from rest_framework.views import APIView
 
 GetResponse: TypeAlias = Callable[[HttpRequest], HttpResponse]
 
@@ -77,6 +80,44 @@ class AddMissingSlash(CommonMiddleware):
                 request.path_info += "/"
                 request.path += "/"
         return super().process_request(request)
+
+
+class RefuseUnknownNames:
+    """Refuse parameters and credentials that a call of the API does not know: passed over, a slip of the pen would be
+    answered with everything, and a stranger's token as to a visitor. A call names what it takes in `query_parameters`,
+    by method."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_view(self, request: HttpRequest, view: object, args: object, kwargs: object) -> HttpResponse | None:
+        call = getattr(view, "cls", None)
+        taken = getattr(call, "query_parameters", None)
+        if call is None or taken is None:
+            return None
+        return _refuse_scheme(request, call) or _refuse_parameters(request, taken)
+
+
+def _refuse_scheme(request: HttpRequest, call: type[APIView]) -> HttpResponse | None:
+    scheme, _, _ = request.META.get("HTTP_AUTHORIZATION", "").strip().partition(" ")
+    if not scheme or scheme.lower() == "token" or not call.authentication_classes:
+        return None
+    sentence = "The Authorization header is read as `Token …` only. POST your name and password to token/ to get one."
+    refusal = refuse_request(request, 401, "unknown_scheme", sentence)
+    refusal["WWW-Authenticate"] = "Token"
+    return refusal
+
+
+def _refuse_parameters(request: HttpRequest, taken: Mapping[str, Collection[str]]) -> HttpResponse | None:
+    names = taken.get("GET" if request.method == "HEAD" else request.method or "", ())
+    unknown = [name for name in request.GET if name not in names]
+    if not unknown:
+        return None
+    takes = f"This call takes: {', '.join(names)}." if names else "This call takes no parameters in its address."
+    return refuse_request(request, 400, "unknown_parameter", f"There is no parameter '{unknown[0][:80]}'. {takes}")
 
 
 class CompressText(GZipMiddleware):

@@ -17,6 +17,7 @@ from .cursor import ORDERINGS, Position, fetch_page, position_of_listing
 class ListingPagination(BasePagination):
     default_limit = 20
     max_limit = 100
+    parameters = ("ordering", "limit", "cursor")
 
     def paginate_queryset(self, queryset: Any, request: Request, view: APIView | None = None) -> list[Any]:
         ordering, limit, position = self._parse_parameters(request)

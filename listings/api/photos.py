@@ -24,7 +24,7 @@ from ml.images import PhotoRefused
 from . import schema
 from .parsers import BodyTooLarge
 from .permissions import IsSellerOrStaff
-from .serializers import UploadedPhotoSerializer, UploadSerializer
+from .serializers import CSRF, UploadedPhotoSerializer, UploadSerializer
 
 TOO_LARGE = frozenset({"too_large", "too_many_pixels"})
 
@@ -48,6 +48,7 @@ class OwnListingView(generics.GenericAPIView):
 
     queryset = Listing.objects.none()
     permission_classes = (IsAuthenticated, IsSellerOrStaff)
+    query_parameters: ClassVar[dict[str, tuple[str, ...]]] = {}
     filter_backends = ()
     lookup_url_kwarg = "listing_id"
 
@@ -100,11 +101,12 @@ class PhotosView(PhotoFormView, OwnListingView):
                     OpenApiExample(
                         "One stored, one refused",
                         value=[
-                            {"id": 7, "state": "new", "reason": "", "thumb": None, "position": 0},
+                            {"id": 7, "state": "new", "reason": "", "code": "", "thumb": None, "position": 0},
                             {
                                 "id": None,
                                 "state": "rejected",
                                 "reason": "This file is not an image.",
+                                "code": "not_an_image",
                                 "thumb": None,
                                 "position": None,
                             },
@@ -119,6 +121,9 @@ class PhotosView(PhotoFormView, OwnListingView):
     )
     def post(self, request: Request, listing_id: int) -> Response:
         listing = self.get_object()
+        if unknown := {*request.data} - {"images", CSRF}:
+            sentence = "There is no such field. Send the photos in the field 'images'."
+            raise ValidationError({name: [sentence] for name in sorted(unknown)})
         files = request.FILES.getlist("images")
         if not files:
             raise ValidationError({"images": ["Send at least one photo in the field 'images'."]})
@@ -143,12 +148,14 @@ class PhotosView(PhotoFormView, OwnListingView):
 
 
 def _describe_refusal(refusal: PhotoRefused) -> dict[str, object]:
-    return {"id": None, "state": "rejected", "reason": refusal.reason, "thumb": None, "position": None}
+    refused = {"id": None, "state": "rejected", "reason": refusal.reason, "code": refusal.code}
+    return {**refused, "thumb": None, "position": None}
 
 
 def _describe_stored_photo(image: ListingImage) -> dict[str, object]:
     # There is no thumbnail yet, because a worker makes it after this answer.
-    return {"id": image.pk, "state": image.state, "reason": image.reason, "thumb": None, "position": image.position}
+    stored = {"id": image.pk, "state": image.state, "reason": image.reason, "code": ""}
+    return {**stored, "thumb": None, "position": image.position}
 
 
 class PhotoView(OwnListingView):

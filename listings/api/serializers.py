@@ -6,6 +6,7 @@ with their photos, and asking each field for its value takes twice as long.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 
 from django.conf import settings
@@ -25,6 +26,7 @@ from .fields import CategoryPathField, CoordinateField, CurrencyField
 from .numbers import PRICE_MESSAGES, StrictDecimalField
 
 # One field for all listings, because making a field costs more than using it.
+CSRF = "csrfmiddlewaretoken"
 MOMENT = serializers.DateTimeField()
 
 
@@ -100,6 +102,19 @@ class ImageSerializer(serializers.ModelSerializer):
         }
 
 
+class StrictSerializer(serializers.Serializer):
+    """Refuses what it has no field for, by name; fields that can only be read may be sent back, and change nothing."""
+
+    def to_internal_value(self, data: object) -> dict[str, object]:
+        # A browser's form carries its token against forgery in a field of its own.
+        unknown = [name for name in data if name not in {*self.fields, CSRF}] if isinstance(data, Mapping) else []
+        if unknown:
+            known = ", ".join(name for name, field in self.fields.items() if not field.read_only)
+            sentence = f"There is no such field. This call takes: {known}."
+            raise serializers.ValidationError({str(name)[:80]: [sentence] for name in unknown})
+        return super().to_internal_value(data)
+
+
 @extend_schema_serializer(
     examples=[
         OpenApiExample(
@@ -119,7 +134,7 @@ class ImageSerializer(serializers.ModelSerializer):
         )
     ]
 )
-class ListingSerializer(serializers.ModelSerializer):
+class ListingSerializer(StrictSerializer, serializers.ModelSerializer):
     """A listing as this caller may see it: exact coordinates and unfinished photos are for its seller and staff."""
 
     url = serializers.SerializerMethodField(help_text="The page people open.")
@@ -254,11 +269,12 @@ class UploadedPhotoSerializer(serializers.Serializer):
     id = serializers.IntegerField(allow_null=True)
     state = serializers.ChoiceField(choices=ListingImage.State.choices)
     reason = serializers.CharField(help_text="Why it was refused; empty otherwise.")
+    code = serializers.CharField(help_text="The same for programs; empty otherwise.")
     thumb = serializers.URLField(allow_null=True, help_text="Null until a worker has made it.")
     position = serializers.IntegerField(allow_null=True)
 
 
-class CredentialsSerializer(serializers.Serializer):
+class CredentialsSerializer(StrictSerializer):
     username = serializers.CharField(max_length=150)
     password = serializers.CharField(max_length=128, trim_whitespace=False, style={"input_type": "password"})
 
@@ -268,4 +284,10 @@ class TokenSerializer(serializers.Serializer):
 
 
 class ErrorSerializer(serializers.Serializer):
-    detail = serializers.CharField()
+    detail = serializers.CharField(help_text="A sentence for a person: what is wrong, and what to do.")
+    code = serializers.CharField(help_text="A word for programs.")
+    fields = serializers.DictField(  # type: ignore[assignment]
+        child=serializers.ListField(child=serializers.CharField()),
+        required=False,
+        help_text="With 400, where parameters or fields are wrong: the sentences about each.",
+    )

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import ClassVar
+
 from django.contrib.auth import authenticate
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema, extend_schema_view
@@ -26,6 +28,7 @@ from .serializers import CredentialsSerializer, ListingSerializer, TokenSerializ
 class TokenView(APIView):
     """The way in: no permission is asked, and no other credential is looked at."""
 
+    query_parameters: ClassVar[dict[str, tuple[str, ...]]] = {}
     authentication_classes = ()
     permission_classes = (AllowAny,)
     parser_classes = (BoundedJSONParser,)
@@ -45,7 +48,7 @@ class TokenView(APIView):
         user = authenticate(request, **credentials.validated_data)
         # The same answer for a wrong password and an unknown name, so that nobody can find out who has an account.
         if user is None:
-            raise ValidationError({"detail": "No active account has this name and password."})
+            raise ValidationError({"detail": "No active account has this name and password."}, "wrong_credentials")
         token, _ = Token.objects.get_or_create(user=user)
         return Response({"token": token.key})
 
@@ -68,6 +71,9 @@ class TokenView(APIView):
     ),
 )
 class ListingsView(generics.ListCreateAPIView):
+    query_parameters: ClassVar[dict[str, tuple[str, ...]]] = {
+        "GET": (*ListingFilter.base_filters, *ListingPagination.parameters)
+    }
     serializer_class = ListingSerializer
     permission_classes = (IsAuthenticatedOrReadOnly,)
     parser_classes = (BoundedJSONParser,)
@@ -106,6 +112,7 @@ class ListingsView(generics.ListCreateAPIView):
 class ListingView(generics.RetrieveUpdateDestroyAPIView):
     # No PUT: a client that leaves out a field it does not know would erase it.
     http_method_names = ["get", "patch", "delete", "head", "options"]
+    query_parameters: ClassVar[dict[str, tuple[str, ...]]] = {}
     serializer_class = ListingSerializer
     permission_classes = (IsAuthenticatedOrReadOnly, IsSellerOrStaff)
     parser_classes = (BoundedJSONParser,)

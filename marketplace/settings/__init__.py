@@ -78,6 +78,7 @@ MIDDLEWARE = [
     "marketplace.middleware.refuse_unreadable_body",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "marketplace.middleware.AddMissingSlash",
+    "marketplace.middleware.RefuseUnknownNames",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
@@ -276,14 +277,13 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "Marketplace API",
     "DESCRIPTION": "Publish listings with photos, and find what looks like them. Get a token from `token/`, then send "
-    '`Authorization: Token …`. Errors are `{"detail": …}` or messages by field.',
+    '`Authorization: Token …`. Errors are `{"detail": sentence, "code": word}`, with `fields` where some are wrong.',
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     "COMPONENT_SPLIT_REQUEST": True,
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "REDOC_DIST": "SIDECAR",
 }
 
 # For monitors on other machines: staff and this machine see the details of health without a token.

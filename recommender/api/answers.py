@@ -5,7 +5,7 @@ from __future__ import annotations
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema_serializer
 from rest_framework import serializers
 
-from listings.api.serializers import ListingSerializer
+from listings.api.serializers import ErrorSerializer, ListingSerializer
 
 
 class ReasonSerializer(serializers.Serializer):
@@ -127,10 +127,5 @@ class VectorSerializer(serializers.Serializer):
     vector = serializers.ListField(child=serializers.FloatField(), help_text="L2-normalised.")
 
 
-class RefusalSerializer(serializers.Serializer):
-    detail = serializers.CharField()
-    code = serializers.CharField(required=False)
-
-
 def document_refusal(description: str) -> OpenApiResponse:
-    return OpenApiResponse(RefusalSerializer, description)
+    return OpenApiResponse(ErrorSerializer, description)

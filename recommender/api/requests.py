@@ -21,6 +21,7 @@ from rest_framework import serializers
 
 from listings.api import filters as lists
 from listings.api.numbers import PRICE_MESSAGES, StrictDecimalField, StrictFloatField, StrictIntegerField, read_float
+from listings.api.serializers import StrictSerializer
 from listings.filterable import DEFAULT_RADIUS_KM, Kind
 from listings.geo import snap_to_grid
 from listings.models import Listing
@@ -163,7 +164,7 @@ class CropSerializer(serializers.Serializer):
     crop = CropField(required=False, help_text="`x,y,w,h` as fractions of the upright picture: search with this part.")
 
 
-class PhotoSerializer(CropSerializer):
+class PhotoSerializer(StrictSerializer, CropSerializer):
     image = serializers.FileField(
         allow_empty_file=True,  # the photo check refuses an empty file in words that help a seller
         help_text="JPEG, PNG, WebP, HEIC, AVIF or GIF, at most 40 MB.",

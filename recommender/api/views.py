@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import ClassVar
 
 import structlog
 from django.conf import settings
@@ -25,7 +26,7 @@ from recommender.search.retrieval import Answer, Result, find_similar_listings, 
 
 from .answers import RankedAnswerSerializer, VectorSerializer, document_refusal
 from .errors import CoreView
-from .requests import PhotoSearchSerializer, PhotoSerializer, RankedSerializer
+from .requests import PageSearchSerializer, PhotoSearchSerializer, PhotoSerializer, RankedSerializer
 
 PHOTO_REFUSALS = {
     400: schema.BAD_INPUT,
@@ -37,6 +38,8 @@ PHOTO_REFUSALS = {
 
 
 class SimilarView(CoreView):
+    query_parameters: ClassVar[dict[str, tuple[str, ...]]] = {"GET": tuple(RankedSerializer().fields)}
+
     @extend_schema(
         operation_id="listings_similar",
         summary="Listings like this one",
@@ -73,6 +76,7 @@ class PhotoView(PhotoFormView, CoreView):
 
 
 class ImageSearchView(PhotoView):
+    query_parameters: ClassVar[dict[str, tuple[str, ...]]] = {"POST": tuple(PageSearchSerializer().fields)}
     permission_classes = (AllowAny,)
 
     @extend_schema(
@@ -101,6 +105,7 @@ def _merge_fields(request: Request) -> QueryDict:
 
 
 class EmbeddingView(PhotoView):
+    query_parameters: ClassVar[dict[str, tuple[str, ...]]] = {}
     permission_classes = (IsAdminUser,)
 
     @extend_schema(

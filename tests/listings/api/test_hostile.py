@@ -158,13 +158,13 @@ def test_a_pair_of_surrogates_is_one_character(staff):
 def test_an_unknown_address_is_answered_in_json(path):
     response = api().post(path, {})
     assert response.status_code == 404
-    assert list(response.json()) == ["detail"]
+    assert response.json()["code"] == "not_found"
 
 
 def test_an_unknown_host_is_answered_in_json():
     response = Client().get(LISTINGS, headers={"Host": "evil.example"})
     assert response.status_code == 400
-    assert response.json() == {"detail": "This request is malformed."}
+    assert response.json() == {"detail": "This request is malformed.", "code": "malformed"}
 
 
 @pytest.mark.parametrize("accept", ["text/html", "*/*", "application/xml", "x", "application/json; q=x", "\x7f"])

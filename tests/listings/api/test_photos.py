@@ -61,7 +61,7 @@ def test_photos_are_stored_in_order_as_they_were_sent(seller, listing):
     assert response.status_code == 201, response.content
     images = list(listing.images.all())
     assert response.json() == [
-        {"id": image.pk, "state": "new", "reason": "", "thumb": None, "position": position}
+        {"id": image.pk, "state": "new", "reason": "", "code": "", "thumb": None, "position": position}
         for position, image in enumerate(images)
     ]
     assert [image.original.open().read() for image in images] == photos
@@ -263,7 +263,7 @@ def test_a_request_without_photos_is_refused(seller, listing, body, content_type
 def test_more_files_than_a_form_may_hold_are_refused(seller, listing):
     response = send(seller, listing, *(fake(b"x") for _ in range(101)))
     assert response.status_code == 400
-    assert response.json() == {"detail": "This request is malformed."}
+    assert response.json() == {"detail": "This request is malformed.", "code": "malformed"}
 
 
 def test_options_say_what_an_upload_takes(seller, listing):

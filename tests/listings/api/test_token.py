@@ -34,7 +34,7 @@ def test_a_wrong_password_an_unknown_name_and_a_closed_account_read_alike(seller
     seller.save()
     refused.append(ask(username="sue", password="correct horse"))
     assert {(response.status_code, response.content) for response in refused} == {
-        (400, b'{"detail":"No active account has this name and password."}')
+        (400, b'{"detail":"No active account has this name and password.","code":"wrong_credentials"}')
     }
 
 
@@ -53,7 +53,7 @@ def test_a_wrong_password_an_unknown_name_and_a_closed_account_read_alike(seller
 def test_incomplete_credentials_are_refused_by_field(sent, fields):
     response = ask(**sent)
     assert response.status_code == 400
-    assert list(response.json()) == fields
+    assert list(response.json()["fields"]) == fields
 
 
 def test_a_token_is_given_even_to_a_caller_who_sends_an_old_one(seller):
