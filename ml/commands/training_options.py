@@ -20,9 +20,13 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
         help="metric: made for searching; classify: a plain classifier, the baseline (default: %(default)s)",
     )
     parser.add_argument(
-        "--weights", default="imagenet", help="imagenet, starter, untrained or a weights file (default: %(default)s)"
+        "--weights",
+        default="starter",
+        help="starter, untrained, a weights file, or imagenet, which is downloaded once (default: %(default)s)",
     )
-    parser.add_argument("--arch", help="the network (default: that of the weights, else resnet50)")
+    parser.add_argument(
+        "--arch", help="the network (default: that of the weights; of imagenet and untrained ones, resnet50)"
+    )
     parser.add_argument(
         "--dim", type=parse_positive_integer, metavar="N", help="length of a vector (default: that of the weights)"
     )

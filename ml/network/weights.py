@@ -181,7 +181,7 @@ def _load_imagenet_network(architecture: Architecture) -> nn.Module:
     except (OSError, RuntimeError, pickle.UnpicklingError) as exc:
         raise WeightsError(
             f"ImageNet weights are neither in {torch.hub.get_dir()}/checkpoints nor at {weights.url} ({exc}); "
-            "connect to the network once, or copy the file there."
+            "connect to the network once, copy the file there, or take the starter weights, which are here."
         ) from exc
     network.load_state_dict(state)
     return network

@@ -14,7 +14,7 @@ import torch
 
 from ml.__main__ import main
 from ml.network.resnet import Architecture, create_network
-from ml.network.weights import read_weights, write_weights
+from ml.network.weights import STARTER, read_weights, write_weights
 from tests.ml.shapes import draw_shapes
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -224,9 +224,19 @@ def test_a_correction_of_a_refused_start_is_accepted(table, weights, tmp_path, c
 def test_missing_imagenet_weights_are_told_in_one_sentence(table, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
-    found = refusal(capsys, table, "--out", tmp_path / "run")
+    found = refusal(capsys, table, "--out", tmp_path / "run", "--weights", "imagenet")
     assert found.startswith(f"train: ImageNet weights are neither in {tmp_path}/torch/hub/checkpoints nor at https")
+    assert found.endswith("or take the starter weights, which are here.")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_begins_with_the_starter_weights_and_needs_no_network(table, tmp_path, capsys):
+    found = refusal(capsys, table, "--out", tmp_path / "run", "--freeze", "layer9")
+    assert found.startswith("train: There is no layer 'layer9'"), (
+        "the weights were read, and nothing was asked of a host"
+    )
+    found = refusal(capsys, table, "--out", tmp_path / "run", "--arch", "resnet50")
+    assert found == f"train: {STARTER} holds a network with arch resnet18, not resnet50."
 
 
 def test_what_cannot_be_started_is_told_in_one_sentence(table, weights, tmp_path, capsys):
