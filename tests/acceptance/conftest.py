@@ -14,7 +14,7 @@ from marketplace.supervisor.home import Home
 from tests.built_models import share, starter_model_dir
 from tests.servers.postgres import Postgres
 from tests.servers.postgres import postgres as private_postgres
-from tests.servers.stack import Stack
+from tests.servers.stack import Stack, copy_code
 
 _number = itertools.count(1)
 
@@ -77,8 +77,10 @@ def new_stack(short_tmp: Path, prepared_var: Path):
 
 @pytest.fixture(scope="module")
 def stack(short_tmp: Path, prepared_var: Path) -> Iterator[Stack]:
-    """One running site for the tests of a module; they may add to it but leave it running and healthy."""
-    with Stack(copy(prepared_var, short_tmp)) as running:
+    """One running site for the tests of a module; they may add to it but leave it running and healthy. Its code and
+    data lie in a folder whose name means something to addresses, shells, patterns and formats."""
+    code = copy_code(short_tmp / "My Sité (1) 100% #2?")
+    with Stack(copy(prepared_var, code), root=code) as running:
         yield running
 
 

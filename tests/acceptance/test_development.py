@@ -1,12 +1,9 @@
 """`make dev`, on a copy of the code: what is saved is seen within seconds, by the web process and by the workers."""
 
-import shutil
-
 import pytest
 
 from marketplace.middleware import PAGES
-from marketplace.supervisor.watcher import FOLDERS
-from tests.servers.stack import ROOT, alive
+from tests.servers.stack import alive, copy_code
 
 SETDEFAULT = 'response.headers.setdefault("Content-Security-Policy", PAGES)'
 
@@ -14,10 +11,7 @@ SETDEFAULT = 'response.headers.setdefault("Content-Security-Policy", PAGES)'
 @pytest.fixture
 def code(tmp_path):
     """The project's own code, to be changed."""
-    for folder in FOLDERS:
-        shutil.copytree(ROOT / folder, tmp_path / "code" / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy2(ROOT / "manage.py", tmp_path / "code")
-    return tmp_path / "code"
+    return copy_code(tmp_path / "code")
 
 
 def replace_in(path, old, new):

@@ -71,6 +71,22 @@ class TestRunning:
         head = b"POST /api/v1/token/ HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 2\r\n"
         assert send_raw(stack, head + b"Content-Type: application/json\r\n\r\n") in {100, 400, 417}
 
+    def test_embeds_a_photo_and_finds_it_from_whatever_folder_it_runs_in(self, stack):
+        admin = stack.admin()
+        listing = admin.post("/api/v1/listings/", {"title": "Red chair", "currency": "GBP"}).expect(201).json()["id"]
+        photo = draw_photo(3, size=(200, 200))
+        admin.post(f"/api/v1/listings/{listing}/images/", files=[("images", "chair.jpg", photo)]).expect(201)
+
+        def found():
+            answer = admin.post("/api/v1/search/image/", files=[("image", "chair.jpg", photo)]).expect(200)
+            return [result["listing"]["id"] for result in answer.json()["results"]]
+
+        stack.wait_for(lambda: found() == [listing], "the photo is embedded and found")
+        assert Path(f"/proc/{stack.pids()['web']}/cwd").readlink().name == "My Sité (1) 100% #2?"
+        stack.wait_for(
+            lambda: stack.visitor().get("/health/ready").json()["status"] == "ok", "all processes are heard of"
+        )
+
     def test_keeps_its_secrets_to_its_owner(self, stack):
         modes = {name: oct((stack.var / name).stat().st_mode & 0o777) for name in (".", "run", "secret-key")}
         assert modes == {".": "0o700", "run": "0o700", "secret-key": "0o600"}

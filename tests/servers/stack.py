@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -33,6 +34,8 @@ from tests.servers.visitor import Visitor
 from .valkey import Valkey
 
 ROOT = Path(__file__).resolve().parents[2]
+# What runs a site, of all that lies in ROOT.
+CODE = ("listings", "marketplace", "ml", "recommender", "workers", "manage.py")
 KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR")
 PASSWORD = "only-for-tests"
 
@@ -236,6 +239,15 @@ class Stack:
         pid = self.pids()[name]
         os.kill(pid, number)
         return pid
+
+
+def copy_code(target: Path) -> Path:
+    """The project's code in another folder, which may be changed."""
+    target.mkdir(parents=True)
+    for name in CODE:
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
+        copy(ROOT / name, target / name)
+    return target
 
 
 def free_port() -> int:
