@@ -7,7 +7,7 @@ RUNTIME := $(VENV)/.runtime
 DEVELOPMENT := $(VENV)/.development
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run dev test lint shape format bench clean
+.PHONY: help setup run dev test soak lint shape format bench clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -22,6 +22,9 @@ dev: $(DEVELOPMENT) ## as run, with DEBUG, the debug toolbar, and processes that
 
 test: $(DEVELOPMENT) ## every test: SQLite, then PostgreSQL, then the whole stack (ARGS="…": pytest's, on SQLite only)
 	@$(PY) -m tests.run $(ARGS)
+
+soak: $(DEVELOPMENT) ## the long forms of tests, which take minutes each and have a short form in `make test`
+	@$(PY) -m tests.run --soak
 
 lint: $(DEVELOPMENT) ## ruff, mypy, import rules
 	$(VENV)/bin/ruff check .

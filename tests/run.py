@@ -4,6 +4,9 @@
 3. the acceptance tests, two files at a time: each starts whole sites and waits for them half of the time.
 
 With arguments (`make test ARGS="…"`) it is one run of pytest on SQLite with these arguments instead.
+
+`make soak` (`--soak`) runs the long forms of tests, which take minutes each, and nothing else: SOAK=1 makes the
+acceptance tests long.
 """
 
 from __future__ import annotations
@@ -18,6 +21,8 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 PARALLEL = ("-n", "auto", "--maxprocesses=4", "--dist=worksteal")
+# `ml` knows no Django, so its tests touch no database, and to collect them each process would import torch.
+ONLY_DATABASE = ("--only-database", "--ignore=tests/ml")
 ACCEPTANCE = ("tests/acceptance", "-m", "acceptance")  # by the folder: collecting all tests takes a quarter of a minute
 PYTEST_OK = (0, 5)  # 5: no test was selected
 
@@ -30,10 +35,16 @@ class Run:
 
 
 RUNS = (
-    Run("SQLite", ("-m", "not acceptance", *PARALLEL)),
-    # `ml` knows no Django, so its tests touch no database, and to collect them each process would import torch.
-    Run("PostgreSQL", ("-m", "not acceptance", "--only-database", "--ignore=tests/ml", *PARALLEL), postgres=True),
+    Run("SQLite", ("-m", "not acceptance and not soak", *PARALLEL)),
+    Run("PostgreSQL", ("-m", "not acceptance and not soak", *ONLY_DATABASE, *PARALLEL), postgres=True),
     Run("Whole stack", (*ACCEPTANCE, "-p", "no:randomly", "-n", "2", "--dist=loadfile", "--durations=5")),
+)
+
+PATIENT = ("--timeout=3600", "--durations=0")
+LONG_RUNS = (
+    Run("SQLite", ("-m", "soak", *PARALLEL, *PATIENT)),
+    Run("PostgreSQL", ("-m", "soak", *ONLY_DATABASE, *PARALLEL, *PATIENT), postgres=True),
+    Run("Whole stack", ("tests/acceptance/test_catalogue.py", "tests/acceptance/test_faults.py", *PATIENT)),
 )
 
 
@@ -83,10 +94,10 @@ def run_chosen(arguments: list[str]) -> int:
     return subprocess.run(command, env=clean_environment(), check=False).returncode
 
 
-def run_all() -> int:
+def run_all(runs: tuple[Run, ...]) -> int:
     lines, total, worst = [], Count(), 0
     with tempfile.TemporaryDirectory(prefix="mp-report-") as reports:
-        for number, run in enumerate(RUNS):
+        for number, run in enumerate(runs):
             print(f"\n== {run.name}", flush=True)
             began = time.monotonic()
             counted, status = execute(run, Path(reports) / f"{number}.xml")
@@ -97,4 +108,7 @@ def run_all() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run_chosen(sys.argv[1:]) if sys.argv[1:] else run_all())
+    if sys.argv[1:] == ["--soak"]:
+        os.environ["SOAK"] = "1"
+        sys.exit(run_all(LONG_RUNS))
+    sys.exit(run_chosen(sys.argv[1:]) if sys.argv[1:] else run_all(RUNS))

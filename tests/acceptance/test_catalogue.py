@@ -1,6 +1,6 @@
 """The real catalogue from import to answers, with two web processes and two embedding workers side by side.
 
-A part of it, enough to see every step, in `make test`; all 4,558 listings with `FULL=1`. What the import makes of the
+A part of it, enough to see every step, in `make test`; all 4,558 listings in `make soak`. What the import makes of the
 whole files is tested exactly in `tests/listings/importing/test_clothing.py` either way.
 """
 
@@ -30,9 +30,9 @@ from tests.servers.visitor import Visitor
 
 pytestmark = pytest.mark.skipif(not SHARED.is_dir(), reason="the shared clothing catalogue is not on this machine")
 
-FULL = bool(os.environ.get("FULL"))
-PART = 900  # products
-COPIES = 500 if FULL else 200
+FULL = bool(os.environ.get("SOAK"))
+PART = 400  # products
+COPIES = 500 if FULL else 100
 
 
 @dataclass(frozen=True)

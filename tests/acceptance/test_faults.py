@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ from tests.servers.stack import Stack
 
 LEASE_SECONDS = 6
 BATCH = 16
+LISTINGS, OUTAGE_SECONDS = (130, 30) if os.environ.get("SOAK") else (90, 8)
 SHORT_LEASES = {
     "EMBED_LEASE_SECONDS": str(LEASE_SECONDS),
     "EMBED_SLICE_SECONDS": "4",
@@ -26,7 +28,7 @@ SHORT_LEASES = {
 @pytest.fixture(scope="module")
 def drawn(short_tmp: Path) -> tuple[Path, int]:
     folder = short_tmp / "drawn"
-    return folder, catalogue.draw(folder, listings=130)
+    return folder, catalogue.draw(folder, listings=LISTINGS)
 
 
 def verify(stack: Stack) -> str:
@@ -45,7 +47,7 @@ def test_nothing_is_lost_by_kill_9_an_expired_lease_a_broker_outage_or_deleted_i
     stack.wait_for(lambda: embedded(stack) == photos, "every imported photo is embedded", timeout=120)
     assert scalar(stack, "SELECT COUNT(*) FROM recommender_embedding WHERE state = 'rejected'") == 0
     assert inferred(stack) <= photos + faults * BATCH
-    saved = save_while_the_broker_is_down(stack, folder, listings=50, outage_seconds=30)
+    saved = save_while_the_broker_is_down(stack, folder, listings=50, outage_seconds=OUTAGE_SECONDS)
     stack.wait_for(lambda: unsettled(stack) == 0, "what was saved during the outage is embedded", timeout=60)
     delete_the_index_directory(stack)
     everything_is_found(stack, saved)

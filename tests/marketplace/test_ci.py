@@ -105,7 +105,7 @@ class TestEnvironment:
 
     def test_make_knows_every_command_that_the_help_names(self):
         helped = [line.split()[1] for line in run("make", "help").stdout.splitlines()]
-        assert helped == ["help", "setup", "run", "dev", "test", "lint", "shape", "format", "bench", "clean"]
+        assert helped == ["help", "setup", "run", "dev", "test", "soak", "lint", "shape", "format", "bench", "clean"]
         for target in helped:
             assert run("make", "--dry-run", target).returncode == 0, target
 
@@ -131,7 +131,13 @@ class TestCount:
 
 def test_every_test_is_in_exactly_one_run_of_sqlite_and_stack():
     chosen = [run.arguments[run.arguments.index("-m") + 1] for run in RUNS if not run.postgres]
-    assert chosen == ["not acceptance", "acceptance"]
+    assert chosen == ["not acceptance and not soak", "acceptance"]
+
+
+def test_every_long_form_has_a_short_one_that_make_test_runs():
+    """A test that is marked as a whole would run nowhere but in `make soak`."""
+    found = run("grep", "-rlE", r"@pytest\.mark\.soak|pytestmark.*soak", "tests", "--include=*.py").stdout
+    assert found.replace("tests/marketplace/test_ci.py\n", "") == ""
 
 
 class TestChosenTests:

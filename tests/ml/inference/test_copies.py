@@ -24,13 +24,15 @@ def found_first(embedder, originals, copies) -> float:
     return float((similarity.argmax(axis=1) == np.arange(len(copies))).mean())
 
 
-def test_recompressed_drawings_find_their_original(embedder):
-    originals = [encode(scene(seed), "JPEG", quality=92) for seed in range(40)]
+@pytest.mark.parametrize("count", [12, pytest.param(40, marks=pytest.mark.soak)])
+def test_recompressed_drawings_find_their_original(embedder, count):
+    originals = [encode(scene(seed), "JPEG", quality=92) for seed in range(count)]
     assert found_first(embedder, originals, [recompressed(data) for data in originals]) >= 0.95
 
 
-def test_recompressed_photos_find_their_original(embedder):
+@pytest.mark.parametrize("count", [20, pytest.param(200, marks=pytest.mark.soak)])
+def test_recompressed_photos_find_their_original(embedder, count):
     if not SHARED_PHOTOS.exists():
         pytest.skip("the shared photos are not here")
-    originals = [path.read_bytes() for path in sorted(SHARED_PHOTOS.iterdir())[:200]]
+    originals = [path.read_bytes() for path in sorted(SHARED_PHOTOS.iterdir())[:count]]
     assert found_first(embedder, originals, [recompressed(data) for data in originals]) >= 0.95

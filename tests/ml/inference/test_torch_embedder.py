@@ -54,6 +54,7 @@ def test_both_runtimes_agree(directory):
     assert cosines(vectors, expected.embed(batch)).min() > 0.9999
 
 
+@pytest.mark.parametrize("directory", ["small", pytest.param("starter", marks=pytest.mark.soak)], indirect=True)
 def test_bf16_agrees_with_float32_and_its_gate_was_asked(directory, monkeypatch):
     exact = TorchEmbedder.load(directory, device="cpu")
     lower = TorchEmbedder.load(directory, device="cpu", precision="bf16")

@@ -49,7 +49,8 @@ def clusters(seed, count, rows, dim, spread=0.35):
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
 
-def test_importing_twenty_thousand_rows_writes_at_most_six_times_what_is_left(model, monkeypatch):
+@pytest.mark.parametrize("rows", [5_000, pytest.param(20_000, marks=pytest.mark.soak)])
+def test_an_import_writes_at_most_six_times_what_is_left(model, monkeypatch, rows):
     written = []
     real = segment.write_segment
 
@@ -59,12 +60,12 @@ def test_importing_twenty_thousand_rows_writes_at_most_six_times_what_is_left(mo
         return manifest
 
     monkeypatch.setattr(segment, "write_segment", measured)
-    vectors = clusters(1, 50, 20_000, model.dim)
+    vectors = clusters(1, 50, rows, model.dim)
     for first in range(0, len(vectors), 500):
         store(model, vectors[first : first + 500], photos=4)
         assert "flushed" in compact(force=True).actions
-    assert len(written) >= 40
-    assert IndexSnapshot.objects.last().rows == 20_000
+    assert len(written) >= rows / 500
+    assert IndexSnapshot.objects.last().rows == rows
     assert len(segment_names()) <= 8
     assert sum(written) <= 6 * sum(size(segment_directory(name)) for name in segment_names())
 
@@ -80,21 +81,22 @@ def wide(model):
     return model
 
 
-def test_recall_after_half_the_rows_were_replaced_by_new_kinds_is_what_a_rebuild_gives(wide, settings):
+@pytest.mark.parametrize("rows", [6_000, pytest.param(12_000, marks=pytest.mark.soak)])
+def test_recall_after_half_the_rows_were_replaced_by_new_kinds_is_what_a_rebuild_gives(wide, settings, rows):
     """300 queries, ten neighbours each: their mean recall is uncertain by about a third of the 0.01 allowed."""
-    settings.INDEX_EXACT_ROWS = 2_000
-    store(wide, clusters(1, 40, 12_000, wide.dim))
+    settings.INDEX_EXACT_ROWS = rows // 6
+    store(wide, clusters(1, 40, rows, wide.dim))
     compact(force=True)
     old = list(Listing.objects.order_by("pk").values_list("pk", flat=True))
-    doomed = np.random.default_rng(3).permutation(old)[:6_000]
-    fresh = clusters(2, 40, 6_000, wide.dim)
-    for first in range(0, 6_000, 1_500):
-        Listing.objects.filter(pk__in=doomed[first : first + 1_500].tolist()).update(status="removed")
-        store(wide, fresh[first : first + 1_500])
+    doomed = np.random.default_rng(3).permutation(old)[: rows // 2]
+    fresh = clusters(2, 40, rows // 2, wide.dim)
+    for part in np.array_split(np.arange(rows // 2), 4):
+        Listing.objects.filter(pk__in=doomed[part].tolist()).update(status="removed")
+        store(wide, fresh[part])
         compact(force=True)
     assert len(segment_names()) == 2
     assert structure_kinds() == {"ivf"}
-    queries = asked(np.concatenate([clusters(1, 40, 12_000, wide.dim)[:150], fresh[:150]]))
+    queries = asked(np.concatenate([clusters(1, 40, rows, wide.dim)[:150], fresh[:150]]))
     churned = recall(queries)
     rebuild()
     assert structure_kinds() == {"ivf"}
@@ -113,7 +115,6 @@ def recall(queries):
     index = Index()
     index.refresh()
     state = index.get_state()
-    assert state.rows == 12_000
     answers = [
         [find_nearest_listings(state, query, 10, Filter(), exact=exact) for exact in (False, True)] for query in queries
     ]
