@@ -9,6 +9,9 @@ from django.db import OperationalError
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "marketplace.settings")
+    # Whoever types a command reads what it says, and no program does.
+    os.environ.setdefault("LOG_FORMAT", "console")
+    os.environ.setdefault("LOG_LEVEL", "WARNING")
     try:
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as exc:

@@ -29,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Extract the folder and say what it holds now."""
+    from ml.catalogue.counts import describe_count
     from ml.exporting.model_source import load_model
     from ml.folders.folder_extraction import embed_folder_to_disk, list_labelled_pictures, list_pictures
     from ml.folders.photo_set import read_photo_set
@@ -40,7 +41,8 @@ def run(options: argparse.Namespace) -> None:
         pictures, refused = list_labelled_pictures(read_photo_set(options.csv, options.folder), options.folder), []
     done = embed_folder_to_disk(options.folder, pictures, options.target, load_model(options.model), refused)
     manifest = done.manifest
-    new = f"{done.embedded:,} pictures embedded now" if done.changed else "nothing had changed"
-    print(f"{options.target}: {manifest.n:,} vectors of {manifest.dim} dimensions by model {manifest.model}; {new}.")
+    new = f"{describe_count(done.embedded, 'picture')} embedded now" if done.changed else "nothing had changed"
+    vectors = describe_count(manifest.n, "vector")
+    print(f"{options.target}: {vectors} of {manifest.dim} dimensions by model {manifest.model}; {new}.")
     if manifest.refused:
-        print(f"{manifest.refused:,} files gave no vector; see {options.target / REFUSED}")
+        print(f"{describe_count(manifest.refused, 'file')} gave no vector; see {options.target / REFUSED}")

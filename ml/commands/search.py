@@ -45,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Search and print; write the sheet where one is asked for."""
+    from ml.catalogue.counts import describe_count
     from ml.exporting.model_source import load_model
     from ml.folders.contact_sheet import Answer, write_sheet
     from ml.folders.folder_search import search_folder
@@ -59,7 +60,8 @@ def run(options: argparse.Namespace) -> None:
         answers = [
             Answer(folder / hit.picture.path, hit.rank, hit.similarity, hit.picture.label) for hit in hits[:ON_SHEET]
         ]
-        write_sheet(options.sheet, options.image, answers, f"{manifest.n:,} pictures, model {manifest.model}")
+        searched = f"{describe_count(manifest.n, 'picture')}, model {manifest.model}"
+        write_sheet(options.sheet, options.image, answers, searched)
         print(f"Contact sheet: {options.sheet}", file=sys.stderr)
 
 

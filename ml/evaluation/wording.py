@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ml.catalogue.counts import describe_count
+
 from .evaluate import Evaluation
 from .summary import Summary
 
@@ -15,18 +17,22 @@ def describe_pictures(evaluation: Evaluation) -> str:
     pictures = evaluation.pictures
     where = "the others" if pictures.gallery is None else f"a gallery of {len(pictures.searched_pictures.photos)}"
     queries = pictures.queries.photos
-    return f"{len(queries)} pictures of {len(queries.classes)} classes, each searched for among {where}."
+    pictures_of_classes = (
+        f"{describe_count(len(queries), 'picture')} of {describe_count(len(queries.classes), 'class', 'classes')}"
+    )
+    return f"{pictures_of_classes}, each searched for among {where}."
 
 
 def micro_caption(summary: Summary) -> str:
     """What the micro averages are means over."""
-    return f"Mean over {summary.micro.n} queries (micro)"
+    return f"Mean over {describe_count(summary.micro.n, 'query', 'queries')} (micro)"
 
 
 def macro_caption(summary: Summary) -> str:
     """What the macro averages are means over."""
     count = summary.macro.n if summary.macro else 0
-    return f"Mean over {count} classes with at least {summary.at_least} queries (macro)"
+    classes = describe_count(count, "class", "classes")
+    return f"Mean over {classes} with at least {describe_count(summary.at_least, 'query', 'queries')} (macro)"
 
 
 def explain_left_out_pictures(evaluation: Evaluation) -> Iterator[str]:

@@ -7,6 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+from ml.catalogue.counts import describe_count
 from ml.folders.photo_set import PhotoSet, read_photo_set
 from ml.network.resnet import Architecture
 from ml.network.weights import STARTER
@@ -119,10 +120,10 @@ def _weights_name(weights: str) -> str:
 
 def _describe_run(options: Namespace, starting: StartingNetwork, photos: PhotoSet, judged: PhotoSet | None) -> str:
     note = f" ({starting.note})" if starting.note else ""
-    by = "judged by its loss alone" if judged is None else f"judged by {len(judged):,} others"
+    by = "judged by its loss alone" if judged is None else f"judged by {describe_count(len(judged), 'other')}"
     return (
-        f"{options.recipe}: {starting.architecture} from {options.weights}{note}, on {len(photos):,} pictures "
-        f"of {len(photos.classes)} classes, {by}"
+        f"{options.recipe}: {starting.architecture} from {options.weights}{note}, "
+        f"on {describe_count(len(photos), 'picture')} of {len(photos.classes)} classes, {by}"
     )
 
 

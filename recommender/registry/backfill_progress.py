@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from django.db.models import Count, Q
 
 from listings.models import ListingImage
+from ml.catalogue.counts import describe_count
 from recommender import feed, lineage
 from recommender.embedding import sweep
 from recommender.embedding.queue import MAX_FAILURES
@@ -112,15 +113,15 @@ def _find_photo_blockers(model: EmbeddingModel, counts: BackfillCounts, most_wai
     blockers = []
     if counts.waiting > most_waiting:
         blockers.append(
-            f"{counts.waiting:,} of {counts.photos:,} photos are not embedded by {model.version} yet; "
+            f"{counts.waiting:,} of {describe_count(counts.photos, 'photo')} are not embedded by {model.version} yet; "
             "try again when they are."
         )
     # A photo whose retries are exhausted keeps no model waiting: one lost file would do so for ever. Where there are
     # many, the model is at fault, and their listings would vanish from every answer.
     if counts.failed > counts.max_photos_without_vector:
         blockers.append(
-            f"{counts.failed:,} of {counts.photos:,} photos could not be embedded by {model.version} in "
-            f"{MAX_FAILURES} tries each; the admin says why. Mend that, then embed them again."
+            f"{counts.failed:,} of {describe_count(counts.photos, 'photo')} could not be embedded by {model.version} "
+            f"in {MAX_FAILURES} tries each; the admin says why. Mend that, then embed them again."
         )
     return blockers
 

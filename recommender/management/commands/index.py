@@ -10,6 +10,7 @@ from dataclasses import asdict
 
 from django.core.management.base import BaseCommand, CommandError
 
+from ml.catalogue.counts import describe_count
 from recommender import index
 from recommender.index import Action, CompactionOutcome, Difference, Index
 
@@ -61,7 +62,7 @@ class Command(BaseCommand):
             self.stdout.write(index.repair_differences(differences, lambda: _retry_while_busy(index.rebuild)))
             differences = self._verify_and_print_differences()
         if differences:
-            raise CommandError(f"{len(differences)} differences", returncode=1)
+            raise CommandError(describe_count(len(differences), "difference"), returncode=1)
 
     def _verify_and_print_differences(self) -> list[Difference]:
         differences = index.verify()
@@ -69,7 +70,7 @@ class Command(BaseCommand):
             self.stdout.write(str(difference))
         if len(differences) > SHOWN:
             self.stdout.write(f"... and {len(differences) - SHOWN} more")
-        self.stdout.write(f"{len(differences)} differences")
+        self.stdout.write(describe_count(len(differences), "difference"))
         return differences
 
     def _print_outcome_or_raise(self, outcome: CompactionOutcome) -> None:

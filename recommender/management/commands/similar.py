@@ -59,7 +59,7 @@ class Command(BaseCommand):
                 f"{result.listing.pk:>9}  {result.score:>6.3f}  {result.similarity:>6.3f}  {title}  {why}"
             )
         if not answer.results:
-            self.stdout.write("No active listing is in the index yet.")
+            self.stdout.write("No other active listing is in the index yet.")
 
 
 def _find_answer(query: str, request: SearchRequest) -> Answer:

@@ -51,7 +51,7 @@ class Command(BaseCommand):
         if classes < 2:
             raise CommandError(
                 "Training needs photos of active listings in at least two categories, two photos each; "
-                f"there are {classes} such categories."
+                f"there {'is 1 such category' if classes == 1 else 'is none'}."
             )
         try:
             write_table(table, rows)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -56,6 +57,28 @@ def test_standard_and_structured_loggers_write_the_same_json_to_stderr(level, sh
     assert [(line["event"], line["logger"], line["request_id"]) for line in said] == (
         [("structured", "a", "r1"), ("plain words", "b", "r1")] if shown else []
     )
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({}, r"^\S+ \[warning *\] plain words +\[b\]$"),
+        ({"LOG_FORMAT": "json", "LOG_LEVEL": "INFO"}, '^{.*"event": "quiet"'),
+    ],
+)
+def test_a_command_speaks_to_whoever_typed_it_unless_told_otherwise(changed, said):
+    code = "import logging; logging.getLogger('b').info('quiet'); logging.getLogger('b').warning('plain words')"
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("LOG_", "DJANGO_"))}
+    done = subprocess.run(
+        [sys.executable, "manage.py", "shell", "--no-imports", "-c", code],
+        cwd=ROOT,
+        env=kept | changed,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert re.search(said, done.stderr, re.MULTILINE), done.stderr
+    assert ("quiet" in done.stderr) == bool(changed)
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,9 @@ def test_a_file_is_searched_with_as_a_photo(fresh_index, untrained, capsys, tmp_
 def test_a_lonely_listing_says_so(fresh_index, model, capsys):
     listing = sell(model, 1.0)
     fresh_index.refresh()
-    assert similar(capsys, str(listing.pk))[-1] == "No active listing is in the index yet."
+    first, *_, last = similar(capsys, str(listing.pk))
+    assert first.endswith(", 1 photo searched")
+    assert last == "No other active listing is in the index yet."
 
 
 @pytest.mark.parametrize(
