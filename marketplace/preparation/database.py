@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from django.core.management import call_command
 from django.db import connection
 
 # Any number serves as the key of an advisory lock if nothing else uses it; this one is "market" in ASCII.
-MIGRATION_LOCK = 0x6D61726B6574
+PREPARATION_LOCK = 0x6D61726B6574
 
 
 def prepare_database(verbosity: int = 0) -> None:
-    """Bring the schema up to date; of several containers that start together, one migrates and the others wait."""
+    """Bring the schema up to date; of several processes that start together, one migrates and the others wait."""
+    with hold_preparation_lock():
+        update_schema(verbosity)
+
+
+def update_schema(verbosity: int = 0) -> None:
     if connection.vendor == "sqlite":
         enable_wal()
-    with hold_migration_lock():
-        call_command("migrate", interactive=False, verbosity=verbosity)
+    call_command("migrate", interactive=False, verbosity=verbosity)
 
 
 def enable_wal() -> None:
@@ -27,17 +33,19 @@ def enable_wal() -> None:
 
 
 @contextmanager
-def hold_migration_lock() -> Iterator[None]:
-    # SQLite has no advisory locks and needs none: its site lives on one host, where `make run` starts one process to
-    # migrate.
+def hold_preparation_lock() -> Iterator[None]:
+    """Let one process at a time make a site ready. The lock ends with its process, however it ends."""
     if connection.vendor != "postgresql":
-        yield
+        # SQLite has no advisory locks, so a file beside the database takes their place.
+        with Path(f"{connection.settings_dict['NAME']}.lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
         return
     # The lock belongs to the session, so PostgreSQL frees it when a container is killed during the migration.
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_lock(%s)", [MIGRATION_LOCK])
+        cursor.execute("SELECT pg_advisory_lock(%s)", [PREPARATION_LOCK])
     try:
         yield
     finally:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_unlock(%s)", [MIGRATION_LOCK])
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [PREPARATION_LOCK])

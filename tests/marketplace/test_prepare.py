@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -11,13 +12,13 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from marketplace.preparation.database import hold_migration_lock, prepare_database
+from marketplace.preparation.database import hold_preparation_lock, prepare_database
 from marketplace.preparation.demo import ensure_demo_marker
 from marketplace.preparation.model import IS_UNTRAINED, ensure_active_model
 from marketplace.preparation.static import collect_static_files_if_changed, hash_sources
 from marketplace.preparation.superuser import ensure_superuser
 from recommender.models import EmbeddingModel
-from tests.built_models import share, untrained_model_dir
+from tests.built_models import share, starter_model_dir, untrained_model_dir
 from tests.factories import make_listing
 from tests.recommender.queue_rows import bulk_photos, make_model
 from tests.recommender.registered import embedded_by
@@ -189,7 +190,7 @@ class TestDatabase:
     @pytest.mark.postgres_only
     def test_migrates_in_one_process_at_a_time(self):
         other = connection.copy()
-        with hold_migration_lock(), other.cursor() as cursor:
+        with hold_preparation_lock(), other.cursor() as cursor:
             cursor.execute("SELECT pg_try_advisory_lock(%s)", [0x6D61726B6574])
             assert cursor.fetchone() == (False,)
         with other.cursor() as cursor:
@@ -202,13 +203,20 @@ def test_models_and_migrations_agree(db):
     call_command("makemigrations", "--check", "--dry-run", verbosity=0)
 
 
-def test_a_new_sqlite_keeps_a_write_ahead_log(tmp_path):
+def test_a_new_site_may_be_prepared_twice_at_once(tmp_path):
+    shutil.copytree(starter_model_dir(), tmp_path / "models" / "starter", copy_function=share)
     environ = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
     environ.update(VAR_DIR=str(tmp_path))
-    command = [sys.executable, "manage.py", "prepare_database"]
-    subprocess.run(command, cwd=ROOT, env=environ, check=True, capture_output=True)
-    import sqlite3
-
+    command = [sys.executable, "manage.py", "prepare"]
+    both = [
+        subprocess.Popen(command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        for _ in range(2)
+    ]
+    said = sorted(process.communicate()[0] for process in both)
+    assert [process.returncode for process in both] == [0, 0], said
+    assert said[0] == "", "the second finds everything done"
+    assert "created superuser admin" in said[1]
+    assert "starter is active." in said[1]
     with sqlite3.connect(tmp_path / "db.sqlite3") as database:
         assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     database.close()
