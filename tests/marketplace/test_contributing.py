@@ -42,6 +42,9 @@ class TestPythons:
         (checks,) = [step for step in job["steps"] if step.get("run") == ".ci/run"]
         assert checks["env"]["PYTHON"] == "python${{ matrix.python }}"
 
+    def test_the_long_forms_of_tests_run_every_week(self):
+        assert read_yaml(".github/workflows/soak.yml")["jobs"]["soak"]["steps"][-1]["run"] == "make soak"
+
     def test_setup_looks_for_each(self):
         assert all(f"python{version} " in (ROOT / "scripts" / "venv").read_text() for version in PYTHONS)
 

@@ -69,7 +69,7 @@ def test_the_command_writes_vectors_ids_refusals_and_a_manifest(source, target, 
     assert main(["extract", str(source), str(target), "--model", str(model_dir)]) == 0
     assert capsys.readouterr().out.splitlines() == [
         f"{target}: 9 vectors of 1000 dimensions by model untrained; 10 pictures embedded now.",
-        f"1 files gave no vector; see {target}/refused.csv",
+        f"1 file gave no vector; see {target}/refused.csv",
     ]
     assert set(contents(target)) == {"vectors.npy", "ids.csv", "refused.csv", "extract.json"}
     ids = rows(target / "ids.csv")
