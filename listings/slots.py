@@ -4,7 +4,7 @@
 |----------------------|-----------------------------|------------------------------------------------|
 | `site_banner`        | top of every page           | `request` (None on error pages)                |
 | `similar_strip`      | listing page                | `request`, `listing`                           |
-| `photo_search`       | answer of search by photo   | `request`, `photo`: the uploaded file, checked |
+| `photo_search`       | answer of search by photo   | `request`, `photo`: the file as it was sent   |
 | `admin_similar_panel`| admin page of a listing     | `request`, `listing`                           |
 
 A filler answers HTML and explains its own troubles in it ("not ready yet"). What it raises is a bug and is not hidden,

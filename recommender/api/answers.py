@@ -119,6 +119,7 @@ class RankedAnswerSerializer(serializers.Serializer):
     ranker = serializers.CharField(help_text="Version of the weights that ordered the results.")
     index = IndexSerializer()
     results = ResultSerializer(many=True)
+    note = serializers.CharField(required=False, help_text="Why no photo can be found by this one; else left out.")
 
 
 class VectorSerializer(serializers.Serializer):

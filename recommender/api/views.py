@@ -82,7 +82,8 @@ class ImageSearchView(PhotoView):
     @extend_schema(
         operation_id="search_image",
         summary="Listings like a photo",
-        description="Filters may stand in the form or in the address; the form wins. The photo is not kept.",
+        description="Filters may stand in the form or in the address; the form wins. The photo is not kept. One of "
+        "fewer than 64 pixels on a side, or of one colour, finds nothing, and `note` says so.",
         tags=["search"],
         request={"multipart/form-data": PhotoSearchSerializer},
         responses={200: RankedAnswerSerializer, **PHOTO_REFUSALS},
@@ -136,12 +137,14 @@ def answer_json(answer: Answer, request: Request, *, explain: bool) -> dict[str,
     listings = ListingSerializer([one.listing for one in answer.results], many=True, context={"request": request}).data
     index = {"snapshot": state.snapshot_id, "rows": state.rows, "behind": state.behind}
     ranked = enumerate(zip(answer.results, listings, strict=True), 1)
+    note = {"note": answer.note} if answer.note else {}
     return {
         "request_id": _request_id(),
         "model": state.model_version,
         "ranker": answer.ranker,
         "index": index | {"plan": answer.plan} if explain else index,
         "results": [_result_json(rank, one, listing, explain=explain) for rank, (one, listing) in ranked],
+        **note,
     }
 
 

@@ -35,7 +35,10 @@ def embed_photo(upload: File, model: EmbeddingModel, box: Box | None = None) -> 
     data = check_photo(upload).file.read()
     embedder = embedders.load_embedder(model)
     with take_decoding_place():
-        pixels = embedder.prepare(_decode_clean_picture(data, box))
+        picture = _decode_clean_picture(data, box)
+        # The part in the box may be plain though the whole is not, and a large file was not decoded until now.
+        images.refuse_plain_picture(picture)
+        pixels = embedder.prepare(picture)
     vectors = embedder.embed(pixels[np.newaxis])
     if not is_indexable(vectors).all():
         raise ModelNotReady(f"Model {model.version} gives no usable vector for this photo; try another one.")

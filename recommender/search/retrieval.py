@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from listings.models import Category, Listing, ListingImage
 from listings.querysets import ListingQuerySet, status_condition
+from ml.images import MIN_SIDE, PhotoRefused
 from ml.images.derivatives import Box
 from recommender.index import Candidates, Filter, find_nearest_listings, offer_search_to_recall_monitor
 from recommender.models import Embedding, EmbeddingModel
@@ -40,6 +41,13 @@ SPARE = 2
 # Where too few candidates may be shown, the next round takes this many times as many, so that few rounds are enough.
 WIDER = 4
 MOST_READ = 2_000  # listings in one query, which brings each of them with its photos into memory
+
+
+# Codes of photos that are pictures, but like which nothing looks: whatever such a search found would be chance.
+NOTHING_TO_FIND_BY = {
+    "too_small": f"The photo has fewer than {MIN_SIDE} pixels on one side, so nothing can be found by it.",
+    "one_colour": "The photo shows one colour only, so nothing can be found by it.",
+}
 
 
 class NoPhoto(Exception):
@@ -82,12 +90,16 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Results best first, the versions that made them, and how the index was searched (`Candidates.plan`)."""
+    """Results best first, the versions that made them, and how the index was searched (`Candidates.plan`).
+
+    `note` is a sentence that says why nothing was searched for.
+    """
 
     results: list[Result]
     ranker: str
     state: State
     plan: tuple[dict[str, object], ...] = ()
+    note: str = ""
 
 
 def find_similar_listings(state: State, listing: Listing, request: SearchRequest) -> Answer:
@@ -111,7 +123,13 @@ def search_by_photo(state: State, photo: File, request: SearchRequest, box: Box 
     Raises PhotoRefused, ModelNotReady, Busy.
     """
     model = EmbeddingModel.objects.get(pk=state.model_id)
-    return search_by_vectors(state, embed_photo(photo, model, box), model.pk, request)
+    try:
+        vectors = embed_photo(photo, model, box)
+    except PhotoRefused as refusal:
+        if refusal.code not in NOTHING_TO_FIND_BY:
+            raise
+        return Answer([], active_ranker().name, state, note=NOTHING_TO_FIND_BY[refusal.code])
+    return search_by_vectors(state, vectors, model.pk, request)
 
 
 def search_by_vectors(state: State, vectors: NDArray[np.float32], model_id: int, request: SearchRequest) -> Answer:

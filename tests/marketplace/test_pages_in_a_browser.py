@@ -34,6 +34,9 @@ def browser():
         running.close()
 
 
+expect.set_options(timeout=60_000)
+
+
 def sign_in(page, address):
     page.goto(f"{address}/sign-in/")
     page.fill("#id_username", "boss")
@@ -53,7 +56,7 @@ def open_page(browser, live_server):
         contexts.append(context)
         context.add_init_script(IMPATIENT)
         page = context.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(60_000)
         sign_in(page, live_server.url)
         page.goto(path)
         page.wait_for_selector(ready)

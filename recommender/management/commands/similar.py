@@ -51,6 +51,9 @@ class Command(BaseCommand):
         state = answer.state
         searched = describe_count(state.rows, "photo")
         self.stdout.write(f"model {state.model_version}, ranker {answer.ranker}, {searched} searched")
+        if answer.note:
+            self.stdout.write(answer.note)
+            return
         self.stdout.write(f"{'listing':>9}  {'score':>6}  {'cosine':>6}  {'title':{TITLE_WIDTH}}  why")
         for result in answer.results:
             why = ", ".join(reason["text"] for name, reason in result.reasons.items() if name != "similarity")

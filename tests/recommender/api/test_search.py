@@ -11,7 +11,7 @@ from recommender.embedding.embedder_cache import embedders
 from recommender.models import EmbeddingModel
 from recommender.search import photo_query
 from tests.decoder_programs import REFUSING, replace_decoder_program
-from tests.factories import draw_photo, make_listing, make_ready_image, make_user, photo_file
+from tests.factories import draw_photo, draw_plain_photo, make_listing, make_ready_image, make_user, photo_file
 from tests.recommender.queue_rows import at_once
 from tests.recommender.shop import embed
 
@@ -69,6 +69,28 @@ def test_a_crop_searches_with_that_part_of_the_upright_picture(gallery):
     assert best["similarity"] > 0.99
     whole = post(SEARCH, image=upload(framed(2))).json()["results"]
     assert max(result["similarity"] for result in whole) < best["similarity"]
+
+
+ONE_COLOUR = "The photo shows one colour only, so nothing can be found by it."
+
+
+@pytest.mark.parametrize(
+    ("data", "crop", "note"),
+    [
+        (draw_plain_photo(), {}, ONE_COLOUR),
+        (draw_plain_photo((9, 9, 9), (900, 700), "WEBP", lossless=True), {}, ONE_COLOUR),
+        (draw_plain_photo((1, 2, 3, 0), format="PNG"), {}, ONE_COLOUR),
+        (framed(2), {"crop": "0,0,0.4,1"}, ONE_COLOUR),
+        (draw_photo(2, (63, 80)), {}, "The photo has fewer than 64 pixels on one side, so nothing can be found by it."),
+    ],
+    ids=["plain", "large", "transparent", "part", "tiny"],
+)
+def test_a_photo_that_shows_nothing_finds_nothing_and_says_so(gallery, data, crop, note):
+    response = post(SEARCH, image=upload(data), explain="1", **crop)
+    assert response.status_code == 200, response.content
+    answer = response.json()
+    assert list(answer) == ["request_id", "model", "ranker", "index", "results", "note"]
+    assert (answer["results"], answer["note"], answer["index"]["plan"]) == ([], note, [])
 
 
 def test_filters_may_stand_in_the_form_or_in_the_address_and_the_form_wins(gallery):

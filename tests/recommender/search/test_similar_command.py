@@ -1,7 +1,7 @@
 import pytest
 from django.core.management import CommandError, call_command
 
-from tests.factories import draw_photo, make_image, make_listing, make_ready_image
+from tests.factories import draw_photo, draw_plain_photo, make_image, make_listing, make_ready_image
 from tests.recommender.shop import embed, sell
 
 
@@ -35,6 +35,8 @@ def test_a_file_is_searched_with_as_a_photo(fresh_index, untrained, capsys, tmp_
     photo.write_bytes(draw_photo(2))
     lines = similar(capsys, str(photo))
     assert any("1.000  picture 2" in line for line in lines)
+    photo.write_bytes(draw_plain_photo())
+    assert similar(capsys, str(photo))[1:] == ["The photo shows one colour only, so nothing can be found by it."]
 
 
 def test_a_lonely_listing_says_so(fresh_index, model, capsys):

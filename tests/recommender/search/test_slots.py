@@ -12,7 +12,15 @@ from listings.models import Listing
 from ml.images import PhotoRefused
 from recommender.models import EmbeddingModel
 from recommender.search import photo_query
-from tests.factories import make_image, make_listing, make_ready_image, make_user, photo_file
+from tests.factories import (
+    draw_photo,
+    draw_plain_photo,
+    make_image,
+    make_listing,
+    make_ready_image,
+    make_user,
+    photo_file,
+)
 from tests.recommender.shop import embed, sell
 
 
@@ -99,7 +107,18 @@ def test_conditions_of_the_form_narrow_a_photo_search(pictures):
 
 def test_a_wrong_condition_is_answered_in_words(pictures):
     html = slots.render_slot("photo_search", request=request(max_price="cheap"), photo=photo_file(2))
-    assert "A valid number is required." in html
+    assert "Write the price as a number, such as 12.50." in html
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [(draw_plain_photo(), "one colour only"), (draw_photo(2, (63, 80)), "fewer than 64 pixels")],
+    ids=["plain", "tiny"],
+)
+def test_a_photo_that_shows_nothing_finds_nothing_and_says_so(pictures, data, words):
+    html = slots.render_slot("photo_search", request=request(), photo=ContentFile(data))
+    assert words in html
+    assert "picture" not in html
 
 
 def test_a_photo_that_is_refused_is_the_pages_to_show(pictures):
@@ -112,7 +131,7 @@ def test_a_busy_or_unready_search_says_when_to_come_back(pictures):
         html = slots.render_slot("photo_search", request=request(), photo=photo_file(2))
     assert "Try again in a second" in html
     EmbeddingModel.objects.update(sha256="0" * 64)
-    assert "Reload the page" in slots.render_slot("photo_search", request=request(), photo=photo_file(2))
+    assert "Try again in a few" in slots.render_slot("photo_search", request=request(), photo=photo_file(2))
 
 
 @pytest.mark.django_db
