@@ -163,9 +163,11 @@ def _open(file: IO[bytes], name: str, *, header_only: bool) -> ImageFile.ImageFi
 
 def read_orientation(image: Image.Image) -> int:
     """EXIF orientation, 1 to 8 (1: upright); nonsense counts as upright. XMP is not asked, as in browsers."""
+    if "exif" not in image.info:
+        return 1
     exif = Image.Exif()
     try:
-        exif.load(image.info.get("exif", b""))
+        exif.load(image.info["exif"])
         turn = exif.get(ExifTags.Base.Orientation, 1)
     except HOSTILE_BYTES:
         return 1

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import reduce
-from typing import IO, NamedTuple
+from typing import IO, NamedTuple, cast
 
 from PIL import Image, ImageChops, ImageFile
 
@@ -26,7 +26,6 @@ MAX_OPTIONAL_BYTES = 8 * 1024 * 1024
 # As libpng has it: what differs less from sRGB's gamma is a rounded way to say sRGB.
 _GAMMA_OF_SRGB, _GAMMA_TOLERANCE = 0.45455, 0.05
 
-_END = b"\0\0\0\0IEND" + zlib.crc32(b"IEND").to_bytes(4)
 _OPTIONAL = (b"tRNS", b"eXIf", b"iCCP", b"cICP", b"sRGB", b"gAMA", b"cHRM")
 _COLOUR, _PALETTE = 2, 3
 
@@ -39,11 +38,42 @@ class Chunk(NamedTuple):
     size: int
 
 
+class Spliced(io.RawIOBase):
+    """Some bytes, and behind them those of another file from `start` to `end`, of which no copy is made."""
+
+    def __init__(self, head: bytes, file: IO[bytes], start: int, end: int) -> None:
+        self._head, self._file, self._shift = head, file, start - len(head)
+        self._at, self._size = 0, len(head) + end - start
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = max(0, offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence])
+        return self._at
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes; at the seam fewer than asked for, as of any raw file."""
+        size = max(0, min(size if size >= 0 else self._size, self._size - self._at))
+        if self._at < len(self._head):
+            found = self._head[self._at : self._at + size]
+        else:
+            found = _read_span(self._file, self._at + self._shift, size)
+        self._at += len(found)
+        return found
+
+
 @dataclass
 class Png:
     """What is left of a file: a PNG of pixels alone, and what its optional chunks say about orientation and colours."""
 
-    data: bytes
+    head: bytes
+    file: IO[bytes]
+    start: int  # of what follows the head
+    end: int
     exif: bytes | None = None
     profile: bytes | None = None
     coding: Coding | None = None
@@ -51,7 +81,7 @@ class Png:
 
     def open(self) -> ImageFile.ImageFile:
         """The picture by Pillow, with all that is known about it in its `info`."""
-        image = Image.open(io.BytesIO(self.data), formats=["PNG"])
+        image = self._open()
         if self.exif:
             image.info["exif"] = b"Exif\0\0" + self.exif
         if self.profile:
@@ -72,8 +102,11 @@ class Png:
         ]
         return reduce(ImageChops.lighter, differences)
 
+    def _open(self) -> ImageFile.ImageFile:
+        return Image.open(cast("IO[bytes]", Spliced(self.head, self.file, self.start, self.end)), formats=["PNG"])
+
     def _load(self, order: str) -> Image.Image:
-        image = Image.open(io.BytesIO(self.data), formats=["PNG"])
+        image = self._open()
         image.tile = [tile._replace(args=order) for tile in image.tile]
         image.load()
         return image
@@ -96,10 +129,9 @@ def read_png(file: IO[bytes], *, header_only: bool) -> Png:
             if body is not None:
                 optional.setdefault(chunk.kind, body)
     else:
-        return Png(_read_span(file, 0, MAX_OPTIONAL_BYTES))
-    return _assemble(
-        needed, optional, _read_span(file, chunk.start - 8, 8) if header_only else _read_pixels(file, chunk)
-    )
+        return Png(b"", file, 0, MAX_OPTIONAL_BYTES)
+    start = chunk.start - 8
+    return _assemble(needed, optional, file, start, start + 8 if header_only else _find_pixels_end(file, start))
 
 
 def _walk_chunks(file: IO[bytes], position: int = 8) -> Iterator[Chunk]:
@@ -135,18 +167,17 @@ def _read_checked_body(file: IO[bytes], chunk: Chunk) -> bytes | None:
     return body if zlib.crc32(chunk.kind + body).to_bytes(4) == checksum else None
 
 
-def _read_pixels(file: IO[bytes], first: Chunk) -> bytes:
-    """The chunks of pixels, which follow each other, and an end unless the file is cut off within them."""
-    end = start = first.start - 8
+def _find_pixels_end(file: IO[bytes], start: int) -> int:
+    """The end of the chunks of pixels, which follow each other. Nobody needs the mark of the file's end."""
+    end = start
     for chunk in _walk_chunks(file, start):
         if chunk.kind != b"IDAT":
             break
         end = chunk.start + chunk.size + 4
-    pixels = _read_span(file, start, end - start)
-    return pixels + _END if len(pixels) == end - start else pixels
+    return end
 
 
-def _assemble(needed: dict[bytes, bytes], optional: dict[bytes, bytes], pixels: bytes) -> Png:
+def _assemble(needed: dict[bytes, bytes], optional: dict[bytes, bytes], file: IO[bytes], start: int, end: int) -> Png:
     depth, kind = _read_depth_and_type(needed)
     levels, transparency = _read_transparency(optional.get(b"tRNS", b""), depth, kind), b""
     key = levels if depth == 16 and kind == _COLOUR else ()
@@ -154,8 +185,8 @@ def _assemble(needed: dict[bytes, bytes], optional: dict[bytes, bytes], pixels: 
         body = bytes(levels) if kind == _PALETTE else struct.pack(f">{len(levels)}H", *levels)
         transparency = len(body).to_bytes(4) + b"tRNS" + body + zlib.crc32(b"tRNS" + body).to_bytes(4)
     profile, coding = _read_colours(optional)
-    data = b"".join([SIGNATURE, *needed.values(), transparency, pixels])
-    return Png(data, optional.get(b"eXIf"), profile, coding, key)
+    head = b"".join([SIGNATURE, *needed.values(), transparency])
+    return Png(head, file, start, end, optional.get(b"eXIf"), profile, coding, key)
 
 
 def _read_transparency(body: bytes, depth: int, kind: int) -> tuple[int, ...]:
