@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
+from pillow_heif import register_heif_opener
 
 from benchmarks import pictures
 from benchmarks.pictures.chromium import CHROMIUM
@@ -113,6 +114,15 @@ def test_made_pictures_look_as_libvips_shows_them(made):
 def test_heic_looks_as_heif_convert_shows_it(made):
     found = [path for path in made if path.suffix == ".heic"]
     assert list_departures(found + find_pictures(FIXTURES), "heif-convert") == []
+
+
+@pytest.mark.skipif(HEIF_CONVERT is None, reason="heif-convert is not installed: `apt-get install libheif-examples`")
+def test_of_several_pictures_in_a_heic_the_primary_one_is_compared(tmp_path):
+    register_heif_opener()
+    others = {"save_all": True, "append_images": [scene(3)], "quality": 90}
+    for primary in (0, 1):
+        (tmp_path / f"{primary}.heic").write_bytes(encode(quarters(320, 240), "HEIF", primary_index=primary, **others))
+    assert list_departures(find_pictures(tmp_path), "heif-convert") == []
 
 
 def test_formats_that_nobody_else_decodes_here_are_named(monkeypatch):
