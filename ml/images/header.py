@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from functools import cache
 from typing import IO, Literal, get_args
 
-from PIL import ExifTags, Image, ImageFile
+from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from .containers import describe_avif, describe_heif
 from .ends import find_end, is_first_scan_whole
 from .png import read_png
+from .segments import pass_over_short_segments
 from .webp import open_webp
 
 Code = Literal["not_an_image", "too_large", "too_many_pixels", "truncated", "unsupported", "too_small", "one_colour"]
@@ -152,7 +153,12 @@ def _open(file: IO[bytes], name: str, *, header_only: bool) -> ImageFile.ImageFi
         file.seek(0)
         return open_webp(file)
     # Without `formats` Pillow would try all its decoders, of which most serve formats that are not taken.
-    image = Image.open(file, formats=[name])
+    try:
+        image = Image.open(file, formats=[name])
+    except UnidentifiedImageError:
+        if name != "JPEG":
+            raise
+        return Image.open(pass_over_short_segments(file), formats=[name])
     if name == "HEIF":
         describe_heif(image)
     elif name == "AVIF":

@@ -73,6 +73,26 @@ def test_mpo_of_a_phone_gives_its_first_picture_and_counts_as_jpeg():
     assert_corners(decode(data, max_side=16))
 
 
+@pytest.mark.parametrize(
+    ("marker", "body"),
+    [
+        (0xE0, b"JFIF"),
+        (0xE0, b"JFIF\0\1"),
+        (0xE2, b"ICC_PROFILE\0"),
+        (0xE2, b"ICC_PROFILE\0\1"),
+        (0xEE, b"Adobe"),
+        (0xEE, b"Adobe\0"),
+    ],
+)
+def test_a_jpeg_segment_that_is_too_short_for_its_name_is_passed_over(marker, body):
+    data = encode(quarters(), "JPEG", quality=95)
+    segment = bytes([0xFF, marker]) + (len(body) + 2).to_bytes(2) + body
+    data = data[:2] + segment + data[2:]
+    header = sniff_header(io.BytesIO(data))
+    assert (header.format, header.width, header.height) == ("JPEG", 64, 48)
+    assert_corners(decode(data))
+
+
 @pytest.mark.parametrize("turn", range(1, 9))
 @pytest.mark.parametrize("fmt", ["JPEG", "PNG", "WEBP", "AVIF"])
 def test_every_exif_orientation_is_applied(fmt, turn):
