@@ -224,7 +224,8 @@ def hold_large_picture_lock(peak_bytes: int) -> Iterator[None]:
 def flatten_to_srgb(image: Image.Image, reduction: int = 1) -> Image.Image:
     """A loaded picture as RGB in sRGB, white where it was transparent, shrunk by the whole factor `reduction`.
 
-    A broken or foreign colour profile is passed over, as browsers do.
+    A broken or foreign colour profile is passed over, as browsers do. White is laid below the converted colours: in
+    what a profile or a curve codes, half of white would be another colour.
     """
     profile, coding = image.info.get("icc_profile"), image.info.get("coding")
     picture = _to_plain_mode(image)
@@ -232,10 +233,13 @@ def flatten_to_srgb(image: Image.Image, reduction: int = 1) -> Image.Image:
         picture = picture.crop(image.info["crop"])
     if reduction > 1:
         picture = picture.reduce(reduction)
-    picture = _composite_over_white(picture)
+    alpha = picture.getchannel("A") if picture.mode in ("LA", "RGBA") else None
+    picture = _convert_mode(picture, picture.mode.removesuffix("A"))
     converted = _convert_to_srgb(picture, profile) or _convert_mode(picture, "RGB")
     if coding:
         converted = convert_coded_colours(converted, coding)
+    if alpha:
+        converted = Image.composite(converted, Image.new("RGB", converted.size, "white"), alpha)
     # Whoever saves this must not write the profile again, which has been applied.
     converted.info = {}
     return converted
@@ -268,15 +272,6 @@ def _to_eight_bits(image: Image.Image) -> Image.Image:
     if transparent is not None:
         grey.putalpha(Image.fromarray(np.where(levels == transparent, 0, 255).astype(np.uint8)))
     return grey
-
-
-def _composite_over_white(image: Image.Image) -> Image.Image:
-    if image.mode not in ("LA", "RGBA"):
-        return image
-    mode = image.mode.removesuffix("A")
-    flat = Image.new(mode, image.size, "white")
-    flat.paste(image.convert(mode), mask=image.getchannel("A"))
-    return flat
 
 
 def _convert_to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image | None:

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image, ImageCms, ImageDraw
 
 from ml.images import decode, sniff_header
+from tests.ml.images.made.png import chunk, gamma_chunk, png
 from tests.ml.pictures import BLUE, FIXTURES, GREEN, RED, WHITE, YELLOW, assert_corners, encode, quarters
 
 ORIENTATION = 0x0112
@@ -145,29 +146,22 @@ def test_sixteen_bit_grey_with_a_transparent_level_is_white_there():
     assert found.getpixel((2, 6)) == (20000 >> 8,) * 3
 
 
-def test_sixteen_bit_colour_is_decoded(sixteen_bit_colour_png):
-    assert_corners(decode(sixteen_bit_colour_png))
-
-
-@pytest.fixture
-def sixteen_bit_colour_png() -> bytes:
-    """Pillow cannot write one, so its chunks are written here."""
-    import struct
-    import zlib
-
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-    pixels = np.asarray(quarters(), ">u2") * 257
-    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
-    header = struct.pack(">IIBBBBB", 64, 48, 16, 2, 0, 0, 0)
-    chunks = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + chunks
+def test_sixteen_bit_colour_is_decoded():
+    """Pillow cannot write one."""
+    assert_corners(decode(png((np.asarray(quarters(), ">u2") * 257).astype(">u2"), depth=16)))
 
 
 @pytest.mark.parametrize("fmt", ["PNG", "WEBP", "AVIF"])
 def test_alpha_becomes_white(fmt):
     assert_corners(decode(encode(transparent_quarter("RGB"), fmt, quality=95)), (RED, GREEN, BLUE, WHITE))
+
+
+@pytest.mark.parametrize("coding", [gamma_chunk(100_000), chunk(b"cICP", b"\1\x08\0\1")])
+def test_half_transparent_colours_are_converted_before_white_shines_through(coding):
+    """Light of levels (220, 40, 30) looks like (239, 110, 96), and half of that and half of white lie in between."""
+    pixels = np.full((8, 8, 4), (220, 40, 30, 128), np.uint8)
+    found = decode(png(pixels, kind=6, before=[coding])).getpixel((4, 4))
+    assert found == pytest.approx((247, 182, 175), abs=2)
 
 
 def test_alpha_becomes_white_also_when_the_picture_is_shrunk():
@@ -206,14 +200,14 @@ def test_an_animation_gives_its_first_frame(fmt):
 def test_what_the_first_frame_of_a_webp_leaves_of_its_canvas_is_white(options, background):
     """The frame lies at (20, 10). Whatever colour a file says for the rest, browsers show what is behind it."""
 
-    def chunk(kind: bytes, body: bytes) -> bytes:
+    def riff_chunk(kind: bytes, body: bytes) -> bytes:
         return kind + len(body).to_bytes(4, "little") + body + bytes(len(body) % 2)
 
     picture = encode(quarters(), "WEBP", **options)[12:]
     places = b"".join(number.to_bytes(3, "little") for number in (20 // 2, 10 // 2, 64 - 1, 48 - 1, 100))
     canvas = b"".join(number.to_bytes(3, "little") for number in (160 - 1, 100 - 1))
-    head, frame = chunk(b"VP8X", b"\x02\0\0\0" + canvas), chunk(b"ANMF", places + b"\0" + picture)
-    body = b"WEBP" + head + chunk(b"ANIM", background + bytes(2)) + frame + frame
+    head, frame = riff_chunk(b"VP8X", b"\x02\0\0\0" + canvas), riff_chunk(b"ANMF", places + b"\0" + picture)
+    body = b"WEBP" + head + riff_chunk(b"ANIM", background + bytes(2)) + frame + frame
     found = decode(b"RIFF" + len(body).to_bytes(4, "little") + body)
     assert found.size == (160, 100)
     assert {found.getpixel(place) for place in ((2, 2), (10, 50), (120, 30), (50, 80))} == {WHITE}
