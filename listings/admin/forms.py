@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from typing import ClassVar
+
 from django import forms
 from django.core.exceptions import ValidationError
 
+from listings.api.numbers import FloatInput, PriceInput
 from listings.models import Listing
 from listings.photos.uploads import CheckedPhoto
 from listings.services import explain_too_many_photos, room_for_photos
@@ -18,6 +21,14 @@ class ListingAdminForm(forms.ModelForm):
     class Meta:
         model = Listing
         fields = "__all__"  # noqa: DJ007 - `ListingAdmin.fieldsets` chooses among them
+        field_classes: ClassVar = {"price": PriceInput, "latitude": FloatInput, "longitude": FloatInput}
+        # Not of type number, which sends an empty text in place of what it cannot read, and that means none.
+        widgets: ClassVar = {
+            name: forms.TextInput(attrs={"inputmode": "decimal", "size": 16}) for name in field_classes
+        }
+        error_messages: ClassVar = {
+            name: {"invalid": "Write degrees as a number, such as 51.5."} for name in ("latitude", "longitude")
+        }
 
     def clean_photos(self) -> list[CheckedPhoto]:
         """Unlike a seller's form this one is sent again: nothing is saved while one of the files is refused."""

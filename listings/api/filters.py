@@ -18,7 +18,7 @@ from listings.geo import snap_to_grid
 from listings.models import Category, Listing
 from listings.querysets import MAX_WORDS, ListingQuerySet
 
-from .numbers import PRICE_MESSAGES, DecimalInput, FloatInput, IntegerInput, read_float
+from .numbers import FloatInput, IntegerInput, PriceInput, read_float
 
 # Places are compared on a grid of 1 km, so that a smaller circle finds no fewer; ranked answers have the same bounds.
 MIN_RADIUS_KM = 0.1
@@ -55,9 +55,9 @@ class CategoryField(forms.CharField):
         return ids
 
 
-class PriceField(DecimalInput):
+class PriceField(PriceInput):
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(min_value=Decimal(0), max_digits=12, decimal_places=2, error_messages=PRICE_MESSAGES, **kwargs)
+        super().__init__(min_value=Decimal(0), max_digits=12, decimal_places=2, **kwargs)
 
 
 class RadiusField(FloatInput):

@@ -49,8 +49,8 @@ class _NumberOfForm(forms.Field):
         return super().to_python(value)
 
 
-class DecimalInput(_NumberOfForm, forms.DecimalField):
-    pass
+class PriceInput(_NumberOfForm, forms.DecimalField):
+    default_error_messages = {**PRICE_MESSAGES}
 
 
 class FloatInput(_NumberOfForm, forms.FloatField):

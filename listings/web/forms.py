@@ -3,6 +3,7 @@ from __future__ import annotations
 from django import forms
 from django.core.files.uploadedfile import UploadedFile
 
+from listings.api.numbers import PriceInput
 from listings.models import Category, Listing
 
 PHOTO_TYPES = "image/*,.heic,.heif,.avif"
@@ -35,6 +36,7 @@ class ListingForm(forms.ModelForm):
             "location": "A town or district. Do not give your address: everybody sees this.",
             "description": "Condition, size, what comes with it.",
         }
+        field_classes = {"price": PriceInput}
         widgets = {
             # By the patterns a browser without the script asks before it sends: after a refusal it forgets the photos.
             "title": forms.TextInput(
@@ -54,11 +56,6 @@ class ListingForm(forms.ModelForm):
         }
         error_messages = {
             "title": {"required": "Give it a title, so that people know what it is."},
-            "price": {
-                "invalid": "Write the price as a number, such as 12.50.",
-                "max_digits": "This price has too many digits.",
-                "max_decimal_places": "A price has at most two digits after the point.",
-            },
         }
 
 

@@ -1,3 +1,4 @@
+import re
 from decimal import Decimal
 
 import pytest
@@ -74,6 +75,19 @@ def test_a_file_that_is_no_photo_is_an_error_on_the_field_and_nothing_is_saved(c
     bad = SimpleUploadedFile("notes.txt", data)
     response = client.post(ADD, {**form(make_user()), "photos": [photo_file(1), bad]})
     assert response.context["adminform"].form.errors["photos"] == [f"notes.txt: {reason}"]
+    assert not Listing.objects.exists()
+
+
+@pytest.mark.usefixtures("staff")
+@pytest.mark.parametrize("typed", ["12,50", "1_0", "1e3", "\N{FULLWIDTH DIGIT ONE}2", "nan"])
+@pytest.mark.parametrize("name", ["price", "latitude"])
+def test_a_number_that_cannot_be_read_is_an_error_and_stays_as_it_was_typed(client, name, typed):
+    response = client.post(ADD, {**form(make_user(), longitude="1"), name: typed})
+    (message,) = response.context["adminform"].form.errors[name]
+    assert re.match("Write (the price|degrees) as a number", message)
+    (field,) = re.findall(f'<input [^>]*name="{name}"[^>]*>', response.content.decode())
+    assert f'value="{typed}"' in field
+    assert 'type="text"' in field
     assert not Listing.objects.exists()
 
 

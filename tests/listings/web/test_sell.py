@@ -157,10 +157,11 @@ def test_without_a_script_a_browser_finds_mistakes_before_it_sends_and_forgets_t
 
 
 @pytest.mark.usefixtures("seller")
-@pytest.mark.parametrize("typed", ["12,50", "£12"])
+@pytest.mark.parametrize("typed", ["12,50", "£12", "12 50", "1_0", "1e3", "inf", "nan", "\N{FULLWIDTH DIGIT ONE}2"])
 def test_a_price_that_cannot_be_read_publishes_nothing_and_stays_as_it_was_typed(client, typed):
     page = client.post(SELL, form(price=typed, photos=[photo_file(1)])).content.decode()
     assert f'value="{typed}"' in page
+    assert "Write the price as a number, such as 12.50." in page
     assert "choose your photos again" in page
     assert not Listing.objects.exists()
 
