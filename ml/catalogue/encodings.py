@@ -102,10 +102,9 @@ def _refuse_another_encoding(text: io.TextIOWrapper, path: Path) -> None:
                 if bad == 1:
                     first, seen = number, describe_undecoded(line, text.encoding)
             number += line.endswith(("\n", "\r"))
-    except UnicodeDecodeError as exc:
-        raise CatalogueError(
-            f"{path}, line {number}, is not {name_encoding(text)} text: {exc.reason}. {ADVICE}"
-        ) from exc
+    except UnicodeError as exc:
+        reason = exc.reason if isinstance(exc, UnicodeDecodeError) else exc
+        raise CatalogueError(f"{path}, line {number}, is not {name_encoding(text)} text: {reason}. {ADVICE}") from exc
     if bad > good:
         others = f", like {describe_count(bad - 1, 'other line')}" if bad > 1 else ""
         raise CatalogueError(

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from ml.atomic_files import open_atomic_file, open_atomic_text
 from ml.errors import MlError
-from ml.folders.picture_files import Refusal, list_files, write_refusals
+from ml.folders.picture_files import SUFFIXES, Refusal, list_files, write_refusals
 from ml.images import PhotoRefused, decode, encode_jpeg, sniff_header
 
 from .fitting import FITS
@@ -92,7 +92,7 @@ def choose_picture_names(files: Sequence[PurePosixPath]) -> dict[PurePosixPath, 
 
     Names that differ only in their case count as one, because some file systems hold them for one.
     """
-    wanted = {file: file.with_suffix(".jpg") for file in files}
+    wanted = {file: _replace_suffix(file) for file in files}
     takers = Counter(_fold_case(name) for name in wanted.values())
     names = {
         file: name if takers[_fold_case(name)] == 1 or name == file else file.with_name(f"{file.name}.jpg")
@@ -102,6 +102,11 @@ def choose_picture_names(files: Sequence[PurePosixPath]) -> dict[PurePosixPath, 
     if clashing := sorted(str(file) for file, name in names.items() if final[_fold_case(name)] > 1):
         raise CleanImagesError(f"{' and '.join(clashing[:2])} would become one picture; rename one of them.")
     return names
+
+
+def _replace_suffix(file: PurePosixPath) -> PurePosixPath:
+    """Only what is a suffix of pictures: that of `at 12.00.00` is part of its name."""
+    return file.with_suffix(".jpg") if file.suffix.lower() in SUFFIXES else file.with_name(f"{file.name}.jpg")
 
 
 def _fold_case(name: PurePosixPath) -> str:

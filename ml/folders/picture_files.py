@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from ml.atomic_files import open_atomic_text
+from ml.catalogue.picture_files import PICTURE_SUFFIXES
 from ml.errors import MlError
 from ml.images import PhotoRefused, sniff_header
 
-SUFFIXES = frozenset(
-    [".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".heic", ".heif", ".avif", ".tif", ".tiff", ".bmp"]
-)
+SUFFIXES = frozenset(PICTURE_SUFFIXES)
 
 
 class FolderError(MlError):

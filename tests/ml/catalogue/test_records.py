@@ -1,6 +1,11 @@
 """What a CSV file says, and which of its rows cannot be read; the import and cleaning read all tables this way."""
 
+import csv
+import io
+
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from ml.catalogue.encodings import ADVICE, CatalogueError
 from ml.catalogue.records import BrokenRecord, CsvFile, Record
@@ -164,6 +169,8 @@ def test_the_wrong_encoding_is_told_where_bytes_show_it(tmp_path):
     assert "line 2, is not GBK text: it holds" in refuse(tmp_path, data, "gbk")
     half = "id,name\n1,a\n".encode("utf-16-le")[:-1]
     assert "line 2, is not UTF-16-LE text: truncated data. Save the file" in refuse(tmp_path, half, "utf-16-le")
+    bare = "id,name\n1,a\n".encode("utf-32-be")
+    assert "line 1, is not UTF-32 text: " in refuse(tmp_path, bare, "utf-32")
 
 
 def test_single_lines_in_another_encoding_cost_their_rows_and_show_their_bytes(tmp_path):
@@ -175,3 +182,21 @@ def test_single_lines_in_another_encoding_cost_their_rows_and_show_their_bytes(t
 
 def test_a_table_of_plain_letters_beside_one_in_utf_16_is_read_as_it_is(tmp_path):
     assert read_names(tmp_path, b"id,name\n1,a\n", "utf-16-le") == [(2, "a")]
+
+
+CELLS = st.text("abc,;\t|\"' \r\n\u00e9\u4e2d\U0001f469\u200d", max_size=6)
+
+
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.tuples(CELLS, CELLS), max_size=4),
+    st.sampled_from(",;\t|"),
+    st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32", "gb18030"]),
+    st.sampled_from(["\n", "\r\n"]),
+)
+def test_every_table_that_is_written_in_quotes_is_read_as_it_was(tmp_path, rows, separator, encoding, end):
+    written = io.StringIO()
+    writer = csv.writer(written, delimiter=separator, lineterminator=end, quoting=csv.QUOTE_ALL)
+    writer.writerows([("id", "name", "x"), *(("p", *row) for row in rows)])
+    found = read(tmp_path, written.getvalue().encode(encoding), encoding)
+    assert [isinstance(record, Record) and tuple(record.cells.values())[1:] for record in found] == rows

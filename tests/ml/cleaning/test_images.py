@@ -126,10 +126,10 @@ def test_each_file_without_a_picture_is_listed_with_its_reason(source, target, t
 
 
 def test_pictures_that_would_share_a_name_are_all_kept(source, target):
-    for name in ("a.jpg", "a.png", "A.webp", "b.png"):
+    for name in ("a.jpg", "a.png", "A.webp", "b.png", "at 12.00.00"):
         add(source, name)
     assert clean(source, target) == 0
-    assert list(pictures(target)) == ["A.webp.jpg", "a.jpg", "a.png.jpg", "b.jpg"]
+    assert list(pictures(target)) == ["A.webp.jpg", "a.jpg", "a.png.jpg", "at 12.00.00.jpg", "b.jpg"]
 
 
 @given(st.lists(st.from_regex(r"\A(d/)?[aA](\.(jpg|JPG|png|png\.jpg))?\Z"), unique=True, max_size=8))
