@@ -36,8 +36,8 @@ Image.MAX_IMAGE_PIXELS = None
 
 # Pictures that take this much memory or more are decoded one at a time, so that threads do not exhaust it together.
 LARGE_BYTES = 100 * 1024 * 1024
-# What decoding takes in bytes a pixel, the most of each format's modes as measured.
-_DECODING_BYTES = {"JPEG": 4, "MPO": 4, "PNG": 8, "GIF": 10, "WEBP": 18, "AVIF": 13, "HEIF": 9}
+# What decoding takes in bytes a pixel, opaque and transparent: the most of each format's modes as measured.
+_DECODING_BYTES = {"JPEG": (4, 4), "PNG": (8, 16), "GIF": (10, 10), "WEBP": (20, 20), "AVIF": (10, 16), "HEIF": (9, 9)}
 # How much of a JPEG is read to see its first scan: metadata comes before it, and seldom much.
 START_BYTES = (64 * 1024, 1024 * 1024)
 
@@ -183,10 +183,11 @@ def read_orientation(image: Image.Image) -> int:
 def estimate_pixel_bytes(image: ImageFile.ImageFile, draft: int, reduction: int) -> int:
     """The memory that pixels take while they are decoded, and then while they are converted."""
     decoded = (image.width // draft) * (image.height // draft)
-    alpha = 9 * (image.has_transparency_data or "read_mask" in image.info)
-    colours = 4 * ("icc_profile" in image.info) + 8 * ("coding" in image.info)
-    turned = 4 * (read_orientation(image) != 1)
-    return decoded * _DECODING_BYTES[str(image.format)] + decoded // reduction**2 * (alpha + colours + turned)
+    is_transparent = image.has_transparency_data or "read_mask" in image.info
+    colours = 4 * ("icc_profile" in image.info) + 8 * ("coding" in image.info) + 4 * (image.mode == "CMYK")
+    converting = 9 * is_transparent + colours + 4 * (read_orientation(image) != 1)
+    name = "JPEG" if image.format == "MPO" else str(image.format)
+    return decoded * _DECODING_BYTES[name][is_transparent] + decoded // reduction**2 * converting
 
 
 def count_buffered_bytes(image: ImageFile.ImageFile, file: IO[bytes]) -> int:
