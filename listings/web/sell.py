@@ -34,10 +34,14 @@ def submit_sell_form(request: SignedInRequest) -> HttpResponse:
         return _render_form(request, form)
     status = request.POST.get("status")
     fields = {**form.fields_of_listing(), "status": status if status in SAID else Listing.Status.ACTIVE}
-    listing, is_new = create_listing_once(request.user, fields, form.cleaned_data["key"])
+    photos = request.FILES.getlist("photos")
+    # With what was sent, because Back leads to the same form: another thing described there is another listing.
+    sent = [*map(str, form.fields_of_listing().values()), *(getattr(photo, "sha256", "") for photo in photos)]
+    key = uuid.uuid5(form.cleaned_data["key"], "\0".join(sent))
+    listing, is_new = create_listing_once(request.user, fields, key)
     # A form that comes a second time must neither add its photos again nor say that something was published.
     if is_new:
-        report_refusals(request, store_usable_photos(listing, request.FILES.getlist("photos")))
+        report_refusals(request, store_usable_photos(listing, photos))
         messages.success(request, SAID[Listing.Status(listing.status)])
     return go_on_editing(request, listing, status=201)
 

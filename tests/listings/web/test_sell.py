@@ -174,6 +174,16 @@ def test_a_form_sent_twice_publishes_once(client, seller):
     assert Listing.objects.count() == ListingImage.objects.count() == 1
 
 
+@pytest.mark.usefixtures("seller")
+@pytest.mark.parametrize("other", [{"title": "Oak stool"}, {"photos": [photo_file(2)]}])
+def test_going_back_to_the_form_and_sending_something_else_loses_nothing(client, other):
+    fields = form()
+    client.post(SELL, {**fields, "photos": [photo_file(1)]}, follow=True)
+    response = client.post(SELL, {**fields, "photos": [photo_file(1)], **other}, follow=True)
+    assert said(response) == ["Your listing is live."]
+    assert (Listing.objects.count(), ListingImage.objects.count()) == (2, 2)
+
+
 def test_two_sellers_with_the_same_form_publish_one_listing_each(client):
     fields = form()
     for _ in range(2):
