@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,12 +104,13 @@ def _may_be_plain(header: Header, size: int) -> bool:
 
 
 def _refuse_plain_upload(upload: File) -> None:
-    """Decode it as embedding workers do, so that both judge alike; they alone judge while this process is busy."""
-    with images.try_decoding_place() as has_place:
+    """Decode it as embedding workers do, so that both judge alike; they alone judge what this process cannot now."""
+    # What is no picture's fault, such as a child process that does not start, must not stop an upload either.
+    with images.try_decoding_place() as has_place, suppress(ChildProcessError, MemoryError):
         if has_place:
             picture = images.decode(upload.read(), images.CLEAN_SIDE)
             images.refuse_plain_picture(images.make_clean_picture(picture))
-            upload.seek(0)
+    upload.seek(0)
 
 
 def check_photos(uploads: Iterable[File]) -> list[CheckedPhoto | PhotoRefused]:

@@ -75,6 +75,16 @@ def test_a_process_that_decodes_as_much_as_it_may_leaves_the_judgement_to_the_em
     assert refusal_code(plain) == "one_colour"
 
 
+@pytest.mark.parametrize("trouble", [ChildProcessError("no child starts"), MemoryError()])
+def test_trouble_that_is_no_photos_fault_leaves_the_judgement_to_the_embedding_worker(monkeypatch, trouble):
+    def fail(data, max_side):
+        raise trouble
+
+    monkeypatch.setattr("ml.images.decode", fail)
+    data = draw_plain_photo()
+    assert check_photo(ContentFile(data)).file.read() == data
+
+
 def test_a_checked_photo_can_be_read_from_its_start():
     data = draw_photo(1)
     assert check_photo(ContentFile(data)).file.read() == data
