@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ml.images import PhotoRefused, decode
+from ml.images import PhotoRefused, decode, sniff_header
 from ml.images.header import PREFIX_BYTES, identify_format
 
 Pixels = NDArray[np.uint8]
@@ -71,9 +72,12 @@ def name_format(data: bytes) -> str:
 
 
 def view_ours(data: bytes) -> Seen:
-    """What this project makes of a file, whole and at full size."""
+    """What this project makes of a file, whole and at full size; its header must say the same size."""
     try:
-        return make_view(decode(data))
+        header, image = sniff_header(io.BytesIO(data)), decode(data)
+        if image.size != (header.width, header.height):
+            return Refusal(f"the header says {header.width} x {header.height}, the picture is {image.size}")
+        return make_view(image)
     except PhotoRefused as refusal:
         by_rule = refusal.code in LIMITS or name_format(data) == "other"
         return Refusal(f"{refusal.code}: {refusal.reason}", by_rule)

@@ -149,6 +149,12 @@ def test_a_crash_of_ours_is_listed_as_a_refusal(plain, capsys, monkeypatch):
     assert "ours: crashed: ZeroDivisionError" in capsys.readouterr().out
 
 
+def test_a_header_that_says_another_size_than_the_picture_is_listed(plain, capsys, monkeypatch):
+    monkeypatch.setattr("benchmarks.pictures.views.decode", lambda data: scene(1, (300, 401)))
+    assert compare(plain)["kinds"] == {"only we refuse it": 7}
+    assert "plain.jpg (JPEG) ours: the header says 300 x 400, the picture is (300, 401)" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("ours", "references", "kind"),
     [
