@@ -1,9 +1,23 @@
+from drf_spectacular.authentication import TokenScheme
+from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularSwaggerSplitView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from .middleware import PAGES
+
+
+class DescribedTokenScheme(TokenScheme):  # type: ignore[no-untyped-call]
+    """The page sends what is typed, so it says that the word comes before the token."""
+
+    priority = 0
+
+    def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, object]:
+        definition: dict[str, object] = super().get_security_definition(auto_schema)  # type: ignore[no-untyped-call]
+        return definition | {
+            "description": "Write `Token`, a space, and the token that `POST /api/v1/token/` gave you."
+        }
 
 
 class DocsView(SpectacularSwaggerSplitView):

@@ -26,6 +26,10 @@ from .parsers import BodyTooLarge
 from .permissions import IsSellerOrStaff
 from .serializers import CSRF, UploadedPhotoSerializer, UploadSerializer
 
+# Each is one entry of the answer.
+STORED = {"id": 7, "state": "new", "reason": "", "code": "", "thumb": None, "position": 0}
+NO_PHOTO = "The file is not a photo."
+REFUSED = {"id": None, "state": "rejected", "reason": NO_PHOTO, "code": "not_an_image", "thumb": None, "position": None}
 TOO_LARGE = frozenset({"too_large", "too_many_pixels"})
 
 
@@ -98,20 +102,8 @@ class PhotosView(PhotoFormView, OwnListingView):
                 UploadedPhotoSerializer(many=True),
                 "At least one photo was stored",
                 examples=[
-                    OpenApiExample(
-                        "One stored, one refused",
-                        value=[
-                            {"id": 7, "state": "new", "reason": "", "code": "", "thumb": None, "position": 0},
-                            {
-                                "id": None,
-                                "state": "rejected",
-                                "reason": "This file is not an image.",
-                                "code": "not_an_image",
-                                "thumb": None,
-                                "position": None,
-                            },
-                        ],
-                    )
+                    OpenApiExample("One stored", value=STORED),
+                    OpenApiExample("One refused, beside others that were stored", value=REFUSED),
                 ],
             ),
             **schema.WRITE,

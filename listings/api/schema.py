@@ -51,7 +51,7 @@ FORBIDDEN = _describe_error(
 )
 NOT_FOUND = _describe_error("No such listing, or not yours to see", "No Listing matches the given query.", "not_found")
 TOO_LARGE = _describe_error("A file or the request is too large", "The photo is larger than 40 MB.", "too_large")
-NOT_A_PHOTO = _describe_error("Not a photo", "This file is not an image.", "not_an_image")
+NOT_A_PHOTO = _describe_error("Not a photo", "The file is not a photo.", "not_an_image")
 THROTTLED = _describe_error(
     "Too many requests; `Retry-After` says when to come back",
     "Request was throttled. Expected available in 17 seconds.",

@@ -15,7 +15,6 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 from django.db.models import BigIntegerField
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
@@ -123,7 +122,7 @@ class FilterSerializer(serializers.Serializer):
         return self.filter_type(**values)
 
 
-@extend_schema_field(OpenApiTypes.STR)
+@extend_schema_field({"type": "string", "example": "0,0,1,1"})
 class CropField(serializers.CharField):
     """Parses `x,y,w,h`, a rectangle in fractions of the upright picture, into a `Box`."""
 

@@ -82,10 +82,12 @@ class ImageSearchView(PhotoView):
     @extend_schema(
         operation_id="search_image",
         summary="Listings like a photo",
-        description="Filters may stand in the form or in the address; the form wins. The photo is not kept. One of "
-        "fewer than 64 pixels on a side, or of one colour, finds nothing, and `note` says so.",
+        description="Filters may stand in the address, as here, or in the form, which wins. The photo is not kept. "
+        "One of fewer than 64 pixels on a side, or of one colour, finds nothing, and `note` says so.",
         tags=["search"],
-        request={"multipart/form-data": PhotoSearchSerializer},
+        # As parameters only: the API page fills in what optional fields of a form it does not know.
+        parameters=[RankedSerializer],
+        request={"multipart/form-data": PhotoSerializer},
         responses={200: RankedAnswerSerializer, **PHOTO_REFUSALS},
     )
     def post(self, request: Request) -> Response:

@@ -1,12 +1,14 @@
 import uuid
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from drf_spectacular.generators import SchemaGenerator
 from rest_framework.test import APIClient
 
 from listings.models import Listing
 from recommender.index import compact
 from recommender.models import EmbeddingModel
-from tests.factories import make_category, make_image, make_listing, make_user
+from tests.factories import draw_photo, make_category, make_image, make_listing, make_user
 from tests.recommender.shop import sell
 
 WORDS = {"similarity", "category", "price", "distance", "age", "photos"}
@@ -49,6 +51,49 @@ def test_an_answer_names_what_made_it_and_ranks_listings_as_lists_show_them(chai
     assert [result["rank"] for result in answer["results"]] == [1, 2, 3]
     shown = APIClient().get("/api/v1/listings/").json()["results"]
     assert first["listing"] == next(listing for listing in shown if listing["title"] == "stool")
+
+
+def same_shape(shown, real) -> bool:
+    """Whether an example has keys and types of a real answer. Null says nothing; of a list, the first counts."""
+    if shown is None or real is None:
+        return True
+    if isinstance(shown, dict):
+        shared = {name for name in shown if name in real}
+        return shared == set(shown) and all(same_shape(shown[name], real[name]) for name in shared)
+    if isinstance(shown, list):
+        return isinstance(real, list) and (not (shown and real) or same_shape(shown[0], real[0]))
+    number = isinstance(shown, int | float) and isinstance(real, int | float)
+    return number or type(shown) is type(real)
+
+
+def examples(schema, path, verb, status):
+    content = schema["paths"][path][verb]["responses"][status]["content"]["application/json"]
+    return [one["value"] for one in content["examples"].values()]
+
+
+def test_the_examples_of_the_documentation_are_such_as_real_answers(chair):
+    schema = SchemaGenerator().get_schema(request=None, public=True)
+    staff = APIClient()
+    staff.force_authenticate(make_user(staff=True))
+    photos = f"/api/v1/listings/{chair.pk}/images/"
+    files = [SimpleUploadedFile("a.jpg", draw_photo(size=(99, 99))), SimpleUploadedFile("b.jpg", b"no photo" * 99)]
+    real = {
+        ("/api/v1/listings/{listing_id}/similar/", "get", "200"): get(chair, explain=1),
+        ("/api/v1/listings/{listing_id}/images/", "post", "201"): staff.post(
+            photos, {"images": files}, format="multipart"
+        ),
+        ("/api/v1/listings/", "post", "400"): staff.post("/api/v1/listings/", {"title": "Chair", "price": "12,50"}),
+        ("/api/v1/listings/", "post", "401"): APIClient().post("/api/v1/listings/", {}),
+        ("/api/v1/listings/{listing_id}/", "get", "404"): get(0),
+    }
+    for (path, verb, status), response in real.items():
+        answer = response.json()
+        assert str(response.status_code) == status, answer
+        for example in examples(schema, path, verb, status):
+            assert same_shape(example, answer), (example, answer)
+            if isinstance(example, dict) and "code" in example:
+                assert set(answer) == set(example)
+                assert example["code"] == answer["code"]
 
 
 def test_the_request_id_is_the_one_in_the_log(chair, caplog):
