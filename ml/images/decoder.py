@@ -37,6 +37,7 @@ from .header import (
     open_picture,
     read_header,
     read_orientation,
+    read_shown_size,
     refuse_damaged_photo,
 )
 
@@ -158,7 +159,7 @@ def open_for_decoding(file: IO[bytes], max_side: int | None, *, header_only: boo
     with refuse_damaged_photo():
         buffered = count_buffered_bytes(image, file) if header.format == "JPEG" else 0
         for draft in _list_drafts(header, max_side):
-            reduction = _choose_reduction(max(image.size) // draft, max_side)
+            reduction = _choose_reduction(max(read_shown_size(image)) // draft, max_side)
             peak = buffered + estimate_pixel_bytes(image, draft, reduction)
             if peak <= PEAK_BYTES:
                 return Opened(image, header, draft, reduction, peak)
@@ -224,8 +225,8 @@ def hold_large_picture_lock(peak_bytes: int) -> Iterator[None]:
 def flatten_to_srgb(image: Image.Image, reduction: int = 1) -> Image.Image:
     """A loaded picture as RGB in sRGB, white where it was transparent, shrunk by the whole factor `reduction`.
 
-    A broken or foreign colour profile is passed over, as browsers do. White is laid below the converted colours: in
-    what a profile or a curve codes, half of white would be another colour.
+    A broken or foreign colour profile is passed over, and the colour space in EXIF not asked, as in browsers.
+    White is laid below the converted colours: in what a profile or a curve codes, half of white is another colour.
     """
     profile, coding = image.info.get("icc_profile"), image.info.get("coding")
     picture = _to_plain_mode(image)

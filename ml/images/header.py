@@ -120,11 +120,16 @@ class Header:
 def read_header(image: ImageFile.ImageFile) -> Header:
     """The header of a picture that was opened and not yet drafted or decoded."""
     turn = read_orientation(image)
-    left, top, right, bottom = image.info.get("crop", (0, 0, *image.size))
-    width, height = right - left, bottom - top
+    width, height = read_shown_size(image)
     if turn in _SIDEWAYS:
         width, height = height, width
     return Header("JPEG" if image.format == "MPO" else str(image.format), width, height, turn != 1)
+
+
+def read_shown_size(image: ImageFile.ImageFile) -> tuple[int, int]:
+    """The size of the part that is shown, before anything turns it."""
+    left, top, right, bottom = image.info.get("crop", (0, 0, *image.size))
+    return right - left, bottom - top
 
 
 def open_picture(file: IO[bytes], *, header_only: bool = False) -> ImageFile.ImageFile:

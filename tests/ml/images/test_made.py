@@ -6,6 +6,8 @@ import pytest
 
 from ml.images import decode, sniff_header
 from tests.ml.images.made import make_pictures, write_made_pictures
+from tests.ml.images.made.containers import with_clean_aperture
+from tests.ml.images.made.picture import encode, quarters
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
@@ -17,6 +19,11 @@ def test_a_made_picture_looks_right(name):
     for place, wanted in made.pixels.items():
         found = picture.crop((*place, place[0] + 1, place[1] + 1)).tobytes()
         assert all(abs(a - b) <= made.tolerance for a, b in zip(found, wanted, strict=True)), (place, found, wanted)
+
+
+def test_a_small_part_of_a_large_avif_is_not_shrunk_as_the_whole():
+    data = with_clean_aperture(encode(quarters((400, 400)), "AVIF"), 60, 1, 60, 1, 0, 1, 0, 1)
+    assert decode(data, max_side=60).size == (60, 60)
 
 
 def test_all_are_written_into_a_folder(tmp_path):

@@ -233,6 +233,12 @@ def test_a_jpeg_of_a_thousand_scans_is_refused():
     assert "scans" in refused.reason
 
 
+def test_a_jpeg_of_more_segments_than_anybody_counts_is_refused():
+    data = encode(quarters(), "JPEG", comment=b"\xff\xda" * 200)
+    refused = refusal(decode, data[:2] + b"\xff\xfe\0\2" * 200_002 + data[2:])
+    assert refused.code == "unsupported"
+
+
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
 def test_broken_exif_does_not_cost_the_photo():
     data = encode(quarters(), "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff" + bytes(9))

@@ -70,7 +70,12 @@ def jpegs() -> dict[str, Made]:
     cmyk = encode(quarters().convert("CMYK"), "JPEG", quality=95)
     exif = Image.Exif()
     exif[0x010E], exif[0x9286] = WORDS.decode(), WORDS
+    adobe_rgb = Image.Exif()
+    adobe_rgb[0x010F], adobe_rgb.get_ifd(0x8769)[0xA001] = "a camera", 2
+    sideways = b"http://ns.adobe.com/xap/1.0/\0" + b'<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
     files = {
+        "colour-space-in-exif.jpg": encode(quarters(), "JPEG", quality=92, exif=adobe_rgb),
+        "turn-in-xmp.jpg": with_segment(encode(quarters(), "JPEG", quality=92, exif=adobe_rgb), 0xE1, sideways),
         "film.jpg": plain + film(8_000_000),
         "film-progressive.jpg": progressive + film(5_000_000),
         "scans-in-thumbnail.jpg": with_segment(plain, 0xE1, scans_in_thumbnail()),
