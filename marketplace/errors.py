@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.template.loader import render_to_string
 from django.views import defaults
 from rest_framework import exceptions, status
 from rest_framework.response import Response
@@ -101,7 +102,11 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 def server_error(request: HttpRequest) -> HttpResponse:
     """The site's `handler500`: an outage of the database is no bug of ours, and says so on every path."""
     if _is_database_outage(sys.exception()):
-        return JsonResponse(DATABASE_DOWN, status=503, headers={"Retry-After": RETRY_SECONDS})
+        headers = {"Retry-After": RETRY_SECONDS}
+        if is_api_request(request):
+            return JsonResponse(DATABASE_DOWN, status=503, headers=headers)
+        # Rendered without the request, because its context would ask the database who is signed in.
+        return HttpResponse(render_to_string("503.html"), status=503, headers=headers)
     if is_api_request(request):
         return refuse_request(request, 500, "server_error", "Something went wrong here. It was logged.")
     return defaults.server_error(request)

@@ -1,4 +1,4 @@
-"""A database that does not answer is a 503 in JSON, wherever it is noticed; a bug is a 500 that says little."""
+"""A database that does not answer is a 503 everywhere, in JSON over REST; a bug is a 500 that says little."""
 
 import pytest
 from django.db import InterfaceError, OperationalError, connection
@@ -52,7 +52,9 @@ def test_a_token_that_cannot_be_looked_up_is_a_503_and_not_a_401(client, databas
 
 
 def test_pages_without_a_database_are_a_503_too(client, database_down):
-    assert client.get("/").status_code == 503
+    answer = client.get("/")
+    assert (answer.status_code, answer["Retry-After"]) == (503, "5")
+    assert "<h1>We are back in a moment</h1>" in answer.content.decode()
     assert client.get("/admin/login/", HTTP_COOKIE="sessionid=abc").status_code == 503
 
 

@@ -25,7 +25,7 @@ export function send(url, body, token, onProgress = () => {}) {
     request.responseType = "json";
     request.upload.onprogress = ({ loaded, total }) => onProgress(loaded / total);
     request.onload = () => {
-      const isOurs = request.response && new URL(request.responseURL).pathname === new URL(url, location.href).pathname;
+      const isOurs = request.status < 500 && request.response && new URL(request.responseURL).pathname === new URL(url, location.href).pathname;
       if (isOurs) resolve(request);
       else reject(explain(request));
     };
