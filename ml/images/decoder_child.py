@@ -1,8 +1,8 @@
 """What runs in a decoder process: requests on stdin, answers on stdout, one picture at a time.
 
 `{"open": bytes, "max_side": side}` and the bytes of a file are answered with its header, and `{"decode": true}` then
-with a size and three bytes for each pixel; `{"sniff": bytes, …}` asks for the header alone. Requests and answers are
-lines of JSON; an answer may be a refusal instead.
+with a size and a PPM file; `{"sniff": bytes, …}` asks for the header alone. Requests and answers are lines of JSON; an
+answer may be a refusal instead.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from .header import PhotoRefused
 IDLE_SECONDS = 60
 # For the file, copies of it, threads' stacks, and what an allocator reserves beyond what it hands out.
 SPARE_BYTES = 256 * 1024 * 1024
-STRIP_BYTES = 1024 * 1024
 MOST_THREADS = 4
 
 
@@ -119,10 +118,7 @@ def _write_line(answers: IO[bytes], answer: dict[str, object]) -> None:
 
 
 def _write_picture(answers: IO[bytes], picture: Image.Image) -> None:
-    """The size and the pixels, some rows at a time, because a copy of them all would be large."""
-    width, height = picture.size
-    _write_line(answers, {"width": width, "height": height})
-    rows = max(1, STRIP_BYTES // (3 * width))
-    for top in range(0, height, rows):
-        answers.write(picture.crop((0, top, width, min(height, top + rows))).tobytes())
+    """The size, and a PPM file, which Pillow writes from its own memory without a copy."""
+    _write_line(answers, {"width": picture.width, "height": picture.height})
+    picture.save(answers, "PPM")
     answers.flush()

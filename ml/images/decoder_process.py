@@ -34,6 +34,7 @@ T = TypeVar("T")
 MOST_SECONDS = 30
 START_SECONDS = 60
 LONGEST_SIDE = 1 << 31
+PPM_LINES = 3  # say the size again; three bytes for each pixel follow
 LONGEST_ANSWER = 4096  # bytes of a line, which is all that comes beside pixels
 STRIP_BYTES = PIPE_BYTES = 1 << 20  # the largest pipe that Linux gives to everybody
 
@@ -156,6 +157,8 @@ class DecoderProcess:
         raise self._end_for_nonsense()
 
     def _read_pixels(self, width: int, height: int) -> Image.Image:
+        for _ in range(PPM_LINES):
+            self._answers.readline(LONGEST_ANSWER)
         picture = Image.new("RGB", (width, height))
         rows = max(1, STRIP_BYTES // (3 * width))
         for top in range(0, height, rows):
