@@ -25,6 +25,8 @@ from .words import WordsField
 # error.
 NAME_LENGTH, PATH_LENGTH = 120, 500
 
+HALF_A_POINT = "Give both latitude and longitude, or neither."
+
 
 class Category(models.Model):
     name = models.CharField(max_length=NAME_LENGTH)
@@ -133,7 +135,7 @@ class Listing(models.Model):
 
     def clean(self) -> None:
         if (self.latitude is None) != (self.longitude is None):
-            raise ValidationError("Give both latitude and longitude, or neither.")
+            raise ValidationError(HALF_A_POINT)
         if self.price is not None and self.price < 0:
             raise ValidationError({"price": "A price cannot be negative."})
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -107,16 +107,23 @@ FILTERS: dict[Kind, Callable[..., filters.Filter]] = {
 }
 
 
-class ListingForm(forms.Form):
-    """Rules that need two fields."""
+def find_contradictions(given: Mapping[str, Any]) -> dict[str, str]:
+    """What is wrong with parameters that are each right, in lists and ranked answers alike; by parameter."""
+    faults = {}
+    if given.get("radius_km") is not None and given.get("near") is None:
+        faults["radius_km"] = "A radius needs a centre: give near=latitude,longitude too."
+    low, high = given.get("min_price"), given.get("max_price")
+    if low is not None and high is not None and low > high:
+        faults["min_price"] = "The lowest price is above the highest."
+    return faults
 
+
+class ListingForm(forms.Form):
     def clean(self) -> dict[str, object]:
         data = super().clean() or {}
-        if data.get("radius_km") is not None and data.get("near") is None and "near" not in self.errors:
-            self.add_error("radius_km", "A radius needs a centre: give near=latitude,longitude too.")
-        low, high = data.get("min_price"), data.get("max_price")
-        if low is not None and high is not None and low > high:
-            self.add_error("min_price", "The lowest price is above the highest.")
+        if not self.errors:
+            for name, fault in find_contradictions(data).items():
+                self.add_error(name, fault)
         return data
 
 

@@ -19,7 +19,7 @@ from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_sc
 from rest_framework import serializers
 from rest_framework.request import Request
 
-from listings.models import Listing, ListingImage
+from listings.models import HALF_A_POINT, Listing, ListingImage
 from listings.services import create_listing, update_listing
 
 from .fields import CategoryPathField, CoordinateField, CurrencyField
@@ -247,7 +247,7 @@ class ListingSerializer(StrictSerializer, serializers.ModelSerializer):
         point = [attrs.get(name, getattr(self.instance, name, None)) for name in ("latitude", "longitude")]
         if point.count(None) == 1:
             missing = "latitude" if point[0] is None else "longitude"
-            raise serializers.ValidationError({missing: "Give both latitude and longitude, or neither."})
+            raise serializers.ValidationError({missing: HALF_A_POINT})
         return attrs
 
     def create(self, validated_data: dict[str, object]) -> Listing:

@@ -101,13 +101,8 @@ class FilterSerializer(serializers.Serializer):
         return status
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        if "radius_km" in attrs and "near" not in attrs:
-            raise serializers.ValidationError(
-                {"radius_km": "A radius needs a centre: give near=latitude,longitude too."}
-            )
-        low, high = attrs.get("min_price"), attrs.get("max_price")
-        if low is not None and high is not None and low > high:
-            raise serializers.ValidationError({"min_price": "The lowest price is above the highest."})
+        if faults := lists.find_contradictions(attrs):
+            raise serializers.ValidationError(faults)
         return attrs
 
     def to_filter(self) -> Filter:
