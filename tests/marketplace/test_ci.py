@@ -1,6 +1,7 @@
 """The commands a stranger types first, and the counting that decides whether a change lands."""
 
 import os
+import shlex
 import shutil
 import stat
 import subprocess
@@ -93,7 +94,7 @@ class TestEnvironment:
 
     def test_a_name_on_path_that_does_not_run_is_passed_over(self, programs, tmp_path):
         programs("python3.12", "exit 127")
-        programs("python3", f'exec {sys.executable} "$@"')
+        programs("python3", f'exec {shlex.quote(sys.executable)} "$@"')
         done = run(str(ROOT / "scripts/venv"), str(tmp_path / "venv"), path=programs.path)
         assert done.returncode == 0, done.stderr
         assert (tmp_path / "venv" / "bin" / "pip").exists()
