@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 from django.template.loader import render_to_string
+from django.utils.safestring import SafeString
 from playwright.sync_api import expect, sync_playwright
 
 from listings import slots
@@ -124,17 +125,22 @@ def test_the_registry_and_its_reports_load_whole(look, settings, tmp_path):
     assert complaints == []
 
 
-def test_the_admins_photos_become_ready_by_themselves_and_its_lists_fit_1280_pixels(look):
+def test_the_admins_photos_become_ready_by_themselves_and_its_lists_fit_1280_pixels(look, monkeypatch):
     look_at, complaints = look
     title = "Hand-made mid-century teak sideboard with brass handles, collected from " + "Llanfairpwllgwyngyll" * 3
     listing = make_listing(make_user("a.very.long.name@a-rather-long-mail-host.example.org"), title=title, price=10**9)
     model = make_model(version="a-long-name-of-a-model-that-somebody-trained-2026-11-30")
     image = make_image(listing, reason="The stored file is not the one that was uploaded. " * 3)
+    fillers = {
+        "admin_similar_panel": lambda request, listing: SafeString(f"<p>Photo {listing.images.get().state}.</p>")
+    }
+    monkeypatch.setattr(slots, "_fillers", fillers)
     page = look_at(f"/admin/listings/listing/{listing.pk}/change/", '[data-photo-state="new"]')
     ready = make_ready_image(make_listing())
     ListingImage.objects.filter(pk=image.pk).update(state="ready", thumb_file=ready.thumb_file.name)
     page.wait_for_selector(".field-thumbnail .admin-thumb")
     page.wait_for_selector(".photo-state.ready")
+    page.get_by_text("Photo ready.").wait_for()
     IndexSnapshot.objects.create(model=model, directory="snapshots/" + "f" * 80, position="1")
     for kind in ("listings/listing", "listings/listingimage", "recommender/embedding", "recommender/indexsnapshot"):
         look_at(f"/admin/{kind}/", "#result_list")

@@ -19,7 +19,7 @@ function put(page) {
   return changed.length > 0;
 }
 
-async function look(pause) {
+async function look(pause, isLast = false) {
   try {
     const page = await readPage();
     if (!page) return;
@@ -28,7 +28,11 @@ async function look(pause) {
     // Offline for a moment; the next look finds out.
   }
   if (document.querySelector(WAITING)) setTimeout(look, pause, Math.min(pause * 1.3, LONGEST));
-  else said.textContent = "All photos are done.";
+  else if (!isLast) {
+    said.textContent = "All photos are done.";
+    // The similar listings are found by the photos, and those are found a moment after they are ready.
+    setTimeout(look, 1500, pause, true);
+  }
 }
 
 if (document.querySelector(WAITING)) {
