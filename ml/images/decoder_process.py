@@ -94,7 +94,7 @@ class DecoderProcess:
     @property
     def is_waiting(self) -> bool:
         """Whether it may be given another picture."""
-        return self._process.returncode is None and not self._is_leaving
+        return self._process.returncode is None and not self._is_leaving and not self._is_late
 
     def end(self) -> None:
         self._process.kill()
