@@ -12,6 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 env = environ.Env()
 
+NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
 WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 DATABASES = ("postgres", "postgresql", "sqlite")
 BROKERS = ("redis", "rediss", "unix")
@@ -20,10 +21,8 @@ IN_NAMES = "; in names and passwords write # as %23, ? as %3F and % as %25."
 
 def read_number(name: str, default: float) -> float:
     text = env.str(name, "").strip() or str(default)
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
+    # float() alone would read `1_0` as ten, and the digits of every script.
+    value = float(text) if NUMBER.fullmatch(text) else math.nan
     if not math.isfinite(value):
         raise ImproperlyConfigured(f"{name} is '{text}'; it must be a number.")
     return value

@@ -14,7 +14,7 @@ from marketplace.settings import environment
 ROOT = Path(__file__).resolve().parents[3]
 
 
-@pytest.mark.parametrize("text", ["x", "1x6", "nan", "inf", "1,5"])
+@pytest.mark.parametrize("text", ["x", "1x6", "nan", "inf", "1,5", "1_0", "\u0661", "."])
 def test_what_is_no_number_is_refused_by_name(monkeypatch, text):
     monkeypatch.setenv("PURGE_DAYS", text)
     with pytest.raises(ImproperlyConfigured, match=f"PURGE_DAYS is '{text}'"):
