@@ -11,7 +11,7 @@ To add a column, add it to `COLUMNS`, give `Filter` a field for what may be aske
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -221,3 +221,14 @@ class Filter:
         values = {**vars(self), "radius_km": None}
         values["near"] = None if self.near is None or self.radius_km is None else (self.near, self.radius_km)
         return [(one, values[name]) for name, one in self._conditions_by_selectivity() if values[name] is not None]
+
+
+def find_contradictions(given: Mapping[str, Any]) -> dict[str, str]:
+    """What is wrong with parameters that are each right, in lists and ranked answers alike; by parameter."""
+    faults = {}
+    if given.get("radius_km") is not None and given.get("near") is None:
+        faults["radius_km"] = "A radius needs a centre: give near=latitude,longitude too."
+    low, high = given.get("min_price"), given.get("max_price")
+    if low is not None and high is not None and low > high:
+        faults["min_price"] = "The lowest price is above the highest."
+    return faults

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -13,7 +13,7 @@ from django.db.models import BigIntegerField
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema_field
 
-from listings.filterable import DEFAULT_RADIUS_KM, Filter, Kind
+from listings.filterable import DEFAULT_RADIUS_KM, Filter, Kind, find_contradictions
 from listings.geo import snap_to_grid
 from listings.models import Category, Listing
 from listings.querysets import MAX_WORDS, ListingQuerySet
@@ -105,17 +105,6 @@ FILTERS: dict[Kind, Callable[..., filters.Filter]] = {
     Kind.POINT: partial(PointFilter, max_length=80),
     Kind.RADIUS: RadiusFilter,
 }
-
-
-def find_contradictions(given: Mapping[str, Any]) -> dict[str, str]:
-    """What is wrong with parameters that are each right, in lists and ranked answers alike; by parameter."""
-    faults = {}
-    if given.get("radius_km") is not None and given.get("near") is None:
-        faults["radius_km"] = "A radius needs a centre: give near=latitude,longitude too."
-    low, high = given.get("min_price"), given.get("max_price")
-    if low is not None and high is not None and low > high:
-        faults["min_price"] = "The lowest price is above the highest."
-    return faults
 
 
 class ListingForm(forms.Form):

@@ -21,7 +21,7 @@ from rest_framework import serializers
 from listings.api import filters as lists
 from listings.api.numbers import PRICE_MESSAGES, StrictDecimalField, StrictFloatField, StrictIntegerField, read_float
 from listings.api.serializers import StrictSerializer
-from listings.filterable import DEFAULT_RADIUS_KM, Kind
+from listings.filterable import DEFAULT_RADIUS_KM, Kind, find_contradictions
 from listings.geo import snap_to_grid
 from listings.models import Listing
 from recommender.index import Filter
@@ -101,7 +101,7 @@ class FilterSerializer(serializers.Serializer):
         return status
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        if faults := lists.find_contradictions(attrs):
+        if faults := find_contradictions(attrs):
             raise serializers.ValidationError(faults)
         return attrs
 
