@@ -1,8 +1,8 @@
 """The chunks of a PNG that its picture needs. Optional ones that are broken, huge or misplaced never decide over it.
 
 Pillow reads every chunk and gives the picture up for one bad text. So it gets a file of those that say pixels, while
-the orientation, the profile and colours in numbers are read here, where their checksum is right. As in browsers,
-whatever follows the pixels is passed over. Of an animation the picture is taken that programs without animation show.
+the orientation, the profile and colours in numbers are read here, where their checksum is right. Whatever follows the
+pixels is passed over, as in browsers, but for the orientation, which the standard lets stand there. Of an animation the picture is taken that programs without animation show.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class Png:
 
 
 def read_png(file: IO[bytes], *, header_only: bool) -> Png:
-    """Take a PNG apart; of a `header_only` one nothing is read behind the beginning of its pixels.
+    """Take a PNG apart; a `header_only` one ends with the beginning of its pixels.
 
     What cannot be followed is left as it is, so that Pillow finds the damage.
     """
@@ -130,8 +130,10 @@ def read_png(file: IO[bytes], *, header_only: bool) -> Png:
                 optional.setdefault(chunk.kind, body)
     else:
         return Png(b"", file, 0, MAX_OPTIONAL_BYTES)
-    start = chunk.start - 8
-    return _assemble(needed, optional, file, start, start + 8 if header_only else _find_pixels_end(file, start))
+    start, end = chunk.start - 8, _find_pixels_end(file, chunk.start - 8)
+    if b"eXIf" not in optional and (late := _read_late_exif(file, end)):
+        optional[b"eXIf"] = late
+    return _assemble(needed, optional, file, start, start + 8 if header_only else end)
 
 
 def _walk_chunks(file: IO[bytes], position: int = 8) -> Iterator[Chunk]:
@@ -175,6 +177,16 @@ def _find_pixels_end(file: IO[bytes], start: int) -> int:
             break
         end = chunk.start + chunk.size + 4
     return end
+
+
+def _read_late_exif(file: IO[bytes], position: int) -> bytes | None:
+    """EXIF that follows the pixels. Pages take the size from the header, so both have to be turned by it."""
+    for chunk in _walk_chunks(file, position):
+        if chunk.kind == b"eXIf":
+            return _read_checked_body(file, chunk)
+        if chunk.kind == b"IEND":
+            break
+    return None
 
 
 def _assemble(needed: dict[bytes, bytes], optional: dict[bytes, bytes], file: IO[bytes], start: int, end: int) -> Png:

@@ -33,8 +33,8 @@ NO = Refusal("broken")
 # What made pictures are named by which a reference cannot show, or shows by a rule of its own.
 NOT_KNOWN_TO = {
     # It cuts out an aperture only where that begins at the top left, leaves out the last rows of a JPEG that lacks its
-    # end, and shows inks by nine levels otherwise than libvips.
-    "Chromium": ("aperture", "cmyk-profile", "half-end", "no-end.jpg"),
+    # end, shows inks by nine levels otherwise than libvips, and turns no PNG whose orientation follows its pixels.
+    "Chromium": ("aperture", "cmyk-profile", "half-end", "late-orientation", "no-end.jpg"),
     # It reads colours from ICC profiles alone, converts CMYK by its own, heeds chunks of wrong checksums, refuses
     # apertures that it cannot cut and JPEG files that lack their end, and paints the canvas of a GIF.
     "libvips": (
@@ -46,6 +46,7 @@ NOT_KNOWN_TO = {
         "gamma-",
         "half-end",
         "key-long-palette",
+        "late-orientation",
         "no-end",
         "numbers-",
         "outside.gif",

@@ -76,7 +76,6 @@ def pngs_of_optional_chunks() -> dict[str, Made]:
     files |= {f"late-{name}.png": png(stored, after=[text]) for name, text in (BROKEN | LARGE_TEXTS).items()}
     files |= {
         "large-profile.png": png(stored, before=[profile_chunk(SRGB + bytes(1_500_000))]),
-        "late-orientation.png": png(stored, after=[orientation_chunk(6)]),
         "late-gamma.png": png(stored, after=[gamma_chunk(100_000)]),
         "no-end.png": png(stored)[:-12],
         "cut-end.png": png(stored)[:-6],
@@ -206,6 +205,10 @@ def pngs_of_coded_colours() -> dict[str, Made]:
 
 
 def pngs() -> dict[str, Made]:
-    turned = png(quarters(), before=[orientation_chunk(6), orientation_chunk(3)])
-    upright = {"orientation-6.png": Made(turned, corner_pixels(BLUE, RED, YELLOW, GREEN, size=(64, 96)), (64, 96))}
+    turned = {
+        "orientation-6.png": png(quarters(), before=[orientation_chunk(6), orientation_chunk(3)]),
+        "late-orientation.png": png(quarters(), after=[orientation_chunk(6)]),
+    }
+    colours = corner_pixels(BLUE, RED, YELLOW, GREEN, size=(64, 96))
+    upright = {name: Made(data, colours, (64, 96)) for name, data in turned.items()}
     return pngs_of_optional_chunks() | pngs_of_transparency() | pngs_of_coded_colours() | upright
