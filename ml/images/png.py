@@ -2,7 +2,8 @@
 
 Pillow reads every chunk and gives the picture up for one bad text. So it gets a file of those that say pixels, while
 the orientation, the profile and colours in numbers are read here, where their checksum is right. Whatever follows the
-pixels is passed over, as in browsers, but for the orientation, which the standard lets stand there. Of an animation the picture is taken that programs without animation show.
+pixels is passed over, as in browsers, but for the orientation, which the standard lets stand there. Of an animation the
+picture is taken that programs without animation show.
 """
 
 from __future__ import annotations
