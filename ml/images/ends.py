@@ -17,7 +17,7 @@ MAX_PARTS = 200_000
 MAX_PICTURES = 100
 
 RIFF_HEAD = 12
-START_OF_SCAN, END_OF_IMAGE = 0xDA, 0xD9
+START_OF_SCAN, END_OF_IMAGE, RESTART_INTERVAL = 0xDA, 0xD9, 0xDD
 # In coded pixels 0xFF is followed by 0 or a restart mark (D0 to D7); 0xFF again is padding, and 01 has no length.
 _JPEG_SIGNATURE, _JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
 _JPEG_START = re.compile(rb"\0*\xff\xd8\xff")
@@ -42,14 +42,25 @@ def count_scans(data: bytes) -> int:
 def fill_missing_end(data: bytes) -> list[bytes]:
     """A JPEG whose file stops within coded pixels, ended in two ways; nothing for any other file.
 
-    Where both look alike, the file lacks its end alone; pixels that are missing would be read from what was added.
+    Where both look alike, the file lacks its end alone; pixels that are missing would be read from what was added. Not
+    so in files with restart marks, behind which a decoder reads nothing of it.
     """
     if not data.startswith(_JPEG_SIGNATURE):
         return []
-    segments = deque(islice(_walk_segments(data, 0), MAX_PARTS), maxlen=1)
-    if not segments or segments[0][0] != START_OF_SCAN or _JPEG_MARKER.search(data, segments[0][1]):
+    segments = list(islice(_walk_segments(data, 0), MAX_PARTS))
+    if not segments or segments[-1][0] != START_OF_SCAN or _JPEG_MARKER.search(data, segments[-1][1]):
         return []
-    return [data.rstrip(b"\xff") + filling * 64 + _JPEG_END for filling in (b"\0", b"\x55")]
+    if any(marker == RESTART_INTERVAL for marker, _ in segments):
+        return []
+    return [_strip_padding(data) + filling * 64 + _JPEG_END for filling in (b"\0", b"\x55")]
+
+
+def _strip_padding(data: bytes) -> bytes:
+    """Coded pixels without what follows them: zeros, which a disk leaves where a copy stopped, or half a mark."""
+    coded = data.rstrip(b"\0")
+    if coded == data:
+        return data.rstrip(b"\xff")
+    return coded + b"\0" * coded.endswith(b"\xff")
 
 
 def is_first_scan_whole(start: bytes, channels: int) -> bool:

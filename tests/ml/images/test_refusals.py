@@ -158,6 +158,15 @@ def test_the_header_of_a_cut_off_picture_is_read_without_decoding_it():
     assert sniff_header(io.BytesIO(data[: len(data) // 2])).width == 300
 
 
+@pytest.mark.parametrize("options", [{}, {"restart_marker_rows": 1}, {"restart_marker_blocks": 1}])
+@pytest.mark.parametrize("padding", [0, 200])
+def test_a_jpeg_whose_end_was_never_copied_is_refused(options, padding):
+    """A disk leaves zeros there. Behind a restart mark a decoder reads nothing of what it finds."""
+    data = encode(scene(1, (200, 150)), "JPEG", quality=90, **options)
+    half = data[: data.rindex(b"\xff\xd3") if options else len(data) // 2]
+    assert refusal(decode, half + bytes(padding)).code == "truncated"
+
+
 @pytest.mark.parametrize("fmt", ["JPEG", "PNG", "GIF"])
 def test_sniffing_reads_the_ends_of_a_file_and_not_its_pixels(fmt):
     class Counted(io.BytesIO):
