@@ -6,7 +6,7 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future, wait
+from concurrent.futures import Executor, Future, as_completed, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -74,6 +74,11 @@ class Batch:
     def is_decoded(self) -> bool:
         """Whether `start_inference` would not wait."""
         return all(job.done() for _, job in self._jobs)
+
+    def iterate_decoding(self) -> Iterator[None]:
+        """Wait for all photos to be decoded, and yield after each."""
+        for _ in as_completed([job for _, job in self._jobs]):
+            yield
 
     @property
     def seconds_left(self) -> float:

@@ -185,7 +185,7 @@ class _TimeSlice:
     def _embed_batches(self) -> None:
         while self._in_flight or self._lease_next_batch():
             current = self._in_flight[0]
-            self._loop.activity.begin_batch(current.seconds_left, current.list_unfinished_photos)
+            self._wait_for_decoding(current)
             current.start_inference()
             self._lease_batches_ahead(current)
             try:
@@ -198,9 +198,19 @@ class _TimeSlice:
             finally:
                 # Trouble with the next micro-batch must not cost the results that this one has.
                 self._settle_batch(current, results)
-            for ahead in self._in_flight:
-                ahead.renew_lease_if_due()
+            self._renew_leases_if_due()
             self._record_outcomes_and_raise_on_burst(results)
+
+    def _wait_for_decoding(self, current: Batch) -> None:
+        """Each photo has the time of a lease to itself: a micro-batch of large ones takes longer as a whole."""
+        self._loop.activity.begin_batch(current.seconds_left, current.list_unfinished_photos)
+        for _ in current.iterate_decoding():
+            self._renew_leases_if_due()
+            self._loop.activity.begin_batch(current.seconds_left, current.list_unfinished_photos)
+
+    def _renew_leases_if_due(self) -> None:
+        for batch in self._in_flight:
+            batch.renew_lease_if_due()
 
     def _lease_batches_ahead(self, current: Batch) -> None:
         """Lease what is decoded while the model computes `current`."""

@@ -9,10 +9,11 @@ from collections import defaultdict
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from recommender.models import Embedding
 from tests.fakes import FakeEmbedder
-from tests.recommender.queue_rows import embed, make_model, make_photos, original_of, states
+from tests.recommender.queue_rows import embed, loop_with, make_model, make_photos, original_of, states
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("empty_storage")]
 
@@ -114,6 +115,29 @@ def test_leases_that_wait_for_others_are_renewed_in_time(settings, lease_seconds
     tally = embed(Looking(seconds=0.3))
     assert (tally.done, tally.dropped) == (4, 0)
     assert any(len(seen) > 1 for seen in ends.values()) is renewed
+
+
+def test_each_photo_of_a_micro_batch_has_the_time_of_a_lease_to_itself(settings):
+    settings.EMBED_BATCH, settings.EMBED_LEASE_SECONDS, settings.EMBED_THREADS = 4, 1, 1
+    make_model()
+    make_photos(4)
+    left: list[float] = []
+    watched: list[object] = []
+
+    class Slow(FakeEmbedder):
+        def prepare(self, image):
+            time.sleep(0.4)
+            end = Embedding.objects.filter(state="leased").values_list("leased_until", flat=True).first()
+            connection.close()
+            if end:
+                left.append((end - timezone.now()).total_seconds())
+                watched.append(loop.activity.current_limit_and_photos)
+            return super().prepare(image)
+
+    loop = loop_with(Slow())
+    assert loop.run_slice(30).done == 4
+    assert min(left) > 0  # 1.6 seconds in all
+    assert len({id(one) for one in watched}) > 1  # what the watchdog measures begins anew
 
 
 def test_trouble_with_the_next_micro_batch_loses_no_results(settings):
