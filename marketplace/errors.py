@@ -49,7 +49,8 @@ def describe_error(said: object, sentence: str | None = None) -> tuple[dict[str,
     """What DRF says about an error, in our shape, and the headers that go with it; `sentence` says it better."""
     if not isinstance(said, Mapping):
         said = {GENERAL: said}
-    if "detail" in said:
+    # A list there is about a field that a caller made up, and that has this name.
+    if not isinstance(said.get("detail", []), list):
         return {"detail": sentence or said["detail"], "code": said.get("code") or _code_of(said["detail"])}, {}
     fields = {str(name): list(_sentences_of(value)) for name, value in said.items() if name != GENERAL}
     parts = [*_sentences_of(said.get(GENERAL, ())), *(f"{name}: {' '.join(fields[name])}" for name in fields)]
@@ -112,10 +113,12 @@ def server_error(request: HttpRequest) -> HttpResponse:
     return defaults.server_error(request)
 
 
-def refuse_request(request: HttpRequest, status_code: int, code: str, sentence: str) -> HttpResponse:
+def refuse_request(
+    request: HttpRequest, status_code: int, code: str, sentence: str, **more: Mapping[str, list[str]]
+) -> HttpResponse:
     """A refusal of what no browser sends by itself, so a page for people would help nobody."""
     if is_api_request(request):
-        return JsonResponse({"detail": sentence, "code": code}, status=status_code)
+        return JsonResponse({"detail": sentence, "code": code, **more}, status=status_code)
     return HttpResponse(sentence, status=status_code, content_type="text/plain; charset=utf-8")
 
 

@@ -117,7 +117,8 @@ def _refuse_parameters(request: HttpRequest, taken: Mapping[str, Collection[str]
     if not unknown:
         return None
     takes = f"This call takes: {', '.join(names)}." if names else "This call takes no parameters in its address."
-    return refuse_request(request, 400, "unknown_parameter", f"There is no parameter '{unknown[0][:80]}'. {takes}")
+    said = {name[:80]: [f"There is no parameter '{name[:80]}'. {takes}"] for name in unknown}
+    return refuse_request(request, 400, "unknown_parameter", said[unknown[0][:80]][0], fields=said)
 
 
 class CompressText(GZipMiddleware):

@@ -110,6 +110,7 @@ def test_an_unknown_parameter_is_refused_by_name(seller, listing, verb, path, kn
         assert response.json()["code"] == "unknown_parameter"
         assert "'min_prize'" in response.json()["detail"]
         assert knows in response.json()["detail"]
+        assert response.json()["fields"] == {"min_prize": [response.json()["detail"]]}
     listing.refresh_from_db()
     assert listing.status == "active"
 
@@ -134,6 +135,13 @@ def test_an_unknown_field_is_refused_by_name_and_one_that_can_only_be_read_is_pa
     assert refused.status_code == 400
     assert set(refused.json()["fields"]) == {"prize", "colour"}
     assert "title, description, price" in refused.json()["fields"]["prize"][0]
+
+
+def test_fields_that_are_called_as_parts_of_a_refusal_are_refused_as_any_other(seller):
+    answer = api(seller).post(LISTINGS, {"title": "Chair", "detail": "oak", "code": "7", "fields": {}}).json()
+    assert set(answer["fields"]) == {"detail", "code", "fields"}
+    assert answer["code"] == "invalid"
+    assert answer["detail"].startswith("detail: There is no such field.")
 
 
 @pytest.mark.parametrize("path", [f"{LISTINGS}7/images/", SEARCH, "/api/v1/embeddings/"])
