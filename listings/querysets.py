@@ -79,6 +79,21 @@ class ListingQuerySet(models.QuerySet):
             rows = rows.filter(_holds("title_words", words) | _holds("description_words", words))
         return rows
 
+    def refold_words(self) -> int:
+        """Write the words of texts that a program of an older version has written, which knows nothing of words.
+
+        Returns how many listings had other words.
+        """
+        changed = 0
+        for pk, title, description, *words in self.values_list("pk", *WORDS, *WORDS.values()).iterator():
+            folded = [fold_words(title), fold_words(description)]
+            if folded != words:
+                same = type(self)(self.model, using=self.db).filter(pk=pk, title=title, description=description)
+                changed += same.update(**dict(zip(WORDS.values(), folded, strict=True)))
+        return changed
+
+    refold_words.alters_data = True  # type: ignore[attr-defined]
+
     def public(self) -> ListingQuerySet:
         """What anybody may find in lists and answers."""
         return self.filter(status=ACTIVE)

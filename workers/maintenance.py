@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from celery import shared_task
+from datetime import timedelta
 
+from celery import shared_task
+from django.utils import timezone
+
+from listings.models import Listing
 from recommender.embedding.heartbeat import record_schedule_alive
 from recommender.embedding.sweep import collect_garbage, sweep_queue
+
+# More than an hour, after which it is looked for again: an upgrade restarts web processes last, and until then those of
+# the older version save listings that no search by words would find.
+REFOLDED = timedelta(hours=3)
 
 
 @shared_task(name="workers.maintenance.sweep", ignore_result=True, soft_time_limit=50, time_limit=60)
@@ -16,4 +24,5 @@ def run_sweep() -> None:
 
 @shared_task(name="workers.maintenance.collect", ignore_result=True, soft_time_limit=240, time_limit=300)
 def run_garbage_collection() -> None:
+    Listing.objects.filter(updated_at__gte=timezone.now() - REFOLDED).refold_words()
     collect_garbage()

@@ -2,21 +2,7 @@
 
 from django.db import migrations
 
-from listings.words import WordsField, fold_words
-
-BATCH = 1000
-
-
-def fill_words(apps, schema_editor):
-    """Row by row in batches by id, so that a site of a million listings needs no more memory than one of a thousand."""
-    listings = apps.get_model("listings", "Listing").objects.using(schema_editor.connection.alias)
-    statement = "UPDATE listings_listing SET title_words = %s, description_words = %s WHERE id = %s"
-    last = 0
-    while rows := list(listings.filter(pk__gt=last).order_by("pk").values_list("title", "description", "pk")[:BATCH]):
-        values = [(fold_words(title), fold_words(description), pk) for title, description, pk in rows]
-        with schema_editor.connection.cursor() as cursor:
-            cursor.executemany(statement, values)
-        last = rows[-1][-1]
+from listings.words import WordsField
 
 
 class Migration(migrations.Migration):
@@ -36,5 +22,4 @@ class Migration(migrations.Migration):
                 for name in ("title_words", "description_words")
             ],
         ),
-        migrations.RunPython(fill_words, migrations.RunPython.noop, elidable=True),
     ]

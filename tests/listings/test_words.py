@@ -3,12 +3,15 @@
 
 import pytest
 from django.db import connection
+from django.db.migrations import RunPython
 from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.loader import MigrationLoader
 
 from listings.models import Listing
 from listings.services import update_listing
 from listings.words import fold_words
 from tests.factories import api, make_listing, make_user
+from workers.maintenance import run_garbage_collection
 
 pytestmark = pytest.mark.django_db
 
@@ -104,9 +107,27 @@ def test_listings_of_an_older_site_get_their_words_and_keep_their_triggers():
             [seller.pk, "2026-01-01 00:00:00+00:00", "2026-01-01 00:00:00+00:00"],
         )
     executor = MigrationExecutor(connection)
-    executor.migrate([("listings", "0003_words")])
+    executor.migrate([("listings", "0005_words_of_older_listings")])
     assert find("стул écran") == ["Красный стул"]
     assert triggers() == {"recommender_listing_update", "recommender_listing_delete"}
+
+
+def test_no_lock_of_a_new_column_is_held_while_words_are_written():
+    """Readers of the older version would wait until the words of a million listings are written."""
+    loader = MigrationLoader(connection)
+    kinds = {name: loader.get_migration("listings", name) for name in ("0003_words", "0005_words_of_older_listings")}
+    assert not any(isinstance(step, RunPython) for step in kinds["0003_words"].operations)
+    assert not kinds["0005_words_of_older_listings"].atomic
+
+
+def test_what_a_program_of_the_older_version_writes_is_found_after_the_hourly_clean_up():
+    new, changed, other = make_listing(title="Lamp"), make_listing(title="Box"), make_listing(title="Sofa")
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE listings_listing SET title_words = '' WHERE id = %s", [new.pk])
+        cursor.execute("UPDATE listings_listing SET title = 'Écran' WHERE id = %s", [changed.pk])
+    run_garbage_collection()
+    assert (find("lamp"), find("ecran"), find("box"), find("sofa")) == (["Lamp"], ["Écran"], [], ["Sofa"])
+    assert Listing.objects.get(pk=other.pk).updated_at == other.updated_at
 
 
 def triggers():
