@@ -43,6 +43,7 @@ from .header import (
 
 # A progressive JPEG has about ten scans, and each costs as much as decoding the whole picture.
 MAX_SCANS = 100
+MAX_SCANNED_PIXELS = 4_000_000_000  # in all scans together, which take some three seconds
 MAX_PROFILE_BYTES = 4 * 1024 * 1024
 
 CLEAN_SIDE = 512  # the longest side of the picture that is kept of an upload, so an upload is judged by it
@@ -130,8 +131,10 @@ def _decode_without_end(data: bytes, max_side: int | None) -> tuple[Header, Imag
 
 def _decode_whole(data: bytes, max_side: int | None) -> tuple[Header, Image.Image]:
     opened = open_for_decoding(io.BytesIO(data), max_side)
+    pixels = opened.header.width * opened.header.height
+    most = min(MAX_SCANS, max(3, MAX_SCANNED_PIXELS // pixels))  # of one channel each, where all are whole
     # Counting two bytes takes no time, but a film behind the picture holds them by chance.
-    if opened.header.format == "JPEG" and data.count(b"\xff\xda") > MAX_SCANS < count_scans(data):
+    if opened.header.format == "JPEG" and data.count(b"\xff\xda") > most < count_scans(data):
         raise PhotoRefused("The JPEG has too many scans. Save the photo again and send it once more.", "unsupported")
     with hold_large_picture_lock(opened.peak_bytes):
         return opened.header, load_picture(opened)

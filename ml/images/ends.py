@@ -21,12 +21,22 @@ START_OF_SCAN, END_OF_IMAGE, RESTART_INTERVAL = 0xDA, 0xD9, 0xDD
 # In coded pixels 0xFF is followed by 0 or a restart mark (D0 to D7); 0xFF again is padding, and 01 has no length.
 _JPEG_SIGNATURE, _JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
 _JPEG_START = re.compile(rb"\0*\xff\xd8\xff")
+_ZIP_DIRECTORY = b"PK\x01\x02"
+_LARGEST_DIRECTORY = 1 << 24  # bytes; four random bytes of a photo, read as a size, are hardly ever less
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
 
 
 def find_end(data: bytes, name: str) -> int:
     """The end of the picture, or of the pictures that follow each other, in a file whose format Pillow calls `name`."""
     return _FINDERS[name](data)
+
+
+def is_archive_end(end: bytes, position: int) -> bool:
+    """Whether a ZIP's end record at `position` has its directory before it: four bytes alone occur by chance."""
+    size = int.from_bytes(end[position + 12 : position + 16], "little")
+    if size > position:
+        return size < _LARGEST_DIRECTORY
+    return size == 0 or end.startswith(_ZIP_DIRECTORY, position - size)
 
 
 def count_scans(data: bytes) -> int:
@@ -86,12 +96,12 @@ def _walk_segments(data: bytes, start: int) -> Iterator[tuple[int, int]]:
 
 def _find_jpeg_end(data: bytes) -> int:
     """Behind the last of the JPEG pictures that follow each other, as phones append a map of brightness."""
-    end = 0
+    end, parts = 0, iter(range(MAX_PARTS))  # of all pictures together
     for _ in range(MAX_PICTURES):
         if not (match := _JPEG_START.match(data, end)):
             break
-        segments = deque(islice(_walk_segments(data, match.end() - 3), MAX_PARTS), maxlen=1)
-        marker, end = segments.pop() if segments else (None, end)
+        segments = deque(zip(_walk_segments(data, match.end() - 3), parts, strict=False), maxlen=1)
+        (marker, end), _part = segments.pop() if segments else ((None, end), None)
         if marker != END_OF_IMAGE:
             break
     return end

@@ -13,12 +13,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import IO, Literal, get_args
+from typing import IO, Literal, cast, get_args
 
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from .containers import describe_avif, describe_heif
-from .ends import find_end, is_first_scan_whole
+from .ends import MAX_PARTS, find_end, is_archive_end, is_first_scan_whole
+from .other_formats import find_other_format
 from .png import read_png
 from .segments import pass_over_short_segments
 from .webp import open_webp
@@ -42,6 +43,7 @@ _DECODING_BYTES = {"JPEG": (4, 4), "PNG": (8, 16), "GIF": (10, 10), "WEBP": (20,
 START_BYTES = (64 * 1024, 1024 * 1024)
 
 PREFIX_BYTES = 64  # enough to tell every format that is taken, even AVIF, whose container is named by brands
+COUNTED_BYTES = 128 * 1024  # a read costs one part, and another for each so many bytes that were read before
 END_BYTES = 64 * 1024  # a web page or an archive hidden in a picture is mostly appended, so the end is searched
 
 _SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that turn by a quarter, so that width and height change places
@@ -50,22 +52,8 @@ _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b
 _AVIF_BRANDS = {b"avif", b"avis"}
 _CONTAINER_BRANDS = {b"mif1", b"msf1"}
 
-_UNSUPPORTED = {
-    b"II*\0": "TIFF",
-    b"MM\0*": "TIFF",
-    b"BM": "BMP",
-    b"8BPS": "Photoshop",
-    b"\0\0\0\x0cjP  ": "JPEG 2000",
-    b"\xff\x0a": "JPEG XL",
-    b"\0\0\0\x0cJXL ": "JPEG XL",
-    b"\0\0\1\0": "icon",
-    b"%PDF-": "PDF",
-}
-_SVG = re.compile(rb"\s*(?:\xef\xbb\xbf)?\s*<(?:\?xml|!--|!doctype svg|svg)", re.IGNORECASE)
 _MARKUP = re.compile(rb"</?(?:script|html|svg|iframe|body)[\s>/]|<!doctype\s|<\?php", re.IGNORECASE)
 _ZIP_END = re.compile(rb"PK\x05\x06")
-_ZIP_DIRECTORY = b"PK\x01\x02"
-_LARGEST_DIRECTORY = 1 << 24  # bytes; four random bytes of a photo, read as a size, are hardly ever less
 
 # What Pillow and libheif raise on bytes they did not expect. MemoryError is absent: sizes are checked before pixels
 # are allocated, so running out of memory is this machine's trouble and not the photo's.
@@ -159,17 +147,37 @@ def _open(file: IO[bytes], name: str, *, header_only: bool) -> ImageFile.ImageFi
         return open_webp(file)
     # Without `formats` Pillow would try all its decoders, of which most serve formats that are not taken.
     try:
-        image = Image.open(file, formats=[name])
+        image = Image.open(cast("IO[bytes]", Rationed(file)), formats=[name])
     except UnidentifiedImageError:
         if name != "JPEG":
             raise
-        return Image.open(pass_over_short_segments(file), formats=[name])
+        return Image.open(cast("IO[bytes]", Rationed(pass_over_short_segments(file))), formats=[name])
     if name == "HEIF":
         describe_heif(image)
     elif name == "AVIF":
         file.seek(0)
         describe_avif(image, file.read())
     return image
+
+
+class Rationed(io.BufferedIOBase):
+    """A file that refuses to be read in more parts than pictures have.
+
+    Pillow reads metadata part by part, and joins each part of EXIF with all that came before: of 40 MB of tiny parts
+    that takes a quarter of an hour.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.seek, self.tell = file.seek, file.tell  # type: ignore[method-assign]
+        self._file, self._bytes, self._parts = file, 0, 0
+
+    def read(self, size: int | None = -1) -> bytes:
+        data = self._file.read(-1 if size is None else size)
+        self._parts += 1 + self._bytes // COUNTED_BYTES
+        self._bytes += len(data)
+        if self._parts > MAX_PARTS:
+            raise SyntaxError("The metadata is in too many parts.")
+        return data
 
 
 def read_orientation(image: Image.Image) -> int:
@@ -254,10 +262,7 @@ def find_format_in_container(prefix: bytes) -> str | None:
 
 
 def _refuse_format(prefix: bytes) -> str:
-    name = next((name for magic, name in _UNSUPPORTED.items() if prefix.startswith(magic)), None)
-    if name is None and _SVG.match(prefix):
-        name = "SVG or XML"
-    if name is not None:
+    if name := find_other_format(prefix):
         raise PhotoRefused(f"{name} files are not taken. Save the photo as JPEG, PNG, WebP or HEIC.", "unsupported")
     raise PhotoRefused("The file is not a photo.", "not_an_image")
 
@@ -271,7 +276,7 @@ def refuse_polyglot(file: IO[bytes], size: int, name: str) -> None:
     start = max(0, size - END_BYTES)
     file.seek(start)
     end = file.read(END_BYTES)
-    is_suspect = any(_is_archive_end(end, match.start()) for match in _ZIP_END.finditer(end))
+    is_suspect = any(is_archive_end(end, match.start()) for match in _ZIP_END.finditer(end))
     if not is_suspect and _MARKUP.search(end):
         file.seek(0)
         data = file.read()
@@ -282,11 +287,3 @@ def refuse_polyglot(file: IO[bytes], size: int, name: str) -> None:
             "The file holds a picture and something else (a web page or an archive). Save the photo again as JPEG.",
             "not_an_image",
         )
-
-
-def _is_archive_end(end: bytes, position: int) -> bool:
-    """Whether a ZIP's end record at `position` has its directory before it: four bytes alone occur by chance."""
-    size = int.from_bytes(end[position + 12 : position + 16], "little")
-    if size > position:
-        return size < _LARGEST_DIRECTORY
-    return size == 0 or end[position - size :].startswith(_ZIP_DIRECTORY)

@@ -24,6 +24,7 @@ from .ends import MAX_PARTS
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MAX_PROFILE_BYTES = 4 * 1024 * 1024
 MAX_OPTIONAL_BYTES = 8 * 1024 * 1024
+DAMAGED_BYTES = 64 * 1024  # of a file without pixels, in which Pillow finds what is wrong
 # As libpng has it: what differs less from sRGB's gamma is a rounded way to say sRGB.
 _GAMMA_OF_SRGB, _GAMMA_TOLERANCE = 0.45455, 0.05
 
@@ -130,7 +131,7 @@ def read_png(file: IO[bytes], *, header_only: bool) -> Png:
             if body is not None:
                 optional.setdefault(chunk.kind, body)
     else:
-        return Png(b"", file, 0, MAX_OPTIONAL_BYTES)
+        return Png(b"", file, 0, DAMAGED_BYTES)
     start, end = chunk.start - 8, _find_pixels_end(file, chunk.start - 8)
     if b"eXIf" not in optional and (late := _read_late_exif(file, end)):
         optional[b"eXIf"] = late

@@ -3,12 +3,14 @@
 import io
 import subprocess
 import sys
+import zlib
 
 import pytest
 from PIL import Image
 
 from ml.images import decode, sniff_header
 from ml.images.decoder import open_for_decoding
+from ml.images.ends import find_end
 from ml.images.header import PEAK_BYTES
 from tests.ml.images.refused import both, refusal
 from tests.ml.pictures import FIXTURES, claim_png, encode, quarters
@@ -100,3 +102,47 @@ def test_a_header_that_claims_gigabytes_costs_no_memory(data, tmp_path):
     kibibytes, code = done.stdout.split()
     assert int(kibibytes) < 30_000
     assert code in ("too_many_pixels", "truncated")
+
+
+def count_on(fmt: str, part: bytes, times: int, at: int = 2, start: bytes = b"", end: bytes = b"") -> bytes:
+    """A picture with `part` so many times in its metadata."""
+    data = encode(quarters(), fmt)
+    return data[:at] + start + part * times + end + data[at:]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        count_on("JPEG", b"\xff\xfe\0\2", 70_000),
+        count_on("JPEG", b"\xff\xd8", 120_000),
+        count_on("JPEG", b"\0", 250_000, start=b"\xff\xfe\0\2"),
+        count_on("JPEG", b"\xff\xe1\0\x09Exif\0\0x", 40_000, start=b"\xff\xe1\xff\xffExif\0\0" + bytes(65_527)),
+        count_on("PNG", b"\0\0\0\0teXt" + zlib.crc32(b"teXt").to_bytes(4), 210_000, at=33),
+        count_on("GIF", b"\1x", 110_000, at=13 + 3 * 4, start=b"!\1", end=b"\0"),
+    ],
+    ids=["comments", "starts", "junk", "exif", "chunks", "blocks"],
+)
+def test_metadata_in_more_parts_than_pictures_have_is_not_read(data):
+    """Of 40 MB of such parts, some took a quarter of an hour."""
+    assert both(data) == {"truncated"}
+
+
+def test_metadata_of_many_megabytes_is_read():
+    large = b"\xff\xe1\xff\xff" + bytes(65_533)
+    assert decode(count_on("JPEG", large, 300)).size == (64, 48)
+
+
+def test_parts_are_counted_in_all_pictures_of_a_file_together():
+    picture = b"\xff\xd8" + b"\xff\xfe\0\2" * 90_000 + b"\xff\xd9"
+    assert find_end(picture * 2, "JPEG") == 2 * len(picture)
+    assert find_end(picture * 4, "JPEG") < 3 * len(picture)
+
+
+def test_a_large_jpeg_has_fewer_scans_than_a_small_one():
+    """A scan costs time by the pixels it might change, even if it says nothing."""
+    data = encode(Image.new("L", (64, 48)), "JPEG", progressive=True)
+    start = data.rindex(b"\xff\xda")
+    data = data[:start] + data[start:-2] * 50 + data[-2:]
+    assert decode(data).size == (64, 48)
+    data = data.replace((48).to_bytes(2) + (64).to_bytes(2), (9000).to_bytes(2) + (10_000).to_bytes(2), 1)
+    assert refusal(decode, data, 512).code == "unsupported"
