@@ -35,6 +35,8 @@ def serve(memory: int, seconds: int) -> None:
     _ignore_signals()
     _offer_itself_to_the_killer()
     AvifImagePlugin.DEFAULT_MAX_THREADS = min(MOST_THREADS, os.cpu_count() or 1)
+    # What a crash would write is as large as the memory, and whoever sends crashing pictures would fill the disk.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _limit_memory(memory + SPARE_BYTES)
     _write_line(answers, {"ready": True})
     opened = None
@@ -55,7 +57,7 @@ def _explain_failure(exc: Exception) -> dict[str, object]:
     if isinstance(exc, MemoryError):
         reason = "The photo takes too much memory to open. Save it as JPEG and send it again."
         return {"refused": reason, "code": "too_many_pixels"}
-    return {"failed": f"{type(exc).__name__}: {exc}"[:1000]}
+    return {"failed": f"{type(exc).__name__}: {exc}"[:500]}
 
 
 def _answer(request: dict[str, int], opened: Opened | None, requests: IO[bytes], answers: IO[bytes]) -> Opened | None:

@@ -8,6 +8,7 @@ time, and leaves when this process ends or sends nothing for a minute (`decoder_
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import logging
 import os
@@ -70,7 +71,6 @@ class DecoderProcess:
             [sys.executable, "-I", "-c", PROGRAM, str(PEAK_BYTES), str(MOST_SECONDS), *_list_import_folders()],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            pipesize=PIPE_BYTES,
             cwd=os.sep,  # so that no folder is kept from being deleted or unmounted
             env=_FEWER_RESERVATIONS | {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
         )
@@ -78,6 +78,8 @@ class DecoderProcess:
         assert self._process.stdout is not None  # noqa: S101
         self._requests: IO[bytes] = self._process.stdin
         self._answers: IO[bytes] = self._process.stdout
+        for pipe in (self._requests, self._answers):
+            _widen_pipe(pipe)
         # A child that leaves by itself is reaped at once, and `is_waiting` knows it.
         threading.Thread(target=self._process.wait, name="decoder-reaper", daemon=True).start()
         try:
@@ -200,6 +202,12 @@ class DecoderProcess:
         return ChildEnded("it answered nonsense.", is_too_slow=False)
 
 
+def _widen_pipe(pipe: IO[bytes]) -> None:
+    """Let more bytes wait in it, so that both ends wait less for each other, where the system can and may."""
+    with suppress(OSError, AttributeError):  # what all pipes of a user may hold together is limited
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+
+
 def _make_trouble(sentence: str) -> OSError:
     """What is no picture's fault."""
     return ChildProcessError(errno.ECHILD, sentence)
@@ -266,11 +274,12 @@ def _run_and_keep_child(work: Callable[[DecoderProcess], T], child: DecoderProce
 
 def _take_idle_child() -> DecoderProcess | None:
     idle = idle_children.get()
-    while idle:
-        child = idle.pop()
-        if child.is_waiting:
-            return child
-        child.end()
+    with suppress(IndexError):  # there is none, or another thread took the last
+        while True:
+            child = idle.pop()
+            if child.is_waiting:
+                return child
+            child.end()
     return None
 
 

@@ -1,6 +1,7 @@
 """Hostile pictures end the process that decodes them, or are refused by it; this process goes on with the next one."""
 
 import os
+import re
 import shutil
 import signal
 import struct
@@ -195,8 +196,8 @@ def test_where_no_child_can_start_no_picture_is_blamed(child_program, monkeypatc
 
 
 def test_what_fails_in_a_child_but_is_no_fault_of_the_picture_is_told_as_such(child_program):
-    child_program("def fail(opened): raise ImportError('no codec')", "child.load_picture = fail")
-    with pytest.raises(OSError, match="cannot be decoded on this machine: ImportError: no codec"):
+    child_program("def fail(opened): raise ImportError('no codec' + 1000 * 'é')", "child.load_picture = fail")
+    with pytest.raises(OSError, match="cannot be decoded on this machine: ImportError: no codecé"):
         decode(HEIC)
 
 
@@ -213,6 +214,28 @@ def test_threads_have_a_child_each_and_use_them_again(child_program):
         pictures = list(pool.map(lambda _: decode(HEIC).tobytes(), range(8)))
     assert len(set(pictures)) == 1
     assert 1 <= len(decoder_process.idle_children.get()) <= 2
+
+
+def test_a_user_whose_pipes_may_not_grow_decodes_all_the_same(child_program, monkeypatch):
+    monkeypatch.setattr(decoder_process, "PIPE_BYTES", 1 << 31)  # more than a pipe may hold for anybody
+    assert_corners(decode(HEIC))
+
+
+def test_a_child_that_another_thread_takes_at_the_same_moment_is_not_missed(monkeypatch):
+    class TakenMeanwhile(list):
+        def __bool__(self) -> bool:
+            return True
+
+    idle = TakenMeanwhile()
+    monkeypatch.setattr(decoder_process, "idle_children", PerProcess(lambda: idle))
+    assert_corners(decode(HEIC))
+    idle.pop().end()
+
+
+def test_a_child_that_crashes_leaves_no_image_of_its_memory_on_the_disk():
+    decode(HEIC)
+    limits = Path(f"/proc/{decoder_process.idle_children.get()[-1].pid}/limits").read_text()
+    assert re.search(r"Max core file size +0 +0 ", limits)
 
 
 def test_a_child_knows_no_secrets_and_ends_by_no_signal_meant_for_its_parent(child_program, monkeypatch):
