@@ -25,12 +25,17 @@ from PIL import Image
 
 from ml.per_process import PerProcess
 
-from .header import CODES, PEAK_BYTES, Header, PhotoRefused
+from .header import CODES, PEAK_BYTES, Code, Header, PhotoRefused
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+# Why a picture is refused whose process ended.
+Refusal = tuple[str, Code]
+_TOO_SLOW: Refusal = "The photo takes too long to open. Save it as JPEG and send it again.", "unsupported"
+_TOO_LARGE: Refusal = "The photo takes too much memory to open. Save it as JPEG and send it again.", "too_many_pixels"
+_DAMAGED: Refusal = "The photo is damaged and cannot be opened. Save it as JPEG and send it again.", "truncated"
 # The slowest that devices make, a HEIC of 108 million pixels, takes some ten seconds of a slow core.
 MOST_SECONDS = 30
 START_SECONDS = 60
@@ -55,11 +60,11 @@ _FEWER_RESERVATIONS = {"MALLOC_ARENA_MAX": "2", "OPENBLAS_NUM_THREADS": "1", "OM
 
 
 class ChildEnded(Exception):
-    """The process ended before it answered, or answered nonsense; `is_too_slow` if it was ended for its time."""
+    """The process ended before it answered, or answered nonsense; `refusal` is what its picture is refused with."""
 
-    def __init__(self, reason: str, *, is_too_slow: bool) -> None:
+    def __init__(self, reason: str, refusal: Refusal) -> None:
         super().__init__(reason)
-        self.is_too_slow = is_too_slow
+        self.refusal = refusal
 
 
 class DecoderProcess:
@@ -188,7 +193,11 @@ class DecoderProcess:
     def _explain_end(self) -> ChildEnded:
         """What a closed pipe means; whatever is left of the process ends."""
         status = self._process.wait() if self._is_late else self._wait_or_kill()
-        return ChildEnded(f"it ended with status {status}.", is_too_slow=self._is_late or status == -signal.SIGXCPU)
+        if self._is_late or status == -signal.SIGXCPU:
+            refusal = _TOO_SLOW
+        else:  # the kernel kills so when memory is short
+            refusal = _TOO_LARGE if status == -signal.SIGKILL else _DAMAGED
+        return ChildEnded(f"it ended with status {status}.", refusal)
 
     def _wait_or_kill(self) -> int:
         try:
@@ -199,7 +208,7 @@ class DecoderProcess:
 
     def _end_for_nonsense(self) -> ChildEnded:
         self._process.kill()
-        return ChildEnded("it answered nonsense.", is_too_slow=False)
+        return ChildEnded("it answered nonsense.", _DAMAGED)
 
 
 def _widen_pipe(pipe: IO[bytes]) -> None:
@@ -243,16 +252,16 @@ def _run_in_child(work: Callable[[DecoderProcess], T]) -> T:
     A child may be killed for what it has nothing to do with, as by the kernel when memory is short. A picture that ends
     two is at fault.
     """
+    refusal = _DAMAGED
     for child in (_take_idle_child(), None):
         try:
             return _run_and_keep_child(work, child or DecoderProcess())
         except ChildEnded as exc:
             logger.warning("The process that decodes a picture is gone: %s", exc)
-            if exc.is_too_slow:
-                raise PhotoRefused(
-                    "The photo takes too long to open. Save it as JPEG and send it again.", "unsupported"
-                ) from exc
-    raise PhotoRefused("The photo is damaged and cannot be opened. Save it as JPEG and send it again.", "truncated")
+            refusal = exc.refusal
+            if refusal == _TOO_SLOW:
+                break
+    raise PhotoRefused(*refusal)
 
 
 def _run_and_keep_child(work: Callable[[DecoderProcess], T], child: DecoderProcess) -> T:
