@@ -16,9 +16,17 @@ UNSPACED = (
     *((0x0E00, 0x0FFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x3005, 0x3007), (0x3040, 0x312F), (0x31F0, 0x31FF)),
     *((0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0x20000, 0x3FFFF)),
 )
-ACCENTS = range(0x0300, 0x0370)
+# Accents of Latin, Greek and Cyrillic letters; points of Hebrew and vowels of Arabic, which people seldom write. The
+# marks of other scripts are letters to those who read them.
+ACCENTS = ((0x0300, 0x036F), (0x0591, 0x05C7), (0x0610, 0x061A), (0x064B, 0x065F), (0x0670, 0x0670))
 # Letters that Unicode does not take apart into another one and an accent.
-SIMPLE = {"\u0131": "i", "ø": "o", "ł": "l", "đ": "d", "æ": "ae", "œ": "oe"}
+SIMPLE = {"\u0131": "i", "ø": "o", "ł": "l", "đ": "d", "ħ": "h", "æ": "ae", "œ": "oe"}
+# Stretches an Arabic word, and is no letter of it.
+TATWEEL = 0x0640
+
+
+def is_within(ranges: tuple[tuple[int, int], ...], code: int) -> bool:
+    return any(first <= code <= last for first, last in ranges)
 
 
 class _Letters(dict[int, str]):
@@ -32,11 +40,11 @@ class _Letters(dict[int, str]):
         character = chr(code)
         category = unicodedata.category(character)
         # Invisible characters, such as soft hyphens, stand inside of words.
-        if code in ACCENTS or category == "Cf":
+        if category == "Cf" or code == TATWEEL or (category == "Mn" and is_within(ACCENTS, code)):
             return ""
         if category[0] == "M":
             return character
-        if category[0] == "S" or any(first <= code <= last for first, last in UNSPACED):
+        if category[0] == "S" or is_within(UNSPACED, code):
             return f" {character}"
         return SIMPLE.get(character, character) if category[0] in "LN" else " "
 
