@@ -40,11 +40,17 @@ def read_chunked_body(app: WSGI) -> WSGI:
         if not environ.get("HTTP_TRANSFER_ENCODING") or not environ.get("wsgi.input_terminated"):
             return app(environ, start_response)
         with SpooledTemporaryFile(settings.FILE_UPLOAD_MAX_MEMORY_SIZE, dir=settings.FILE_UPLOAD_TEMP_DIR) as body:
-            environ["CONTENT_LENGTH"] = str(copy_body(environ["wsgi.input"], body, settings.BODY_MAX_BYTES + 1))
+            environ["CONTENT_LENGTH"] = str(copy_body(environ["wsgi.input"], body, longest_body(environ) + 1))
             environ["wsgi.input"] = body
             return app(environ, start_response)
 
     return wrapped
+
+
+def longest_body(environ: dict[str, Any]) -> int:
+    """Nobody has been asked yet who is there, so only a form with photos may fill more of the disk."""
+    is_form = environ.get("CONTENT_TYPE", "").lower().startswith("multipart/")
+    return settings.BODY_MAX_BYTES if is_form else settings.DATA_UPLOAD_MAX_MEMORY_SIZE
 
 
 def copy_body(source: IO[bytes], target: IO[bytes], most: int) -> int:

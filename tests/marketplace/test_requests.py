@@ -34,7 +34,7 @@ def staff():
 
 class TestBodies:
     def read_body(self, body, settings, limit=50, **environ):
-        settings.BODY_MAX_BYTES = limit
+        settings.BODY_MAX_BYTES, settings.DATA_UPLOAD_MAX_MEMORY_SIZE = limit, limit // 5
         sent = RequestFactory().post("/").environ | {"wsgi.input": io.BytesIO(body), **environ}
         sent.pop("CONTENT_LENGTH")
         seen: list[object] = []
@@ -50,6 +50,11 @@ class TestBodies:
     def test_a_body_in_chunks_gets_its_length_and_is_read_up_to_the_limit(self, settings, size, read):
         chunked = {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}
         assert self.read_body(b"x" * size, settings, **chunked) == [str(read), b"x" * read]
+
+    @pytest.mark.parametrize("kind", ["application/json", "", "application/x-www-form-urlencoded", "text/multipart/"])
+    def test_a_body_in_chunks_fills_the_disk_only_as_a_form_with_photos(self, settings, kind):
+        chunked = {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True, "CONTENT_TYPE": kind}
+        assert self.read_body(b"x" * 200, settings, **chunked) == ["11", b"x" * 11]
 
     def test_chunks_whose_end_the_server_does_not_mark_are_left_alone(self, settings):
         assert self.read_body(b"5\r\n", settings, HTTP_TRANSFER_ENCODING="chunked") == [None, b"5\r\n"]
