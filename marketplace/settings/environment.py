@@ -116,8 +116,10 @@ def split_broker_url(url: str) -> tuple[SplitResult, int]:
     try:
         parts = urlsplit(url)
         text = parse_qs(parts.query).get("db", ["0"])[0] if parts.scheme == "unix" else parts.path.strip("/")
+        # int() alone would read `1_0` as ten, and -1 is no database.
+        is_number = re.fullmatch("[0-9]*", text) is not None
         number = int(text or 0)
-        valid = parts.scheme in BROKERS and not parts.fragment and (parts.port is None or parts.port > 0)
+        valid = is_number and parts.scheme in BROKERS and not parts.fragment and (parts.port is None or parts.port > 0)
     # int() and `parts.port` raise where the database or the port in the address is no number.
     except ValueError:
         valid = False

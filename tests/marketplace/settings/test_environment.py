@@ -104,6 +104,9 @@ def test_databases_are_read():
     [
         "nonsense",
         "redis://host/x",
+        "redis://host/1_0",
+        "redis://host/-1",
+        "unix:///x.sock?db=\u0661",
         "redis://host:port/0",
         "http://host/0",
         "unix:///srv/a#b/x.sock",
