@@ -36,6 +36,7 @@ Refusal = tuple[str, Code]
 _TOO_SLOW: Refusal = "The photo takes too long to open. Save it as JPEG and send it again.", "unsupported"
 _TOO_LARGE: Refusal = "The photo takes too much memory to open. Save it as JPEG and send it again.", "too_many_pixels"
 _DAMAGED: Refusal = "The photo is damaged and cannot be opened. Save it as JPEG and send it again.", "truncated"
+_BY_STATUS = {-signal.SIGXCPU: _TOO_SLOW, -signal.SIGKILL: _TOO_LARGE}  # the kernel kills when memory is short
 # The slowest that devices make, a HEIC of 108 million pixels, takes some ten seconds of a slow core.
 MOST_SECONDS = 30
 START_SECONDS = 60
@@ -68,7 +69,7 @@ class ChildEnded(Exception):
 
 
 class DecoderProcess:
-    """One child, for one thread at a time. Raises: ChildEnded, by every method; OSError when it cannot start."""
+    """One child, for one thread at a time. Raises: ChildEnded, by every method; OSError, when it starts."""
 
     def __init__(self) -> None:
         self._is_late = self._is_leaving = False
@@ -87,12 +88,8 @@ class DecoderProcess:
             _widen_pipe(pipe)
         # A child that leaves by itself is reaped at once, and `is_waiting` knows it.
         threading.Thread(target=self._process.wait, name="decoder-reaper", daemon=True).start()
-        try:
-            with self._limit_time(START_SECONDS):
-                self._read_answer()
-        except ChildEnded as exc:
-            # Not the fault of any picture, so it must not be told as one.
-            raise _make_trouble(f"The process that decodes HEIC and AVIF does not start: {exc}") from exc
+        with self._limit_time(START_SECONDS):
+            self._read_answer()
 
     @property
     def pid(self) -> int:
@@ -193,10 +190,7 @@ class DecoderProcess:
     def _explain_end(self) -> ChildEnded:
         """What a closed pipe means; whatever is left of the process ends."""
         status = self._process.wait() if self._is_late else self._wait_or_kill()
-        if self._is_late or status == -signal.SIGXCPU:
-            refusal = _TOO_SLOW
-        else:  # the kernel kills so when memory is short
-            refusal = _TOO_LARGE if status == -signal.SIGKILL else _DAMAGED
+        refusal = _TOO_SLOW if self._is_late else _BY_STATUS.get(status, _DAMAGED)
         return ChildEnded(f"it ended with status {status}.", refusal)
 
     def _wait_or_kill(self) -> int:
@@ -255,13 +249,21 @@ def _run_in_child(work: Callable[[DecoderProcess], T]) -> T:
     refusal = _DAMAGED
     for child in (_take_idle_child(), None):
         try:
-            return _run_and_keep_child(work, child or DecoderProcess())
+            return _run_and_keep_child(work, child or _start_child())
         except ChildEnded as exc:
             logger.warning("The process that decodes a picture is gone: %s", exc)
             refusal = exc.refusal
             if refusal == _TOO_SLOW:
                 break
     raise PhotoRefused(*refusal)
+
+
+def _start_child() -> DecoderProcess:
+    try:
+        return DecoderProcess()
+    except (ChildEnded, OSError, RuntimeError) as exc:  # the last where no thread can start
+        # Not the fault of any picture, nor a file that is missing, so it must not be told as one.
+        raise _make_trouble(f"The process that decodes HEIC and AVIF does not start: {exc}") from exc
 
 
 def _run_and_keep_child(work: Callable[[DecoderProcess], T], child: DecoderProcess) -> T:

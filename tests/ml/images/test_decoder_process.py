@@ -12,6 +12,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from PIL import Image
@@ -203,6 +204,18 @@ def test_where_no_child_can_start_no_picture_is_blamed(child_program, monkeypatc
             function(HEIC)
 
 
+@pytest.mark.parametrize(
+    ("module", "name", "trouble"),
+    [("sys", "executable", "/no/such/python"), ("threading.Thread", "start", Mock(side_effect=RuntimeError))],
+)
+def test_what_the_system_refuses_when_a_child_starts_is_no_missing_file(
+    child_program, monkeypatch, module, name, trouble
+):
+    monkeypatch.setattr(f"{module}.{name}", trouble)
+    with pytest.raises(ChildProcessError, match="The process that decodes HEIC and AVIF does not start"):
+        decode(HEIC)
+
+
 def test_what_fails_in_a_child_but_is_no_fault_of_the_picture_is_told_as_such(child_program):
     child_program("def fail(opened): raise ImportError('no codec' + 1000 * 'é')", "child.load_picture = fail")
     with pytest.raises(OSError, match="cannot be decoded on this machine: ImportError: no codecé"):
@@ -230,20 +243,10 @@ def test_a_user_whose_pipes_may_not_grow_decodes_all_the_same(child_program, mon
 
 
 def test_a_child_that_another_thread_takes_at_the_same_moment_is_not_missed(monkeypatch):
-    class TakenMeanwhile(list):
-        def __bool__(self) -> bool:
-            return True
-
-    idle = TakenMeanwhile()
+    idle = type("TakenMeanwhile", (list,), {"__bool__": lambda _: True})()
     monkeypatch.setattr(decoder_process, "idle_children", PerProcess(lambda: idle))
     assert_corners(decode(HEIC))
     idle.pop().end()
-
-
-def test_a_child_that_crashes_leaves_no_image_of_its_memory_on_the_disk():
-    decode(HEIC)
-    limits = Path(f"/proc/{decoder_process.idle_children.get()[-1].pid}/limits").read_text()
-    assert re.search(r"Max core file size +0 +0 ", limits)
 
 
 def test_a_child_knows_no_secrets_and_ends_by_no_signal_meant_for_its_parent(child_program, monkeypatch):
@@ -255,6 +258,8 @@ def test_a_child_knows_no_secrets_and_ends_by_no_signal_meant_for_its_parent(chi
     assert_corners(decode(HEIC))
     assert [child] == decoder_process.idle_children.get()
     assert "hidden" not in Path(f"/proc/{child.pid}/environ").read_text()
+    # Nor does it leave an image of its memory on the disk when it crashes.
+    assert re.search(r"Max core file size +0 +0 ", Path(f"/proc/{child.pid}/limits").read_text())
 
 
 ALONE = """
