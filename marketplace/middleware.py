@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, TypeAlias
 
 from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
@@ -98,7 +98,11 @@ class RefuseUnknownNames:
         taken = getattr(call, "query_parameters", None)
         if call is None or taken is None:
             return None
-        return _refuse_scheme(request, call) or _refuse_parameters(request, taken)
+        method = "GET" if request.method == "HEAD" else request.method or ""
+        # A method that the address does not take is told as such, whatever its parameters are.
+        is_taken = method.lower() in (getattr(view, "actions", None) or {}) or hasattr(call, method.lower())
+        refusal = _refuse_scheme(request, call)
+        return refusal or (_refuse_parameters(request, taken.get(method, ())) if is_taken else None)
 
 
 def _refuse_scheme(request: HttpRequest, call: type[APIView]) -> HttpResponse | None:
@@ -111,8 +115,7 @@ def _refuse_scheme(request: HttpRequest, call: type[APIView]) -> HttpResponse | 
     return refusal
 
 
-def _refuse_parameters(request: HttpRequest, taken: Mapping[str, Collection[str]]) -> HttpResponse | None:
-    names = taken.get("GET" if request.method == "HEAD" else request.method or "", ())
+def _refuse_parameters(request: HttpRequest, names: Collection[str]) -> HttpResponse | None:
     unknown = [name for name in request.GET if name not in names]
     if not unknown:
         return None
