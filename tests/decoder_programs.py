@@ -3,7 +3,15 @@
 from ml.images import decoder_process
 from ml.per_process import PerProcess
 
-REFUSING = """print('{"ready": true}\\n{"refused": "Said by the other process.", "code": "too_many_pixels"}')"""
+# It reads the picture, and stays until it is ended: a pipe that closes earlier would be an end of the process.
+REFUSING = """
+import json, sys
+print('{"ready": true}', flush=True)
+request = json.loads(sys.stdin.buffer.readline())
+sys.stdin.buffer.read(request.get("sniff") or request["open"])
+print('{"refused": "Said by the other process.", "code": "too_many_pixels"}', flush=True)
+sys.stdin.buffer.read()
+"""
 BROKEN = "raise SystemExit(3)"
 
 
