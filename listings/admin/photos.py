@@ -14,11 +14,14 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from listings.api.numbers import IntegerInput
 from listings.models import Listing, ListingImage
 
 from .filters import CappedPaginator, ReasonFilter
 
 NOTHING = "-"
+# Photos that are added go behind the last one, and PostgreSQL's column ends at 32,767.
+HIGHEST_PLACE = 9_999
 
 
 def mark_part(name: str, state: str, content: str) -> SafeString:
@@ -75,10 +78,16 @@ class DeletedWithWhatBelongs:
         return shown, counts, forbidden & {"listing", "listing image"}, protected
 
 
+class PlaceInput(IntegerInput):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs | {"max_value": HIGHEST_PLACE})
+
+
 class PlaceForm(forms.ModelForm):
     class Meta:
         model = ListingImage
         fields = ("position",)
+        field_classes: ClassVar = {"position": PlaceInput}
         labels: ClassVar = {"position": "place, lowest first"}
         help_texts: ClassVar = {
             "position": "The first photo that is ready stands for the listing. "

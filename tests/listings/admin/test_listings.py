@@ -64,6 +64,16 @@ def test_photos_are_added_behind_those_present_which_can_be_reordered_and_delete
 
 
 @pytest.mark.usefixtures("staff")
+@pytest.mark.parametrize("place", ["1_0", "\u0661", "-1", "1.5", "x", "32767", "99999999"])
+def test_a_place_is_a_number_behind_which_another_photo_fits(client, place):
+    listing = make_listing()
+    photo = make_ready_image(listing)
+    assert client.post(change(listing), form(listing.seller, [(photo, place)])).status_code == 200
+    photo.refresh_from_db()
+    assert photo.position == 0
+
+
+@pytest.mark.usefixtures("staff")
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
