@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 from django.views import defaults
 from rest_framework import exceptions, status
+from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 from rest_framework.views import APIView, exception_handler, set_rollback
 
@@ -42,6 +43,9 @@ def handle_api_exception(exc: Exception, context: dict[str, APIView]) -> Respons
         response.data, headers = describe_error(response.data, explain_mismatch(exc, context["view"]))
         for name, value in headers.items():
             response[name] = value
+        # Also where answers are none, as those of the API page and its schema.
+        request = context["view"].request
+        request.accepted_renderer, request.accepted_media_type = JSONRenderer(), JSONRenderer.media_type
     return response
 
 
@@ -66,7 +70,8 @@ def explain_mismatch(exc: Exception, view: APIView) -> str | None:
         taken = " or ".join(parser.media_type for parser in view.parser_classes if parser.media_type)
         return f"Send the body as {taken}, and name that in Content-Type."
     if isinstance(exc, exceptions.NotAcceptable):
-        return "Answers are application/json, which the Accept header leaves out."
+        given = " or ".join(dict.fromkeys(renderer.media_type for renderer in view.renderer_classes))
+        return f"Answers are {given}, which the Accept header leaves out."
     return None
 
 

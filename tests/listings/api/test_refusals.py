@@ -72,6 +72,23 @@ def test_a_refusal_is_a_sentence_and_a_word(seller, listing, case):
     assert set(answer) - {"detail", "code", "fields"} == set(answer.get("fields", ()))
 
 
+@pytest.mark.parametrize(
+    ("verb", "path", "accept", "status", "says"),
+    [
+        ("post", "/api/docs/", "*/*", 405, "takes GET"),
+        ("options", "/api/docs/", "text/html", 405, "takes GET"),
+        ("get", "/api/docs/", "image/png", 406, "Answers are text/html, which"),
+        ("post", "/api/schema/", "*/*", 405, "takes GET"),
+        ("get", "/api/schema/", "text/html", 406, "openapi+json or application/json, which"),
+        ("get", LISTINGS, "text/html", 406, "Answers are application/json, which"),
+    ],
+)
+def test_a_refusal_is_json_also_where_answers_are_none(verb, path, accept, status, says):
+    response = getattr(APIClient(), verb)(path, HTTP_ACCEPT=accept)
+    assert (response.status_code, response["Content-Type"]) == (status, "application/json")
+    assert says in response.json()["detail"]
+
+
 def test_wrong_fields_are_named_and_stand_where_they_were_until_they_go(seller):
     response = api(seller).post(LISTINGS, {"title": "", "price": "12,50"})
     answer = response.json()
