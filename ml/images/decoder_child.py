@@ -31,6 +31,7 @@ MOST_THREADS = 4
 
 def serve(memory: int, seconds: int) -> None:
     """Answer until the parent ends or is silent for a minute; a picture may take so much memory and processor time."""
+    parent = os.getppid()
     requests, answers = _take_pipes()
     _ignore_signals()
     _offer_itself_to_the_killer()
@@ -40,7 +41,7 @@ def serve(memory: int, seconds: int) -> None:
     _limit_memory(memory + SPARE_BYTES)
     _write_line(answers, {"ready": True})
     opened = None
-    while line := _read_request(requests, may_leave=opened is None):
+    while line := _read_request(requests, parent, may_leave=opened is None):
         _limit_processor_time(seconds)
         try:
             opened = _answer(json.loads(line), opened, requests, answers)
@@ -107,10 +108,11 @@ def _limit_processor_time(seconds: int) -> None:
         resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time()) + 1 + seconds, hard))
 
 
-def _read_request(requests: IO[bytes], *, may_leave: bool) -> bytes:
+def _read_request(requests: IO[bytes], parent: int, *, may_leave: bool) -> bytes:
     """The next line; empty at the end. Nobody waits for ever: a fork of the parent may hold the pipe open after it."""
-    if may_leave and not select.select([requests], [], [], IDLE_SECONDS)[0]:
-        return b""
+    while not select.select([requests], [], [], IDLE_SECONDS)[0]:
+        if may_leave or os.getppid() != parent:
+            return b""
     return requests.readline()
 
 
