@@ -129,9 +129,9 @@ class TestOlderSiteRunning:
         waiting = old.expected["waiting"]
         photo = [("image", "photo.png", enlarge(old.var / waiting["photo_of_twin"]))]
         answer = site.visitor().post("/api/v1/search/image/", files=photo).expect(200).json()
-        closest = max(answer["results"], key=lambda result: result["similarity"])
-        assert closest["listing"]["id"] == waiting["twin"]
-        assert closest["similarity"] > 0.99  # the vector that the old code made of the same photo
+        likeness = {result["listing"]["id"]: result["similarity"] for result in answer["results"]}
+        assert max(likeness, key=likeness.__getitem__) in {waiting["twin"], waiting["listing"]}  # two JPEGs of one photo
+        assert likeness[waiting["twin"]] > 0.99  # the vector that the old code made of it
 
     def test_people_are_who_they_were(self, site: Stack, old: OldSite) -> None:
         admin = site.visitor().sign_in("admin", old.expected["password"])
