@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from django.http import HttpRequest
 
 from ml import images
 from ml.images import Header, PhotoRefused, sniff_header
+
+logger = logging.getLogger(__name__)
 
 REQUEST_MAX_BYTES = settings.BODY_MAX_BYTES
 # A declared length is cut to this many digits, which still say of any longer number that it is far too large.
@@ -87,8 +90,7 @@ def check_photo(upload: File) -> CheckedPhoto:
     if (upload.size or 0) > settings.PHOTO_MAX_BYTES:
         limit = settings.PHOTO_MAX_BYTES // (1024 * 1024)
         raise PhotoRefused(f"The photo is larger than {limit} MB. Save it smaller and send it again.", "too_large")
-    upload.seek(0)
-    header = sniff_header(upload)
+    header = _read_header(upload)
     # An upload was hashed while it was written, so only other files, such as those of an import, are read for the hash.
     digest = getattr(upload, "sha256", "") or _sha256(upload)
     upload.seek(0)
@@ -96,6 +98,19 @@ def check_photo(upload: File) -> CheckedPhoto:
     if _may_be_plain(header, upload.size or 0):
         _refuse_plain_upload(upload)
     return CheckedPhoto(upload, digest, header.width, header.height, f".{header.format.lower()}")
+
+
+def _read_header(upload: File) -> Header:
+    upload.seek(0)
+    try:
+        return sniff_header(upload)
+    except ChildProcessError as exc:
+        # No fault of the photo's, but whoever sent it is the one who can do something now.
+        logger.exception("HEIC and AVIF cannot be opened on this machine.")
+        raise PhotoRefused(
+            "HEIC and AVIF photos cannot be opened here at the moment. Save the photo as JPEG, or try again later.",
+            "unsupported",
+        ) from exc
 
 
 def _may_be_plain(header: Header, size: int) -> bool:

@@ -24,7 +24,7 @@ from recommender.models import EmbeddingModel
 
 
 class Busy(Exception):
-    """This process decodes as many photos already as it may at a time."""
+    """This machine can decode no other photo now."""
 
 
 def embed_photo(upload: File, model: EmbeddingModel, box: Box | None = None) -> NDArray[np.float32]:
@@ -60,4 +60,7 @@ def take_decoding_place() -> Iterator[None]:
     with images.try_decoding_place() as has_place:
         if not has_place:
             raise Busy("Too many photos are being searched with at this moment. Try again in a second.")
-        yield
+        try:
+            yield
+        except ChildProcessError as exc:
+            raise Busy("HEIC and AVIF photos cannot be opened here at the moment. Try again later.") from exc
