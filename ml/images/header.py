@@ -35,8 +35,9 @@ PEAK_BYTES = 1024**3
 # Pillow would count pixels, whatever memory they take.
 Image.MAX_IMAGE_PIXELS = None
 
-# Pictures that take this much memory or more are decoded one at a time, so that threads do not exhaust it together.
-LARGE_BYTES = 100 * 1024 * 1024
+# Pictures that take this much memory or more are decoded one at a time, so that threads do not exhaust it together. The
+# HEIC photos of most phones, of 12 million pixels, take less.
+LARGE_BYTES = 160 * 1024 * 1024
 # What decoding takes in bytes a pixel, opaque and transparent: the most of each format's modes as measured.
 _DECODING_BYTES = {"JPEG": (4, 4), "PNG": (8, 16), "GIF": (10, 10), "WEBP": (20, 20), "AVIF": (10, 16), "HEIF": (9, 9)}
 # How much of a JPEG is read to see its first scan: metadata comes before it, and seldom much.

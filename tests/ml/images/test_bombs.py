@@ -11,7 +11,7 @@ from PIL import Image
 from ml.images import decode, sniff_header
 from ml.images.decoder import open_for_decoding
 from ml.images.ends import find_end
-from ml.images.header import PEAK_BYTES
+from ml.images.header import LARGE_BYTES, PEAK_BYTES
 from tests.ml.images.refused import both, refusal
 from tests.ml.pictures import FIXTURES, claim_png, encode, quarters
 
@@ -73,6 +73,11 @@ def test_the_sizes_of_devices_are_taken(name, size):
         data = encode(quarters(), "JPEG", exif=turned, **options)
         data = data.replace((48).to_bytes(2) + (64).to_bytes(2), size[1].to_bytes(2) + size[0].to_bytes(2))
         assert sniff_header(io.BytesIO(data)).height == size[0]
+
+
+def test_threads_need_not_wait_for_each_other_with_heic_photos_of_12_megapixels():
+    heic = (FIXTURES / "quarters.heic").read_bytes().replace(SIZE, (4032).to_bytes(4) + (3024).to_bytes(4))
+    assert open_for_decoding(io.BytesIO(heic), 512).peak_bytes < LARGE_BYTES
 
 
 def test_of_a_huge_jpeg_the_most_that_memory_allows_is_decoded_for_a_small_part_of_it():
