@@ -19,13 +19,14 @@ from django.utils import timezone
 from .filterable import ListingStatus
 from .geo import snap_to_grid
 from .querysets import SEPARATOR, WORDS, CategoryQuerySet, ListingQuerySet
-from .words import WordsField
+from .words import WordsField, is_visible
 
 # Code that takes a category from outside checks these lengths first, so that people read a sentence and no database
 # error.
 NAME_LENGTH, PATH_LENGTH = 120, 500
 
 HALF_A_POINT = "Give both latitude and longitude, or neither."
+INVISIBLE_TITLE = "Nobody can see these characters. Write what it is, in a few words."
 
 
 class Category(models.Model):
@@ -138,6 +139,8 @@ class Listing(models.Model):
             raise ValidationError(HALF_A_POINT)
         if self.price is not None and self.price < 0:
             raise ValidationError({"price": "A price cannot be negative."})
+        if self.title and not is_visible(self.title):
+            raise ValidationError({"title": INVISIBLE_TITLE})
 
     @property
     def photos(self) -> list[ListingImage]:

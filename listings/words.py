@@ -59,6 +59,11 @@ def fold_words(text: str) -> str:
     return "".join(f" {word}" for word in words)
 
 
+def is_visible(text: str) -> bool:
+    """Whether there is anything to read: not in spaces, zero-width characters and the like."""
+    return any(unicodedata.category(character)[0] in "LNPS" for character in text)
+
+
 class WordsField(models.TextField):
     """The words of another field, written whenever that one is."""
 

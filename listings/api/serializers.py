@@ -19,8 +19,9 @@ from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_sc
 from rest_framework import serializers
 from rest_framework.request import Request
 
-from listings.models import HALF_A_POINT, Listing, ListingImage
+from listings.models import HALF_A_POINT, INVISIBLE_TITLE, Listing, ListingImage
 from listings.services import create_listing, update_listing
+from listings.words import is_visible
 
 from .fields import CategoryPathField, CoordinateField, CurrencyField
 from .numbers import PRICE_MESSAGES, StrictDecimalField
@@ -234,6 +235,11 @@ class ListingSerializer(StrictSerializer, serializers.ModelSerializer):
     def _is_seller_or_staff(self, listing: Listing) -> bool:
         user = self.context["request"].user
         return user.is_staff or (user.is_authenticated and listing.seller_id == user.pk)
+
+    def validate_title(self, title: str) -> str:
+        if not is_visible(title):
+            raise serializers.ValidationError(INVISIBLE_TITLE)
+        return title
 
     def validate_status(self, status: str) -> str:
         if status == Listing.Status.REMOVED and not self.context["request"].user.is_staff:

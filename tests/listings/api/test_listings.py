@@ -66,6 +66,7 @@ def test_the_seller_cannot_be_chosen(seller):
     [
         ("title", ""),
         ("title", None),
+        ("title", "\u200b\ufeff"),
         ("title", "x" * 201),
         ("title", "a\x00b"),
         ("title", ["a"]),

@@ -119,6 +119,7 @@ def test_the_same_photo_chosen_twice_is_stored_once(client):
     ("wrong", "sentence"),
     [
         ({"title": "  "}, "Give it a title, so that people know what it is."),
+        ({"title": "\u200b\xad"}, "Nobody can see these characters."),
         ({"title": "x" * 201}, "at most 200 characters"),
         ({"price": "cheap"}, "Write the price as a number, such as 12.50."),
         ({"price": "1.234"}, "A price has at most two digits after the point."),
