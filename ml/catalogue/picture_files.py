@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from .cells import normalise_name, remove_invisible
+from .encodings import CatalogueError
 
 # In this order where several files differ in their suffix alone. The last ones are found so that whoever decodes can
 # say that it does not take them.
@@ -47,6 +48,20 @@ class PictureFiles:
         if found is None and name.lower().endswith(PICTURE_SUFFIXES):
             found = self.find(name.rpartition(".")[0])
         return found
+
+
+def list_pictures(folder: Path, advice: str = "") -> PictureFiles:
+    """The pictures of a catalogue's folder; `advice` says what to do where it is none.
+
+    Raises:
+        CatalogueError: it is no folder, or cannot be listed.
+    """
+    if not folder.is_dir():
+        raise CatalogueError(f"{folder} is not a folder{advice}.")
+    try:
+        return PictureFiles(folder)
+    except OSError as exc:
+        raise CatalogueError(f"{folder} cannot be listed: {exc.strerror}.") from exc
 
 
 def name_expected_file(name: str) -> str:

@@ -18,7 +18,7 @@ from ml.atomic_files import open_atomic_text
 from ml.catalogue.cells import BadCell, parse_file_name, parse_id
 from ml.catalogue.encodings import CatalogueError
 from ml.catalogue.findings import FileFindings, Finding, Kind, Report
-from ml.catalogue.picture_files import PictureFiles, name_expected_file
+from ml.catalogue.picture_files import PictureFiles, list_pictures, name_expected_file
 from ml.catalogue.records import BrokenRecord, CsvFile
 
 from .products import REQUIRED, ROOT_CATEGORY, read_products
@@ -67,7 +67,7 @@ def clean_tables(products: Path, images: Path, target: Path, options: Options) -
         CatalogueError: a table cannot be read, lacks a column, is in another encoding or lists nothing; `target`
             cannot be written or a result would replace a table.
     """
-    pictures = _list_pictures(options.pictures)
+    pictures = None if options.pictures is None else list_pictures(options.pictures)
     with ExitStack() as stack:
         product_table = stack.enter_context(CsvFile(products, REQUIRED, options.encoding))
         image_table = stack.enter_context(CsvFile(images, IMAGE_COLUMNS, options.encoding))
@@ -80,17 +80,6 @@ def clean_tables(products: Path, images: Path, target: Path, options: Options) -
         labels = sorted(images_of)
         json.dump({label: number for number, label in enumerate(labels)}, file[LABELS], indent=2, ensure_ascii=False)
     return CleanedTables(len(label_of), images_of.total(), labels, dropped)
-
-
-def _list_pictures(folder: Path | None) -> PictureFiles | None:
-    if folder is None:
-        return None
-    if not folder.is_dir():
-        raise CatalogueError(f"{folder} is not a folder.")
-    try:
-        return PictureFiles(folder)
-    except OSError as exc:
-        raise CatalogueError(f"{folder} cannot be listed: {exc.strerror}.") from exc
 
 
 def _write_products(file: IO[str], table: CsvFile, options: Options, findings: FileFindings) -> dict[str, str]:

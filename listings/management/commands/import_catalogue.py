@@ -19,7 +19,7 @@ from listings.importing.run import Importer, Tally, photo_importer, product_impo
 from ml.catalogue.counts import describe_count
 from ml.catalogue.encodings import CatalogueError, parse_encoding
 from ml.catalogue.findings import FileFindings, Report
-from ml.catalogue.picture_files import PictureFiles
+from ml.catalogue.picture_files import list_pictures
 from ml.catalogue.records import CsvFile
 
 
@@ -48,7 +48,7 @@ class Command(BaseCommand):
     ) -> None:
         now = timezone.now()
         with explain_failures(), hold_back_log_lines(self.stderr.write):
-            pictures = list_pictures(folder)
+            pictures = list_pictures(folder, "; give the one that holds the photos with --images")
             # Everything is opened before anything is written: who named a wrong file has half a catalogue otherwise.
             with (
                 CsvFile(products, PRODUCT_COLUMNS.required, encoding) as product_file,
@@ -77,15 +77,6 @@ def explain_failures() -> Iterator[None]:
         raise CommandError("Something else wrote the same rows at the same time. Run the import again.") from exc
     except KeyboardInterrupt as exc:
         raise CommandError("Stopped. Run the same command again to go on.") from exc
-
-
-def list_pictures(folder: Path) -> PictureFiles:
-    if not folder.is_dir():
-        raise CommandError(f"{folder} is not a folder; give the one that holds the photos with --images.")
-    try:
-        return PictureFiles(folder)
-    except OSError as exc:
-        raise CommandError(f"{folder} cannot be listed: {exc.strerror}.") from exc
 
 
 def format_summary(noun: str, tally: Tally, findings: FileFindings) -> str:
