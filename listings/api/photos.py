@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
+from django.conf import settings
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
@@ -17,7 +18,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from listings.models import Listing, ListingImage
-from listings.photos.uploads import REQUEST_MAX_BYTES, CheckedPhoto, PhotoUploadHandler, check_photos, declared_length
+from listings.photos.uploads import CheckedPhoto, PhotoUploadHandler, check_photos, declared_length
 from listings.services import ListingGone, TooManyPhotos, add_photos
 from ml.images import PhotoRefused
 
@@ -85,8 +86,8 @@ class PhotoFormView(APIView):
 class PhotosView(PhotoFormView, OwnListingView):
     serializer_class = UploadSerializer
     throttle_scope = "upload"
-    most_bytes = REQUEST_MAX_BYTES
-    too_large = f"A request holds at most {REQUEST_MAX_BYTES // (1024 * 1024)} MB of photos."
+    most_bytes = settings.BODY_MAX_BYTES
+    too_large = f"A request holds at most {settings.BODY_MAX_BYTES // (1024 * 1024)} MB of photos."
 
     @extend_schema(
         summary="Add photos",

@@ -20,7 +20,6 @@ from ml.images import Header, PhotoRefused, sniff_header
 
 logger = logging.getLogger(__name__)
 
-REQUEST_MAX_BYTES = settings.BODY_MAX_BYTES
 # A declared length is cut to this many digits, which still say of any longer number that it is far too large.
 LONGEST_NUMBER = 18
 # A plain picture takes at most so many bytes a pixel, or few enough to be metadata: JPEG writes every block, others

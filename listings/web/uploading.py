@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import wraps
 
+from django.conf import settings
 from django.contrib import messages
 from django.core.files.base import File
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
@@ -14,7 +15,7 @@ from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 
 from listings.models import Listing, ListingImage
-from listings.photos.uploads import REQUEST_MAX_BYTES, CheckedPhoto, PhotoUploadHandler, check_photos, declared_length
+from listings.photos.uploads import CheckedPhoto, PhotoUploadHandler, check_photos, declared_length
 from listings.services import ListingGone, TooManyPhotos, add_photos, explain_too_many_photos, room_for_photos
 from ml.images import PhotoRefused
 
@@ -37,8 +38,8 @@ def accept_photo_uploads(view: View) -> View:
     @csrf_exempt
     @wraps(view)
     def wrapper(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
-        if declared_length(request) > REQUEST_MAX_BYTES:
-            return render(request, "413.html", {"most": REQUEST_MAX_BYTES}, status=413)
+        if declared_length(request) > settings.BODY_MAX_BYTES:
+            return render(request, "413.html", {"most": settings.BODY_MAX_BYTES}, status=413)
         request.upload_handlers = [PhotoUploadHandler(request)]
         return protected(request, *args, **kwargs)
 

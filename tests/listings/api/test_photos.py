@@ -6,13 +6,13 @@ import threading
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.test import Client
 from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 
 from listings.models import Listing, ListingImage
-from listings.photos.uploads import REQUEST_MAX_BYTES
 from tests.factories import api, draw_photo, draw_plain_photo, make_image, make_listing, make_user, photo_file
 from tests.ml.pictures import claim_png
 
@@ -159,7 +159,7 @@ def test_a_request_that_says_it_is_far_too_long_is_refused_unread(seller, listin
     client = Client(enforce_csrf_checks=True)
     client.force_login(seller)
     response = client.generic(
-        "POST", url(listing), b"x", content_type=MULTIPART_CONTENT, CONTENT_LENGTH=str(REQUEST_MAX_BYTES + 1)
+        "POST", url(listing), b"x", content_type=MULTIPART_CONTENT, CONTENT_LENGTH=str(settings.BODY_MAX_BYTES + 1)
     )
     assert response.status_code == 413
     assert "MB" in response.json()["detail"]

@@ -8,7 +8,6 @@ from django.test import Client
 from django.urls import reverse
 
 from listings.models import Listing, ListingImage
-from listings.photos.uploads import REQUEST_MAX_BYTES
 from ml.images import MAX_BYTES
 from tests.factories import make_category, make_user, photo_file
 
@@ -236,7 +235,7 @@ def test_a_form_with_its_csrf_token_and_photos_is_taken():
 
 @pytest.mark.usefixtures("seller")
 def test_a_request_larger_than_ten_photos_is_refused_before_it_is_read(client):
-    response = client.post(SELL, form(), CONTENT_LENGTH=str(REQUEST_MAX_BYTES + 1))
+    response = client.post(SELL, form(), CONTENT_LENGTH=str(settings.BODY_MAX_BYTES + 1))
     assert response.status_code == 413
     assert "That is more than we can take" in response.content.decode()
     assert not Listing.objects.exists()
