@@ -3,10 +3,12 @@
 FROM python:3.11-slim AS environment
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /venv
-COPY requirements.txt .
+COPY requirements.txt requirements.lock ./
 # The CPU build of torch is a tenth of the CUDA one. For NVIDIA GPUs: --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cu130
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
-RUN grep -E '^torch(vision)?==' requirements.txt > torch.txt \
+# First what has hashes, which is all that torch needs; the last line finds whether anything is missing or different.
+RUN /venv/bin/pip install --require-hashes --only-binary :all: -r requirements.lock \
+    && grep -E '^torch(vision)?==' requirements.txt > torch.txt \
     && /venv/bin/pip install --index-url "$TORCH_INDEX" -r torch.txt \
     && /venv/bin/pip install -r requirements.txt
 

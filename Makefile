@@ -7,7 +7,7 @@ RUNTIME := $(VENV)/.runtime
 DEVELOPMENT := $(VENV)/.development
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run dev test soak lint shape format bench clean
+.PHONY: help setup run dev test soak lint shape format lock bench clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -38,6 +38,9 @@ shape: $(DEVELOPMENT) ## how the code is laid out, against its limits (ARGS="--w
 format: $(DEVELOPMENT) ## rewrite the code as `make lint` wants it
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
+
+lock: $(DEVELOPMENT) ## write requirements.lock anew from requirements.txt, with the hashes of all files
+	@$(PY) -m scripts.lock
 
 bench: $(DEVELOPMENT) ## freshness: how long until a saved photo is found (BENCH=name for another)
 	$(PY) -m benchmarks $(or $(BENCH),freshness)
