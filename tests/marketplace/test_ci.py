@@ -106,7 +106,8 @@ class TestEnvironment:
 
     def test_make_knows_every_command_that_the_help_names(self):
         helped = [line.split()[1] for line in run("make", "help").stdout.splitlines()]
-        assert helped == ["help", "setup", "run", "dev", "test", "soak", "lint", "shape", "format", "bench", "clean"]
+        before_it_lands = ["test", "soak", "lint", "shape", "format", "lock"]
+        assert helped == ["help", "setup", "run", "dev", *before_it_lands, "bench", "clean"]
         for target in helped:
             assert run("make", "--dry-run", target).returncode == 0, target
 
