@@ -16,10 +16,10 @@ from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 
-from .filterable import ListingStatus
-from .geo import snap_to_grid
+from .finding.filterable import ListingStatus
+from .finding.geo import snap_to_grid
+from .finding.words import WordsField, is_visible
 from .querysets import SEPARATOR, WORDS, CategoryQuerySet, ListingQuerySet
-from .words import WordsField, is_visible
 
 # Code that takes a category from outside checks these lengths first, so that people read a sentence and no database
 # error.

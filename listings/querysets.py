@@ -11,9 +11,9 @@ from django.db.models import F, Prefetch, Q, Value
 from django.db.models.functions import Cos, Floor, Greatest, Least, Left, Lower, Power, Radians, Sin, StrIndex
 from django.db.models.lookups import Exact, GreaterThan, In
 
-from .filterable import Filter, ListingStatus, Lookup
-from .geo import CELL_SLACK_KM, KM_PER_DEGREE, SMALLEST_COSINE, box_around, haversine_of_distance
-from .words import fold_words
+from .finding.filterable import Filter, ListingStatus, Lookup
+from .finding.geo import CELL_SLACK_KM, KM_PER_DEGREE, SMALLEST_COSINE, box_around, haversine_of_distance
+from .finding.words import fold_words
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser, User

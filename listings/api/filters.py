@@ -13,8 +13,8 @@ from django.db.models import BigIntegerField
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema_field
 
-from listings.filterable import DEFAULT_RADIUS_KM, Filter, Kind, find_contradictions
-from listings.geo import snap_to_grid
+from listings.finding.filterable import DEFAULT_RADIUS_KM, Filter, Kind, find_contradictions
+from listings.finding.geo import snap_to_grid
 from listings.models import Category, Listing
 from listings.querysets import MAX_WORDS, ListingQuerySet
 

@@ -19,9 +19,9 @@ from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_sc
 from rest_framework import serializers
 from rest_framework.request import Request
 
+from listings.finding.words import is_visible
 from listings.models import HALF_A_POINT, INVISIBLE_TITLE, Listing, ListingImage
 from listings.services import create_listing, update_listing
-from listings.words import is_visible
 
 from .fields import CategoryPathField, CoordinateField, CurrencyField
 from .numbers import PRICE_MESSAGES, StrictDecimalField

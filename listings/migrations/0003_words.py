@@ -2,7 +2,7 @@
 
 from django.db import migrations
 
-from listings.words import WordsField
+from listings.finding.words import WordsField
 
 
 class Migration(migrations.Migration):

@@ -2,7 +2,7 @@
 
 from django.db import migrations, transaction
 
-from listings.words import fold_words
+from listings.finding.words import fold_words
 
 BATCH = 1000
 

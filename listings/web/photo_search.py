@@ -8,10 +8,10 @@ from django.views.decorators.http import require_http_methods
 
 from listings import slots
 from listings.api.photos import refusal_status
+from listings.limits.rates import throttle_request
 from ml.images import PhotoRefused
 
 from .forms import PHOTO_TYPES
-from .limits import throttle_request
 from .uploading import accept_photo_uploads
 
 

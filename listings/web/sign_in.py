@@ -4,7 +4,7 @@ from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView
 from django.http import HttpRequest, HttpResponse
 
-from .limits import throttle_request
+from listings.limits.rates import throttle_request
 
 
 class SignInForm(AuthenticationForm):

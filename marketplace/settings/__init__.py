@@ -259,7 +259,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["listings.api.parsers.BoundedJSONParser", "rest_framework.parsers.MultiPartParser"],
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "DEFAULT_THROTTLE_CLASSES": ["listings.api.throttles.CallerThrottle", "listings.api.throttles.ScopedThrottle"],
+    "DEFAULT_THROTTLE_CLASSES": ["listings.limits.rates.CallerThrottle", "listings.limits.rates.ScopedThrottle"],
     "DEFAULT_THROTTLE_RATES": {
         "anon": read_throttle_rate("anon", "300/min"),
         "user": read_throttle_rate("user", "1200/min"),

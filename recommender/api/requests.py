@@ -21,8 +21,8 @@ from rest_framework import serializers
 from listings.api import filters as lists
 from listings.api.numbers import PRICE_MESSAGES, StrictDecimalField, StrictFloatField, StrictIntegerField, read_float
 from listings.api.serializers import StrictSerializer
-from listings.filterable import DEFAULT_RADIUS_KM, Kind, find_contradictions
-from listings.geo import snap_to_grid
+from listings.finding.filterable import DEFAULT_RADIUS_KM, Kind, find_contradictions
+from listings.finding.geo import snap_to_grid
 from listings.models import Listing
 from recommender.index import Filter
 from recommender.search.retrieval import SearchRequest

@@ -4,7 +4,7 @@ Everybody else imports this face alone and knows nothing of the engine behind it
 that is imported where it is called.
 """
 
-from listings.filterable import STATUSES, Filter
+from listings.finding.filterable import STATUSES, Filter
 
 from .compaction.compactor import compact, rebuild, stop_merges
 from .compaction.difference import Difference

@@ -1,7 +1,7 @@
 import pytest
 
 from listings import slots
-from listings.api import throttles
+from listings.limits import rates
 
 
 @pytest.fixture
@@ -13,6 +13,6 @@ def bare_pages(monkeypatch):
 @pytest.fixture
 def closed_breaker():
     """Throttles ask the cache, even right after a test that took it away."""
-    throttles.breaker.record_success()
+    rates.breaker.record_success()
     yield
-    throttles.breaker.record_success()
+    rates.breaker.record_success()

@@ -2,7 +2,7 @@
 
 import math
 
-from listings.geo import EARTH_RADIUS_KM
+from listings.finding.geo import EARTH_RADIUS_KM
 
 
 def distance_km(a: tuple[float, float], b: tuple[float, float]) -> float:

@@ -4,7 +4,7 @@ import re
 
 from django.db import connection
 
-from listings.filterable import COLUMNS
+from listings.finding.filterable import COLUMNS
 
 SQLITE = "SELECT sql FROM sqlite_master WHERE name = 'recommender_listing_update'"
 POSTGRESQL = "SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE tgname = 'recommender_listing_update'"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from listings.filterable import COLUMNS, STATUSES, Column
+from listings.finding.filterable import COLUMNS, STATUSES, Column
 
 from .arrays import ColumnArray, Degrees, Ids, Mask, RowIds
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from listings.filterable import COLUMNS, Filter, Lookup
-from listings.geo import box_around, haversine_km
+from listings.finding.filterable import COLUMNS, Filter, Lookup
+from listings.finding.geo import box_around, haversine_km
 
 from .arrays import ColumnArray, Mask
 from .columns import Columns

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from listings.filterable import COLUMNS
+from listings.finding.filterable import COLUMNS
 from recommender.index.rows.arrays import ColumnArray, Degrees, Ids, RowIds, Similarities
 from recommender.index.rows.columns import KEYS, concatenate_ranges
 

@@ -9,7 +9,7 @@ import numpy as np
 from django.db.models import QuerySet, Value
 from django.db.models.functions import Concat
 
-from listings.filterable import COLUMNS, STATUSES, ListingStatus
+from listings.finding.filterable import COLUMNS, STATUSES, ListingStatus
 from listings.models import Listing
 from recommender.index.rows.arrays import HalfVectors
 from recommender.index.rows.columns import Columns

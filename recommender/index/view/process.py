@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.utils import timezone
 
-from listings.filterable import Filter
+from listings.finding.filterable import Filter
 from ml.per_process import PerProcess
 from recommender import feed
 from recommender.index.errors import IndexNotReady

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
-from listings.filterable import Filter
+from listings.finding.filterable import Filter
 from recommender.index.ann.recall import recall_of_listings
 from recommender.index.errors import SnapshotDamaged
 from recommender.index.rows.arrays import Vectors

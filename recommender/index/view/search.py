@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from listings.filterable import Filter
+from listings.finding.filterable import Filter
 from recommender.index.ann import dot_products
 from recommender.index.ann.probing import EXACT, SegmentPlan
 from recommender.index.errors import ForeignVector

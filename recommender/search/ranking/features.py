@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from listings.geo import haversine_km
+from listings.finding.geo import haversine_km
 from listings.querysets import SEPARATOR
 from recommender.index import Candidates
 

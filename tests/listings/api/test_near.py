@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from listings.geo import snap_to_grid
+from listings.finding.geo import snap_to_grid
 from listings.models import Listing
 from tests.factories import api, make_listing, make_user
 from tests.listings.geometry import distance_km

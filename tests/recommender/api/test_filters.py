@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
 
-from listings.geo import snap_to_grid
+from listings.finding.geo import snap_to_grid
 from listings.models import Listing
 from recommender.api.requests import FilterSerializer
 from recommender.index import Filter

@@ -19,7 +19,7 @@ from rest_framework.views import APIView
 
 from listings.api.filters import FILTERS, ListingFilter
 from listings.api.serializers import ListingSerializer
-from listings.filterable import COLUMNS, Column, Condition, Filter, Kind, Lookup, Parameter, condition_field
+from listings.finding.filterable import COLUMNS, Column, Condition, Filter, Kind, Lookup, Parameter, condition_field
 from listings.models import Listing
 from recommender.api.requests import PARAMETERS, FilterSerializer
 from recommender.index import Action, Index, compact, find_nearest_listings

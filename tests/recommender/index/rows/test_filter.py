@@ -8,8 +8,8 @@ from hypothesis import example, given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
 
-from listings.filterable import STATUSES, Filter
-from listings.geo import EARTH_RADIUS_KM, box_around, haversine_km
+from listings.finding.filterable import STATUSES, Filter
+from listings.finding.geo import EARTH_RADIUS_KM, box_around, haversine_km
 from recommender.index.rows import filter as module
 from recommender.index.rows.columns import Columns
 from recommender.index.rows.filter import filter_selection, mask_rows

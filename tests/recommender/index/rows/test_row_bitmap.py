@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
 
-from listings.filterable import STATUSES
+from listings.finding.filterable import STATUSES
 from recommender.index.rows.row_bitmap import LiveRows, RowBitmap
 from tests.recommender.index.segments import plain_columns
 

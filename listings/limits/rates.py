@@ -1,7 +1,8 @@
 """Rates on the shared cache that fail open: a cache that is down or slow costs a request a moment, once in a while.
 
 Each check is one round trip that counts in windows of fixed length. After trouble a process does not ask the cache for
-`PAUSE_SECONDS`, then lets one request try again. Use: `throttle_scope = "search"` on a view.
+`PAUSE_SECONDS`, then lets one request try again. Use: `throttle_scope = "search"` on a view of the API,
+`throttle_request(request, "search")` in a page.
 """
 
 from __future__ import annotations
@@ -9,11 +10,12 @@ from __future__ import annotations
 import functools
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import redis
 import structlog
 from django.conf import settings
+from django.http import HttpRequest
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 from rest_framework.request import Request
@@ -137,3 +139,19 @@ class ScopedThrottle(FailOpenThrottle):
 
     def get_scope(self, request: Request, view: APIView) -> str | None:
         return getattr(view, "throttle_scope", None)
+
+
+class PageThrottle(FailOpenThrottle):
+    """The same for a page, which names its scope itself."""
+
+    def __init__(self, scope: str) -> None:
+        self.scope = scope
+
+    def get_scope(self, request: Request, view: APIView) -> str:
+        return self.scope
+
+
+def throttle_request(request: HttpRequest, scope: str) -> bool:
+    """Count this request of a page; whether its caller has used up the scope's rate, pages and API taken together."""
+    # The casts do no harm, because a throttle reads only the user and the address, which a plain request has too.
+    return not PageThrottle(scope).allow_request(cast("Request", request), cast("APIView", None))

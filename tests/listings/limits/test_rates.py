@@ -8,7 +8,7 @@ import pytest
 from django.conf import settings as site
 from rest_framework.settings import api_settings
 
-from listings.api import throttles
+from listings.limits import rates as limits
 from marketplace.paths import socket_url
 from tests.factories import api, make_user, photo_file
 
@@ -19,9 +19,9 @@ LISTINGS = "/api/v1/listings/"
 
 @pytest.fixture(autouse=True)
 def _closed_breaker():
-    throttles.breaker.record_success()
+    limits.breaker.record_success()
     yield
-    throttles.breaker.record_success()
+    limits.breaker.record_success()
 
 
 @pytest.fixture
@@ -107,8 +107,8 @@ def test_a_scope_without_a_rate_is_not_limited(rates):
 
 
 def test_counts_expire_with_their_window(broker):
-    assert throttles.count_hit("throttle:test", 60) == 1
-    assert throttles.count_hit("throttle:test", 60) == 2
+    assert limits.count_hit("throttle:test", 60) == 1
+    assert limits.count_hit("throttle:test", 60) == 2
     (key,) = broker_keys(broker)
     assert 0 < key <= 60
 
@@ -138,13 +138,13 @@ def test_without_a_cache_requests_pass_and_wait_a_moment_only_once(kind, request
 def test_a_silent_cache_is_given_up_in_time(silent_server, settings):
     use_cache(settings, silent_server)
     started = time.monotonic()
-    assert throttles.count_hit("throttle:x", 60) is None
+    assert limits.count_hit("throttle:x", 60) is None
     assert time.monotonic() - started <= settings.REDIS_TIMEOUT
 
 
 def test_rates_hold_again_once_the_cache_is_back(dead_server, settings, rates, monkeypatch):
     rates(anon="1/h")
-    monkeypatch.setattr(throttles.breaker, "pause", 0.05)
+    monkeypatch.setattr(limits.breaker, "pause", 0.05)
     alive = settings.CACHES
     settings.CACHES = {"default": {**alive["default"], "LOCATION": dead_server}}
     assert {get().status_code for _ in range(3)} == {200}
@@ -154,7 +154,7 @@ def test_rates_hold_again_once_the_cache_is_back(dead_server, settings, rates, m
 
 
 def test_one_request_a_pause_asks_a_cache_in_trouble():
-    breaker = throttles.Breaker(pause=0.1)
+    breaker = limits.Breaker(pause=0.1)
     assert breaker.admit_call()
     breaker.record_failure()
     assert not breaker.admit_call()
@@ -172,7 +172,7 @@ def test_one_request_a_pause_asks_a_cache_in_trouble():
 
 @pytest.mark.parametrize(("rate", "meaning"), [("60/min", (60, 60)), ("5/s", (5, 1)), ("9/hour", (9, 3600))])
 def test_a_rate_is_read_as_count_and_seconds(rate, meaning):
-    assert throttles.parse_rate(rate) == meaning
+    assert limits.parse_rate(rate) == meaning
 
 
 def test_the_first_requests_of_a_process_may_come_at_the_same_time():
@@ -182,12 +182,12 @@ def test_the_first_requests_of_a_process_may_come_at_the_same_time():
     def hit(barrier: threading.Barrier) -> None:
         barrier.wait()
         try:
-            throttles.count_hit("throttle:together", 60)
+            limits.count_hit("throttle:together", 60)
         except ValueError as exc:
             faults.append(exc)
 
     for _ in range(40):
-        throttles._redis_client.cache_clear()
+        limits._redis_client.cache_clear()
         barrier = threading.Barrier(8)
         callers = [threading.Thread(target=hit, args=(barrier,)) for _ in range(8)]
         for caller in callers:

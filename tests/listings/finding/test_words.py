@@ -7,9 +7,9 @@ from django.db.migrations import RunPython
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
 
+from listings.finding.words import fold_words
 from listings.models import Listing
 from listings.services import update_listing
-from listings.words import fold_words
 from tests.factories import api, make_listing, make_user
 from workers.maintenance import run_garbage_collection
 

@@ -1,0 +1,1 @@
+"""What listings are found by: conditions, places and words."""
