@@ -3,6 +3,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.apps import AppConfig
+from django.apps import apps as global_apps
+from django.apps.registry import Apps
+from django.db import DEFAULT_DB_ALIAS
 from django.db.models.signals import post_migrate, post_save
 
 from .ranker_weights import DEFAULT_WEIGHTS
@@ -12,19 +15,23 @@ if TYPE_CHECKING:
     from .models import EmbeddingModel
 
 
-def ensure_seed_rows(sender: AppConfig, **kwargs: object) -> None:
+def ensure_seed_rows(
+    sender: AppConfig, using: str = DEFAULT_DB_ALIAS, apps: Apps = global_apps, **kwargs: object
+) -> None:
     """Give a flushed database its head, of a new epoch, and its first ranker again."""
-    from .models import IndexHead, RankerVersion
-
-    # Not `IndexHead.load`, which reads every column of EmbeddingModel too: later migrations may not have run yet.
-    IndexHead.objects.get_or_create(pk=1)
-    if not RankerVersion.objects.exists():
-        RankerVersion.objects.create(
+    # The models as they are after the migration, which may have gone back to before there were any.
+    try:
+        head, ranker = apps.get_model("recommender", "IndexHead"), apps.get_model("recommender", "RankerVersion")
+    except LookupError:
+        return
+    head.objects.using(using).get_or_create(pk=1)
+    if not ranker.objects.using(using).exists():
+        ranker.objects.using(using).create(
             name="linear-1",
             kind="linear",
             weights=DEFAULT_WEIGHTS,
             features=list(DEFAULT_WEIGHTS),
-            state=RankerVersion.State.ACTIVE,
+            state="active",
         )
 
 

@@ -13,10 +13,12 @@ WEIGHTS = {
 
 
 def seed(apps, schema_editor):
-    apps.get_model("recommender", "RankerVersion").objects.create(
-        name="linear-1", kind="linear", weights=WEIGHTS, features=list(WEIGHTS), state="active"
-    )
-    apps.get_model("recommender", "IndexHead").objects.create(pk=1)
+    """What is there already stays: going back keeps these rows, and a site may have rankers of its own by then."""
+    alias = schema_editor.connection.alias
+    rankers = apps.get_model("recommender", "RankerVersion").objects.using(alias)
+    if not rankers.exists():
+        rankers.create(name="linear-1", kind="linear", weights=WEIGHTS, features=list(WEIGHTS), state="active")
+    apps.get_model("recommender", "IndexHead").objects.using(alias).get_or_create(pk=1)
 
 
 class Migration(migrations.Migration):

@@ -23,7 +23,7 @@ from tests.factories import make_listing
 from tests.recommender.queue_rows import bulk_photos, make_model
 from tests.recommender.registered import embedded_by
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.mark.django_db
