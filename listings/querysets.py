@@ -14,6 +14,7 @@ from django.db.models.lookups import Exact, GreaterThan, In
 from .finding.filterable import Filter, ListingStatus, Lookup
 from .finding.geo import CELL_SLACK_KM, KM_PER_DEGREE, SMALLEST_COSINE, box_around, haversine_of_distance
 from .finding.words import fold_words
+from .permissions import may_change_all, may_view_all
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser, User
@@ -99,26 +100,22 @@ class ListingQuerySet(models.QuerySet):
         return self.filter(status=ACTIVE)
 
     def visible_to(self, user: User | AnonymousUser) -> ListingQuerySet:
-        """What this person may open, among rows found by id: staff all, owners their own, others active and sold."""
-        if user.is_staff:
-            return self.all()
+        """What this person may open, among rows found by id: active and sold ones, owners their own, moderators all."""
         readable = status_condition(ACTIVE, SOLD)
-        if user.is_authenticated:
-            readable |= Q(seller=user) & ~Q(status=REMOVED)
-        return self.filter(readable)
+        if not user.is_authenticated:
+            return self.filter(readable)
+        return self.all() if may_view_all(user) else self.filter(readable | Q(seller=user) & ~Q(status=REMOVED))
 
     def shown_in_lists_to(self, user: User | AnonymousUser) -> ListingQuerySet:
         """What this person finds in lists: as `visible_to`, but other people's sold listings only open by id."""
-        if user.is_staff:
-            return self.all()
         if not user.is_authenticated:
             return self.public()
-        return self.filter(Q(status=ACTIVE) | Q(seller=user) & ~Q(status=REMOVED))
+        return self.all() if may_view_all(user) else self.filter(Q(status=ACTIVE) | Q(seller=user) & ~Q(status=REMOVED))
 
     def editable_by(self, user: User | AnonymousUser) -> ListingQuerySet:
-        if user.is_staff:
-            return self.all()
-        return self.filter(seller=user).exclude(status=REMOVED) if user.is_authenticated else self.none()
+        if not user.is_authenticated:
+            return self.none()
+        return self.all() if may_change_all(user) else self.filter(seller=user).exclude(status=REMOVED)
 
     def with_details(self) -> ListingQuerySet:
         """With everything a listing shows, in two queries for any number of listings."""

@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString
 
 from listings import slots
 from listings.models import Listing
+from listings.permissions import may_see_site_health
 
 from .api.requests import PageSearchSerializer
 from .embedding.worker_health import describe_absent_workers
@@ -43,7 +44,7 @@ def site_banner(request: HttpRequest | None) -> SafeString:
         return SafeString("")
     model = EmbeddingModel.objects.find_active()
     untrained = model is not None and model.is_untrained
-    absent = list(describe_absent_workers(timezone.now())) if request.user.is_staff else []
+    absent = list(describe_absent_workers(timezone.now())) if may_see_site_health(request.user) else []
     if not untrained and not absent:
         return SafeString("")
     return _render_template("banner", request, untrained=untrained, absent=absent)

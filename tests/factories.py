@@ -7,7 +7,7 @@ import io
 import itertools
 
 import numpy as np
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.core.files.base import ContentFile
 from django.core.files.uploadedfile import SimpleUploadedFile
 from PIL import Image, ImageDraw
@@ -20,9 +20,21 @@ _serial = itertools.count(1)
 
 
 def make_user(username: str | None = None, *, staff: bool = False, password: str | None = None) -> User:
-    """Without a password the person can only be logged in by force, which is fast."""
+    """Without a password the person can only be logged in by force, which is fast. `staff` may do everything."""
     name = username or f"person{next(_serial)}"
     return User.objects.create_user(name, password=password, is_staff=staff, is_superuser=staff)
+
+
+def make_staff(*rights: str) -> User:
+    """Somebody who enters the admin, and was given these permissions alone, such as "listings.view_listing"."""
+    user = User.objects.create_user(f"staff{next(_serial)}", is_staff=True)
+    give_rights(user, *rights)
+    return user
+
+
+def give_rights(user: User, *rights: str) -> None:
+    for app, codename in (right.split(".") for right in rights):
+        user.user_permissions.add(Permission.objects.get(content_type__app_label=app, codename=codename))
 
 
 def make_category(path: str) -> Category:

@@ -11,6 +11,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from listings.models import NAME_LENGTH, PATH_LENGTH, Category
+from listings.permissions import may_create_categories
 from listings.querysets import SEPARATOR
 
 from .numbers import StrictFloatField
@@ -18,10 +19,10 @@ from .numbers import StrictFloatField
 
 @extend_schema_field(OpenApiTypes.STR)
 class CategoryPathField(serializers.CharField):
-    """A category as its path. From staff an unknown path stays a path, for the service to make; else it is an error."""
+    """A category as its path. An unknown path stays one, for the service to make, from who may add it."""
 
     default_error_messages = {
-        "unknown": "There is no category '{path}'. Use the path of an existing one; only staff create categories.",
+        "unknown": "There is no category '{path}'. Use the path of an existing one; only staff with the right add one.",
         "level": "Each level of '{path}' needs a name of 1 to {longest} characters.",
     }
 
@@ -35,7 +36,7 @@ class CategoryPathField(serializers.CharField):
         category = Category.objects.filter(path=path).first()
         if category is not None:
             return category
-        if not self.context["request"].user.is_staff:
+        if not may_create_categories(self.context["request"].user):
             self.fail("unknown", path=path)
         if any(not 0 < len(name) <= NAME_LENGTH or name != name.strip(" /") for name in path.split(SEPARATOR)):
             self.fail("level", path=path, longest=NAME_LENGTH)

@@ -12,19 +12,19 @@ from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
 from rest_framework import generics, status
 from rest_framework.exceptions import APIException, NotFound, ValidationError
 from rest_framework.parsers import MultiPartParser
-from rest_framework.permissions import IsAuthenticated
+from rest_framework.permissions import BasePermission, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from listings.models import Listing, ListingImage
+from listings.permissions import MayChangeListing, MayDeletePhotos
 from listings.photos.uploads import CheckedPhoto, PhotoUploadHandler, check_photos, declared_length
 from listings.services import ListingGone, TooManyPhotos, add_photos
 from ml.images import PhotoRefused
 
 from . import schema
 from .parsers import BodyTooLarge
-from .permissions import IsSellerOrStaff
 from .serializers import CSRF, UploadedPhotoSerializer, UploadSerializer
 
 # Each is one entry of the answer.
@@ -52,7 +52,7 @@ class OwnListingView(generics.GenericAPIView):
     """A listing that this caller may edit: 404 where it may not be seen, 403 where it is another's."""
 
     queryset = Listing.objects.none()
-    permission_classes = (IsAuthenticated, IsSellerOrStaff)
+    permission_classes: Sequence[type[BasePermission]] = (IsAuthenticated, MayChangeListing)
     query_parameters: ClassVar[dict[str, tuple[str, ...]]] = {}
     filter_backends = ()
     lookup_url_kwarg = "listing_id"
@@ -152,6 +152,8 @@ def _describe_stored_photo(image: ListingImage) -> dict[str, object]:
 
 
 class PhotoView(OwnListingView):
+    permission_classes = (IsAuthenticated, MayDeletePhotos)
+
     @extend_schema(
         summary="Delete a photo",
         description="Its files are deleted with it.",

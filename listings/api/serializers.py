@@ -21,6 +21,7 @@ from rest_framework.request import Request
 
 from listings.finding.words import is_visible
 from listings.models import HALF_A_POINT, INVISIBLE_TITLE, Listing, ListingImage
+from listings.permissions import may_change_all, may_view_all
 from listings.services import create_listing, update_listing
 
 from .fields import CategoryPathField, CoordinateField, CurrencyField
@@ -195,13 +196,13 @@ class ListingSerializer(StrictSerializer, serializers.ModelSerializer):
     @extend_schema_field(ImageSerializer(many=True))
     def get_images(self, listing: Listing) -> list[dict[str, object]]:
         # Other callers get only photos that they can load; the seller and staff see what becomes of the rest too.
-        own = self._is_seller_or_staff(listing)
+        own = self._is_own_or_viewable(listing)
         shown = [image for image in listing.photos if own or image.state == ListingImage.State.READY]
         return [self._photo_serializer.to_representation(image) for image in shown]
 
     def to_representation(self, instance: Listing) -> dict[str, object]:
         latitude, longitude = instance.point or (None, None)
-        if self.context.get("exact_point") and self._is_seller_or_staff(instance):
+        if self.context.get("exact_point") and self._is_own_or_viewable(instance):
             latitude, longitude = instance.latitude, instance.longitude
         return {
             "id": instance.pk,
@@ -232,9 +233,9 @@ class ListingSerializer(StrictSerializer, serializers.ModelSerializer):
     def _photo_serializer(self) -> ImageSerializer:
         return ImageSerializer(context=self.context)
 
-    def _is_seller_or_staff(self, listing: Listing) -> bool:
+    def _is_own_or_viewable(self, listing: Listing) -> bool:
         user = self.context["request"].user
-        return user.is_staff or (user.is_authenticated and listing.seller_id == user.pk)
+        return user.is_authenticated and (listing.seller_id == user.pk or may_view_all(user))
 
     def validate_title(self, title: str) -> str:
         if not is_visible(title):
@@ -242,7 +243,7 @@ class ListingSerializer(StrictSerializer, serializers.ModelSerializer):
         return title
 
     def validate_status(self, status: str) -> str:
-        if status == Listing.Status.REMOVED and not self.context["request"].user.is_staff:
+        if status == Listing.Status.REMOVED and not may_change_all(self.context["request"].user):
             raise serializers.ValidationError("Delete the listing to remove it.")
         return status
 

@@ -15,13 +15,13 @@ from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
 from listings.models import Listing
+from listings.permissions import MayChangeListing
 from listings.services import ListingGone, mark_listing_removed
 
 from . import schema
 from .filters import ListingFilter
 from .pagination import ListingPagination
 from .parsers import BoundedJSONParser
-from .permissions import IsSellerOrStaff
 from .serializers import CredentialsSerializer, ListingSerializer, TokenSerializer
 
 
@@ -114,7 +114,7 @@ class ListingView(generics.RetrieveUpdateDestroyAPIView):
     http_method_names = ["get", "patch", "delete", "head", "options"]
     query_parameters: ClassVar[dict[str, tuple[str, ...]]] = {}
     serializer_class = ListingSerializer
-    permission_classes = (IsAuthenticatedOrReadOnly, IsSellerOrStaff)
+    permission_classes = (IsAuthenticatedOrReadOnly, MayChangeListing)
     parser_classes = (BoundedJSONParser,)
     # No filters, because one of those that lists have, such as `status`, would make a listing that may be opened a 404.
     filter_backends = ()

@@ -1,11 +1,12 @@
-"""Files of photos over HTTP: derivatives to everybody, originals to staff alone, one logged download at a time."""
+"""Files of photos over HTTP: derivatives to whoever sees the listing, originals to few, each download logged."""
 
 from __future__ import annotations
 
 from pathlib import PurePosixPath
 
 import structlog
-from django.contrib.admin.views.decorators import staff_member_required
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
 from django.core.files.storage import default_storage
 from django.http import FileResponse, Http404, HttpRequest
 from django.shortcuts import get_object_or_404
@@ -13,6 +14,7 @@ from django.urls import path, register_converter
 from django.views.decorators.http import require_safe
 
 from listings.models import ListingImage
+from listings.permissions import may_view_originals
 
 log = structlog.get_logger(__name__)
 
@@ -49,9 +51,11 @@ def serve_derivative(request: HttpRequest, name: str) -> FileResponse:
 
 
 @require_safe
-@staff_member_required
+@login_required
 def serve_original(request: HttpRequest, image_id: int) -> FileResponse:
     """As it was sent, metadata included; a browser stores it and shows nothing."""
+    if not may_view_originals(request.user):
+        raise PermissionDenied("Only staff who may view photos can load what was sent.")
     image = get_object_or_404(ListingImage, pk=image_id)
     try:
         file = image.original.open()

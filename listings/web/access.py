@@ -15,6 +15,7 @@ from django.shortcuts import get_object_or_404
 from django.urls import reverse
 
 from listings.models import Listing
+from listings.permissions import may_change
 
 View = Callable[..., HttpResponse]
 
@@ -59,6 +60,6 @@ def get_visible_listing_or_404(request: HttpRequest, listing_id: int) -> Listing
 def get_editable_listing_or_403(request: HttpRequest, listing_id: int) -> Listing:
     # Whether the listing may be seen comes first: a 403 would tell strangers that a draft of this number exists.
     listing = get_visible_listing_or_404(request, listing_id)
-    if not (request.user.is_staff or listing.seller_id == request.user.pk):
+    if not may_change(request.user, listing):
         raise PermissionDenied("This listing belongs to somebody else. Only its seller can change it.")
     return listing

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_safe
 
 from listings.api.filters import ListingFilter
 from listings.models import Category, Listing, ListingImage
+from listings.permissions import may_change, may_view_all
 from listings.querysets import SEPARATOR
 from listings.templatetags.storefront import currency_sign
 
@@ -150,6 +151,7 @@ def listing_page(request: HttpRequest, listing_id: int) -> HttpResponse:
         "photos": photos,
         "waiting": sum(image.state == ListingImage.State.NEW for image in images),
         "crumbs": _breadcrumbs(QueryDict(), listing.category.path if listing.category else ""),
-        "may_edit": request.user.is_staff or listing.seller_id == request.user.pk,
+        "may_edit": may_change(request.user, listing),
+        "may_open_admin": may_view_all(request.user),
     }
     return render(request, "listings/listing.html", context)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from django.contrib import messages
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from listings.models import ListingImage
+from listings.permissions import MayDeletePhotos, may_change, may_delete_photos
 
-from .access import get_editable_listing_or_403, sign_in_required
+from .access import get_editable_listing_or_403, get_visible_listing_or_404, sign_in_required
 from .uploading import accept_photo_uploads, store_usable_photos
 
 LABELS = {
@@ -33,13 +35,15 @@ def add_photos(request: HttpRequest, listing_id: int) -> JsonResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @sign_in_required
 def delete_photo(request: HttpRequest, listing_id: int, image_id: int) -> HttpResponse:
-    listing = get_editable_listing_or_403(request, listing_id)
+    listing = get_visible_listing_or_404(request, listing_id)
+    if not may_delete_photos(request.user, listing):
+        raise PermissionDenied(MayDeletePhotos.message)
     image = get_object_or_404(listing.images, pk=image_id)
     if request.method != "POST":
         return render(request, "listings/delete_photo.html", {"listing": listing, "photo": image})
     image.delete()
     messages.success(request, "The photo is deleted.")
-    return redirect("my-listing", listing.pk)
+    return redirect("my-listing" if may_change(request.user, listing) else "listing", listing.pk)
 
 
 @require_safe

@@ -24,6 +24,7 @@ from listings.api.serializers import StrictSerializer
 from listings.finding.filterable import DEFAULT_RADIUS_KM, Kind, find_contradictions
 from listings.finding.geo import snap_to_grid
 from listings.models import Listing
+from listings.permissions import may_view_all
 from recommender.index import Filter
 from recommender.search.retrieval import SearchRequest
 
@@ -84,7 +85,7 @@ class FilterSerializer(serializers.Serializer):
         required=False,
         choices=[Listing.Status.ACTIVE.value, Listing.Status.SOLD.value, Listing.Status.DRAFT.value],
         default=Listing.Status.ACTIVE.value,
-        help_text="`draft` is for staff.",
+        help_text="`draft` is for staff who may view all listings.",
     )
 
     def get_fields(self) -> dict[str, serializers.Field]:
@@ -96,8 +97,8 @@ class FilterSerializer(serializers.Serializer):
         return {**declared, **super().get_fields()}
 
     def validate_status(self, status: str) -> str:
-        if status == Listing.Status.DRAFT and not self.context["user"].is_staff:
-            raise serializers.ValidationError("Only staff may search among drafts.")
+        if status == Listing.Status.DRAFT and not may_view_all(self.context["user"]):
+            raise serializers.ValidationError("Only staff who may view all listings search among drafts.")
         return status
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.http import QueryDict
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import extend_schema
-from rest_framework.permissions import AllowAny, IsAdminUser
+from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -18,6 +18,7 @@ from listings.api import schema
 from listings.api.photos import PhotoFormView
 from listings.api.serializers import ListingSerializer
 from listings.models import Listing
+from listings.permissions import MayEmbedAnyPhoto
 from recommender.errors import ModelNotReady
 from recommender.index import get_index
 from recommender.models import EmbeddingModel
@@ -109,18 +110,18 @@ def _merge_fields(request: Request) -> QueryDict:
 
 class EmbeddingView(PhotoView):
     query_parameters: ClassVar[dict[str, tuple[str, ...]]] = {}
-    permission_classes = (IsAdminUser,)
+    permission_classes = (MayEmbedAnyPhoto,)
 
     @extend_schema(
         operation_id="embed_image",
         summary="The vector of a photo",
-        description="For staff, under the active model. Nothing is stored.",
+        description="For staff who may view embedding models, under the active one. Nothing is stored.",
         tags=["search"],
         request={"multipart/form-data": PhotoSerializer},
         responses={
             200: VectorSerializer,
             401: schema.UNAUTHENTICATED,
-            403: document_refusal("Only for staff"),
+            403: document_refusal("Only for staff who may view embedding models"),
             **PHOTO_REFUSALS,
         },
     )

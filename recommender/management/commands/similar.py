@@ -25,8 +25,8 @@ from recommender.search.retrieval import (
 )
 
 TITLE_WIDTH = 40
-# Whoever has a shell may see every listing, so the search is made for staff: for a user who is never saved.
-OPERATOR = User(is_staff=True)
+# Whoever has a shell may see every listing, so the search is made for a superuser who is never saved.
+OPERATOR = User(is_staff=True, is_superuser=True)
 
 
 class Command(BaseCommand):

@@ -86,7 +86,7 @@ def test_a_point_alone_means_ten_kilometres_around_it():
         ("seller=0", "seller", "greater than or equal to 1"),
         ("seller=" + "9" * 30, "seller", "less than or equal to"),
         ("status=removed", "status", "is not a valid choice"),
-        ("status=draft", "status", "Only staff may search among drafts."),
+        ("status=draft", "status", "Only staff who may view all listings search among drafts."),
     ],
 )
 def test_what_makes_no_sense_is_refused_by_name_and_in_words(query, field, says):
