@@ -10,6 +10,7 @@ from pathlib import Path
 
 from . import pictures, quality
 from .embedding import embedding
+from .faults import faults
 from .index import index
 from .quality import recipes
 from .site import api, churn, freshness, pipeline
@@ -18,6 +19,7 @@ BENCHMARKS = {
     "api": api,
     "churn": churn,
     "embedding": embedding,
+    "faults": faults,
     "freshness": freshness,
     "index": index,
     "pictures": pictures,
@@ -39,7 +41,7 @@ def main() -> int:
     print(json.dumps(figures, indent=2))
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
-    return int(figures.get("lost", 0) > 0 or figures.get("copies_computed", 0) > 0)
+    return int(any(figures.get(name, 0) > 0 for name in ("lost", "copies_computed", "broken")))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from importlib.util import find_spec
@@ -30,7 +30,9 @@ SPEED_OVER_SAFETY = ("fsync=off", "synchronous_commit=off", "full_page_writes=of
 class Postgres:
     """A running server; `url` names its default database, `stop()` removes everything."""
 
-    def __init__(self) -> None:
+    def __init__(self, options: Sequence[str] = SPEED_OVER_SAFETY, environ: Mapping[str, str] | None = None) -> None:
+        self._options = options
+        self._environ = {**os.environ, **(environ or {})}
         self.home = Path(tempfile.mkdtemp(prefix="mp-pg-"))
         self.data = self.home / "data"
         self.socket = self.home / "socket"
@@ -57,11 +59,12 @@ class Postgres:
 
     def restart(self) -> None:
         """Start the server, again if it was stopped; its data stays."""
-        options = [part for option in SPEED_OVER_SAFETY for part in ("-c", option)]
+        options = [part for option in self._options for part in ("-c", option)]
         with (self.home / "log").open("ab") as log:
             self._server = subprocess.Popen(
                 [self._programs / "postgres", "-D", self.data, "-k", self.socket, "-c", "listen_addresses=", *options],
                 cwd="/",
+                env=self._environ,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -74,10 +77,14 @@ class Postgres:
         """A new, empty database."""
         self._run("createdb", "-h", self.socket, "-U", "postgres", name)
 
-    def halt(self) -> None:
-        """Cut every session and stop, as `pg_ctl stop -m fast` does; commits survive, unlike a crash without fsync."""
+    @property
+    def pid(self) -> int | None:
+        return self._server.pid if self._server else None
+
+    def halt(self, number: signal.Signals = signal.SIGINT) -> None:
+        """Cut every session and stop, as `pg_ctl stop -m fast` does; SIGQUIT is `-m immediate`, as if it crashed."""
         if self._server:
-            self._server.send_signal(signal.SIGINT)
+            self._server.send_signal(number)
             self._server.wait(30)
             self._server = None
 

@@ -169,14 +169,16 @@ class Stack:
             raise StackFailed(f"{' '.join(arguments)} failed.\n{output}")
         return output
 
-    def spawn(self, *arguments: str, stdout: Any = None, stderr: Any = None, **environ: str) -> subprocess.Popen[str]:
+    def spawn(
+        self, *arguments: str, stdin: Any = subprocess.DEVNULL, stdout: Any = None, stderr: Any = None, **environ: str
+    ) -> subprocess.Popen[str]:
         """Start Python with this site's environment, beside the site."""
         defaults = {"REDIS_URL": private_broker_url(self.var)}
         return subprocess.Popen(
             [sys.executable, *arguments],
             cwd=self.root,
             env={**defaults, **self.environ, **environ},
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=stdout,
             stderr=stderr,
             text=True,

@@ -43,6 +43,8 @@ class Visitor:
     def __init__(self, base: str, token: str | None = None) -> None:
         self.base = base
         self.token = token
+        # Sent with every request, beside what it needs.
+        self.headers: dict[str, str] = {}
         self._cookies = CookieJar()
         self._opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({}), urllib.request.HTTPCookieProcessor(self._cookies)
@@ -81,6 +83,7 @@ class Visitor:
     ) -> Answer:
         url = path if path.startswith("http") else self.base + path
         body, headers = encode(data, form, files)
+        headers |= self.headers
         if self.token:
             headers["Authorization"] = f"Token {self.token}"
         if csrf := self.cookie("csrftoken"):
