@@ -192,7 +192,12 @@ class ListingImage(models.Model):
 
     class Meta:
         ordering = ["position", "id"]
-        indexes = [models.Index(fields=["listing", "position", "id"], name="image_listing_position")]
+        indexes = [
+            models.Index(fields=["listing", "position", "id"], name="image_listing_position"),
+            # A file is asked for by its name, and whoever serves it looks up whose it is.
+            models.Index(fields=["clean_file"], name="image_clean_file"),
+            models.Index(fields=["thumb_file"], name="image_thumb_file"),
+        ]
 
     def __str__(self) -> str:
         return f"photo {self.pk} of listing {self.listing_id}"

@@ -7,14 +7,16 @@ import uuid
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, TypeAlias
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
 from django.http.response import HttpResponseBase
 from django.middleware.common import CommonMiddleware
 from django.middleware.gzip import GZipMiddleware
 from django.urls import is_valid_path
+from django.utils.cache import patch_vary_headers
 from django.utils.functional import SimpleLazyObject
 
-from .errors import refuse_request
+from .errors import is_api_request, refuse_request
 
 if TYPE_CHECKING:
     from rest_framework.views import APIView
@@ -140,6 +142,30 @@ def add_content_security_policy(get_response: GetResponse) -> GetResponse:
         return response
 
     return middleware
+
+
+def keep_personal_answers_private(get_response: GetResponse) -> GetResponse:
+    """Let no cache on the way keep an answer to somebody who is known, and no cache take one person's for another's.
+
+    A view that says itself how long its answer may be kept is left alone.
+    """
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        if "public" in response.get("Cache-Control", ""):
+            return response
+        patch_vary_headers(response, ("Cookie", "Authorization") if is_api_request(request) else ("Cookie",))
+        if _is_personal(request, response):
+            response.headers.setdefault("Cache-Control", "private")
+        return response
+
+    return middleware
+
+
+def _is_personal(request: HttpRequest, response: HttpResponse) -> bool:
+    """Refusals too: what is hidden from this person may be shown to the next."""
+    is_known = settings.SESSION_COOKIE_NAME in request.COOKIES or "Authorization" in request.headers
+    return is_known or bool(response.cookies) or response.status_code >= FIRST_ERROR_STATUS
 
 
 def allow_inline_error_pages(get_response: GetResponse) -> GetResponse:

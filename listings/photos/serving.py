@@ -3,25 +3,37 @@
 from __future__ import annotations
 
 from pathlib import PurePosixPath
+from typing import TypeVar
 
 import structlog
 from django.contrib.auth.decorators import login_required
+from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import PermissionDenied
 from django.core.files.storage import default_storage
+from django.db.models import QuerySet
 from django.http import FileResponse, Http404, HttpRequest
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.urls import path, register_converter
+from django.utils.cache import get_conditional_response
 from django.views.decorators.http import require_safe
 
 from listings.models import ListingImage
-from listings.permissions import may_view_originals
+from listings.permissions import may_view_originals, may_view_pictures
 
 log = structlog.get_logger(__name__)
 
+R = TypeVar("R", bound=HttpResponseBase)
+
 # Whatever a browser takes the bytes of a photo for, this policy lets them run no script and load nothing.
 SANDBOX = "sandbox; default-src 'none'"
-# The bytes of a derivative never change under its name, so a browser need not ask again.
-FOREVER = "public, max-age=31536000, immutable"
+# A picture whose listing is removed or becomes a draft is to be gone within a minute, from every cache on the way too.
+# To ask again is cheap: the bytes never change under their name, which therefore is their ETag.
+PUBLIC = "public, max-age=60, must-revalidate"
+# Kept by the browser of who may see it, and shown only after asking: somebody else may have signed in there.
+PRIVATE = "private, no-cache"
+# A file's folder → the field that names it.
+FIELDS = {"clean": "clean_file", "thumb": "thumb_file"}
 
 
 class DerivativeConverter:
@@ -40,14 +52,30 @@ register_converter(DerivativeConverter, "derivative")
 
 
 @require_safe
-def serve_derivative(request: HttpRequest, name: str) -> FileResponse:
+def serve_derivative(request: HttpRequest, name: str) -> HttpResponseBase:
+    """As open as the page of its listing. Nobody learns whether a file exists that they may not see."""
+    owners = list(_find_owners(name))
+    # Only where a visitor may not see it, it matters who asks, and to find that out costs queries.
+    is_public = any(may_view_pictures(AnonymousUser(), *owner) for owner in owners)
+    if not (is_public or any(may_view_pictures(request.user, *owner) for owner in owners)):
+        raise Http404("There is no such photo.")
+    response = get_conditional_response(request, etag=f'"{name}"') or _open_derivative(name)
+    response["ETag"] = f'"{name}"'
+    response["Cache-Control"] = PUBLIC if is_public else PRIVATE
+    return _forbid_scripts(response)
+
+
+def _find_owners(name: str) -> QuerySet[ListingImage, tuple[int, str]]:
+    """Sellers and states of the listings whose photo names this file."""
+    field = FIELDS[name.partition("/")[0]]
+    return ListingImage.objects.filter(**{field: name}).values_list("listing__seller", "listing__status").order_by()
+
+
+def _open_derivative(name: str) -> FileResponse:
     try:
-        file = default_storage.open(name)
+        return FileResponse(default_storage.open(name), content_type="image/jpeg")
     except OSError as exc:
         raise Http404("There is no such photo.") from exc
-    response = FileResponse(file, content_type="image/jpeg")
-    response["Cache-Control"] = FOREVER
-    return _forbid_scripts(response)
 
 
 @require_safe
@@ -71,7 +99,7 @@ def serve_original(request: HttpRequest, image_id: int) -> FileResponse:
     return _forbid_scripts(response)
 
 
-def _forbid_scripts(response: FileResponse) -> FileResponse:
+def _forbid_scripts(response: R) -> R:
     response["X-Content-Type-Options"] = "nosniff"
     response["Content-Security-Policy"] = SANDBOX
     response["Cross-Origin-Resource-Policy"] = "same-origin"

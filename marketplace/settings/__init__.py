@@ -72,9 +72,10 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "marketplace.middleware.CompressText",
-    # Before the middleware that may refuse a request, so that refusals are logged, and carry the security policy.
+    # Before the middleware that may refuse a request, so that refusals are logged, and say who may keep them.
     "django_structlog.middlewares.RequestMiddleware",
     "marketplace.middleware.add_content_security_policy",
+    "marketplace.middleware.keep_personal_answers_private",
     "marketplace.middleware.refuse_unreadable_body",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "marketplace.middleware.AddMissingSlash",
@@ -173,7 +174,7 @@ CELERY_BEAT_SCHEDULE = {
 MARKETPLACE_NAME = env.str("MARKETPLACE_NAME", "Marketplace")
 MARKETPLACE_CURRENCY = env.str("MARKETPLACE_CURRENCY", "GBP")
 
-# Everybody may read what lies here, so it holds only derivatives, which have no EXIF.
+# Only derivatives, which have no EXIF. Nothing but this site may serve them: it knows which listings are not public.
 MEDIA_ROOT = Path(env.str("MEDIA_ROOT", str(VAR_DIR / "media")))
 MEDIA_URL = "/media/"
 ORIGINALS_ROOT = Path(env.str("ORIGINALS_ROOT", str(VAR_DIR / "originals")))
@@ -192,7 +193,6 @@ PHOTOS_PER_LISTING = 10
 REJECTED_PHOTO_DAYS = 30
 # One megabyte more than all photos of a listing, because a request also holds boundaries and part headers.
 BODY_MAX_BYTES = PHOTO_MAX_BYTES * PHOTOS_PER_LISTING + 1024 * 1024
-DATA_UPLOAD_MAX_MEMORY_SIZE = 2_621_440
 FILE_UPLOAD_PERMISSIONS = 0o644
 
 # The weights that a new site begins with: once a trained model answers, only `manage.py models` replaces it.
