@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from marketplace.paths import run_directory
 from ml.atomic_files import open_atomic_text
@@ -35,10 +36,16 @@ class Home:
                 raise CannotStart(
                     f"process {owner} already runs on {self.var}. Stop it, or give this one its own VAR_DIR and PORT."
                 ) from exc
-            lock.truncate(0)
-            lock.write(str(os.getpid()))
-            lock.flush()
+            self._sign_lock(lock)
             yield
+
+    def _sign_lock(self, lock: TextIO) -> None:
+        try:
+            lock.truncate(0)
+            # Not through the file's buffer, which would be written again, and fail again, when the file is closed.
+            os.write(lock.fileno(), str(os.getpid()).encode())
+        except OSError as exc:
+            raise CannotStart(f"{self.run} cannot be written to ({exc.strerror}).") from exc
 
     def _create_directories(self) -> None:
         for directory in (self.var, self.run):
@@ -52,7 +59,10 @@ class Home:
     def ensure_secret_key(self) -> None:
         path = self.var / "secret-key"
         if not path.exists():
-            write_private_file(path, secrets.token_urlsafe(50))
+            try:
+                write_private_file(path, secrets.token_urlsafe(50))
+            except OSError as exc:
+                raise CannotStart(f"{path} cannot be written ({exc.strerror}).") from exc
 
     def is_demo_wanted(self) -> bool:
         """Whether `manage.py prepare` found an empty site that has not been filled since."""
@@ -70,5 +80,11 @@ class Home:
 
 def write_private_file(path: Path, text: str) -> None:
     # O_EXCL refuses a file that somebody else has made beforehand: its maker could read the secret written here.
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(f"{text}\n")
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(f"{text}\n")
+    except OSError:
+        # A full disk leaves an empty file, which the next start would take for the secret.
+        path.unlink(missing_ok=True)
+        raise

@@ -8,7 +8,7 @@ from __future__ import annotations
 import selectors
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import FrameType
 
 from marketplace.paths import broker_socket_path
@@ -78,7 +78,7 @@ class Supervisor:
                 self._run_command_to_end(roles.management_command_role("demo", "demo", f"--listings={self.site.demo}"))
                 == 0
             ):
-                self.home.mark_demo_done()
+                self._write_home_file(self.home.mark_demo_done)
             elif not self._stop_asked:
                 self.console.print_message("the demo catalogue is not finished; the next start goes on with it.")
 
@@ -152,7 +152,16 @@ class Supervisor:
                         process.role.name, f"ended with status {status}; starts again in {delay:.1f} s."
                     )
             elif process.pid is None and not self._stop_asked and time.monotonic() >= process.restart_at:
-                self._launch_process(process)
+                self._restart_process(process)
+
+    def _restart_process(self, process: Process) -> None:
+        try:
+            self._launch_process(process)
+        # The machine has no room for another process now.
+        except OSError as exc:
+            process.schedule_restart()
+            delay = process.restart_at - time.monotonic()
+            self.console.print_line(process.role.name, f"cannot start ({exc}); is tried again in {delay:.1f} s.")
 
     def _relay_lines(self, process: Process) -> None:
         for line in filter(None, process.read_lines()):
@@ -169,7 +178,15 @@ class Supervisor:
         self._record_process_ids()
 
     def _record_process_ids(self) -> None:
-        self.home.write_process_ids({process.role.name: process.pid for process in self.processes if process.pid})
+        pids = {process.role.name: process.pid for process in self.processes if process.pid}
+        self._write_home_file(lambda: self.home.write_process_ids(pids))
+
+    def _write_home_file(self, write: Callable[[], None]) -> None:
+        """What only people and the next start read must not end the site on a full disk."""
+        try:
+            write()
+        except OSError as exc:
+            self.console.print_message(f"a file below {self.site.var} is not written: {exc.strerror or exc}.")
 
     def _handle_stop_signal(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
