@@ -2,10 +2,14 @@ from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView
 
+from listings.limits.log_ins import count_password_checks
+
 from .docs import DocsView
 from .observing import health, metrics
 
 urlpatterns = [
+    # Before the admin's own, which would look at any number of passwords.
+    path("admin/password_change/", count_password_checks(admin.site.admin_view(admin.site.password_change))),
     path("admin/", admin.site.urls),
     path("api/v1/", include("listings.api.urls")),
     path("api/v1/", include("recommender.api.urls")),

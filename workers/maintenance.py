@@ -7,6 +7,7 @@ from datetime import timedelta
 from celery import shared_task
 from django.utils import timezone
 
+from listings.limits.log_ins import forget_old_tries
 from listings.models import Listing
 from recommender.embedding.heartbeat import record_schedule_alive
 from recommender.embedding.sweep import collect_garbage, sweep_queue
@@ -25,4 +26,5 @@ def run_sweep() -> None:
 @shared_task(name="workers.maintenance.collect", ignore_result=True, soft_time_limit=240, time_limit=300)
 def run_garbage_collection() -> None:
     Listing.objects.filter(updated_at__gte=timezone.now() - REFOLDED).refold_words()
+    forget_old_tries()
     collect_garbage()

@@ -2,18 +2,19 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from django.contrib.auth import authenticate
+from django.contrib.auth import authenticate, user_logged_in
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import generics
 from rest_framework.authtoken.models import Token
-from rest_framework.exceptions import NotFound, ValidationError
+from rest_framework.exceptions import NotFound, Throttled, ValidationError
 from rest_framework.permissions import AllowAny, IsAuthenticatedOrReadOnly
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
+from listings.limits.log_ins import find_lock, say_when
 from listings.models import Listing
 from listings.permissions import MayChangeListing
 from listings.services import ListingGone, mark_listing_removed
@@ -32,7 +33,6 @@ class TokenView(APIView):
     authentication_classes = ()
     permission_classes = (AllowAny,)
     parser_classes = (BoundedJSONParser,)
-    throttle_scope = "token"
 
     @extend_schema(
         summary="Get a token",
@@ -46,9 +46,12 @@ class TokenView(APIView):
         credentials = CredentialsSerializer(data=request.data)
         credentials.is_valid(raise_exception=True)
         user = authenticate(request, **credentials.validated_data)
+        if seconds := find_lock(request):
+            raise Throttled(seconds, say_when(seconds))
         # The same answer for a wrong password and an unknown name, so that nobody can find out who has an account.
         if user is None:
             raise ValidationError({"detail": "No active account has this name and password."}, "wrong_credentials")
+        user_logged_in.send(sender=type(user), request=request, user=user)
         token, _ = Token.objects.get_or_create(user=user)
         return Response({"token": token.key})
 

@@ -8,9 +8,13 @@ Each check is one round trip that counts in windows of fixed length. After troub
 from __future__ import annotations
 
 import functools
+import ipaddress
+import math
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
 
 import redis
 import structlog
@@ -32,6 +36,8 @@ log = structlog.get_logger(__name__)
 
 PAUSE_SECONDS = 5.0
 PERIODS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+# Stands for callers whose address nobody knows, such as those of a proxy that speaks to a socket and names nobody.
+NO_ADDRESS = "::"
 
 
 class Breaker:
@@ -97,6 +103,29 @@ def count_hit(key: str, seconds: int) -> int | None:
     return hits
 
 
+def are_hits_counted() -> bool:
+    """Whether the cache answers, or else rates hold nobody back."""
+    return count_hit("throttle:health", 60) is not None
+
+
+def caller_address(request: HttpRequest) -> str:
+    """The address that a caller is counted by: the one that the trusted proxies name, of IPv6 its network of 64 bits,
+    because a single connection is given at least so many addresses."""
+    address = _read_address(BaseThrottle().get_ident(cast("Request", request)) or "")
+    if isinstance(address, ipaddress.IPv6Address):
+        return str(address.ipv4_mapped or ipaddress.IPv6Address(int(address) >> 64 << 64))
+    return str(address or NO_ADDRESS)
+
+
+def _read_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    with suppress(ValueError):
+        return ipaddress.ip_address(text)
+    # Some proxies add the port.
+    with suppress(ValueError):
+        return ipaddress.ip_address(urlsplit(f"//{text}").hostname or "")
+    return None
+
+
 def parse_rate(rate: str) -> tuple[int, int]:
     """ "60/min" as (60, 60)."""
     count, period = rate.split("/")
@@ -126,7 +155,7 @@ class FailOpenThrottle(BaseThrottle):
 
     def _identify_caller(self, request: Request) -> str:
         user: Any = request.user
-        return f"user-{user.pk}" if user and user.is_authenticated else f"ip-{self.get_ident(request)}"
+        return f"user-{user.pk}" if user and user.is_authenticated else f"ip-{caller_address(request)}"
 
 
 class CallerThrottle(FailOpenThrottle):
@@ -153,7 +182,10 @@ class PageThrottle(FailOpenThrottle):
         return self.scope
 
 
-def throttle_request(request: HttpRequest, scope: str) -> bool:
-    """Count this request of a page; whether its caller has used up the scope's rate, pages and API taken together."""
+def throttle_request(request: HttpRequest, scope: str) -> int:
+    """Count this request of a page: the seconds to wait where its caller has used up the scope's rate, pages and API
+    taken together, else 0."""
+    throttle = PageThrottle(scope)
     # The casts do no harm, because a throttle reads only the user and the address, which a plain request has too.
-    return not PageThrottle(scope).allow_request(cast("Request", request), cast("APIView", None))
+    is_allowed = throttle.allow_request(cast("Request", request), cast("APIView", None))
+    return 0 if is_allowed else math.ceil(throttle.wait())

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 
-from listings.limits.rates import throttle_request
+from listings.limits.log_ins import TOO_MANY, find_lock, say_when
 
 
 class SignInForm(AuthenticationForm):
@@ -19,9 +19,10 @@ class SignInView(LoginView):
     template_name = "listings/sign_in.html"
     redirect_authenticated_user = True
 
-    def post(self, request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
-        """Passwords are not guessed faster here than over the API."""
-        if throttle_request(request, "token"):
-            context = self.get_context_data(form=SignInForm(request), too_often=True)
-            return self.render_to_response(context, status=429)
-        return super().post(request, *args, **kwargs)
+    def form_invalid(self, form: AuthenticationForm) -> HttpResponse:
+        """The name stays in the form, also where the password was not looked at."""
+        seconds = find_lock(self.request)
+        if not seconds:
+            return super().form_invalid(form)
+        context = self.get_context_data(form=form, too_often=say_when(seconds))
+        return self.render_to_response(context, status=TOO_MANY, headers={"Retry-After": str(seconds)})

@@ -13,6 +13,7 @@ from django.utils import timezone
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from listings.limits.rates import are_hits_counted
 from recommender.embedding.worker_health import FORGOTTEN, describe_absent_workers
 from recommender.models import Embedding, EmbeddingModel, Heartbeat
 
@@ -28,6 +29,8 @@ def collect_details() -> tuple[list[str], dict[str, object]]:
     models = load_live_models()
     lag, broker = upload_lag([model.pk for model in models], now), is_broker_reachable()
     problems = [*describe_absent_workers(now), *describe_stuck_messages(lag, broker_reachable=broker)]
+    if not are_hits_counted():
+        problems.append("rates are not counted: the cache does not answer at CACHE_URL; log-ins are")
     return problems, {
         "models": [{"version": model.version, "state": model.state} for model in models],
         "queue": queue_counts(),

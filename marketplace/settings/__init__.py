@@ -9,6 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 from marketplace.observing import logs
 from marketplace.paths import private_broker_url
 
+from .accounts import *  # noqa: F403 - its settings are settings of the site
 from .environment import (
     derive_cache_url,
     derive_celery_url,
@@ -20,7 +21,6 @@ from .environment import (
     read_integer,
     read_number,
     read_positive_number,
-    read_throttle_rate,
 )
 
 BASE_DIR = Path(__file__).resolve().parents[2]
@@ -58,6 +58,7 @@ INSTALLED_APPS = [
     # Before staticfiles, whose `runserver` would serve static files in another way.
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
+    "axes",
     "django_filters",
     "django_structlog",
     "rest_framework",
@@ -84,6 +85,8 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    # Last, because it only answers for a log-in form whose try was not looked at.
+    "axes.middleware.AxesMiddleware",
 ]
 
 ROOT_URLCONF = "marketplace.urls"
@@ -236,10 +239,6 @@ USE_I18N = False
 USE_TZ = True
 STATIC_URL = "/static/"
 STATIC_ROOT = Path(env.str("STATIC_ROOT", str(VAR_DIR / "static")))
-LOGIN_URL = "sign-in"
-LOGIN_REDIRECT_URL = "home"
-LOGOUT_REDIRECT_URL = "home"
-SESSION_COOKIE_HTTPONLY = True
 # To be set only behind a proxy that speaks TLS and sets X-Forwarded-Proto: without one anybody could send that header.
 HTTPS = read_boolean("HTTPS")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
@@ -248,7 +247,6 @@ X_FRAME_OPTIONS = "DENY"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 
-# Throttles count in the cache and let every request through while it is down.
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "rest_framework.authentication.TokenAuthentication",
@@ -260,13 +258,7 @@ REST_FRAMEWORK = {
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_THROTTLE_CLASSES": ["listings.limits.rates.CallerThrottle", "listings.limits.rates.ScopedThrottle"],
-    "DEFAULT_THROTTLE_RATES": {
-        "anon": read_throttle_rate("anon", "300/min"),
-        "user": read_throttle_rate("user", "1200/min"),
-        "token": read_throttle_rate("token", "10/min"),
-        "search": read_throttle_rate("search", "60/min"),
-        "upload": read_throttle_rate("upload", "120/min"),
-    },
+    "DEFAULT_THROTTLE_RATES": THROTTLE_RATES,  # noqa: F405 - of accounts
     "EXCEPTION_HANDLER": "marketplace.errors.handle_api_exception",
     # Each trusted proxy adds an address to X-Forwarded-For; with a number too high callers could choose their address.
     "NUM_PROXIES": read_integer("NUM_PROXIES", 0, least=0),

@@ -1,6 +1,5 @@
 """Rates hold across processes, and a cache that is down or slow never holds a request up."""
 
-import socket
 import threading
 import time
 
@@ -9,19 +8,11 @@ from django.conf import settings as site
 from rest_framework.settings import api_settings
 
 from listings.limits import rates as limits
-from marketplace.paths import socket_url
 from tests.factories import api, make_user, photo_file
 
 pytestmark = pytest.mark.django_db
 
 LISTINGS = "/api/v1/listings/"
-
-
-@pytest.fixture(autouse=True)
-def _closed_breaker():
-    limits.breaker.record_success()
-    yield
-    limits.breaker.record_success()
 
 
 @pytest.fixture
@@ -32,26 +23,6 @@ def rates(monkeypatch):
         monkeypatch.setattr(api_settings, "DEFAULT_THROTTLE_RATES", {**api_settings.DEFAULT_THROTTLE_RATES, **changed})
 
     return change
-
-
-@pytest.fixture
-def silent_server(tmp_path):
-    """A socket that accepts and never answers."""
-    path = tmp_path / "silent.sock"
-    server = socket.socket(socket.AF_UNIX)
-    server.bind(str(path))
-    server.listen(50)
-    yield socket_url(path)
-    server.close()
-
-
-@pytest.fixture
-def dead_server(tmp_path):
-    return socket_url(tmp_path / "nobody.sock")
-
-
-def use_cache(settings, url: str) -> None:
-    settings.CACHES = {"default": {**site.CACHES["default"], "LOCATION": url}}
 
 
 def get(person=None, **extra):
@@ -121,10 +92,10 @@ def broker_keys(broker) -> list[int]:
 
 
 @pytest.mark.parametrize("kind", ["dead_server", "silent_server"])
-def test_without_a_cache_requests_pass_and_wait_a_moment_only_once(kind, request, settings, rates):
+def test_without_a_cache_requests_pass_and_wait_a_moment_only_once(kind, request, settings, use_cache, rates):
     rates(anon="1/h")
     get()  # loads the views
-    use_cache(settings, request.getfixturevalue(kind))
+    use_cache(request.getfixturevalue(kind))
     started = time.monotonic()
     assert get().status_code == 200
     first = time.monotonic() - started
@@ -135,8 +106,8 @@ def test_without_a_cache_requests_pass_and_wait_a_moment_only_once(kind, request
     assert rest < 0.5
 
 
-def test_a_silent_cache_is_given_up_in_time(silent_server, settings):
-    use_cache(settings, silent_server)
+def test_a_silent_cache_is_given_up_in_time(silent_server, settings, use_cache):
+    use_cache(silent_server)
     started = time.monotonic()
     assert limits.count_hit("throttle:x", 60) is None
     assert time.monotonic() - started <= settings.REDIS_TIMEOUT

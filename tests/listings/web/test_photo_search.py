@@ -8,7 +8,7 @@ from listings.photos.uploads import check_photo
 from ml.images import PhotoRefused
 from tests.factories import photo_file
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("bare_pages", "closed_breaker")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("bare_pages")]
 
 PAGE = "/search/photo/"
 
