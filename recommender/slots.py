@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString
 from listings import slots
 from listings.models import Listing
 from listings.permissions import may_see_site_health
+from ml.images import PartRefused
 
 from .api.requests import PageSearchSerializer
 from .embedding.worker_health import describe_absent_workers
@@ -88,7 +89,7 @@ def photo_search_results(request: HttpRequest, photo: File) -> SafeString:
         return _render_template("photo_search", request, answer=answer)
     except (ModelNotReady, IndexNotReady):
         return _render_template("photo_search", request, trouble=SEARCH_SOON)
-    except Busy as exc:
+    except (Busy, PartRefused) as exc:
         return _render_template("photo_search", request, trouble=str(exc))
 
 

@@ -86,6 +86,14 @@ def check_photo(upload: File) -> CheckedPhoto:
 
     Its code is `too_small` or `one_colour` where it is a picture, but one that no listing can be found by.
     """
+    photo = check_header(upload)
+    if _may_be_plain(photo, upload.size or 0):
+        _refuse_plain_upload(upload)
+    return photo
+
+
+def check_header(upload: File) -> CheckedPhoto:
+    """What `check_photo` does without looking at pixels, for whoever decodes the photo at once."""
     if (upload.size or 0) > settings.PHOTO_MAX_BYTES:
         limit = settings.PHOTO_MAX_BYTES // (1024 * 1024)
         raise PhotoRefused(f"The photo is larger than {limit} MB. Save it smaller and send it again.", "too_large")
@@ -94,8 +102,6 @@ def check_photo(upload: File) -> CheckedPhoto:
     digest = getattr(upload, "sha256", "") or _sha256(upload)
     upload.seek(0)
     images.refuse_small_picture(header)
-    if _may_be_plain(header, upload.size or 0):
-        _refuse_plain_upload(upload)
     return CheckedPhoto(upload, digest, header.width, header.height, f".{header.format.lower()}")
 
 
@@ -103,7 +109,7 @@ def _read_header(upload: File) -> Header:
     upload.seek(0)
     try:
         return sniff_header(upload)
-    except ChildProcessError as exc:
+    except (ChildProcessError, TimeoutError) as exc:
         # No fault of the photo's, but whoever sent it is the one who can do something now.
         logger.exception("HEIC and AVIF cannot be opened on this machine.")
         raise PhotoRefused(
@@ -112,15 +118,15 @@ def _read_header(upload: File) -> Header:
         ) from exc
 
 
-def _may_be_plain(header: Header, size: int) -> bool:
-    a_pixel = PLAIN_JPEG_BYTES if header.format == "JPEG" else PLAIN_BYTES
-    return size <= METADATA_BYTES + a_pixel * header.width * header.height
+def _may_be_plain(photo: CheckedPhoto, size: int) -> bool:
+    a_pixel = PLAIN_JPEG_BYTES if photo.suffix == ".jpeg" else PLAIN_BYTES
+    return size <= METADATA_BYTES + a_pixel * photo.width * photo.height
 
 
 def _refuse_plain_upload(upload: File) -> None:
     """Decode it as embedding workers do, so that both judge alike; they alone judge what this process cannot now."""
     # What is no picture's fault, such as a child process that does not start, must not stop an upload either.
-    with images.try_decoding_place() as has_place, suppress(ChildProcessError, MemoryError):
+    with images.try_decoding_place() as has_place, suppress(ChildProcessError, TimeoutError, MemoryError):
         if has_place:
             picture = images.decode(upload.read(), images.CLEAN_SIDE)
             images.refuse_plain_picture(images.make_clean_picture(picture))

@@ -5,7 +5,6 @@ from .derivatives import (
     MIN_SIDE,
     THUMB_SIDE,
     Encoded,
-    crop,
     encode_jpeg,
     make_clean_picture,
     make_derivatives,
@@ -14,6 +13,7 @@ from .derivatives import (
     refuse_small_picture,
 )
 from .header import MAX_BYTES, Code, Header, PhotoRefused
+from .parts import Box, PartRefused, refuse_bad_box, refuse_small_part
 
 __all__ = [
     "CLEAN_SIDE",
@@ -21,18 +21,21 @@ __all__ = [
     "MAX_BYTES",
     "MIN_SIDE",
     "THUMB_SIDE",
+    "Box",
     "Code",
     "Encoded",
     "Header",
+    "PartRefused",
     "PhotoRefused",
-    "crop",
     "decode",
     "decode_file",
     "encode_jpeg",
     "make_clean_picture",
     "make_derivatives",
     "make_thumb",
+    "refuse_bad_box",
     "refuse_plain_picture",
+    "refuse_small_part",
     "refuse_small_picture",
     "sniff_header",
     "try_decoding_place",

@@ -1,7 +1,7 @@
 """Bytes to pixels. The same decode serves indexing and searching, so that equal photos give equal pixels.
 
-Whatever colour mode and profile a picture has, it becomes RGB in sRGB, over white. AVIF and HEIF are decoded by these
-functions in another process, because their decoders take memory by what a file claims.
+Whatever colour mode and profile a picture has, it becomes RGB in sRGB, over white. AVIF and HEIF, whose decoders take
+memory by what a file claims, and whatever takes much memory or time are decoded by these functions in another process.
 """
 
 from __future__ import annotations
@@ -10,21 +10,19 @@ import io
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import IO, NamedTuple
 
-import numpy as np
-from PIL import Image, ImageChops, ImageCms, ImageFile
+from PIL import Image, ImageChops, ImageFile
 
 from ml.per_process import PerProcess
 
-from .colour import convert_coded_colours
 from .decoder_process import decode_apart, sniff_apart
-from .ends import count_scans, fill_missing_end
+from .ends import fill_missing_end
+from .flattening import flatten_to_srgb, is_plain
 from .gif import uncover_canvas
 from .header import (
-    HOSTILE_BYTES,
+    APART_BYTES,
     LARGE_BYTES,
     MAX_BYTES,
     PEAK_BYTES,
@@ -37,14 +35,17 @@ from .header import (
     open_picture,
     read_header,
     read_orientation,
-    read_shown_size,
     refuse_damaged_photo,
 )
+from .parts import Box, find_stored_part
+from .segments import ARITHMETIC, count_scanned_layers, is_arithmetic
 
-# A progressive JPEG has about ten scans, and each costs as much as decoding the whole picture.
+# A progressive JPEG has about ten scans, some encoders write twenty, and each goes through the picture's samples again:
+# a thousand million in a second of the processor.
 MAX_SCANS = 100
-MAX_SCANNED_PIXELS = 4_000_000_000  # in all scans together, which take some three seconds
-MAX_PROFILE_BYTES = 4 * 1024 * 1024
+MAX_SCANNED_PIXELS = 1_000_000_000
+LONG_SCANNED_PIXELS = 100_000_000
+PLAIN_SCANS = 3  # of one channel each, or one of all channels and those of thumbnails; not worth a look
 
 CLEAN_SIDE = 512  # the longest side of the picture that is kept of an upload, so an upload is judged by it
 
@@ -68,9 +69,9 @@ _TURNS = {
 }
 
 
-def decode(data: bytes, max_side: int | None = None) -> Image.Image:
+def decode(data: bytes, max_side: int | None = None, box: Box | None = None) -> Image.Image:
     """The picture of `decode_with_header`, for whoever does not need its header."""
-    return decode_with_header(data, max_side)[1]
+    return decode_with_header(data, max_side, box)[1]
 
 
 def decode_file(path: Path, max_side: int | None = None) -> Image.Image:
@@ -88,7 +89,7 @@ def sniff_header(file: IO[bytes]) -> Header:
         OSError: the file cannot be read.
     """
     file.seek(0)
-    if _is_decoded_apart(file.read(PREFIX_BYTES)):
+    if _is_always_decoded_apart(file.read(PREFIX_BYTES)):
         file.seek(0)
         header = sniff_apart(file.read(MAX_BYTES + 1), CLEAN_SIDE)
     else:
@@ -97,75 +98,81 @@ def sniff_header(file: IO[bytes]) -> Header:
     return header
 
 
-def decode_with_header(data: bytes, max_side: int | None = None) -> tuple[Header, Image.Image]:
+def decode_with_header(data: bytes, max_side: int | None = None, box: Box | None = None) -> tuple[Header, Image.Image]:
     """The header, and the first frame: an upright RGB picture in sRGB, white where it was transparent, no metadata.
 
     Args:
         max_side: the picture will be scaled down to this longest side, in pixels, so decoding may stop early: what
             comes back has a longest side of at least `max_side`, or is the whole picture; of a JPEG that is too large
             for that, the most that memory allows.
+        box: the part that is wanted, of which `max_side` is said then.
 
     Raises:
         PhotoRefused: the bytes are no picture, or one that is too large, damaged or of a format that is not taken.
+        OSError: this machine cannot decode now, which is not the picture's fault.
     """
-    if _is_decoded_apart(data[:PREFIX_BYTES]):
-        return decode_apart(data, max_side, hold_large_picture_lock)
+    if _is_always_decoded_apart(data[:PREFIX_BYTES]):
+        return decode_apart(data, max_side, box, hold_large_picture_lock)
     try:
-        return _decode_whole(data, max_side)
+        return _decode_whole(data, max_side, box)
     except PhotoRefused as refusal:
-        if refusal.code == "truncated" and (decoded := _decode_without_end(data, max_side)):
+        if refusal.code == "truncated" and (decoded := _decode_without_end(data, max_side, box)):
             return decoded
         raise
 
 
-def _decode_without_end(data: bytes, max_side: int | None) -> tuple[Header, Image.Image] | None:
+def _decode_without_end(data: bytes, max_side: int | None, box: Box | None) -> tuple[Header, Image.Image] | None:
     """What a JPEG without the mark of its end shows if all its pixels are there, as in panoramas of some phones."""
     found = None
     for filled in fill_missing_end(data):
-        header, picture = _decode_whole(filled, max_side)
+        header, picture = _decode_whole(filled, max_side, box)
         if found and ImageChops.difference(found[1], picture).getbbox():
             return None
         found = header, picture
     return found
 
 
-def _decode_whole(data: bytes, max_side: int | None) -> tuple[Header, Image.Image]:
-    opened = open_for_decoding(io.BytesIO(data), max_side)
-    pixels = opened.header.width * opened.header.height
-    most = min(MAX_SCANS, max(3, MAX_SCANNED_PIXELS // pixels))  # of one channel each, where all are whole
-    # Counting two bytes takes no time, but a film behind the picture holds them by chance.
-    if opened.header.format == "JPEG" and data.count(b"\xff\xda") > most < count_scans(data):
-        raise PhotoRefused("The JPEG has too many scans. Save the photo again and send it once more.", "unsupported")
-    with hold_large_picture_lock(opened.peak_bytes):
-        return opened.header, load_picture(opened)
+def _decode_whole(data: bytes, max_side: int | None, box: Box | None) -> tuple[Header, Image.Image]:
+    opened = open_for_decoding(io.BytesIO(data), max_side, box)
+    if opened.is_costly:
+        return decode_apart(data, max_side, box, hold_large_picture_lock)
+    return opened.header, load_picture(opened)
 
 
-def _is_decoded_apart(prefix: bytes) -> bool:
+def _is_always_decoded_apart(prefix: bytes) -> bool:
     return find_format_in_container(prefix) is not None
 
 
 class Opened(NamedTuple):
     """A picture that may be decoded, and what will be done: `draft` and `reduction` divide its sides, the one while
-    libjpeg decodes, the other before colours are converted."""
+    libjpeg decodes, the other before colours are converted. `box` names the part of it that is wanted."""
 
     image: ImageFile.ImageFile
     header: Header
+    box: Box | None
     draft: int
     reduction: int
     peak_bytes: int
+    is_costly: bool
 
 
-def open_for_decoding(file: IO[bytes], max_side: int | None, *, header_only: bool = False) -> Opened:
-    """Open a picture in this process. Raises PhotoRefused, also where its pixels would take too much memory."""
+def open_for_decoding(
+    file: IO[bytes], max_side: int | None, box: Box | None = None, *, header_only: bool = False
+) -> Opened:
+    """Open a picture in this process. Raises PhotoRefused, also where its pixels would cost too much."""
     image = open_picture(file, header_only=header_only)
     header = read_header(image)
     with refuse_damaged_photo():
         buffered = count_buffered_bytes(image, file) if header.format == "JPEG" else 0
-        for draft in _list_drafts(header, max_side):
-            reduction = _choose_reduction(max(read_shown_size(image)) // draft, max_side)
+        longest = max(box[2] * header.width, box[3] * header.height) if box else max(header.width, header.height)
+        for draft in _list_drafts(header, longest, max_side):
+            reduction = _choose_reduction(int(longest) // draft, max_side)
             peak = buffered + estimate_pixel_bytes(image, draft, reduction)
             if peak <= PEAK_BYTES:
-                return Opened(image, header, draft, reduction, peak)
+                # Only what is kept until the last scan may have many; those of other files are found when pixels are.
+                has_scans = header.format == "JPEG" and (buffered > 0 or not header_only)
+                is_slow = has_scans and _judge_scans(image, file)
+                return Opened(image, header, box, draft, reduction, peak, is_slow or peak >= APART_BYTES)
     raise PhotoRefused(
         f"The photo is too large to be opened here: {header.width:,} x {header.height:,} pixels. "
         "Save it smaller and send it again.",
@@ -173,11 +180,29 @@ def open_for_decoding(file: IO[bytes], max_side: int | None, *, header_only: boo
     )
 
 
-def _list_drafts(header: Header, max_side: int | None) -> Sequence[int]:
+def _judge_scans(image: ImageFile.ImageFile, file: IO[bytes]) -> bool:
+    """Whether the scans of a JPEG take long. Raises PhotoRefused where they would take too long."""
+    file.seek(0)
+    data = file.read()
+    # Counting some bytes takes no time, though metadata and a film behind the picture hold them by chance.
+    if any(bytes([0xFF, marker]) in data for marker in ARITHMETIC) and is_arithmetic(data):
+        raise PhotoRefused(
+            "The JPEG is coded arithmetically. Save the photo again and send it once more.", "unsupported"
+        )
+    if data.count(b"\xff\xda") <= PLAIN_SCANS:
+        return False
+    pixels = image.width * image.height
+    scanned = count_scanned_layers(data, image.layer)  # type: ignore[attr-defined]
+    if scanned > MAX_SCANS or scanned * pixels > MAX_SCANNED_PIXELS:
+        raise PhotoRefused("The JPEG has too many scans. Save the photo again and send it once more.", "unsupported")
+    return scanned * pixels > LONG_SCANNED_PIXELS
+
+
+def _list_drafts(header: Header, longest: float, max_side: int | None) -> Sequence[int]:
     """The fractions to decode at, the best first: the next ones lose pixels, and are for what takes too much memory."""
     if header.format != "JPEG" or max_side is None:
         return _DRAFTS[:1]
-    fitting = [draft for draft in _DRAFTS if draft * max_side <= max(header.width, header.height)]
+    fitting = [draft for draft in _DRAFTS if draft * max_side <= longest]
     return _DRAFTS[max(0, len(fitting) - 1) :]
 
 
@@ -199,8 +224,16 @@ def load_picture(opened: Opened) -> Image.Image:
         if image.format == "GIF":
             uncover_canvas(image)
         turn = read_orientation(image)
-        picture = flatten_to_srgb(image, opened.reduction)
-    return picture.transpose(_TURNS[turn]) if turn in _TURNS else picture
+        whole = 0, 0, *image.size
+        part = find_stored_part(image, opened.box, turn) if opened.box or "crop" in image.info else whole
+        if opened.reduction == 1 and is_plain(image):
+            picture = image if part == whole else image.crop(part)
+        else:
+            picture = flatten_to_srgb(image, part, opened.reduction)
+    picture = picture.transpose(_TURNS[turn]) if turn in _TURNS else picture
+    # Whoever saves this must not write what was read, which has been applied.
+    picture.info = {}
+    return picture
 
 
 @contextmanager
@@ -223,74 +256,3 @@ def hold_large_picture_lock(peak_bytes: int) -> Iterator[None]:
         return
     with _large.get():
         yield
-
-
-def flatten_to_srgb(image: Image.Image, reduction: int = 1) -> Image.Image:
-    """A loaded picture as RGB in sRGB, white where it was transparent, shrunk by the whole factor `reduction`.
-
-    A broken or foreign colour profile is passed over, and the colour space in EXIF not asked, as in browsers.
-    White is laid below the converted colours: in what a profile or a curve codes, half of white is another colour.
-    """
-    profile, coding = image.info.get("icc_profile"), image.info.get("coding")
-    picture = _to_plain_mode(image)
-    if "crop" in image.info:
-        picture = picture.crop(image.info["crop"])
-    if reduction > 1:
-        picture = picture.reduce(reduction)
-    alpha = picture.getchannel("A") if picture.mode in ("LA", "RGBA") else None
-    picture = _convert_mode(picture, picture.mode.removesuffix("A"))
-    converted = _convert_to_srgb(picture, profile) or _convert_mode(picture, "RGB")
-    if coding:
-        converted = convert_coded_colours(converted, coding)
-    if alpha:
-        converted = Image.composite(converted, Image.new("RGB", converted.size, "white"), alpha)
-    # Whoever saves this must not write the profile again, which has been applied.
-    converted.info = {}
-    return converted
-
-
-def _to_plain_mode(image: Image.Image) -> Image.Image:
-    """The picture in one of L, RGB, CMYK, LA or RGBA: 8 bits a channel, colours instead of palette entries."""
-    if image.mode.startswith("I;16"):
-        return _to_eight_bits(image)
-    if image.mode == "CMYK":
-        # Adobe stores CMYK inverted, and everybody since; Pillow inverts each CMYK JPEG, as browsers do.
-        return image
-    if "read_mask" in image.info:
-        image.putalpha(image.info["read_mask"]())
-    if image.has_transparency_data:
-        return _convert_mode(image, "LA" if image.mode == "LA" else "RGBA")
-    return _convert_mode(image, "L" if image.mode == "L" else "RGB")
-
-
-def _convert_mode(image: Image.Image, mode: str) -> Image.Image:
-    """The picture in `mode`; itself where it is, which Pillow would copy."""
-    return image if image.mode == mode else image.convert(mode)
-
-
-def _to_eight_bits(image: Image.Image) -> Image.Image:
-    """Grey of 16 bits to 8; Pillow's own conversion would clip."""
-    levels = np.asarray(image)
-    grey = Image.fromarray((levels >> 8).astype(np.uint8))
-    transparent = image.info.get("transparency")
-    if transparent is not None:
-        grey.putalpha(Image.fromarray(np.where(levels == transparent, 0, 255).astype(np.uint8)))
-    return grey
-
-
-def _convert_to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image | None:
-    """The picture converted by its embedded ICC profile; None where there is none or it does not fit."""
-    if not profile or len(profile) > MAX_PROFILE_BYTES:
-        return None
-    try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        # The default, perceptual, would stretch what printers' profiles call black to the black of a screen.
-        intent = ImageCms.Intent.RELATIVE_COLORIMETRIC
-        return ImageCms.profileToProfile(image, source, _srgb_profile(), intent, "RGB")
-    except (ImageCms.PyCMSError, *HOSTILE_BYTES):
-        return None
-
-
-@cache
-def _srgb_profile() -> ImageCms.ImageCmsProfile:
-    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))

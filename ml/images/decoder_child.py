@@ -16,7 +16,7 @@ import signal
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from PIL import AvifImagePlugin, Image
 
@@ -61,13 +61,14 @@ def _explain_failure(exc: Exception) -> dict[str, object]:
     return {"failed": f"{type(exc).__name__}: {exc}"[:500]}
 
 
-def _answer(request: dict[str, int], opened: Opened | None, requests: IO[bytes], answers: IO[bytes]) -> Opened | None:
+def _answer(request: dict[str, Any], opened: Opened | None, requests: IO[bytes], answers: IO[bytes]) -> Opened | None:
     """Serve one request. Returns the picture that is open after it."""
     if opened and "decode" in request:
         _write_picture(answers, load_picture(opened))
         return None
     file = io.BytesIO(requests.read(request["open" if "open" in request else "sniff"]))
-    opened = open_for_decoding(file, request.get("max_side"))
+    box = tuple(request["box"]) if request.get("box") else None
+    opened = open_for_decoding(file, request.get("max_side"), box)
     _write_line(answers, {**vars(opened.header), "peak_bytes": opened.peak_bytes})
     return opened if "open" in request else None
 

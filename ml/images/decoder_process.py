@@ -1,8 +1,9 @@
-"""A process beside this one that decodes, for formats whose decoders take memory by what a file claims.
+"""A process beside this one that decodes what takes much memory or time, or memory by what a file claims.
 
-A hostile file ends that process, never this one: it may take `PEAK_BYTES`, `MOST_SECONDS` of the processor, and twice
-as long by the clock. It is started when the first such picture comes, by exec and not by fork, serves one picture at a
-time, and leaves when this process ends or sends nothing for a minute (`decoder_child`). Threads have one each.
+A hostile file ends that process, never this one: it may take `PEAK_BYTES` and `MOST_SECONDS` of the processor. What
+takes `CLOCK_SECONDS` by the clock was kept waiting by this machine, and is no picture's fault. The process is started
+when the first such picture comes, by exec and not by fork, serves one picture at a time, and leaves when this process
+ends or sends nothing for a minute (`decoder_child`). Threads have one each.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from PIL import Image
 
 from ml.per_process import PerProcess
 
-from .header import CODES, PEAK_BYTES, Code, Header, PhotoRefused
+from .header import CODES, FORMATS, PEAK_BYTES, Code, Header, PhotoRefused
+from .parts import Box
 
 logger = logging.getLogger(__name__)
 
@@ -37,9 +39,9 @@ _TOO_SLOW: Refusal = "The photo takes too long to open. Save it as JPEG and send
 _TOO_LARGE: Refusal = "The photo takes too much memory to open. Save it as JPEG and send it again.", "too_many_pixels"
 _DAMAGED: Refusal = "The photo is damaged and cannot be opened. Save it as JPEG and send it again.", "truncated"
 _BY_STATUS = {-signal.SIGXCPU: _TOO_SLOW, -signal.SIGKILL: _TOO_LARGE}  # the kernel kills when memory is short
-# The slowest that devices make, a HEIC of 108 million pixels, takes some ten seconds of a slow core.
-MOST_SECONDS = 30
-START_SECONDS = 60
+# The slowest that devices make, a HEIC of 48 million pixels, takes two to three seconds of a core of a server.
+MOST_SECONDS = 8
+START_SECONDS = CLOCK_SECONDS = 60
 LONGEST_SIDE = 1 << 31
 PPM_LINES = 3  # say the size again; three bytes for each pixel follow
 LONGEST_ANSWER = 4096  # bytes of a line, which is all that comes beside pixels
@@ -107,25 +109,25 @@ class DecoderProcess:
             with suppress(OSError):  # of what was still to be written
                 pipe.close()
 
-    def open(self, data: bytes, max_side: int | None, *, to_decode: bool) -> tuple[Header, int]:
+    def open(self, data: bytes, max_side: int | None, box: Box | None = None, *, to_decode: bool) -> tuple[Header, int]:
         """The picture's header, and the most memory that decoding it takes. Raises PhotoRefused, too."""
-        request = {"open" if to_decode else "sniff": len(data)} | ({"max_side": max_side} if max_side else {})
-        with self._limit_time(2 * MOST_SECONDS):
+        request = {"open" if to_decode else "sniff": len(data), "max_side": max_side, "box": box}
+        with self._limit_time(CLOCK_SECONDS):
             self._send(request, data)
             match self._read_answer():
                 case {
-                    "format": "AVIF" | "HEIF" as name,
+                    "format": str(name),
                     "width": int(width),
                     "height": int(height),
                     "oriented": bool(oriented),
                     "peak_bytes": int(peak_bytes),
-                } if 0 < width <= LONGEST_SIDE and 0 < height <= LONGEST_SIDE:
+                } if name in FORMATS and 0 < width <= LONGEST_SIDE and 0 < height <= LONGEST_SIDE:
                     return Header(name, width, height, oriented), peak_bytes
         raise self._end_for_nonsense()
 
     def decode(self) -> Image.Image:
         """The pixels of the picture that was opened. Raises PhotoRefused, too."""
-        with self._limit_time(2 * MOST_SECONDS):
+        with self._limit_time(CLOCK_SECONDS):
             self._send({"decode": True})
             match self._read_answer():
                 case {"width": int(width), "height": int(height)} if (
@@ -155,7 +157,7 @@ class DecoderProcess:
             case {"refused": str(reason), "code": code} if code in CODES:
                 raise PhotoRefused(reason, code)
             case {"failed": str(reason)}:
-                raise _make_trouble(f"HEIC and AVIF cannot be decoded on this machine: {reason}")
+                raise _make_trouble(f"Pictures cannot be decoded on this machine: {reason}")
             case dict():
                 return answer
         raise self._end_for_nonsense()
@@ -187,11 +189,12 @@ class DecoderProcess:
         self._is_late = True
         self._process.kill()
 
-    def _explain_end(self) -> ChildEnded:
+    def _explain_end(self) -> Exception:
         """What a closed pipe means; whatever is left of the process ends."""
         status = self._process.wait() if self._is_late else self._wait_or_kill()
-        refusal = _TOO_SLOW if self._is_late else _BY_STATUS.get(status, _DAMAGED)
-        return ChildEnded(f"it ended with status {status}.", refusal)
+        if self._is_late:
+            return TimeoutError(errno.ETIMEDOUT, f"A picture was not decoded within {CLOCK_SECONDS} s on this machine")
+        return ChildEnded(f"it ended with status {status}.", _BY_STATUS.get(status, _DAMAGED))
 
     def _wait_or_kill(self) -> int:
         try:
@@ -225,15 +228,12 @@ def sniff_apart(data: bytes, max_side: int | None) -> Header:
 
 
 def decode_apart(
-    data: bytes, max_side: int | None, hold_memory: Callable[[int], AbstractContextManager[None]]
+    data: bytes, max_side: int | None, box: Box | None, hold_memory: Callable[[int], AbstractContextManager[None]]
 ) -> tuple[Header, Image.Image]:
-    """The header and the picture, decoded in another process while `hold_memory(bytes)` is held.
-
-    Raises: PhotoRefused, OSError.
-    """
+    """The header and the picture, decoded apart while `hold_memory(bytes)` is held. Raises: PhotoRefused, OSError."""
 
     def decode(child: DecoderProcess) -> tuple[Header, Image.Image]:
-        header, peak = child.open(data, max_side, to_decode=True)
+        header, peak = child.open(data, max_side, box, to_decode=True)
         with hold_memory(peak):
             return header, child.decode()
 
@@ -263,7 +263,7 @@ def _start_child() -> DecoderProcess:
         return DecoderProcess()
     except (ChildEnded, OSError, RuntimeError) as exc:  # the last where no thread can start
         # Not the fault of any picture, nor a file that is missing, so it must not be told as one.
-        raise _make_trouble(f"The process that decodes HEIC and AVIF does not start: {exc}") from exc
+        raise _make_trouble(f"The process that decodes pictures does not start: {exc}") from exc
 
 
 def _run_and_keep_child(work: Callable[[DecoderProcess], T], child: DecoderProcess) -> T:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import math
 from dataclasses import dataclass
 from typing import cast
 
@@ -19,9 +18,6 @@ MIN_SIDE = 64
 # WebP of quality 75 or more writes a plain colour up to 11 levels apart, the other formats up to 5, while the flattest
 # of 8,398 real photos spans 71.
 ONE_COLOUR_LEVELS = 12
-
-# Left, top, width and height as fractions of the upright picture, so that they fit it at whatever size it is decoded.
-Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -75,20 +71,6 @@ def make_thumb(image: Image.Image) -> Image.Image:
     return _scale_down(image, THUMB_SIDE)
 
 
-def crop(image: Image.Image, box: Box) -> Image.Image:
-    """The part of an upright picture that `box` names, at least one pixel wide and high.
-
-    Raises:
-        ValueError: the box is empty or reaches outside the picture; the sentence is for whoever sent it.
-    """
-    left, top, width, height = box
-    if not (0 <= left < 1 and 0 <= top < 1 and 0 < width <= 1 - left + 1e-6 and 0 < height <= 1 - top + 1e-6):
-        raise ValueError("A crop is x,y,w,h in fractions of the picture: each from 0 to 1, x + w and y + h at most 1.")
-    x0, x1 = _pixel_span(left, width, image.width)
-    y0, y1 = _pixel_span(top, height, image.height)
-    return image.crop((x0, y0, x1, y1))
-
-
 def encode_jpeg(image: Image.Image) -> bytes:
     """An RGB picture as a JPEG file that holds pixels and nothing else."""
     buffer = io.BytesIO()
@@ -105,8 +87,3 @@ def _scale_down(image: Image.Image, side: int) -> Image.Image:
     size = max(1, round(image.width * side / longest)), max(1, round(image.height * side / longest))
     # Bicubic scaling is a quarter faster here than Lanczos, and looks as sharp.
     return image.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
-
-
-def _pixel_span(start: float, length: float, pixels: int) -> tuple[int, int]:
-    first = min(math.floor(start * pixels), pixels - 1)
-    return first, max(first + 1, min(round((start + length) * pixels), pixels))

@@ -11,6 +11,7 @@ import re
 from collections import deque
 from collections.abc import Iterator
 from itertools import islice
+from typing import NamedTuple
 
 # A hostile file may consist of parts of a few bytes; files of cameras and editors have some thousands of parts.
 MAX_PARTS = 200_000
@@ -39,16 +40,6 @@ def is_archive_end(end: bytes, position: int) -> bool:
     return size == 0 or end.startswith(_ZIP_DIRECTORY, position - size)
 
 
-def count_scans(data: bytes) -> int:
-    """How many scans a JPEG codes its picture in; what its metadata and a film behind its end hold are none of them."""
-    scans = 0
-    for part, (marker, _) in enumerate(_walk_segments(data, 0)):
-        scans += marker == START_OF_SCAN
-        if part > MAX_PARTS:
-            return part  # so many segments cost as much as so many scans
-    return scans
-
-
 def fill_missing_end(data: bytes) -> list[bytes]:
     """A JPEG whose file stops within coded pixels, ended in two ways; nothing for any other file.
 
@@ -57,10 +48,10 @@ def fill_missing_end(data: bytes) -> list[bytes]:
     """
     if not data.startswith(_JPEG_SIGNATURE):
         return []
-    segments = list(islice(_walk_segments(data, 0), MAX_PARTS))
-    if not segments or segments[-1][0] != START_OF_SCAN or _JPEG_MARKER.search(data, segments[-1][1]):
+    segments = list(islice(walk_segments(data, 0), MAX_PARTS))
+    if not segments or segments[-1].marker != START_OF_SCAN or _JPEG_MARKER.search(data, segments[-1].end):
         return []
-    if any(marker == RESTART_INTERVAL for marker, _ in segments):
+    if any(segment.marker == RESTART_INTERVAL for segment in segments):
         return []
     return [_strip_padding(data) + filling * 64 + _JPEG_END for filling in (b"\0", b"\x55")]
 
@@ -75,21 +66,29 @@ def _strip_padding(data: bytes) -> bytes:
 
 def is_first_scan_whole(start: bytes, channels: int) -> bool:
     """Whether the first scan of the JPEG that begins so codes all its channels: then nothing waits for another scan."""
-    ends = (end for marker, end in _walk_segments(start, 0) if marker == START_OF_SCAN)
-    end, size = next(ends, 0), 6 + 2 * channels
-    return bool(end) and start[end - size : end - size + 3] == bytes([0, size, channels])
+    first = next((segment for segment in walk_segments(start, 0) if segment.marker == START_OF_SCAN), None)
+    return first is not None and start[first.start : first.start + 3] == bytes([0, 6 + 2 * channels, channels])
 
 
-def _walk_segments(data: bytes, start: int) -> Iterator[tuple[int, int]]:
-    """Each marker of the JPEG at `start` with the end of its segment, to the end of the picture."""
+class Segment(NamedTuple):
+    """A marker of a JPEG, and where what it marks begins, with its length, and ends."""
+
+    marker: int
+    start: int
+    end: int
+
+
+def walk_segments(data: bytes, start: int) -> Iterator[Segment]:
+    """The segments of the JPEG at `start`, to the end of the picture."""
     position = start + 2
     while match := _JPEG_MARKER.search(data, position):
-        marker, position = data[match.end() - 1], match.end()
+        marker, start = data[match.end() - 1], match.end()
+        position = start
         if marker != END_OF_IMAGE:
             position += max(2, int.from_bytes(data[position : position + 2]))
         if position > len(data):
             return
-        yield marker, position
+        yield Segment(marker, start, position)
         if marker == END_OF_IMAGE:
             return
 
@@ -100,9 +99,12 @@ def _find_jpeg_end(data: bytes) -> int:
     for _ in range(MAX_PICTURES):
         if not (match := _JPEG_START.match(data, end)):
             break
-        segments = deque(zip(_walk_segments(data, match.end() - 3), parts, strict=False), maxlen=1)
-        (marker, end), _part = segments.pop() if segments else ((None, end), None)
-        if marker != END_OF_IMAGE:
+        segments = deque(zip(walk_segments(data, match.end() - 3), parts, strict=False), maxlen=1)
+        if not segments:
+            break
+        last, _part = segments.pop()
+        end = last.end
+        if last.marker != END_OF_IMAGE:
             break
     return end
 

@@ -27,6 +27,7 @@ from .webp import open_webp
 Code = Literal["not_an_image", "too_large", "too_many_pixels", "truncated", "unsupported", "too_small", "one_colour"]
 
 CODES = get_args(Code)
+FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "AVIF", "HEIF")
 
 MAX_BYTES = 40 * 1024 * 1024
 # The most memory that decoding one picture may take, as far as its header tells: enough for 108 million pixels of a
@@ -38,8 +39,13 @@ Image.MAX_IMAGE_PIXELS = None
 # Pictures that take this much memory or more are decoded one at a time, so that threads do not exhaust it together. The
 # HEIC photos of most phones, of 12 million pixels, take less.
 LARGE_BYTES = 160 * 1024 * 1024
-# What decoding takes in bytes a pixel, opaque and transparent: the most of each format's modes as measured.
-_DECODING_BYTES = {"JPEG": (4, 4), "PNG": (8, 16), "GIF": (10, 10), "WEBP": (20, 20), "AVIF": (10, 16), "HEIF": (9, 9)}
+# What decoding takes in bytes a pixel, opaque and transparent: the most of each format's modes as measured. JPEG and
+# PNG are decoded into a picture of their mode, and nothing beside it.
+_DECODING_BYTES = {"GIF": (10, 10), "WEBP": (20, 20), "AVIF": (10, 16), "HEIF": (9, 9)}
+_MODE_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2}
+BAND_BYTES = 4 * 1024 * 1024  # no more than a band of rows is converted before it is shrunk
+# What takes this much or more is decoded in a process of its own, so that this one does not grow.
+APART_BYTES = 32 * 1024 * 1024
 # How much of a JPEG is read to see its first scan: metadata comes before it, and seldom much.
 START_BYTES = (64 * 1024, 1024 * 1024)
 
@@ -199,9 +205,13 @@ def estimate_pixel_bytes(image: ImageFile.ImageFile, draft: int, reduction: int)
     decoded = (image.width // draft) * (image.height // draft)
     is_transparent = image.has_transparency_data or "read_mask" in image.info
     colours = 4 * ("icc_profile" in image.info) + 8 * ("coding" in image.info) + 4 * (image.mode == "CMYK")
-    converting = 9 * is_transparent + colours + 4 * (read_orientation(image) != 1)
+    converting = 9 * is_transparent + colours + 4 * (read_orientation(image) != 1) + 4
     name = "JPEG" if image.format == "MPO" else str(image.format)
-    return decoded * _DECODING_BYTES[name][is_transparent] + decoded // reduction**2 * converting
+    if "read_mask" in image.info:
+        a_pixel = 16  # the picture is read twice more
+    else:
+        a_pixel = _DECODING_BYTES[name][is_transparent] if name in _DECODING_BYTES else _MODE_BYTES.get(image.mode, 4)
+    return decoded * a_pixel + decoded // reduction**2 * converting + (BAND_BYTES if reduction > 1 else 0)
 
 
 def count_buffered_bytes(image: ImageFile.ImageFile, file: IO[bytes]) -> int:

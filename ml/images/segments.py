@@ -1,10 +1,19 @@
-"""JPEG segments that are too short for what they say they are, with which Pillow cannot open a file; browsers can."""
+"""JPEG segments: those that are too short for what they say they are, with which Pillow cannot open a file, though
+browsers can; and those that say what a file costs to decode."""
 
 from __future__ import annotations
 
 import io
 import re
+from collections.abc import Sequence
+from itertools import islice
 from typing import IO
+
+from .ends import MAX_PARTS, START_OF_SCAN, walk_segments
+
+# Frames coded arithmetically, in ten times the time; cameras do not write them, nor do browsers show them.
+ARITHMETIC = tuple(range(0xC9, 0xD0))
+_DEFINES_ARITHMETIC = 0xCC
 
 # The mark of a segment, if its length, which counts itself, leaves no room for what follows these words.
 _SHORT = re.compile(
@@ -17,3 +26,26 @@ def pass_over_short_segments(file: IO[bytes]) -> IO[bytes]:
     """A copy of a JPEG in which such segments are comments. Coded pixels never hold the mark of one."""
     file.seek(0)
     return io.BytesIO(_SHORT.sub(_COMMENT, file.read()))
+
+
+def is_arithmetic(data: bytes) -> bool:
+    """Whether a JPEG's pixels are coded arithmetically. Metadata and thumbnails may hold such marks by chance."""
+    markers = (segment.marker for segment in islice(walk_segments(data, 0), MAX_PARTS))
+    return any(marker in ARITHMETIC and marker != _DEFINES_ARITHMETIC for marker in markers)
+
+
+def count_scanned_layers(data: bytes, layers: Sequence[tuple[int, int, int, int]]) -> float:
+    """How often all scans of a JPEG together go through as many samples as its picture has pixels.
+
+    Each layer is its number in the file and its samples across and down. A scan goes through every sample of its
+    layers, also where it says nothing new of them. What metadata and a film behind the end hold are no scans.
+    """
+    widest, highest = max(layer[1] for layer in layers), max(layer[2] for layer in layers)
+    shares = {number: across * down / (widest * highest) for number, across, down, _ in layers}
+    scanned = 0.0
+    for part, segment in enumerate(walk_segments(data, 0)):
+        if segment.marker == START_OF_SCAN:
+            scanned += sum(shares.get(number, 1) for number in data[segment.start + 3 : segment.end - 3 : 2])
+        if part > MAX_PARTS:
+            return part  # so many segments cost as much as so many scans
+    return scanned

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from rest_framework import status
-from rest_framework.exceptions import APIException
+from rest_framework.exceptions import APIException, ValidationError
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from listings.api.photos import refusal_status
-from ml.images import PhotoRefused
+from ml.images import PartRefused, PhotoRefused
 from recommender.errors import ModelNotReady
 from recommender.index import IndexNotReady
 from recommender.search.photo_query import Busy
@@ -37,6 +37,8 @@ def translate_error(exc: Exception) -> Exception:
     """The answer that stands for an error of ours; any other exception as it is."""
     if isinstance(exc, PhotoRefused):
         return ApiRefusal(refusal_status(exc.code), exc.reason, exc.code)
+    if isinstance(exc, PartRefused):
+        return ValidationError({"crop": [str(exc)]})
     for condition, (status_code, code, wait) in CONDITIONS.items():
         if isinstance(exc, condition):
             return ApiRefusal(status_code, str(exc), code, wait)

@@ -25,11 +25,11 @@ from listings.finding.filterable import DEFAULT_RADIUS_KM, Kind, find_contradict
 from listings.finding.geo import snap_to_grid
 from listings.models import Listing
 from listings.permissions import may_view_all
+from ml.images import PartRefused, refuse_bad_box
 from recommender.index import Filter
 from recommender.search.retrieval import SearchRequest
 
 MAX_RESULTS = 100
-SLACK = 1e-6  # fractions that a client rounded may sum to a little more than one, and mean the whole picture
 
 
 class FiniteFloatField(StrictFloatField):
@@ -122,18 +122,17 @@ class FilterSerializer(serializers.Serializer):
 class CropField(serializers.CharField):
     """Parses `x,y,w,h`, a rectangle in fractions of the upright picture, into a `Box`."""
 
-    default_error_messages = {
-        "crop": "Write x,y,w,h as fractions of the picture, such as 0.25,0.1,0.5,0.5; the rectangle lies inside it."
-    }
+    default_error_messages = {"crop": "Write x,y,w,h as fractions of the picture, such as 0.25,0.1,0.5,0.5."}
 
     def to_internal_value(self, data: Any) -> Any:
         try:
             x, y, width, height = (read_float(part) for part in super().to_internal_value(data).split(","))
         except ValueError:
             self.fail("crop")
-        inside = 0 <= x < 1 and 0 <= y < 1 and 0 < width <= 1 - x + SLACK and 0 < height <= 1 - y + SLACK
-        if not inside:
-            self.fail("crop")
+        try:
+            refuse_bad_box((x, y, width, height))
+        except PartRefused as refusal:
+            raise serializers.ValidationError(str(refusal)) from refusal
         return x, y, width, height
 
 

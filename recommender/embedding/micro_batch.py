@@ -21,7 +21,7 @@ from ml.images import PhotoRefused
 from recommender.models import Embedding
 
 from . import photo_files, queue
-from .photo_files import Derivatives, FileDamaged, FileLost, StorageTrouble
+from .photo_files import Derivatives, FileDamaged, FileLost, NotDecoded, StorageTrouble
 from .queue import Lease, Row
 from .store_results import Embedded, Failed, Refused, Result
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LOST = "The uploaded file is missing from the storage; it is looked for again later."
+NO_TIME = "This machine had no time to decode the photo; it is tried again later."
 DAMAGED = "The stored file is not the one that was uploaded; restore it from a backup."
 
 
@@ -99,7 +100,7 @@ class Batch:
         if self._inference:
             return
         for _, job in self._jobs:
-            if (error := job.exception()) and not isinstance(error, (PhotoRefused, FileLost, FileDamaged)):
+            if (error := job.exception()) and not isinstance(error, (PhotoRefused, FileLost, FileDamaged, NotDecoded)):
                 raise error
         pixels = {
             rows[0].sha256: prepared.pixels for rows, prepared in self._decoded_groups() if prepared.pixels is not None
@@ -161,6 +162,8 @@ class Batch:
                     found += (Refused(row, refusal.reason) for row in rows)
                 case FileDamaged():
                     found += (Failed(row, DAMAGED) for row in rows)
+                case NotDecoded():
+                    found += (Failed(row, NO_TIME) for row in rows)
                 case FileLost():
                     lost += rows
         if lost and not photo_files.is_any_other_original_found([row.image_id for row in lost]):

@@ -42,6 +42,10 @@ class FileDamaged(Exception):
     """The stored bytes are not the ones that were uploaded."""
 
 
+class NotDecoded(Exception):
+    """This machine had no time to decode the photo, which is not its fault."""
+
+
 @dataclass(frozen=True)
 class Derivatives:
     """Storage names of a photo's public files, and the size of the upright original in pixels."""
@@ -65,7 +69,7 @@ def load_picture(row: Row) -> Picture:
 
     Raises:
         PhotoRefused: the uploaded bytes are not a picture we take, or nothing can be seen in it.
-        FileLost, FileDamaged, StorageTrouble: see there.
+        FileLost, FileDamaged, NotDecoded, StorageTrouble: see there.
     """
     if row.clean:
         # A derivative that is lost or damaged is no reason to refuse a photo: it is made again from the original.
@@ -81,6 +85,8 @@ def load_picture(row: Row) -> Picture:
         if hashlib.sha256(data).hexdigest() != row.sha256:
             raise FileDamaged(row.original) from exc
         raise
+    except TimeoutError as exc:
+        raise NotDecoded(row.original) from exc
     except OSError as exc:
         raise StorageTrouble(f"{row.original} cannot be decoded on this machine: {exc}") from exc
     return Picture(picture, encoded)

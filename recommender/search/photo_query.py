@@ -5,18 +5,16 @@ Two vectors can be compared only if both photos were decoded, cleaned and scaled
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
 from django.core.files.base import File
 from numpy.typing import NDArray
-from PIL import Image
 
-from listings.photos.uploads import check_photo
+from listings.photos.uploads import check_header
 from ml import images
-from ml.images.derivatives import Box
+from ml.images import Box
 from ml.inference.arrays import is_indexable
 from recommender.embedding.embedder_cache import embedders
 from recommender.errors import ModelNotReady
@@ -30,28 +28,21 @@ class Busy(Exception):
 def embed_photo(upload: File, model: EmbeddingModel, box: Box | None = None) -> NDArray[np.float32]:
     """float32[1, dim], L2-normalised, of an uploaded photo or of the part of it in `box`.
 
-    Raises PhotoRefused, ModelNotReady, Busy.
+    Raises PhotoRefused, PartRefused, ModelNotReady, Busy.
     """
-    data = check_photo(upload).file.read()
+    photo = check_header(upload)
+    if box:
+        images.refuse_small_part(box, (photo.width, photo.height))
     embedder = embedders.load_embedder(model)
     with take_decoding_place():
-        picture = _decode_clean_picture(data, box)
-        # The part in the box may be plain though the whole is not, and a large file was not decoded until now.
+        # The smaller the part, the larger the whole is decoded, so that the part has as many pixels as a photo has.
+        picture = images.make_clean_picture(images.decode(photo.file.read(), images.CLEAN_SIDE, box))
         images.refuse_plain_picture(picture)
         pixels = embedder.prepare(picture)
     vectors = embedder.embed(pixels[np.newaxis])
     if not is_indexable(vectors).all():
         raise ModelNotReady(f"Model {model.version} gives no usable vector for this photo; try another one.")
     return vectors
-
-
-def _decode_clean_picture(data: bytes, box: Box | None) -> Image.Image:
-    """The clean picture of a photo, or of a part of it."""
-    if box is None:
-        return images.make_clean_picture(images.decode(data, images.CLEAN_SIDE))
-    # The smaller the part, the larger the whole is decoded, so that the part has as many pixels as a whole photo has.
-    side = math.ceil(images.CLEAN_SIDE / min(box[2:]))
-    return images.make_clean_picture(images.crop(images.decode(data, side), box))
 
 
 @contextmanager
@@ -62,5 +53,5 @@ def take_decoding_place() -> Iterator[None]:
             raise Busy("Too many photos are being searched with at this moment. Try again in a second.")
         try:
             yield
-        except ChildProcessError as exc:
-            raise Busy("HEIC and AVIF photos cannot be opened here at the moment. Try again later.") from exc
+        except (ChildProcessError, TimeoutError) as exc:
+            raise Busy("This photo cannot be opened here at the moment. Try again later.") from exc

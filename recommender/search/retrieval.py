@@ -22,8 +22,7 @@ from numpy.typing import NDArray
 
 from listings.models import Category, Listing, ListingImage
 from listings.querysets import ListingQuerySet, status_condition
-from ml.images import MIN_SIDE, PhotoRefused
-from ml.images.derivatives import Box
+from ml.images import MIN_SIDE, Box, PhotoRefused
 from recommender.index import Candidates, Filter, find_nearest_listings, offer_search_to_recall_monitor
 from recommender.models import Embedding, EmbeddingModel
 
@@ -120,7 +119,7 @@ def find_similar_listings(state: State, listing: Listing, request: SearchRequest
 def search_by_photo(state: State, photo: File, request: SearchRequest, box: Box | None = None) -> Answer:
     """Listings like an uploaded photo, or like the part of it in `box`, by the model that this state is of.
 
-    Raises PhotoRefused, ModelNotReady, Busy.
+    Raises PhotoRefused, PartRefused, ModelNotReady, Busy.
     """
     model = EmbeddingModel.objects.get(pk=state.model_id)
     try:

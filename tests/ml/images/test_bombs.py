@@ -4,6 +4,7 @@ import io
 import subprocess
 import sys
 import zlib
+from functools import partial
 
 import pytest
 from PIL import Image
@@ -69,7 +70,7 @@ def test_the_sizes_of_devices_are_taken(name, size):
     turned[0x0112] = 6
     heic = (FIXTURES / "quarters.heic").read_bytes().replace(SIZE, size[0].to_bytes(4) + size[1].to_bytes(4))
     assert sorted([sniff_header(io.BytesIO(heic)).width, sniff_header(io.BytesIO(heic)).height]) == sorted(size)
-    for options in ({}, {"progressive": True, "subsampling": 0}):
+    for options in ({}, {"progressive": True}):
         data = encode(quarters(), "JPEG", exif=turned, **options)
         data = data.replace((48).to_bytes(2) + (64).to_bytes(2), size[1].to_bytes(2) + size[0].to_bytes(2))
         assert sniff_header(io.BytesIO(data)).height == size[0]
@@ -141,6 +142,47 @@ def test_parts_are_counted_in_all_pictures_of_a_file_together():
     picture = b"\xff\xd8" + b"\xff\xfe\0\2" * 90_000 + b"\xff\xd9"
     assert find_end(picture * 2, "JPEG") == 2 * len(picture)
     assert find_end(picture * 4, "JPEG") < 3 * len(picture)
+
+
+def repeat_last_scan(data: bytes, times: int, size: tuple[int, int] | None = None) -> bytes:
+    """A progressive JPEG of 64 by 48 pixels with its last scan again and again, which claims to be of another size."""
+    start = data.rindex(b"\xff\xda")
+    data = data[:start] + data[start:-2] * (times + 1) + data[-2:]
+    sides = (48).to_bytes(2) + (64).to_bytes(2)
+    return data.replace(sides, size[1].to_bytes(2) + size[0].to_bytes(2), 1) if size else data
+
+
+@pytest.mark.parametrize(
+    ("mode", "size", "times", "taken"),
+    [
+        ("L", (64, 48), 90, True),
+        ("L", (64, 48), 200, False),
+        ("L", (8000, 8000), 0, True),
+        ("L", (8000, 8000), 8, True),
+        ("L", (8000, 8000), 94, False),
+        ("RGB", (8000, 8000), 6, True),
+        ("RGB", (8000, 8000), 20, False),
+        ("RGB", (12_032, 9024), 0, True),
+        ("CMYK", (6000, 6000), 0, True),
+        ("CMYK", (6000, 6000), 8, False),
+    ],
+)
+def test_a_jpeg_is_judged_by_the_pixels_of_all_its_scans_at_the_door_and_when_it_is_decoded(mode, size, times, taken):
+    data = repeat_last_scan(encode(quarters().convert(mode), "JPEG", progressive=True), times, size)
+    for header_only in (True, False) if size[0] > 1000 else (False,):
+        open_it = partial(open_for_decoding, io.BytesIO(data), 512, header_only=header_only)
+        if taken:
+            assert open_it().is_costly == (size[0] > 1000)
+        else:
+            refused = refusal(open_it)
+            assert refused.reason == "The JPEG has too many scans. Save the photo again and send it once more."
+            assert refused.code == "unsupported"
+
+
+def test_a_jpeg_that_is_coded_arithmetically_is_refused_and_one_whose_metadata_holds_such_marks_is_not():
+    data = encode(quarters(), "JPEG")
+    assert refusal(decode, data.replace(b"\xff\xc0", b"\xff\xc9", 1)).code == "unsupported"
+    assert decode(data[:2] + b"\xff\xfe\0\6\xff\xc9\xff\xca" + data[2:]).size == (64, 48)
 
 
 def test_a_large_jpeg_has_fewer_scans_than_a_small_one():

@@ -25,21 +25,6 @@ from tests.ml.pictures import FIXTURES, assert_corners, encode, quarters, scene
 
 ROOT = Path(__file__).resolve().parents[3]
 HEIC = (FIXTURES / "quarters.heic").read_bytes()
-SERVE = "from ml.images.decoder_child import serve"
-
-
-@pytest.fixture
-def child_program(monkeypatch):
-    """Children that are started from here on run some lines of the test's before they serve."""
-    monkeypatch.setattr(decoder_process, "idle_children", PerProcess(list))
-
-    def change(*lines: str) -> None:
-        added = "\n".join(["import os, time", "from ml.images import decoder_child as child", *lines])
-        monkeypatch.setattr(decoder_process, "PROGRAM", decoder_process.PROGRAM.replace(SERVE, f"{added}\n{SERVE}"))
-
-    yield change
-    for child in decoder_process.idle_children.get():
-        child.end()
 
 
 def before_decoding(statement: str, condition: str = "opened.header.format == 'AVIF'") -> str:
@@ -131,15 +116,26 @@ def test_a_picture_that_takes_more_memory_than_is_allowed_is_refused_and_the_nex
     assert_corners(decode(HEIC))
 
 
-@pytest.mark.parametrize("work", ["[0 for i in iter(int, 1)]", "time.sleep(60)"])
-def test_a_picture_that_takes_too_long_is_refused_and_the_next_one_is_decoded(child_program, monkeypatch, work):
+def test_a_picture_that_takes_too_long_is_refused_and_the_next_one_is_decoded(child_program, monkeypatch):
     monkeypatch.setattr(decoder_process, "MOST_SECONDS", 1)
-    child_program(before_decoding(work))
+    child_program(before_decoding("[0 for i in iter(int, 1)]"))
     refused = refusal(decode, encode(quarters(), "AVIF"))
     assert (refused.code, refused.reason) == (
         "unsupported",
         "The photo takes too long to open. Save it as JPEG and send it again.",
     )
+    assert_corners(decode(HEIC))
+
+
+@pytest.mark.parametrize("wait", ["time.sleep(60)", "os.kill(os.getpid(), 19)"], ids=["waits", "stopped"])
+def test_a_picture_that_the_machine_kept_waiting_is_not_blamed_and_the_next_one_is_decoded(
+    child_program, monkeypatch, wait
+):
+    monkeypatch.setattr(decoder_process, "CLOCK_SECONDS", 1)
+    child_program(before_decoding(wait))
+    with pytest.raises(TimeoutError, match="not decoded within 1 s"):
+        decode(encode(quarters(), "AVIF"))
+    monkeypatch.setattr(decoder_process, "CLOCK_SECONDS", 60)
     assert_corners(decode(HEIC))
 
 
@@ -200,7 +196,7 @@ def test_a_child_that_answers_nonsense_is_believed_nothing(child_program, monkey
 def test_where_no_child_can_start_no_picture_is_blamed(child_program, monkeypatch, program):
     monkeypatch.setattr(decoder_process, "PROGRAM", program)
     for function in (decode, lambda data: sniff_header(BytesIO(data))):
-        with pytest.raises(OSError, match="The process that decodes HEIC and AVIF does not start"):
+        with pytest.raises(OSError, match="The process that decodes pictures does not start"):
             function(HEIC)
 
 
@@ -212,7 +208,7 @@ def test_what_the_system_refuses_when_a_child_starts_is_no_missing_file(
     child_program, monkeypatch, module, name, trouble
 ):
     monkeypatch.setattr(f"{module}.{name}", trouble)
-    with pytest.raises(ChildProcessError, match="The process that decodes HEIC and AVIF does not start"):
+    with pytest.raises(ChildProcessError, match="The process that decodes pictures does not start"):
         decode(HEIC)
 
 

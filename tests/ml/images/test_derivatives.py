@@ -7,7 +7,6 @@ from PIL import Image
 from ml.images import (
     CLEAN_SIDE,
     THUMB_SIDE,
-    crop,
     decode,
     encode_jpeg,
     make_clean_picture,
@@ -58,43 +57,6 @@ def test_the_encoded_file_holds_no_metadata():
     assert not found.getexif()
     assert b"at home" not in data
     assert picture.info["comment"] == b"at home"
-
-
-@pytest.mark.parametrize(
-    ("box", "size"),
-    [
-        ((0, 0, 1, 1), (64, 48)),
-        ((0, 0, 0.5, 0.5), (32, 24)),
-        ((0.5, 0.25, 0.5, 0.75), (32, 36)),
-        ((0.999, 0.999, 0.001, 0.001), (1, 1)),
-        ((0.1, 0.1, 0.9, 0.9), (58, 44)),
-    ],
-)
-def test_a_crop_is_given_in_fractions(box, size):
-    assert crop(quarters(), box).size == size
-
-
-def test_a_crop_cuts_the_named_quarter():
-    yellow = crop(quarters(), (0.5, 0.5, 0.5, 0.5))
-    assert yellow.getcolors() == [(32 * 24, (255, 255, 0))]
-
-
-@pytest.mark.parametrize(
-    "box",
-    [
-        (0, 0, 0, 1),
-        (0, 0, 1.1, 1),
-        (0.6, 0, 0.5, 1),
-        (-0.1, 0, 0.5, 0.5),
-        (1, 0, 0.1, 0.1),
-        (0, 0, float("nan"), 1),
-        (float("nan"), 0, 1, 1),
-        (0, 0, float("inf"), 1),
-    ],
-)
-def test_a_crop_outside_the_picture_is_refused(box):
-    with pytest.raises(ValueError, match="fractions of the picture"):
-        crop(quarters(), box)
 
 
 def test_one_decode_gives_all_that_is_kept_and_the_size_of_the_upright_original():

@@ -2,30 +2,16 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from ml.images import decode
+from tests.ml.pictures import encode
+
 ROOT = Path(__file__).resolve().parents[3]
-PEAK = r"""
-import re, sys
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from ml.images import make_clean_picture, decode
-
-data, threads = Path(sys.argv[1]).read_bytes(), int(sys.argv[2])
-def peak():  # of this process alone; getrusage begins with its parent's
-    return int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]) // 1024
-
-before = peak()
-with ThreadPoolExecutor(threads) as pool:
-    sizes = set(pool.map(lambda _: make_clean_picture(decode(data, 512)).size, range(threads)))
-assert sizes == {(512, 512)}, sizes
-print(peak() - before)
-"""
-
-
 ESTIMATE = r"""
 import re, sys
 from pathlib import Path
@@ -66,15 +52,21 @@ def test_no_more_memory_is_taken_than_was_estimated(tmp_path, fmt, mode, side, o
     assert share < 1.1
 
 
-def peak_megabytes(path: Path, threads: int) -> int:
-    command = [sys.executable, "-c", PEAK, str(path), str(threads)]
-    return int(subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout)
-
-
-def test_threads_share_the_memory_of_one_large_picture(tmp_path):
-    path = tmp_path / "large.jpg"
-    picture = Image.linear_gradient("L").resize((7000, 7000)).convert("RGB")
-    picture.save(path, progressive=True, subsampling=0)  # 49 million pixels of three times 16 bits
-    one, four = peak_megabytes(path, 1), peak_megabytes(path, 4)
-    assert one > 200
-    assert four < 1.5 * one
+def test_threads_decode_large_pictures_one_after_the_other(child_program, tmp_path):
+    """Each in a process of its own, so that nothing but their turns keeps them from taking memory together."""
+    marks = tmp_path / "marks"
+    child_program(
+        f"marks, load = open({str(marks)!r}, 'ab', buffering=0), child.load_picture",
+        "def note(opened):",
+        "    marks.write(b'<')",
+        "    picture = load(opened)",
+        "    marks.write(b'>')",
+        "    return picture",
+        "child.load_picture = note",
+    )
+    # 29 million pixels of three times 16 bits, kept until the last scan
+    data = encode(Image.new("RGB", (5400, 5400), "navy"), "JPEG", progressive=True, subsampling=0)
+    with ThreadPoolExecutor(3) as pool:
+        sizes = set(pool.map(lambda _: decode(data, 512).size, range(3)))
+    assert sizes == {(675, 675)}
+    assert marks.read_text() == "<>" * 3

@@ -4,7 +4,8 @@ import subprocess
 import sys
 import time
 
-from tests.ml.images.test_decoder_process import ROOT, SERVE, is_there, wait_until_gone
+from tests.ml.images.conftest import SERVE
+from tests.ml.images.test_decoder_process import ROOT, is_there, wait_until_gone
 from tests.ml.pictures import FIXTURES
 
 PARENT = f"""

@@ -71,6 +71,7 @@ def test_a_crop_searches_with_that_part_of_the_upright_picture(gallery):
     assert max(result["similarity"] for result in whole) < best["similarity"]
 
 
+TINY = "0." + 320 * "0" + "1"
 ONE_COLOUR = "The photo shows one colour only, so nothing can be found by it."
 
 
@@ -131,6 +132,10 @@ def test_nothing_of_the_photo_is_kept(gallery):
         ({"crop": "-0.1,0,0.5,1"}, "crop"),
         ({"crop": "0,0,0,1"}, "crop"),
         ({"crop": "here"}, "crop"),
+        ({"crop": f"0,0,1,{TINY}"}, "crop"),
+        ({"crop": f"0,0,{TINY},{TINY}"}, "crop"),
+        ({"crop": "0,0,1,0.01"}, "crop"),
+        ({"crop": "0,0,1,0.1"}, "crop"),
         ({"limit": "1000"}, "limit"),
         ({"near": "x"}, "near"),
         ({"status": "draft"}, "status"),

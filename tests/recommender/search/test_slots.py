@@ -178,3 +178,17 @@ def test_a_page_rendered_inside_a_transaction_shows_what_the_index_knew_before(f
         html = slots.render_slot("admin_similar_panel", request=request(make_user(staff=True)), listing=listing)
         assert "has no photo" in slots.render_slot("admin_similar_panel", request=request(), listing=sold)
     assert "Cup" in html
+
+
+@pytest.mark.parametrize(
+    ("crop", "said"),
+    [
+        ("0,0,1,0." + 320 * "0" + "1", "1/64 of the picture"),
+        ("0,0,0.5,0.3", "The crop is 48 by 22 pixels"),
+        ("0,0,2,1", "0 to 1"),
+    ],
+)
+def test_a_crop_in_which_nothing_can_be_seen_is_refused_with_a_sentence(fresh_index, model, crop, said):
+    fresh_index.refresh()
+    page = slots.render_slot("photo_search", request=request(crop=crop), photo=photo_file(1))
+    assert said in page
