@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable
 from pathlib import PurePosixPath
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -21,12 +21,20 @@ from .finding.geo import snap_to_grid
 from .finding.words import WordsField, is_visible
 from .querysets import SEPARATOR, WORDS, CategoryQuerySet, ListingQuerySet
 
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
 # Code that takes a category from outside checks these lengths first, so that people read a sentence and no database
 # error.
 NAME_LENGTH, PATH_LENGTH = 120, 500
 
 HALF_A_POINT = "Give both latitude and longitude, or neither."
 INVISIBLE_TITLE = "Nobody can see these characters. Write what it is, in a few words."
+
+
+def public_name(person: User) -> str:
+    """What everybody may call somebody who sells: never their first and last name."""
+    return person.get_username() if person.is_active else "a closed account"
 
 
 class Category(models.Model):
@@ -143,6 +151,10 @@ class Listing(models.Model):
             raise ValidationError({"title": INVISIBLE_TITLE})
 
     @property
+    def seller_name(self) -> str:
+        return public_name(self.seller)
+
+    @property
     def photos(self) -> list[ListingImage]:
         """By position; without a query, and as they were then, where the listing was read with `with_details()`."""
         loaded: list[ListingImage] | None = self.__dict__.get("loaded_photos")
@@ -154,6 +166,13 @@ class Listing(models.Model):
         if self.latitude is None or self.longitude is None:
             return None
         return snap_to_grid(self.latitude, self.longitude)
+
+
+def find_seller_name(seller_id: int) -> str | None:
+    """The public name of somebody with listings that anybody may open; nobody else is named by a number."""
+    public = Listing.objects.filter(seller=seller_id, status__in=[ListingStatus.ACTIVE, ListingStatus.SOLD])
+    listing = public.select_related("seller").order_by("pk").first()
+    return listing.seller_name if listing else None
 
 
 def originals_storage() -> Storage:

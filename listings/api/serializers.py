@@ -20,7 +20,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 
 from listings.finding.words import is_visible
-from listings.models import HALF_A_POINT, INVISIBLE_TITLE, Listing, ListingImage
+from listings.models import HALF_A_POINT, INVISIBLE_TITLE, Listing, ListingImage, public_name
 from listings.permissions import may_change_all, may_view_all
 from listings.services import create_listing, update_listing
 
@@ -64,7 +64,7 @@ class SellerSerializer(serializers.ModelSerializer):
         read_only_fields = ["id"]
 
     def get_name(self, user: User) -> str:
-        return user.get_full_name() or user.get_username()
+        return public_name(user)
 
     def to_representation(self, instance: User) -> dict[str, object]:
         return {"id": instance.pk, "name": self.get_name(instance)}

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from django.contrib.auth import get_user_model
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 
 from listings.api.filters import ListingFilter
-from listings.models import Category, Listing, ListingImage
+from listings.models import Category, Listing, ListingImage, find_seller_name
 from listings.permissions import may_change, may_view_all
 from listings.querysets import SEPARATOR
 from listings.templatetags.storefront import currency_sign
@@ -83,7 +82,7 @@ def _page_heading(asked: QueryDict, valid: dict[str, Any]) -> str:
         name = path.rpartition(SEPARATOR)[2]
         subject = f"{subject} in {name}" if words else name
     if seller := valid.get("seller"):
-        subject = f"{subject} by {_seller_username(seller)}"
+        subject = f"{subject} by {_seller_name(seller)}"
     return subject
 
 
@@ -100,13 +99,13 @@ def _links_that_drop(asked: QueryDict, conditions: dict[str, str], valid: dict[s
 
 def _condition_in_words(name: str, text: str, valid: dict[str, Any]) -> str:
     if name == "seller" and valid.get(name):
-        return f"By {_seller_username(valid[name])}"
+        return f"By {_seller_name(valid[name])}"
     words = CONDITIONS_IN_WORDS.get(name, name.replace("_", " ").capitalize() + " {}")
     return words.format(text, sign=currency_sign() if name in valid else "")
 
 
-def _seller_username(user_id: int) -> str:
-    return get_user_model().objects.filter(pk=user_id).values_list("username", flat=True).first() or "nobody we know"
+def _seller_name(user_id: int) -> str:
+    return find_seller_name(user_id) or "nobody we know"
 
 
 def _breadcrumbs(asked: QueryDict, path: str) -> list[Link]:

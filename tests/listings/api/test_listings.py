@@ -247,13 +247,6 @@ def test_only_the_seller_and_staff_see_photos_that_are_not_ready(seller):
         }
 
 
-def test_a_full_name_is_shown_where_there_is_one():
-    seller = make_user("sue")
-    seller.first_name, seller.last_name = "Sue", "Stone"
-    seller.save()
-    assert api().get(url(make_listing(seller))).json()["seller"] == {"id": seller.pk, "name": "Sue Stone"}
-
-
 def test_an_answer_costs_the_same_queries_for_one_listing_and_for_many(seller, django_assert_max_num_queries):
     def publish(count):
         for _ in range(count):

@@ -121,7 +121,7 @@ def test_a_search_from_the_header_keeps_the_filters_and_the_order(client):
 
 def test_every_filter_that_is_set_can_be_dropped_alone(client):
     seller = make_user("mira")
-    make_category("Home")
+    make_listing(seller, category="Home")
     asked = {"q": "stool", **ASKED, "seller": str(seller.pk)}
     set_filters = client.get("/", asked).context["set_filters"]
     words = [link.text for link in set_filters]
