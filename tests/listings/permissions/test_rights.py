@@ -126,3 +126,21 @@ def test_permissions_cost_staff_two_queries_a_request_and_others_none():
         asked[name] = len(queries)
     assert asked["seller"] == asked["visitor"]
     assert asked["staff"] == asked["visitor"] + 2
+
+
+def test_a_photo_is_deleted_only_through_its_own_listing():
+    owner, thief = make_user(), make_user()
+    image = make_image(make_listing(owner))
+    own = make_listing(thief)
+    assert api(thief).delete(f"/api/v1/listings/{own.pk}/images/{image.pk}/").status_code == 404
+    image.refresh_from_db()
+
+
+def test_what_is_said_of_one_listing_is_what_the_queryset_says_of_all():
+    owner = make_user()
+    people: list[Any] = [AnonymousUser(), owner, make_user(), make_staff(), make_user(staff=True)]
+    people += [make_staff("listings.view_listing"), make_staff("listings.change_listing")]
+    listings = [make_listing(owner, status=status) for status in Listing.Status.values]
+    for person in people:
+        may = {listing for listing in listings if permissions.may_change(person, listing)}
+        assert may == set(Listing.objects.editable_by(person))
