@@ -230,3 +230,20 @@ class ImportedPhoto(models.Model):
 
     def __str__(self) -> str:
         return f"imported photo {self.external_id}"
+
+
+class RequestKeyRow(models.Model):
+    """What a request with an `Idempotency-Key` made, so that the same request makes nothing again (`idempotency`)."""
+
+    digest = models.CharField(max_length=64, primary_key=True)
+    content = models.CharField(max_length=64)
+    # No foreign key: the row outlives the listing, or the request that made it would make it once more.
+    listing_id = models.BigIntegerField()
+    created_at = models.DateTimeField(default=timezone.now, db_index=True)
+
+    class Meta:
+        db_table = "listings_requestkey"
+        verbose_name = "request key"
+
+    def __str__(self) -> str:
+        return f"a request about listing {self.listing_id}"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from django.conf import settings
@@ -25,6 +26,14 @@ class ListingGone(Exception):
 
 class TooManyPhotos(Exception):
     """The photos would exceed what a listing may have; the message is for the seller."""
+
+
+@dataclass(frozen=True)
+class KeptPhoto:
+    """A photo of a listing after an upload: stored by it, or there before, with the same bytes."""
+
+    image: ListingImage
+    is_new: bool
 
 
 def ensure_category(path: str) -> Category:
@@ -81,42 +90,60 @@ def room_for_photos(listing_id: int) -> int:
     return max(0, settings.PHOTOS_PER_LISTING - kept)
 
 
-def add_photos(listing: Listing, photos: Sequence[CheckedPhoto]) -> list[ListingImage]:
+def add_photos(listing: Listing, photos: Sequence[CheckedPhoto]) -> list[KeptPhoto]:
     """Store the files, then all rows or none; a refusal or a failed commit leaves no file behind.
 
+    One entry for each photo, in order. Bytes that the listing has already stay one photo, however often they are sent.
     Files are written before the transaction, so the listing's lock is held for milliseconds. The transaction is the
     outermost one: nobody can roll it back after this returned.
     """
-    images: list[ListingImage] = []
+    images: dict[str, ListingImage] = {}
     try:
         for photo in photos:
-            image = ListingImage(listing=listing, sha256=photo.sha256, width=photo.width, height=photo.height)
-            # The name is set before the file is written, so that a write that fails half-way is cleaned up as well.
-            image.original = original_path(image, f"photo{photo.suffix}")
-            images.append(image)
-            originals_storage().save(image.original.name, photo.file)
+            if photo.sha256 not in images:
+                image = ListingImage(listing=listing, sha256=photo.sha256, width=photo.width, height=photo.height)
+                # The name is set before the file is written, so that a write that fails half-way is cleaned up as well.
+                image.original = original_path(image, f"photo{photo.suffix}")
+                images[photo.sha256] = image
+                originals_storage().save(image.original.name, photo.file)
         with transaction.atomic(durable=True):
-            _insert_photo_rows(listing, images)
+            there = _insert_photo_rows(listing, images)
     # An interruption such as Ctrl-C is caught like an error, because nobody else knows of the files stored so far.
     except BaseException:
-        _delete_files(images)
+        _delete_files(images.values())
         raise
-    return images
+    _delete_files(images[digest] for digest in there)
+    firsts = {photo.sha256: photo for photo in reversed(photos)}
+    return [
+        KeptPhoto((images | there)[photo.sha256], photo.sha256 not in there and firsts[photo.sha256] is photo)
+        for photo in photos
+    ]
 
 
-def _insert_photo_rows(listing: Listing, images: Sequence[ListingImage]) -> None:
-    """Number and insert; the locked listing row makes concurrent uploads take turns."""
+def _insert_photo_rows(listing: Listing, images: Mapping[str, ListingImage]) -> dict[str, ListingImage]:
+    """Number and insert; the locked listing row makes concurrent uploads take turns. Returns those there before."""
     present = Listing.objects.select_for_update().exclude(status=Listing.Status.REMOVED).filter(pk=listing.pk)
     if not present.exists():
         raise ListingGone
+    there = find_photos_by_hash(listing.pk, images)
+    new = [image for digest, image in images.items() if digest not in there]
     # Counted under the lock: what a form counted before may have been used up by another upload.
     room = room_for_photos(listing.pk)
-    if len(images) > room:
+    if len(new) > room:
         raise TooManyPhotos(explain_too_many_photos(room))
     last = ListingImage.objects.filter(listing=listing).aggregate(last=Max("position"))["last"]
-    for position, image in enumerate(images, 0 if last is None else last + 1):
+    for position, image in enumerate(new, 0 if last is None else last + 1):
         image.position = position
         image.save(force_insert=True)
+    return there
+
+
+def find_photos_by_hash(listing_id: int, hashes: Iterable[str]) -> dict[str, ListingImage]:
+    """The listing's photos with these bytes. Rejected ones are none of its photos, and may be sent again."""
+    rows = ListingImage.objects.filter(listing=listing_id, sha256__in=list(hashes))
+    # In reverse, so that of equal photos, which older versions stored, the first one stands for them.
+    kept = rows.exclude(state=ListingImage.State.REJECTED).order_by("-position", "-id")
+    return {image.sha256: image for image in kept}
 
 
 def explain_too_many_photos(room: int) -> str:

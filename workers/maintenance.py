@@ -7,6 +7,7 @@ from datetime import timedelta
 from celery import shared_task
 from django.utils import timezone
 
+from listings.idempotency import forget_old_keys
 from listings.limits.log_ins import forget_old_tries
 from listings.models import Listing
 from recommender.embedding.heartbeat import record_schedule_alive
@@ -27,4 +28,5 @@ def run_sweep() -> None:
 def run_garbage_collection() -> None:
     Listing.objects.filter(updated_at__gte=timezone.now() - REFOLDED).refold_words()
     forget_old_tries()
+    forget_old_keys()
     collect_garbage()

@@ -17,15 +17,17 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from listings import idempotency
 from listings.models import Listing, ListingImage
 from listings.permissions import MayChangeListing, MayDeletePhotos
 from listings.photos.uploads import CheckedPhoto, PhotoUploadHandler, check_photos, declared_length
-from listings.services import ListingGone, TooManyPhotos, add_photos
+from listings.services import KeptPhoto, ListingGone, TooManyPhotos, add_photos
 from ml.images import PhotoRefused
 
 from . import schema
 from .parsers import BodyTooLarge
-from .serializers import CSRF, UploadedPhotoSerializer, UploadSerializer
+from .request_keys import read_request_key, refuse_used_key
+from .serializers import CSRF, ImageSerializer, UploadedPhotoSerializer, UploadSerializer
 
 # Each is one entry of the answer.
 STORED = {"id": 7, "state": "new", "reason": "", "code": "", "thumb": None, "position": 0}
@@ -95,8 +97,9 @@ class PhotosView(PhotoFormView, OwnListingView):
         "AVIF or GIF, at most 40 MB each and 10 for a listing, of at least 64 pixels a side and more than one "
         "colour. Each is judged by itself: the answer lists them in order. A refused one has no id and says why; if "
         "all are refused, the status is the first one's 413 or 415. Photos are `new` until a worker looked at them, "
-        "usually within a second.",
+        "usually within a second. The same bytes stay one photo of a listing, so a request may be sent again.",
         tags=["photos"],
+        parameters=[schema.REQUEST_KEY],
         request={"multipart/form-data": UploadSerializer},
         responses={
             201: OpenApiResponse(
@@ -107,9 +110,11 @@ class PhotosView(PhotoFormView, OwnListingView):
                     OpenApiExample("One refused, beside others that were stored", value=REFUSED),
                 ],
             ),
+            200: OpenApiResponse(UploadedPhotoSerializer(many=True), "The listing had all of these photos already"),
             **schema.WRITE,
             413: schema.TOO_LARGE,
             415: schema.NOT_A_PHOTO,
+            422: schema.KEY_REUSED,
         },
     )
     def post(self, request: Request, listing_id: int) -> Response:
@@ -121,17 +126,24 @@ class PhotosView(PhotoFormView, OwnListingView):
         if not files:
             raise ValidationError({"images": ["Send at least one photo in the field 'images'."]})
         judged = check_photos(files)
-        # The good files are stored together, so the answer has to put them back between the refused ones, one by one.
-        images = iter(self._store_photos(listing, [photo for photo in judged if isinstance(photo, CheckedPhoto)]))
         if all(isinstance(photo, PhotoRefused) for photo in judged):
             raise RefusedPhoto(next(photo for photo in judged if isinstance(photo, PhotoRefused)))
+        kept = self._store_photos(request, listing, [photo for photo in judged if isinstance(photo, CheckedPhoto)])
+        # The good files are stored together, so the answer has to put them back between the refused ones, one by one.
+        images = (photo.image for photo in kept)
         answer = [
-            _describe_refusal(photo) if isinstance(photo, PhotoRefused) else _describe_stored_photo(next(images))
+            _describe_refusal(photo) if isinstance(photo, PhotoRefused) else self._describe_kept_photo(next(images))
             for photo in judged
         ]
-        return Response(answer, status.HTTP_201_CREATED)
+        is_new = any(photo.is_new for photo in kept)
+        return Response(answer, status.HTTP_201_CREATED if is_new else status.HTTP_200_OK)
 
-    def _store_photos(self, listing: Listing, photos: Sequence[CheckedPhoto]) -> list[ListingImage]:
+    def _store_photos(self, request: Request, listing: Listing, photos: Sequence[CheckedPhoto]) -> list[KeptPhoto]:
+        # Their bytes say that photos are the same, so of a key only is asked that it came with no others.
+        if idempotency.HEADER in request.headers:
+            key = read_request_key(request, f"photos of {listing.pk}", [photo.sha256 for photo in photos])
+            with refuse_used_key():
+                key.claim(listing)
         try:
             return add_photos(listing, photos)
         except TooManyPhotos as exc:
@@ -139,16 +151,14 @@ class PhotosView(PhotoFormView, OwnListingView):
         except ListingGone as exc:
             raise NotFound from exc
 
+    def _describe_kept_photo(self, image: ListingImage) -> dict[str, object]:
+        shown = ImageSerializer(context=self.get_serializer_context()).to_representation(image)
+        return {name: shown.get(name, "") for name in UploadedPhotoSerializer().fields}
+
 
 def _describe_refusal(refusal: PhotoRefused) -> dict[str, object]:
     refused = {"id": None, "state": "rejected", "reason": refusal.reason, "code": refusal.code}
     return {**refused, "thumb": None, "position": None}
-
-
-def _describe_stored_photo(image: ListingImage) -> dict[str, object]:
-    # There is no thumbnail yet, because a worker makes it after this answer.
-    stored = {"id": image.pk, "state": image.state, "reason": image.reason, "code": ""}
-    return {**stored, "thumb": None, "position": image.position}
 
 
 class PhotoView(OwnListingView):

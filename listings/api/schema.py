@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from drf_spectacular.utils import OpenApiExample, OpenApiResponse
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse
 
 from .serializers import ErrorSerializer
 
@@ -59,6 +59,21 @@ THROTTLED = _describe_error(
 )
 UNAVAILABLE = _describe_error(
     "The database does not answer", "The database does not answer. Try again in a moment.", "database_unavailable"
+)
+ALREADY_GONE = _describe_error(
+    "What a request with this `Idempotency-Key` made is gone",
+    "What the request … made was removed since.",
+    "already_gone",
+)
+KEY_REUSED = _describe_error(
+    "The `Idempotency-Key` came with another request", "This Idempotency-Key came with another request.", "key_reused"
+)
+REQUEST_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    str,
+    OpenApiParameter.HEADER,
+    description="A new one for each thing to be made, such as a UUID. The same request with the same key, within a "
+    "week, makes nothing again and answers 200 with what the first one made.",
 )
 
 READ = {400: BAD_INPUT, 429: THROTTLED, 503: UNAVAILABLE}

@@ -4,8 +4,8 @@ from typing import ClassVar
 
 from django.contrib.auth import authenticate, user_logged_in
 from django.db.models import QuerySet
-from drf_spectacular.utils import extend_schema, extend_schema_view
-from rest_framework import generics
+from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
+from rest_framework import generics, status
 from rest_framework.authtoken.models import Token
 from rest_framework.exceptions import NotFound, Throttled, ValidationError
 from rest_framework.permissions import AllowAny, IsAuthenticatedOrReadOnly
@@ -14,6 +14,7 @@ from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
+from listings import idempotency
 from listings.limits.log_ins import find_lock, say_when
 from listings.models import Listing
 from listings.permissions import MayChangeListing
@@ -23,6 +24,7 @@ from . import schema
 from .filters import ListingFilter
 from .pagination import ListingPagination
 from .parsers import BoundedJSONParser
+from .request_keys import read_request_key, refuse_used_key
 from .serializers import CredentialsSerializer, ListingSerializer, TokenSerializer
 
 
@@ -65,11 +67,16 @@ class TokenView(APIView):
     ),
     post=extend_schema(
         summary="Publish a listing",
-        description="You become its seller. Send its photos to `images/` afterwards.",
+        description="You become its seller. Send its photos to `images/` afterwards. With an `Idempotency-Key` the "
+        "request may be sent again when its answer was lost.",
         tags=["listings"],
+        parameters=[schema.REQUEST_KEY],
         responses={
             201: ListingSerializer,
+            200: OpenApiResponse(ListingSerializer, "The listing that this request made before, as it is now"),
             **{code: schema.WRITE[code] for code in (400, 401, 429, 503)},
+            409: schema.ALREADY_GONE,
+            422: schema.KEY_REUSED,
         },
     ),
 )
@@ -89,6 +96,18 @@ class ListingsView(generics.ListCreateAPIView):
     def get_serializer_context(self) -> dict[str, object]:
         # A list shows everybody only grid points, but whoever has just published reads back the exact point.
         return {**super().get_serializer_context(), "exact_point": self.request.method == "POST"}
+
+    def create(self, request: Request, *args: object, **kwargs: object) -> Response:
+        if idempotency.HEADER not in request.headers:
+            return super().create(request, *args, **kwargs)
+        serializer = self.get_serializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        key = read_request_key(request, "listings", request.data)
+        with refuse_used_key():
+            listing, is_new = idempotency.create_listing_once(request.user, serializer.validated_data, key)
+        answer = self.get_serializer(listing).data
+        code = status.HTTP_201_CREATED if is_new else status.HTTP_200_OK
+        return Response(answer, code, headers=self.get_success_headers(answer))
 
 
 @extend_schema_view(

@@ -77,4 +77,4 @@ def _draw_and_save_missing_photos(batch: Sequence[DemoListing]) -> int:
         for photo in item.photos
         if photo.id not in done
     }
-    return save_photo_rows_and_notify(stored)[0]
+    return save_photo_rows_and_notify(stored).made

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 from django.conf import settings
@@ -67,20 +68,35 @@ def store_original(listing_id: int, created_at: datetime, photo: CheckedPhoto) -
     return image
 
 
-def save_photo_rows_and_notify(stored: Mapping[str, ListingImage]) -> tuple[int, set[str]]:
-    """Write the rows of stored photos by external id and tell who listens; how many, and the ids there was no room for.
+@dataclass(frozen=True)
+class Saved:
+    """How many rows were written; the external ids of photos that their listing had no room for, or had already."""
+
+    made: int
+    too_many: set[str]
+    repeated: set[str]
+
+
+def save_photo_rows_and_notify(stored: Mapping[str, ListingImage]) -> Saved:
+    """Write the rows of stored photos by external id, and tell who listens.
 
     A listing that was deleted meanwhile takes none, and one that was given photos meanwhile takes what it has room for.
+    Bytes that a listing has already stay one photo.
     """
     with transaction.atomic():
         wanted = {image.listing_id for image in stored.values()}
         # Locked, so that no listing is deleted between this query and the insert of its photos.
         present = set(Listing.objects.select_for_update().filter(pk__in=wanted).values_list("pk", flat=True))
         room = Room(present)
+        there = _find_hashes(present, {image.sha256 for image in stored.values()})
         images: dict[str, ListingImage] = {}
         too_many: set[str] = set()
+        repeated: set[str] = set()
         for id_, image in stored.items():
             if image.listing_id not in present:
+                continue
+            if (image.listing_id, image.sha256) in there:
+                repeated.add(id_)
                 continue
             # Counted again under the lock, because others add photos to the same listings while files are copied.
             if room.is_full(image.listing_id):
@@ -88,11 +104,19 @@ def save_photo_rows_and_notify(stored: Mapping[str, ListingImage]) -> tuple[int,
                 continue
             room.reserve_place(image.listing_id)
             image.position = room.allocate_position(image.listing_id)
+            there.add((image.listing_id, image.sha256))
             images[id_] = image
         ListingImage.objects.bulk_create(images.values())
         ImportedPhoto.objects.bulk_create(
-            [ImportedPhoto(external_id=id_, listing_id=image.listing_id) for id_, image in images.items()]
+            [ImportedPhoto(external_id=id_, listing_id=stored[id_].listing_id) for id_ in (*images, *repeated)]
         )
     if images:
         photos_added.send(ListingImage)
-    return len(images), too_many
+    return Saved(len(images), too_many, repeated)
+
+
+def _find_hashes(listing_ids: Collection[int], hashes: Collection[str]) -> set[tuple[int, str]]:
+    """Which listings have photos with which of these bytes."""
+    rows = ListingImage.objects.filter(listing__in=listing_ids, sha256__in=hashes)
+    kept = rows.exclude(state=ListingImage.State.REJECTED).order_by()
+    return set(kept.values_list("listing_id", "sha256"))

@@ -67,9 +67,14 @@ class PictureFolder:
                 room.reserve_place(listing_id)
             except PhotoRefused as exc:
                 findings.append(Finding(Kind.BAD_PHOTO, row.line, "id", row.id, f"{path.name}: {exc}"))
-        made, too_many = save_photo_rows_and_notify(stored)
-        findings += [make_full_finding(row) for row in rows if row.id in too_many]
-        return made, len(done), findings
+        saved = save_photo_rows_and_notify(stored)
+        findings += [make_full_finding(row) for row in rows if row.id in saved.too_many]
+        findings += [
+            Finding(Kind.REPEATED, row.line, "id", row.id, "the listing has this very photo already; row left out")
+            for row in rows
+            if row.id in saved.repeated
+        ]
+        return saved.made, len(done), findings
 
 
 def check_and_store_picture(path: Path, listing_id: int, created_at: datetime) -> ListingImage:

@@ -48,7 +48,8 @@ def edit_listing(request: HttpRequest, listing_id: int) -> HttpResponse:
     if request.method != "POST":
         return _render_edit_page(request, listing, ListingForm(instance=listing))
     # Kept also where the text is refused, because no browser fills in again which files were chosen.
-    report_refusals(request, store_usable_photos(listing, request.FILES.getlist("photos")))
+    _, refusals = store_usable_photos(listing, request.FILES.getlist("photos"))
+    report_refusals(request, refusals)
     form = ListingForm(request.POST, instance=listing)
     if not form.is_valid():
         if wants_json(request):

@@ -28,7 +28,7 @@ LABELS = {
 def add_photos(request: HttpRequest, listing_id: int) -> JsonResponse:
     """For the script of the pages, which sends one photo at a time; without it photos come with the whole form."""
     listing = get_editable_listing_or_403(request, listing_id)
-    refusals = store_usable_photos(listing, request.FILES.getlist("photos"))
+    _, refusals = store_usable_photos(listing, request.FILES.getlist("photos"))
     return JsonResponse({"refusals": [{"name": refusal.name, "reason": refusal.reason} for refusal in refusals]})
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import uuid
 
 from django.contrib import messages
-from django.contrib.auth.models import User
-from django.db import IntegrityError
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_http_methods
 
+from listings.idempotency import RequestKey, create_listing_once
 from listings.models import Listing
-from listings.services import create_listing
+from listings.services import ListingGone
 
 from .access import SignedInRequest, sign_in_required, wants_json
 from .forms import PHOTO_TYPES, SellForm
@@ -37,24 +36,18 @@ def submit_sell_form(request: SignedInRequest) -> HttpResponse:
     photos = request.FILES.getlist("photos")
     # With what was sent, because Back leads to the same form: another thing described there is another listing.
     sent = [*map(str, form.fields_of_listing().values()), *(getattr(photo, "sha256", "") for photo in photos)]
-    key = uuid.uuid5(form.cleaned_data["key"], "\0".join(sent))
-    listing, is_new = create_listing_once(request.user, fields, key)
-    # A form that comes a second time must neither add its photos again nor say that something was published.
-    if is_new:
-        report_refusals(request, store_usable_photos(listing, photos))
+    key = RequestKey.of(request.user, "sell form", "\0".join([form.cleaned_data["key"].hex, *sent]))
+    try:
+        listing, is_new = create_listing_once(request.user, fields, key)
+    except ListingGone as exc:
+        raise Http404("This form made a listing that was removed since. Open the form anew.") from exc
+    # Also of a form that comes a second time: the first time may have ended between the listing and its photos.
+    kept, refusals = store_usable_photos(listing, photos)
+    report_refusals(request, refusals)
+    # Nor does it say twice that something was published.
+    if is_new or any(photo.is_new for photo in kept):
         messages.success(request, SAID[Listing.Status(listing.status)])
     return go_on_editing(request, listing, status=201)
-
-
-def create_listing_once(seller: User, fields: dict, key: uuid.UUID) -> tuple[Listing, bool]:
-    """A new listing, or the one this very form made before: shaky networks and impatient fingers send forms twice."""
-    # The unique index on external ids decides which of two simultaneous requests makes the listing.
-    # The id holds the seller as well, so a key that somebody else has seen is worth nothing to them.
-    external_id = f"form:{seller.pk}:{key.hex}"
-    try:
-        return create_listing(seller, {**fields, "external_id": external_id}), True
-    except IntegrityError:
-        return Listing.objects.get(seller=seller, external_id=external_id), False
 
 
 def _render_form(request: HttpRequest, form: SellForm) -> HttpResponse:

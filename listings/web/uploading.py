@@ -14,9 +14,17 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 
-from listings.models import Listing, ListingImage
+from listings.models import Listing
 from listings.photos.uploads import CheckedPhoto, PhotoUploadHandler, check_photos, declared_length
-from listings.services import ListingGone, TooManyPhotos, add_photos, explain_too_many_photos, room_for_photos
+from listings.services import (
+    KeptPhoto,
+    ListingGone,
+    TooManyPhotos,
+    add_photos,
+    explain_too_many_photos,
+    find_photos_by_hash,
+    room_for_photos,
+)
 from ml.images import PhotoRefused
 
 from .access import View, wants_json
@@ -53,24 +61,25 @@ def check_and_split_photos(files: Sequence[File]) -> tuple[list[CheckedPhoto], l
     return photos, refusals
 
 
-def store_usable_photos(listing: Listing, files: Sequence[File]) -> list[Refusal]:
+def store_usable_photos(listing: Listing, files: Sequence[File]) -> tuple[list[KeptPhoto], list[Refusal]]:
     """Keep the good photos and answer the others. A photo the listing has already is not stored again."""
-    if not files:
-        return []
     photos, refusals = check_and_split_photos(files)
-    kept = set(listing.images.exclude(state=ListingImage.State.REJECTED).values_list("sha256", flat=True))
-    # Keyed by hash, so that a photo that is chosen twice, or sent again over a bad network, is stored once.
-    new = list({photo.sha256: photo for photo in photos if photo.sha256 not in kept}.values())
+    if not photos:
+        return [], refusals
+    there = find_photos_by_hash(listing.pk, [photo.sha256 for photo in photos])
+    # Keyed by hash, so that a photo that is chosen twice is counted once.
+    new = list({photo.sha256: photo for photo in photos if photo.sha256 not in there}.values())
     room = room_for_photos(listing.pk)
     refusals += [Refusal(photo.file.name or "photo", explain_too_many_photos(room)) for photo in new[room:]]
+    kept: list[KeptPhoto] = []
     try:
-        add_photos(listing, new[:room])
+        kept = add_photos(listing, new[:room])
     # Another upload may have taken the room since it was counted above.
     except TooManyPhotos as exc:
         refusals += [Refusal(photo.file.name or "photo", str(exc)) for photo in new[:room]]
     except ListingGone as exc:
         raise Http404("This listing was removed.") from exc
-    return refusals
+    return kept, refusals
 
 
 def report_refusals(request: HttpRequest, refusals: Sequence[Refusal]) -> None:

@@ -156,8 +156,8 @@ def test_a_file_over_the_limit_is_refused_before_its_header_is_read(settings):
 
 
 def test_an_original_is_stored_under_a_name_of_ours_for_the_owner_of_the_process_alone(settings):
-    (image,) = add_photos(make_listing(), [check_photo(ContentFile(draw_photo(1), "../evil.php"))])
-    stored = Path(image.original.path)
+    (kept,) = add_photos(make_listing(), [check_photo(ContentFile(draw_photo(1), "../evil.php"))])
+    stored = Path(kept.image.original.path)
     assert stored.parent.parent == Path(settings.ORIGINALS_ROOT)
     assert stored.stat().st_mode & 0o777 == 0o600
     assert io.BytesIO(stored.read_bytes()).read(2) == b"\xff\xd8"

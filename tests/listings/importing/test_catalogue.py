@@ -123,6 +123,16 @@ def test_a_listing_takes_ten_photos_counting_those_it_has(catalogue, settings):
     assert catalogue.findings() == [(str(line), "Images.csv", "product_id", reason) for line in (11, 12)]
 
 
+def test_the_same_bytes_under_two_ids_stay_one_photo_of_a_listing(catalogue):
+    catalogue.write([{}, {"id": "p2"}], [{}, {"id": "copy"}, {"id": "other", "product_id": "p2"}])
+    for name in ("photo1.jpg", "copy.jpg", "other.jpg"):
+        catalogue.add_file(name, draw_photo(1))
+    assert "2 photos made; 1 repeated row" in catalogue.run()
+    assert catalogue.findings() == [("3", "Images.csv", "id", "the listing has this very photo already; row left out")]
+    assert list(ListingImage.objects.values_list("listing__external_id", flat=True)) == ["p1", "p2"]
+    assert "0 photos made, 3 there already" in catalogue.run()
+
+
 def test_cells_that_no_database_takes_are_reported_and_left_empty(catalogue):
     catalogue.write([{"product_description": "a\0b", "product_name": "x" * 5000, "location": "\0"}], [])
     catalogue.run()

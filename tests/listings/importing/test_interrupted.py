@@ -30,9 +30,10 @@ def catalogue(tmp_path):
         [{"id": f"p{number}"} for number in range(ROWS // 3)],
         [{"id": f"photo{number}", "product_id": f"p{number // 3}"} for number in range(ROWS)],
     )
-    catalogue.add_file("photo0.jpg")
-    for number in range(1, ROWS):
-        (catalogue.images / f"photo{number}.jpg").hardlink_to(catalogue.images / "photo0.jpg")
+    for number in range(3):
+        catalogue.add_file(f"photo{number}.jpg")
+    for number in range(3, ROWS):
+        (catalogue.images / f"photo{number}.jpg").hardlink_to(catalogue.images / f"photo{number % 3}.jpg")
     return catalogue
 
 

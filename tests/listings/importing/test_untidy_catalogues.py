@@ -27,7 +27,7 @@ def fill(catalogue: Catalogue, products: str | bytes, images: str = IMAGES, file
     catalogue.products.write_bytes(products.encode() if isinstance(products, str) else products)
     catalogue.photos.write_text(images, encoding="utf-8")
     for name in files:
-        catalogue.add_file(name, draw_photo(1))
+        catalogue.add_file(name)
 
 
 def row(id_: str, **cells: str) -> str:
@@ -100,7 +100,7 @@ def test_photos_are_found_under_the_names_that_cameras_systems_and_messengers_gi
     fill(catalogue, HEAD + row("p"), IMAGES + "".join(f"{id_},p\n" for id_ in files), tuple(files.values()))
     for name in files.values():
         if name.lower().endswith((".png", ".gif")):
-            catalogue.add_file(name, draw_photo(1, format=name[-3:].upper()))
+            catalogue.add_file(name, draw_photo(len(name), format=name[-3:].upper()))
     assert agree(catalogue) == ({"p": ("One", "Home / Cups", "1.00", 9)}, [])
 
 

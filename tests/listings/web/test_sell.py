@@ -174,6 +174,25 @@ def test_a_form_sent_twice_publishes_once(client, seller):
     assert Listing.objects.count() == ListingImage.objects.count() == 1
 
 
+def test_photos_that_could_not_be_stored_are_stored_when_the_form_is_sent_again(client, seller, settings):
+    fields = form()
+    root, settings.ORIGINALS_ROOT = settings.ORIGINALS_ROOT, "/dev/null"
+    client.raise_request_exception = False
+    client.post(SELL, {**fields, "photos": [photo_file(1)]})
+    settings.ORIGINALS_ROOT = root
+    response = client.post(SELL, {**fields, "photos": [photo_file(1)]}, follow=True)
+    assert said(response) == ["Your listing is live."]
+    assert [image.sha256 for image in Listing.objects.get().images.all()]
+
+
+def test_a_form_whose_listing_was_removed_publishes_nothing(client, seller):
+    fields = form()
+    client.post(SELL, fields)
+    Listing.objects.update(status="removed")
+    assert client.post(SELL, fields).status_code == 404
+    assert Listing.objects.count() == 1
+
+
 @pytest.mark.usefixtures("seller")
 @pytest.mark.parametrize("other", [{"title": "Oak stool"}, {"photos": [photo_file(2)]}])
 def test_going_back_to_the_form_and_sending_something_else_loses_nothing(client, other):
