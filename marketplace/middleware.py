@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, TypeAlias
 
 from django.conf import settings
+from django.core.exceptions import SuspiciousOperation
 from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
 from django.http.response import HttpResponseBase
 from django.middleware.common import CommonMiddleware
@@ -33,6 +34,11 @@ PAGES = (
 )
 
 FIRST_ERROR_STATUS = 400
+
+# Parameters of the admin that people type, of which anything may be searched for.
+TYPED = {"q", "term"}
+ID = re.compile(r"[0-9]{1,18}")
+LONG_NUMBER = re.compile(r"[0-9,]*[0-9]{19}[0-9,]*")
 
 
 def answer_with_request_id(get_response: GetResponse) -> GetResponse:
@@ -124,6 +130,31 @@ def _refuse_parameters(request: HttpRequest, names: Collection[str]) -> HttpResp
     takes = f"This call takes: {', '.join(names)}." if names else "This call takes no parameters in its address."
     said = {name[:80]: [f"There is no parameter '{name[:80]}'. {takes}"] for name in unknown}
     return refuse_request(request, 400, "unknown_parameter", said[unknown[0][:80]][0], fields=said)
+
+
+class RefuseMadeUpIds:
+    """Refuse addresses and selections of the admin that no page of it leads to: Django hands NUL, numbers that no
+    column holds and ids that are no numbers on to the database, whose error would be a 500."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_view(self, request: HttpRequest, view: object, args: object, kwargs: dict[str, object]) -> None:
+        match = request.resolver_match
+        if match is None or match.app_name != "admin":
+            return
+        parameters = [(name, value) for name, values in request.GET.lists() for value in values]
+        texts = [*map(str, kwargs.values()), *(text for pair in parameters for text in pair)]
+        # Only lists have a selection; to read other forms here would be too early for those that take photos.
+        selected = request.POST.getlist("_selected_action") if str(match.url_name).endswith("_changelist") else []
+        is_too_long = any(LONG_NUMBER.fullmatch(value) for name, value in parameters if name not in TYPED)
+        if is_too_long or any("\0" in text for text in texts):
+            raise SuspiciousOperation("No page of the admin leads to this address.")
+        if not all(ID.fullmatch(text) for text in selected):
+            raise SuspiciousOperation("What is selected is no id.")
 
 
 class CompressText(GZipMiddleware):

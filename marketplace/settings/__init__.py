@@ -82,6 +82,8 @@ MIDDLEWARE = [
     "marketplace.middleware.AddMissingSlash",
     "marketplace.middleware.RefuseUnknownNames",
     "django.middleware.csrf.CsrfViewMiddleware",
+    # After the check against forgery, because it reads a form as well.
+    "marketplace.middleware.RefuseMadeUpIds",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",

@@ -6,11 +6,13 @@ Loaded after the admin of listings, to whose pages it adds "Embed again".
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
+from django import forms
 from django.contrib import admin, messages
-from django.db.models import Exists, Model, OuterRef, Q, QuerySet
+from django.db.models import Exists, JSONField, Model, OuterRef, Q, QuerySet
 from django.forms import ModelForm
+from django.forms.fields import InvalidJSONInput
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
@@ -28,6 +30,25 @@ from .models import EmbeddingModelAdmin
 from .read_only import ReadOnlyAdmin
 
 __all__ = ["EmbeddingModelAdmin"]
+
+
+class ReadableJSONField(forms.JSONField):
+    """Refuses what Python cannot read like what is no JSON: too many levels, numbers of too many digits."""
+
+    def to_python(self, value: object) -> object:
+        try:
+            return super().to_python(value)
+        except (RecursionError, ValueError) as exc:
+            raise forms.ValidationError(
+                self.error_messages["invalid"], code="invalid", params={"value": value}
+            ) from exc
+
+    def bound_data(self, data: object, initial: object) -> object:
+        try:
+            return super().bound_data(data, initial)
+        except (RecursionError, ValueError):
+            # As Django marks text that is no JSON, so that the form shows it as it was typed.
+            return InvalidJSONInput(data)
 
 
 def _requeue_photos_and_confirm(request: HttpRequest, images: QuerySet[ListingImage]) -> None:
@@ -151,6 +172,7 @@ class RankerVersionAdmin(admin.ModelAdmin):
     fields = ("name", "kind", "weights", "state", "metrics", "created_at")
     list_display = ("name", "kind", "state", "weights", "created_at")
     readonly_fields = ("kind", "state", "metrics", "created_at")
+    formfield_overrides: ClassVar = {JSONField: {"form_class": ReadableJSONField}}
 
     def save_model(self, request: HttpRequest, obj: RankerVersion, form: ModelForm, change: bool) -> None:
         # The features are those that have a weight, so nobody should have to type them twice.

@@ -157,6 +157,8 @@ def test_photo_actions_are_offered_wherever_photos_are_listed():
         ('{"price": 0}', "At least one weight must be greater than zero"),
         ("[1]", "Weights are an object"),
         ("{", "Enter a valid JSON"),
+        ("[" * 100_000, "Enter a valid JSON"),
+        ('{"price": ' + "9" * 5_000 + "}", "Enter a valid JSON"),
     ],
 )
 def test_weights_that_cannot_order_are_refused_beside_their_field(staff, weights, says):

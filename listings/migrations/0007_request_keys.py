@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("listings", "0005_words_of_older_listings")]
+    dependencies = [("listings", "0006_picture_names")]
 
     operations = [
         migrations.CreateModel(

@@ -1,0 +1,52 @@
+"""Addresses and selections that no page of the admin leads to are refused, not handed on to the database."""
+
+import pytest
+from django.contrib import admin
+from django.urls import reverse
+
+from tests.factories import make_listing, make_user
+
+pytestmark = pytest.mark.django_db
+
+MADE_UP = {"q": "\0", "p": "\0", "id__exact": "\0", "\0": "1", "id__in": "9" * 30, "id__exact ": "1\0"}
+IDS = ["\0", "x", "9" * 30, "-1", ""]
+PAGES = ["add/?title=a%00", "%00/change/", "1/history/?p=%00", "1/delete/?_to_field=%00", "add/?_to_field=%00"]
+
+
+@pytest.fixture
+def staff(client):
+    client.force_login(make_user(staff=True))
+    return client
+
+
+def changelist(model) -> str:
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+
+
+@pytest.mark.parametrize("model", admin.site._registry, ids=lambda model: model.__name__)
+def test_a_list_is_not_asked_for_what_no_column_holds(staff, model):
+    site = admin.site._registry[model]
+    filters = [one if isinstance(one, str) else getattr(one, "parameter_name", "id") for one in site.list_filter]
+    asked = [*MADE_UP.items(), *((name, value) for name in filters for value in ("\0", "9" * 30))]
+    assert {staff.get(changelist(model), {name: value}).status_code for name, value in asked} == {400}
+    assert {staff.get(changelist(model) + page).status_code for page in PAGES} <= {400, 404}
+    assert staff.get(changelist(model), {"q": "9" * 30}).status_code == 200
+
+
+@pytest.mark.parametrize("model", admin.site._registry, ids=lambda model: model.__name__)
+def test_an_action_is_not_carried_out_on_what_is_no_id(staff, model):
+    sent = [staff.post(changelist(model), {"action": "delete_selected", "_selected_action": id_}) for id_ in IDS]
+    assert {answer.status_code for answer in sent} == {400}
+
+
+def test_what_people_choose_is_still_done(staff):
+    listing = make_listing()
+    path = reverse("admin:listings_listing_changelist")
+    staff.post(path, {"action": "mark_sold", "_selected_action": [listing.pk]})
+    listing.refresh_from_db()
+    assert listing.status == "sold"
+
+
+def test_a_search_while_a_category_is_chosen_takes_no_made_up_text(staff):
+    said = {"term": "\0", "app_label": "listings", "model_name": "listing", "field_name": "category"}
+    assert staff.get("/admin/autocomplete/", said).status_code == 400
