@@ -43,18 +43,18 @@ class RequestKey:
     content: str
 
     @classmethod
-    def of(cls, user: User, action: str, key: str, content: object = "") -> RequestKey:
+    def of(cls, user_id: int | None, action: str, key: str, content: object = "") -> RequestKey:
         """`content` is what the request asks for: with the same key it has to be the same."""
         # With the account, so that a key that somebody else has seen is worth nothing to them.
-        return cls(_hash([user.pk, action, key]), _hash(content))
+        return cls(_hash([user_id, action, key]), _hash(content))
 
     @classmethod
-    def from_header(cls, header: str, user: User, action: str, content: object) -> RequestKey:
+    def from_header(cls, header: str, user_id: int | None, action: str, content: object) -> RequestKey:
         # Quotes are how the header's draft standard writes it; most clients leave them out.
         key = header.strip().removeprefix('"').removesuffix('"')
         if not (key and len(key) <= LONGEST_KEY and key.isascii() and key.isprintable()):
             raise BadKey(f"{HEADER} is 1 to {LONGEST_KEY} printable ASCII characters, such as a UUID.")
-        return cls.of(user, action, key, content)
+        return cls.of(user_id, action, key, content)
 
     def find_listing_id(self) -> int | None:
         """The listing that an earlier request with this key made; None for the first one."""

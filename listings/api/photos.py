@@ -152,8 +152,10 @@ class PhotosView(PhotoFormView, OwnListingView):
             raise NotFound from exc
 
     def _describe_kept_photo(self, image: ListingImage) -> dict[str, object]:
-        shown = ImageSerializer(context=self.get_serializer_context()).to_representation(image)
-        return {name: shown.get(name, "") for name in UploadedPhotoSerializer().fields}
+        stored = {"id": image.pk, "state": image.state, "reason": image.reason, "code": ""}
+        # A photo that was there before may have a thumbnail; a worker makes that of a new one after this answer.
+        thumb = ImageSerializer(context=self.get_serializer_context()).get_thumb(image)
+        return {**stored, "thumb": thumb, "position": image.position}
 
 
 def _describe_refusal(refusal: PhotoRefused) -> dict[str, object]:

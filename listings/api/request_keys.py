@@ -29,7 +29,7 @@ class AlreadyGone(APIException):
 
 def read_request_key(request: Request, action: str, content: object) -> RequestKey:
     try:
-        return RequestKey.from_header(request.headers[HEADER], request.user, action, content)
+        return RequestKey.from_header(request.headers[HEADER], request.user.pk, action, content)
     except BadKey as exc:
         raise ValidationError({HEADER: [str(exc)]}) from exc
 

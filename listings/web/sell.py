@@ -36,7 +36,7 @@ def submit_sell_form(request: SignedInRequest) -> HttpResponse:
     photos = request.FILES.getlist("photos")
     # With what was sent, because Back leads to the same form: another thing described there is another listing.
     sent = [*map(str, form.fields_of_listing().values()), *(getattr(photo, "sha256", "") for photo in photos)]
-    key = RequestKey.of(request.user, "sell form", "\0".join([form.cleaned_data["key"].hex, *sent]))
+    key = RequestKey.of(request.user.pk, "sell form", "\0".join([form.cleaned_data["key"].hex, *sent]))
     try:
         listing, is_new = create_listing_once(request.user, fields, key)
     except ListingGone as exc:

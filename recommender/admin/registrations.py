@@ -35,7 +35,7 @@ __all__ = ["EmbeddingModelAdmin"]
 class ReadableJSONField(forms.JSONField):
     """Refuses what Python cannot read like what is no JSON: too many levels, numbers of too many digits."""
 
-    def to_python(self, value: object) -> object:
+    def to_python(self, value: object) -> Any:
         try:
             return super().to_python(value)
         except (RecursionError, ValueError) as exc:
