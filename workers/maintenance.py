@@ -7,7 +7,7 @@ from datetime import timedelta
 from celery import shared_task
 from django.utils import timezone
 
-from listings.idempotency import forget_old_keys
+from listings.limits.idempotency import forget_old_keys
 from listings.limits.log_ins import forget_old_tries
 from listings.models import Listing
 from recommender.embedding.heartbeat import record_schedule_alive

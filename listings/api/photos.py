@@ -17,7 +17,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from listings import idempotency
+from listings.limits import idempotency
 from listings.models import Listing, ListingImage
 from listings.permissions import MayChangeListing, MayDeletePhotos
 from listings.photos.uploads import CheckedPhoto, PhotoUploadHandler, check_photos, declared_length

@@ -9,7 +9,7 @@ from rest_framework import status
 from rest_framework.exceptions import APIException, ValidationError
 from rest_framework.request import Request
 
-from listings.idempotency import HEADER, BadKey, KeyReused, RequestKey
+from listings.limits.idempotency import HEADER, BadKey, KeyReused, RequestKey
 from listings.services import ListingGone
 
 

@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
-from listings import idempotency
+from listings.limits import idempotency
 from listings.limits.log_ins import find_lock, say_when
 from listings.models import Listing
 from listings.permissions import MayChangeListing

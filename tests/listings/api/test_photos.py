@@ -19,7 +19,6 @@ from tests.factories import (
     draw_plain_photo,
     make_image,
     make_listing,
-    make_ready_image,
     make_user,
     photo_file,
 )
@@ -216,72 +215,6 @@ def test_two_uploads_at_once_do_not_exceed_the_limit(settings):
     assert sorted(statuses) == [201, 400, 400, 400]
     assert sorted(listing.images.values_list("position", flat=True)) == list(range(10))
     assert len(originals(settings) - before) == 2
-
-
-def test_the_same_bytes_stay_one_photo_of_a_listing(seller, listing, settings):
-    before = originals(settings)
-    first = send(seller, listing, photo_file(1), photo_file(2))
-    again = send(seller, listing, photo_file(2), photo_file(1), photo_file(2))
-    assert (first.status_code, again.status_code) == (201, 200)
-    one, two = first.json()
-    assert again.json() == [two, one, two]
-    more = send(seller, listing, photo_file(1), fake(), photo_file(3))
-    assert more.status_code == 201
-    assert [entry["id"] for entry in more.json()] == [one["id"], None, listing.images.last().pk]
-    assert len(originals(settings) - before) == listing.images.count() == 3
-
-
-def test_a_photo_that_is_ready_is_shown_when_it_is_sent_again(seller, listing):
-    image = make_ready_image(listing)
-    with image.original.open() as file:
-        (entry,) = send(seller, listing, fake(file.read())).json()
-    assert (entry["id"], entry["state"]) == (image.pk, "ready")
-    assert entry["thumb"] == f"http://testserver{image.thumb_file.url}"
-
-
-def test_a_full_listing_takes_what_it_has_already(seller, listing, settings):
-    settings.PHOTOS_PER_LISTING = 1
-    send(seller, listing, photo_file(1))
-    assert send(seller, listing, photo_file(1)).status_code == 200
-    assert send(seller, listing, photo_file(2)).status_code == 400
-
-
-def test_the_same_bytes_are_a_photo_of_each_listing(seller, listing):
-    other = make_listing(seller)
-    assert [send(seller, one, photo_file(1)).status_code for one in (listing, other)] == [201, 201]
-
-
-@pytest.mark.django_db(transaction=True)
-def test_the_same_photo_sent_eight_times_at_once_is_stored_once(listing, settings):
-    before = originals(settings)
-    barrier = threading.Barrier(8)
-    answers = []
-
-    def upload():
-        barrier.wait()
-        answers.append(send(listing.seller, listing, photo_file(1)))
-        connection.close()
-
-    threads = [threading.Thread(target=upload) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    (image,) = listing.images.all()
-    assert sorted(answer.status_code for answer in answers) == [200] * 7 + [201]
-    assert {answer.json()[0]["id"] for answer in answers} == {image.pk}
-    assert len(originals(settings) - before) == 1
-
-
-def test_a_key_for_photos_is_for_these_photos(seller, listing):
-    def upload(photo):
-        headers = {"Idempotency-Key": "a"}
-        return api(seller).post(url(listing), {"images": [photo]}, format="multipart", headers=headers)
-
-    assert [upload(photo_file(1)).status_code for _ in range(2)] == [201, 200]
-    refused = upload(photo_file(2))
-    assert (refused.status_code, refused.json()["code"]) == (422, "key_reused")
-    assert listing.images.count() == 1
 
 
 @pytest.mark.parametrize(

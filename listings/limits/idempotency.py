@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from .models import Listing, RequestKeyRow
-from .services import ListingGone, create_listing
+from listings.models import Listing, RequestKeyRow
+from listings.services import ListingGone, create_listing
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
