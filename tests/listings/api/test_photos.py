@@ -13,15 +13,7 @@ from django.test import Client
 from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 
 from listings.models import Listing, ListingImage
-from tests.factories import (
-    api,
-    draw_photo,
-    draw_plain_photo,
-    make_image,
-    make_listing,
-    make_user,
-    photo_file,
-)
+from tests.factories import api, draw_photo, draw_plain_photo, make_image, make_listing, make_user, photo_file
 from tests.ml.pictures import claim_png
 
 pytestmark = pytest.mark.django_db
