@@ -126,8 +126,12 @@ class Embedding(models.Model):
     model = models.ForeignKey(EmbeddingModel, models.CASCADE, related_name="embeddings", db_index=False)
     state = models.CharField(max_length=8, choices=State, default=State.PENDING)
     lane = models.PositiveSmallIntegerField(choices=Lane, default=Lane.UPLOAD)
+    # Whose photo it was when it was queued, so that sellers take turns; 0 where nobody wrote it down.
+    seller_id = models.BigIntegerField(default=0, db_default=0, editable=False)
     token = models.UUIDField(null=True, editable=False)
     leased_until = models.DateTimeField(null=True, editable=False)
+    # Which worker holds a leased row, by the number that others can ask after (`lease_holders`).
+    holder = models.BigIntegerField(null=True, editable=False)
     attempts = models.PositiveSmallIntegerField(default=0, editable=False)
     reason = models.CharField(max_length=200, blank=True, editable=False)
     vector = models.BinaryField(null=True, editable=False)
@@ -138,6 +142,9 @@ class Embedding(models.Model):
         constraints = [models.UniqueConstraint(fields=["image", "model"], name="one_embedding_per_image_and_model")]
         indexes = [
             models.Index(fields=["lane", "model", "id"], condition=Q(state="pending"), name="embedding_pending"),
+            models.Index(
+                fields=["lane", "model", "seller_id", "id"], condition=Q(state="pending"), name="embedding_turns"
+            ),
             models.Index(fields=["leased_until"], condition=Q(state="leased"), name="embedding_leased"),
             models.Index(fields=["state", "updated_at"], condition=Q(state="failed"), name="embedding_failed"),
         ]

@@ -9,8 +9,10 @@ from celery.concurrency import get_implementation
 from celery.concurrency.solo import TaskPool as SoloPool
 from celery.signals import worker_init, worker_ready, worker_shutdown
 
+from recommender.embedding.doorbell import doorbell
 from recommender.embedding.embedder_cache import EmbedderCache
 from recommender.embedding.heartbeat import HeartbeatThread
+from recommender.embedding.lease_holders import LeaseHolder
 from recommender.embedding.watchdog import start_watchdog
 from recommender.embedding.worker_loop import WorkerLoop
 from recommender.errors import ModelNotReady
@@ -29,17 +31,22 @@ class Worker:
 
     def __init__(self) -> None:
         self.embedders = EmbedderCache(WORKER_POLICY)
-        self.loop = WorkerLoop(self.embedders)
+        self._holder = LeaseHolder()
+        self.loop = WorkerLoop(self.embedders, self._holder)
         self._heartbeat: HeartbeatThread | None = None
 
     def start(self, kind: str) -> None:
         """Begin to beat; an embedding worker is also watched, and loads its models."""
         embeds = kind == "embedding"
-        self._heartbeat = HeartbeatThread(kind, self.loop.activity.describe if embeds else dict)
+        describe = self.loop.activity.describe if embeds else dict
+        self._heartbeat = HeartbeatThread(kind, describe, holder=self._holder if embeds else None)
         self._heartbeat.start()
         if embeds:
             start_watchdog(self.loop.activity)
             self.load_live_models()
+            # What a worker before this one left, or was saved while there was none, need not wait for the sweep.
+            doorbell.end_broker_pause()
+            doorbell.ring()
 
     def stop(self) -> None:
         if self._heartbeat is not None:

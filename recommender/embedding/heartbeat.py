@@ -13,11 +13,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 
-from django.db import DatabaseError, InterfaceError, close_old_connections, connection
+from django.db import DatabaseError, InterfaceError, connection
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from recommender.models import Heartbeat
+
+from .lease_holders import LeaseHolder
 
 logger = logging.getLogger(__name__)
 
@@ -28,12 +30,18 @@ FRESH = timedelta(seconds=5 * PERIOD)
 
 
 class HeartbeatThread:
-    """Writes the process's row every `period` seconds between `start` and `stop`."""
+    """Writes the process's row every `period` seconds between `start` and `stop`, and holds its number meanwhile."""
 
-    def __init__(self, kind: str, describe: Callable[[], dict[str, object]] = dict, period: float = PERIOD) -> None:
+    def __init__(
+        self,
+        kind: str,
+        describe: Callable[[], dict[str, object]] = dict,
+        period: float = PERIOD,
+        holder: LeaseHolder | None = None,
+    ) -> None:
         self.kind = kind
         self.name = f"{kind}@{socket.gethostname()}:{os.getpid()}"[:120]
-        self._describe, self._period = describe, period
+        self._describe, self._period, self._holder = describe, period, holder
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._beat_and_delete_row_at_end, name="heartbeat", daemon=True)
 
@@ -46,25 +54,36 @@ class HeartbeatThread:
         self._thread.join(self._period)
 
     def write_beat(self) -> None:
+        if self._holder:
+            self._holder.hold()
         detail = {"pid": os.getpid(), "host": socket.gethostname(), **self._describe()}
         write_row(Heartbeat(name=self.name, kind=self.kind, seen_at=Now(), detail=detail))
 
     def _beat_and_delete_row_at_end(self) -> None:
         while True:
-            # Django drops connections that the database has closed when a request ends, and none ends on this thread.
-            close_old_connections()
-            try:
-                self.write_beat()
-            except TROUBLE as exc:
-                logger.warning("This heartbeat is not written: %s", exc)
-                with suppress(*TROUBLE):
-                    connection.close()
+            # The connection is kept for good, because the worker's number is held by it; where the database has closed
+            # it, the second try is over a new one.
+            if not self._try_to_beat(is_last_try=False):
+                self._try_to_beat(is_last_try=True)
             if self._stopped.wait(self._period):
                 break
+        if self._holder:
+            self._holder.let_go()
         with suppress(*TROUBLE):
             Heartbeat.objects.filter(pk=self.name).delete()
         with suppress(*TROUBLE):
             connection.close()
+
+    def _try_to_beat(self, *, is_last_try: bool) -> bool:
+        try:
+            self.write_beat()
+        except TROUBLE as exc:
+            if is_last_try:
+                logger.warning("This heartbeat is not written: %s", exc)
+            with suppress(*TROUBLE):
+                connection.close()
+            return False
+        return True
 
 
 def record_schedule_alive() -> None:

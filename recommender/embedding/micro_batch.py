@@ -39,6 +39,29 @@ class ModelTrouble(Exception):
     """The model cannot compute now; no photo is at fault."""
 
 
+class Activity:
+    """What a worker does now: written by its loop, read by the watchdog and by the heartbeat on their threads."""
+
+    def __init__(self) -> None:
+        # One attribute holds both values, so that a reader on another thread never sees parts of two micro-batches.
+        self._current: tuple[float, Callable[[], Sequence[int]]] | None = None
+        self.note = ""
+
+    def begin_batch(self, seconds: float, list_photos: Callable[[], Sequence[int]]) -> None:
+        """A micro-batch has `seconds` from now; `list_photos` names the photos it still waits for."""
+        self._current = (seconds, list_photos)
+
+    def end_batch(self) -> None:
+        self._current = None
+
+    @property
+    def current_limit_and_photos(self) -> tuple[float, Callable[[], Sequence[int]]] | None:
+        return self._current
+
+    def describe(self) -> dict[str, object]:
+        return {"doing": "embedding" if self._current else "waiting", "note": self.note}
+
+
 @dataclass(frozen=True)
 class Duplicate:
     """Another photo of the same bytes that this model has embedded."""
@@ -134,13 +157,12 @@ class Batch:
             queue.renew_lease(self.lease)
             self._renewed = time.monotonic()
 
-    def release_rows_and_discard_files(self) -> None:
-        """Give the rows back untried and leave no file."""
+    def discard_files(self) -> None:
+        """Leave no file of what was not stored."""
         # A photo that is still being decoded would store its files after the others were removed.
         wait([job for _, job in self._jobs])
         for _, prepared in self._decoded_groups():
             photo_files.discard_derivatives(prepared.derivatives)
-        queue.release_rows(self.lease)
 
     def list_unfinished_photos(self) -> list[int]:
         """The photos that are still being decoded; all of them once decoding is over."""

@@ -1,4 +1,4 @@
-"""The queue: `Embedding` rows are leased, renewed and released by token and database time.
+"""The queue: `Embedding` rows are leased, renewed and released by token and database time; sellers take turns.
 
 A worker that lost its lease changes nothing: results are updates of rows still held, and what it wrote to disk for the
 others is deleted. Queue queries never read the vector column.
@@ -7,20 +7,22 @@ others is deleted. Queue queries never read the vector column.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from itertools import zip_longest
 from typing import NamedTuple
 
 from django.db import transaction
-from django.db.models import Case, DateTimeField, Exists, ExpressionWrapper, F, OuterRef, Q, QuerySet, When
+from django.db.models import DateTimeField, Exists, ExpressionWrapper, F, OuterRef, Q, QuerySet
 from django.db.models.fields import BooleanField
 from django.db.models.functions import Now
 
 from listings.models import ListingImage
 from recommender.models import Embedding, EmbeddingModel
 
-State, Lane = Embedding.State, Embedding.Lane
+State, Lane, PhotoState = Embedding.State, Embedding.Lane, ListingImage.State
 
 # A row whose lease ran out gets this reason. It tells attempts that may have stopped a worker from other failures, so
 # that each kind is counted by itself.
@@ -28,6 +30,11 @@ EXPIRED = "The worker that held this row stopped answering."
 EXPIRIES_ALONE = 3
 CRASHED = f"Reading this photo stopped the program {EXPIRIES_ALONE} times. Save it again as a JPEG and upload that."
 MAX_FAILURES = 8
+
+# A micro-batch takes at most so many uploads of one seller: who saves a photo meanwhile waits for it.
+UPLOADS_OF_A_SELLER = 16
+# How often a lease looks past a seller who has more rows than fit. Sellers it does not come to are first in the next.
+LOOKS = 8
 
 LANE_FLAGS = {lane: f"has_pending_{lane.name.lower()}" for lane in Lane}
 
@@ -39,6 +46,7 @@ class Row:
     pk: int
     image_id: int
     listing_id: int
+    seller_id: int
     sha256: str
     original: str
     clean: str
@@ -53,6 +61,22 @@ class Lease:
     model_id: int
     rows: tuple[Row, ...]
     seconds: float
+    last_seller: int = 0
+
+    def keep_rows(self, rows: Iterable[Row]) -> Lease:
+        """The same lease of some of its rows."""
+        return replace(self, rows=tuple(rows))
+
+
+class Turn(NamedTuple):
+    """Who leases, by the number that others can ask after, and who had the last turn before."""
+
+    holder: int | None = None
+    last_seller: int = 0
+    passed_over: frozenset[int] = frozenset()  # sellers who have enough in work
+
+
+FIRST_TURN = Turn()
 
 
 class Waiting(NamedTuple):
@@ -79,54 +103,47 @@ def pick_model(entries: Sequence[Waiting], *, low_priority: bool) -> EmbeddingMo
 
 
 def lease_rows(
-    model: EmbeddingModel, limit: int, seconds: float, *, low_priority: bool = False, others_in_flight: bool = False
+    model: EmbeddingModel,
+    limit: int,
+    seconds: float,
+    *,
+    low_priority: bool = False,
+    others_in_flight: bool = False,
+    turn: Turn = FIRST_TURN,
 ) -> Lease | None:
     """Lease up to `limit` rows of one lane: the most urgent that has any, or the least urgent with `low_priority`.
 
+    Sellers take turns, a row of each, beginning behind the one who had the last turn. The lease says who had it now.
     A row that was tried before is leased alone, and never with `others_in_flight` in the same process: if its photo
     kills the worker, no other photo can be to blame. Rows without a vector wait while the model embeds the same bytes
     for another row, because a copy is cheaper.
     """
     token = uuid.uuid4()
     with transaction.atomic():
-        for claim in _lock_claims(model, limit, low_priority=low_priority):
+        for claim in _lock_claims(model, limit, turn, low_priority=low_priority):
             if others_in_flight and claim.is_retry:
                 return None
             # No row is leased twice, because the condition on the state is checked again here. Locks only save work.
             leased = Embedding.objects.filter(pk__in=claim.ids, state=State.PENDING).update(
-                state=State.LEASED, token=token, leased_until=_time_from_now(seconds), updated_at=Now()
+                state=State.LEASED,
+                token=token,
+                holder=turn.holder,
+                leased_until=time_from_now(seconds),
+                updated_at=Now(),
             )
             if leased:
-                return Lease(token, model.pk, _read_rows(claim.ids, token), seconds)
+                return Lease(token, model.pk, _read_rows(claim.ids, token), seconds, claim.last_seller)
     return None
 
 
 def renew_lease(lease: Lease) -> int:
     """Start the lease's time again. Returns the number of rows still held."""
-    return held_rows(lease).update(leased_until=_time_from_now(lease.seconds))
+    return held_rows(lease).update(leased_until=time_from_now(lease.seconds))
 
 
 def release_rows(lease: Lease) -> int:
     """Give the rows back untried: what stopped the work was no fault of theirs."""
-    return held_rows(lease).update(state=State.PENDING, token=None, leased_until=None, updated_at=Now())
-
-
-def requeue_or_give_up_expired_rows() -> int:
-    """Queue rows whose lease ran out, to be retried alone. A photo that times out alone three times is given up."""
-    expired = Embedding.objects.filter(state=State.LEASED, leased_until__lt=Now())
-    if not expired.exists():
-        return 0
-    with transaction.atomic():
-        given_up = _reject_or_fail_rows(expired.filter(reason=EXPIRED, attempts__gte=EXPIRIES_ALONE))
-        return given_up + expired.update(
-            state=State.PENDING,
-            lane=Lane.RETRY,
-            token=None,
-            leased_until=None,
-            attempts=Case(When(reason=EXPIRED, then=F("attempts") + 1), default=1),
-            reason=EXPIRED,
-            updated_at=Now(),
-        )
+    return held_rows(lease).update(state=State.PENDING, token=None, holder=None, leased_until=None, updated_at=Now())
 
 
 def requeue_photos(images: QuerySet[ListingImage]) -> int:
@@ -137,6 +154,11 @@ def requeue_photos(images: QuerySet[ListingImage]) -> int:
         state__in=(State.DONE, State.FAILED, State.REJECTED),
     )
     return settled.update(state=State.PENDING, lane=Lane.RETRY, attempts=0, reason="", updated_at=Now())
+
+
+def is_anything_leased() -> bool:
+    """Whether any row is leased, by whomever."""
+    return Embedding.objects.filter(state=State.LEASED, leased_until__isnull=False).exists()
 
 
 def has_leasable_rows(model: EmbeddingModel) -> bool:
@@ -165,7 +187,7 @@ def held_rows(lease: Lease) -> QuerySet[Embedding]:
     return Embedding.objects.filter(pk__in=[row.pk for row in lease.rows], token=lease.token, state=State.LEASED)
 
 
-def _time_from_now(seconds: float) -> ExpressionWrapper:
+def time_from_now(seconds: float) -> ExpressionWrapper:
     return ExpressionWrapper(Now() + timedelta(seconds=seconds), output_field=DateTimeField())
 
 
@@ -185,27 +207,65 @@ class Claim(NamedTuple):
 
     ids: list[int]
     is_retry: bool
+    last_seller: int
 
 
-def _lock_claims(model: EmbeddingModel, limit: int, *, low_priority: bool) -> Iterator[Claim]:
+def _lock_claims(model: EmbeddingModel, limit: int, turn: Turn, *, low_priority: bool) -> Iterator[Claim]:
     """What may be leased, the most urgent first: in each lane rows that were not tried, then one that was.
 
-    With `low_priority` the order is reversed.
+    With `low_priority` the least urgent lane is first, and retries before others in their lane. Looking for retries in
+    other lanes, where there are none, would read all their rows.
     """
     # The model's row is locked, so that two workers do not lease copies of the same bytes at the same instant. The lock
     # leaves the key of the row free, or whoever inserts a queue row of this model would have to wait.
     locked = _models_with_lane_flags().filter(pk=model.pk).select_for_update(of=("self",), no_key=True)
     lanes = [lane for live in locked for lane in _pending_lanes_of(live)]
-    choices = [(lane, is_retry) for lane in lanes for is_retry in (False, True)]
-    leasable = _leasable_rows(model)
-    for lane, is_retry in reversed(choices) if low_priority else choices:
+    choices = [
+        (lane, is_retry)
+        for lane in (reversed(lanes) if low_priority else lanes)
+        for is_retry in ((True, False) if low_priority and lane == Lane.RETRY else (False, True))
+    ]
+    leasable = _leasable_rows(model).exclude(seller_id__in=turn.passed_over)
+    for lane, is_retry in choices:
         attempts = Q(attempts__gt=0) if is_retry else Q(attempts=0)
-        rows = leasable.filter(attempts, lane=lane).order_by("pk")
+        rows = leasable.filter(attempts, lane=lane)
         # Rows that somebody has locked, such as those of a photo that is being deleted, are passed over and not waited
         # for.
         rows = rows.select_for_update(skip_locked=True, of=("self",))
-        if ids := list(rows.values_list("pk", flat=True)[: 1 if is_retry else limit]):
-            yield Claim(ids, is_retry)
+        waiting = _read_ahead(rows, 1 if is_retry else limit, turn.last_seller)
+        if waiting:
+            share = UPLOADS_OF_A_SELLER if lane == Lane.UPLOAD else limit
+            ids = _take_in_turns([ids[:share] for ids in waiting.values()])[: 1 if is_retry else limit]
+            yield Claim(ids, is_retry, list(waiting)[: len(ids)][-1])
+
+
+def _read_ahead(rows: QuerySet[Embedding], limit: int, last_seller: int) -> dict[int, list[int]]:
+    """The first rows of the sellers behind the last one, then of those before; each seller's in the order of their ids.
+
+    A look reads the next `limit` rows in the order of an index, and the one after it begins behind their last seller:
+    whoever has a million rows costs no more than a page of them.
+    """
+    waiting: dict[int, list[int]] = defaultdict(list)
+    behind, sellers = last_seller, Q()
+    for _ in range(LOOKS):
+        ahead = rows.filter(sellers, seller_id__gt=behind).order_by("seller_id", "pk")
+        page = list(ahead.values_list("seller_id", "pk")[:limit])
+        for seller, pk in page:
+            waiting[seller].append(pk)
+        if len(page) == limit:
+            behind = page[-1][0]
+        elif not sellers:
+            behind, sellers = -1, Q(seller_id__lte=last_seller)
+        else:
+            break
+        if len(waiting) >= limit or (sellers and behind >= last_seller):
+            break
+    return waiting
+
+
+def _take_in_turns(waiting: Sequence[Sequence[int]]) -> list[int]:
+    """The first of each, then the second of each, and so on."""
+    return [pk for turn in zip_longest(*waiting) for pk in turn if pk is not None]
 
 
 def _read_rows(ids: list[int], token: uuid.UUID) -> tuple[Row, ...]:
@@ -217,11 +277,12 @@ def _read_rows(ids: list[int], token: uuid.UUID) -> tuple[Row, ...]:
             "pk",
             "image_id",
             "attempts",
+            "seller_id",
             listing_id=F("image__listing_id"),
             sha256=F("image__sha256"),
             original=F("image__original"),
             clean=F("image__clean_file"),
-            ready=_as_boolean(Q(image__state=ListingImage.State.READY)),
+            ready=_as_boolean(Q(image__state=PhotoState.READY)),
             has_vector=_as_boolean(Q(vector__isnull=False)),
         )
     )
@@ -230,19 +291,3 @@ def _read_rows(ids: list[int], token: uuid.UUID) -> tuple[Row, ...]:
 
 def _as_boolean(condition: Q) -> ExpressionWrapper:
     return ExpressionWrapper(condition, output_field=BooleanField())
-
-
-def _reject_or_fail_rows(doomed: QuerySet[Embedding]) -> int:
-    """Reject photos that were never decoded. One that was is not at fault: its row fails and waits for a person."""
-    image_ids = sorted(doomed.values_list("image_id", flat=True))
-    if not image_ids:
-        return 0
-    # Photos are locked before queue rows, in the order of their ids, as `store_results` does: two transactions that
-    # lock in the same order never wait for each other in a circle.
-    locked = ListingImage.objects.select_for_update(no_key=True).filter(pk__in=image_ids).order_by("pk")
-    new = [pk for pk, state in locked.values_list("pk", "state") if state != ListingImage.State.READY]
-    settled: dict[str, object] = {"token": None, "leased_until": None, "reason": CRASHED, "updated_at": Now()}
-    rejected = doomed.filter(image__in=new).update(state=State.REJECTED, vector=None, **settled)
-    blamed = Embedding.objects.filter(image=OuterRef("pk"), state=State.REJECTED, reason=CRASHED)
-    ListingImage.objects.filter(Exists(blamed), pk__in=new).update(state=ListingImage.State.REJECTED, reason=CRASHED)
-    return rejected + doomed.update(state=State.FAILED, attempts=MAX_FAILURES, **settled)

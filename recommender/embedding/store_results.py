@@ -26,7 +26,14 @@ from .queue import EXPIRED, Lease, Row, held_rows
 
 State, PhotoState = Embedding.State, ListingImage.State
 
+BURST_RUN = 20
+BURST_WINDOW = 40
+
 BAD_VECTOR = "The model gave no usable vector for this photo; it is tried again later."
+
+
+class Burst(Exception):
+    """So many photos in a row could not be embedded that the photos are not to blame."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +96,13 @@ class _Settled:
     embedded: list[Embedded] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
     failed: list[Failed] = field(default_factory=list)
+
+
+def is_failure_burst(outcomes: Sequence[bool]) -> bool:
+    """Whether photos failed (False) 20 times in a row, or in more than half of the last 40."""
+    last = list(outcomes)[-BURST_WINDOW:]
+    unbroken = len(last) >= BURST_RUN and not any(last[-BURST_RUN:])
+    return unbroken or (len(last) == BURST_WINDOW and last.count(False) > BURST_WINDOW / 2)
 
 
 def settle_rows(lease: Lease, results: Sequence[Result]) -> Tally:
@@ -174,7 +188,7 @@ def to_float16_bytes(vector: NDArray[np.floating]) -> bytes:
 
 def _write_embeddings(lease: Lease, settled: _Settled) -> None:
     held = held_rows(lease)
-    common: dict[str, object] = {"token": None, "leased_until": None, "updated_at": Now()}
+    common: dict[str, object] = {"token": None, "holder": None, "leased_until": None, "updated_at": Now()}
     if settled.embedded:
         vectors = [(result.row.pk, to_float16_bytes(result.vector)) for result in settled.embedded]
         # No token is asked for here, because the rows were found to be held and have been locked since.

@@ -20,7 +20,7 @@ from django.utils import timezone
 from listings.models import ListingImage, originals_storage
 from recommender.models import Embedding, EmbeddingModel, Heartbeat
 
-from . import photo_files, planner_statistics, queue
+from . import lease_ends, photo_files, planner_statistics, queue
 from .doorbell import doorbell
 from .queue import MAX_FAILURES
 
@@ -33,7 +33,7 @@ LITTER_AGE = timedelta(days=1)
 def sweep_queue() -> dict[str, int]:
     """Repair the queue and ring if it holds work."""
     counts = {
-        "expired": queue.requeue_or_give_up_expired_rows(),
+        "expired": lease_ends.requeue_or_give_up_ended_rows(),
         "missing": sum(insert_missing_rows(model) for model in EmbeddingModel.objects.live()),
         "retried": requeue_failed_rows(),
     }
@@ -66,7 +66,9 @@ def requeue_failed_rows() -> int:
             for attempts in range(1, MAX_FAILURES)
         ),
     )
-    failed = Embedding.objects.filter(due, state=Embedding.State.FAILED)
+    # A failure of the future was written before the clock was set back.
+    of_future = Q(attempts__lt=MAX_FAILURES, updated_at__gt=Now() + RETRY_BASE)
+    failed = Embedding.objects.filter(due | of_future, state=Embedding.State.FAILED)
     return failed.update(state=Embedding.State.PENDING, lane=Embedding.Lane.RETRY, updated_at=Now())
 
 
@@ -111,8 +113,8 @@ def _insert_page_of_missing_rows(model: EmbeddingModel) -> int:
         # being deleted now is skipped.
         found = photos_without_row(model).select_for_update(skip_locked=True, no_key=True).order_by("pk")
         rows = [
-            Embedding(image_id=pk, model=model, lane=_choose_lane(model, source))
-            for pk, source in found.values_list("pk", "source")[:BATCH]
+            Embedding(image_id=pk, model=model, lane=_choose_lane(model, source), seller_id=seller)
+            for pk, source, seller in found.values_list("pk", "source", "listing__seller_id")[:BATCH]
         ]
         Embedding.objects.bulk_create(rows, ignore_conflicts=True)
     return len(rows)

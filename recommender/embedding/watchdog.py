@@ -11,7 +11,7 @@ import os
 import threading
 import time
 
-from .worker_loop import Activity
+from .micro_batch import Activity
 
 logger = logging.getLogger(__name__)
 

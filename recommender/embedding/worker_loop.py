@@ -10,9 +10,8 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary, WeakSet
@@ -22,12 +21,14 @@ from django.db import DatabaseError, InterfaceError, OperationalError
 
 from recommender.errors import ModelNotReady
 
-from . import queue, self_test, store_results
+from . import lease_ends, queue, self_test, store_results
 from .doorbell import doorbell
 from .embedder_cache import EmbedderCache, embedders
-from .micro_batch import Batch, ModelTrouble
+from .lease_holders import LeaseHolder
+from .micro_batch import Activity, Batch, ModelTrouble
 from .photo_files import StorageTrouble
-from .store_results import Embedded, Result, Tally
+from .queue import Lease
+from .store_results import BURST_WINDOW, Burst, Embedded, Result, Tally, is_failure_burst
 
 if TYPE_CHECKING:
     from ml.inference.embedder import Embedder
@@ -39,35 +40,6 @@ logger = logging.getLogger(__name__)
 LOW_PRIORITY_EVERY = 8
 # The model computes one micro-batch, may have the next one waiting, and a third is decoded meanwhile.
 MOST_IN_FLIGHT = 3
-BURST_RUN = 20
-BURST_WINDOW = 40
-
-
-class Burst(Exception):
-    """So many photos in a row could not be embedded that the photos are not to blame."""
-
-
-class Activity:
-    """What a worker does now: written by its loop, read by the watchdog and by the heartbeat on their threads."""
-
-    def __init__(self) -> None:
-        # One attribute holds both values, so that a reader on another thread never sees parts of two micro-batches.
-        self._current: tuple[float, Callable[[], Sequence[int]]] | None = None
-        self.note = ""
-
-    def begin_batch(self, seconds: float, list_photos: Callable[[], Sequence[int]]) -> None:
-        """A micro-batch has `seconds` from now; `list_photos` names the photos it still waits for."""
-        self._current = (seconds, list_photos)
-
-    def end_batch(self) -> None:
-        self._current = None
-
-    @property
-    def current_limit_and_photos(self) -> tuple[float, Callable[[], Sequence[int]]] | None:
-        return self._current
-
-    def describe(self) -> dict[str, object]:
-        return {"doing": "embedding" if self._current else "waiting", "note": self.note}
 
 
 class WorkerLoop:
@@ -77,10 +49,14 @@ class WorkerLoop:
     it is.
     """
 
-    def __init__(self, cache: EmbedderCache = embedders) -> None:
+    def __init__(self, cache: EmbedderCache = embedders, holder: LeaseHolder | None = None) -> None:
         self.activity = Activity()
         self._cache = cache
+        self._holder = holder
         self._leased_batches = 0
+        self._last_seller = 0
+        # What could not be given back, because the database was away.
+        self._kept: list[Lease] = []
         # The references are weak, so that an embedder leaves the memory when the cache forgets it.
         self._tested: WeakSet[Embedder] = WeakSet()
         self._batch_limits: WeakKeyDictionary[Embedder, int] = WeakKeyDictionary()
@@ -122,10 +98,31 @@ class WorkerLoop:
             settings.EMBED_LEASE_SECONDS,
             low_priority=self.is_low_priority_turn,
             others_in_flight=others_in_flight,
+            turn=queue.Turn(self._holder.number if self._holder else None, self._last_seller),
         )
         if lease is not None:
             self._leased_batches += 1
+            self._last_seller = lease.last_seller
         return lease
+
+    def release_batches(self, batches: Iterable[Batch]) -> None:
+        """Give rows that are still in flight back untried."""
+        for batch in batches:
+            batch.discard_files()
+            self.release_or_keep_lease(batch.lease)
+
+    def release_or_keep_lease(self, lease: Lease) -> None:
+        """Give its rows back untried: now, or before the next time slice where the database is away."""
+        try:
+            queue.release_rows(lease)
+        except (DatabaseError, InterfaceError):
+            self._kept.append(lease)
+
+    def release_kept_leases(self) -> None:
+        """Give back what could not be given back before, because the database was away."""
+        while self._kept:
+            queue.release_rows(self._kept[-1])
+            self._kept.pop()
 
     def halve_batch_limit_and_mark_untested(self, embedder: Embedder, failed_at: int) -> None:
         """Test it again before its next micro-batch, which has half as many photos as it `failed_at`."""
@@ -135,13 +132,6 @@ class WorkerLoop:
     def mark_embedders_untested(self) -> None:
         """Test every embedder again: nobody knows yet what the trouble is."""
         self._tested.clear()
-
-
-def is_failure_burst(outcomes: Sequence[bool]) -> bool:
-    """Whether photos failed (False) 20 times in a row, or in more than half of the last 40."""
-    last = list(outcomes)[-BURST_WINDOW:]
-    unbroken = len(last) >= BURST_RUN and not any(last[-BURST_RUN:])
-    return unbroken or (len(last) == BURST_WINDOW and last.count(False) > BURST_WINDOW / 2)
 
 
 class _TimeSlice:
@@ -157,8 +147,10 @@ class _TimeSlice:
 
     def run(self) -> None:
         try:
+            self._loop.release_kept_leases()
             self._loop.evict_retired_models()
-            queue.requeue_or_give_up_expired_rows()
+            if queue.is_anything_leased():
+                lease_ends.requeue_or_give_up_ended_rows()
             for entry in queue.list_pending_models():
                 # Loading a model may take longer than a lease lasts, so every model is loaded before any row is leased.
                 self._get_embedder_or_mark_unready(entry.model)
@@ -170,7 +162,7 @@ class _TimeSlice:
         except (OperationalError, InterfaceError) as exc:
             self._stop_slice_and_release_batches(f"The database does not answer: {exc}")
         except (KeyboardInterrupt, SystemExit):
-            _release_batches(self._in_flight)
+            self._loop.release_batches(self._in_flight)
             raise
         finally:
             self._loop.activity.end_batch()
@@ -225,7 +217,7 @@ class _TimeSlice:
         self._loop.halve_batch_limit_and_mark_untested(failed.embedder, len(failed.lease.rows))
         of_model = [batch for batch in self._in_flight if batch.lease.model_id == model_id]
         self._in_flight = [batch for batch in self._in_flight if batch not in of_model]
-        _release_batches(of_model)
+        self._loop.release_batches(of_model)
 
     def _start_next_inference_if_decoded(self) -> None:
         """Give the model the next micro-batch if it is decoded, so that it computes while results are stored."""
@@ -266,8 +258,7 @@ class _TimeSlice:
         try:
             self.tally += store_results.settle_rows(batch.lease, results)
         except (OperationalError, InterfaceError):
-            with suppress(DatabaseError, InterfaceError):
-                queue.release_rows(batch.lease)
+            self._loop.release_or_keep_lease(batch.lease)
             raise
 
     def _record_outcomes_and_raise_on_burst(self, results: Iterable[Result]) -> None:
@@ -280,17 +271,10 @@ class _TimeSlice:
     def _stop_slice_and_release_batches(self, sentence: str) -> None:
         self._is_in_trouble = True
         self._record_stop_reason(sentence)
-        _release_batches(self._in_flight)
+        self._loop.release_batches(self._in_flight)
 
     def _record_stop_reason(self, sentence: str) -> None:
         self.tally = replace(self.tally, stopped=sentence)
         self._loop.activity.note = sentence
         if sentence:
             logger.error("Embedding stops for now. %s", sentence)
-
-
-def _release_batches(batches: Iterable[Batch]) -> None:
-    """Give rows that are still in flight back untried; without a database their leases expire."""
-    for batch in batches:
-        with suppress(DatabaseError, InterfaceError):
-            batch.release_rows_and_discard_files()

@@ -18,7 +18,7 @@ from django.db import connection
 from django.utils import timezone
 
 from listings.models import Listing, ListingImage, originals_storage
-from recommender.embedding import queue
+from recommender.embedding import lease_ends, queue
 from recommender.embedding.queue import State
 from recommender.embedding.store_results import Embedded, Tally
 from recommender.embedding.worker_loop import WorkerLoop
@@ -81,7 +81,7 @@ def embedded(lease: queue.Lease) -> list[Embedded]:
 def expire() -> None:
     """Let every lease run out, and return what was leased."""
     Embedding.objects.filter(state=State.LEASED).update(leased_until=timezone.now() - timedelta(seconds=1))
-    queue.requeue_or_give_up_expired_rows()
+    lease_ends.requeue_or_give_up_ended_rows()
 
 
 def original_of(photo: ListingImage) -> Path:

@@ -10,7 +10,7 @@ from django.db import connection
 
 from listings.models import Listing
 from recommender import feed
-from recommender.embedding import micro_batch, queue, store_results, sweep
+from recommender.embedding import lease_ends, micro_batch, queue, store_results, sweep
 from recommender.index import Filter
 from recommender.index.view import database_rows
 from recommender.models import Embedding
@@ -57,7 +57,7 @@ def ids(field: str, number: int = 30) -> list[int]:
         lambda model: queue.list_pending_models(),
         lambda model: queue.is_anything_pending(),
         queue.has_leasable_rows,
-        lambda model: queue.requeue_or_give_up_expired_rows(),
+        lambda model: lease_ends.requeue_or_give_up_ended_rows(),
         lambda model: queue.release_rows(queue.lease_rows(model, 2, 30)),
         lambda model: micro_batch.find_duplicates(queue.lease_rows(model, 2, 30)),
         store,

@@ -54,8 +54,9 @@ def acquire_lease() -> Iterator[CompactorLease | None]:
     """The lease, or None while another compactor holds it."""
     IndexHead.objects.get_or_create(pk=1)
     token = uuid.uuid4()
-    free = Q(token__isnull=True) | Q(token_until__lt=Now())
     until = Now() + timedelta(seconds=LEASE_SECONDS)
+    # A lease that would last for longer than one can was given before the clock was set back.
+    free = Q(token__isnull=True) | Q(token_until__lt=Now()) | Q(token_until__gt=until + timedelta(seconds=5))
     if not IndexHead.row().filter(free).update(token=token, token_until=until):
         yield None
         return

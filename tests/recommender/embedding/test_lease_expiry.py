@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 
 from listings.models import ListingImage
-from recommender.embedding import queue, store_results
+from recommender.embedding import lease_ends, queue, store_results
 from recommender.embedding.queue import CRASHED, EXPIRED, Lane
 from recommender.models import Embedding, EmbeddingModel, IndexChange
 from tests.recommender.queue_rows import bulk_photos, embedded, expire, make_model, states
@@ -48,7 +48,7 @@ def test_a_living_lease_is_not_returned():
     model = make_model()
     bulk_photos(1)
     queue.lease_rows(model, 1, 30)
-    assert queue.requeue_or_give_up_expired_rows() == 0
+    assert lease_ends.requeue_or_give_up_ended_rows() == 0
     assert states() == {"leased": 1}
 
 

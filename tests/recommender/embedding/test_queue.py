@@ -4,7 +4,7 @@ import pytest
 from django.db import connection
 
 from listings.models import ListingImage
-from recommender.embedding import queue
+from recommender.embedding import lease_ends, queue
 from recommender.embedding.queue import Lane, State, Waiting
 from recommender.models import Embedding, EmbeddingModel
 from tests.recommender.queue_rows import bulk_photos, make_model, states
@@ -81,7 +81,7 @@ def test_queue_queries_never_read_the_vector_column(django_assert_num_queries):
         lease = queue.lease_rows(model, 3, 30)
         queue.renew_lease(lease)
         queue.release_rows(lease)
-        queue.requeue_or_give_up_expired_rows()
+        lease_ends.requeue_or_give_up_ended_rows()
     selected = [query["sql"].split(" FROM ")[0] for query in captured if query["sql"].startswith("SELECT")]
     assert selected
     assert not [sql for sql in selected if '"vector"' in sql.replace('"vector" IS NOT NULL', "")]

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from recommender.embedding.micro_batch import Activity
 from recommender.embedding.watchdog import TICK, RunningTime
-from recommender.embedding.worker_loop import Activity
 
 BATCH, NEXT = object(), object()
 

@@ -10,7 +10,7 @@ from django.db import OperationalError, connection
 from listings.models import ListingImage
 from recommender.embedding import queue, store_results
 from recommender.embedding.micro_batch import DAMAGED, LOST
-from recommender.embedding.worker_loop import is_failure_burst
+from recommender.embedding.store_results import is_failure_burst
 from recommender.models import Embedding
 from tests.decoder_programs import BROKEN, REFUSING, replace_decoder_program
 from tests.factories import draw_photo, draw_plain_photo, make_image, make_listing

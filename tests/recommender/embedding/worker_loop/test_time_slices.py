@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 from django.db import connection
 
-from listings.models import ListingImage, originals_storage
+from listings.models import Listing, ListingImage, originals_storage
 from ml.images import decode
 from recommender.embedding import queue
 from recommender.embedding.doorbell import FLAG, doorbell
 from recommender.models import Embedding
-from tests.factories import make_listing
 from tests.fakes import FakeEmbedder
 from tests.recommender.queue_rows import (
     embed,
@@ -108,7 +107,7 @@ def test_an_upload_is_embedded_first_with_a_hundred_thousand_imports_and_a_backf
     Embedding.objects.filter(image__in=backfilled, model=active).delete()
     Embedding.objects.filter(image__in=imported, model=other).delete()
     Embedding.objects.filter(model=other).update(lane=queue.Lane.BACKFILL)
-    many_pending(active, 100_000)
+    many_pending(active, 100_000, imported[0].listing)
     upload = make_photos(1)[0]
     Embedding.objects.filter(image=upload, model=other).delete()
     start = time.monotonic()
@@ -124,9 +123,8 @@ def test_an_upload_is_embedded_first_with_a_hundred_thousand_imports_and_a_backf
     assert Embedding.objects.filter(model=active, state="done").count() >= 17
 
 
-def many_pending(model, number: int) -> None:
-    """Import rows behind the real ones; they are never reached."""
-    listing = make_listing()
+def many_pending(model, number: int, listing: Listing) -> None:
+    """Import rows behind the real ones of the same seller; they are never reached."""
     first = ListingImage.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
     with connection.cursor() as cursor:
         cursor.execute(

@@ -1,0 +1,136 @@
+"""What a worker that ended had leased is given back at once, and nothing of one that lives is."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from contextlib import contextmanager
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.db.models import F
+from django.utils import timezone
+
+from recommender.embedding import lease_ends, queue
+from recommender.embedding.lease_holders import LeaseHolder, find_dead_holders
+from recommender.embedding.queue import EXPIRED, Lane, Turn
+from recommender.models import Embedding
+from tests.recommender.queue_rows import bulk_photos, make_model, states
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def _grown_up_sessions(monkeypatch):
+    monkeypatch.setattr("recommender.embedding.lease_holders.RECONNECTED_SECONDS", 0)
+
+
+@contextmanager
+def other_worker():
+    """A process that holds a number, and then does nothing."""
+    context = multiprocessing.get_context("fork")
+    numbers = context.Queue()
+    connection.close()  # or the child would end the session of its parent
+
+    def hold() -> None:
+        holder = LeaseHolder()
+        holder.hold()
+        numbers.put(holder.number)
+        signal.pause()
+
+    process = context.Process(target=hold)
+    process.start()
+    try:
+        yield process.pid, numbers.get(timeout=20)
+    finally:
+        process.kill()
+        process.join()
+
+
+def die(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+
+
+def wait_until_dead(number: int) -> None:
+    for _ in range(200):
+        if find_dead_holders([number]):
+            return
+    raise AssertionError("The number is still held.")
+
+
+def test_rows_of_a_killed_worker_are_given_back_at_once_and_those_of_others_are_not():
+    model = make_model()
+    bulk_photos(4)
+    own = LeaseHolder()
+    with other_worker() as (pid, number):
+        own.hold()
+        queue.lease_rows(model, 2, 60, turn=Turn(number))
+        mine = queue.lease_rows(model, 1, 60, turn=Turn(own.number))
+        unmarked = queue.lease_rows(model, 1, 60)
+        assert lease_ends.requeue_or_give_up_ended_rows() == 0
+        die(pid)
+        wait_until_dead(number)
+        assert lease_ends.requeue_or_give_up_ended_rows() == 2
+    assert states() == {"leased": 2, "pending": 2}
+    rows = Embedding.objects.filter(state="pending").values_list("lane", "attempts", "token", "holder", "reason")
+    assert set(rows) == {(Lane.RETRY, 1, None, None, EXPIRED)}
+    assert queue.renew_lease(mine) == queue.renew_lease(unmarked) == 1
+    own.let_go()
+
+
+def test_a_stopped_worker_keeps_its_rows_until_its_lease_is_over():
+    model = make_model()
+    bulk_photos(1)
+    with other_worker() as (pid, number):
+        queue.lease_rows(model, 1, 60, turn=Turn(number))
+        os.kill(pid, signal.SIGSTOP)
+        assert lease_ends.requeue_or_give_up_ended_rows() == 0
+        Embedding.objects.update(leased_until=timezone.now() - timedelta(seconds=1))
+        assert lease_ends.requeue_or_give_up_ended_rows() == 1
+
+
+def test_a_holder_marks_leases_only_while_it_is_held():
+    holder = LeaseHolder()
+    assert holder.number is None
+    holder.hold()
+    number = holder.number
+    assert number is not None
+    assert find_dead_holders([number, 5]) == {5}
+    holder.let_go()
+    connection.close()
+    assert holder.number is None
+    wait_until_dead(number)
+
+
+@pytest.mark.postgres_only
+def test_a_session_that_was_lost_is_held_again_by_the_next_beat():
+    holder = LeaseHolder()
+    holder.hold()
+    number = holder.number
+    connection.close()
+    wait_until_dead(number)
+    holder.hold()
+    assert holder.number == number
+    assert find_dead_holders([number]) == set()
+
+
+@pytest.mark.postgres_only
+def test_nobody_is_dead_while_every_session_is_young(monkeypatch):
+    monkeypatch.setattr("recommender.embedding.lease_holders.RECONNECTED_SECONDS", 3600)
+    assert find_dead_holders([5]) == set()
+
+
+def test_a_lease_of_the_future_ends_a_lease_from_now_and_blames_nobody(settings):
+    """The clock was set back by two hours after the lease."""
+    settings.EMBED_LEASE_SECONDS = 60
+    model = make_model()
+    bulk_photos(1)
+    lease = queue.lease_rows(model, 1, 60)
+    Embedding.objects.update(leased_until=F("leased_until") + timedelta(hours=2))
+    assert lease_ends.requeue_or_give_up_ended_rows() == 0
+    left = Embedding.objects.get().leased_until - timezone.now()
+    assert timedelta(seconds=50) < left < timedelta(seconds=61)
+    assert queue.renew_lease(lease) == 1
