@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from listings import slots
+from listings.limits.turns import name_caller
 from listings.models import Listing
 from listings.permissions import may_see_site_health
 from ml.images import PartRefused
@@ -80,7 +81,7 @@ def admin_similar_panel(request: HttpRequest, listing: Listing) -> SafeString:
 
 def photo_search_results(request: HttpRequest, photo: File) -> SafeString:
     """Results for an uploaded photo. Raises PhotoRefused, which the page shows beside the field."""
-    asked = PageSearchSerializer(data=request.POST, context={"user": request.user})
+    asked = PageSearchSerializer(data=request.POST, context={"user": request.user, "caller": name_caller(request)})
     if not asked.is_valid():
         return _render_template("photo_search", request, trouble=_join_errors(asked.errors))
     try:

@@ -53,8 +53,8 @@ CLEAN_SIDE = 512  # the longest side of the picture that is kept of an upload, s
 _DRAFTS = (1, 2, 4, 8)
 _large = PerProcess(threading.Lock)
 
-# A decoded photo takes a lot of memory for a moment, and a web process answers several visitors at once.
-DECODES_AT_ONCE = 2
+# What uploads cost a web process beside its visitors: one photo that may be plain is looked at, others are not.
+DECODES_AT_ONCE = 1
 _decoding_places = PerProcess(lambda: threading.BoundedSemaphore(DECODES_AT_ONCE))
 
 # What makes a picture upright, by EXIF's orientation. Pillow turns anticlockwise, so a quarter to the right, 6, is 270.

@@ -151,7 +151,8 @@ class RankedSerializer(FilterSerializer):
 
     def search_request(self) -> SearchRequest:
         given = self.validated_data
-        return SearchRequest(self.to_filter(), self.context["user"], given["limit"], given["min_similarity"])
+        filters, caller = self.to_filter(), self.context.get("caller", "")
+        return SearchRequest(filters, self.context["user"], given["limit"], given["min_similarity"], caller)
 
 
 class CropSerializer(serializers.Serializer):

@@ -17,6 +17,7 @@ from rest_framework.response import Response
 from listings.api import schema
 from listings.api.photos import PhotoFormView
 from listings.api.serializers import ListingSerializer
+from listings.limits.turns import name_caller
 from listings.models import Listing
 from listings.permissions import MayEmbedAnyPhoto
 from recommender.errors import ModelNotReady
@@ -92,7 +93,8 @@ class ImageSearchView(PhotoView):
         responses={200: RankedAnswerSerializer, **PHOTO_REFUSALS},
     )
     def post(self, request: Request) -> Response:
-        asked = PhotoSearchSerializer(data=_merge_fields(request), context={"user": request.user})
+        context = {"user": request.user, "caller": name_caller(request)}
+        asked = PhotoSearchSerializer(data=_merge_fields(request), context=context)
         asked.is_valid(raise_exception=True)
         given = asked.validated_data
         answer = search_by_photo(get_index().get_state(), given["image"], asked.search_request(), given.get("crop"))
@@ -131,7 +133,8 @@ class EmbeddingView(PhotoView):
         model = EmbeddingModel.objects.find_active()
         if model is None:
             raise ModelNotReady("No model is active: run `manage.py models register`.")
-        vector = embed_photo(asked.validated_data["image"], model, asked.validated_data.get("crop"))[0]
+        given = asked.validated_data
+        vector = embed_photo(given["image"], model, given.get("crop"), caller=name_caller(request))[0]
         return Response({"model": model.version, "dim": model.dim, "vector": vector.tolist()})
 
 

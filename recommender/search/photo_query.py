@@ -12,29 +12,35 @@ import numpy as np
 from django.core.files.base import File
 from numpy.typing import NDArray
 
+from listings.limits.turns import NoTurn, Turns
 from listings.photos.uploads import check_header
 from ml import images
 from ml.images import Box
 from ml.inference.arrays import is_indexable
+from ml.per_process import PerProcess
 from recommender.embedding.embedder_cache import embedders
 from recommender.errors import ModelNotReady
 from recommender.models import EmbeddingModel
+
+# A decoded photo takes memory and time, and a web process answers several visitors at once.
+DECODES_AT_ONCE = 2
+decoding_turns = PerProcess(lambda: Turns(DECODES_AT_ONCE))
 
 
 class Busy(Exception):
     """This machine can decode no other photo now."""
 
 
-def embed_photo(upload: File, model: EmbeddingModel, box: Box | None = None) -> NDArray[np.float32]:
+def embed_photo(upload: File, model: EmbeddingModel, box: Box | None = None, *, caller: str) -> NDArray[np.float32]:
     """float32[1, dim], L2-normalised, of an uploaded photo or of the part of it in `box`.
 
     Raises PhotoRefused, PartRefused, ModelNotReady, Busy.
     """
-    photo = check_header(upload)
-    if box:
-        images.refuse_small_part(box, (photo.width, photo.height))
     embedder = embedders.load_embedder(model)
-    with take_decoding_place():
+    with take_decoding_turn(caller):
+        photo = check_header(upload)
+        if box:
+            images.refuse_small_part(box, (photo.width, photo.height))
         # The smaller the part, the larger the whole is decoded, so that the part has as many pixels as a photo has.
         picture = images.make_clean_picture(images.decode(photo.file.read(), images.CLEAN_SIDE, box))
         images.refuse_plain_picture(picture)
@@ -46,12 +52,12 @@ def embed_photo(upload: File, model: EmbeddingModel, box: Box | None = None) -> 
 
 
 @contextmanager
-def take_decoding_place() -> Iterator[None]:
-    """Hold one of this process's places for decoding. Raises Busy at once when all are taken."""
-    with images.try_decoding_place() as has_place:
-        if not has_place:
-            raise Busy("Too many photos are being searched with at this moment. Try again in a second.")
-        try:
+def take_decoding_turn(caller: str) -> Iterator[None]:
+    """Hold one of this process's places for decoding, of which a caller has one at a time. Raises Busy."""
+    try:
+        with decoding_turns.get().take_turn(caller):
             yield
-        except (ChildProcessError, TimeoutError) as exc:
-            raise Busy("This photo cannot be opened here at the moment. Try again later.") from exc
+    except NoTurn as exc:
+        raise Busy("Too many photos are being searched with at this moment. Try again in a second.") from exc
+    except (ChildProcessError, TimeoutError) as exc:
+        raise Busy("This photo cannot be opened here at the moment. Try again later.") from exc

@@ -59,12 +59,16 @@ class PhotoWaiting(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SearchRequest:
-    """What the caller wants: results that pass `filter` and `viewer` may see, at least this similar (cosine)."""
+    """What the caller wants: results that pass `filter` and `viewer` may see, at least this similar (cosine).
+
+    `caller` is in whose turn a photo is decoded.
+    """
 
     filter: Filter = field(default_factory=Filter)
     viewer: User | AnonymousUser = field(default_factory=AnonymousUser)
     limit: int = 20
     min_similarity: float = -1.0
+    caller: str = ""
 
 
 @dataclass(frozen=True)
@@ -123,7 +127,7 @@ def search_by_photo(state: State, photo: File, request: SearchRequest, box: Box 
     """
     model = EmbeddingModel.objects.get(pk=state.model_id)
     try:
-        vectors = embed_photo(photo, model, box)
+        vectors = embed_photo(photo, model, box, caller=request.caller)
     except PhotoRefused as refusal:
         if refusal.code not in NOTHING_TO_FIND_BY:
             raise

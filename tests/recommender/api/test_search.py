@@ -6,7 +6,9 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from PIL import Image
 from rest_framework.test import APIClient
 
+from listings.limits.turns import Turns
 from listings.models import Listing
+from ml.per_process import PerProcess
 from recommender.embedding.embedder_cache import embedders
 from recommender.models import EmbeddingModel
 from recommender.search import photo_query
@@ -205,12 +207,23 @@ def test_a_body_that_is_no_form_is_refused(gallery):
     assert unbounded.status_code == 400
 
 
-def test_while_two_photos_are_being_decoded_a_third_is_asked_to_come_back(gallery):
-    with photo_query.take_decoding_place(), photo_query.take_decoding_place():
+def test_while_two_photos_are_being_decoded_a_third_is_asked_to_come_back(gallery, monkeypatch):
+    monkeypatch.setattr(photo_query, "decoding_turns", PerProcess(lambda: Turns(2, most_wait=0)))
+    with photo_query.take_decoding_turn("a"), photo_query.take_decoding_turn("b"):
         response = post(SEARCH, image=photo_file())
         assert (response.status_code, response["Retry-After"]) == (503, "1")
         assert response.json()["code"] == "busy"
     assert post(SEARCH, image=photo_file()).status_code == 200
+
+
+@pytest.mark.parametrize("staff", [False, True])
+def test_a_caller_whose_photo_is_being_decoded_waits_and_others_do_not(gallery, monkeypatch, staff):
+    monkeypatch.setattr(photo_query, "decoding_turns", PerProcess(lambda: Turns(2, most_wait=0)))
+    user = make_user(staff=True) if staff else None
+    with photo_query.take_decoding_turn(f"user-{user.pk}" if user else "ip-127.0.0.1"):
+        assert post(SEARCH, user, image=photo_file()).status_code == 503
+        assert post(SEARCH, make_user(), image=photo_file()).status_code == 200
+    assert post(SEARCH, user, image=photo_file()).status_code == 200
 
 
 def test_a_refused_photo_gives_its_place_back(gallery):

@@ -8,8 +8,10 @@ from django.db import transaction
 from django.test import RequestFactory
 
 from listings import slots
+from listings.limits.turns import Turns
 from listings.models import Listing
 from ml.images import PhotoRefused
+from ml.per_process import PerProcess
 from recommender.models import EmbeddingModel
 from recommender.search import photo_query
 from tests.factories import (
@@ -126,8 +128,9 @@ def test_a_photo_that_is_refused_is_the_pages_to_show(pictures):
         slots.render_slot("photo_search", request=request(), photo=ContentFile(b"nothing like a photo"))
 
 
-def test_a_busy_or_unready_search_says_when_to_come_back(pictures):
-    with photo_query.take_decoding_place(), photo_query.take_decoding_place():
+def test_a_busy_or_unready_search_says_when_to_come_back(pictures, monkeypatch):
+    monkeypatch.setattr(photo_query, "decoding_turns", PerProcess(lambda: Turns(2, most_wait=0)))
+    with photo_query.take_decoding_turn("a"), photo_query.take_decoding_turn("b"):
         html = slots.render_slot("photo_search", request=request(), photo=photo_file(2))
     assert "Try again in a second" in html
     EmbeddingModel.objects.update(sha256="0" * 64)
@@ -188,7 +191,6 @@ def test_a_page_rendered_inside_a_transaction_shows_what_the_index_knew_before(f
         ("0,0,2,1", "0 to 1"),
     ],
 )
-def test_a_crop_in_which_nothing_can_be_seen_is_refused_with_a_sentence(fresh_index, model, crop, said):
-    fresh_index.refresh()
+def test_a_crop_in_which_nothing_can_be_seen_is_refused_with_a_sentence(pictures, crop, said):
     page = slots.render_slot("photo_search", request=request(crop=crop), photo=photo_file(1))
     assert said in page
