@@ -49,11 +49,13 @@ def post_worker_init(worker: ThreadWorker) -> None:
     from django.urls import get_resolver
 
     from recommender import index
+    from recommender.search.warm_up import start_warm_up
 
     get_resolver().url_patterns  # noqa: B018 - read because that loads the views
     gc.set_threshold(YOUNG)
     freeze_loaded_objects()
     index.start_index_threads()
+    start_warm_up()
 
 
 # next() of a counter is one step for Python, so the threads of a process need no lock to number their requests.

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_safe
 
 from listings.permissions import may_see_site_health
 from recommender.models import IndexHead
+from recommender.search.warm_up import is_warm
 
 from .health_details import collect_details
 
@@ -31,9 +32,11 @@ def report_liveness(request: HttpRequest) -> JsonResponse:
 @require_safe
 @never_cache
 def report_readiness(request: HttpRequest) -> JsonResponse:
-    """Status 200 while the database answers and the index, even an empty one, can be searched."""
+    """Status 200 while the database answers, the index, even an empty one, can be searched, and the model is loaded."""
     database = is_database_usable()
     index = index_health() if database else {"usable": False, "problem": None}
+    if not is_warm():
+        index |= {"usable": False, "problem": index["problem"] or "the model of searches by photo is being loaded"}
     answer: dict[str, object] = {"status": "ok" if index["usable"] else "unavailable"}
     if may_see_details(request, database=database):
         answer |= describe_site(index) if database else {"problem": "The database does not answer."}

@@ -29,7 +29,8 @@ def wait_for(condition) -> None:
 
 
 def test_of_many_requests_of_one_caller_one_works_one_waits_and_the_rest_are_told_at_once():
-    turns, leave, entered = Turns(2), threading.Event(), []
+    entered: list[str] = []
+    turns, leave = Turns(2), threading.Event()
     with ThreadPoolExecutor(8) as pool:
         asked = [ask_in_threads(turns, pool, "greedy", entered, leave) for _ in range(6)]
         wait_for(lambda: sum(one.done() for one in asked) == 4)
@@ -42,7 +43,8 @@ def test_of_many_requests_of_one_caller_one_works_one_waits_and_the_rest_are_tol
 
 
 def test_places_go_to_other_callers_in_the_order_of_coming():
-    turns, entered = Turns(2), []
+    entered: list[str] = []
+    turns = Turns(2)
     leaves = {name: threading.Event() for name in "abcd"}
     with ThreadPoolExecutor(8) as pool:
         first = [ask_in_threads(turns, pool, name, entered, leaves[name]) for name in "ab"]
