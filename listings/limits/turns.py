@@ -29,20 +29,20 @@ class Turns:
         self._free, self._most_wait = places, most_wait
         self._changed = threading.Condition()
         self._holding: set[str] = set()
-        self._waiting: list[str] = []  # in the order of coming
+        self.waiting: list[str] = []  # in the order of coming
 
     @contextmanager
     def take_turn(self, caller: str) -> Iterator[None]:
         """Hold a place; wait for it where others hold all, or this caller one. Raises: NoTurn."""
         with self._changed:
-            if caller in self._waiting:
+            if caller in self.waiting:
                 raise NoTurn
-            self._waiting.append(caller)
+            self.waiting.append(caller)
             try:
                 if not self._changed.wait_for(lambda: self._is_turn_of(caller), self._most_wait):
                     raise NoTurn
             finally:
-                self._waiting.remove(caller)
+                self.waiting.remove(caller)
             self._free -= 1
             self._holding.add(caller)
         try:
@@ -55,7 +55,7 @@ class Turns:
 
     def _is_turn_of(self, caller: str) -> bool:
         """Whether a place is free, and all who came before either hold one or came after."""
-        ready = [waiting for waiting in self._waiting if waiting not in self._holding]
+        ready = [waiting for waiting in self.waiting if waiting not in self._holding]
         return caller in ready[: self._free]
 
 

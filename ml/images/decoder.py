@@ -19,7 +19,7 @@ from ml.per_process import PerProcess
 
 from .decoder_process import decode_apart, sniff_apart
 from .ends import fill_missing_end
-from .flattening import flatten_to_srgb, is_plain
+from .flattening import flatten_to_srgb
 from .gif import uncover_canvas
 from .header import (
     APART_BYTES,
@@ -57,6 +57,8 @@ _large = PerProcess(threading.Lock)
 DECODES_AT_ONCE = 1
 _decoding_places = PerProcess(lambda: threading.BoundedSemaphore(DECODES_AT_ONCE))
 
+# What makes RGB levels mean something else than sRGB over white.
+_CHANGING = {"icc_profile", "coding", "transparency", "read_mask"}
 # What makes a picture upright, by EXIF's orientation. Pillow turns anticlockwise, so a quarter to the right, 6, is 270.
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -226,7 +228,8 @@ def load_picture(opened: Opened) -> Image.Image:
         turn = read_orientation(image)
         whole = 0, 0, *image.size
         part = find_stored_part(image, opened.box, turn) if opened.box or "crop" in image.info else whole
-        if opened.reduction == 1 and is_plain(image):
+        is_plain = image.mode == "RGB" and not _CHANGING.intersection(image.info)
+        if opened.reduction == 1 and is_plain:
             picture = image if part == whole else image.crop(part)
         else:
             picture = flatten_to_srgb(image, part, opened.reduction)

@@ -14,13 +14,6 @@ from .parts import Part
 
 MAX_PROFILE_BYTES = 4 * 1024 * 1024
 _BAND_PIXELS = 1 << 18  # brought to a plain mode at a time
-# What makes RGB levels mean something else than sRGB over white.
-_CHANGING = {"icc_profile", "coding", "transparency", "read_mask"}
-
-
-def is_plain(image: Image.Image) -> bool:
-    """Whether a picture's pixels are RGB in sRGB already, as those of most photos are."""
-    return image.mode == "RGB" and not _CHANGING.intersection(image.info)
 
 
 def flatten_to_srgb(image: Image.Image, part: Part, reduction: int = 1) -> Image.Image:

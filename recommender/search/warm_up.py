@@ -58,15 +58,15 @@ class WarmUp:
         return True
 
 
-_own = PerProcess(WarmUp)
+own_warm_up = PerProcess(WarmUp)
 
 
 def start_warm_up() -> None:
     """Each web process calls it, after the fork."""
-    _own.get().start()
+    own_warm_up.get().start()
 
 
 def is_warm() -> bool:
     """Whether this process has loaded its model, or tried to; so is one that loads it when it is first needed."""
-    warm_up = _own.get_if_made()
+    warm_up = own_warm_up.get_if_made()
     return warm_up is None or warm_up.is_over

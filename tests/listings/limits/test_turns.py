@@ -52,7 +52,7 @@ def test_places_go_to_other_callers_in_the_order_of_coming():
         second = [ask_in_threads(turns, pool, "a", entered, leaves["a"])]
         for name in "cd":
             second.append(ask_in_threads(turns, pool, name, entered, leaves[name]))
-            wait_for(lambda name=name: name in turns._waiting)
+            wait_for(lambda name=name: name in turns.waiting)
         leaves["b"].set()
         wait_for(lambda: len(entered) == 3)
         assert entered[2] == "c"  # a came before, but holds a place

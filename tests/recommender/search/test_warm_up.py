@@ -14,8 +14,8 @@ READY = "/health/ready"
 @pytest.fixture
 def starting(monkeypatch):
     """This process has just begun to load the active model."""
-    monkeypatch.setattr(warm_up, "_own", PerProcess(warm_up.WarmUp))
-    return warm_up._own.get()
+    monkeypatch.setattr(warm_up, "own_warm_up", PerProcess(warm_up.WarmUp))
+    return warm_up.own_warm_up.get()
 
 
 def test_a_process_is_ready_when_its_model_is_loaded(client, fresh_index, untrained, starting):
