@@ -155,6 +155,7 @@ POLICY: dict[str, Row] = {
     "ACTION recommender.rankerversion delete_selected": action(CHANGE),
     "ACTION auth.user delete_selected": action(SUPER, SUPER),
     "ACTION auth.group delete_selected": action(SUPER, SUPER),
+    "ACTION axes.accessattempt delete_selected": action(SUPER, SUPER),
 }
 
 # Models in the admin → who may view, add, change and delete their rows there.
@@ -170,6 +171,7 @@ ADMIN_PAGES = {
     "recommender/rankerversion": (VIEW, CHANGE, CHANGE, CHANGE),
     "auth/group": (SUPER, SUPER, SUPER, SUPER),
     "auth/user": (SUPER, SUPER, SUPER, SUPER),
+    "axes/accessattempt": (SUPER, NOBODY, NOBODY, SUPER),
     "authtoken/tokenproxy": (SUPER, SUPER, SUPER, SUPER),
 }
 

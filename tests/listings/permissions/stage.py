@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from http.cookies import SimpleCookie
 from typing import Any
 
+from axes.models import AccessAttempt
 from django.contrib.auth.models import Group, Permission, User
 from django.contrib.contenttypes.models import ContentType
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -30,7 +31,7 @@ NAME, PASSWORD = "tom", "correct horse"
 # As another machine, because this one may see more of health.
 ELSEWHERE = "198.51.100.7"
 EXACT = "53.79971234"
-WRITE = re.compile(r'^(INSERT INTO|UPDATE|DELETE FROM) "(listings|recommender|auth)_')
+WRITE = re.compile(r'^(INSERT INTO|UPDATE|DELETE FROM) "(listings|recommender|auth|authtoken|axes)_')
 SIGN_IN_PAGES = ("/sign-in/", "/admin/login/")
 # No photo, model or index is there to answer with; who may not ask hears of that first.
 UNREADY = {409: 200, 503: 200}
@@ -71,6 +72,7 @@ class Stage:
             "recommender/rankerversion": RankerVersion.objects.create(name="other", weights={"similarity": 1.0}),
             "auth/group": Group.objects.create(name="Moderators"),
             "auth/user": make_user("nobody-in-particular"),
+            "axes/accessattempt": AccessAttempt.objects.create(username="x", failures_since_start=1),
             "authtoken/tokenproxy": TokenProxy.objects.create(user=make_user("with-a-token")),
         }
 
