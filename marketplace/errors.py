@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Iterator, Mapping
 
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
-from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 from django.views import defaults
@@ -16,7 +16,10 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 from rest_framework.views import APIView, exception_handler, set_rollback
 
-DATABASE_DOWN = {"detail": "The database does not answer. Try again in a moment.", "code": "database_unavailable"}
+from .observing.outages import Outage, find_outage
+
+logger = logging.getLogger(__name__)
+
 MALFORMED = {"detail": "This request is malformed.", "code": "malformed"}
 TOO_LARGE = {"detail": "The request is too large.", "code": "too_large"}
 RETRY_SECONDS = "5"
@@ -31,9 +34,10 @@ OLD_FIELDS_GO = {
 
 def handle_api_exception(exc: Exception, context: dict[str, APIView]) -> Response | None:
     """DRF's answers in the shape of ours, and JSON for what DRF leaves to Django."""
-    if _is_database_outage(exc):
+    if outage := log_outage(exc):
         set_rollback()
-        return Response(DATABASE_DOWN, status.HTTP_503_SERVICE_UNAVAILABLE, headers={"Retry-After": RETRY_SECONDS})
+        refusal = {"detail": outage.sentence, "code": outage.code}
+        return Response(refusal, outage.status, headers={"Retry-After": RETRY_SECONDS})
     if isinstance(exc, RequestDataTooBig):
         return Response(TOO_LARGE, status.HTTP_413_REQUEST_ENTITY_TOO_LARGE)
     if isinstance(exc, SuspiciousOperation):
@@ -106,16 +110,30 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """The site's `handler500`: an outage of the database is no bug of ours, and says so on every path."""
-    if _is_database_outage(sys.exception()):
-        headers = {"Retry-After": RETRY_SECONDS}
-        if is_api_request(request):
-            return JsonResponse(DATABASE_DOWN, status=503, headers=headers)
-        # Rendered without the request, because its context would ask the database who is signed in.
-        return HttpResponse(render_to_string("503.html"), status=503, headers=headers)
+    """The site's `handler500`: what is away or full is no bug of ours, and says so on every path."""
+    if outage := find_outage(sys.exception()):
+        return answer_outage(request, outage)
     if is_api_request(request):
         return refuse_request(request, 500, "server_error", "Something went wrong here. It was logged.")
     return defaults.server_error(request)
+
+
+def log_outage(exc: BaseException) -> Outage | None:
+    """The outage that this exception tells of, if any; the log has a line of it, whoever meets it next."""
+    if outage := find_outage(exc):
+        logger.error(outage.sentence, exc_info=exc)
+    return outage
+
+
+def answer_outage(request: HttpRequest, outage: Outage) -> HttpResponse:
+    if is_api_request(request):
+        response = refuse_request(request, outage.status, outage.code, outage.sentence)
+    else:
+        # Rendered without the request, because its context would ask the database who is signed in.
+        page = render_to_string("503.html", {"sentence": outage.sentence})
+        response = HttpResponse(page, status=outage.status)
+    response["Retry-After"] = RETRY_SECONDS
+    return response
 
 
 def refuse_request(
@@ -129,8 +147,3 @@ def refuse_request(
 
 def is_api_request(request: HttpRequest) -> bool:
     return request.path.startswith("/api/")
-
-
-def _is_database_outage(exc: BaseException | None) -> bool:
-    # A connection that was closed meanwhile raises InterfaceError, other troubles of the server OperationalError.
-    return isinstance(exc, OperationalError | InterfaceError)

@@ -17,7 +17,8 @@ from django.urls import is_valid_path
 from django.utils.cache import patch_vary_headers
 from django.utils.functional import SimpleLazyObject
 
-from .errors import is_api_request, refuse_request
+from .errors import answer_outage, is_api_request, log_outage, refuse_request
+from .observing.outages import find_outage
 
 if TYPE_CHECKING:
     from rest_framework.views import APIView
@@ -157,6 +158,20 @@ class RefuseMadeUpIds:
             raise SuspiciousOperation("What is selected is no id.")
 
 
+class AnswerOutages:
+    """What a view raises because something is away or full is answered here, before it would be logged as a bug."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        outage = log_outage(exception)
+        return answer_outage(request, outage) if outage else None
+
+
 class CompressText(GZipMiddleware):
     """Compress pages and JSON. What is streamed is a photo, which would only grow."""
 
@@ -218,3 +233,9 @@ def bind_user_id(request: HttpRequest, log_kwargs: dict[str, object], **kwargs: 
     user = request.__dict__.get("_cached_user") or request.__dict__.get("user")
     if user is not None and not isinstance(user, SimpleLazyObject) and user.pk:
         log_kwargs["user_id"] = user.pk
+
+
+def log_answered_code(exception: Exception, log_kwargs: dict[str, object], **kwargs: object) -> None:
+    """What a middleware raised is logged before it is answered: under the code it will be answered with."""
+    if outage := find_outage(exception):
+        log_kwargs["code"] = outage.status

@@ -46,13 +46,20 @@ def configure_logging(log_format: str, level: str) -> dict[str, object]:
                 "foreign_pre_chain": shared,
             }
         },
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+        "filters": {
+            "outages": {
+                "()": "django.utils.log.CallbackFilter",
+                # Nobody tells of an outage below a warning, and lines of requests are many.
+                "callback": lambda record: record.levelno < logging.WARNING or _tell_outage_once(record),
+            }
+        },
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["outages"]}},
         "root": {"handlers": ["stderr"], "level": level.upper()},
         "loggers": {
             # Django's own handler is taken away, or with DEBUG each line would be written twice.
             "django": {"handlers": [], "propagate": True},
-            # django-structlog writes a line for each refused request, so Django's warning would be a second one.
-            "django.request": {"level": "ERROR"},
+            # django-structlog writes a line for each refused or failed request, so Django's would be a second one.
+            "django.request": {"level": "CRITICAL"},
             # django-structlog writes a line for each request, so runserver's own would be a second one.
             "django.server": {"handlers": [], "propagate": True, "level": "WARNING"},
             "celery.redirected": {"level": "WARNING"},
@@ -66,3 +73,10 @@ def _choose_renderers(log_format: str) -> list[Processor]:
     if log_format == "console":
         return [structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)]
     return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+
+
+def _tell_outage_once(record: logging.LogRecord) -> bool:
+    # Not at the top, because this module is read while the settings are, before there is a database.
+    from .outage_log import tell_once
+
+    return tell_once(record)

@@ -87,6 +87,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "marketplace.middleware.AnswerOutages",
     # Last, because it only answers for a log-in form whose try was not looked at.
     "axes.middleware.AxesMiddleware",
 ]
@@ -287,6 +288,8 @@ HEALTH_TOKEN = env.str("HEALTH_TOKEN", "")
 LOGGING = logs.configure_logging(env.str("LOG_FORMAT", "json"), env.str("LOG_LEVEL", "INFO"))
 DJANGO_STRUCTLOG_CELERY_ENABLED = True
 DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = logging.DEBUG
+# Of an outage the log has one line that says so; the line of each request that it refused is one like all others.
+DJANGO_STRUCTLOG_STATUS_5XX_LOG_LEVEL = logging.INFO
 # `answer_with_request_id` lets through only ids that are fit for the log.
 DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = True
 # Empty, because django-structlog would read the session of every request to find the user; `bind_user_id` adds the id

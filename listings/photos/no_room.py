@@ -1,0 +1,38 @@
+"""Files that were sent and cannot be kept now: by no fault of theirs, but of a disk."""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import dataclass
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+READ_ONLY = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where files are written: as visitors are told, and what tells the operator where it is."""
+
+    name: str
+    setting: str
+
+
+ORIGINALS = Place("the disk for photos", "ORIGINALS_ROOT")
+TEMPORARY = Place("the disk for files on their way", "the temporary folder (TMPDIR)")
+
+
+class CannotStore(OSError):
+    """A file cannot be kept now; the message is for whoever sent it. Its cause is what the operator reads."""
+
+    def __init__(self, place: Place, cause: OSError) -> None:
+        self.place, self.is_full = place, cause.errno in FULL
+        self.sentence = f"{place.name.capitalize()} {explain_refusal(cause)}. Nothing of it was kept: try again later."
+        super().__init__(self.sentence)
+        self.__cause__ = cause
+
+
+def explain_refusal(cause: OSError) -> str:
+    """What a disk is that refused a write."""
+    if cause.errno in FULL:
+        return "is full"
+    return "takes no changes now" if cause.errno in READ_ONLY else "cannot be written to now"
