@@ -23,6 +23,7 @@ ENV PATH=/venv/bin:$PATH \
     DJANGO_SETTINGS_MODULE=marketplace.settings \
     VAR_DIR=/var/lib/marketplace \
     BIND=0.0.0.0:8000 \
+    HEALTH_BIND=0.0.0.0:8001 \
     OMP_NUM_THREADS=1 \
     OPENBLAS_NUM_THREADS=1
 COPY --from=environment /venv /venv
@@ -36,5 +37,5 @@ COPY marketplace marketplace
 USER marketplace
 EXPOSE 8000
 HEALTHCHECK --interval=15s --timeout=6s --start-period=60s \
-    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/health/live', timeout=5)"]
-CMD ["python", "-m", "gunicorn", "-c", "python:marketplace.gunicorn", "marketplace.wsgi"]
+    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8001/health/live', timeout=5)"]
+CMD ["python", "-m", "gunicorn", "-c", "python:marketplace.serving.gunicorn", "marketplace.wsgi"]

@@ -2,11 +2,23 @@
 
 import hashlib
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
 # The path of a socket may have at most 107 bytes on Linux and 103 on macOS; this leaves a few to spare.
 SOCKET_PATH_BYTES = 100
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def find_var_directory(environ: Mapping[str, str]) -> Path:
+    return Path(environ.get("VAR_DIR") or ROOT / "var").absolute()
+
+
+def temporary_directory(var: Path) -> Path:
+    """Where web processes keep what is being sent to them, each in a folder of its own."""
+    return var / "tmp"
 
 
 def run_directory(var: Path) -> Path:
@@ -20,6 +32,11 @@ def run_directory(var: Path) -> Path:
 
 def broker_socket_path(var: Path) -> Path:
     return run_directory(var) / "valkey.sock"
+
+
+def health_socket_path(var: Path) -> Path:
+    """Where `make run` answers monitors, whatever visitors do."""
+    return run_directory(var) / "health.sock"
 
 
 def private_broker_url(var: Path) -> str:

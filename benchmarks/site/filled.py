@@ -52,7 +52,7 @@ class Site:
         return all(self._count_served_rows() == self.rows for _ in range(SURE))
 
     def _count_served_rows(self) -> int:
-        health = self.stack.visitor().get("/health/ready", timeout=60)
+        health = self.stack.health()
         return int(health.json()["details"]["index"]["rows"]) if health.status == 200 else 0
 
     def read_web_memory_mb(self) -> list[dict[str, int]]:

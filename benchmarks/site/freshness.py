@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from tests.servers.stack import Stack, free_port
+from marketplace.paths import health_socket_path
+from tests.servers.stack import Stack, ask_at_door, free_port
 from tests.servers.visitor import Visitor
 
 from .photos import load_or_draw_photos
@@ -50,15 +51,15 @@ def _measure_freshness(stack: Stack, arguments: argparse.Namespace) -> dict[str,
     print(f"storing {arguments.present} listings with vectors …", flush=True)
     stack.run("-m", "benchmarks.site.seed", str(arguments.present))
     second = free_port()
+    doors = (health_socket_path(stack.var), stack.var.with_name("second.sock"))
     server = stack.spawn(
-        "-m", "gunicorn", "-c", "python:marketplace.gunicorn", "marketplace.wsgi", PORT=str(second), LOG_LEVEL="WARNING"
-    )
+        "-m", "gunicorn", "-c", "python:marketplace.serving.gunicorn", "marketplace.wsgi",
+        PORT=str(second), HEALTH_BIND=f"unix:{doors[1]}", LOG_LEVEL="WARNING",
+    )  # fmt: skip
     try:
         admin = stack.admin()
         ports = (stack.port, second)
-        stack.wait_for(
-            lambda: all(_serves_rows(stack, port, arguments.present) for port in ports), "both servers are warm"
-        )
+        stack.wait_for(lambda: all(_serves_rows(door, arguments.present) for door in doors), "both servers are warm")
         anchor = admin.get("/api/v1/listings/?limit=1").json()["results"][0]["id"]
         pictures = load_or_draw_photos(arguments.saves)
         waits = [
@@ -81,15 +82,13 @@ def _measure_freshness(stack: Stack, arguments: argparse.Namespace) -> dict[str,
     }
 
 
-def _serves_rows(stack: Stack, port: int, rows: int) -> bool:
+def _serves_rows(door: Path, count: int) -> bool:
     """Whether the server has an index of at least so many rows."""
     try:
-        health = Visitor(f"http://127.0.0.1:{port}").get("/health/ready")
+        health = ask_at_door(f"unix:{door}")
     except OSError:  # still starting
         return False
-    if health.status != 200:
-        return False
-    return int(health.json()["details"]["index"]["rows"]) >= rows
+    return health.status == 200 and int(health.json()["details"]["index"]["rows"]) >= count
 
 
 def _save_and_wait(admin: Visitor, ports: tuple[int, ...], anchor: int, number: int, picture: bytes) -> float | None:

@@ -121,5 +121,5 @@ def _sum_cpu_seconds(stack: Stack) -> dict[str, float]:
 
 
 def _count_indexed_rows(stack: Stack) -> int:
-    health = stack.visitor().get("/health/ready", timeout=30)
+    health = stack.health()
     return int(health.json()["details"]["index"]["rows"]) if health.status == 200 else 0

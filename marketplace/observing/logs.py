@@ -62,6 +62,8 @@ def configure_logging(log_format: str, level: str) -> dict[str, object]:
             "django.request": {"level": "CRITICAL"},
             # django-structlog writes a line for each request, so runserver's own would be a second one.
             "django.server": {"handlers": [], "propagate": True, "level": "WARNING"},
+            # It would warn of each request that waits for a thread.
+            "waitress": {"level": "ERROR"},
             "celery.redirected": {"level": "WARNING"},
             # FAISS tries one library after another until one suits the processor, and each try would be a line.
             "faiss.loader": {"level": "WARNING"},

@@ -26,7 +26,7 @@ from recommender.embedding.worker_health import count_workers
 from .health import index_health, index_lag, is_database_usable, may_see_details
 from .health_details import heartbeat_ages, is_broker_reachable, load_live_models, queue_counts, upload_lag
 
-REFUSAL = "Metrics are for staff, this machine, or a monitor with the header X-Health-Token.\n"
+REFUSAL = "Metrics are for staff, for whoever asks at HEALTH_BIND, or a monitor with the header X-Health-Token.\n"
 
 
 @require_safe

@@ -281,7 +281,7 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }
 
-# For monitors on other machines: staff and this machine see the details of health without a token.
+# For monitors that ask at the public address: staff, and whoever asks at HEALTH_BIND, see the details without a token.
 HEALTH_TOKEN = env.str("HEALTH_TOKEN", "")
 
 # JSON, because programs read the log of a site; LOG_FORMAT=console is for people.

@@ -16,8 +16,11 @@ SAVED = "saved: "
 LOADED_BEFORE = (
     "marketplace/__init__.py",
     "marketplace/celery.py",
-    "marketplace/gunicorn.py",
     "marketplace/paths.py",
+    "marketplace/serving/__init__.py",
+    "marketplace/serving/gunicorn.py",
+    "marketplace/serving/temporary.py",
+    "marketplace/serving/worker.py",
     "marketplace/supervisor/",
     "ml/__init__.py",
     "ml/atomic_files.py",

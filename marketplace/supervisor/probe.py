@@ -20,9 +20,25 @@ def is_broker_reachable(path: Path) -> bool:
             return False
 
 
-def fetch_readiness_status(port: int) -> int | None:
+class DoorConnection(http.client.HTTPConnection):
+    """A connection to health's own door: `unix:/path`, or `host:port`."""
+
+    def __init__(self, bind: str, timeout: float = 2) -> None:
+        self._path = bind.removeprefix("unix:") if bind.startswith("unix:") else ""
+        super().__init__("localhost" if self._path else bind, timeout=timeout)
+
+    def connect(self) -> None:
+        if not self._path:
+            super().connect()
+            return
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+def fetch_readiness_status(bind: str) -> int | None:
     """The status of /health/ready, or None while nothing answers."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    connection = DoorConnection(bind)
     try:
         connection.request("GET", "/health/ready")
         return connection.getresponse().status

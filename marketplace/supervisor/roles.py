@@ -69,7 +69,9 @@ def list_services(site: Site) -> list[Role]:
 
 def web_role() -> Role:
     """On HUP gunicorn starts new processes and keeps the port open, so that whoever asks meanwhile only waits."""
-    role = python_role("web", "-m", "gunicorn", "-c", "python:marketplace.gunicorn", "marketplace.wsgi", grace=15)
+    role = python_role(
+        "web", "-m", "gunicorn", "-c", "python:marketplace.serving.gunicorn", "marketplace.wsgi", grace=15
+    )
     return replace(role, reload_signal=signal.SIGHUP)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from marketplace.paths import private_broker_url
+from marketplace.paths import find_var_directory, health_socket_path, private_broker_url
 
 from .errors import CannotStart
 
@@ -33,7 +33,7 @@ class Site:
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Site:
         return cls(
-            var=Path(environ.get("VAR_DIR") or ROOT / "var").absolute(),
+            var=find_var_directory(environ),
             port=read_integer(environ, "PORT", 8000, 65535),
             web_processes=read_integer(environ, "WEB_PROCESSES", 2, 64),
             embedding_processes=read_integer(environ, "EMBEDDING_PROCESSES", 1, 64),
@@ -59,6 +59,7 @@ class Site:
             "LOG_FORMAT": "console",
             "LOG_LEVEL": self.log_level,
             "PYTHONUNBUFFERED": "1",
+            "HEALTH_BIND": f"unix:{health_socket_path(self.var)}",
             **self.environ,
             "VAR_DIR": str(self.var),
             "PORT": str(self.port),

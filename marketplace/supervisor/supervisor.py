@@ -100,7 +100,7 @@ class Supervisor:
         while not self._stop_asked:
             # Asked at intervals and not after every relayed line: each question makes the web process log another.
             if time.monotonic() >= ask_at:
-                if (status := fetch_readiness_status(self.site.port)) == 200:
+                if (status := fetch_readiness_status(self._environ["HEALTH_BIND"])) == 200:
                     break
                 ask_at = time.monotonic() + ASK_READY_SECONDS
                 if time.monotonic() > complain_at:

@@ -27,12 +27,13 @@ class Site:
 
     def __init__(self, var: Path, database_url: str, redis_url: str) -> None:
         self.var = var
-        self.port = free_port()
+        self.port, self.health_port = free_port(), free_port()
         self._here = {
             "VAR_DIR": str(var),
             "DATABASE_URL": database_url,
             "REDIS_URL": redis_url,
             "BIND": f"127.0.0.1:{self.port}",
+            "HEALTH_BIND": f"127.0.0.1:{self.health_port}",
         }
 
     def environ(self, name: str) -> dict[str, str]:
@@ -64,7 +65,7 @@ class Site:
     def _here_command(self, command: list[str]) -> list[str]:
         python = [sys.executable if part == "python" else part for part in command]
         return [
-            part.replace("127.0.0.1:8000", f"127.0.0.1:{self.port}").replace("=/tmp/", f"={self.var}/")
+            part.replace("127.0.0.1:8001", f"127.0.0.1:{self.health_port}").replace("=/tmp/", f"={self.var}/")
             for part in python
         ]
 

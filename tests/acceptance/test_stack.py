@@ -71,6 +71,29 @@ class TestRunning:
         head = b"POST /api/v1/token/ HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 2\r\n"
         assert send_raw(stack, head + b"Content-Type: application/json\r\n\r\n") in {100, 400, 417}
 
+    def test_slow_clients_keep_nobody_waiting(self, stack):
+        """Twenty of each kind, of whom eight would hold every thread if they held any."""
+        head = b"POST /api/v1/token/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        chunk = b"Transfer-Encoding: chunked\r\n\r\n1\r\n"
+        slow = []
+        for sent in (b"GET / HTTP/1.1\r\nHost: loc", head + b"Content-Length: 900\r\n\r\n", head + chunk):
+            for _ in range(20):
+                slow.append(socket.create_connection(("127.0.0.1", stack.port)))
+                slow[-1].sendall(sent)
+        visitor, end = stack.visitor(), time.monotonic() + 2
+        times: list[float] = []
+        while time.monotonic() < end:
+            for connection in slow:
+                connection.sendall(b"x" if len(times) % 2 else b" ")
+            began = time.monotonic()
+            visitor.get("/", timeout=5).expect(200)
+            visitor.get("/health/ready", timeout=5).expect(200)
+            times.append(time.monotonic() - began)
+            assert "details" in stack.health().json()
+        assert len(times) > 3
+        for connection in slow:
+            connection.close()
+
     def test_embeds_a_photo_and_finds_it_from_whatever_folder_it_runs_in(self, stack):
         admin = stack.admin()
         listing = admin.post("/api/v1/listings/", {"title": "Red chair", "currency": "GBP"}).expect(201).json()["id"]
@@ -83,9 +106,7 @@ class TestRunning:
 
         stack.wait_for(lambda: found() == [listing], "the photo is embedded and found")
         assert Path(f"/proc/{stack.pids()['web']}/cwd").readlink().name == "My Sité (1) 100% #2?"
-        stack.wait_for(
-            lambda: stack.visitor().get("/health/ready").json()["status"] == "ok", "all processes are heard of"
-        )
+        stack.wait_for(lambda: stack.health().json()["status"] == "ok", "all processes are heard of")
 
     def test_keeps_its_secrets_to_its_owner(self, stack):
         modes = {name: oct((stack.var / name).stat().st_mode & 0o777) for name in (".", "run", "secret-key")}

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.core.management import get_commands
 from django.urls import resolve
 
-from marketplace import gunicorn
+from marketplace.serving import gunicorn
 from tests.servers import compose
 
 ROOT = compose.ROOT
@@ -84,7 +84,7 @@ class TestApplicationService:
         kind, *command = check["test"]
         if kind == "CMD":
             runs(command)
-        for path in re.findall(r"127\.0\.0\.1:8000(/[\w/]+)", " ".join(command)):
+        for path in re.findall(r"127\.0\.0\.1:8001(/[\w/]+)", " ".join(command)):
             resolve(path)
         assert compose.seconds(check["timeout"]) < compose.seconds(check["interval"])
 
@@ -200,7 +200,7 @@ class TestImage:
         assert len(commands) == 2
         for command in commands:
             runs(command)
-        for path in re.findall(r"127\.0\.0\.1:8000(/[\w/]+)", DOCKERFILE):
+        for path in re.findall(r"127\.0\.0\.1:8001(/[\w/]+)", DOCKERFILE):
             resolve(path)
 
     def test_makes_the_directories_that_are_mounted(self):

@@ -4,13 +4,12 @@ import gzip
 import io
 
 import pytest
-from django.test import Client, RequestFactory
+from django.test import Client
 from django.urls import path
 from rest_framework.test import APIClient
 
 from listings.models import Listing
 from marketplace.urls import urlpatterns as site_urls
-from marketplace.wsgi import read_chunked_body
 from tests.factories import draw_photo, make_listing, make_ready_image, make_user
 
 pytestmark = pytest.mark.django_db
@@ -33,32 +32,6 @@ def staff():
 
 
 class TestBodies:
-    def read_body(self, body, settings, limit=50, **environ):
-        settings.BODY_MAX_BYTES, settings.DATA_UPLOAD_MAX_MEMORY_SIZE = limit, limit // 5
-        sent = RequestFactory().post("/").environ | {"wsgi.input": io.BytesIO(body), **environ}
-        sent.pop("CONTENT_LENGTH")
-        seen: list[object] = []
-
-        def take_body(given, start):
-            seen.extend([given.get("CONTENT_LENGTH"), given["wsgi.input"].read()])
-            return []
-
-        read_chunked_body(take_body)(sent, print)
-        return seen
-
-    @pytest.mark.parametrize(("size", "read"), [(0, 0), (50, 50), (51, 51), (200_000, 51)])
-    def test_a_body_in_chunks_gets_its_length_and_is_read_up_to_the_limit(self, settings, size, read):
-        chunked = {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}
-        assert self.read_body(b"x" * size, settings, **chunked) == [str(read), b"x" * read]
-
-    @pytest.mark.parametrize("kind", ["application/json", "", "application/x-www-form-urlencoded", "text/multipart/"])
-    def test_a_body_in_chunks_fills_the_disk_only_as_a_form_with_photos(self, settings, kind):
-        chunked = {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True, "CONTENT_TYPE": kind}
-        assert self.read_body(b"x" * 200, settings, **chunked) == ["11", b"x" * 11]
-
-    def test_chunks_whose_end_the_server_does_not_mark_are_left_alone(self, settings):
-        assert self.read_body(b"5\r\n", settings, HTTP_TRANSFER_ENCODING="chunked") == [None, b"5\r\n"]
-
     @pytest.mark.parametrize("address", [LISTINGS, "/api/v1/search/image/", "/sell/"])
     @pytest.mark.parametrize(
         ("headers", "status", "code"),

@@ -27,9 +27,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from marketplace.paths import private_broker_url, run_directory
+from marketplace.paths import health_socket_path, private_broker_url, run_directory
 from marketplace.supervisor.parent import die_with_parent
-from tests.servers.visitor import Visitor
+from marketplace.supervisor.probe import DoorConnection
+from tests.servers.visitor import Answer, Visitor
 
 from .valkey import Valkey
 
@@ -153,6 +154,10 @@ class Stack:
             return self.visitor().get("/health/ready", timeout=5).status == 200
         return False
 
+    def health(self, path: str = "/health/ready") -> Answer:
+        """What is answered at health's own door, with the details."""
+        return ask_at_door(f"unix:{health_socket_path(self.var)}", path)
+
     def manage(self, *arguments: str, timeout: float = 300) -> str:
         """Run `manage.py` on this site's data; what it printed."""
         return self.run("manage.py", *arguments, timeout=timeout)
@@ -241,6 +246,13 @@ class Stack:
         pid = self.pids()[name]
         os.kill(pid, number)
         return pid
+
+
+def ask_at_door(bind: str, path: str = "/health/ready") -> Answer:
+    connection = DoorConnection(bind, timeout=60)
+    connection.request("GET", path)
+    response = connection.getresponse()
+    return Answer(response.status, response.headers, response.read(), path)
 
 
 def copy_code(target: Path) -> Path:

@@ -164,7 +164,7 @@ class TestProbes:
         refuse_port_in_use(port)
 
     def test_nothing_answers_where_nothing_runs(self, tmp_path):
-        assert fetch_readiness_status(free_port()) is None
+        assert fetch_readiness_status(f"127.0.0.1:{free_port()}") is None
         assert not is_broker_reachable(tmp_path / "none")
 
     def test_the_broker_answers(self, valkey):

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from marketplace import gunicorn
+from marketplace.serving import gunicorn
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_before_the_first_request_every_view_is_loaded_and_frozen():
 import gc, os, sys
 os.environ["DJANGO_SETTINGS_MODULE"] = "marketplace.settings"
 import marketplace.wsgi
-from marketplace import gunicorn
+from marketplace.serving import gunicorn
 from recommender import index
 started = []
 index.start_index_threads = lambda: started.append(gc.get_freeze_count())

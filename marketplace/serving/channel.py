@@ -1,0 +1,154 @@
+"""One connection: a request reaches a thread only when all of it is here, and an answer leaves as its client reads.
+
+What waitress does by itself; added are how long a client may take, and that a refused one can read why.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+from contextlib import suppress
+
+from waitress.channel import HTTPChannel
+from waitress.task import WSGITask
+
+from .pace import ANSWER, BODY, HEADER, IDLE, LINGERING, Pace, Stage
+from .parser import LimitedParser
+from .refusals import Refusal, RefusalTask
+
+logger = logging.getLogger(__name__)
+
+
+class SiteTask(WSGITask):
+    def service(self) -> None:
+        server = self.channel.server
+        if server.is_stopping:
+            self.set_close_on_finish()
+        try:
+            super().service()
+            self.channel.flush()
+        finally:
+            server.finish_request()
+
+    def execute(self) -> None:
+        try:
+            super().execute()
+        # Whatever else a view raises Django answers; this is a file that could not be read while it was sent.
+        except OSError:
+            logger.exception("an answer was broken off: %s", self.request.path)
+            raise
+
+    def write(self, data: bytes) -> None:
+        super().write(b"" if self.request.command == "HEAD" else data)
+        if self.request.command == "HEAD":
+            self.chunked_response = False
+
+    def get_environment(self) -> dict[str, object]:
+        environ = super().get_environment()
+        if self.request.command == "HEAD":
+            # A file given to the wrapper would be sent past `write`.
+            environ.pop("wsgi.file_wrapper", None)
+        if environ.get("HTTP_X_FORWARDED_PROTO") == "https" and self.channel.server.trusts(environ["REMOTE_ADDR"]):
+            environ["wsgi.url_scheme"] = "https"
+        return environ
+
+
+class Channel(HTTPChannel):
+    task_class = SiteTask
+    error_task_class = RefusalTask
+    parser_class = LimitedParser
+
+    request: LimitedParser | None  # the one that comes in
+    bytes_received = 0
+    bytes_sent = 0
+    was_refused = False
+    is_lingering = False
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)
+        self.pace = Pace(self.server.now())
+
+    # How long the client may take
+
+    def find_stage(self) -> tuple[Stage | None, object, int]:
+        """What this connection waits for its client with, none while the site works; the request; bytes passed."""
+        request = self.request
+        if self.is_lingering:
+            return LINGERING, None, 0
+        if self.total_outbufs_len:
+            return ANSWER, self.bytes_received, self.bytes_sent
+        if self.requests:
+            return None, None, 0
+        if request is None:
+            return (IDLE if self.bytes_received else HEADER), self.bytes_received, 0
+        if not request.headers_finished:
+            return HEADER, request, 0
+        return BODY, request, request.body_bytes_received
+
+    def look_at_pace(self, now: float) -> None:
+        self.pace.look(now, *self.find_stage())
+        if self.pace.is_used_up:
+            self.give_up()
+
+    def give_up(self, status: int = 408) -> None:
+        """Let the client go: with a refusal where it waits for an answer, else without a word."""
+        if self.request is None or self.requests or self.total_outbufs_len:
+            # Not `will_close`, which acts when the socket can be written to: never, while the client does not read.
+            self.handle_close()
+            return
+        with self.requests_lock:
+            request, self.request = self.request, None
+            request.error, request.completed = Refusal(status), True
+            self.requests.append(request)
+            self.server.add_task(self)
+
+    @property
+    def body_bytes(self) -> int:
+        return self.request.body_bytes_received if self.request is not None else 0
+
+    # What waitress calls
+
+    def flush(self) -> None:
+        """Send what a task has written, headers and body together; the loop sends what the client does not take yet."""
+        with self.outbuf_lock:
+            self._flush_exception(self._flush_some, do_close=False)
+
+    def send(self, data: bytes, do_close: bool = True) -> int:
+        sent = super().send(data, do_close)
+        self.bytes_sent += sent
+        return sent
+
+    def received(self, data: bytes) -> bool:
+        self.bytes_received += len(data)
+        return super().received(data)
+
+    def readable(self) -> bool:
+        return self.is_lingering or super().readable()
+
+    def writable(self) -> bool:
+        # What a task has written it sends itself, so until then the loop would find nothing to do, again and again.
+        is_left_to_task = self.requests and self.total_outbufs_len < self.adj.send_bytes and not self.will_close
+        return bool(not is_left_to_task and super().writable())
+
+    def handle_read(self) -> None:
+        if self.is_lingering:
+            with suppress(OSError):
+                # Read and forgotten; at the end of it `recv` closes the connection.
+                self.recv(self.adj.recv_bytes)
+        else:
+            super().handle_read()
+
+    def handle_write(self) -> None:
+        if self.close_when_flushed and self.was_refused and not self.will_close:
+            self._flush_exception(self._flush_some)
+            if not self.total_outbufs_len and not self.will_close:
+                self._linger()
+        else:
+            super().handle_write()
+
+    def _linger(self) -> None:
+        """Say that nothing more will come, and go on reading: closing at once would tear the answer away from a client
+        that still sends."""
+        self.close_when_flushed, self.is_lingering = False, True
+        with suppress(OSError):
+            self.socket.shutdown(socket.SHUT_WR)

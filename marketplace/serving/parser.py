@@ -1,0 +1,54 @@
+"""A request while it comes in: what is no request, or too large a one, is known before its body is read."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import tempfile
+
+from waitress.parser import HTTPRequestParser, ParsingError
+
+from .refusals import Refusal, longest_body
+
+logger = logging.getLogger(__name__)
+
+LONGEST_LINE = 4094
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class LimitedParser(HTTPRequestParser):
+    _is_checked = False
+
+    def received(self, data: bytes) -> int:
+        """The number of bytes that belong to this request."""
+        try:
+            consumed = super().received(data)
+        # A body above `inbuf_overflow` is written to disk.
+        except OSError as exc:
+            logger.error("a body cannot be written to %s: %s", tempfile.gettempdir(), exc)
+            consumed, self.error = len(data), Refusal(507 if exc.errno in FULL else 500)
+        if self.error is None and self.headers_finished and not self.empty:
+            self.error = self._find_fault()
+        if self.error is not None:
+            self.completed = True
+        if self.completed:
+            # Else the channel would invite a body that is not wanted, or has come already.
+            self.expect_continue = False
+        return consumed
+
+    def parse_header(self, header_plus: bytes) -> None:
+        if header_plus.find(b"\r\n") > LONGEST_LINE:
+            self.error = Refusal(414)
+        super().parse_header(header_plus)
+        self._refuse_two_lengths(header_plus)
+
+    def _refuse_two_lengths(self, header_plus: bytes) -> None:
+        """Two servers in a row that read the length of a body differently can be made to see different requests."""
+        if b"\ntransfer-encoding" in header_plus.lower() and ("CONTENT_LENGTH" in self.headers or not self.chunked):
+            raise ParsingError("Transfer-Encoding beside Content-Length, or in HTTP/1.0")
+
+    def _find_fault(self) -> Refusal | None:
+        if not self._is_checked:
+            self._is_checked = True
+            self._longest = longest_body(self.headers.get("CONTENT_TYPE", ""))
+        return Refusal(413) if max(self.content_length, self.body_bytes_received) > self._longest else None
