@@ -17,7 +17,7 @@ from django.urls import is_valid_path
 from django.utils.cache import patch_vary_headers
 from django.utils.functional import SimpleLazyObject
 
-from .errors import answer_outage, is_api_request, log_outage, refuse_request
+from .errors import answer_outage, log_outage, refuse_request
 from .observing.outages import find_outage
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ def keep_personal_answers_private(get_response: GetResponse) -> GetResponse:
         response = get_response(request)
         if "public" in response.get("Cache-Control", ""):
             return response
-        patch_vary_headers(response, ("Cookie", "Authorization") if is_api_request(request) else ("Cookie",))
+        patch_vary_headers(response, ("Cookie", "Authorization"))
         if _is_personal(request, response):
             response.headers.setdefault("Cache-Control", "private")
         return response

@@ -1,10 +1,11 @@
 from django.urls import path
+from django.views.decorators.cache import never_cache
 
 from .photos import PhotosView, PhotoView
 from .views import ListingsView, ListingView, TokenView
 
 urlpatterns = [
-    path("token/", TokenView.as_view(), name="api-token"),
+    path("token/", never_cache(TokenView.as_view()), name="api-token"),
     path("listings/", ListingsView.as_view(), name="api-listings"),
     path("listings/<int:listing_id>/", ListingView.as_view(), name="api-listing"),
     path("listings/<int:listing_id>/images/", PhotosView.as_view(), name="api-photos"),

@@ -64,7 +64,7 @@ class TokenView(APIView):
 @extend_schema_view(
     get=extend_schema(
         summary="Find listings",
-        description="Others' active listings and your own; staff see everything. Newest first, in pages.",
+        description="Others' active listings and your own; staff with that right see all. Newest first, in pages.",
         tags=["listings"],
         responses={200: ListingSerializer(many=True), **schema.READ},
     ),
@@ -117,8 +117,8 @@ class ListingsView(generics.ListCreateAPIView):
 @extend_schema_view(
     get=extend_schema(
         summary="Open a listing",
-        description="Active and sold listings are open to everybody, drafts to their seller and staff. The seller and "
-        "staff read exact coordinates here, so that they can edit them; everybody else a point of the 1 km grid.",
+        description="Active and sold listings are open to everybody, drafts to their seller and to staff who may view "
+        "listings. These read exact coordinates here, to edit them; everybody else a point of the 1 km grid.",
         tags=["listings"],
         responses={200: ListingSerializer, 404: schema.NOT_FOUND, 429: schema.THROTTLED, 503: schema.UNAVAILABLE},
     ),
@@ -130,7 +130,7 @@ class ListingsView(generics.ListCreateAPIView):
     ),
     delete=extend_schema(
         summary="Remove a listing",
-        description="It becomes `removed`: from then on only staff see it.",
+        description="It becomes `removed`: from then on only staff who may view listings see it.",
         tags=["listings"],
         responses={204: None, **{code: schema.WRITE[code] for code in (401, 403, 404, 429, 503)}},
     ),

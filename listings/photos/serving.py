@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import structlog
 from django.contrib.auth.decorators import login_required
-from django.contrib.auth.models import AnonymousUser
+from django.contrib.auth.models import AnonymousUser, User
 from django.core.exceptions import PermissionDenied
 from django.core.files.storage import default_storage
 from django.db.models import QuerySet
@@ -17,6 +17,9 @@ from django.shortcuts import get_object_or_404
 from django.urls import path, register_converter
 from django.utils.cache import get_conditional_response
 from django.views.decorators.http import require_safe
+from rest_framework.exceptions import APIException
+from rest_framework.request import Request
+from rest_framework.views import APIView
 
 from listings.models import ListingImage
 from listings.permissions import may_view_originals, may_view_pictures
@@ -57,12 +60,22 @@ def serve_derivative(request: HttpRequest, name: str) -> HttpResponseBase:
     owners = list(_find_owners(name))
     # Only where a visitor may not see it, it matters who asks, and to find that out costs queries.
     is_public = any(may_view_pictures(AnonymousUser(), *owner) for owner in owners)
-    if not (is_public or any(may_view_pictures(request.user, *owner) for owner in owners)):
-        raise Http404("There is no such photo.")
+    if not is_public:
+        person = _find_person(request)
+        if not any(may_view_pictures(person, *owner) for owner in owners):
+            raise Http404("There is no such photo.")
     response = get_conditional_response(request, etag=f'"{name}"') or _open_derivative(name)
     response["ETag"] = f'"{name}"'
     response["Cache-Control"] = PUBLIC if is_public else PRIVATE
     return _forbid_scripts(response)
+
+
+def _find_person(request: HttpRequest) -> User | AnonymousUser:
+    """By the session of the pages or the token of the API, whose answers hold these addresses."""
+    try:
+        return Request(request, authenticators=[one() for one in APIView.authentication_classes]).user
+    except APIException:
+        return AnonymousUser()
 
 
 def _find_owners(name: str) -> QuerySet[ListingImage, tuple[int, str]]:

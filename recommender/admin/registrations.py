@@ -51,20 +51,25 @@ class ReadableJSONField(forms.JSONField):
             return InvalidJSONInput(data)
 
 
+def may_embed_again(request: HttpRequest) -> bool:
+    """Whoever may change photos, whichever page the action is on."""
+    return request.user.has_perm("listings.change_listingimage")
+
+
 def _requeue_photos_and_confirm(request: HttpRequest, images: QuerySet[ListingImage]) -> None:
     queued = describe_count(queue.requeue_photos(images), "embedding is", "embeddings are")
     doorbell.ring()
     messages.success(request, f"{queued} queued again; until then the vectors there are stay in use.")
 
 
-@admin.action(description="Embed again", permissions=["change"])
+@admin.action(description="Embed again", permissions=["embed"])
 def requeue_photos_of_listings(
     listing_admin: admin.ModelAdmin, request: HttpRequest, queryset: QuerySet[Listing]
 ) -> None:
     _requeue_photos_and_confirm(request, ListingImage.objects.filter(listing__in=queryset.order_by().values("pk")))
 
 
-@admin.action(description="Embed again", permissions=["change"])
+@admin.action(description="Embed again", permissions=["embed"])
 def requeue_selected_photos(
     photo_admin: admin.ModelAdmin, request: HttpRequest, queryset: QuerySet[ListingImage]
 ) -> None:
@@ -110,7 +115,7 @@ class EmbeddingAdmin(ReadOnlyAdmin):
         return queryset.filter(Q(image_id=search_term) | Q(image__listing_id=search_term)), False
 
     def has_embed_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("listings.change_listingimage")
+        return may_embed_again(request)
 
     @admin.action(description="Embed again", permissions=["embed"])
     def requeue_photos_of_embeddings(self, request: HttpRequest, queryset: QuerySet[Embedding]) -> None:
@@ -205,6 +210,7 @@ def add_action_to_pages(model: type[Model], action: Callable[..., None]) -> None
     pages = admin.site.get_model_admin(model)
     # A new list, because appending to the one on the class would change every page that inherits it.
     pages.actions = [*(pages.actions or ()), action]
+    pages.has_embed_permission = may_embed_again  # type: ignore[attr-defined]
 
 
 add_action_to_pages(Listing, requeue_photos_of_listings)

@@ -17,6 +17,7 @@ from tests.factories import api, give_rights, make_image, make_listing, make_sta
 
 pytestmark = pytest.mark.django_db
 
+PHOTOS = "listings.change_listingimage"
 PLACE = (53.79971234, -1.54921234)
 SECRET: dict[str, Any] = {"status": "draft", "title": "Unpublished lamp", "latitude": PLACE[0], "longitude": PLACE[1]}
 
@@ -126,6 +127,23 @@ def test_permissions_cost_staff_two_queries_a_request_and_others_none():
         asked[name] = len(queries)
     assert asked["seller"] == asked["visitor"]
     assert asked["staff"] == asked["visitor"] + 2
+
+
+@pytest.mark.parametrize("page", ["listings/listing", "listings/listingimage", "recommender/embedding"])
+def test_photos_are_embedded_again_by_who_may_change_photos_on_whichever_page_it_is_offered(page):
+    make_image(make_listing())
+    views = ["listings.view_listing", "listings.view_listingimage", "recommender.view_embedding"]
+    for rights, is_offered in (([*views, "listings.change_listing"], False), ([*views, PHOTOS], True)):
+        client = Client()
+        client.force_login(make_staff(*rights))
+        assert ("Embed again" in client.get(f"/admin/{page}/").content.decode()) is is_offered
+
+
+def test_a_token_is_kept_by_no_cache():
+    make_user("tom", password="correct horse")
+    answer = api().post("/api/v1/token/", {"username": "tom", "password": "correct horse"})
+    assert answer.status_code == 200
+    assert "no-store" in answer["Cache-Control"]
 
 
 def test_a_photo_is_deleted_only_through_its_own_listing():
