@@ -12,6 +12,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "marketplace.settings")
 app = Celery("marketplace")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.steps["worker"].add(DjangoStructLogInitStep)
+app.conf.beat_scheduler = "workers.schedule:SteadyScheduler"
 app.conf.imports = ("workers.embedding", "workers.indexing", "workers.maintenance", "workers.lifecycle")
 
 

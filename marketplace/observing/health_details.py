@@ -14,8 +14,8 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from listings.limits.rates import are_hits_counted
-from recommender.embedding.worker_health import FORGOTTEN, describe_absent_workers
-from recommender.models import Embedding, EmbeddingModel, Heartbeat
+from recommender.embedding.worker_health import FORGOTTEN, beats_since, describe_absent_workers
+from recommender.models import Embedding, EmbeddingModel
 
 COUNT_LIMIT = 10_000
 HEARTBEAT_LIMIT = 100
@@ -35,6 +35,7 @@ def collect_details() -> tuple[list[str], dict[str, object]]:
         "models": [{"version": model.version, "state": model.state} for model in models],
         "queue": queue_counts(),
         "upload_lag_seconds": lag,
+        "sweep_age_seconds": heartbeat_ages(now).get("beat"),
         "heartbeats": list_heartbeats(now),
         "broker_reachable": broker,
     }
@@ -85,16 +86,16 @@ def upload_lag(models: list[int], now: datetime) -> float:
         .first()
         for model in models
     ]
-    return max(((now - moment).total_seconds() for moment in oldest if moment), default=0.0)
+    return max([0.0, *((now - moment).total_seconds() for moment in oldest if moment)])
 
 
 def list_heartbeats(now: datetime) -> list[dict[str, object]]:
-    seen = Heartbeat.objects.filter(seen_at__gte=now - FORGOTTEN).order_by("kind", "name")
+    seen = beats_since(now - FORGOTTEN, now).order_by("kind", "name")
     return [
         {
             "name": beat.name,
             "kind": beat.kind,
-            "age_seconds": round((now - beat.seen_at).total_seconds(), 1),
+            "age_seconds": max(0.0, round((now - beat.seen_at).total_seconds(), 1)),
             "note": beat.detail.get("note", ""),
         }
         for beat in seen[:HEARTBEAT_LIMIT]
@@ -103,7 +104,7 @@ def list_heartbeats(now: datetime) -> list[dict[str, object]]:
 
 def heartbeat_ages(now: datetime) -> dict[str, float]:
     """Seconds since any worker of a kind beat last, by kind."""
-    latest = Heartbeat.objects.filter(seen_at__gte=now - FORGOTTEN).values("kind").annotate(latest=Max("seen_at"))
+    latest = beats_since(now - FORGOTTEN, now).values("kind").annotate(latest=Max("seen_at"))
     return {row["kind"]: max(0.0, (now - row["latest"]).total_seconds()) for row in latest.order_by("kind")}
 
 

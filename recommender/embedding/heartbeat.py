@@ -99,4 +99,5 @@ def write_row(row: Heartbeat) -> None:
 
 def is_worker_alive(kind: str) -> bool:
     """Whether a worker of this kind beat a moment ago."""
-    return Heartbeat.objects.filter(kind=kind, seen_at__gt=timezone.now() - FRESH).exists()
+    now = timezone.now()
+    return Heartbeat.objects.filter(kind=kind, seen_at__range=(now - FRESH, now + FRESH)).exists()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Count, Max
+from django.db.models import Count, Max, QuerySet
 
 from recommender.models import Heartbeat
 
@@ -44,15 +44,20 @@ ROLES = (
 SCHEDULE = WorkerRole("beat", "beat process", "nothing happens by schedule", "beat")
 
 
+def beats_since(moment: datetime, now: datetime) -> QuerySet[Heartbeat]:
+    """Signs of life since a moment. One of the future was written before the clock was set back, and tells nothing."""
+    return Heartbeat.objects.filter(seen_at__gte=moment, seen_at__lt=now + SILENT)
+
+
 def count_workers(now: datetime) -> dict[str, int]:
     """How many processes of each kind were heard of a moment ago."""
-    heard = Heartbeat.objects.filter(seen_at__gt=now - SILENT).values_list("kind").annotate(Count("name"))
+    heard = beats_since(now - SILENT, now).values_list("kind").annotate(Count("name"))
     return {role.kind: 0 for role in (*ROLES, SCHEDULE)} | dict(heard.order_by("kind"))
 
 
 def describe_absent_workers(now: datetime) -> Iterator[str]:
     """One clause for each kind of process that a site needs and that is not heard of."""
-    recent = Heartbeat.objects.filter(seen_at__gte=now - FORGOTTEN).values_list("kind")
+    recent = beats_since(now - FORGOTTEN, now).values_list("kind")
     seen = dict(recent.annotate(Max("seen_at")).order_by("kind"))
     roles = (*ROLES, SCHEDULE) if is_heard("default", seen, now) else ROLES
     for role in roles:

@@ -23,7 +23,7 @@ class Command(BaseCommand):
         if not 0 < options["seconds"] <= LONGEST:
             raise CommandError(f"--seconds is {options['seconds']}; give a number from 1 to {LONGEST}.")
         # Compared by the database's clock, which the heartbeat was written by too, because the clocks of hosts differ.
-        lately = Now() - timedelta(seconds=options["seconds"])
+        span = timedelta(seconds=options["seconds"])
         here = Heartbeat.objects.filter(kind=options["kind"], detail__host=socket.gethostname())
-        if not here.filter(seen_at__gt=lately).exists():
+        if not here.filter(seen_at__gt=Now() - span, seen_at__lt=Now() + span).exists():
             raise CommandError(f"No {options['kind']} worker of this host beat in the last {options['seconds']} s.")

@@ -155,6 +155,8 @@ class LineageCompactor:
 
 def _is_snapshot_due(state: State, newest: IndexSnapshot | None) -> bool:
     age = (timezone.now() - newest.created_at).total_seconds() if newest else math.inf
+    if age < 0:  # the clock was set back after it was written
+        age = math.inf
     return is_flush_due(_count_changed_rows(state), age, settings.INDEX_FLUSH_ROWS) or is_empty_flush_due(
         feed.estimate_row_count(), age
     )

@@ -8,6 +8,7 @@ directory they turn up.
 from __future__ import annotations
 
 import json
+import math
 import time
 import uuid
 from collections.abc import Sequence
@@ -28,6 +29,8 @@ from .atomic_directory import make_damage_error, read_checked_json, write_direct
 from .segment import Segment
 
 MANIFEST = "manifest.json"
+# The clock of a machine may be corrected by so many seconds without being taken as set.
+CLOCK_SLACK = 60.0
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,11 @@ class Part:
     @property
     def dead_seconds(self) -> float:
         """For how long it has held deleted rows; 0 if it holds none."""
-        return 0.0 if self.dead_since is None else time.time() - self.dead_since
+        if self.dead_since is None:
+            return 0.0
+        seconds = time.time() - self.dead_since
+        # Less than nothing: the clock was set back since, and nobody knows for how long. It counts as too long.
+        return max(0.0, seconds) if seconds > -CLOCK_SLACK else math.inf
 
     def describe_part(self) -> dict[str, object]:
         """What `index status` prints about it."""

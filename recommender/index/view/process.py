@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -95,7 +96,8 @@ def report_health() -> ProcessHealth:
 
 def _describe_overdue_purge(state: State) -> str | None:
     """That deleted photos' vectors are still on disk after the time that was promised."""
-    longest = max((part.dead_seconds for part in state.base.parts), default=0.0)
+    known = (part.dead_seconds for part in state.base.parts if math.isfinite(part.dead_seconds))
+    longest = max(known, default=0.0)
     if longest <= purge_seconds() + LATE_SECONDS:
         return None
     return (
@@ -118,7 +120,8 @@ def _snapshot_age(snapshot_id: int | None) -> float | None:
         return None
     created = IndexSnapshot.objects.filter(pk=snapshot_id).values_list("created_at", flat=True).first()
     # The row of a snapshot that was retired may be deleted while a reader still serves its files.
-    return round((timezone.now() - created).total_seconds(), 1) if created else None
+    # One of the future was written before the clock was set back.
+    return max(0.0, round((timezone.now() - created).total_seconds(), 1)) if created else None
 
 
 def _get_state_or_none() -> State | None:

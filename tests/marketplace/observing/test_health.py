@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from marketplace.observing import health_details
 from marketplace.observing.health import DOOR, is_trusted
-from recommender.models import Embedding, EmbeddingModel, Heartbeat
+from recommender.models import Embedding, EmbeddingModel, Heartbeat, IndexSnapshot
 from tests.factories import make_image, make_listing, make_user
 from workers.maintenance import run_sweep
 
@@ -266,3 +266,23 @@ def test_counting_stops_at_its_bound(monkeypatch):
 
 def test_probes_are_only_read(db):
     assert {Client().post(path).status_code for path in (LIVE, READY)} == {405}
+
+
+def test_a_clock_that_was_set_back_makes_no_worker_heard_and_no_age_negative(model, settings):
+    """Signs of life, snapshots and uploads of two hours from now are what is left of before."""
+    later = timezone.now() + timedelta(hours=2)
+    for kind in ("embedding", "indexing", "default", "beat"):
+        Heartbeat.objects.create(name=kind, kind=kind, seen_at=later)
+    make_image(make_listing())
+    Embedding.objects.update(created_at=later)
+    IndexSnapshot.objects.update(created_at=later)
+    answer = ready().json()
+    assert "no embedding worker has been heard of, so new photos are not found" in answer["problem"]
+    assert answer["details"]["upload_lag_seconds"] == 0
+    assert answer["details"]["heartbeats"] == []
+    assert (answer["details"]["index"]["snapshot_age_s"] or 0) >= 0
+
+
+def test_health_says_when_the_sweep_ran_last(model):
+    Heartbeat.objects.create(name="beat", kind="beat", seen_at=timezone.now() - timedelta(seconds=40))
+    assert ready().json()["details"]["sweep_age_seconds"] == pytest.approx(40, abs=10)

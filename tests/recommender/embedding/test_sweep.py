@@ -163,3 +163,14 @@ def test_heartbeats_of_workers_long_gone_are_removed():
     Heartbeat.objects.create(name="new", kind="default", seen_at=now)
     sweep.collect_garbage()
     assert [beat.name for beat in Heartbeat.objects.all()] == ["new"]
+
+
+def test_a_failure_of_the_future_is_retried_because_the_clock_was_set_back():
+    make_model()
+    bulk_photos(2)
+    first, last = Embedding.objects.order_by("pk")
+    later = timezone.now() + timedelta(hours=2)
+    Embedding.objects.filter(pk=first.pk).update(state="failed", attempts=3, updated_at=later)
+    Embedding.objects.filter(pk=last.pk).update(state="failed", attempts=MAX_FAILURES, updated_at=later)
+    assert sweep.requeue_failed_rows() == 1
+    assert list(Embedding.objects.order_by("pk").values_list("state", flat=True)) == ["pending", "failed"]
