@@ -13,6 +13,7 @@ from django.db.models import Max
 from django.utils import timezone
 
 from .models import Category, Listing, ListingImage, original_path, originals_storage
+from .photos.no_room import ORIGINALS, CannotStore
 from .photos.uploads import CheckedPhoto
 from .querysets import SEPARATOR
 
@@ -102,10 +103,8 @@ def add_photos(listing: Listing, photos: Sequence[CheckedPhoto]) -> list[KeptPho
         for photo in photos:
             if photo.sha256 not in images:
                 image = ListingImage(listing=listing, sha256=photo.sha256, width=photo.width, height=photo.height)
-                # The name is set before the file is written, so that a write that fails half-way is cleaned up as well.
-                image.original = original_path(image, f"photo{photo.suffix}")
                 images[photo.sha256] = image
-                originals_storage().save(image.original.name, photo.file)
+                store_original_file(image, photo)
         with transaction.atomic(durable=True):
             there = _insert_photo_rows(listing, images)
     # An interruption such as Ctrl-C is caught like an error, because nobody else knows of the files stored so far.
@@ -118,6 +117,17 @@ def add_photos(listing: Listing, photos: Sequence[CheckedPhoto]) -> list[KeptPho
         KeptPhoto((images | there)[photo.sha256], photo.sha256 not in there and firsts[photo.sha256] is photo)
         for photo in photos
     ]
+
+
+def store_original_file(image: ListingImage, photo: CheckedPhoto) -> None:
+    """Store a photo's file whole or not at all. Raises CannotStore."""
+    # The name is set before the file is written, so that what a write leaves that fails half-way can be deleted.
+    image.original = original_path(image, f"photo{photo.suffix}")
+    try:
+        originals_storage().save(image.original.name, photo.file)
+    except OSError as exc:
+        _delete_files([image])
+        raise CannotStore(ORIGINALS, exc) from exc
 
 
 def _insert_photo_rows(listing: Listing, images: Mapping[str, ListingImage]) -> dict[str, ListingImage]:

@@ -7,10 +7,11 @@ from django.core.exceptions import ValidationError
 
 from listings.api.numbers import FloatInput, PriceInput
 from listings.models import Listing
+from listings.photos.no_room import CannotStore
 from listings.photos.uploads import CheckedPhoto
 from listings.services import explain_too_many_photos, room_for_photos
 from listings.web.forms import PhotosField
-from listings.web.uploading import check_and_split_photos
+from listings.web.uploading import check_and_split_photos, explain_lost_photos
 
 
 class ListingAdminForm(forms.ModelForm):
@@ -32,7 +33,10 @@ class ListingAdminForm(forms.ModelForm):
 
     def clean_photos(self) -> list[CheckedPhoto]:
         """Unlike a seller's form this one is sent again: nothing is saved while one of the files is refused."""
-        photos, refusals = check_and_split_photos(self.cleaned_data["photos"])
+        try:
+            photos, refusals = check_and_split_photos(self.cleaned_data["photos"])
+        except CannotStore as exc:
+            raise ValidationError(explain_lost_photos(exc)) from exc
         if refusals:
             raise ValidationError([f"{refusal.name}: {refusal.reason}" for refusal in refusals])
         room = room_for_photos(self.instance.pk or 0)

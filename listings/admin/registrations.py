@@ -14,9 +14,11 @@ from django.utils import timezone
 from django.utils.html import format_html
 
 from listings.models import Category, Listing, ListingImage
+from listings.photos.no_room import CannotStore
 from listings.photos.uploads import CheckedPhoto
 from listings.services import ListingGone, TooManyPhotos, add_photos
 from listings.templatetags.storefront import format_price, lead_photo
+from listings.web.uploading import explain_lost_photos
 from ml.catalogue.counts import describe_count
 
 from .filters import CappedPaginator, HasPhotosFilter, PhotoStateFilter, PriceFilter, RootCategoryFilter
@@ -140,8 +142,9 @@ class ListingAdmin(UpdatesPhotos, DeletedWithWhatBelongs, admin.ModelAdmin):
     def _add_photos_or_report(self, request: HttpRequest, listing: Listing, photos: Sequence[CheckedPhoto]) -> None:
         try:
             add_photos(listing, photos)
-        except (ListingGone, TooManyPhotos) as exc:
-            why = str(exc) or "The listing was removed meanwhile."
+        except (ListingGone, TooManyPhotos, CannotStore) as exc:
+            why = explain_lost_photos(exc) if isinstance(exc, CannotStore) else str(exc)
+            why = why or "The listing was removed meanwhile."
             self.message_user(request, f"The photos were not added. {why}", messages.ERROR)
 
     @admin.action(description="Mark as sold", permissions=["change"])

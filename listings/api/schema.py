@@ -60,6 +60,11 @@ THROTTLED = _describe_error(
 UNAVAILABLE = _describe_error(
     "The database does not answer", "The database does not answer. Try again in a moment.", "database_unavailable"
 )
+FULL = _describe_error(
+    "A disk of the site is full, and nothing was saved",
+    "The disk for photos is full, so the photo was not kept. Try again later.",
+    "storage_full",
+)
 ALREADY_GONE = _describe_error(
     "What a request with this `Idempotency-Key` made is gone",
     "What the request … made was removed since.",
@@ -77,4 +82,12 @@ REQUEST_KEY = OpenApiParameter(
 )
 
 READ = {400: BAD_INPUT, 429: THROTTLED, 503: UNAVAILABLE}
-WRITE = {400: BAD_INPUT, 401: UNAUTHENTICATED, 403: FORBIDDEN, 404: NOT_FOUND, 429: THROTTLED, 503: UNAVAILABLE}
+WRITE = {
+    400: BAD_INPUT,
+    401: UNAUTHENTICATED,
+    403: FORBIDDEN,
+    404: NOT_FOUND,
+    429: THROTTLED,
+    503: UNAVAILABLE,
+    507: FULL,
+}

@@ -18,6 +18,7 @@ from django.db.models import Count, Max, Q
 from listings.models import ImportedPhoto, Listing, ListingImage
 from listings.photos.signals import photos_added
 from listings.photos.uploads import CheckedPhoto
+from listings.services import store_original_file
 
 
 class Room:
@@ -64,7 +65,7 @@ def store_original(listing_id: int, created_at: datetime, photo: CheckedPhoto) -
         source=ListingImage.Source.IMPORT,
         created_at=created_at,
     )
-    image.original.save(f"photo{photo.suffix}", photo.file, save=False)
+    store_original_file(image, photo)
     return image
 
 

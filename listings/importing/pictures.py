@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core.files.base import File
 
 from listings.models import Listing, ListingImage
+from listings.photos.no_room import CannotStore
 from listings.photos.uploads import check_photo
 from ml.catalogue.findings import Finding, Kind
 from ml.catalogue.picture_files import PictureFiles, name_expected_file
@@ -65,6 +66,10 @@ class PictureFolder:
             try:
                 stored[row.id] = check_and_store_picture(path, listing_id, row.created_at)
                 room.reserve_place(listing_id)
+            except CannotStore:
+                # What was stored before the disk was full is kept, so that no file is left without its row.
+                save_photo_rows_and_notify(stored)
+                raise
             except PhotoRefused as exc:
                 findings.append(Finding(Kind.BAD_PHOTO, row.line, "id", row.id, f"{path.name}: {exc}"))
         saved = save_photo_rows_and_notify(stored)

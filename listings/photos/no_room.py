@@ -25,10 +25,11 @@ class CannotStore(OSError):
     """A file cannot be kept now; the message is for whoever sent it. Its cause is what the operator reads."""
 
     def __init__(self, place: Place, cause: OSError) -> None:
-        self.place, self.is_full = place, cause.errno in FULL
-        self.sentence = f"{place.name.capitalize()} {explain_refusal(cause)}. Nothing of it was kept: try again later."
+        self.place, self.cause, self.trouble = place, cause, explain_refusal(cause)
+        self.sentence = f"{place.name.capitalize()} {self.trouble}, so the photo was not kept. Try again later."
+        # Insufficient storage, or a service that is not there now.
+        self.status = 507 if cause.errno in FULL else 503
         super().__init__(self.sentence)
-        self.__cause__ = cause
 
 
 def explain_refusal(cause: OSError) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import logging
 from collections.abc import Iterable
 from contextlib import suppress
@@ -11,12 +12,14 @@ from typing import Any
 
 from django.conf import settings
 from django.core.files.base import File
-from django.core.files.uploadedfile import TemporaryUploadedFile
+from django.core.files.uploadedfile import TemporaryUploadedFile, UploadedFile
 from django.core.files.uploadhandler import FileUploadHandler
 from django.http import HttpRequest
 
 from ml import images
 from ml.images import Header, PhotoRefused, sniff_header
+
+from .no_room import TEMPORARY, CannotStore
 
 logger = logging.getLogger(__name__)
 
@@ -45,33 +48,68 @@ class PhotoUpload(TemporaryUploadedFile):
     sha256 = ""
 
 
+class LostUpload(UploadedFile):
+    """A photo for which there was no room on the disk: whoever judges it says so, and the rest of a form is kept."""
+
+    sha256 = ""
+
+    def __init__(self, trouble: OSError) -> None:
+        super().__init__(io.BytesIO())
+        self.trouble = trouble
+
+
 class PhotoUploadHandler(FileUploadHandler):
     """Write each file to disk and hash it on the way; what lies beyond the size limit is read and dropped."""
+
+    file: PhotoUpload | LostUpload
 
     def new_file(self, *args: Any, **kwargs: Any) -> None:
         super().new_file(*args, **kwargs)
         self.digest = hashlib.sha256()
         # A fixed name, because the sender's may be too long for the file system.
-        self.file = PhotoUpload("photo", self.content_type, 0, self.charset, self.content_type_extra)
+        try:
+            self.file = PhotoUpload("photo", self.content_type, 0, self.charset, self.content_type_extra)
+        except OSError as exc:
+            self.file = LostUpload(exc)
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
         # A file that is too large is refused later, with a sentence; until then it must not fill the disk.
-        if start + len(raw_data) <= settings.PHOTO_MAX_BYTES:
+        if start + len(raw_data) > settings.PHOTO_MAX_BYTES or isinstance(self.file, LostUpload):
+            return
+        try:
             self.file.write(raw_data)
-            self.digest.update(raw_data)
+        except OSError as exc:
+            self._give_up(exc)
+        self.digest.update(raw_data)
 
-    def file_complete(self, file_size: int) -> PhotoUpload:
-        self.file.seek(0)
+    def file_complete(self, file_size: int) -> PhotoUpload | LostUpload:
+        try:
+            self.file.seek(0)
+        # The last bytes are written only now.
+        except OSError as exc:
+            self._give_up(exc)
         self.file.size = file_size
         self.file.sha256 = self.digest.hexdigest()
         # The sender's name of the file is kept for the messages about it, although the file on disk has another.
         self.file.name = self.file_name
         return self.file
 
+    def _give_up(self, trouble: OSError) -> None:
+        with suppress(OSError):
+            self.file.close()
+        self.file = LostUpload(trouble)
+
     def upload_interrupted(self) -> None:
         # Closing a temporary file deletes it, so that half a photo does not stay on the disk.
         if self.file is not None:
             self.file.close()
+
+
+def refuse_lost_uploads(uploads: Iterable[File]) -> None:
+    """Raise `CannotStore` if there was no room for one of these files; a form asks before it saves anything."""
+    for upload in uploads:
+        if isinstance(upload, LostUpload):
+            raise CannotStore(TEMPORARY, upload.trouble)
 
 
 def declared_length(request: HttpRequest) -> int:
@@ -97,6 +135,8 @@ def check_header(upload: File) -> CheckedPhoto:
     if (upload.size or 0) > settings.PHOTO_MAX_BYTES:
         limit = settings.PHOTO_MAX_BYTES // (1024 * 1024)
         raise PhotoRefused(f"The photo is larger than {limit} MB. Save it smaller and send it again.", "too_large")
+    if isinstance(upload, LostUpload):
+        raise CannotStore(TEMPORARY, upload.trouble)
     header = _read_header(upload)
     # An upload was hashed while it was written, so only other files, such as those of an import, are read for the hash.
     digest = getattr(upload, "sha256", "") or _sha256(upload)

@@ -8,13 +8,14 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from listings.models import Listing, ListingImage
+from listings.photos.no_room import CannotStore
 from listings.services import ListingGone, mark_listing_removed, room_for_photos, update_listing
 
 from .access import SignedInRequest, get_editable_listing_or_403, sign_in_required, wants_json
 from .forms import PHOTO_TYPES, ListingForm
 from .pages import NoSuchPage, paginate_listings
 from .photos import LABELS
-from .uploading import accept_photo_uploads, go_on_editing, report_refusals, store_usable_photos
+from .uploading import accept_photo_uploads, explain_lost_photos, go_on_editing, report_refusals, store_usable_photos
 
 Status, Photo = Listing.Status, ListingImage.State
 
@@ -48,9 +49,13 @@ def edit_listing(request: HttpRequest, listing_id: int) -> HttpResponse:
     if request.method != "POST":
         return _render_edit_page(request, listing, ListingForm(instance=listing))
     # Kept also where the text is refused, because no browser fills in again which files were chosen.
-    _, refusals = store_usable_photos(listing, request.FILES.getlist("photos"))
-    report_refusals(request, refusals)
     form = ListingForm(request.POST, instance=listing)
+    try:
+        _, refusals = store_usable_photos(listing, request.FILES.getlist("photos"))
+    except CannotStore as exc:
+        form.add_error(None, explain_lost_photos(exc))
+        return _render_edit_page(request, get_editable_listing_or_403(request, listing_id), form, exc.status)
+    report_refusals(request, refusals)
     if not form.is_valid():
         if wants_json(request):
             return JsonResponse({"errors": form.errors}, status=400)
@@ -64,7 +69,7 @@ def edit_listing(request: HttpRequest, listing_id: int) -> HttpResponse:
     return go_on_editing(request, listing)
 
 
-def _render_edit_page(request: HttpRequest, listing: Listing, form: ListingForm) -> HttpResponse:
+def _render_edit_page(request: HttpRequest, listing: Listing, form: ListingForm, status: int = 200) -> HttpResponse:
     context = {
         "listing": listing,
         "form": form,
@@ -73,7 +78,7 @@ def _render_edit_page(request: HttpRequest, listing: Listing, form: ListingForm)
         "room": room_for_photos(listing.pk),
         "photo_types": PHOTO_TYPES,
     }
-    return render(request, "listings/my_listing.html", context)
+    return render(request, "listings/my_listing.html", context, status=status)
 
 
 @require_POST

@@ -9,10 +9,11 @@ from django.views.decorators.http import require_http_methods
 from listings import slots
 from listings.api.photos import refusal_status
 from listings.limits.rates import throttle_request
+from listings.photos.no_room import CannotStore
 from ml.images import PhotoRefused
 
 from .forms import PHOTO_TYPES
-from .uploading import accept_photo_uploads
+from .uploading import accept_photo_uploads, explain_lost_photos
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -30,6 +31,8 @@ def photo_search_page(request: HttpRequest) -> HttpResponse:
         results = slots.render_slot("photo_search", request=request, photo=photo)
     except PhotoRefused as refusal:
         return _render_page(request, error=refusal.reason, status=refusal_status(refusal.code))
+    except CannotStore as exc:
+        return _render_page(request, error=explain_lost_photos(exc), status=exc.status)
     return _render_page(request, results=results, searched=True)
 
 

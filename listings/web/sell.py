@@ -11,11 +11,13 @@ from django.views.decorators.http import require_http_methods
 
 from listings.limits.idempotency import RequestKey, create_listing_once
 from listings.models import Listing
+from listings.photos.no_room import CannotStore
+from listings.photos.uploads import refuse_lost_uploads
 from listings.services import ListingGone
 
 from .access import SignedInRequest, sign_in_required, wants_json
 from .forms import PHOTO_TYPES, SellForm
-from .uploading import accept_photo_uploads, go_on_editing, report_refusals, store_usable_photos
+from .uploading import accept_photo_uploads, explain_lost_photos, go_on_editing, report_refusals, store_usable_photos
 
 SAID = {Listing.Status.ACTIVE: "Your listing is live.", Listing.Status.DRAFT: "Your listing is saved as a draft."}
 
@@ -38,11 +40,17 @@ def submit_sell_form(request: SignedInRequest) -> HttpResponse:
     sent = [*map(str, form.fields_of_listing().values()), *(getattr(photo, "sha256", "") for photo in photos)]
     key = RequestKey.of(request.user.pk, "sell form", "\0".join([form.cleaned_data["key"].hex, *sent]))
     try:
+        refuse_lost_uploads(photos)
         listing, is_new = create_listing_once(request.user, fields, key)
     except ListingGone as exc:
         raise Http404("This form made a listing that was removed since. Open the form anew.") from exc
+    except CannotStore as exc:
+        return _refuse_for_now(request, form, exc, "Nothing was saved.")
     # Also of a form that comes a second time: the first time may have ended between the listing and its photos.
-    kept, refusals = store_usable_photos(listing, photos)
+    try:
+        kept, refusals = store_usable_photos(listing, photos)
+    except CannotStore as exc:
+        return _refuse_for_now(request, form, exc, "The listing is saved: send this form again to add its photos.")
     report_refusals(request, refusals)
     # Nor does it say twice that something was published.
     if is_new or any(photo.is_new for photo in kept):
@@ -50,5 +58,13 @@ def submit_sell_form(request: SignedInRequest) -> HttpResponse:
     return go_on_editing(request, listing, status=201)
 
 
-def _render_form(request: HttpRequest, form: SellForm) -> HttpResponse:
-    return render(request, "listings/sell.html", {"form": form, "photo_types": PHOTO_TYPES})
+def _refuse_for_now(request: HttpRequest, form: SellForm, exc: CannotStore, what_is_saved: str) -> HttpResponse:
+    """The form as it was typed: sent again it is the same form, and makes no second listing."""
+    form.add_error(None, f"{explain_lost_photos(exc)} {what_is_saved}")
+    if wants_json(request):
+        return JsonResponse({"errors": form.errors}, status=exc.status)
+    return _render_form(request, form, exc.status)
+
+
+def _render_form(request: HttpRequest, form: SellForm, status: int = 200) -> HttpResponse:
+    return render(request, "listings/sell.html", {"form": form, "photo_types": PHOTO_TYPES}, status=status)

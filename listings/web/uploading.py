@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import wraps
@@ -15,6 +16,7 @@ from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 
 from listings.models import Listing
+from listings.photos.no_room import CannotStore
 from listings.photos.uploads import CheckedPhoto, PhotoUploadHandler, check_photos, declared_length
 from listings.services import (
     KeptPhoto,
@@ -28,6 +30,8 @@ from listings.services import (
 from ml.images import PhotoRefused
 
 from .access import View, wants_json
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,12 @@ def store_usable_photos(listing: Listing, files: Sequence[File]) -> tuple[list[K
     except ListingGone as exc:
         raise Http404("This listing was removed.") from exc
     return kept, refusals
+
+
+def explain_lost_photos(exc: CannotStore) -> str:
+    """The sentence for whoever sent photos; the log has the reason."""
+    logger.error("%s", exc.sentence, exc_info=exc)
+    return exc.sentence
 
 
 def report_refusals(request: HttpRequest, refusals: Sequence[Refusal]) -> None:

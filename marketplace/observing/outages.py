@@ -83,8 +83,8 @@ def find_outage(exc: BaseException | None) -> Outage | None:
 
 def _judge(exc: BaseException) -> Outage | None:
     if isinstance(exc, CannotStore):
-        code, status = ("storage_full", 507) if exc.is_full else ("storage_unavailable", 503)
-        return Outage(exc.place.setting, "is full" if exc.is_full else "takes no files", exc.sentence, code, status)
+        code = "storage_full" if exc.status == 507 else "storage_unavailable"
+        return Outage(exc.place.setting, exc.trouble, exc.sentence, code, exc.status)
     if isinstance(exc, DatabaseError | InterfaceError):
         return _judge_database_error(exc)
     if isinstance(exc, RedisError | BrokerError):

@@ -200,6 +200,8 @@ REJECTED_PHOTO_DAYS = 30
 # One megabyte more than all photos of a listing, because a request also holds boundaries and part headers.
 BODY_MAX_BYTES = PHOTO_MAX_BYTES * PHOTOS_PER_LISTING + 1024 * 1024
 FILE_UPLOAD_PERMISSIONS = 0o644
+# Also for the admin, whose views set no handlers of their own.
+FILE_UPLOAD_HANDLERS = ["listings.photos.uploads.PhotoUploadHandler"]
 
 # The weights that a new site begins with: once a trained model answers, only `manage.py models` replaces it.
 EMBEDDER_WEIGHTS = read_choice("EMBEDDER_WEIGHTS", "starter", "imagenet", "untrained") or "starter"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
-from django.db import IntegrityError
+from django.db import IntegrityError, OperationalError
 from django.utils import timezone
 
 from listings.importing.log_lines import hold_back_log_lines
@@ -16,6 +16,7 @@ from listings.importing.progress import FileProgress
 from listings.importing.report_file import open_report
 from listings.importing.rows import PHOTO_COLUMNS, PRODUCT_COLUMNS
 from listings.importing.run import Importer, Tally, photo_importer, product_importer
+from listings.photos.no_room import CannotStore
 from ml.catalogue.counts import describe_count
 from ml.catalogue.encodings import CatalogueError, parse_encoding
 from ml.catalogue.findings import FileFindings, Report
@@ -73,6 +74,11 @@ def explain_failures() -> Iterator[None]:
         yield
     except CatalogueError as exc:
         raise CommandError(str(exc)) from exc
+    except CannotStore as exc:
+        reason = f"{exc.place.setting} {exc.trouble} ({exc.cause.strerror})"
+        raise CommandError(f"{reason}. Make room, and run the same command again to go on.") from exc
+    except OperationalError as exc:
+        raise CommandError(f"The database: {exc}. Run the same command again to go on.") from exc
     except IntegrityError as exc:
         raise CommandError("Something else wrote the same rows at the same time. Run the import again.") from exc
     except KeyboardInterrupt as exc:

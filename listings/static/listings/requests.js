@@ -12,6 +12,7 @@ function explain({ status }) {
   if (status === 413) return new Refused("That is more than this site takes at a time.");
   if (status === 404) return new Refused("This listing is not there any more.");
   if (status === 429) return new Error("That was very often. Wait a minute.");
+  if (status === 507) return new Error("The server has no room for photos at the moment.");
   if (status >= 500) return new Error("The server is busy.");
   return status < 400 || status === 403 ? new SignedOut("You are signed out, or signed in as somebody else.") : new Refused("That did not work.");
 }
