@@ -9,12 +9,17 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import cached_property
 from itertools import islice
+from typing import IO, TYPE_CHECKING
 
-from PIL import ImageFile
+from PIL import Image, ImageFile
 
 from .colour import SRGB, Coding, code_colours
 from .ends import MAX_PARTS
+
+if TYPE_CHECKING:
+    from pillow_heif import HeifFile
 
 # Cameras' curve for television. In photos it stands where sRGB's was meant, and browsers show it so.
 _BT709 = {1, 6, 14, 15}
@@ -22,11 +27,37 @@ _BT709 = {1, 6, 14, 15}
 Box = tuple[int, int, int, int]
 
 
-def describe_heif(image: ImageFile.ImageFile) -> None:
-    """Note in `info` how colours are coded, unless there is a profile, which counts more."""
+def describe_heif(image: ImageFile.ImageFile, file: IO[bytes]) -> None:
+    """Note in `info` how colours are coded, unless there is a profile, which counts more; and how to read rows, of
+    which Pillow would make a copy of the whole picture."""
+    image.info["read_rows"] = _HeifRows(file, image.size).read
+    image.info["row_bytes"] = 5 if image.info.get("bit_depth", 8) == 8 else 7
     numbers = image.info.get("nclx_profile")
     if numbers and "icc_profile" not in image.info:
         _note_coding(image, numbers["color_primaries"], numbers["transfer_characteristics"])
+
+
+class _HeifRows:
+    """The rows of a HEIF, which is decoded when the first of them are read."""
+
+    def __init__(self, file: IO[bytes], size: tuple[int, int]) -> None:
+        self._file, self._size = file, size
+
+    def read(self, top: int, bottom: int) -> Image.Image:
+        heif, stride = self._decoded, self._decoded.stride
+        rows = memoryview(heif.data)[top * stride : bottom * stride]
+        return Image.frombytes(heif.mode, (self._size[0], bottom - top), rows, "raw", heif.mode, stride)
+
+    @cached_property
+    def _decoded(self) -> HeifFile:
+        from pillow_heif import HeifFile
+
+        self._file.seek(0)
+        heif = HeifFile(self._file, convert_hdr_to_8bit=True, hdr_to_16bit=True, remove_stride=False)
+        memoryview(heif.data)  # which decodes, and may find another size
+        if heif.size != self._size:
+            raise ValueError("The picture has another size than its header says.")
+        return heif
 
 
 def describe_avif(image: ImageFile.ImageFile, data: bytes) -> None:

@@ -58,7 +58,7 @@ DECODES_AT_ONCE = 1
 _decoding_places = PerProcess(lambda: threading.BoundedSemaphore(DECODES_AT_ONCE))
 
 # What makes RGB levels mean something else than sRGB over white.
-_CHANGING = {"icc_profile", "coding", "transparency", "read_mask"}
+_CHANGING = {"icc_profile", "coding", "transparency", "read_mask", "read_rows"}
 # What makes a picture upright, by EXIF's orientation. Pillow turns anticlockwise, so a quarter to the right, 6, is 270.
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -222,7 +222,8 @@ def load_picture(opened: Opened) -> Image.Image:
         if opened.draft > 1:
             # A draft makes libjpeg decode at a fraction of the size, in less time and memory.
             image.draft(None, (max(1, image.width // opened.draft), max(1, image.height // opened.draft)))
-        image.load()
+        if "read_rows" not in image.info:
+            image.load()
         if image.format == "GIF":
             uncover_canvas(image)
         turn = read_orientation(image)

@@ -26,6 +26,9 @@ from .header import PhotoRefused
 IDLE_SECONDS = 60
 # For the file, copies of it, threads' stacks, and what an allocator reserves beyond what it hands out.
 SPARE_BYTES = 256 * 1024 * 1024
+# What Pillow reserves for an animation in any WebP, and never touches where there is none. The memory of this and of
+# other formats whose decoders obey the header is judged by that.
+UNTOUCHED_BYTES = 1024**3
 MOST_THREADS = 4
 
 
@@ -38,13 +41,16 @@ def serve(memory: int, seconds: int) -> None:
     AvifImagePlugin.DEFAULT_MAX_THREADS = min(MOST_THREADS, os.cpu_count() or 1)
     # What a crash would write is as large as the memory, and whoever sends crashing pictures would fill the disk.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    _limit_memory(memory + SPARE_BYTES)
+    taken = _count_reserved_bytes()
     _write_line(answers, {"ready": True})
     opened = None
     while line := _read_request(requests, parent, may_leave=opened is None):
         _limit_processor_time(seconds)
         try:
-            opened = _answer(json.loads(line), opened, requests, answers)
+            request = json.loads(line)
+            if "decode" not in request:
+                _limit_memory(taken + memory + (SPARE_BYTES if request["claims"] else UNTOUCHED_BYTES))
+            opened = _answer(request, opened, requests, answers)
         except PhotoRefused as refusal:
             opened = None
             _write_line(answers, {"refused": refusal.reason, "code": refusal.code})
@@ -95,12 +101,18 @@ def _offer_itself_to_the_killer() -> None:
         Path("/proc/self/oom_score_adj").write_text("1000")
 
 
+def _count_reserved_bytes() -> int:
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    except OSError:
+        return SPARE_BYTES  # not Linux
+
+
 def _limit_memory(most: int) -> None:
-    """Let allocations fail beyond `most` bytes more than are taken now, where the system can."""
+    """Let allocations fail beyond `most` bytes, where the system can."""
     with suppress(OSError, ValueError):
-        pages = int(Path("/proc/self/statm").read_text().split()[0])
-        limit = pages * resource.getpagesize() + most
-        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        _, hard = resource.getrlimit(resource.RLIMIT_AS)
+        resource.setrlimit(resource.RLIMIT_AS, (most, hard))
 
 
 def _limit_processor_time(seconds: int) -> None:

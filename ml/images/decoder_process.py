@@ -26,7 +26,7 @@ from PIL import Image
 
 from ml.per_process import PerProcess
 
-from .header import CODES, FORMATS, PEAK_BYTES, Code, Header, PhotoRefused
+from .header import CODES, FORMATS, PEAK_BYTES, PREFIX_BYTES, Code, Header, PhotoRefused, find_format_in_container
 from .parts import Box
 
 logger = logging.getLogger(__name__)
@@ -58,8 +58,10 @@ serve(int(memory), int(seconds))
 """
 # The rest of the environment holds secrets, and settings of libraries that were not meant for this process.
 _ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT", "TMPDIR", "COVERAGE_PROCESS_START")
-# Arenas and threads of these libraries reserve address space, which is what is limited.
-_FEWER_RESERVATIONS = {"MALLOC_ARENA_MAX": "2", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+# Arenas and threads of these libraries reserve address space, which is what is limited. What is allocated in large
+# pieces goes back to the system when it is freed.
+_ALLOCATION = {"MALLOC_ARENA_MAX": "2", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+_ALLOCATION |= {"MALLOC_MMAP_THRESHOLD_": "1048576"}
 
 
 class ChildEnded(Exception):
@@ -80,7 +82,7 @@ class DecoderProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=os.sep,  # so that no folder is kept from being deleted or unmounted
-            env=_FEWER_RESERVATIONS | {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
+            env=_ALLOCATION | {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
         )
         assert self._process.stdin is not None  # noqa: S101 - tells mypy that these are the pipes asked for
         assert self._process.stdout is not None  # noqa: S101
@@ -112,6 +114,7 @@ class DecoderProcess:
     def open(self, data: bytes, max_side: int | None, box: Box | None = None, *, to_decode: bool) -> tuple[Header, int]:
         """The picture's header, and the most memory that decoding it takes. Raises PhotoRefused, too."""
         request = {"open" if to_decode else "sniff": len(data), "max_side": max_side, "box": box}
+        request["claims"] = find_format_in_container(data[:PREFIX_BYTES]) is not None
         with self._limit_time(CLOCK_SECONDS):
             self._send(request, data)
             match self._read_answer():
@@ -157,7 +160,7 @@ class DecoderProcess:
             case {"refused": str(reason), "code": code} if code in CODES:
                 raise PhotoRefused(reason, code)
             case {"failed": str(reason)}:
-                raise _make_trouble(f"Pictures cannot be decoded on this machine: {reason}")
+                raise ChildProcessError(errno.ECHILD, f"Pictures cannot be decoded on this machine: {reason}")
             case dict():
                 return answer
         raise self._end_for_nonsense()
@@ -214,11 +217,6 @@ def _widen_pipe(pipe: IO[bytes]) -> None:
         fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
 
-def _make_trouble(sentence: str) -> OSError:
-    """What is no picture's fault."""
-    return ChildProcessError(errno.ECHILD, sentence)
-
-
 idle_children: PerProcess[list[DecoderProcess]] = PerProcess(list)
 
 
@@ -262,8 +260,8 @@ def _start_child() -> DecoderProcess:
     try:
         return DecoderProcess()
     except (ChildEnded, OSError, RuntimeError) as exc:  # the last where no thread can start
-        # Not the fault of any picture, nor a file that is missing, so it must not be told as one.
-        raise _make_trouble(f"The process that decodes pictures does not start: {exc}") from exc
+        # Not the fault of any picture, nor a file that is missing.
+        raise ChildProcessError(errno.ECHILD, f"The process that decodes pictures does not start: {exc}") from exc
 
 
 def _run_and_keep_child(work: Callable[[DecoderProcess], T], child: DecoderProcess) -> T:

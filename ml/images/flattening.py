@@ -41,18 +41,27 @@ def _shrink_in_bands(image: Image.Image, part: Part, reduction: int) -> Image.Im
     if "read_mask" in image.info:
         image.putalpha(image.info["read_mask"]())
     left, top, right, bottom = part
-    if reduction == 1:
+    if reduction == 1 and "read_rows" not in image.info:
         return _to_plain_mode(image if part == (0, 0, *image.size) else image.crop(part))
     shrunk: Image.Image | None = None
     rows = max(1, _BAND_PIXELS // (right - left) // reduction) * reduction
     for start in range(top, bottom, rows):
-        band = _to_plain_mode(image.crop((left, start, right, min(bottom, start + rows)))).reduce(reduction)
+        band = _to_plain_mode(_read_band(image, (left, start, right, min(bottom, start + rows)))).reduce(reduction)
         if shrunk is None:
             size = -(-(right - left) // reduction), -(-(bottom - top) // reduction)
             shrunk = Image.new(band.mode, size)
         shrunk.paste(band, (0, (start - top) // reduction))
     assert shrunk is not None  # noqa: S101 - a part has rows
     return shrunk
+
+
+def _read_band(image: Image.Image, band: Part) -> Image.Image:
+    """Some rows of a picture, which may not be loaded where its format gives rows by themselves."""
+    left, top, right, bottom = band
+    if "read_rows" not in image.info:
+        return image.crop(band)
+    rows: Image.Image = image.info["read_rows"](top, bottom)
+    return rows if rows.width == right - left else rows.crop((left, 0, right, bottom - top))
 
 
 def _to_plain_mode(image: Image.Image) -> Image.Image:

@@ -30,18 +30,16 @@ CODES = get_args(Code)
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "AVIF", "HEIF")
 
 MAX_BYTES = 40 * 1024 * 1024
-# The most memory that decoding one picture may take, as far as its header tells: enough for 108 million pixels of a
-# HEIC, and for any JPEG that phones make.
-PEAK_BYTES = 1024**3
+# The most that decoding one picture may take by its header: enough for HEIC of 50 megapixels and any JPEG of phones.
+PEAK_BYTES = 256 * 1024 * 1024
 # Pillow would count pixels, whatever memory they take.
 Image.MAX_IMAGE_PIXELS = None
 
 # Pictures that take this much memory or more are decoded one at a time, so that threads do not exhaust it together. The
 # HEIC photos of most phones, of 12 million pixels, take less.
 LARGE_BYTES = 160 * 1024 * 1024
-# What decoding takes in bytes a pixel, opaque and transparent: the most of each format's modes as measured. JPEG and
-# PNG are decoded into a picture of their mode, and nothing beside it.
-_DECODING_BYTES = {"GIF": (10, 10), "WEBP": (20, 20), "AVIF": (10, 16), "HEIF": (9, 9)}
+# What decoding takes in bytes a pixel, opaque and transparent, as measured. JPEG and PNG take what their mode does.
+_DECODING_BYTES = {"GIF": (10, 10), "WEBP": (20, 20), "AVIF": (10, 16)}
 _MODE_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2}
 BAND_BYTES = 4 * 1024 * 1024  # no more than a band of rows is converted before it is shrunk
 # What takes this much or more is decoded in a process of its own, so that this one does not grow.
@@ -160,7 +158,7 @@ def _open(file: IO[bytes], name: str, *, header_only: bool) -> ImageFile.ImageFi
             raise
         return Image.open(cast("IO[bytes]", Rationed(pass_over_short_segments(file))), formats=[name])
     if name == "HEIF":
-        describe_heif(image)
+        describe_heif(image, file)
     elif name == "AVIF":
         file.seek(0)
         describe_avif(image, file.read())
@@ -207,10 +205,12 @@ def estimate_pixel_bytes(image: ImageFile.ImageFile, draft: int, reduction: int)
     colours = 4 * ("icc_profile" in image.info) + 8 * ("coding" in image.info) + 4 * (image.mode == "CMYK")
     converting = 9 * is_transparent + colours + 4 * (read_orientation(image) != 1) + 4
     name = "JPEG" if image.format == "MPO" else str(image.format)
-    if "read_mask" in image.info:
-        a_pixel = 16  # the picture is read twice more
+    if "read_mask" in image.info or "read_rows" in image.info:
+        a_pixel = image.info.get("row_bytes", 16)  # for its mask a picture is read twice more
+    elif name not in _DECODING_BYTES or getattr(image, "dispose_extent", None) == (0, 0, *image.size):
+        a_pixel = _MODE_BYTES.get(image.mode, 4)
     else:
-        a_pixel = _DECODING_BYTES[name][is_transparent] if name in _DECODING_BYTES else _MODE_BYTES.get(image.mode, 4)
+        a_pixel = _DECODING_BYTES[name][is_transparent]
     return decoded * a_pixel + decoded // reduction**2 * converting + (BAND_BYTES if reduction > 1 else 0)
 
 
