@@ -53,7 +53,9 @@ class _HeifRows:
         from pillow_heif import HeifFile
 
         self._file.seek(0)
-        heif = HeifFile(self._file, convert_hdr_to_8bit=True, hdr_to_16bit=True, remove_stride=False)
+        heif = HeifFile(  # type: ignore[no-untyped-call]
+            self._file, convert_hdr_to_8bit=True, hdr_to_16bit=True, remove_stride=False
+        )
         memoryview(heif.data)  # which decodes, and may find another size
         if heif.size != self._size:
             raise ValueError("The picture has another size than its header says.")

@@ -7,6 +7,7 @@ answer may be a refusal instead.
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import os
@@ -51,6 +52,9 @@ def serve(memory: int, seconds: int) -> None:
             if "decode" not in request:
                 _limit_memory(taken + memory + (SPARE_BYTES if request["claims"] else UNTOUCHED_BYTES))
             opened = _answer(request, opened, requests, answers)
+            if opened is None:
+                # Pillow's pictures refer to themselves, and the memory of a large one must not wait for another one.
+                gc.collect()
         except PhotoRefused as refusal:
             opened = None
             _write_line(answers, {"refused": refusal.reason, "code": refusal.code})
