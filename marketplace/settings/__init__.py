@@ -22,6 +22,7 @@ from .environment import (
     read_number,
     read_positive_number,
 )
+from .https import *  # noqa: F403 - its settings are settings of the site
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 
@@ -244,10 +245,6 @@ USE_I18N = False
 USE_TZ = True
 STATIC_URL = "/static/"
 STATIC_ROOT = Path(env.str("STATIC_ROOT", str(VAR_DIR / "static")))
-# To be set only behind a proxy that speaks TLS and sets X-Forwarded-Proto: without one anybody could send that header.
-HTTPS = read_boolean("HTTPS")
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 X_FRAME_OPTIONS = "DENY"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"

@@ -70,3 +70,28 @@ def run(command: list[str], **environ: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command, cwd=ROOT, env={**os.environ, **environ}, capture_output=True, text=True, timeout=30, check=False
     )
+
+
+BEHIND_TLS = """
+import django
+django.setup()
+from django.core.management import call_command
+from django.test import Client
+call_command("check", deploy=True, fail_level="WARNING")
+away = Client().get("/sell/?a=1", HTTP_HOST="localhost")
+assert (away.status_code, away["Location"]) == (301, "https://localhost/sell/?a=1"), away
+inside = Client().get("/health/live", HTTP_HOST="localhost", HTTP_X_FORWARDED_PROTO="https")
+assert inside["Strict-Transport-Security"] == "max-age=3600", inside.headers
+probe = Client().get("/health/live", HTTP_HOST="localhost")
+assert (probe.status_code, "Strict-Transport-Security" in probe) == (200, False)
+"""
+
+
+def test_with_https_nothing_is_left_to_warn_of_and_everybody_is_led_there():
+    environ = {**os.environ, "HTTPS": "true", "SECRET_KEY": "k9x4-" * 11, "DEBUG": ""}
+    environ["DJANGO_SETTINGS_MODULE"] = "marketplace.settings"
+    done = subprocess.run(
+        [sys.executable, "-c", BEHIND_TLS], cwd=ROOT, env=environ, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "no issues" in done.stdout

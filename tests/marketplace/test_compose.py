@@ -92,6 +92,11 @@ class TestApplicationService:
         for variable in APPLICATION[name]["environment"]:
             assert f'"{variable}"' in SOURCES, variable
 
+    def test_may_not_take_the_whole_machine(self, name):
+        number, unit = re.fullmatch(r"(\d+)([mg])", APPLICATION[name]["mem_limit"]).groups()
+        least = {"web": 600 * int(APPLICATION["web"]["environment"]["WEB_PROCESSES"]), "embedding": 900}
+        assert int(number) * (1024 if unit == "g" else 1) > least.get(name, 200)
+
     def test_names_module_and_application_that_exist(self, name):
         command = APPLICATION[name]["command"]
         if "celery" in command:
@@ -160,6 +165,12 @@ def test_only_the_worker_without_models_forks():
 def test_the_site_is_published_on_loopback_unless_told_otherwise():
     assert APPLICATION["web"]["ports"] == ["127.0.0.1:8000:8000"]
     assert APPLICATION["web"]["environment"]["BIND"].endswith(":8000")
+
+
+def test_the_door_of_health_is_not_published():
+    bind = APPLICATION["web"]["environment"]["HEALTH_BIND"]
+    assert bind.endswith(":8001")
+    assert not any(part.endswith(":8001") for part in APPLICATION["web"]["ports"])
 
 
 def test_the_broker_evicts_nothing():
