@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from collections.abc import Iterable
+from contextlib import suppress
+from datetime import datetime, timedelta
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -11,7 +14,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.files.storage import Storage, storages
 from django.core.validators import MaxValueValidator, MinValueValidator
-from django.db import models, transaction
+from django.db import OperationalError, models, transaction
 from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
@@ -27,6 +30,9 @@ if TYPE_CHECKING:
 # Code that takes a category from outside checks these lengths first, so that people read a sentence and no database
 # error.
 NAME_LENGTH, PATH_LENGTH = 120, 500
+
+# The last use of a token is written no more often, or each request would write.
+USE_IS_NOTED = timedelta(minutes=1)
 
 HALF_A_POINT = "Give both latitude and longitude, or neither."
 INVISIBLE_TITLE = "Nobody can see these characters. Write what it is, in a few words."
@@ -247,3 +253,41 @@ class RequestKeyRow(models.Model):
 
     def __str__(self) -> str:
         return f"a request about listing {self.listing_id}"
+
+
+class AccessToken(models.Model):
+    """What opens the API to a program. Its holder alone knows the token; a hash of it finds the row."""
+
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    beginning = models.CharField(max_length=8, help_text="By which its owner knows it again.")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="access_tokens")
+    created_at = models.DateTimeField(default=timezone.now)
+    # A token that was never used was last used when it was made.
+    used_at = models.DateTimeField("last used", default=timezone.now)
+
+    class Meta:
+        verbose_name = "API token"
+
+    def __str__(self) -> str:
+        return f"{self.beginning}… of {self.user}"
+
+    @property
+    def expires_at(self) -> datetime:
+        return self.used_at + timedelta(days=settings.TOKEN_DAYS)
+
+    @classmethod
+    def usable(cls) -> models.QuerySet[AccessToken]:
+        """Those that were used lately enough."""
+        return cls.objects.filter(used_at__gte=timezone.now() - timedelta(days=settings.TOKEN_DAYS))
+
+    @staticmethod
+    def hash_token(token: str) -> str:
+        """One round without a salt hides what is random and long; a slow hash would cost each request."""
+        return hashlib.sha256(token.encode()).hexdigest()
+
+    def note_use(self) -> None:
+        now = timezone.now()
+        if self.used_at < now - USE_IS_NOTED:
+            # Whoever only reads is answered on, also while nothing can be written.
+            with suppress(OperationalError):
+                AccessToken.objects.filter(pk=self.pk, used_at__lt=now - USE_IS_NOTED).update(used_at=now)

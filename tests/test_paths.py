@@ -18,9 +18,9 @@ from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
-from rest_framework.authtoken.models import Token
 from rest_framework.test import APIClient
 
+from listings.api.tokens import issue_token
 from listings.models import Listing
 from recommender.index import compact, get_index
 from recommender.models import Embedding
@@ -83,7 +83,7 @@ def at_work(trace, untrained, monkeypatch) -> Listing:
     monkeypatch.setattr("recommender.search.ranking.ranker.REREAD_SECONDS", 3600)
     listings = [make_listing() for _ in range(2)]
     for number, listing in enumerate(listings):
-        upload(listing, number)
+        upload(listing, number, seller_client(listing))
     embedding.embed_pending_photos()
     compact(force=True)
     get_index().refresh()
@@ -91,10 +91,13 @@ def at_work(trace, untrained, monkeypatch) -> Listing:
     return listings[0]
 
 
-def upload(listing: Listing, seed: int) -> None:
+def seller_client(listing: Listing) -> APIClient:
     client = APIClient()
-    token, _ = Token.objects.get_or_create(user=listing.seller)
-    client.credentials(HTTP_AUTHORIZATION=f"Token {token.key}")
+    client.credentials(HTTP_AUTHORIZATION=f"Token {issue_token(listing.seller)}")
+    return client
+
+
+def upload(listing: Listing, seed: int, client: APIClient) -> None:
     photo = SimpleUploadedFile("photo.jpg", draw_photo(seed), "image/jpeg")
     response = client.post(f"/api/v1/listings/{listing.pk}/images/", {"images": [photo]}, format="multipart")
     assert response.status_code == 201, response.content
@@ -115,8 +118,9 @@ def documented(path: str) -> list[str]:
 
 def test_an_upload_enters_few_modules_until_its_vector_is_stored(trace, at_work):
     late = make_listing()
+    client = seller_client(late)
     with trace.recording():
-        upload(late, 9)
+        upload(late, 9, client)
         embedding.embed_pending_photos()
     assert Embedding.objects.filter(image__listing=late, vector__isnull=False).exists()
     print(*trace.modules, sep="\n")

@@ -7,6 +7,7 @@ from datetime import timedelta
 from celery import shared_task
 from django.utils import timezone
 
+from listings.api.tokens import forget_expired_tokens
 from listings.limits.idempotency import forget_old_keys
 from listings.limits.log_ins import forget_old_tries
 from listings.models import Listing
@@ -29,4 +30,5 @@ def run_garbage_collection() -> None:
     Listing.objects.filter(updated_at__gte=timezone.now() - REFOLDED).refold_words()
     forget_old_tries()
     forget_old_keys()
+    forget_expired_tokens()
     collect_garbage()

@@ -281,15 +281,6 @@ class UploadedPhotoSerializer(serializers.Serializer):
     position = serializers.IntegerField(allow_null=True)
 
 
-class CredentialsSerializer(StrictSerializer):
-    username = serializers.CharField(max_length=150)
-    password = serializers.CharField(max_length=128, trim_whitespace=False, style={"input_type": "password"})
-
-
-class TokenSerializer(serializers.Serializer):
-    token = serializers.CharField(help_text="Send it as `Authorization: Token …`.")
-
-
 class ErrorSerializer(serializers.Serializer):
     detail = serializers.CharField(help_text="A sentence for a person: what is wrong, and what to do.")
     code = serializers.CharField(help_text="A word for programs.")

@@ -2,20 +2,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, cast
 
-from django.contrib.auth import authenticate, user_logged_in
 from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
 from rest_framework import generics, status
-from rest_framework.authtoken.models import Token
-from rest_framework.exceptions import NotFound, Throttled, ValidationError
-from rest_framework.permissions import AllowAny, IsAuthenticatedOrReadOnly
+from rest_framework.exceptions import NotFound
+from rest_framework.permissions import IsAuthenticatedOrReadOnly
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
-from rest_framework.views import APIView
 
 from listings.limits import idempotency
-from listings.limits.log_ins import find_lock, say_when
 from listings.models import Listing
 from listings.permissions import MayChangeListing
 from listings.services import ListingGone, mark_listing_removed
@@ -25,40 +21,10 @@ from .filters import ListingFilter
 from .pagination import ListingPagination
 from .parsers import BoundedJSONParser
 from .request_keys import read_request_key, refuse_used_key
-from .serializers import CredentialsSerializer, ListingSerializer, TokenSerializer
+from .serializers import ListingSerializer
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
-
-
-class TokenView(APIView):
-    """The way in: no permission is asked, and no other credential is looked at."""
-
-    query_parameters: ClassVar[dict[str, tuple[str, ...]]] = {}
-    authentication_classes = ()
-    permission_classes = (AllowAny,)
-    parser_classes = (BoundedJSONParser,)
-
-    @extend_schema(
-        summary="Get a token",
-        description="Exchange a name and a password for the token that the other calls take.",
-        tags=["token"],
-        auth=[],
-        request=CredentialsSerializer,
-        responses={200: TokenSerializer, 400: schema.BAD_INPUT, 429: schema.THROTTLED, 503: schema.UNAVAILABLE},
-    )
-    def post(self, request: Request) -> Response:
-        credentials = CredentialsSerializer(data=request.data)
-        credentials.is_valid(raise_exception=True)
-        user = authenticate(request, **credentials.validated_data)
-        if seconds := find_lock(request):
-            raise Throttled(seconds, say_when(seconds))
-        # The same answer for a wrong password and an unknown name, so that nobody can find out who has an account.
-        if user is None:
-            raise ValidationError({"detail": "No active account has this name and password."}, "wrong_credentials")
-        user_logged_in.send(sender=type(user), request=request, user=user)
-        token, _ = Token.objects.get_or_create(user=user)
-        return Response({"token": token.key})
 
 
 @extend_schema_view(

@@ -12,6 +12,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "listings.api.tokens.EndTokens"},
 ]
 
 # After so long without a wrong password tries begin anew.
@@ -34,6 +35,9 @@ AXES_VERBOSE = False
 
 SESSION_COOKIE_AGE = read_integer("SESSION_HOURS", 12) * 3600
 SESSION_COOKIE_HTTPONLY = True
+
+# A token of the API that was not used for so long opens nothing any more.
+TOKEN_DAYS = read_integer("TOKEN_DAYS", 90)
 
 # Rates count in the cache, and let every request through while it is away.
 THROTTLE_RATES = {

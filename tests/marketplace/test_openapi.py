@@ -10,6 +10,9 @@ from drf_spectacular.generators import SchemaGenerator
 
 CALLS = {
     ("/api/v1/token/", "post"),
+    ("/api/v1/token/", "delete"),
+    ("/api/v1/tokens/", "get"),
+    ("/api/v1/tokens/{token_id}/", "delete"),
     ("/api/v1/listings/", "get"),
     ("/api/v1/listings/", "post"),
     ("/api/v1/listings/{listing_id}/", "get"),

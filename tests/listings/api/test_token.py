@@ -1,13 +1,35 @@
 """The token: how it is got, and what it opens."""
 
+import hashlib
+import importlib
+from datetime import timedelta
+from pathlib import Path
+
 import pytest
+from django.apps import apps
+from django.db import connection
+from django.test import Client
+from django.utils import timezone
+from rest_framework.settings import api_settings
 from rest_framework.test import APIClient
 
+from listings import migrations
+from listings.api import tokens
+from listings.api.tokens import forget_expired_tokens
+from listings.models import AccessToken
 from tests.factories import make_user
 
 pytestmark = pytest.mark.django_db
 
-TOKEN = "/api/v1/token/"
+TOKEN, TOKENS = "/api/v1/token/", "/api/v1/tokens/"
+
+
+@pytest.fixture(autouse=True)
+def _fast_and_often(settings, monkeypatch):
+    settings.PASSWORD_HASHERS = [
+        f"django.contrib.auth.hashers.{name}" for name in ("MD5PasswordHasher", "PBKDF2PasswordHasher")
+    ]
+    monkeypatch.setitem(api_settings.DEFAULT_THROTTLE_RATES, "token", None)
 
 
 @pytest.fixture
@@ -19,13 +41,146 @@ def ask(**sent):
     return APIClient().post(TOKEN, sent)
 
 
-def test_a_token_opens_the_account_and_stays_the_same(seller):
-    first = ask(username="sue", password="correct horse")
-    assert first.status_code == 200
-    assert list(first.json()) == ["token"]
-    assert ask(username="sue", password="correct horse").json() == first.json()
-    client = APIClient(HTTP_AUTHORIZATION=f"Token {first.json()['token']}")
-    assert client.post("/api/v1/listings/", {"title": "Chair"}).json()["seller"]["id"] == seller.pk
+def client_of(token):
+    return APIClient(HTTP_AUTHORIZATION=f"Token {token}")
+
+
+def token_of(**sent):
+    return ask(**{"username": "sue", "password": "correct horse", **sent}).json()["token"]
+
+
+def opens(token):
+    return client_of(token).get(TOKENS).status_code == 200
+
+
+def test_a_token_opens_the_account_and_is_stored_nowhere(seller, capfd):
+    response = ask(username="sue", password="correct horse")
+    assert response.status_code == 200
+    assert list(response.json()) == ["token"]
+    token = response.json()["token"]
+    assert client_of(token).post("/api/v1/listings/", {"title": "Chair"}).json()["seller"]["id"] == seller.pk
+    row = AccessToken.objects.get()
+    assert len(token) == 64
+    assert token not in " ".join(map(str, vars(row).values()))
+    assert row.digest == hashlib.sha256(token.encode()).hexdigest()
+    assert token not in "".join(capfd.readouterr())
+
+
+@pytest.mark.usefixtures("seller")
+def test_each_log_in_has_a_token_of_its_own_which_ends_alone():
+    first, second = token_of(), token_of()
+    assert first != second
+    assert client_of(first).delete(TOKEN).status_code == 204
+    assert not opens(first)
+    assert opens(second)
+    refusal = client_of(first).delete(TOKEN)
+    assert (refusal.status_code, refusal["WWW-Authenticate"]) == (401, "Token")
+    assert "POST your name and password" in refusal.json()["detail"]
+
+
+@pytest.mark.usefixtures("seller")
+def test_somebody_lists_and_ends_their_own_tokens_and_no_others():
+    make_user("tim", password="correct horse")
+    mine, lost, his = token_of(), token_of(), token_of(username="tim")
+    listed = client_of(mine).get(TOKENS).json()
+    assert {one["beginning"]: one["is_current"] for one in listed} == {mine[:8]: True, lost[:8]: False}
+    assert mine not in client_of(mine).get(TOKENS).content.decode()
+    ids = {one["beginning"]: one["id"] for one in listed}
+    assert client_of(his).delete(f"{TOKENS}{ids[lost[:8]]}/").status_code == 404
+    assert client_of(mine).delete(f"{TOKENS}{ids[lost[:8]]}/").status_code == 204
+    assert [opens(token) for token in (mine, lost, his)] == [True, False, True]
+
+
+@pytest.mark.usefixtures("seller")
+def test_a_token_expires_when_it_was_not_used_for_ninety_days():
+    used, forgotten = token_of(), token_of()
+    day = timedelta(days=1)
+    AccessToken.objects.update(used_at=timezone.now() - 89 * day, created_at=timezone.now() - 500 * day)
+    assert opens(used)
+    AccessToken.objects.filter(beginning=forgotten[:8]).update(used_at=timezone.now() - 90 * day)
+    assert not opens(forgotten)
+    forget_expired_tokens()
+    assert AccessToken.objects.get().beginning == used[:8]
+
+
+@pytest.mark.usefixtures("seller")
+def test_the_last_use_is_written_once_a_minute_and_costs_others_one_query(django_assert_num_queries):
+    token = token_of()
+    AccessToken.objects.update(used_at=timezone.now() - timedelta(minutes=2))
+    with django_assert_num_queries(3):
+        client_of(token).get(TOKENS)
+    used_at = AccessToken.objects.get().used_at
+    assert timezone.now() - used_at < timedelta(minutes=1)
+    with django_assert_num_queries(2):
+        client_of(token).get(TOKENS)
+    assert AccessToken.objects.get().used_at == used_at
+
+
+def change_password(seller):
+    seller.set_password("another horse")
+    seller.save()
+
+
+def close_account(seller):
+    seller.is_active = False
+    seller.save()
+
+
+def close_account_past_django(seller):
+    type(seller).objects.update(is_active=False)
+
+
+@pytest.mark.parametrize("end", [change_password, close_account, close_account_past_django])
+def test_a_new_password_and_a_closed_account_end_tokens_and_sessions(seller, end):
+    token, browser = token_of(), Client()
+    browser.force_login(seller)
+    assert browser.get("/my/").status_code == 200
+    end(seller)
+    assert not opens(token)
+    assert browser.get("/my/").status_code == 302
+
+
+@pytest.mark.usefixtures("seller")
+def test_a_password_that_is_only_hashed_anew_ends_none(settings):
+    settings.PASSWORD_HASHERS = [*reversed(settings.PASSWORD_HASHERS)]
+    token = token_of()
+    assert token_of()
+    assert opens(token)
+
+
+@pytest.mark.usefixtures("seller")
+def test_a_client_that_asks_each_time_does_not_fill_the_table(monkeypatch):
+    monkeypatch.setattr(tokens, "MOST_TOKENS", 2)
+    given = [token_of() for _ in range(4)]
+    assert [opens(token) for token in given] == [False, False, True, True]
+
+
+def test_staff_sees_tokens_and_ends_them_and_reads_none(seller):
+    token, browser = token_of(), Client()
+    browser.force_login(make_user(staff=True))
+    row = AccessToken.objects.get()
+    page = f"/admin/listings/accesstoken/{row.pk}/"
+    pages = [browser.get(address).content.decode() for address in ("/admin/listings/accesstoken/", f"{page}change/")]
+    assert all(row.beginning in page for page in pages)
+    assert not [page for page in pages if token in page or row.digest in page or 'name="_save"' in page]
+    assert browser.post(f"{page}delete/", {"post": "yes"}).status_code == 302
+    assert not opens(token)
+
+
+def test_plain_tokens_of_older_versions_go_on_working_and_are_kept_nowhere(seller):
+    plain = "9944b09199c62bcf9418ad846dd0e4bbdfc6ee4b"
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE authtoken_token (key varchar(40), created timestamp, user_id integer)")
+        cursor.execute("INSERT INTO authtoken_token VALUES (%s, %s, %s)", [plain, timezone.now(), seller.pk])
+    migration = next(
+        importlib.import_module(f"listings.migrations.{file.stem}")
+        for file in Path(migrations.__path__[0]).glob("*_access_tokens.py")
+    )
+    migration.hash_plain_tokens(apps, connection.schema_editor())
+    assert opens(plain)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM authtoken_token")
+        assert cursor.fetchone() == (0,)
 
 
 def test_a_wrong_password_an_unknown_name_and_a_closed_account_read_alike(seller):

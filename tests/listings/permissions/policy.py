@@ -34,7 +34,7 @@ Cell: TypeAlias = int | str
 Row: TypeAlias = Callable[[str, str], Cell]
 
 
-def everybody(status: int = 200) -> Row:
+def everybody(status: Cell = 200) -> Row:
     return lambda state, person: status
 
 
@@ -87,6 +87,10 @@ PICTURE = sees()
 
 POLICY: dict[str, Row] = {
     "POST api/v1/token/": everybody(),
+    # By the token that it ends, and by nothing else.
+    "DELETE api/v1/token/": everybody(SIGN_IN),
+    "GET api/v1/tokens/": signed_in(),
+    "DELETE api/v1/tokens/<token_id>/": with_right("S", 204, hidden=404),
     "GET api/v1/listings/": everybody(),
     "POST api/v1/listings/": signed_in(201),
     f"GET {LISTING}": sees(),
@@ -149,6 +153,7 @@ POLICY: dict[str, Row] = {
     "ACTION listings.listing delete_selected": action(SUPER),
     "ACTION listings.listingimage requeue_selected_photos": action(CHANGE),
     "ACTION listings.listingimage delete_selected": action(CHANGE),
+    "ACTION listings.accesstoken delete_selected": action(CHANGE),
     "ACTION listings.category delete_selected": action(CHANGE),
     "ACTION recommender.embedding requeue_photos_of_embeddings": action(CHANGE),
     "ACTION recommender.rankerversion activate_selected_ranker": action(CHANGE),
@@ -172,7 +177,7 @@ ADMIN_PAGES = {
     "auth/group": (SUPER, SUPER, SUPER, SUPER),
     "auth/user": (SUPER, SUPER, SUPER, SUPER),
     "axes/accessattempt": (SUPER, NOBODY, NOBODY, SUPER),
-    "authtoken/tokenproxy": (SUPER, SUPER, SUPER, SUPER),
+    "listings/accesstoken": (VIEW, NOBODY, NOBODY, CHANGE),
 }
 
 for model, (viewers, adders, changers, deleters) in ADMIN_PAGES.items():
