@@ -280,6 +280,11 @@ class AccessToken(models.Model):
         """Those that were used lately enough."""
         return cls.objects.filter(used_at__gte=timezone.now() - timedelta(days=settings.TOKEN_DAYS))
 
+    @classmethod
+    def find_usable(cls, token: str) -> AccessToken | None:
+        owned = cls.usable().filter(user__is_active=True).select_related("user")
+        return owned.filter(digest=cls.hash_token(token)).first()
+
     @staticmethod
     def hash_token(token: str) -> str:
         """One round without a salt hides what is random and long; a slow hash would cost each request."""

@@ -9,16 +9,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from django.apps import apps
+from rest_framework import authentication
+from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 
 from .finding.filterable import ListingStatus
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser, User
+    from django.db.models import Model
     from rest_framework.request import Request
     from rest_framework.views import APIView
 
     Person = User | AnonymousUser
+
+UNKNOWN_CALLER = (
+    "Invalid token: it expired, was ended, or never was one. POST your name and password to token/ to get one."
+)
 
 
 class Owned(Protocol):
@@ -110,3 +118,15 @@ class MayEmbedAnyPhoto(BasePermission):
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         return may_embed_any_photo(request.user)
+
+
+class TokenAuthentication(authentication.TokenAuthentication):
+    """Who asks, where a program does: `Authorization: Token …`, by the hash of the token."""
+
+    def authenticate_credentials(self, key: str) -> tuple[User, Model]:
+        # By its name, because Django REST framework loads this module before there are models.
+        token = apps.get_model("listings.AccessToken").find_usable(key)
+        if token is None:
+            raise AuthenticationFailed(UNKNOWN_CALLER)
+        token.note_use()
+        return token.user, token

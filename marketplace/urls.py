@@ -9,7 +9,7 @@ from .observing import health, metrics
 
 urlpatterns = [
     # Before the admin's own, which would look at any number of passwords.
-    path("admin/password_change/", count_password_checks(admin.site.admin_view(admin.site.password_change))),
+    path("admin/password_change/", admin.site.admin_view(count_password_checks(admin.site.password_change))),
     path("admin/", admin.site.urls),
     path("api/v1/", include("listings.api.urls")),
     path("api/v1/", include("recommender.api.urls")),

@@ -20,9 +20,9 @@ from rest_framework.views import APIView
 
 from listings.limits.log_ins import find_lock, say_when
 from listings.models import AccessToken
+from listings.permissions import TokenAuthentication
 
 from . import schema
-from .authentication import TokenAuthentication
 from .parsers import BoundedJSONParser
 from .serializers import StrictSerializer
 
@@ -133,7 +133,8 @@ class TokenView(APIView):
         responses={204: None, 401: schema.UNAUTHENTICATED, 429: schema.THROTTLED, 503: schema.UNAVAILABLE},
     )
     def delete(self, request: Request) -> Response:
-        AccessToken.objects.filter(pk=getattr(request.auth, "pk", None)).delete()
+        if isinstance(request.auth, AccessToken):
+            request.auth.delete()
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 

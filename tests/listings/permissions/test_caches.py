@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 from django.test import Client
-from rest_framework.authtoken.models import Token
 from rest_framework.test import APIClient
 
+from listings.api.tokens import issue_token
 from tests.factories import make_listing, make_user
 
 pytestmark = pytest.mark.django_db
@@ -30,7 +30,7 @@ def test_an_answer_to_somebody_signed_in_is_private_and_varies_by_cookie(path):
 def test_an_answer_to_a_token_is_private_and_every_call_varies_by_it(path):
     listing = make_listing()
     client = APIClient()
-    client.credentials(HTTP_AUTHORIZATION=f"Token {Token.objects.create(user=listing.seller).key}")
+    client.credentials(HTTP_AUTHORIZATION=f"Token {issue_token(listing.seller)}")
     known, visitor = (who.get(path.format(listing.pk)) for who in (client, APIClient()))
     assert known["Cache-Control"] == "private"
     for response in (known, visitor):

@@ -68,3 +68,17 @@ def test_signing_out_takes_a_button_not_a_link(client, mira):
     assert client.get("/sign-out/").status_code == 405
     assert client.post("/sign-out/").url == "/"
     assert "Sign in" in client.get("/").content.decode()
+
+
+@pytest.mark.usefixtures("mira")
+def test_a_session_that_somebody_planted_is_not_the_one_that_is_signed_in(client, settings):
+    client.session["planted"] = True
+    client.session.save()
+    planted = client.session.session_key
+    sign_in(client)
+    key = client.session.session_key
+    assert key != planted
+    assert client.cookies["sessionid"]["max-age"] == 12 * 3600
+    client.post("/sign-out/")
+    client.cookies["sessionid"] = key
+    assert client.get("/my/").status_code == 302
