@@ -1,6 +1,6 @@
 """Measures a new inverted file on queries it has not seen, and chooses its search parameters for the recall target.
 
-Each held-out query is asked twice: among all rows, and with the hardest filter (see `held_out_queries`).
+Held-out queries are asked among all rows, and with filters that leave only rows far from them (see `held_out_queries`).
 """
 
 from __future__ import annotations
@@ -19,14 +19,15 @@ from recommender.index.rows.row_bitmap import RowBitmap
 from recommender.index.rows.vector_file import VectorFile, mapped_bytes, release_pages
 
 from . import dot_products
-from .held_out_queries import find_far_lists, pair_midpoints, true_similarities
+from .held_out_queries import Group, find_far_lists, pair_midpoints, true_similarities
 from .ivf import Ivf
 from .probing import MEASURED_K, Costs, Probe, SearchParams, Tail, Tuning
 from .recall import recall_of_similarities
 
 T = TypeVar("T")
 
-QUERIES, FILTERED_QUERIES = 200, 50
+QUERIES, FILTERED_QUERIES, FAR_QUERIES = 200, 50, 50
+FILTERED_SHARE, FAR_SHARES = 0.5, (0.1, 0.01)  # of the rows, the farthest of which a filter leaves
 PAIRED_ROWS = 50_000  # compared with each query to measure the tail; the similarities of all pairs are sorted in memory
 # Least effort first, because the least that suffices is found by bisection.
 LISTS = (2, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
@@ -34,11 +35,16 @@ LISTS = (2, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1
 PLAIN_TOLERANCE = 1.0
 TOLERANCES = (4.0, 2.0, 1.0, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01)
 DEPTHS = (100, 200, 400, 800, 1600)
+FAR_DEPTHS = (*DEPTHS, 3200, 6400)
 # As measured once on a server. The costs per list and per code are fitted to so few searches that one of them could
 # come out as nothing, so neither ever counts for less than a tenth of these.
 ASSUMED_COSTS = Costs(per_list=8.0, per_code=0.0125, per_row=0.2, per_selected=0.003)
 TAIL_POINTS = 200
-ROWS = {"plain": "all", "filtered": "far half"}  # how the manifest names, for people, the rows that were searched among
+ROWS = {
+    "plain": "all",
+    "filtered": "far half",
+    "far": "farthest",
+}  # how the manifest names, for people, the rows that were searched among
 TIMED_QUERIES = 9
 RAREST_PAIRS = 20  # pairs of query and row beyond the last point of the tail: a share of fewer would be chance
 # The queries are a sample, so this share of what the target allows to be missed is kept in reserve.
@@ -47,7 +53,10 @@ PLAIN_MARGIN, FILTERED_MARGIN = 0.9, 0.5
 
 @dataclass(frozen=True)
 class Calibration:
-    """The chosen parameters and their measured recalls; `curve` holds every setting tried, with its recall and ms."""
+    """The chosen parameters and their measured recalls; `curve` holds every setting tried, with its recall and ms.
+
+    filtered_recall: the least that any kind of filter has
+    """
 
     tuning: Tuning
     recall: float
@@ -68,6 +77,9 @@ class _HeldOutQuery:
     among: Callable[[], RowBitmap]
 
 
+Cases = list[_HeldOutQuery]
+
+
 def _rows_of_lists(ivf: Ivf, chosen: Mask) -> RowBitmap:
     """The rows of the lists that `chosen`, bool[lists], names."""
     per_list = np.where(chosen, ivf.sizes, 0)
@@ -84,13 +96,7 @@ def calibrate_ivf(
     """
     pairs = np.stack([queries, np.roll(queries, 1)], axis=1)
     asked = pair_midpoints(vectors, pairs)
-    far = find_far_lists(ivf, asked[:FILTERED_QUERIES])
-    plain_truth, far_truth = true_similarities(ivf, vectors, pairs, asked, far, tick)
-    everything = _rows_of_lists(ivf, np.ones(ivf.list_count, bool))
-    plain = [_HeldOutQuery(query, pairs[n], plain_truth[n], lambda: everything) for n, query in enumerate(asked)]
-    filtered = [
-        _HeldOutQuery(asked[n], pairs[n], far_truth[n], partial(_rows_of_lists, ivf, far[n])) for n in range(len(far))
-    ]
+    plain, filtered, *far = _make_cases(ivf, vectors, pairs, asked, tick)
     tail = _measure_tail(ivf, vectors, asked, pairs)
     mapped = vectors.open_map(scattered=True)
     with threadpool_limits(1):  # web processes compute a search on one thread, so costs must be measured on one
@@ -99,8 +105,34 @@ def calibrate_ivf(
         start = SearchParams(min(LISTS[-1], ivf.list_count), PLAIN_TOLERANCE, DEPTHS[-1])
         costs = _measure_costs(ivf, mapped, asked)
         release_pages(mapped)
-        tuner = _Tuner(ivf, mapped, memory, Tuning(tail, costs, start, start), tick)
-        return tuner.choose_params(plain, filtered, target)
+        far_start = replace(start, depth=FAR_DEPTHS[-1])
+        tuner = _Tuner(ivf, mapped, memory, Tuning(tail, costs, start, start, far_start), tick)
+        return tuner.choose_params(plain, filtered, far, target)
+
+
+def _make_cases(
+    ivf: Ivf, vectors: VectorFile, pairs: RowIds, midpoints: HalfVectors, tick: Callable[[], None]
+) -> list[Cases]:
+    """Midpoints among all rows, midpoints among the far half of them, and for each of FAR_SHARES rows among that."""
+    rows = pairs[:FAR_QUERIES, 0]
+    asked = np.concatenate([midpoints, vectors.read_rows(rows)])
+    own = np.concatenate([pairs, np.stack([rows, rows], axis=1)])
+    half, alone = range(min(FILTERED_QUERIES, len(midpoints))), range(len(midpoints), len(asked))
+    groups = [Group(range(len(midpoints))), Group(half, find_far_lists(ivf, asked[half], FILTERED_SHARE))]
+    groups += [Group(alone, find_far_lists(ivf, asked[alone], share)) for share in FAR_SHARES]
+    truth = true_similarities(ivf, vectors, own, asked, groups, tick)
+    everything = _rows_of_lists(ivf, np.ones(ivf.list_count, bool))
+
+    def choose_rows(lists: Mask | None, place: int) -> Callable[[], RowBitmap]:
+        return (lambda: everything) if lists is None else partial(_rows_of_lists, ivf, lists[place])
+
+    return [
+        [
+            _HeldOutQuery(asked[number], own[number], best[place], choose_rows(group.lists, place))
+            for place, number in enumerate(group.numbers)
+        ]
+        for group, best in zip(groups, truth, strict=True)
+    ]
 
 
 class _Tuner:
@@ -111,23 +143,30 @@ class _Tuner:
         self._most_mapped = mapped_bytes() + memory
         self._curve: list[dict[str, object]] = []
 
-    def choose_params(self, plain: list[_HeldOutQuery], filtered: list[_HeldOutQuery], target: float) -> Calibration:
-        """The least parameters that reach the target with a margin, without and with a filter; else the greatest.
+    def choose_params(self, plain: Cases, filtered: Cases, far: list[Cases], target: float) -> Calibration:
+        """The least parameters that reach the target with a margin, without and with filters; else the greatest.
 
         With a filter the first scan is as wide as without; what is chosen is how much may stay unseen after it.
+        `far`: filters that leave different shares of the rows, each of which has to reach the target.
         """
         counts = [lists for lists in LISTS if lists < self._ivf.list_count]
         enough = target + PLAIN_MARGIN * (1 - target)
-        recall = self._set_least_sufficient_params("plain", plain, enough, lists=counts, depth=DEPTHS)
-        self._set_params("filtered", lists=self._tuning.plain.lists)
+        recall = self._set_least_sufficient_params("plain", [plain], enough, lists=counts, depth=DEPTHS)
         enough = target + FILTERED_MARGIN * (1 - target)
-        filtered_recall = self._set_least_sufficient_params(
-            "filtered", filtered, enough, tolerance=TOLERANCES, depth=DEPTHS
-        )
-        return Calibration(self._tuning, recall, filtered_recall, self._curve)
+        self._set_params("filtered", lists=self._tuning.plain.lists)
+        half = self._set_least_sufficient_params("filtered", [filtered], enough, tolerance=TOLERANCES, depth=DEPTHS)
+        # Far rows are missed because they are many and alike, so first the depth is raised above what others need.
+        chosen = self._tuning.filtered
+        self._set_params("far", lists=chosen.lists, tolerance=chosen.tolerance)
+        depths = [depth for depth in FAR_DEPTHS if depth >= chosen.depth]
+        farthest = self._set_least_sufficient_params("far", far, enough, depth=depths)
+        if farthest < enough:
+            tolerances = [tolerance for tolerance in TOLERANCES if tolerance <= chosen.tolerance]
+            farthest = self._set_least_sufficient_params("far", far, enough, tolerance=tolerances)
+        return Calibration(self._tuning, recall, min(half, farthest), self._curve)
 
     def _set_least_sufficient_params(
-        self, name: str, cases: list[_HeldOutQuery], enough: float, **choices: Sequence[object]
+        self, name: str, cases: list[Cases], enough: float, **choices: Sequence[object]
     ) -> float:
         """Set each parameter to the least value that is enough while those after it are at their greatest."""
         for setting, values in choices.items():
@@ -144,8 +183,17 @@ class _Tuner:
     def _with_params(self, name: str, values: dict[str, object]) -> Tuning:
         return replace(self._tuning, **{name: replace(getattr(self._tuning, name), **values)})
 
-    def _measure_recall(self, name: str, cases: list[_HeldOutQuery], **values: object) -> float:
+    def _measure_recall(self, name: str, cases: list[Cases], **values: object) -> float:
+        """The least recall that any of these lists of queries has."""
         tuning = self._with_params(name, values)
+        measured = [self._ask_queries(tuning, some) for some in cases]
+        recall, milliseconds = min(one[0] for one in measured), float(np.mean([one[1] for one in measured]))
+        effort = asdict(getattr(tuning, name))
+        self._curve.append({"rows": ROWS[name], **effort, "recall": round(recall, 4), "ms": round(milliseconds, 3)})
+        return recall
+
+    def _ask_queries(self, tuning: Tuning, cases: Cases) -> tuple[float, float]:
+        """Recall, and milliseconds a query."""
         found, seconds = [], 0.0
         for case in cases:
             selection = case.among().with_changes(remove=case.pair)
@@ -156,11 +204,7 @@ class _Tuner:
             self._limit_mapped_memory()
             found.append(recall_of_similarities(similarity, case.truth))
             self._tick()
-        milliseconds = seconds / len(cases) * 1000
-        recall = float(np.mean(found))
-        effort = asdict(getattr(tuning, name))
-        self._curve.append({"rows": ROWS[name], **effort, "recall": round(recall, 4), "ms": round(milliseconds, 3)})
-        return recall
+        return float(np.mean(found)), seconds / len(cases) * 1000
 
     def _limit_mapped_memory(self) -> None:
         """Release the pages around the rows compared so far, once they take more memory than they may."""

@@ -31,6 +31,9 @@ FIRST_LOOK_PER_RESULT = 20
 DEPTH_PER_RESULT = 4
 MEASURED_K = 10
 UNFILTERED_SHARE = 0.9  # a filter that leaves this share of the rows hardly changes a search: plain parameters do
+# Where more than this share of all rows is nearer to the query than those that a filter leaves, the parameters for far
+# filters count: half way between what these are tuned on (nine tenths, or more) and `filtered` (half).
+FAR = 0.7
 # An exact search of the filtered rows that costs no more than this is made even where codes would be faster, because
 # its recall is 1.
 EXACT_WITHIN_MICROSECONDS = 2_000
@@ -96,16 +99,17 @@ class SearchParams:
 
 @dataclass(frozen=True)
 class Tuning:
-    """What was measured when the segment was built; `plain` serves searches without a filter that matters."""
+    """What was measured when the segment was built.
+
+    plain: for searches without a filter that matters · far: with one that leaves only rows far from the query ·
+    filtered: with any other
+    """
 
     tail: Tail
     costs: Costs
     plain: SearchParams
     filtered: SearchParams
-
-    def params_for(self, share: float) -> SearchParams:
-        """The parameters of a search among this share of the rows."""
-        return self.plain if share >= UNFILTERED_SHARE else self.filtered
+    far: SearchParams
 
     def as_dict(self) -> dict[str, object]:
         return asdict(self)
@@ -114,8 +118,9 @@ class Tuning:
     def from_dict(cls, values: dict[str, Any]) -> Tuning:
         """Raises: KeyError, TypeError where something is missing."""
         tail = Tail(tuple(values["tail"]["grid"]), tuple(values["tail"]["share"]))
-        efforts = (SearchParams(**values[name]) for name in ("plain", "filtered"))
-        return cls(tail, Costs(**values["costs"]), *efforts)
+        # A segment of an earlier version was not tuned on far filters, and is searched as it was then.
+        efforts = (values["plain"], values["filtered"], values.get("far", values["filtered"]))
+        return cls(tail, Costs(**values["costs"]), *(SearchParams(**effort) for effort in efforts))
 
 
 @dataclass(frozen=True)
@@ -155,7 +160,7 @@ class Probe:
 
     def find_nearest_rows(self, k: int) -> tuple[Similarities, RowIds, SegmentPlan]:
         """About the k best selected rows: (similarities float32[k], rows int64[k], what was done); k <= selected."""
-        params = self._tuning.params_for(self._selection.count / len(self._vectors))
+        params = self._choose_params(min(self._selection.count, FIRST_LOOK_PER_RESULT * k))
         exact_cost = self._tuning.costs.per_row * self._selection.count
         if self._codes_only:
             exact_cost = np.inf
@@ -180,6 +185,14 @@ class Probe:
             # The lists scanned held fewer selected rows than were asked for, and k results must be given if k exist.
             return self._compare_all_selected_rows(k)
         return similarity, rows, SegmentPlan(CODES, self._selection.count, self._compared, len(first) + len(more))
+
+    def _choose_params(self, wanted: int) -> SearchParams:
+        """The parameters for a filter that leaves so many rows, and its nearest `wanted` ones so far away."""
+        if self._selection.count >= UNFILTERED_SHARE * len(self._vectors):
+            return self._tuning.plain
+        last = self._nearest_lists(1, wanted)[-1]
+        nearer = int(self._ivf.sizes[self._closeness > self._closeness[last]].sum())
+        return self._tuning.far if nearer > FAR * len(self._vectors) else self._tuning.filtered
 
     def _nearest_lists(self, lists: int, wanted: int) -> ListIds:
         """The `lists` nearest lists with selected rows, or more where these hold fewer than `wanted` together."""

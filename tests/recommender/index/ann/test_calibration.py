@@ -1,5 +1,7 @@
 """An inverted file is measured against the exact truth on unseen queries, and tuned to what the target needs."""
 
+from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,13 +12,17 @@ from hypothesis import strategies as st
 from recommender.index.ann import calibration, ivf
 from recommender.index.ann.calibration import (
     DEPTHS,
+    FAR_DEPTHS,
     LISTS,
     TOLERANCES,
     calibrate_ivf,
     find_least_sufficient_value,
 )
-from recommender.index.ann.held_out_queries import find_far_lists, pair_midpoints, true_similarities
+from recommender.index.ann.dot_products import nearest_rows
+from recommender.index.ann.held_out_queries import Group, find_far_lists, pair_midpoints, true_similarities
 from recommender.index.ann.probing import MEASURED_K, Probe
+from recommender.index.ann.recall import recall_of_similarities
+from recommender.index.rows.row_bitmap import RowBitmap
 from recommender.index.rows.vector_file import VectorFile
 from tests.recommender.index.segments import clustered, put
 
@@ -75,33 +81,37 @@ def test_rows_that_point_away_from_each_other_have_a_midpoint_that_is_a_number(t
     assert np.isfinite(pair_midpoints(VectorFile(tmp_path / "v", 2, len(row)), np.array([[0, 1]]))).all()
 
 
-def test_the_far_lists_hold_half_of_the_rows_and_none_is_nearer_than_one_that_is_left(made):
-    far = find_far_lists(made.ivf, made.asked)
+@pytest.mark.parametrize("share", [0.5, 0.1, 0.01])
+def test_the_far_lists_hold_their_share_of_the_rows_and_none_is_nearer_than_one_that_is_left(made, share):
+    far = find_far_lists(made.ivf, made.asked, share)
     for query, chosen in zip(made.asked, far, strict=True):
         closeness = made.ivf.centroids @ made.ivf.rotate_query(query)[0]
         assert closeness[chosen].max() <= closeness[~chosen].min()
         held = made.ivf.sizes[chosen].sum()
-        assert ROWS / 2 <= held <= ROWS / 2 + made.ivf.sizes.max()
+        assert ROWS * share <= held <= ROWS * share + made.ivf.sizes.max()
 
 
 @pytest.mark.parametrize("block", [700, 32_768])
 def test_the_truth_is_what_brute_force_finds_among_all_rows_but_the_own_pair(made, monkeypatch, block):
     blocks = VectorFile.iterate_blocks
     monkeypatch.setattr(VectorFile, "iterate_blocks", lambda file, _: blocks(file, block))
-    far = find_far_lists(made.ivf, made.asked[:20])
-    told = []
-    plain, filtered = true_similarities(made.ivf, made.file, made.pairs, made.asked, far, lambda: told.append(1))
-    assert (len(plain), len(filtered), len(told)) == (QUERIES, 20, -(-ROWS // block))
+    groups, told = [Group(range(QUERIES))], []
+    for numbers, share in ((range(20), 0.5), (range(20, 25), 0.1)):
+        groups.append(Group(numbers, find_far_lists(made.ivf, made.asked[numbers], share)))
+    found = true_similarities(made.ivf, made.file, made.pairs, made.asked, groups, lambda: told.append(1))
+    assert ([*map(len, found)], len(told)) == ([QUERIES, 20, 5], -(-ROWS // block))
     exact = made.asked.astype(float) @ made.vectors.astype(float).T
     for number, products in enumerate(exact):
         others = np.setdiff1d(np.arange(ROWS), made.pairs[number])
-        assert np.allclose(plain[number], np.sort(products[others])[::-1][:MEASURED_K], atol=1e-5)
-        if number < len(far):
-            others = others[far[number][made.ivf.list_of[others]]]
-            assert np.allclose(filtered[number], np.sort(products[others])[::-1][:MEASURED_K], atol=1e-5)
+        for group, best in zip(groups, found, strict=True):
+            if number in group.numbers:
+                place, passing = group.numbers.index(number), others
+                if group.lists is not None:
+                    passing = others[group.lists[place][made.ivf.list_of[others]]]
+                assert np.allclose(best[place], np.sort(products[passing])[::-1][:MEASURED_K], atol=1e-5)
 
 
-def test_a_query_is_searched_among_all_rows_but_its_own_pair_and_among_the_far_half_of_them(made, monkeypatch):
+def test_a_query_is_searched_among_all_rows_but_its_own_pair_and_among_those_far_from_it(made, monkeypatch):
     searched = []
 
     class Watched(Probe):
@@ -112,16 +122,21 @@ def test_a_query_is_searched_among_all_rows_but_its_own_pair_and_among_the_far_h
 
     monkeypatch.setattr(calibration, "Probe", Watched)
     judge(made, 0.9)
-    far = find_far_lists(made.ivf, made.asked)
-    numbers = {query.tobytes(): number for number, query in enumerate(made.asked)}
-    kinds = set()
-    for query, mask in searched:
-        number = numbers[query.tobytes()]
-        expected = np.ones(ROWS, bool) if mask.sum() == ROWS - 2 else far[number][made.ivf.list_of]
-        expected[made.pairs[number]] = False
-        assert np.array_equal(mask, expected)
-        kinds.add(mask.sum() == ROWS - 2)
-    assert kinds == {True, False}
+    far_from = partial(find_far_lists, made.ivf)
+    alone = made.vectors[made.left_out]
+    expected = {
+        "midpoints, all rows": (made.asked, made.pairs, np.ones((QUERIES, LISTS_BUILT), bool)),
+        "midpoints, far half": (made.asked, made.pairs, far_from(made.asked, 0.5)),
+        "rows, far tenth": (alone, made.left_out, far_from(alone, 0.1)),
+        "rows, far hundredth": (alone, made.left_out, far_from(alone, 0.01)),
+    }
+    allowed = {}
+    for kind, (queries, own, lists) in expected.items():
+        for query, rows, chosen in zip(queries, own, lists, strict=True):
+            mask = chosen[made.ivf.list_of]
+            mask[rows] = False
+            allowed[query.tobytes(), mask.tobytes()] = kind
+    assert {allowed[query.tobytes(), mask.tobytes()] for query, mask in searched} == expected.keys()
 
 
 def tried(judged, rows, **values):
@@ -152,13 +167,40 @@ def test_a_target_that_is_out_of_reach_takes_the_greatest_effort(made):
     assert (judged.tuning.plain.lists, judged.tuning.plain.depth) == (counts[-1], DEPTHS[-1])
     filtered = judged.tuning.filtered
     assert (filtered.lists, filtered.tolerance, filtered.depth) == (counts[-1], TOLERANCES[-1], DEPTHS[-1])
+    far = judged.tuning.far
+    assert (far.lists, far.tolerance, far.depth) == (counts[-1], TOLERANCES[-1], FAR_DEPTHS[-1])
     assert judged.recall <= 1
 
 
 def test_a_target_that_is_always_reached_takes_the_least_effort(made):
     judged = judge(made, -20.0)
     assert (judged.tuning.plain.lists, judged.tuning.plain.depth) == (LISTS[0], DEPTHS[0])
-    assert (judged.tuning.filtered.tolerance, judged.tuning.filtered.depth) == (TOLERANCES[0], DEPTHS[0])
+    for filtered in (judged.tuning.filtered, judged.tuning.far):
+        assert (filtered.tolerance, filtered.depth) == (TOLERANCES[0], DEPTHS[0])
+
+
+def recall_among_the_far_tenth(made, tuning):
+    """Of codes alone, over rows as queries."""
+    asked, found = made.vectors[::125], []
+    for query, lists in zip(asked, find_far_lists(made.ivf, asked, 0.1), strict=True):
+        selection = RowBitmap(lists[made.ivf.list_of])
+        similarity, _, _ = Probe(made.ivf, made.vectors, tuning, query, selection, codes_only=True).find_nearest_rows(
+            10
+        )
+        found.append(recall_of_similarities(similarity, nearest_rows(query, made.vectors, selection, 10)[0]))
+    return np.mean(found)
+
+
+def test_a_filter_that_leaves_only_far_rows_has_the_recall_that_is_wanted_also_where_others_need_less(
+    made, monkeypatch
+):
+    monkeypatch.setattr(calibration, "DEPTHS", (50,))
+    judged = judge(made, 0.98)
+    tuning = judged.tuning
+    assert tuning.filtered.depth == 50
+    assert recall_among_the_far_tenth(made, replace(tuning, far=tuning.filtered)) < 0.98
+    assert recall_among_the_far_tenth(made, tuning) >= 0.98
+    assert tried(judged, "farthest", depth=tuning.far.depth)[-1]["recall"] >= 0.98
 
 
 def test_costs_are_measured_and_positive(made):

@@ -35,7 +35,8 @@ def made(tmp_path_factory):
         patch.setattr(calibration, "_measure_costs", lambda *_: SLOW)
         write(directory / "slow", vectors)
     measured, slow = open_segment(directory / "measured", "m1"), open_segment(directory / "slow", "m1")
-    narrow = replace(slow, tuning=replace(slow.tuning, filtered=SearchParams(lists=4, tolerance=0.02, depth=400)))
+    few = SearchParams(lists=4, tolerance=0.02, depth=400)
+    narrow = replace(slow, tuning=replace(slow.tuning, filtered=few, far=few))
     middles = vectors[:40].astype(float) + vectors[40:80]
     queries = (middles / np.linalg.norm(middles, axis=1, keepdims=True)).astype(np.float16)
     products = queries.astype(float) @ vectors.T
@@ -229,10 +230,35 @@ def test_a_tuning_that_lacks_something_is_refused(made, missing):
         Tuning.from_dict(values | {missing: {}})
 
 
-def test_a_search_of_nearly_all_rows_is_tuned_as_one_of_all():
-    plain, filtered = SearchParams(1, 1.0, 100), SearchParams(2, 0.5, 200)
-    tuning = Tuning(Tail((0.0,), (1.0,)), SLOW, plain, filtered)
-    assert [tuning.params_for(share) for share in (1.0, 0.9, 0.89, 0.0)] == [plain, plain, filtered, filtered]
+def test_a_tuning_of_an_earlier_version_searches_far_rows_as_it_did_then(made):
+    values = made.measured.tuning.as_dict()
+    del values["far"]
+    assert Tuning.from_dict(values) == replace(made.measured.tuning, far=made.measured.tuning.filtered)
+
+
+@pytest.mark.parametrize(
+    ("kind", "share", "name"),
+    [
+        *(("far", share, "plain") for share in (1.0, 0.9)),
+        *(("far", share, "filtered") for share in (0.89, 0.5)),
+        *(("far", share, "far") for share in (0.1, 0.02)),
+        *((kind, share, "filtered") for share in (0.89, 0.1, 0.05) for kind in ("near", "random")),
+    ],
+)
+def test_a_search_is_tuned_by_how_many_rows_pass_and_by_how_far_they_are(made, kind, share, name):
+    depths = {"plain": 201, "filtered": 202, "far": 203}
+    tuning = replace(made.slow.tuning, **{one: SearchParams(4, 0.5, depth) for one, depth in depths.items()})
+    asked = []
+
+    class Watched(Ivf):
+        def scan_lists(self, rotated, lists, closeness, depth, selection):
+            asked.append(depth)
+            return super().scan_lists(rotated, lists, closeness, depth, selection)
+
+    segment = replace(made.slow, tuning=tuning, ivf=Watched(**vars(made.slow.ivf)))
+    for query in made.queries[:5]:
+        segment.find_nearest_rows(query, K, RowBitmap(chosen_rows(kind, segment, query, share)))
+    assert set(asked) == {depths[name]}
 
 
 def test_similarities_are_those_of_the_vectors_and_not_of_their_codes(made):
