@@ -57,6 +57,7 @@ class Segment:
     ivf: Ivf | None = None
     tuning: Tuning | None = None
     untrained: bool = False
+    filtered_recall: float = 1.0
 
     def __len__(self) -> int:
         return len(self.columns)
@@ -166,6 +167,7 @@ def open_segment(directory: Path, model: str) -> Segment:
             ivf=ivf.open_ivf(directory, rows, dim) if is_ivf else None,
             tuning=Tuning.from_dict(structure["tuning"]) if is_ivf else None,
             untrained=structure.get("untrained", False),
+            filtered_recall=manifest.get("filtered_recall", 1.0),
         )
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, MemoryError) as exc:
         raise make_damage_error(f"{directory} cannot be opened: {exc}", exc) from exc

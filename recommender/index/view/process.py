@@ -85,6 +85,7 @@ def report_health() -> ProcessHealth:
         known.problem,
         monitor.window.describe_problem(settings.INDEX_RECALL_TARGET) if monitor else None,
         _describe_overdue_purge(state) if state else None,
+        _describe_missed_filters(state) if state else None,
     ]
     return ProcessHealth(
         **vars(known) | {"problem": "; ".join(problem for problem in problems if problem) or None},
@@ -103,6 +104,17 @@ def _describe_overdue_purge(state: State) -> str | None:
     return (
         f"vectors of deleted photos have been in the index files for {longest / 86_400:.1f} days, PURGE_DAYS is "
         f"{settings.PURGE_DAYS:g}: look into the compactor's log, then run `manage.py index compact`"
+    )
+
+
+def _describe_missed_filters(state: State) -> str | None:
+    """That a segment missed the recall target with filters when it was built, on its own rows."""
+    least = min((part.segment.filtered_recall for part in state.base.parts), default=1.0)
+    if least >= settings.INDEX_RECALL_TARGET:
+        return None
+    return (
+        f"searches with a filter that leaves nothing near find {least:.1%} of what an exact search finds, as measured "
+        f"when the index was built (the target is {settings.INDEX_RECALL_TARGET:.1%})"
     )
 
 

@@ -7,7 +7,8 @@ import pytest
 from listings.models import Listing
 from recommender.index import measure_lag, report_health
 from recommender.index.compaction.compactor import compact
-from recommender.index.storage.snapshot import snapshot_directory
+from recommender.index.storage.segment import MANIFEST
+from recommender.index.storage.snapshot import segment_directory, snapshot_directory
 from recommender.index.view import process
 from recommender.index.view.process import Lag
 from recommender.models import IndexHead
@@ -76,3 +77,18 @@ def test_vectors_of_deleted_photos_that_outstay_their_time_are_a_problem(
     assert bool(problem) is late
     if late:
         assert f"in the index files for {hours / 24:.1f} days, PURGE_DAYS is {days}" in problem
+
+
+@pytest.mark.parametrize(("measured", "told"), [(0.98, False), (0.95, True)])
+def test_rows_that_a_filter_hides_more_often_than_the_target_says_are_a_problem(model, fresh_index, measured, told):
+    catalogue.add_many(model, 5)
+    compact(force=True)
+    (entry,) = IndexHead.load().snapshot.segments
+    path = segment_directory(entry["name"]) / MANIFEST
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"filtered_recall": measured}))
+    fresh_index.refresh()
+    problem = report_health().problem
+    assert bool(problem) is told
+    if told:
+        assert "a filter that leaves nothing near find 95.0%" in problem
+        assert "(the target is 98.0%)" in problem
