@@ -19,7 +19,7 @@ class Disks:
 
     def __init__(self, var: Path, temporary: Path) -> None:
         # Above before below, so that nothing is mounted over.
-        self.folders = {"VAR_DIR": var, **{name: var / name for name in ("originals", "media", "index")}}
+        self.folders = {"database": var, **{name: var / name for name in ("originals", "media", "index")}}
         self.folders["temporary folder"] = temporary
         self._mounted: list[Path] = []
         self.reason = ""
@@ -43,14 +43,16 @@ class Disks:
         self._mounted.clear()
 
     @contextmanager
-    def fill(self, name: str) -> Iterator[None]:
-        """Let the disk have no room beyond what lies on it."""
-        folder = self.folders[name]
-        _shrink_to_content(folder)
+    def fill(self, *names: str) -> Iterator[None]:
+        """Let these disks have no room beyond what lies on them."""
+        folders = [self.folders[name] for name in names]
         try:
+            for folder in folders:
+                _shrink_to_content(folder)
             yield
         finally:
-            _run_mount("-o", f"remount,size={ROOM}", folder)
+            for folder in folders:
+                _run_mount("-o", f"remount,size={ROOM}", folder)
 
 
 def _shrink_to_content(folder: Path) -> None:

@@ -21,7 +21,7 @@ from .watching import Watch, find_longest_gap
 QUIET_SECONDS = (1.0, 2.5)  # before the fault, so that it meets saves in every state
 AFTER_SECONDS = 2.0
 SAVES_AFTER = 5
-MOST_SECONDS = 180.0
+MOST_SECONDS = 120.0
 LOG_LINES = 40
 
 
@@ -79,7 +79,7 @@ class Episode:
                 ends.callback(watch.stop)
             for saver in self._savers:
                 saver.start()
-            start, end = self._let_it_happen()
+            start, end = self._let_it_happen(ends)
             self._wait_for(lambda: self._is_enough_saved(end))
             for saver in self._savers:
                 saver.stop()
@@ -94,12 +94,15 @@ class Episode:
         outcome.seconds = now() - began
         return outcome
 
-    def _let_it_happen(self) -> tuple[float, float]:
+    def _let_it_happen(self, later: ExitStack) -> tuple[float, float]:
         """When the fault began, and from when on the site may be expected to mend."""
         time.sleep(self._scene.random.uniform(*QUIET_SECONDS))
         start = now()
-        with self._fault.inject(self._scene):
+        with ExitStack() as fault:
+            fault.enter_context(self._fault.inject(self._scene))
             time.sleep(self._fault.seconds)
+            if self._fault.stays:
+                later.push(fault.pop_all())
         return start, start if self._fault.since_start else now()
 
     def _is_enough_saved(self, end: float) -> bool:

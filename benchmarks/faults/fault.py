@@ -17,14 +17,15 @@ Inject = Callable[[Scene], AbstractContextManager[None]]
 @dataclass(frozen=True)
 class Fault:
     """`inject` begins it and, after `seconds`, ends it. `back_within` is what is promised, if anything is: from the
-    fault's end, or from its beginning (`since_start`) where what ends it is part of the repair. `impossible` says why
-    it cannot happen on this machine."""
+    fault's end, or from its beginning (`since_start`) where what ends it is part of the repair. One that `stays` ends
+    only after everything was counted. `impossible` says why it cannot happen on this machine."""
 
     name: str
     inject: Inject
     seconds: float = 0.0
     back_within: float | None = None
     since_start: bool = False
+    stays: bool = False
     impossible: str = ""
 
 

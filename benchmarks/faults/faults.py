@@ -15,7 +15,7 @@ from .episode import Outcome, run_fault
 from .fault import Fault
 from .kinds import list_faults
 from .scene import Scene, open_scene
-from .table import describe_outcome, format_table
+from .table import HEAD, describe_outcome, format_table, make_rows
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,7 +44,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         "faults": len(possible),
         **{name: sum(len(getattr(one, name)) for one in outcomes) for name in ("lost", "doubled", "stale", "late")},
         "broken": sum(len(one.broken) for one in outcomes),
-        "outcomes": [one.as_dict() for one in outcomes],
+        "table": [dict(zip(HEAD, row, strict=True)) for row in make_rows(outcomes)],
+        "explained": [one.as_dict() for one in outcomes if one.broken or one.refused],
     }
 
 

@@ -18,12 +18,16 @@ def describe_outcome(outcome: Outcome) -> str:
     )
 
 
-def format_table(outcomes: Sequence[Outcome]) -> str:
-    """Sums over the rounds, and the worst of their times."""
+def make_rows(outcomes: Sequence[Outcome]) -> list[tuple[str, ...]]:
+    """A row for each fault: sums over the rounds, and the worst of their times."""
     by_fault: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
         by_fault.setdefault(outcome.fault, []).append(outcome)
-    rows = [HEAD, *(_make_row(name, some) for name, some in by_fault.items())]
+    return [_make_row(name, some) for name, some in by_fault.items()]
+
+
+def format_table(outcomes: Sequence[Outcome]) -> str:
+    rows = [HEAD, *make_rows(outcomes)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 

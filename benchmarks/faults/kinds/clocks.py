@@ -1,7 +1,8 @@
-"""Somebody sets the clock of the machine while everything runs, and sets it right again."""
+"""Somebody sets the clock of the machine while everything runs; it may stay wrong, and a worker may die then."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -9,16 +10,29 @@ from functools import partial
 from benchmarks.faults.fault import Fault
 from benchmarks.faults.scene import Scene
 
-WRONG_SECONDS = 12.0
+WRONG_SECONDS = 6.0
+SETTLING_SECONDS = 1.5
 STEPS = {"back 120 s": -120, "back 2 h": -7200, "ahead 2 h": 7200}
 
 
 def list_faults(scene: Scene) -> list[Fault]:
     if scene.clock is None:
         return []
+    impossible = scene.clock.reason
     return [
-        Fault(f"clock {name}", partial(set_clock, step=step), WRONG_SECONDS, impossible=scene.clock.reason)
-        for name, step in STEPS.items()
+        *(
+            Fault(f"clock {name} for a while", partial(set_clock, step=step), WRONG_SECONDS, impossible=impossible)
+            for name, step in STEPS.items()
+        ),
+        *(
+            Fault(
+                f"clock {name} for good, kill -9 embedding-1",
+                partial(set_clock_and_kill, step=step),
+                stays=True,
+                impossible=impossible,
+            )
+            for name, step in STEPS.items()
+        ),
     ]
 
 
@@ -30,3 +44,12 @@ def set_clock(scene: Scene, step: int) -> Iterator[None]:
         yield
     finally:
         scene.clock.set(0)
+
+
+@contextmanager
+def set_clock_and_kill(scene: Scene, step: int) -> Iterator[None]:
+    """What the worker had in its hands comes back only by somebody who looks at the clock."""
+    with set_clock(scene, step):
+        time.sleep(SETTLING_SECONDS)
+        scene.stack.kill("embedding-1")
+        yield

@@ -16,11 +16,12 @@ def list_faults(scene: Scene) -> list[Fault]:
     disks = scene.disks
     if disks is None:
         return []
+    full = {name: (name,) for name in disks.folders} | {"all of VAR_DIR": tuple(disks.folders)}
     return [
-        Fault(f"disk full: {name}", partial(_fill, disks, name), FULL_SECONDS, impossible=disks.reason)
-        for name in disks.folders
+        Fault(f"disk full: {name}", partial(_fill, disks, names), FULL_SECONDS, impossible=disks.reason)
+        for name, names in full.items()
     ]
 
 
-def _fill(disks: Disks, name: str, scene: Scene) -> AbstractContextManager[None]:
-    return disks.fill(name)
+def _fill(disks: Disks, names: tuple[str, ...], scene: Scene) -> AbstractContextManager[None]:
+    return disks.fill(*names)
