@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from PIL import Image, ImageDraw
+
 from benchmarks.faults.fault import Fault
 from benchmarks.faults.scene import Scene
 
+COSTLY_FILES = 8
+COSTLY_SIDE = 8000  # 64 million pixels, progressive
 SLOW_CLIENTS = 20
 SLOW_SECONDS = 10.0
 TRICKLE_EVERY_SECONDS = 2.0
@@ -20,7 +25,10 @@ HEAD = (
 
 
 def list_faults(scene: Scene) -> list[Fault]:
-    return [Fault(f"{SLOW_CLIENTS} slow clients", connect_slow_clients, SLOW_SECONDS)]
+    return [
+        Fault(f"{SLOW_CLIENTS} slow clients", connect_slow_clients, SLOW_SECONDS),
+        Fault(f"{COSTLY_FILES} costly files", send_costly_files, since_start=True),
+    ]
 
 
 @contextmanager
@@ -43,3 +51,18 @@ def _trickle(port: int, ended: threading.Event) -> None:
         connection.sendall(HEAD.encode())
         while not ended.wait(TRICKLE_EVERY_SECONDS):
             connection.sendall(b"x" * 100)
+
+
+@contextmanager
+def send_costly_files(scene: Scene) -> Iterator[None]:
+    """One seller's photos, each small to send and slow to decode; whether they are taken is all the same here."""
+    image = Image.new("RGB", (COSTLY_SIDE, COSTLY_SIDE), "navy")
+    ImageDraw.Draw(image).ellipse((0, 0, COSTLY_SIDE, COSTLY_SIDE), fill="orange")
+    out = io.BytesIO()
+    image.save(out, "JPEG", progressive=True)
+    listing = scene.admin.post("/api/v1/listings/", {"title": "Costly"}).json()["id"]
+    for number in range(COSTLY_FILES):
+        # Bytes after a JPEG's end belong to no picture, but make the file another one.
+        file = ("images", "costly.jpg", out.getvalue() + bytes([number]))
+        scene.admin.post(f"/api/v1/listings/{listing}/images/", files=[file], timeout=120)
+    yield
