@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -10,8 +9,9 @@ from functools import partial
 from benchmarks.faults.fault import Fault
 from benchmarks.faults.scene import Scene
 
+from .broker import flush_broker
+
 WRONG_SECONDS = 6.0
-SETTLING_SECONDS = 1.5
 STEPS = {"back 120 s": -120, "back 2 h": -7200, "ahead 2 h": 7200}
 
 
@@ -26,7 +26,7 @@ def list_faults(scene: Scene) -> list[Fault]:
         ),
         *(
             Fault(
-                f"clock {name} for good, kill -9 embedding-1",
+                f"clock {name} for good, a worker and bells lost",
                 partial(set_clock_and_kill, step=step),
                 stays=True,
                 impossible=impossible,
@@ -48,8 +48,8 @@ def set_clock(scene: Scene, step: int) -> Iterator[None]:
 
 @contextmanager
 def set_clock_and_kill(scene: Scene, step: int) -> Iterator[None]:
-    """What the worker had in its hands comes back only by somebody who looks at the clock."""
+    """What the worker had in its hands, and bells that were lost, come back only by what looks at clocks."""
+    scene.stack.kill("embedding-1")
     with set_clock(scene, step):
-        time.sleep(SETTLING_SECONDS)
-        scene.stack.kill("embedding-1")
+        flush_broker(scene)
         yield
