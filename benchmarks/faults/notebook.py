@@ -22,6 +22,7 @@ class Save:
     listing: int | None = None
     acknowledged: float | None = None
     found: float | None = None
+    is_being_removed: bool = False  # from then on nobody may expect it
     removed: float | None = None
     tries: int = 0
     refusal: str = ""
@@ -36,7 +37,7 @@ class Save:
 
     @property
     def is_missing(self) -> bool:
-        return self.acknowledged is not None and self.found is None and self.removed is None
+        return self.acknowledged is not None and self.found is None and not self.is_being_removed
 
 
 class Notebook:
@@ -62,8 +63,8 @@ class Notebook:
         return [save for save in self.list_saves() if save.is_missing]
 
     def take_found_save(self) -> Save | None:
-        """One that was found and is not removed yet, so that it can be removed."""
-        return next((save for save in self.list_saves() if save.found is not None and save.removed is None), None)
+        """One that was found, so that it can be removed."""
+        return next((save for save in self.list_saves() if save.found is not None and not save.is_being_removed), None)
 
 
 def now() -> float:

@@ -50,7 +50,7 @@ class Changer(threading.Thread):
             self.shown = (price, now())
 
     def _remove_listing(self, save: Save) -> None:
-        save.removed = now()  # before it is asked for: from now on nobody may expect it
+        save.is_being_removed = True
         if self._ask_until_done("DELETE", f"/api/v1/listings/{save.listing}/", None):
             save.removed = now()
             self.removed = save
