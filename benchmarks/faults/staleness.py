@@ -1,6 +1,6 @@
 """Changes a price and removes listings all the time, and looks whether an answer tells an older story.
 
-An answer is stale if it was asked for a second after a change was acknowledged and misses it, without saying that
+An answer is stale if it was asked for two seconds after a change was acknowledged and misses it, without saying that
 the index is behind. What was removed may never be in an answer that was asked for afterwards.
 """
 
@@ -18,7 +18,7 @@ from .watching import ask_once
 FIRST_PRICE = 500_000
 CHANGE_EVERY_SECONDS = 2.5
 ASK_EVERY_SECONDS = 0.1
-FRESH_SECONDS = 1.0
+FRESH_SECONDS = 2.0
 
 
 class Changer(threading.Thread):

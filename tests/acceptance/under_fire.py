@@ -24,7 +24,7 @@ def open_scene(stack: Stack, postgres: Postgres | None = None) -> Scene:
 def suffer(scene: Scene, name: str, *injects: Inject, seconds: float = 0, back_within: float | None = None) -> Outcome:
     """Let all of these faults happen at once while photos are saved; what came of it, with no promise broken."""
     outcome = run_fault(scene, Fault(name, together(injects), seconds, back_within), PHOTOS)
-    assert not outcome.broken, "\n".join([*outcome.broken, "", *outcome.log])
+    assert not outcome.broken, "\n".join([*outcome.log, "", *outcome.broken])
     assert not outcome.refused
     assert outcome.saved >= PHOTOS
     return outcome
