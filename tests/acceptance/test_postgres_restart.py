@@ -48,4 +48,5 @@ def each_process_says_once_that_the_database_is_away_and_that_it_is_back(said: s
     assert " 500" not in said
     assert 0 < len(away) <= PROCESSES, said
     assert len(back) == len(away), said
-    assert len(lines) == len(away) + len(back), said
+    # Beside these, only that embedding stops for now.
+    assert len(lines) - len(away) - len(back) <= PROCESSES, said
