@@ -21,16 +21,16 @@ def write_table(text: str) -> str:
 
 
 def describe_table() -> str:
-    doors = list_doors()
+    doors = [door for door in list_doors() if door in POLICY]
     parts = []
     for room, title in ROOM.items():
         head = ["", *PEOPLE.values()] if room == "admin" else ["", "listing", *PEOPLE.values()]
-        lines = _describe_rows([door for door in doors if _room_of(door) == room], states=room != "admin")
+        lines = _describe_rows([door for door in doors if room_of(door) == room], states=room != "admin")
         parts.append(f"\n**{title}**\n\n| {' | '.join(head)} |\n{'|---' * len(head)}|\n" + "\n".join(lines) + "\n")
     return "".join(parts)
 
 
-def _room_of(door: str) -> str:
+def room_of(door: str) -> str:
     verb, _, address = door.partition(" ")
     if verb == "ACTION" or address.startswith("admin/"):
         return "admin"
