@@ -29,7 +29,7 @@ from .photos import load_or_draw_photos
 
 POLL_SECONDS = 0.02
 LOST_SECONDS = 30.0
-UNTHROTTLED = {f"THROTTLE_{scope}": "none" for scope in ("ANON", "USER", "TOKEN", "SEARCH", "UPLOAD")}
+UNTHROTTLED = {f"THROTTLE_{scope}": "none" for scope in ("ANON", "USER", "TOKEN", "SEARCH", "PUBLISH", "UPLOAD")}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -59,6 +59,10 @@ class ListingsView(generics.ListCreateAPIView):
     pagination_class = ListingPagination
     filterset_class = ListingFilter
 
+    @property
+    def throttle_scope(self) -> str | None:
+        return "publish" if self.request.method == "POST" else None
+
     def get_queryset(self) -> QuerySet[Listing]:
         return Listing.objects.shown_in_lists_to(self.request.user).with_details()
 

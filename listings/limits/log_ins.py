@@ -24,7 +24,7 @@ from django.shortcuts import render
 from django.utils import timezone
 from rest_framework.request import Request
 
-from .rates import caller_address, throttle_request
+from .rates import TOO_MANY, caller_address, describe_wait, throttle_request
 
 log = structlog.get_logger(__name__)
 
@@ -34,7 +34,6 @@ NAME_LENGTH = 150
 KNOWN = timedelta(days=30)
 # Counted apart, so that no row depends on the browser that somebody claims to use.
 NO_AGENT = ""
-TOO_MANY = 429
 
 
 class CountingHandler(AxesDatabaseHandler):
@@ -124,9 +123,7 @@ def find_lock(request: HttpRequest | Request) -> int:
 
 
 def say_when(seconds: int) -> str:
-    minutes = math.ceil(seconds / 60)
-    wait = "a minute" if minutes == 1 else f"{minutes} minutes"
-    return f"Too many passwords were tried. Wait {wait}, then try again."
+    return f"Too many passwords were tried. Wait {describe_wait(seconds)}, then try again."
 
 
 def answer_locked_out(request: HttpRequest, response: HttpResponse, credentials: object = None) -> HttpResponse:

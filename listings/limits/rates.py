@@ -38,6 +38,9 @@ PAUSE_SECONDS = 5.0
 PERIODS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 # Stands for callers whose address nobody knows, such as those of a proxy that speaks to a socket and names nobody.
 NO_ADDRESS = "::"
+# From so many seconds on people are told minutes.
+LONG_WAIT = 100
+TOO_MANY = 429
 
 
 class Breaker:
@@ -189,3 +192,17 @@ def throttle_request(request: HttpRequest, scope: str) -> int:
     # The casts do no harm, because a throttle reads only the user and the address, which a plain request has too.
     is_allowed = throttle.allow_request(cast("Request", request), cast("APIView", None))
     return 0 if is_allowed else math.ceil(throttle.wait())
+
+
+def throttle_form(request: HttpRequest, *scopes: str) -> int:
+    """The same for a form that does several things at once: the longest time to wait."""
+    return max(throttle_request(request, scope) for scope in scopes)
+
+
+def explain_wait(seconds: int) -> str:
+    return f"That was very often. Wait {describe_wait(seconds)}, then send it again."
+
+
+def describe_wait(seconds: int) -> str:
+    count, unit = (seconds, "second") if seconds < LONG_WAIT else (math.ceil(seconds / 60), "minute")
+    return f"{count} {unit}" if count == 1 else f"{count} {unit}s"

@@ -7,6 +7,7 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from listings.limits.rates import throttle_request
 from listings.models import Listing, ListingImage
 from listings.photos.no_room import CannotStore
 from listings.services import ListingGone, mark_listing_removed, room_for_photos, update_listing
@@ -15,7 +16,14 @@ from .access import SignedInRequest, get_editable_listing_or_403, sign_in_requir
 from .forms import PHOTO_TYPES, ListingForm
 from .pages import NoSuchPage, paginate_listings
 from .photos import LABELS
-from .uploading import accept_photo_uploads, explain_lost_photos, go_on_editing, report_refusals, store_usable_photos
+from .uploading import (
+    accept_photo_uploads,
+    explain_lost_photos,
+    go_on_editing,
+    refuse_often,
+    report_refusals,
+    store_usable_photos,
+)
 
 Status, Photo = Listing.Status, ListingImage.State
 
@@ -50,6 +58,9 @@ def edit_listing(request: HttpRequest, listing_id: int) -> HttpResponse:
         return _render_edit_page(request, listing, ListingForm(instance=listing))
     # Kept also where the text is refused, because no browser fills in again which files were chosen.
     form = ListingForm(request.POST, instance=listing)
+    if request.FILES and (seconds := throttle_request(request, "upload")):
+        present = get_editable_listing_or_403(request, listing_id)
+        return refuse_often(request, form, seconds, lambda code: _render_edit_page(request, present, form, code))
     try:
         _, refusals = store_usable_photos(listing, request.FILES.getlist("photos"))
     except CannotStore as exc:

@@ -8,7 +8,7 @@ from django.views.decorators.http import require_http_methods
 
 from listings import slots
 from listings.api.photos import refusal_status
-from listings.limits.rates import throttle_request
+from listings.limits.rates import TOO_MANY, explain_wait, throttle_request
 from listings.photos.no_room import CannotStore
 from ml.images import PhotoRefused
 
@@ -21,8 +21,10 @@ from .uploading import accept_photo_uploads, explain_lost_photos
 def photo_search_page(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         return _render_page(request)
-    if throttle_request(request, "search"):
-        return _render_page(request, error="That was very often. Wait a minute, then go on.", status=429)
+    if seconds := throttle_request(request, "search"):
+        answer = _render_page(request, error=explain_wait(seconds), status=TOO_MANY)
+        answer["Retry-After"] = str(seconds)
+        return answer
     # A browser sends an empty file where nobody has chosen one.
     photo = next((file for file in request.FILES.getlist("image") if file.size), None)
     if photo is None:

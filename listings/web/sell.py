@@ -10,6 +10,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_http_methods
 
 from listings.limits.idempotency import RequestKey, create_listing_once
+from listings.limits.rates import throttle_form
 from listings.models import Listing
 from listings.photos.no_room import CannotStore
 from listings.photos.uploads import refuse_lost_uploads
@@ -17,7 +18,14 @@ from listings.services import ListingGone
 
 from .access import SignedInRequest, sign_in_required, wants_json
 from .forms import PHOTO_TYPES, SellForm
-from .uploading import accept_photo_uploads, explain_lost_photos, go_on_editing, report_refusals, store_usable_photos
+from .uploading import (
+    accept_photo_uploads,
+    explain_lost_photos,
+    go_on_editing,
+    refuse_often,
+    report_refusals,
+    store_usable_photos,
+)
 
 SAID = {Listing.Status.ACTIVE: "Your listing is live.", Listing.Status.DRAFT: "Your listing is saved as a draft."}
 
@@ -33,6 +41,13 @@ def submit_sell_form(request: SignedInRequest) -> HttpResponse:
         if wants_json(request):
             return JsonResponse({"errors": form.errors}, status=400)
         return _render_form(request, form)
+    scopes = ["publish", "upload"] if request.FILES else ["publish"]
+    if seconds := throttle_form(request, *scopes):
+        return refuse_often(request, form, seconds, lambda code: _render_form(request, form, code))
+    return _publish(request, form)
+
+
+def _publish(request: SignedInRequest, form: SellForm) -> HttpResponse:
     status = request.POST.get("status")
     fields = {**form.fields_of_listing(), "status": status if status in SAID else Listing.Status.ACTIVE}
     photos = request.FILES.getlist("photos")

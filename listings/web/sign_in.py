@@ -4,7 +4,8 @@ from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView
 from django.http import HttpResponse
 
-from listings.limits.log_ins import TOO_MANY, find_lock, say_when
+from listings.limits.log_ins import find_lock, say_when
+from listings.limits.rates import TOO_MANY
 
 
 class SignInForm(AuthenticationForm):

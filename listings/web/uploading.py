@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
 
 from django.conf import settings
 from django.contrib import messages
 from django.core.files.base import File
+from django.forms import BaseForm
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 
+from listings.limits.rates import TOO_MANY, explain_wait
 from listings.models import Listing
 from listings.photos.no_room import CannotStore
 from listings.photos.uploads import CheckedPhoto, PhotoUploadHandler, check_photos, declared_length
@@ -103,3 +105,14 @@ def go_on_editing(request: HttpRequest, listing: Listing, status: int = 200) -> 
     if wants_json(request):
         return JsonResponse({"photos": reverse("add-photos", args=[listing.pk]), "next": page}, status=status)
     return redirect(page)
+
+
+def refuse_often(
+    request: HttpRequest, form: BaseForm, seconds: int, render_form: Callable[[int], HttpResponse]
+) -> HttpResponse:
+    """The form as it was typed, and when to send it again."""
+    form.add_error(None, f"{explain_wait(seconds)} Nothing was saved.")
+    as_json = wants_json(request)
+    answer = JsonResponse({"errors": form.errors}, status=TOO_MANY) if as_json else render_form(TOO_MANY)
+    answer["Retry-After"] = str(seconds)
+    return answer

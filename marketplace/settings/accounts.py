@@ -46,5 +46,7 @@ THROTTLE_RATES = {
     # Log-ins from one address, right ones too: a password takes the processor a third of a second.
     "token": read_throttle_rate("token", "10/min"),
     "search": read_throttle_rate("search", "60/min"),
+    # Over REST and by forms together.
+    "publish": read_throttle_rate("publish", "120/min"),
     "upload": read_throttle_rate("upload", "120/min"),
 }

@@ -2,6 +2,7 @@ import socket
 
 import pytest
 from django.conf import settings as site
+from rest_framework.settings import api_settings
 
 from marketplace.paths import socket_url
 
@@ -28,5 +29,15 @@ def use_cache(settings):
 
     def change(url: str) -> None:
         settings.CACHES = {"default": {**site.CACHES["default"], "LOCATION": url}}
+
+    return change
+
+
+@pytest.fixture
+def rates(monkeypatch):
+    """Change rates for one test: DRF reads its settings once."""
+
+    def change(**changed):
+        monkeypatch.setattr(api_settings, "DEFAULT_THROTTLE_RATES", {**api_settings.DEFAULT_THROTTLE_RATES, **changed})
 
     return change

@@ -5,7 +5,6 @@ import time
 
 import pytest
 from django.conf import settings as site
-from rest_framework.settings import api_settings
 
 from listings.limits import rates as limits
 from tests.factories import api, make_user, photo_file
@@ -13,16 +12,6 @@ from tests.factories import api, make_user, photo_file
 pytestmark = pytest.mark.django_db
 
 LISTINGS = "/api/v1/listings/"
-
-
-@pytest.fixture
-def rates(monkeypatch):
-    """Change rates for one test: DRF reads its settings once."""
-
-    def change(**changed):
-        monkeypatch.setattr(api_settings, "DEFAULT_THROTTLE_RATES", {**api_settings.DEFAULT_THROTTLE_RATES, **changed})
-
-    return change
 
 
 def get(person=None, **extra):
