@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import TypedDict
 
@@ -14,8 +15,10 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from listings.limits.rates import are_hits_counted
-from recommender.embedding.worker_health import FORGOTTEN, beats_since, describe_absent_workers
-from recommender.models import Embedding, EmbeddingModel
+from recommender.embedding.worker_health import FORGOTTEN, SILENT, beats_since, describe_absent_workers
+from recommender.models import Embedding, EmbeddingModel, Heartbeat
+
+from .disks import list_disks
 
 COUNT_LIMIT = 10_000
 HEARTBEAT_LIMIT = 100
@@ -29,6 +32,9 @@ def collect_details() -> tuple[list[str], dict[str, object]]:
     models = load_live_models()
     lag, broker = upload_lag([model.pk for model in models], now), is_broker_reachable()
     problems = [*describe_absent_workers(now), *describe_stuck_messages(lag, broker_reachable=broker)]
+    disks = list_disks()
+    problems += filter(None, (disk.describe_problem() for disk in disks))
+    problems += describe_standstill(now)
     if not are_hits_counted():
         problems.append("rates are not counted: the cache does not answer at CACHE_URL; log-ins are")
     return problems, {
@@ -38,7 +44,18 @@ def collect_details() -> tuple[list[str], dict[str, object]]:
         "sweep_age_seconds": heartbeat_ages(now).get("beat"),
         "heartbeats": list_heartbeats(now),
         "broker_reachable": broker,
+        "disks": [asdict(disk) for disk in disks],
     }
+
+
+def describe_standstill(now: datetime) -> Iterator[str]:
+    """Why embedding workers that live embed nothing, where something waits for them."""
+    beats = Heartbeat.objects.filter(kind="embedding", seen_at__gt=now - SILENT).order_by("name")
+    notes = dict.fromkeys(beat.detail.get("note", "") for beat in beats[:HEARTBEAT_LIMIT])
+    waiting = Embedding.objects.filter(state=Embedding.State.PENDING)
+    for note in filter(None, notes):
+        if waiting.exists():
+            yield f"embedding stands still: {note}"
 
 
 def describe_stuck_messages(lag: float, *, broker_reachable: bool) -> Iterator[str]:

@@ -23,6 +23,7 @@ from prometheus_client.registry import Collector
 
 from recommender.embedding.worker_health import count_workers
 
+from .disks import Disk, list_disks
 from .health import index_health, index_lag, is_database_usable, may_see_details
 from .health_details import heartbeat_ages, is_broker_reachable, load_live_models, queue_counts, upload_lag
 
@@ -53,6 +54,7 @@ class Figures(Collector):
             {"pid": str(os.getpid())},
         )
         yield make_gauge("broker_up", "Whether the broker answers.", is_broker_reachable())
+        yield from disk_metrics(list_disks())
         # Looking at the index may refresh it first, which fails while the database does not answer.
         with suppress(Error):
             yield from index_metrics(index_health())
@@ -70,6 +72,16 @@ class Figures(Collector):
             connection.close()
             self._database = False
             return []
+
+
+def disk_metrics(disks: list[Disk]) -> Iterator[Metric]:
+    for name, text, field in (
+        ("disk_bytes", "Size of the disk on which a root lies.", "bytes"),
+        ("disk_free_bytes", "What is free of it for this user.", "free_bytes"),
+        ("disk_free_inodes", "How many more files it takes.", "free_inodes"),
+    ):
+        values = {root: float(getattr(disk, field)) for disk in disks for root in disk.roots}
+        yield make_labelled_gauge(name, text, "root", values)
 
 
 def index_metrics(index: dict[str, Any]) -> Iterator[Metric]:

@@ -105,7 +105,7 @@ def tell_once(record: logging.LogRecord) -> bool:
 
 def _find_exception(record: logging.LogRecord) -> BaseException | None:
     """What was raised, wherever a record has it: standard and structlog loggers keep it in other places."""
-    said: list[object] = [record.exc_info, *(record.args if isinstance(record.args, tuple) else ())]
+    said: list[object] = [record.exc_info, getattr(record, "cause", None), *_list_arguments(record)]
     if isinstance(record.msg, dict):
         said += [record.msg.get("exc_info"), record.msg.get("exception")]
     for one in said:
@@ -113,6 +113,10 @@ def _find_exception(record: logging.LogRecord) -> BaseException | None:
         if isinstance(found, BaseException):
             return found
     return None
+
+
+def _list_arguments(record: logging.LogRecord) -> tuple[object, ...]:
+    return record.args if isinstance(record.args, tuple) else ()
 
 
 def _rewrite(record: logging.LogRecord, line: str) -> None:

@@ -12,7 +12,9 @@ from django.db import DatabaseError, InterfaceError, InternalError, OperationalE
 from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import RedisError
 
-from listings.photos.no_room import CannotStore
+from listings.photos.no_room import CannotStore, explain_refusal
+
+from .disks import name_root
 
 
 @dataclass(frozen=True)
@@ -90,9 +92,10 @@ def _judge(exc: BaseException) -> Outage | None:
     if isinstance(exc, RedisError | BrokerError):
         return BROKER
     if isinstance(exc, OSError) and exc.errno in DISK_ERRORS:
-        where = f"the disk of {exc.filename}" if exc.filename else "a disk"
-        sentence = "A disk of this site is full, so nothing was saved. Try again later."
-        return Outage(where, "takes no files", sentence, "storage_full", 507)
+        where, trouble = name_root(exc.filename), explain_refusal(exc)
+        status = 503 if exc.errno == errno.EROFS else 507
+        sentence = f"A disk of this site {trouble}, so nothing was saved. Try again later."
+        return Outage(where, trouble, sentence, "storage_full" if status == 507 else "storage_unavailable", status)
     return None
 
 

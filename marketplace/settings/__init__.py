@@ -203,6 +203,9 @@ FILE_UPLOAD_PERMISSIONS = 0o644
 # Also for the admin, whose views set no handlers of their own.
 FILE_UPLOAD_HANDLERS = ["listings.photos.uploads.PhotoUploadHandler"]
 
+# Health warns where less is free on a disk, if that is also less than a twentieth of it; 0: only where it is full.
+LOW_DISK_MB = read_integer("LOW_DISK_MB", 1024, least=0)
+
 # The weights that a new site begins with: once a trained model answers, only `manage.py models` replaces it.
 EMBEDDER_WEIGHTS = read_choice("EMBEDDER_WEIGHTS", "starter", "imagenet", "untrained") or "starter"
 MODELS_ROOT = Path(env.str("MODELS_ROOT", str(VAR_DIR / "models")))

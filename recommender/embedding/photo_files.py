@@ -18,6 +18,7 @@ from django.core.files.storage import Storage, default_storage
 from PIL import Image
 
 from listings.models import ListingImage, originals_storage
+from listings.photos.no_room import PICTURES, CannotStore
 from ml import images
 from ml.images import Encoded, PhotoRefused
 
@@ -145,7 +146,10 @@ def _store_file(name: str, data: bytes) -> str:
     except OSError as exc:
         # A full disk leaves half a file behind, which would take the room that others need.
         delete_files(default_storage, [name])
-        raise StorageTrouble(f"{name} cannot be stored: {exc}.") from exc
+        lost = CannotStore(PICTURES, exc)
+        raise StorageTrouble(
+            f"{name} cannot be stored: {PICTURES.setting} {lost.trouble} ({exc.strerror}), and photos wait."
+        ) from lost
 
 
 def is_any_other_original_found(lost: Collection[int]) -> bool:

@@ -134,6 +134,18 @@ def settle_rows(lease: Lease, results: Sequence[Result]) -> Tally:
     )
 
 
+def is_surely_undone(exc: Exception) -> bool:
+    """Whether the database said that it refused, as one whose disk is full does: a server that went away may have
+    committed before. While it refuses for hours, files of every try would fill the disk of pictures as well."""
+    cause, lost = exc.__cause__, ("08", "57")
+    sqlstate = getattr(cause, "sqlstate", None) or ""
+    return bool(getattr(cause, "sqlite_errorname", "") or (sqlstate and not sqlstate.startswith(lost)))
+
+
+def discard_files(results: Sequence[Result]) -> None:
+    photo_files.discard_derivatives(result.derivatives for result in results if isinstance(result, Embedded))
+
+
 def _lock_photos(results: Sequence[Result]) -> dict[int, tuple[str, str]]:
     """Lock the photos whose rows will be written. Returns each one's state and clean file."""
     touched = {

@@ -158,9 +158,9 @@ class _TimeSlice:
             self._record_stop_reason(" ".join(self._unready_models.values()))
         except (StorageTrouble, Burst) as exc:
             self._loop.mark_embedders_untested()
-            self._stop_slice_and_release_batches(str(exc))
+            self._stop_slice_and_release_batches(str(exc), exc)
         except (OperationalError, InterfaceError) as exc:
-            self._stop_slice_and_release_batches(f"The database does not answer: {exc}")
+            self._stop_slice_and_release_batches(f"The database cannot be used now: {exc}", exc)
         except (KeyboardInterrupt, SystemExit):
             self._loop.release_batches(self._in_flight)
             raise
@@ -257,8 +257,10 @@ class _TimeSlice:
         self._in_flight.remove(batch)
         try:
             self.tally += store_results.settle_rows(batch.lease, results)
-        except (OperationalError, InterfaceError):
+        except (OperationalError, InterfaceError) as exc:
             self._loop.release_or_keep_lease(batch.lease)
+            if store_results.is_surely_undone(exc):
+                store_results.discard_files(results)
             raise
 
     def _record_outcomes_and_raise_on_burst(self, results: Iterable[Result]) -> None:
@@ -268,13 +270,14 @@ class _TimeSlice:
                 f"{self._outcomes.count(False)} of the last {len(self._outcomes)} photos could not be embedded."
             )
 
-    def _stop_slice_and_release_batches(self, sentence: str) -> None:
+    def _stop_slice_and_release_batches(self, sentence: str, cause: Exception) -> None:
         self._is_in_trouble = True
-        self._record_stop_reason(sentence)
+        self._record_stop_reason(sentence, cause)
         self._loop.release_batches(self._in_flight)
 
-    def _record_stop_reason(self, sentence: str) -> None:
+    def _record_stop_reason(self, sentence: str, cause: Exception | None = None) -> None:
         self.tally = replace(self.tally, stopped=sentence)
         self._loop.activity.note = sentence
         if sentence:
-            logger.error("Embedding stops for now. %s", sentence)
+            # With its cause, by which the log knows an outage that it has told already.
+            logger.error("Embedding stops for now. %s", sentence, extra={"cause": cause})
