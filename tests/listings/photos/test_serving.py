@@ -8,8 +8,8 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
-from rest_framework.authtoken.models import Token
 
+from listings.api.tokens import issue_token
 from listings.models import Listing
 from tests.factories import make_image, make_listing, make_ready_image, make_staff, make_user
 
@@ -105,8 +105,8 @@ def test_pictures_of_drafts_and_removed_listings_are_as_private_as_their_page(st
 def test_the_seller_of_a_draft_loads_its_pictures_with_the_token_too():
     image = make_ready_image(make_listing(status="draft"))
     for person, status in ((image.listing.seller, 200), (make_user(), 404)):
-        token, _ = Token.objects.get_or_create(user=person)
-        assert Client().get(image.thumb_file.url, headers={"Authorization": f"Token {token.key}"}).status_code == status
+        token = issue_token(person)
+        assert Client().get(image.thumb_file.url, headers={"Authorization": f"Token {token}"}).status_code == status
     assert Client().get(image.thumb_file.url, headers={"Authorization": "Token made-up"}).status_code == 404
 
 
