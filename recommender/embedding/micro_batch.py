@@ -21,7 +21,7 @@ from ml.images import PhotoRefused
 from recommender.models import Embedding
 
 from . import photo_files, queue
-from .photo_files import Derivatives, FileDamaged, FileLost, NotDecoded, StorageTrouble
+from .photo_files import Derivatives, FileDamaged, FileLost, NotDecoded, StorageTrouble, TakesLong
 from .queue import Lease, Row
 from .store_results import Embedded, Failed, Refused, Result
 
@@ -82,7 +82,8 @@ class Prepared:
 class Batch:
     """Decoding starts when the object is made, in `threads`; the model starts with `start_inference`."""
 
-    def __init__(self, lease: Lease, embedder: Embedder, threads: Executor) -> None:
+    def __init__(self, lease: Lease, embedder: Embedder, threads: Executor, *, is_patient: bool = True) -> None:
+        self._is_patient = is_patient
         self._renewed = time.monotonic()  # taken before the query below, because the lease is running already
         self.lease = lease
         self.embedder = embedder
@@ -103,6 +104,22 @@ class Batch:
         """Wait for all photos to be decoded, and yield after each."""
         for _ in as_completed([job for _, job in self._jobs]):
             yield
+
+    def set_slow_apart(self) -> list[Lease]:
+        """Let go of the photos that take long to decode, once the others are decoded. Returns a lease of each."""
+        slow = [rows for rows, job in self._jobs if isinstance(job.exception(), TakesLong)]
+        if not slow:
+            return []
+        apart = {row.pk for rows in slow for row in rows}
+        self._jobs = [(rows, job) for rows, job in self._jobs if rows[0].pk not in apart]
+        leases = [self.lease.keep_rows(rows) for rows in slow]
+        self.lease = self.lease.keep_rows(row for row in self.lease.rows if row.pk not in apart)
+        return leases
+
+    def cancel_decoding(self) -> bool:
+        """Whether none of its photos is being decoded now, or will be."""
+        cancelled = [job.cancel() for _, job in self._jobs]
+        return all(cancelled)
 
     @property
     def seconds_left(self) -> float:
@@ -172,7 +189,7 @@ class Batch:
     def _decoded_groups(self) -> Iterator[tuple[list[Row], Prepared]]:
         """Wait for decoding, and pass over what was refused or lost."""
         for rows, job in self._jobs:
-            if job.exception() is None:
+            if not job.cancelled() and job.exception() is None:
                 yield rows, job.result()
 
     def _list_unembedded_results(self) -> list[Result]:
@@ -198,12 +215,37 @@ class Batch:
         if duplicate and not any(row.has_vector for row in rows):
             with suppress(FileLost):
                 return Prepared(_copy_duplicate_derivatives(rows, duplicate), vector=duplicate.vector)
-        picture = photo_files.load_picture(rows[0])
+        picture = photo_files.load_picture(rows[0], is_patient=self._is_patient)
         pixels = self.embedder.prepare(picture.image)
         if picture.encoded is None:
             return Prepared((None,) * len(rows), pixels)
         encoded = picture.encoded
         return Prepared(_make_derivatives_for_rows(rows, lambda: photo_files.save_derivatives(encoded)), pixels)
+
+
+class SlowPhotos:
+    """Photos that take long to decode, each a micro-batch of its own, which go on beside those of everybody else."""
+
+    def __init__(self, threads: Executor) -> None:
+        self.batches: list[Batch] = []
+        self._threads = threads
+
+    def add(self, lease: Lease, embedder: Embedder) -> None:
+        self.batches.append(Batch(lease, embedder, self._threads))
+
+    def take_decoded(self) -> list[Batch]:
+        return self._take([batch for batch in self.batches if batch.is_decoded])
+
+    def take_unstarted(self) -> list[Batch]:
+        """Those that nobody will decode any more."""
+        return self._take([batch for batch in self.batches if batch.cancel_decoding()])
+
+    def count_of_seller(self, seller_id: int) -> int:
+        return sum(batch.lease.rows[0].seller_id == seller_id for batch in self.batches)
+
+    def _take(self, taken: list[Batch]) -> list[Batch]:
+        self.batches = [batch for batch in self.batches if batch not in taken]
+        return taken
 
 
 def group_rows_by_bytes_and_derivatives(rows: Sequence[Row]) -> list[list[Row]]:

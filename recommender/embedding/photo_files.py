@@ -7,9 +7,11 @@ Nothing here touches the database except `is_any_other_original_found`: the rest
 from __future__ import annotations
 
 import hashlib
+import io
 import logging
+import struct
 import uuid
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -30,6 +32,12 @@ logger = logging.getLogger(__name__)
 # that is not mounted misses all of them.
 WITNESSES = 10
 
+# About half a second's work of a core: pixels of a JPEG times its scans. Other formats cost as much as so many scans.
+SLOW_PIXELS = 400_000_000
+OTHER_FORMATS_LIKE_SCANS = 20
+FEW_SCANS, FEW_BYTES = 3, 4 * 1024 * 1024
+BOXES_BYTES = 64 * 1024
+
 
 class StorageTrouble(Exception):
     """The photo storage cannot be read or written now, or nothing be decoded; no photo is at fault."""
@@ -45,6 +53,10 @@ class FileDamaged(Exception):
 
 class NotDecoded(Exception):
     """This machine had no time to decode the photo, which is not its fault."""
+
+
+class TakesLong(Exception):
+    """Decoding this photo takes half a second or more, and nobody else's photo should wait for it."""
 
 
 @dataclass(frozen=True)
@@ -65,18 +77,21 @@ class Picture:
     encoded: Encoded | None
 
 
-def load_picture(row: Row) -> Picture:
+def load_picture(row: Row, *, is_patient: bool = True) -> Picture:
     """The stored clean picture, else one made from the original.
 
     Raises:
         PhotoRefused: the uploaded bytes are not a picture we take, or nothing can be seen in it.
         FileLost, FileDamaged, NotDecoded, StorageTrouble: see there.
+        TakesLong: see there; only for who is not patient.
     """
     if row.clean:
         # A derivative that is lost or damaged is no reason to refuse a photo: it is made again from the original.
         with suppress(FileLost, PhotoRefused):
             return Picture(images.decode(read_file(default_storage, row.clean)), None)
     data = read_file(originals_storage(), row.original)
+    if not is_patient and is_slow_to_decode(data):
+        raise TakesLong(row.original)
     try:
         picture, encoded = images.make_derivatives(data)
         # A photo that was accepted before is kept, whatever is asked of new ones.
@@ -91,6 +106,30 @@ def load_picture(row: Row) -> Picture:
     except OSError as exc:
         raise StorageTrouble(f"{row.original} cannot be decoded on this machine: {exc}") from exc
     return Picture(picture, encoded)
+
+
+def is_slow_to_decode(data: bytes) -> bool:
+    """Whether decoding takes half a second or more, by pixels and, in a JPEG, by how often they are gone over."""
+    if data[4:8] == b"ftyp":
+        # AVIF and HEIC, which name the sizes of the picture and of its tiles; to open them would take a process.
+        sizes = [struct.unpack(">II", data[at + 8 : at + 16]) for at in _find_all(data[:BOXES_BYTES], b"ispe")]
+        return max((width * height for width, height in sizes), default=0) * OTHER_FORMATS_LIKE_SCANS > SLOW_PIXELS
+    scans = data.count(b"\xff\xda") if data.startswith(b"\xff\xd8") else OTHER_FORMATS_LIKE_SCANS
+    # Most photos are told by this alone, without a look at their header.
+    if scans <= FEW_SCANS and len(data) < FEW_BYTES:
+        return False
+    try:
+        header = images.sniff_header(io.BytesIO(data))
+    except (PhotoRefused, OSError):
+        return False  # whoever decodes it says what is wrong
+    return header.width * header.height * scans > SLOW_PIXELS
+
+
+def _find_all(data: bytes, word: bytes) -> Iterator[int]:
+    at = data.find(word)
+    while 0 <= at <= len(data) - 16:
+        yield at
+        at = data.find(word, at + 1)
 
 
 def save_derivatives(encoded: Encoded) -> Derivatives:

@@ -5,12 +5,13 @@ Photos are locked before embeddings, in id order, as a deletion does, so that ne
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from django.db import connection, transaction
+from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.db.models import Case, F, Model, When
 from django.db.models.functions import Now
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ from recommender.models import Embedding
 
 from . import photo_files
 from .photo_files import Derivatives
-from .queue import EXPIRED, Lease, Row, held_rows
+from .queue import EXPIRED, Lease, Row, held_rows, release_rows
 
 State, PhotoState = Embedding.State, ListingImage.State
 
@@ -103,6 +104,36 @@ def is_failure_burst(outcomes: Sequence[bool]) -> bool:
     last = list(outcomes)[-BURST_WINDOW:]
     unbroken = len(last) >= BURST_RUN and not any(last[-BURST_RUN:])
     return unbroken or (len(last) == BURST_WINDOW and last.count(False) > BURST_WINDOW / 2)
+
+
+class Outcomes:
+    """Whether the last photos could be embedded."""
+
+    def __init__(self) -> None:
+        self._last: deque[bool] = deque(maxlen=BURST_WINDOW)
+
+    def record_and_raise_on_burst(self, results: Iterable[Result]) -> None:
+        self._last.extend(isinstance(result, Embedded) for result in results)
+        if is_failure_burst(self._last):
+            raise Burst(f"{self._last.count(False)} of the last {len(self._last)} photos could not be embedded.")
+
+
+class Returns:
+    """Gives rows back untried: now, or before the next time slice where the database is away."""
+
+    def __init__(self) -> None:
+        self._kept: list[Lease] = []
+
+    def give_back(self, lease: Lease) -> None:
+        try:
+            release_rows(lease)
+        except (DatabaseError, InterfaceError):
+            self._kept.append(lease)
+
+    def give_back_kept(self) -> None:
+        while self._kept:
+            release_rows(self._kept[-1])
+            self._kept.pop()
 
 
 def settle_rows(lease: Lease, results: Sequence[Result]) -> Tally:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary, WeakSet
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, OperationalError
+from django.db import InterfaceError, OperationalError
 
 from recommender.errors import ModelNotReady
 
@@ -25,10 +24,10 @@ from . import lease_ends, queue, self_test, store_results
 from .doorbell import doorbell
 from .embedder_cache import EmbedderCache, embedders
 from .lease_holders import LeaseHolder
-from .micro_batch import Activity, Batch, ModelTrouble
+from .micro_batch import Activity, Batch, ModelTrouble, SlowPhotos
 from .photo_files import StorageTrouble
 from .queue import Lease
-from .store_results import BURST_WINDOW, Burst, Embedded, Result, Tally, is_failure_burst
+from .store_results import Burst, Outcomes, Result, Returns, Tally
 
 if TYPE_CHECKING:
     from ml.inference.embedder import Embedder
@@ -40,13 +39,14 @@ logger = logging.getLogger(__name__)
 LOW_PRIORITY_EVERY = 8
 # The model computes one micro-batch, may have the next one waiting, and a third is decoded meanwhile.
 MOST_IN_FLIGHT = 3
+# Who saves a photo while only slow ones are being decoded waits for so long.
+LOOK_SECONDS = 0.1
 
 
 class WorkerLoop:
     """Embeds what the queue holds, one time slice after another.
 
-    A worker process has one loop for its whole life, which remembers what it learned of its embedders and whose turn
-    it is.
+    A process has one for its whole life, which remembers what it learned of its embedders and whose turn it is.
     """
 
     def __init__(self, cache: EmbedderCache = embedders, holder: LeaseHolder | None = None) -> None:
@@ -55,8 +55,7 @@ class WorkerLoop:
         self._holder = holder
         self._leased_batches = 0
         self._last_seller = 0
-        # What could not be given back, because the database was away.
-        self._kept: list[Lease] = []
+        self.returns = Returns()
         # The references are weak, so that an embedder leaves the memory when the cache forgets it.
         self._tested: WeakSet[Embedder] = WeakSet()
         self._batch_limits: WeakKeyDictionary[Embedder, int] = WeakKeyDictionary()
@@ -65,8 +64,11 @@ class WorkerLoop:
         """Embed until nothing is pending or the time is over; then look once more, and ring if there is more."""
         doorbell.clear_flag()
         deadline = time.monotonic() + (settings.EMBED_SLICE_SECONDS if seconds is None else seconds)
-        with ThreadPoolExecutor(settings.EMBED_THREADS, thread_name_prefix="decode") as threads:
-            time_slice = _TimeSlice(self, threads, deadline)
+        with (
+            ThreadPoolExecutor(settings.EMBED_THREADS, thread_name_prefix="decode") as threads,
+            ThreadPoolExecutor(1, thread_name_prefix="decode-slow") as slow_thread,
+        ):
+            time_slice = _TimeSlice(self, threads, SlowPhotos(slow_thread), deadline)
             time_slice.run()
         # Whoever saved a photo after the last look, but before this line, found the flag set and did not ring.
         doorbell.clear_flag()
@@ -89,7 +91,9 @@ class WorkerLoop:
             self._tested.add(embedder)
         return embedder
 
-    def lease_rows(self, model: EmbeddingModel, embedder: Embedder, *, others_in_flight: bool) -> queue.Lease | None:
+    def lease_rows(
+        self, model: EmbeddingModel, embedder: Embedder, passed_over: Iterable[int], *, others_in_flight: bool
+    ) -> Lease | None:
         """As many rows as the embedder can compute at a time."""
         limit = min(settings.EMBED_BATCH, self._batch_limits.get(embedder, settings.EMBED_BATCH))
         lease = queue.lease_rows(
@@ -98,7 +102,7 @@ class WorkerLoop:
             settings.EMBED_LEASE_SECONDS,
             low_priority=self.is_low_priority_turn,
             others_in_flight=others_in_flight,
-            turn=queue.Turn(self._holder.number if self._holder else None, self._last_seller),
+            turn=queue.Turn(self._holder.number if self._holder else None, self._last_seller, frozenset(passed_over)),
         )
         if lease is not None:
             self._leased_batches += 1
@@ -109,20 +113,7 @@ class WorkerLoop:
         """Give rows that are still in flight back untried."""
         for batch in batches:
             batch.discard_files()
-            self.release_or_keep_lease(batch.lease)
-
-    def release_or_keep_lease(self, lease: Lease) -> None:
-        """Give its rows back untried: now, or before the next time slice where the database is away."""
-        try:
-            queue.release_rows(lease)
-        except (DatabaseError, InterfaceError):
-            self._kept.append(lease)
-
-    def release_kept_leases(self) -> None:
-        """Give back what could not be given back before, because the database was away."""
-        while self._kept:
-            queue.release_rows(self._kept[-1])
-            self._kept.pop()
+            self.returns.give_back(batch.lease)
 
     def halve_batch_limit_and_mark_untested(self, embedder: Embedder, failed_at: int) -> None:
         """Test it again before its next micro-batch, which has half as many photos as it `failed_at`."""
@@ -137,17 +128,18 @@ class WorkerLoop:
 class _TimeSlice:
     """One turn at the queue: the micro-batches in flight, and what this turn has learned of models and photos."""
 
-    def __init__(self, loop: WorkerLoop, threads: Executor, deadline: float) -> None:
+    def __init__(self, loop: WorkerLoop, threads: Executor, slow: SlowPhotos, deadline: float) -> None:
         self.tally = Tally()
-        self._loop, self._threads, self._deadline = loop, threads, deadline
-        self._outcomes: deque[bool] = deque(maxlen=BURST_WINDOW)
+        self._loop, self._threads, self._slow, self._deadline = loop, threads, slow, deadline
+        self._passed_over: set[int] = set()  # sellers with enough slow photos for this turn
+        self._outcomes = Outcomes()
         self._unready_models: dict[int, str] = {}
         self._in_flight: list[Batch] = []
         self._is_in_trouble = False
 
     def run(self) -> None:
         try:
-            self._loop.release_kept_leases()
+            self._loop.returns.give_back_kept()
             self._loop.evict_retired_models()
             if queue.is_anything_leased():
                 lease_ends.requeue_or_give_up_ended_rows()
@@ -162,7 +154,7 @@ class _TimeSlice:
         except (OperationalError, InterfaceError) as exc:
             self._stop_slice_and_release_batches(f"The database cannot be used now: {exc}", exc)
         except (KeyboardInterrupt, SystemExit):
-            self._loop.release_batches(self._in_flight)
+            self._release_everything()
             raise
         finally:
             self._loop.activity.end_batch()
@@ -175,9 +167,17 @@ class _TimeSlice:
         return any(model.pk not in self._unready_models and queue.has_leasable_rows(model) for model in models)
 
     def _embed_batches(self) -> None:
-        while self._in_flight or self._lease_next_batch():
+        while self._in_flight or self._slow.batches or self._lease_next_batch():
+            if self._slow.batches:
+                self._go_on_with_slow_photos()
+            if not self._in_flight:
+                continue
             current = self._in_flight[0]
             self._wait_for_decoding(current)
+            self._set_slow_photos_apart(current)
+            if not current.lease.rows:
+                self._in_flight.remove(current)
+                continue
             current.start_inference()
             self._lease_batches_ahead(current)
             try:
@@ -191,7 +191,7 @@ class _TimeSlice:
                 # Trouble with the next micro-batch must not cost the results that this one has.
                 self._settle_batch(current, results)
             self._renew_leases_if_due()
-            self._record_outcomes_and_raise_on_burst(results)
+            self._outcomes.record_and_raise_on_burst(results)
 
     def _wait_for_decoding(self, current: Batch) -> None:
         """Each photo has the time of a lease to itself: a micro-batch of large ones takes longer as a whole."""
@@ -200,8 +200,30 @@ class _TimeSlice:
             self._renew_leases_if_due()
             self._loop.activity.begin_batch(current.seconds_left, current.list_unfinished_photos)
 
+    def _set_slow_photos_apart(self, current: Batch) -> None:
+        for lease in current.set_slow_apart():
+            seller = lease.rows[0].seller_id
+            self._slow.add(lease, current.embedder)
+            if self._slow.count_of_seller(seller) >= queue.UPLOADS_OF_A_SELLER:
+                self._passed_over.add(seller)
+
+    def _go_on_with_slow_photos(self) -> None:
+        """Take those that are decoded; where there is nothing else to do, look for others and wait a moment."""
+        self._in_flight += self._slow.take_decoded()
+        if time.monotonic() > self._deadline:
+            # Others come first in the next time slice as well, so what is given back here is not leased again in this.
+            unstarted = self._slow.take_unstarted()
+            self._passed_over.update(batch.lease.rows[0].seller_id for batch in unstarted)
+            self._loop.release_batches(unstarted)
+        self._renew_leases_if_due()
+        if not self._in_flight and not self._lease_next_batch(others_in_flight=True):
+            time.sleep(LOOK_SECONDS)
+
+    def _release_everything(self) -> None:
+        self._loop.release_batches([*self._in_flight, *self._slow.take_unstarted(), *self._slow.batches])
+
     def _renew_leases_if_due(self) -> None:
-        for batch in self._in_flight:
+        for batch in (*self._in_flight, *self._slow.batches):
             batch.renew_lease_if_due()
 
     def _lease_batches_ahead(self, current: Batch) -> None:
@@ -227,7 +249,8 @@ class _TimeSlice:
     def _lease_next_batch(self, *, others_in_flight: bool = False) -> bool:
         """Lease the next micro-batch of the most urgent model that works here; its decoding starts at once."""
         passed: set[int] = set()  # models whose rows all wait until the same bytes are embedded for another row
-        while time.monotonic() < self._deadline:
+        # A photo that takes long must not hold others up at the end of a time slice either.
+        while time.monotonic() < self._deadline or self._slow.batches:
             skipped = passed | self._unready_models.keys()
             entries = [entry for entry in queue.list_pending_models() if entry.model.pk not in skipped]
             if not entries:
@@ -236,9 +259,10 @@ class _TimeSlice:
             embedder = self._get_embedder_or_mark_unready(model)
             if embedder is None:
                 continue
-            lease = self._loop.lease_rows(model, embedder, others_in_flight=others_in_flight)
+            lease = self._loop.lease_rows(model, embedder, self._passed_over, others_in_flight=others_in_flight)
             if lease is not None:
-                self._in_flight.append(Batch(lease, embedder, self._threads))
+                is_retry = any(row.attempts for row in lease.rows)
+                self._in_flight.append(Batch(lease, embedder, self._threads, is_patient=is_retry))
                 return True
             # Rows are there, but another worker was faster, or they are retries, which must be alone in flight.
             if queue.has_leasable_rows(model):
@@ -258,22 +282,15 @@ class _TimeSlice:
         try:
             self.tally += store_results.settle_rows(batch.lease, results)
         except (OperationalError, InterfaceError) as exc:
-            self._loop.release_or_keep_lease(batch.lease)
+            self._loop.returns.give_back(batch.lease)
             if store_results.is_surely_undone(exc):
                 store_results.discard_files(results)
             raise
 
-    def _record_outcomes_and_raise_on_burst(self, results: Iterable[Result]) -> None:
-        self._outcomes.extend(isinstance(result, Embedded) for result in results)
-        if is_failure_burst(self._outcomes):
-            raise Burst(
-                f"{self._outcomes.count(False)} of the last {len(self._outcomes)} photos could not be embedded."
-            )
-
     def _stop_slice_and_release_batches(self, sentence: str, cause: Exception) -> None:
         self._is_in_trouble = True
         self._record_stop_reason(sentence, cause)
-        self._loop.release_batches(self._in_flight)
+        self._release_everything()
 
     def _record_stop_reason(self, sentence: str, cause: Exception | None = None) -> None:
         self.tally = replace(self.tally, stopped=sentence)

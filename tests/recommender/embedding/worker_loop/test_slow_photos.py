@@ -1,0 +1,123 @@
+"""Photos that take long to decode hold nobody else's up."""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+
+import pytest
+from django.db import connection
+from PIL import Image
+
+from listings.models import ListingImage
+from recommender.embedding import photo_files
+from recommender.embedding.photo_files import is_slow_to_decode
+from recommender.models import Embedding
+from tests.factories import draw_photo, make_image, make_listing, make_user
+from tests.fakes import FakeEmbedder
+from tests.recommender.queue_rows import embed, make_model, states
+
+LARGE = (200, 150)
+
+
+class Stuck(FakeEmbedder):
+    """Large photos are not prepared before somebody else's is embedded, which is saved now if it was not before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.met: list[bool] = []
+        self.lock = threading.Lock()
+
+    def prepare(self, image):
+        if image.size == LARGE:
+            with self.lock:
+                other = ListingImage.objects.exclude(listing__title="large").first() or save_photo("small")
+            self.met.append(comes_true(Embedding.objects.filter(image=other, state="done").exists))
+            connection.close()
+        return super().prepare(image)
+
+
+def comes_true(condition, seconds: float = 15) -> bool:
+    until = time.monotonic() + seconds
+    while not (met := condition()) and time.monotonic() < until:
+        time.sleep(0.02)
+    return met
+
+
+def save_photo(title: str, size: tuple[int, int] = (96, 72)) -> ListingImage:
+    listing = make_listing(title=title, seller=make_user())
+    return make_image(listing, data=draw_photo(listing.pk, size))
+
+
+def save_large_photos(number: int) -> None:
+    listing = make_listing(title="large", seller=make_user())
+    for seed in range(number):
+        make_image(listing, data=draw_photo(seed, LARGE))
+
+
+@pytest.fixture
+def _judged_by_size(monkeypatch, db):
+    monkeypatch.setattr(photo_files, "SLOW_PIXELS", 100 * 100)
+    monkeypatch.setattr(photo_files, "FEW_BYTES", 0)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("empty_storage", "_judged_by_size")
+@pytest.mark.parametrize("is_there", [True, False], ids=["saved before", "saved meanwhile"])
+def test_a_photo_does_not_wait_for_those_of_another_seller_that_take_long(is_there):
+    make_model()
+    save_large_photos(5)
+    if is_there:
+        save_photo("small")
+    embedder = Stuck()
+    tally = embed(embedder)
+    assert embedder.met == [True] * 5
+    assert (tally.done, tally.dropped, states()) == (6, 0, {"done": 6})
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("empty_storage", "_judged_by_size")
+def test_what_takes_long_is_given_back_untried_at_the_end_of_a_time_slice():
+    make_model()
+    save_large_photos(4)
+
+    class Slow(FakeEmbedder):
+        def prepare(self, image):
+            time.sleep(0.3 if image.size == LARGE else 0)
+            return super().prepare(image)
+
+    tally = embed(Slow(), seconds=0.2)
+    assert 1 <= tally.done < 4
+    assert states() == {"done": tally.done, "pending": 4 - tally.done}
+    assert set(Embedding.objects.values_list("attempts", flat=True)) == {0}
+
+
+def encode(size: tuple[int, int], format: str, **options: object) -> bytes:  # noqa: A002
+    out = io.BytesIO()
+    Image.new("RGB", size, "teal").save(out, format, **options)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("size", "format", "options", "slow"),
+    [
+        ((4000, 3000), "JPEG", {}, False),
+        ((4000, 3000), "JPEG", {"progressive": True}, False),
+        ((4000, 3000), "JPEG", {"progressive": True, "comment": b"\xff\xda" * 30}, True),
+        ((3000, 2000), "PNG", {"compress_level": 1}, False),
+        ((6000, 4000), "PNG", {"compress_level": 1}, True),
+        ((640, 480), "AVIF", {"speed": 10}, False),
+    ],
+)
+def test_what_takes_long_is_told_by_pixels_and_scans(size, format, options, slow):  # noqa: A002
+    assert is_slow_to_decode(encode(size, format, **options)) is slow
+
+
+def test_a_large_avif_is_told_by_the_size_it_names():
+    data = encode((640, 480), "AVIF", speed=10)
+    assert is_slow_to_decode(data.replace(b"ispe\0\0\0\0" + (640).to_bytes(4), b"ispe\0\0\0\0" + (64_000).to_bytes(4)))
+
+
+def test_what_is_no_picture_is_left_to_who_decodes_it():
+    assert not is_slow_to_decode(b"\x89PNG nothing")
