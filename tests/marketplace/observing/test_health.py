@@ -83,6 +83,7 @@ def test_a_broker_that_is_down_is_reported_and_does_not_matter(model, broker_dow
     response = ready()
     assert response.status_code == 200
     assert response.json()["details"]["broker_reachable"] is False
+    assert "rates are not counted: the cache does not answer at CACHE_URL" in response.json()["problem"]
 
 
 def test_details_are_for_the_door_a_token_and_staff(model, settings):
