@@ -13,7 +13,7 @@ from .embedding import embedding
 from .faults import faults
 from .index import index
 from .quality import recipes
-from .site import api, churn, freshness, pipeline
+from .site import api, churn, freshness, pipeline, slow
 
 BENCHMARKS = {
     "api": api,
@@ -26,6 +26,7 @@ BENCHMARKS = {
     "pipeline": pipeline,
     "quality": quality,
     "recipes": recipes,
+    "slow": slow,
 }
 
 # The benchmark prints these itself, in a form that people can read.

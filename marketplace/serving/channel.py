@@ -18,6 +18,8 @@ from .refusals import Refusal, RefusalTask
 
 logger = logging.getLogger(__name__)
 
+SEND_BYTES = 128 * 1024
+
 
 class SiteTask(WSGITask):
     def service(self) -> None:
@@ -59,6 +61,7 @@ class Channel(HTTPChannel):
     parser_class = LimitedParser
 
     request: LimitedParser | None  # the one that comes in
+    sendbuf_len: int
     bytes_received = 0
     bytes_sent = 0
     was_refused = False
@@ -67,6 +70,8 @@ class Channel(HTTPChannel):
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
         self.pace = Pace(self.server.now())
+        # Of a file that is sent this much is read at a time, and read again where the client takes less of it.
+        self.sendbuf_len = min(self.sendbuf_len, SEND_BYTES)
 
     # How long the client may take
 
