@@ -10,19 +10,39 @@ from django.utils import timezone
 from listings.api.tokens import forget_expired_tokens
 from listings.limits.idempotency import forget_old_keys
 from listings.limits.log_ins import forget_old_tries
-from listings.models import Listing
-from recommender.embedding.heartbeat import record_schedule_alive
+from listings.models import Listing, ListingImage
+from listings.photos.lost_pictures import PicturesUnmounted, Round, restore_thumbs
+from ml.per_process import PerProcess
+from recommender.embedding.heartbeat import note_what_is_lost, record_schedule_alive
+from recommender.embedding.queue import requeue_photos
 from recommender.embedding.sweep import collect_garbage, sweep_queue
 
 # More than an hour, after which it is looked for again: an upgrade restarts web processes last, and until then those of
 # the older version save listings that no search by words would find.
 REFOLDED = timedelta(hours=3)
 
+own_round = PerProcess(Round)
+
 
 @shared_task(name="workers.maintenance.sweep", ignore_result=True, soft_time_limit=50, time_limit=60)
 def run_sweep() -> None:
     record_schedule_alive()
     sweep_queue()
+    look_for_lost_pictures()
+
+
+def look_for_lost_pictures() -> None:
+    """Look at some photos more, have made anew what is gone, and leave health a note of it."""
+    way = own_round.get()
+    try:
+        new, has_ended = way.look_further()
+        requeue_photos(ListingImage.objects.filter(pk__in=restore_thumbs(new.lost)))
+        note = way.found.describe()
+    except PicturesUnmounted as exc:
+        note, has_ended = str(exc), True
+    note_what_is_lost(note, has_ended=has_ended)
+    if has_ended:
+        own_round.forget()
 
 
 @shared_task(name="workers.maintenance.collect", ignore_result=True, soft_time_limit=240, time_limit=300)

@@ -15,6 +15,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from listings.limits.rates import are_hits_counted
+from recommender.embedding.heartbeat import PICTURES
 from recommender.embedding.worker_health import FORGOTTEN, SILENT, beats_since, describe_absent_workers
 from recommender.models import Embedding, EmbeddingModel, Heartbeat
 
@@ -35,6 +36,7 @@ def collect_details() -> tuple[list[str], dict[str, object]]:
     disks = list_disks()
     problems += filter(None, (disk.describe_problem() for disk in disks))
     problems += describe_standstill(now)
+    problems += [beat.detail["note"] for beat in Heartbeat.objects.filter(name=PICTURES)]
     if not are_hits_counted():
         problems.append("rates are not counted: the cache does not answer at CACHE_URL; log-ins are")
     return problems, {

@@ -24,6 +24,8 @@ from .lease_holders import LeaseHolder
 logger = logging.getLogger(__name__)
 
 PERIOD = 2.0
+# The row of what was found lost, which is no worker's.
+PICTURES = "pictures"
 TROUBLE = (DatabaseError, InterfaceError)
 # Beats may be late on a busy machine, so a worker is taken for dead only after several that did not come.
 FRESH = timedelta(seconds=5 * PERIOD)
@@ -89,6 +91,14 @@ class HeartbeatThread:
 def record_schedule_alive() -> None:
     """Beat itself has no database, so each task that it rings regularly leaves its sign of life."""
     write_row(Heartbeat(name="beat", kind="beat", seen_at=Now()))
+
+
+def note_what_is_lost(note: str, *, has_ended: bool) -> None:
+    """What a look at all pictures found, for health: it stands until a whole look has found nothing."""
+    if note:
+        write_row(Heartbeat(name=PICTURES, kind=PICTURES, seen_at=Now(), detail={"note": note}))
+    elif has_ended:
+        Heartbeat.objects.filter(name=PICTURES).delete()
 
 
 def write_row(row: Heartbeat) -> None:

@@ -10,6 +10,8 @@ from django.db.models import Count, Max, QuerySet
 
 from recommender.models import Heartbeat
 
+from .heartbeat import PICTURES
+
 # Longer than a worker takes to start again, so that a restart is no alarm.
 SILENT = timedelta(seconds=60)
 # A worker that has been silent for longer counts as taken away on purpose, so health no longer lists it.
@@ -51,7 +53,7 @@ def beats_since(moment: datetime, now: datetime) -> QuerySet[Heartbeat]:
 
 def count_workers(now: datetime) -> dict[str, int]:
     """How many processes of each kind were heard of a moment ago."""
-    heard = beats_since(now - SILENT, now).values_list("kind").annotate(Count("name"))
+    heard = beats_since(now - SILENT, now).exclude(kind=PICTURES).values_list("kind").annotate(Count("name"))
     return {role.kind: 0 for role in (*ROLES, SCHEDULE)} | dict(heard.order_by("kind"))
 
 

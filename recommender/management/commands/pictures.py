@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+from argparse import ArgumentParser
+
+from django.core.management.base import BaseCommand
+
+from listings.models import ListingImage
+from listings.photos.lost_pictures import Found, look_at_page, restore_thumbs
+from recommender.embedding.doorbell import doorbell
+from recommender.embedding.queue import requeue_photos
+
+
+class Command(BaseCommand):
+    help = "Look for the files of every photo; with --repair, have pictures that are gone made from the originals."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--repair", action="store_true", help="also where every picture is gone")
+
+    def handle(self, *, repair: bool, **_options: object) -> None:
+        total, last = Found(), 0
+        while True:
+            last, page = look_at_page(last, are_deleted=True)
+            total = Found(total.looked + page.looked, total.lost + page.lost, total.gone + page.gone)
+            if repair:
+                requeue_photos(ListingImage.objects.filter(pk__in=restore_thumbs(page.lost)))
+            if not last:
+                break
+        if repair and total.lost:
+            doorbell.ring()
+        self.stdout.write(f"{total.looked:,} photos: {total.describe() or 'no file is missing'}.")
