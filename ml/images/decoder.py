@@ -166,10 +166,11 @@ def open_for_decoding(
     header = read_header(image)
     with refuse_damaged_photo():
         buffered = count_buffered_bytes(image, file) if header.format == "JPEG" else 0
-        longest = max(box[2] * header.width, box[3] * header.height) if box else max(header.width, header.height)
+        across, down = (box[2], box[3]) if box else (1, 1)
+        longest = max(across * header.width, down * header.height)
         for draft in _list_drafts(header, longest, max_side):
             reduction = _choose_reduction(int(longest) // draft, max_side)
-            peak = buffered + estimate_pixel_bytes(image, draft, reduction)
+            peak = buffered + estimate_pixel_bytes(image, draft, reduction, across * down)
             if peak <= PEAK_BYTES:
                 # Only what is kept until the last scan may have many; those of other files are found when pixels are.
                 has_scans = header.format == "JPEG" and (buffered > 0 or not header_only)

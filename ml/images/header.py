@@ -30,8 +30,7 @@ CODES = get_args(Code)
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "AVIF", "HEIF")
 
 MAX_BYTES = 40 * 1024 * 1024
-# The most that decoding one picture may take by its header: enough for HEIC of 50 megapixels and any JPEG of phones.
-PEAK_BYTES = 256 * 1024 * 1024
+PEAK_BYTES = 256 * 1024 * 1024  # that decoding one picture may take by its header: a HEIC of 50 megapixels does
 # Pillow would count pixels, whatever memory they take.
 Image.MAX_IMAGE_PIXELS = None
 
@@ -42,8 +41,7 @@ LARGE_BYTES = 160 * 1024 * 1024
 _DECODING_BYTES = {"GIF": (10, 10), "WEBP": (20, 20), "AVIF": (10, 16)}
 _MODE_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2}
 BAND_BYTES = 4 * 1024 * 1024  # no more than a band of rows is converted before it is shrunk
-# What takes this much or more is decoded in a process of its own, so that this one does not grow.
-APART_BYTES = 32 * 1024 * 1024
+APART_BYTES = 32 * 1024 * 1024  # what takes more is decoded in a process of its own, so that this one does not grow
 # How much of a JPEG is read to see its first scan: metadata comes before it, and seldom much.
 START_BYTES = (64 * 1024, 1024 * 1024)
 
@@ -198,8 +196,8 @@ def read_orientation(image: Image.Image) -> int:
     return turn if turn in range(1, 9) else 1
 
 
-def estimate_pixel_bytes(image: ImageFile.ImageFile, draft: int, reduction: int) -> int:
-    """The memory that pixels take while they are decoded, and then while they are converted."""
+def estimate_pixel_bytes(image: ImageFile.ImageFile, draft: int, reduction: int, share: float = 1) -> int:
+    """The memory that pixels take while they are decoded, and then while this share of them is converted."""
     decoded = (image.width // draft) * (image.height // draft)
     is_transparent = image.has_transparency_data or "read_mask" in image.info
     colours = 4 * ("icc_profile" in image.info) + 8 * ("coding" in image.info) + 4 * (image.mode == "CMYK")
@@ -211,7 +209,9 @@ def estimate_pixel_bytes(image: ImageFile.ImageFile, draft: int, reduction: int)
         a_pixel = _MODE_BYTES.get(image.mode, 4)
     else:
         a_pixel = _DECODING_BYTES[name][is_transparent]
-    return decoded * a_pixel + decoded // reduction**2 * converting + (BAND_BYTES if reduction > 1 else 0)
+    return (
+        decoded * a_pixel + round(decoded * share) // reduction**2 * converting + (BAND_BYTES if reduction > 1 else 0)
+    )
 
 
 def count_buffered_bytes(image: ImageFile.ImageFile, file: IO[bytes]) -> int:

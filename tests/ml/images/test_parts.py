@@ -8,7 +8,7 @@ from PIL import Image
 
 from ml.images import decode, refuse_bad_box, refuse_small_part
 from ml.images.decoder import open_for_decoding
-from tests.ml.pictures import FIXTURES, encode, quarters, scene
+from tests.ml.pictures import FIXTURES, claim_png, encode, quarters, scene
 
 
 @pytest.mark.parametrize(
@@ -51,6 +51,13 @@ def test_a_part_is_decoded_at_a_fraction_where_it_is_large_enough():
     assert open_for_decoding(io.BytesIO(data), 512, (0, 0, 0.5, 0.5)).draft == 2
     assert open_for_decoding(io.BytesIO(data), 512, (0, 0, 0.1, 0.1)).draft == 1
     assert decode(data, 512, (0.25, 0.25, 0.5, 0.5)).size == (1000, 750)
+
+
+def test_a_part_of_the_largest_picture_that_is_taken_is_taken_too():
+    """Only the part is converted, whose pixels cost most."""
+    data = claim_png(7600, 7600)
+    assert open_for_decoding(io.BytesIO(data), 512).reduction == 7
+    assert open_for_decoding(io.BytesIO(data), 512, (0.3, 0.3, 0.05, 0.05)).reduction == 1
 
 
 @pytest.mark.parametrize(
