@@ -153,8 +153,10 @@ class PhotosView(PhotoFormView, OwnListingView):
 
     def _describe_kept_photo(self, image: ListingImage) -> dict[str, object]:
         stored = {"id": image.pk, "state": image.state, "reason": image.reason, "code": ""}
-        # A photo that was there before may have a thumbnail; a worker makes that of a new one after this answer.
-        thumb = ImageSerializer(context=self.get_serializer_context()).get_thumb(image)
+        # A worker makes the thumbnail of a new photo after this answer; one that was there before may have it.
+        thumb = None
+        if image.thumb_file:
+            thumb = ImageSerializer(context=self.get_serializer_context()).get_thumb(image)
         return {**stored, "thumb": thumb, "position": image.position}
 
 
