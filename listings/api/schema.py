@@ -81,7 +81,7 @@ REQUEST_KEY = OpenApiParameter(
     "week, makes nothing again and answers 200 with what the first one made.",
 )
 
-READ = {400: BAD_INPUT, 429: THROTTLED, 503: UNAVAILABLE}
+READ = {400: BAD_INPUT, 401: UNAUTHENTICATED, 429: THROTTLED, 503: UNAVAILABLE}
 WRITE = {
     400: BAD_INPUT,
     401: UNAUTHENTICATED,

@@ -90,7 +90,13 @@ class ListingsView(generics.ListCreateAPIView):
         description="Active and sold listings are open to everybody, drafts to their seller and to staff who may view "
         "listings. These read exact coordinates here, to edit them; everybody else a point of the 1 km grid.",
         tags=["listings"],
-        responses={200: ListingSerializer, 404: schema.NOT_FOUND, 429: schema.THROTTLED, 503: schema.UNAVAILABLE},
+        responses={
+            200: ListingSerializer,
+            401: schema.UNAUTHENTICATED,
+            404: schema.NOT_FOUND,
+            429: schema.THROTTLED,
+            503: schema.UNAVAILABLE,
+        },
     ),
     patch=extend_schema(
         summary="Change a listing",

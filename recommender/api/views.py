@@ -32,6 +32,7 @@ from .requests import PageSearchSerializer, PhotoSearchSerializer, PhotoSerializ
 
 PHOTO_REFUSALS = {
     400: schema.BAD_INPUT,
+    401: schema.UNAUTHENTICATED,
     413: document_refusal("The photo is too large: `too_large`, `too_many_pixels`"),
     415: document_refusal("Not a photo: `not_an_image`, `truncated`, `unsupported`"),
     429: schema.THROTTLED,
@@ -51,6 +52,7 @@ class SimilarView(CoreView):
         responses={
             200: RankedAnswerSerializer,
             400: schema.BAD_INPUT,
+            401: schema.UNAUTHENTICATED,
             404: schema.NOT_FOUND,
             409: document_refusal("`no_photo`: none is usable; `photo_waiting`: `Retry-After` says when to come back"),
             429: schema.THROTTLED,
