@@ -8,6 +8,8 @@ that was acknowledged is looked for in rows, files and answers.
 from __future__ import annotations
 
 import argparse
+import signal
+import sys
 import time
 from typing import Any
 
@@ -29,6 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    # Whoever ends it early leaves no disks mounted and no server running.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("faults: ended by SIGTERM."))
     with open_scene(arguments.seed, arguments.database_url, private_postgres=arguments.postgres) as scene:
         faults = _choose_faults(list_faults(scene), arguments.faults)
         for fault in faults:
