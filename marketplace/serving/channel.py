@@ -45,6 +45,13 @@ class SiteTask(WSGITask):
         if self.request.command == "HEAD":
             self.chunked_response = False
 
+    def set_close_on_finish(self) -> None:
+        # waitress takes an answer without a length for one that ends with its connection, although 204 and 304 have no
+        # body: a page whose pictures are all unchanged would need a connection for each.
+        is_asked = self.request.headers.get("CONNECTION", "").lower() == "close"
+        if self.has_body or is_asked or self.version == "1.0":
+            super().set_close_on_finish()
+
     def get_environment(self) -> dict[str, object]:
         environ = super().get_environment()
         if self.request.command == "HEAD":

@@ -9,15 +9,19 @@ import fcntl
 import os
 import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 
 def use_own_folder(root: Path) -> int:
     """Have this process keep its temporary files below `root`; the descriptor holds the lock."""
-    folder = root / f"web-{os.getpid()}"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    fcntl.flock(lock, fcntl.LOCK_EX)
+    folder, lock = root / f"web-{os.getpid()}", None
+    # Until it is locked, the process that starts this one may take the folder for left over and delete it.
+    while lock is None or not folder.exists():
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            lock = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+            fcntl.flock(lock, fcntl.LOCK_EX)
     tempfile.tempdir = str(folder)
     return lock
 

@@ -5,6 +5,7 @@ import json
 import socket
 import threading
 import time
+from contextlib import suppress
 
 import pytest
 from waitress import wasyncore
@@ -40,6 +41,9 @@ class Site:
         body = environ["wsgi.input"].read()
         self.seen.append((environ["REQUEST_METHOD"], environ["PATH_INFO"], environ.get("CONTENT_LENGTH"), body))
         self.may_answer.wait(10)
+        if environ["PATH_INFO"] == "/unchanged":
+            start_response("304 Not Modified", [("Content-Length", "0")])
+            return []
         answer = LARGE if environ["PATH_INFO"] == "/large" else environ["wsgi.url_scheme"].encode()
         start_response("200 OK", [("Content-Length", str(len(answer)))])
         return [answer]
@@ -85,6 +89,17 @@ def read_answer(client):
         if found and len(body) >= length:
             return int(head.split()[1]), body
     return 0, b""
+
+
+@pytest.mark.parametrize(("header", "statuses"), [(b"", [304, 304]), (b"Connection: close\r\n", [304, 0])])
+def test_an_answer_without_a_body_leaves_its_connection_open(site, header, statuses):
+    client = site.connect()
+    answers = []
+    for _ in statuses:
+        with suppress(OSError):
+            client.sendall(b"GET /unchanged HTTP/1.1\r\n" + HOST + header + b"\r\n")
+        answers.append(read_answer(client)[0])
+    assert answers == statuses
 
 
 class TestSlowClients:
@@ -155,7 +170,8 @@ class TestSlowClients:
         monkeypatch.setattr(serving, "LIMIT", 3)
         slow = [site.connect(API + JSON + b"Content-Length: 99\r\n\r\n{") for _ in range(3)]
         site.let_pass(5)
-        assert read_answer(site.connect(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n"))[0] == 200
+        client = site.connect(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n")
+        assert read_answer(client)[0] == 200
         assert len(site.server.active_channels) == 3
         assert len(slow) == 3
 
