@@ -36,11 +36,11 @@ def embed_photo(upload: File, model: EmbeddingModel, box: Box | None = None, *, 
 
     Raises PhotoRefused, PartRefused, ModelNotReady, Busy.
     """
-    embedder = embedders.load_embedder(model)
     with take_decoding_turn(caller):
         photo = check_header(upload)
         if box:
             images.refuse_small_part(box, (photo.width, photo.height))
+        embedder = embedders.load_embedder(model)
         # The smaller the part, the larger the whole is decoded, so that the part has as many pixels as a photo has.
         picture = images.make_clean_picture(images.decode(photo.file.read(), images.CLEAN_SIDE, box))
         images.refuse_plain_picture(picture)
