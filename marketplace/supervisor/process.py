@@ -16,14 +16,14 @@ from .roles import Role
 from .site import ROOT
 
 LONGEST_DELAY = 30.0
-STEADY_SECONDS = 60.0
+STEADY_SECONDS = 10.0
 # A reload sets the count of deaths to this, so that a child that dies of the code just saved waits for the longest
 # delay: only another change of the code can help it.
 HOPELESS_DEATHS = 6
 
 
 def restart_delay(deaths: int) -> float:
-    """Seconds to wait before the next start, after so many deaths in a row."""
+    """Seconds between one start and the next, after so many deaths in a row."""
     return min(LONGEST_DELAY, 0.5 * 2 ** (deaths - 1))
 
 
@@ -48,6 +48,8 @@ class Process:
         return self._child.stdout if self._child else None
 
     def start(self) -> None:
+        # Before it may fail, because a start that fails is not tried again at once.
+        self._started = time.monotonic()
         self._child = subprocess.Popen(  # noqa: S603 - the commands are this package's own
             self.role.command,
             cwd=ROOT,
@@ -60,7 +62,6 @@ class Process:
             start_new_session=True,
             preexec_fn=partial(die_with_parent, os.getpid()),  # noqa: PLW1509 - safe, because the supervisor has one thread
         )
-        self._started = time.monotonic()
         self._kill_at = float("inf")
         os.set_blocking(self._child.stdout.fileno(), False)  # type: ignore[union-attr]
 
@@ -83,7 +84,10 @@ class Process:
         return status
 
     def schedule_restart(self) -> None:
-        """Forget the dead child and decide when the next one may start."""
+        """Forget the dead child and decide when the next one may start.
+
+        The pause counts from the last start: what dies of itself does so soon, what was killed need not wait.
+        """
         if self._child and self._child.stdout:
             self._child.stdout.close()
         now = time.monotonic()
@@ -91,7 +95,7 @@ class Process:
             self.restart_at = now
         else:
             self.deaths = 1 if now - self._started > STEADY_SECONDS else self.deaths + 1
-            self.restart_at = now + restart_delay(self.deaths)
+            self.restart_at = max(now, self._started + restart_delay(self.deaths))
         self._child, self._rest, self._is_restarting = None, b"", False
 
     @property

@@ -20,7 +20,11 @@ CLOCK_SLACK = 5.0
 
 
 def requeue_or_give_up_ended_rows() -> int:
-    """Queue rows whose lease is over, to be retried alone. A photo that ends a worker alone three times is given up."""
+    """Queue rows whose lease is over, to be retried alone. A photo that ends a worker alone three times is given up.
+
+    The first time that a worker is killed, what it held goes back to where it was: most workers die of something else
+    than a photo, and one after another its rows would wait behind everybody who saves meanwhile.
+    """
     leased = Embedding.objects.filter(state=State.LEASED, leased_until__isnull=False)
     holders = set(leased.values_list("holder", flat=True))
     if not holders:
@@ -32,16 +36,22 @@ def requeue_or_give_up_ended_rows() -> int:
         return 0
     with transaction.atomic():
         given_up = _reject_or_fail_rows(ended.filter(reason=EXPIRED, attempts__gte=EXPIRIES_ALONE))
-        return given_up + ended.update(
-            state=State.PENDING,
-            lane=Embedding.Lane.RETRY,
-            token=None,
-            holder=None,
-            leased_until=None,
-            attempts=Case(When(reason=EXPIRED, then=F("attempts") + 1), default=1),
-            reason=EXPIRED,
-            updated_at=Now(),
-        )
+        unsuspected = ended.filter(leased_until__gte=Now(), attempts=0).exclude(reason=EXPIRED)
+        returned = _queue_again(unsuspected, attempts=0)
+        attempts = Case(When(reason=EXPIRED, then=F("attempts") + 1), default=1)
+        return given_up + returned + _queue_again(ended, lane=Embedding.Lane.RETRY, attempts=attempts)
+
+
+def _queue_again(rows: QuerySet[Embedding], **changes: object) -> int:
+    return rows.update(
+        state=State.PENDING,
+        token=None,
+        holder=None,
+        leased_until=None,
+        reason=EXPIRED,
+        updated_at=Now(),
+        **changes,
+    )
 
 
 def cut_leases_of_the_future(leased: QuerySet[Embedding]) -> int:

@@ -176,6 +176,16 @@ class TestProcess:
     def test_starts_again_later_and_later(self, deaths, seconds):
         assert restart_delay(deaths) == seconds
 
+    def test_what_ran_for_longer_than_its_pause_starts_again_at_once(self, monkeypatch):
+        process, clock = shell("exit 1"), [time.monotonic()]
+        monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+        for lived, pause in ((0.2, 0.3), (0.2, 0.8), (3, 0), (20, 0), (0.2, 0.8)):
+            process.start()
+            clock[0] += lived
+            process.schedule_restart()
+            assert process.restart_at - clock[0] == pytest.approx(pause)
+            clock[0] += pause
+
     def test_says_whole_lines_and_how_it_ended(self):
         process = shell("echo one; echo two >&2; printf 'half'; exit 3")
         process.start()

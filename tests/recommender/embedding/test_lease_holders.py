@@ -76,9 +76,24 @@ def test_rows_of_a_killed_worker_are_given_back_at_once_and_those_of_others_are_
         assert lease_ends.requeue_or_give_up_ended_rows() == 2
     assert states() == {"leased": 2, "pending": 2}
     rows = Embedding.objects.filter(state="pending").values_list("lane", "attempts", "token", "holder", "reason")
-    assert set(rows) == {(Lane.RETRY, 1, None, None, EXPIRED)}
+    assert set(rows) == {(Lane.IMPORT, 0, None, None, EXPIRED)}
     assert queue.renew_lease(mine) == queue.renew_lease(unmarked) == 1
     own.let_go()
+
+
+def test_what_was_held_by_two_killed_workers_is_retried_alone():
+    """A photo may be what killed them; after one, most likely none is."""
+    model = make_model()
+    bulk_photos(3)
+    for _ in range(2):
+        with other_worker() as (pid, number):
+            assert len(queue.lease_rows(model, 3, 60, turn=Turn(number)).rows) == 3
+            die(pid)
+            wait_until_dead(number)
+            assert lease_ends.requeue_or_give_up_ended_rows() == 3
+    rows = Embedding.objects.values_list("lane", "attempts", "reason")
+    assert set(rows) == {(Lane.RETRY, 1, EXPIRED)}
+    assert len(queue.lease_rows(model, 3, 60).rows) == 1
 
 
 def test_a_stopped_worker_keeps_its_rows_until_its_lease_is_over():
