@@ -23,11 +23,8 @@ from xml.etree import ElementTree as ET
 PARALLEL = ("-n", "auto", "--maxprocesses=4", "--dist=worksteal")
 # `ml` knows no Django, so its tests touch no database, and to collect them each process would import torch.
 ONLY_DATABASE = ("--only-database", "--ignore=tests/ml")
-ACCEPTANCE = (
-    "tests/acceptance",
-    "-m",
-    "acceptance and not soak",
-)  # by the folder: collecting all tests takes a quarter of a minute
+# By the folder, because collecting all tests takes a quarter of a minute.
+ACCEPTANCE = ("tests/acceptance", "-m", "acceptance and not soak")
 PYTEST_OK = (0, 5)  # 5: no test was selected
 
 

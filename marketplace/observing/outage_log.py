@@ -48,7 +48,7 @@ class OutageLog:
         self._lasting: dict[str, _Lasting] = {}
         self._lock = threading.Lock()
 
-    def describe_if_due(self, outage: Outage, exc: BaseException) -> str | None:
+    def describe_if_due(self, outage: Outage, said: str) -> str | None:
         """The line to write about an outage that was met, or None where it has been told."""
         now = time.monotonic()
         with self._lock:
@@ -58,7 +58,7 @@ class OutageLog:
                 since = timezone.now().strftime("%H:%M:%S")
                 self._lasting[outage.subject] = _Lasting(since, now, now, now)
                 self._listen_for_signs_of_life(outage.subject)
-                return f"{_capitalize(outage.subject)} {outage.trouble}, since {since} UTC: {_first_line(exc)}"
+                return f"{_capitalize(outage.subject)} {outage.trouble}, since {since} UTC: {said}"
             lasting.met, lasting.times = now, lasting.times + 1
             if now - lasting.told < REPEAT_SECONDS:
                 return None
@@ -97,7 +97,7 @@ def tell_once(record: logging.LogRecord) -> bool:
     outage = find_outage(exc)
     if exc is None or outage is None:
         return True
-    line = own_log.get().describe_if_due(outage, exc)
+    line = own_log.get().describe_if_due(outage, _find_words(record, exc))
     if line is not None:
         _rewrite(record, line)
     return line is not None
@@ -130,11 +130,14 @@ def _rewrite(record: logging.LogRecord, line: str) -> None:
         record.msg = line
 
 
-def _first_line(exc: BaseException) -> str:
+def _find_words(record: logging.LogRecord, exc: BaseException) -> str:
+    """The first line of the cause; with what cannot be done for it, where the record says both."""
     while exc.__cause__ is not None:
         exc = exc.__cause__
     lines = str(exc).strip().splitlines() or [type(exc).__name__]
-    return lines[0].strip()[:CAUSE_LENGTH]
+    cause = lines[0].strip()[:CAUSE_LENGTH]
+    said = record.getMessage().strip().splitlines() if isinstance(record.msg, str) else []
+    return said[0][: 2 * CAUSE_LENGTH] if said and cause in said[0] else cause
 
 
 def _capitalize(text: str) -> str:

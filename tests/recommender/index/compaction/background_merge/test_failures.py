@@ -85,7 +85,7 @@ def test_a_merge_that_fails_on_its_thread_costs_nothing_but_itself(
     catalogue.add_many(model, 3, start=9_000)
     before = IndexSnapshot.objects.last().position
     assert compact().actions == ("flushed", "failed")
-    assert "could not be merged" in caplog.text
+    assert "cannot be merged" in caplog.text
     assert IndexSnapshot.objects.last().position != before  # what changed was flushed before
     assert merging < set(segment_names())
     assert found(index, exact=True) == everything()
