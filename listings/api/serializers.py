@@ -275,7 +275,7 @@ class UploadedPhotoSerializer(serializers.Serializer):
 
     id = serializers.IntegerField(allow_null=True)
     state = serializers.ChoiceField(choices=ListingImage.State.choices)
-    reason = serializers.CharField(help_text="Why it was refused; empty otherwise.")
+    reason = serializers.CharField(help_text="Why it was refused, or what its seller should know; else empty.")
     code = serializers.CharField(help_text="The same for programs; empty otherwise.")
     thumb = serializers.URLField(allow_null=True, help_text="Null until a worker has made it.")
     position = serializers.IntegerField(allow_null=True)

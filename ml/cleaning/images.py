@@ -7,6 +7,7 @@ which is how a run that was stopped goes on, and how a source that changed is cl
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Sequence
@@ -21,10 +22,12 @@ from tqdm import tqdm
 from ml.atomic_files import open_atomic_file, open_atomic_text
 from ml.errors import MlError
 from ml.folders.picture_files import SUFFIXES, Refusal, list_files, write_refusals
-from ml.images import PhotoRefused, decode, encode_jpeg, sniff_header
+from ml.images import PhotoRefused, decode, describe_missing, encode_jpeg, sniff_header
 
 from .fitting import FITS
 from .sources import SOURCES, Source, Sources
+
+logger = logging.getLogger(__name__)
 
 UNREADABLE = "unreadable.csv"
 SETTINGS = "clean-images.json"
@@ -181,6 +184,8 @@ def _clean_picture(
         return refusal.reason
     except OSError as exc:
         return f"The file cannot be read: {exc.strerror}."
+    if note := describe_missing(picture):
+        logger.warning("%s: %s", file, note)
     with open_atomic_file(target / name) as out:
         out.write(encode_jpeg(fit.apply(picture, settings.size)))
         # The next run takes a picture with its source's modification time for finished. So that time is set before the

@@ -1,5 +1,6 @@
 """The one decoder: bytes from strangers in, upright sRGB pictures and their derivatives out. No Django, no torch."""
 
+from .cut_off import describe_missing
 from .decoder import CLEAN_SIDE, DECODES_AT_ONCE, decode, decode_file, sniff_header, try_decoding_place
 from .derivatives import (
     MIN_SIDE,
@@ -29,6 +30,7 @@ __all__ = [
     "PhotoRefused",
     "decode",
     "decode_file",
+    "describe_missing",
     "encode_jpeg",
     "make_clean_picture",
     "make_derivatives",

@@ -7,22 +7,23 @@ memory by what a file claims, and whatever takes much memory or time are decoded
 from __future__ import annotations
 
 import io
+import logging
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, NamedTuple, cast
 
-from PIL import Image, ImageChops, ImageFile
+from PIL import Image, ImageFile
 
 from ml.per_process import PerProcess
 
+from .cut_off import MISSING, describe_missing, load_what_is_there
 from .decoder_process import decode_apart, sniff_apart
-from .ends import fill_missing_end
-from .flattening import flatten_to_srgb
-from .gif import uncover_canvas
+from .flattening import flatten_to_srgb, uncover_canvas
 from .header import (
     APART_BYTES,
+    HOSTILE_BYTES,
     LARGE_BYTES,
     MAX_BYTES,
     PEAK_BYTES,
@@ -39,6 +40,8 @@ from .header import (
 )
 from .parts import Box, find_stored_part
 from .segments import ARITHMETIC, count_scanned_layers, is_arithmetic
+
+logger = logging.getLogger(__name__)
 
 # A progressive JPEG has about ten scans, some encoders write twenty, and each goes through the picture's samples again:
 # a thousand million in a second of the processor.
@@ -57,6 +60,8 @@ _large = PerProcess(threading.Lock)
 DECODES_AT_ONCE = 1
 _decoding_places = PerProcess(lambda: threading.BoundedSemaphore(DECODES_AT_ONCE))
 
+# What libjpeg gives for missing pixels: grey, also in CMYK, of which Pillow turns some channels round.
+_EMPTY_JPEG = (127, 128)
 # What makes RGB levels mean something else than sRGB over white.
 _CHANGING = {"icc_profile", "coding", "transparency", "read_mask", "read_rows"}
 # What makes a picture upright, by EXIF's orientation. Pillow turns anticlockwise, so a quarter to the right, 6, is 270.
@@ -77,10 +82,16 @@ def decode(data: bytes, max_side: int | None = None, box: Box | None = None) -> 
 
 
 def decode_file(path: Path, max_side: int | None = None) -> Image.Image:
-    """The picture in a file, as `decode` gives it. Raises: OSError, PhotoRefused."""
+    """The picture in a file, as `decode` gives it; the log says of which a part is missing.
+
+    Raises: OSError, PhotoRefused.
+    """
     with path.open("rb") as file:
         # One byte over the limit makes the decoder refuse, so no huge file needs to be read whole.
-        return decode(file.read(MAX_BYTES + 1), max_side)
+        picture = decode(file.read(MAX_BYTES + 1), max_side)
+    if picture.info:
+        logger.warning("%s: %s", path, describe_missing(picture))
+    return picture
 
 
 def sniff_header(file: IO[bytes]) -> Header:
@@ -115,26 +126,6 @@ def decode_with_header(data: bytes, max_side: int | None = None, box: Box | None
     """
     if _is_always_decoded_apart(data[:PREFIX_BYTES]):
         return decode_apart(data, max_side, box, hold_large_picture_lock)
-    try:
-        return _decode_whole(data, max_side, box)
-    except PhotoRefused as refusal:
-        if refusal.code == "truncated" and (decoded := _decode_without_end(data, max_side, box)):
-            return decoded
-        raise
-
-
-def _decode_without_end(data: bytes, max_side: int | None, box: Box | None) -> tuple[Header, Image.Image] | None:
-    """What a JPEG without the mark of its end shows if all its pixels are there, as in panoramas of some phones."""
-    found = None
-    for filled in fill_missing_end(data):
-        header, picture = _decode_whole(filled, max_side, box)
-        if found and ImageChops.difference(found[1], picture).getbbox():
-            return None
-        found = header, picture
-    return found
-
-
-def _decode_whole(data: bytes, max_side: int | None, box: Box | None) -> tuple[Header, Image.Image]:
     opened = open_for_decoding(io.BytesIO(data), max_side, box)
     if opened.is_costly:
         return decode_apart(data, max_side, box, hold_large_picture_lock)
@@ -150,6 +141,7 @@ class Opened(NamedTuple):
     libjpeg decodes, the other before colours are converted. `box` names the part of it that is wanted."""
 
     image: ImageFile.ImageFile
+    file: IO[bytes]
     header: Header
     box: Box | None
     draft: int
@@ -175,7 +167,7 @@ def open_for_decoding(
                 # Only what is kept until the last scan may have many; those of other files are found when pixels are.
                 has_scans = header.format == "JPEG" and (buffered > 0 or not header_only)
                 is_slow = has_scans and _judge_scans(image, file)
-                return Opened(image, header, box, draft, reduction, peak, is_slow or peak >= APART_BYTES)
+                return Opened(image, file, header, box, draft, reduction, peak, is_slow or peak >= APART_BYTES)
     raise PhotoRefused(
         f"The photo is too large to be opened here: {header.width:,} x {header.height:,} pixels. "
         "Save it smaller and send it again.",
@@ -216,15 +208,8 @@ def _choose_reduction(longest: int, max_side: int | None) -> int:
 
 def load_picture(opened: Opened) -> Image.Image:
     """Decode what was opened. Raises PhotoRefused where it is damaged."""
-    image = opened.image
-    # By default Pillow takes the interpreter's lock again for every 64 KB, and threads would wait for it each time.
-    image.decodermaxblock = MAX_BYTES
     with refuse_damaged_photo():
-        if opened.draft > 1:
-            # A draft makes libjpeg decode at a fraction of the size, in less time and memory.
-            image.draft(None, (max(1, image.width // opened.draft), max(1, image.height // opened.draft)))
-        if "read_rows" not in image.info:
-            image.load()
+        image, missing = _load_rows(opened)
         if image.format == "GIF":
             uncover_canvas(image)
         turn = read_orientation(image)
@@ -237,8 +222,38 @@ def load_picture(opened: Opened) -> Image.Image:
             picture = flatten_to_srgb(image, part, opened.reduction)
     picture = picture.transpose(_TURNS[turn]) if turn in _TURNS else picture
     # Whoever saves this must not write what was read, which has been applied.
-    picture.info = {}
+    picture.info = {} if missing is None else {MISSING: missing}
     return picture
+
+
+def _load_rows(opened: Opened) -> tuple[ImageFile.ImageFile, float | None]:
+    """The loaded picture, and the share of its rows that the file lacks; None, as nearly always, where it is whole."""
+    image = opened.image
+    if "read_rows" in image.info:
+        return image, None
+    # By default Pillow takes the interpreter's lock again for every 64 KB, and threads would wait for it each time.
+    image.decodermaxblock = MAX_BYTES
+    if opened.draft > 1:
+        # A draft makes libjpeg decode at a fraction of the size, in less time and memory.
+        image.draft(None, (max(1, image.width // opened.draft), max(1, image.height // opened.draft)))
+    try:
+        image.load()
+    except HOSTILE_BYTES as exc:
+        if isinstance(exc, OSError) and exc.errno is not None:
+            raise
+    else:
+        if not _ends_empty(image):
+            return image, None
+    return load_what_is_there(image, opened.file, opened.draft)
+
+
+def _ends_empty(image: Image.Image) -> bool:
+    """Whether the last row of a loaded picture is what decoders leave where there was nothing."""
+    extremes = image.crop((0, image.height - 1, image.width, image.height)).getextrema()
+    # Of one channel Pillow gives a pair, of several a pair for each.
+    levels = cast("tuple[tuple[int, int], ...]", extremes if isinstance(extremes[0], tuple) else (extremes,))
+    empty = _EMPTY_JPEG if image.format in ("JPEG", "MPO") else (0, image.info.get("transparency"))
+    return all(low == high and low in empty for low, high in levels)
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from typing import IO, Any
 
 from PIL import AvifImagePlugin, Image
 
+from .cut_off import MISSING
 from .decoder import Opened, load_picture, open_for_decoding
 from .header import PhotoRefused
 
@@ -139,7 +140,7 @@ def _write_line(answers: IO[bytes], answer: dict[str, object]) -> None:
 
 
 def _write_picture(answers: IO[bytes], picture: Image.Image) -> None:
-    """The size, and a PPM file, which Pillow writes from its own memory without a copy."""
-    _write_line(answers, {"width": picture.width, "height": picture.height})
+    """The size, what is missing, and a PPM file, which Pillow writes from its own memory without a copy."""
+    _write_line(answers, {"width": picture.width, "height": picture.height, MISSING: picture.info.get(MISSING)})
     picture.save(answers, "PPM")
     answers.flush()

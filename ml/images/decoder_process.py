@@ -133,10 +133,12 @@ class DecoderProcess:
         with self._limit_time(CLOCK_SECONDS):
             self._send({"decode": True})
             match self._read_answer():
-                case {"width": int(width), "height": int(height)} if (
+                case {"width": int(width), "height": int(height), "missing": float() | int() | None as missing} if (
                     width > 0 and height > 0 and 3 * width * height <= PEAK_BYTES
                 ):
-                    return self._read_pixels(width, height)
+                    picture = self._read_pixels(width, height)
+                    picture.info = {} if missing is None else {"missing": missing}
+                    return picture
         raise self._end_for_nonsense()
 
     def _send(self, request: Mapping[str, object], data: bytes = b"") -> None:

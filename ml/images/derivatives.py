@@ -8,6 +8,7 @@ from typing import cast
 
 from PIL import Image
 
+from .cut_off import describe_missing
 from .decoder import CLEAN_SIDE, decode_with_header
 from .header import Header, PhotoRefused
 
@@ -22,12 +23,13 @@ ONE_COLOUR_LEVELS = 12
 
 @dataclass(frozen=True)
 class Encoded:
-    """The derivatives as JPEG bytes, and the size of the upright original in pixels."""
+    """The derivatives as JPEG bytes, the size of the upright original in pixels, and what the seller should know."""
 
     clean: bytes
     thumb: bytes
     width: int
     height: int
+    note: str = ""
 
 
 def make_derivatives(data: bytes) -> tuple[Image.Image, Encoded]:
@@ -38,7 +40,8 @@ def make_derivatives(data: bytes) -> tuple[Image.Image, Encoded]:
     """
     header, picture = decode_with_header(data, max_side=CLEAN_SIDE)
     kept = make_clean_picture(picture)
-    return kept, Encoded(encode_jpeg(kept), encode_jpeg(make_thumb(kept)), header.width, header.height)
+    note = describe_missing(picture) if picture.info else ""
+    return kept, Encoded(encode_jpeg(kept), encode_jpeg(make_thumb(kept)), header.width, header.height, note)
 
 
 def refuse_small_picture(header: Header) -> None:

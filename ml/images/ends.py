@@ -24,6 +24,9 @@ _JPEG_SIGNATURE, _JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
 _JPEG_START = re.compile(rb"\0*\xff\xd8\xff")
 _ZIP_DIRECTORY = b"PK\x01\x02"
 _LARGEST_DIRECTORY = 1 << 24  # bytes; four random bytes of a photo, read as a size, are hardly ever less
+_FIRST_RESTART = 0xD0
+_RESTART = re.compile(rb"\xff[\xd0-\xd7]")
+_NONSENSE = (bytes(64), bytes(range(1, 255)) * 2)
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
 
 
@@ -40,20 +43,33 @@ def is_archive_end(end: bytes, position: int) -> bool:
     return size == 0 or end.startswith(_ZIP_DIRECTORY, position - size)
 
 
-def fill_missing_end(data: bytes) -> list[bytes]:
-    """A JPEG whose file stops within coded pixels, ended in two ways; nothing for any other file.
+class LastScan(NamedTuple):
+    """The last scan of a JPEG: the file with two kinds of nonsense behind it, whether it is the first scan too, and
+    whether the file has the mark of its end."""
 
-    Where both look alike, the file lacks its end alone; pixels that are missing would be read from what was added. Not
-    so in files with restart marks, behind which a decoder reads nothing of it.
-    """
-    if not data.startswith(_JPEG_SIGNATURE):
-        return []
-    segments = list(islice(walk_segments(data, 0), MAX_PARTS))
-    if not segments or segments[-1].marker != START_OF_SCAN or _JPEG_MARKER.search(data, segments[-1].end):
-        return []
-    if any(segment.marker == RESTART_INTERVAL for segment in segments):
-        return []
-    return [_strip_padding(data) + filling * 64 + _JPEG_END for filling in (b"\0", b"\x55")]
+    endings: tuple[bytes, bytes]
+    is_first: bool
+    is_ended: bool
+
+
+def find_last_scan(data: bytes) -> LastScan | None:
+    """The scan with which a JPEG ends; None for what is none, or stops before it. Rows that look alike with both
+    endings were in the file."""
+    segments = list(islice(walk_segments(data, 0), MAX_PARTS)) if data.startswith(_JPEG_SIGNATURE) else []
+    end, is_ended = len(data), bool(segments) and segments[-1].marker == END_OF_IMAGE
+    if is_ended:
+        end = segments.pop().start - len(_JPEG_END)
+    if not segments or segments[-1].marker != START_OF_SCAN or _JPEG_MARKER.search(data, segments[-1].end, end):
+        return None
+    # Only a file without an end may have been filled up by a disk: what else ends with zeros has coded them.
+    scan = data[:end].rstrip(b"\xff") if is_ended else _strip_padding(data)
+    restarts = _RESTART.findall(scan, segments[-1].end)
+    # Behind the last row before a restart decoders pass over everything up to the mark that is due.
+    due = b"\xff" + bytes([_FIRST_RESTART + (restarts[-1][1] + 1 if restarts else 0) % 8])
+    has_restarts = any(segment.marker == RESTART_INTERVAL for segment in segments)
+    first, second = (one + (due + one) * has_restarts + _JPEG_END for one in _NONSENSE)
+    scans = sum(segment.marker == START_OF_SCAN for segment in segments)
+    return LastScan((scan + first, scan + second), scans == 1, is_ended)
 
 
 def _strip_padding(data: bytes) -> bytes:

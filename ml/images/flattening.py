@@ -6,7 +6,7 @@ import io
 from functools import cache
 
 import numpy as np
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageFile
 
 from .colour import convert_coded_colours
 from .header import HOSTILE_BYTES
@@ -34,6 +34,15 @@ def flatten_to_srgb(image: Image.Image, part: Part, reduction: int = 1) -> Image
     # Whoever saves this must not write the profile again, which has been applied.
     converted.info = {}
     return converted
+
+
+def uncover_canvas(image: ImageFile.ImageFile) -> None:
+    """Make what the first frame of a loaded GIF leaves of its canvas transparent, as browsers do; Pillow paints it."""
+    frame = getattr(image, "dispose_extent", None)
+    if frame and frame != (0, 0, *image.size) and not image.has_transparency_data:
+        covered = Image.new("L", image.size, 0)
+        covered.paste(255, frame)
+        image.putalpha(covered)
 
 
 def _shrink_in_bands(image: Image.Image, part: Part, reduction: int) -> Image.Image:

@@ -268,9 +268,9 @@ def find_duplicates(lease: Lease) -> dict[str, Duplicate]:
         model_id=lease.model_id, image__sha256__in=asked, state=Embedding.State.DONE, vector__isnull=False
     )
     first = embedded.values("image__sha256").annotate(first=Min("pk")).values("first")
-    names = ("image__clean_file", "image__thumb_file", "image__width", "image__height")
+    names = ("image__clean_file", "image__thumb_file", "image__width", "image__height", "image__reason")
     return {
-        sha256: Duplicate(np.frombuffer(vector, np.float16), Derivatives(*files) if all(files) else None)
+        sha256: Duplicate(np.frombuffer(vector, np.float16), Derivatives(*files) if all(files[:-1]) else None)
         for sha256, vector, *files in Embedding.objects.filter(pk__in=first).values_list(
             "image__sha256", "vector", *names
         )

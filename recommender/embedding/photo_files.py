@@ -61,12 +61,13 @@ class TakesLong(Exception):
 
 @dataclass(frozen=True)
 class Derivatives:
-    """Storage names of a photo's public files, and the size of the upright original in pixels."""
+    """Storage names of a photo's public files, the original's upright size in pixels, and a note for its seller."""
 
     clean: str
     thumb: str
     width: int
     height: int
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ def save_derivatives(encoded: Encoded) -> Derivatives:
     except StorageTrouble:
         delete_files(default_storage, [clean])
         raise
-    return Derivatives(clean, thumb, encoded.width, encoded.height)
+    return Derivatives(clean, thumb, encoded.width, encoded.height, encoded.note)
 
 
 def copy_derivatives(source: Derivatives) -> Derivatives:
@@ -151,7 +152,7 @@ def copy_derivatives(source: Derivatives) -> Derivatives:
         FileLost, StorageTrouble: see there.
     """
     clean, thumb = (read_file(default_storage, name) for name in (source.clean, source.thumb))
-    return save_derivatives(Encoded(clean, thumb, source.width, source.height))
+    return save_derivatives(Encoded(clean, thumb, source.width, source.height, source.note))
 
 
 def discard_derivatives(unused: Iterable[Derivatives | None]) -> None:

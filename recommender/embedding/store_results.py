@@ -254,7 +254,7 @@ def _write_photos(settled: _Settled, wanted: Sequence[Embedded], locked: dict[in
         )
     if wanted:
         columns = ("clean_file", "thumb_file", "width", "height", "state", "reason")
-        _bulk_update_rows(ListingImage, columns, [(*_derivative_values(one), PhotoState.READY, "") for one in wanted])
+        _bulk_update_rows(ListingImage, columns, [_derivative_values(one) for one in wanted])
     named = {result.row.image_id for result in wanted}
     unready = [
         result.row.image_id
@@ -269,7 +269,7 @@ def _write_photos(settled: _Settled, wanted: Sequence[Embedded], locked: dict[in
 def _derivative_values(result: Embedded) -> tuple[object, ...]:
     made = result.derivatives
     assert made is not None  # noqa: S101 - for mypy: only results with derivatives come here
-    return result.row.image_id, made.clean, made.thumb, made.width, made.height
+    return result.row.image_id, made.clean, made.thumb, made.width, made.height, PhotoState.READY, made.note
 
 
 def _bulk_update_rows(table: type[Model], columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:

@@ -114,7 +114,7 @@ def test_each_file_without_a_picture_is_listed_with_its_reason(source, target, t
     reasons = unreadable(target)
     assert list(reasons) == sorted(reasons)
     assert {name: reason.split(".")[0] for name, reason in reasons.items()} == {
-        "cut.jpg": "The photo is damaged or was cut off while it was sent",
+        "cut.jpg": "More than half of the photo is missing, as its file was cut off or is damaged",
         "empty.png": "The file is empty",
         "gone.png": "It is a link that leads nowhere",
         "loop": "It is a link to a folder; it was not followed",

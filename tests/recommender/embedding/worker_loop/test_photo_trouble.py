@@ -57,6 +57,36 @@ def test_a_bad_photo_is_rejected_alone_with_its_reason():
     assert media_files() == named_files()
 
 
+def cut_off_photo(share: float) -> bytes:
+    """The pixels that are missing are grey to whoever does not ask whether the file has them."""
+    data = draw_photo(4, size=(200, 400))
+    start = data.index(b"\xff\xda")
+    return data[: start + int((len(data) - start) * share)] + b"\xff\xd9"
+
+
+def test_a_photo_that_was_cut_off_is_ready_with_a_note_or_refused_where_most_is_missing(client):
+    make_model()
+    photo = make_image(make_listing(), data=cut_off_photo(0.8))
+    copies = [make_image(make_listing(), data=cut_off_photo(0.8))]
+    less = make_image(make_listing(), data=cut_off_photo(0.3))
+    assert (embed().done, states()) == (2, {"done": 2, "rejected": 1})
+    copies.append(make_image(make_listing(), data=cut_off_photo(0.8)))
+    embed()
+    for one in [photo, *copies, less]:
+        one.refresh_from_db()
+    assert (less.state, less.reason.split(",")[0]) == ("rejected", "More than half of the photo is missing")
+    assert photo.reason.endswith(
+        " % of the photo is missing, as its file was cut off or is damaged. Send it again if you have all of it."
+    )
+    assert [(one.state, one.reason) for one in copies] == [("ready", photo.reason)] * 2
+    queue.requeue_photos(ListingImage.objects.all())
+    embed()
+    client.force_login(photo.listing.seller)
+    assert photo.reason in client.get(f"/my/listings/{photo.listing.pk}/").content.decode()
+    shown = client.get(f"/api/v1/listings/{photo.listing.pk}/").json()["images"][0]
+    assert (shown["state"], shown["reason"]) == ("ready", photo.reason)
+
+
 def test_one_colour_is_rejected_where_it_is_new_and_kept_where_it_was_accepted_before(settings):
     make_model()
     old, new = (make_image(make_listing(), data=draw_plain_photo(shade, format="PNG")) for shade in (RED, BLUE))
