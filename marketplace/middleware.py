@@ -39,7 +39,9 @@ FIRST_ERROR_STATUS = 400
 # Parameters of the admin that people type, of which anything may be searched for.
 TYPED = {"q", "term"}
 ID = re.compile(r"[0-9]{1,18}")
-LONG_NUMBER = re.compile(r"[0-9,]*[0-9]{19}[0-9,]*")
+LONG_NUMBER = re.compile(r"[-\d,]*\d{19}[-\d,]*")
+# How lists of the admin compare in the links that they show.
+COMPARED = {"exact", "isnull", "gte", "lt"}
 
 
 def answer_with_request_id(get_response: GetResponse) -> GetResponse:
@@ -135,7 +137,8 @@ def _refuse_parameters(request: HttpRequest, names: Collection[str]) -> HttpResp
 
 class RefuseMadeUpIds:
     """Refuse addresses and selections of the admin that no page of it leads to: Django hands NUL, numbers that no
-    column holds and ids that are no numbers on to the database, whose error would be a 500."""
+    column holds, ids that are no numbers and any comparison of any column (`id__range=1`, `title__regex=[`) on to the
+    database, whose error would be a 500."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -152,7 +155,8 @@ class RefuseMadeUpIds:
         # Only lists have a selection; to read other forms here would be too early for those that take photos.
         selected = request.POST.getlist("_selected_action") if str(match.url_name).endswith("_changelist") else []
         is_too_long = any(LONG_NUMBER.fullmatch(value) for name, value in parameters if name not in TYPED)
-        if is_too_long or any("\0" in text for text in texts):
+        is_compared_otherwise = any("__" in name and name.rpartition("__")[2] not in COMPARED for name, _ in parameters)
+        if is_too_long or is_compared_otherwise or any("\0" in text for text in texts):
             raise SuspiciousOperation("No page of the admin leads to this address.")
         if not all(ID.fullmatch(text) for text in selected):
             raise SuspiciousOperation("What is selected is no id.")

@@ -4,11 +4,13 @@ import pytest
 from django.contrib import admin
 from django.urls import reverse
 
+from listings.models import Listing
 from tests.factories import make_listing, make_user
 
 pytestmark = pytest.mark.django_db
 
 MADE_UP = {"q": "\0", "p": "\0", "id__exact": "\0", "\0": "1", "id__in": "9" * 30, "id__exact ": "1\0"}
+COMPARED = {"id__in": f"1,-{'9' * 30}", "id__range": "1", "id__regex": "[", "id__year": "0", "id__contained_by": "1"}
 IDS = ["\0", "x", "9" * 30, "-1", ""]
 PAGES = ["add/?title=a%00", "%00/change/", "1/history/?p=%00", "1/delete/?_to_field=%00", "add/?_to_field=%00"]
 
@@ -27,7 +29,11 @@ def changelist(model) -> str:
 def test_a_list_is_not_asked_for_what_no_column_holds(staff, model):
     site = admin.site._registry[model]
     filters = [one if isinstance(one, str) else getattr(one, "parameter_name", "id") for one in site.list_filter]
-    asked = [*MADE_UP.items(), *((name, value) for name in filters for value in ("\0", "9" * 30))]
+    asked = [
+        *MADE_UP.items(),
+        *COMPARED.items(),
+        *((name, value) for name in filters for value in ("\0", f"-{'9' * 30}")),
+    ]
     assert {staff.get(changelist(model), {name: value}).status_code for name, value in asked} == {400}
     assert {staff.get(changelist(model) + page).status_code for page in PAGES} <= {400, 404}
     assert staff.get(changelist(model), {"q": "9" * 30}).status_code == 200
@@ -37,6 +43,14 @@ def test_a_list_is_not_asked_for_what_no_column_holds(staff, model):
 def test_an_action_is_not_carried_out_on_what_is_no_id(staff, model):
     sent = [staff.post(changelist(model), {"action": "delete_selected", "_selected_action": id_}) for id_ in IDS]
     assert {answer.status_code for answer in sent} == {400}
+
+
+@pytest.mark.parametrize("name", ["status__exact", "category__id__exact", "category__isnull", "created_at__gte"])
+def test_a_list_is_asked_for_what_its_links_ask(staff, name):
+    assert (
+        staff.get(changelist(Listing), {name: "2026-01-01 00:00+00:00" if "created" in name else "1"}).status_code
+        == 200
+    )
 
 
 def test_what_people_choose_is_still_done(staff):
