@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import ClassVar
 
 from django.conf import settings
@@ -139,17 +140,23 @@ class PhotosView(PhotoFormView, OwnListingView):
         return Response(answer, status.HTTP_201_CREATED if is_new else status.HTTP_200_OK)
 
     def _store_photos(self, request: Request, listing: Listing, photos: Sequence[CheckedPhoto]) -> list[KeptPhoto]:
+        with self._claim_key(request, listing, photos):
+            try:
+                return add_photos(listing, photos)
+            except TooManyPhotos as exc:
+                raise ValidationError({"images": [str(exc)]}) from exc
+            except ListingGone as exc:
+                raise NotFound from exc
+
+    @contextmanager
+    def _claim_key(self, request: Request, listing: Listing, photos: Sequence[CheckedPhoto]) -> Iterator[None]:
         # Their bytes say that photos are the same, so of a key only is asked that it came with no others.
-        if idempotency.HEADER in request.headers:
-            key = read_request_key(request, f"photos of {listing.pk}", [photo.sha256 for photo in photos])
-            with refuse_used_key():
-                key.claim(listing)
-        try:
-            return add_photos(listing, photos)
-        except TooManyPhotos as exc:
-            raise ValidationError({"images": [str(exc)]}) from exc
-        except ListingGone as exc:
-            raise NotFound from exc
+        if idempotency.HEADER not in request.headers:
+            yield
+            return
+        key = read_request_key(request, f"photos of {listing.pk}", [photo.sha256 for photo in photos])
+        with refuse_used_key(), key.claim(listing):
+            yield
 
     def _describe_kept_photo(self, image: ListingImage) -> dict[str, object]:
         stored = {"id": image.pk, "state": image.state, "reason": image.reason, "code": ""}

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from django.db import IntegrityError, transaction
+from django.db import DatabaseError, IntegrityError, transaction
 from django.utils import timezone
 
 from listings.models import Listing, RequestKeyRow
@@ -67,13 +69,25 @@ class RequestKey:
         """To be called in the transaction of what the request makes; `IntegrityError` where another one was first."""
         RequestKeyRow.objects.create(digest=self.digest, content=self.content, listing_id=listing.pk)
 
-    def claim(self, listing: Listing) -> None:
-        """For what is never made twice anyhow: only refuse a key that came with other content."""
-        row, _ = RequestKeyRow.objects.get_or_create(
+    @contextmanager
+    def claim(self, listing: Listing) -> Iterator[None]:
+        """For what is never made twice anyhow: only refuse a key that came with other content.
+
+        What is refused or fails within leaves a new key free.
+        """
+        row, is_new = RequestKeyRow.objects.get_or_create(
             digest=self.digest, defaults={"content": self.content, "listing_id": listing.pk}
         )
         if row.content != self.content:
             raise KeyReused
+        try:
+            yield
+        except Exception:
+            if is_new:
+                # The caller has to hear of the first trouble; a key that stays is good for the same content.
+                with suppress(DatabaseError):
+                    row.delete()
+            raise
 
 
 def create_listing_once(seller: User, fields: dict[str, object], key: RequestKey) -> tuple[Listing, bool]:

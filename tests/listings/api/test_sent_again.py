@@ -181,3 +181,11 @@ def test_a_key_for_photos_is_for_these_photos(seller, listing):
     refused = upload(seller, listing, photo_file(2), headers={"Idempotency-Key": "a"})
     assert (refused.status_code, refused.json()["code"]) == (422, "key_reused")
     assert listing.images.count() == 1
+
+
+def test_photos_that_are_refused_leave_their_key_free(seller, listing, settings):
+    settings.PHOTOS_PER_LISTING = 1
+    refused = upload(seller, listing, photo_file(1), photo_file(2), headers={"Idempotency-Key": "a"})
+    kept = upload(seller, listing, photo_file(1), headers={"Idempotency-Key": "a"})
+    again = upload(seller, listing, photo_file(2), headers={"Idempotency-Key": "a"})
+    assert [answer.status_code for answer in (refused, kept, again)] == [400, 201, 422]
