@@ -14,7 +14,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.files.storage import Storage, storages
 from django.core.validators import MaxValueValidator, MinValueValidator
-from django.db import OperationalError, models, transaction
+from django.db import DatabaseError, models, transaction
 from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
@@ -22,7 +22,7 @@ from django.utils import timezone
 from .finding.filterable import ListingStatus
 from .finding.geo import snap_to_grid
 from .finding.words import WordsField, is_visible
-from .querysets import SEPARATOR, WORDS, CategoryQuerySet, ListingQuerySet
+from .querysets import SEPARATOR, WORDS, CategoryQuerySet, ListingQuerySet, wait_briefly
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -293,6 +293,6 @@ class AccessToken(models.Model):
     def note_use(self) -> None:
         now = timezone.now()
         if self.used_at < now - USE_IS_NOTED:
-            # Whoever only reads is answered on, also while nothing can be written.
-            with suppress(OperationalError):
+            # Whoever only reads is answered on, and at once, also while nothing can be written.
+            with suppress(DatabaseError), wait_briefly():
                 AccessToken.objects.filter(pk=self.pk, used_at__lt=now - USE_IS_NOTED).update(used_at=now)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from django.db import models
+from django.db import connection, models
 from django.db.models import F, Prefetch, Q, Value
 from django.db.models.functions import Cos, Floor, Greatest, Least, Left, Lower, Power, Radians, Sin, StrIndex
 from django.db.models.lookups import Exact, GreaterThan, In
@@ -29,6 +30,24 @@ MAX_WORDS = 10
 
 # No name of a category may contain this separator (`Category.clean`), so a path can be split into its names again.
 SEPARATOR = " / "
+
+BRIEF_WAIT_MS = 100
+
+
+@contextmanager
+def wait_briefly() -> Iterator[None]:
+    """For a write that may as well be left out: SQLite's lock, which one writer holds for all, is waited for 0.1 s."""
+    if connection.vendor != "sqlite":
+        yield
+        return
+    connection.ensure_connection()
+    sqlite = connection.connection
+    (usual,) = sqlite.execute("PRAGMA busy_timeout").fetchone()
+    sqlite.execute(f"PRAGMA busy_timeout = {min(usual, BRIEF_WAIT_MS)}")
+    try:
+        yield
+    finally:
+        sqlite.execute(f"PRAGMA busy_timeout = {usual}")
 
 
 def status_condition(*statuses: str) -> Q:

@@ -2,6 +2,8 @@
 
 import hashlib
 import importlib
+import sqlite3
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -114,6 +116,25 @@ def test_the_last_use_is_written_once_a_minute_and_costs_others_one_query(django
     with django_assert_num_queries(2):
         client_of(token).get(TOKENS)
     assert AccessToken.objects.get().used_at == used_at
+
+
+@pytest.mark.skipif("connection.vendor != 'sqlite'", reason="elsewhere nobody else holds this row")
+@pytest.mark.django_db(transaction=True)
+def test_reading_goes_on_while_another_program_holds_the_lock_of_sqlite():
+    """The last use is not worth a thread for the 20 s for which a save waits."""
+    make_user("sue", password="correct horse")
+    token = token_of()
+    AccessToken.objects.update(used_at=timezone.now() - timedelta(minutes=2))
+    other = sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    began = time.monotonic()
+    try:
+        assert opens(token)
+    finally:
+        other.close()
+    assert time.monotonic() - began < 5
+    assert opens(token)
+    assert AccessToken.objects.get().used_at > timezone.now() - timedelta(minutes=1)
 
 
 def change_password(seller):
