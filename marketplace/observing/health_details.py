@@ -16,7 +16,13 @@ from redis.retry import Retry
 
 from listings.limits.rates import are_hits_counted
 from recommender.embedding.heartbeat import PICTURES
-from recommender.embedding.worker_health import FORGOTTEN, SILENT, beats_since, describe_absent_workers
+from recommender.embedding.worker_health import (
+    FORGOTTEN,
+    SILENT,
+    beats_since,
+    describe_absent_workers,
+    describe_stuck_workers,
+)
 from recommender.models import Embedding, EmbeddingModel, Heartbeat
 
 from .disks import list_disks
@@ -32,7 +38,8 @@ def collect_details() -> tuple[list[str], dict[str, object]]:
     now = timezone.now()
     models = load_live_models()
     lag, broker = upload_lag([model.pk for model in models], now), is_broker_reachable()
-    problems = [*describe_absent_workers(now), *describe_stuck_messages(lag, broker_reachable=broker)]
+    problems = [*describe_absent_workers(now), *describe_stuck_workers(now)]
+    problems += describe_stuck_messages(lag, broker_reachable=broker)
     disks = list_disks()
     problems += filter(None, (disk.describe_problem() for disk in disks))
     problems += describe_standstill(now)

@@ -147,7 +147,7 @@ class Supervisor:
                 expected = self._stop_asked or process.is_planned_exit
                 self._clean_up_after_exit(process)
                 if not expected:
-                    delay = process.restart_at - time.monotonic()
+                    delay = max(0.0, process.restart_at - time.monotonic())
                     self.console.print_line(
                         process.role.name, f"ended with status {status}; starts again in {delay:.1f} s."
                     )

@@ -58,7 +58,8 @@ class HeartbeatThread:
     def write_beat(self) -> None:
         if self._holder:
             self._holder.hold()
-        detail = {"pid": os.getpid(), "host": socket.gethostname(), **self._describe()}
+        number = self._holder.number if self._holder else None
+        detail = {"pid": os.getpid(), "host": socket.gethostname(), "holder": number, **self._describe()}
         write_row(Heartbeat(name=self.name, kind=self.kind, seen_at=Now(), detail=detail))
 
     def _beat_and_delete_row_at_end(self) -> None:

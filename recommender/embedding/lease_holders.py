@@ -64,17 +64,29 @@ class LeaseHolder:
 
 
 def find_dead_holders(numbers: Iterable[int]) -> set[int]:
-    """Those that nobody holds any more."""
+    """Those that nobody holds any more; none while their holders may still be connecting."""
     asked = set(numbers)
     if not asked:
         return set()
+    held, is_certain = _find_held(asked)
+    return asked - held if is_certain else set()
+
+
+def find_living_holders(numbers: Iterable[int]) -> set[int]:
+    """Those that a process holds, be it stopped or hanging."""
+    asked = set(numbers)
+    return asked & _find_held(asked)[0] if asked else set()
+
+
+def _find_held(asked: set[int]) -> tuple[set[int], bool]:
+    """The numbers that are held, and whether all the others are not."""
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute(HELD, [RECONNECTED_SECONDS])
             held, just_connected = cursor.fetchone()
-        return set() if just_connected else asked.difference(held or ())
+        return set(held or ()), not just_connected
     folder = _lock_folder()
-    return {number for number in asked if not _is_file_locked(folder / str(number))} if folder else set()
+    return {number for number in asked if folder and _is_file_locked(folder / str(number))}, folder is not None
 
 
 def _lock_folder() -> Path | None:

@@ -10,6 +10,7 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Callable, Sequence
 
 from .micro_batch import Activity
 
@@ -17,6 +18,7 @@ logger = logging.getLogger(__name__)
 
 TICK = 0.25
 EXIT_CODE = 70
+LAST_WORDS_SECONDS = 2.0
 
 
 def start_watchdog(activity: Activity) -> threading.Thread:
@@ -49,9 +51,16 @@ def _end_process_when_overdue(activity: Activity) -> None:
         current = activity.current_limit_and_photos
         spent = clock.measure_seconds(current, time.monotonic())
         if current is not None and spent > current[0]:
-            photos = ", ".join(str(pk) for pk in current[1]())
-            logger.critical("Photos %s took longer than %g s to read; this worker ends now.", photos, current[0])
-            logging.shutdown()
+            # On a thread of its own, because a log that nobody reads may take no line.
+            last_words = threading.Thread(target=_log_overdue, args=current, daemon=True)
+            last_words.start()
+            last_words.join(LAST_WORDS_SECONDS)
             # `sys.exit` would end this thread alone, and an orderly end of the process would wait for the thread that
             # hangs.
             os._exit(EXIT_CODE)
+
+
+def _log_overdue(seconds: float, list_photos: Callable[[], Sequence[int]]) -> None:
+    photos = ", ".join(str(pk) for pk in list_photos())
+    logger.critical("Photos %s took longer than %g s to read; this worker ends now.", photos, seconds)
+    logging.shutdown()

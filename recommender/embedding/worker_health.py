@@ -11,9 +11,12 @@ from django.db.models import Count, Max, QuerySet
 from recommender.models import Heartbeat
 
 from .heartbeat import PICTURES
+from .lease_holders import find_living_holders
 
 # Longer than a worker takes to start again, so that a restart is no alarm.
 SILENT = timedelta(seconds=60)
+# Of one whose process is still there, so that it neither starts nor ends.
+STUCK = timedelta(seconds=20)
 # A worker that has been silent for longer counts as taken away on purpose, so health no longer lists it.
 FORGOTTEN = timedelta(days=1)
 
@@ -66,6 +69,20 @@ def describe_absent_workers(now: datetime) -> Iterator[str]:
         if not is_heard(role.kind, seen, now):
             last = seen.get(role.kind)
             yield role.describe_absence(now - last if last else None)
+
+
+def describe_stuck_workers(now: datetime) -> Iterator[str]:
+    """One clause for each embedding worker that fell silent and has not ended: who is killed holds no number."""
+    silent = beats_since(now - FORGOTTEN, now).filter(kind="embedding", seen_at__lt=now - STUCK).order_by("name")
+    holders = {beat.name: (beat, beat.detail.get("holder")) for beat in silent}
+    living = find_living_holders(number for _, number in holders.values() if number is not None)
+    for name, (beat, number) in holders.items():
+        if number in living:
+            seconds = (now - beat.seen_at).total_seconds()
+            yield (
+                f"the embedding worker {name} has been silent for {seconds:,.0f} s and has not ended: it is stopped or "
+                f"hangs; let it go on (`kill -CONT {beat.detail['pid']}`), or end it (`kill -9`)"
+            )
 
 
 def is_heard(kind: str, seen: dict[str, datetime], now: datetime) -> bool:

@@ -158,6 +158,7 @@ def test_photo_actions_are_offered_wherever_photos_are_listed():
         ("[1]", "Weights are an object"),
         ("{", "Enter a valid JSON"),
         ("[" * 100_000, "Enter a valid JSON"),
+        (r'{"similarity": "\ud800"}', "Enter a valid JSON"),
         ('{"price": ' + "9" * 5_000 + "}", "Enter a valid JSON"),
     ],
 )
