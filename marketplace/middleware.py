@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from django.conf import settings
 from django.core.exceptions import SuspiciousOperation
+from django.db import DataError
 from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
 from django.http.response import HttpResponseBase
 from django.middleware.common import CommonMiddleware
@@ -160,6 +161,15 @@ class RefuseMadeUpIds:
             raise SuspiciousOperation("No page of the admin leads to this address.")
         if not all(ID.fullmatch(text) for text in selected):
             raise SuspiciousOperation("What is selected is no id.")
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> None:
+        """What was sent with a form, which has been read by now, no form of the admin offers either."""
+        match = request.resolver_match
+        if match is None or match.app_name != "admin":
+            return
+        holds_nul = any("\0" in text for _, texts in request.POST.lists() for text in texts)
+        if holds_nul or isinstance(exception, OverflowError | DataError):
+            raise SuspiciousOperation("No form of the admin offers this.") from exception
 
 
 class AnswerOutages:

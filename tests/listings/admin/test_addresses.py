@@ -45,6 +45,12 @@ def test_an_action_is_not_carried_out_on_what_is_no_id(staff, model):
     assert {answer.status_code for answer in sent} == {400}
 
 
+@pytest.mark.parametrize("text", ["\0", "9" * 30, f"-{'9' * 30}"])
+@pytest.mark.parametrize(("page", "field"), [("listings_listing", "seller"), ("listings_category", "parent")])
+def test_a_form_is_not_sent_with_what_it_does_not_offer(staff, page, field, text):
+    assert staff.post(reverse(f"admin:{page}_add"), {"name": "x", "title": "x", field: text}).status_code in (200, 400)
+
+
 @pytest.mark.parametrize("name", ["status__exact", "category__id__exact", "category__isnull", "created_at__gte"])
 def test_a_list_is_asked_for_what_its_links_ask(staff, name):
     assert (
