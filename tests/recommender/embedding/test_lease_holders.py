@@ -16,7 +16,8 @@ from django.utils import timezone
 from recommender.embedding import lease_ends, queue
 from recommender.embedding.lease_holders import LeaseHolder, find_dead_holders
 from recommender.embedding.queue import EXPIRED, Lane, Turn
-from recommender.models import Embedding
+from recommender.embedding.worker_health import describe_stuck_workers
+from recommender.models import Embedding, Heartbeat
 from tests.recommender.queue_rows import bulk_photos, make_model, states
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -105,6 +106,21 @@ def test_a_stopped_worker_keeps_its_rows_until_its_lease_is_over():
         assert lease_ends.requeue_or_give_up_ended_rows() == 0
         Embedding.objects.update(leased_until=timezone.now() - timedelta(seconds=1))
         assert lease_ends.requeue_or_give_up_ended_rows() == 1
+
+
+def test_health_names_a_worker_that_is_stopped_and_none_that_was_killed():
+    seen_at = timezone.now() - timedelta(seconds=35)
+    with other_worker() as (pid, number):
+        for name, holder in (("stopped", number), ("killed", 5), ("older", None)):
+            detail = {"pid": pid, "holder": holder}
+            Heartbeat.objects.create(name=name, kind="embedding", seen_at=seen_at, detail=detail)
+        os.kill(pid, signal.SIGSTOP)
+        (sentence,) = describe_stuck_workers(timezone.now())
+        assert sentence.startswith("the embedding worker stopped has been silent for 35 s and has not ended")
+        assert f"`kill -CONT {pid}`" in sentence
+        die(pid)
+        wait_until_dead(number)
+        assert not list(describe_stuck_workers(timezone.now()))
 
 
 def test_a_holder_marks_leases_only_while_it_is_held():

@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import logging
+import os
+import threading
+
 import pytest
 
+from recommender.embedding import watchdog
 from recommender.embedding.micro_batch import Activity
-from recommender.embedding.watchdog import TICK, RunningTime
+from recommender.embedding.watchdog import EXIT_CODE, TICK, RunningTime
 
 BATCH, NEXT = object(), object()
 
@@ -40,3 +45,33 @@ def test_an_activity_describes_what_the_worker_does():
     assert activity.describe()["doing"] == "embedding"
     activity.end_batch()
     assert activity.describe()["doing"] == "waiting"
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_worker_ends_although_nobody_reads_its_log(monkeypatch):
+    """As behind a pipe that is full, whose reader has stopped."""
+    ended, is_read = threading.Event(), threading.Event()
+    statuses: list[int] = []
+
+    def end(status: int) -> None:
+        statuses.append(status)
+        ended.set()
+        raise SystemExit
+
+    class Blocked(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            is_read.wait(20)
+
+    monkeypatch.setattr(os, "_exit", end)
+    monkeypatch.setattr(watchdog, "LAST_WORDS_SECONDS", 0.05)
+    monkeypatch.setattr(logging, "shutdown", lambda: None)
+    handler, activity = Blocked(), Activity()
+    watchdog.logger.addHandler(handler)
+    try:
+        activity.begin_batch(0, lambda: [1])
+        watchdog.start_watchdog(activity)
+        assert ended.wait(10)
+    finally:
+        is_read.set()
+        watchdog.logger.removeHandler(handler)
+    assert statuses == [EXIT_CODE]
