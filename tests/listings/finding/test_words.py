@@ -113,7 +113,8 @@ def test_listings_of_an_older_site_get_their_words_and_keep_their_triggers():
             [seller.pk, "2026-01-01 00:00:00+00:00", "2026-01-01 00:00:00+00:00"],
         )
     executor = MigrationExecutor(connection)
-    executor.migrate([("listings", "0005_words_of_older_listings")])
+    # To the last ones, as an upgrade does: later tests find the tables of all.
+    executor.migrate(executor.loader.graph.leaf_nodes())
     assert find("стул écran") == ["Красный стул"]
     assert triggers() == {"recommender_listing_update", "recommender_listing_delete"}
 
