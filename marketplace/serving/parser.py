@@ -13,6 +13,10 @@ from .refusals import Refusal, longest_body
 logger = logging.getLogger(__name__)
 
 LONGEST_LINE = 4094
+# What stands between the chunks of a body or behind the last one is read again with every packet until it ends, and
+# each chunk costs a copy of what has come: so much of it beside the data, and no longer a line, is honest.
+LONGEST_CHUNK_LINE = 8 * 1024
+MOST_FRAMING = 64 * 1024
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -39,7 +43,11 @@ class LimitedParser(HTTPRequestParser):
     def parse_header(self, header_plus: bytes) -> None:
         if header_plus.find(b"\r\n") > LONGEST_LINE:
             self.error = Refusal(414)
-        super().parse_header(header_plus)
+        try:
+            super().parse_header(header_plus)
+        # Python reads no number of thousands of digits.
+        except ValueError as exc:
+            raise ParsingError("Content-Length is no number that can be read") from exc
         self._refuse_two_lengths(header_plus)
 
     def _refuse_two_lengths(self, header_plus: bytes) -> None:
@@ -51,4 +59,11 @@ class LimitedParser(HTTPRequestParser):
         if not self._is_checked:
             self._is_checked = True
             self._longest = longest_body(self.headers.get("CONTENT_TYPE", ""))
-        return Refusal(413) if max(self.content_length, self.body_bytes_received) > self._longest else None
+        if max(self.content_length, self.body_bytes_received) > self._longest:
+            return Refusal(413)
+        return Refusal(400) if self.chunked and self._is_mostly_framing() else None
+
+    def _is_mostly_framing(self) -> bool:
+        chunks = self.body_rcv
+        line, data = max(len(chunks.control_line), len(chunks.trailer)), len(chunks)
+        return line > LONGEST_CHUNK_LINE or self.body_bytes_received - data > MOST_FRAMING + data

@@ -80,14 +80,15 @@ def site():
 def read_answer(client):
     """Status and body; (0, b"") where the connection was closed without an answer."""
     data = b""
-    while chunk := client.recv(65536):
-        data += chunk
-        head, found, body = data.partition(b"\r\n\r\n")
-        length = next(
-            (int(line.split(b":")[1]) for line in head.split(b"\r\n") if b"content-length" in line.lower()), 0
-        )
-        if found and len(body) >= length:
-            return int(head.split()[1]), body
+    with suppress(ConnectionResetError):
+        while chunk := client.recv(65536):
+            data += chunk
+            head, found, body = data.partition(b"\r\n\r\n")
+            length = next(
+                (int(line.split(b":")[1]) for line in head.split(b"\r\n") if b"content-length" in line.lower()), 0
+            )
+            if found and len(body) >= length:
+                return int(head.split()[1]), body
     return 0, b""
 
 
@@ -268,3 +269,30 @@ class TestStrictness:
         site.server.trusted = trusted
         head = b"GET / HTTP/1.1\r\n" + HOST + b"X-Forwarded-Proto: https\r\n\r\n"
         assert read_answer(site.connect(head)) == (200, scheme)
+
+
+CHUNKS = FORM + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        CHUNKS + b"1;" + b"a" * 300_000,
+        CHUNKS + b"0\r\nX: " + b"a" * 300_000,
+        CHUNKS + b"1\r\na\r\n" * 60_000,
+        CHUNKS + b"\r\n" * 150_000,
+        API + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n",
+    ],
+    ids=["line without end", "trailer without end", "chunks of a byte", "empty lines", "digits without end"],
+)
+def test_what_only_costs_the_reading_thread_its_time_is_refused(site, sent):
+    client = site.connect()
+    client.sendall(sent)
+    assert read_answer(client)[0] == 400
+    assert site.seen == []
+
+
+def test_honest_chunks_are_taken_however_many(site):
+    client = site.connect(CHUNKS + (b"100\r\n" + b"a" * 256 + b"\r\n") * 2_000 + b"0\r\nX-Sum: 1\r\n\r\n")
+    assert read_answer(client)[0] == 200
+    assert [len(body) for *_, body in site.seen] == [512_000]
