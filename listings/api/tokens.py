@@ -117,7 +117,10 @@ class TokenView(APIView):
         credentials.is_valid(raise_exception=True)
         user = authenticate(request, **credentials.validated_data)
         if seconds := find_lock(request):
-            raise Throttled(seconds, say_when(seconds))
+            refusal = Throttled(detail=say_when(seconds))
+            # Given at once, it would be said a second time: "Expected available in …".
+            refusal.wait = seconds  # type: ignore[attr-defined]
+            raise refusal
         # The same answer for a wrong password and an unknown name, so that nobody can find out who has an account.
         if not isinstance(user, User):
             raise ValidationError({"detail": "No active account has this name and password."}, "wrong_credentials")

@@ -70,6 +70,7 @@ def test_a_sixth_password_is_not_looked_at_even_if_it_is_the_right_one(door):
     assert response.status_code == TOO_MANY
     assert 0 < int(response["Retry-After"]) <= 15 * 60
     assert "Too many passwords were tried. Wait 15 minutes, then try again." in response.content.decode()
+    assert "Expected available" not in response.content.decode(), "said twice"
     assert CountingHasher.looked_at == looked_at
     assert lets_in(door, address=ELSEWHERE)
 
