@@ -5,6 +5,7 @@ Loaded after the admin of listings, to whose pages it adds "Embed again".
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -33,11 +34,12 @@ __all__ = ["EmbeddingModelAdmin"]
 
 
 class ReadableJSONField(forms.JSONField):
-    """Refuses what Python cannot read like what is no JSON: too many levels, numbers of too many digits."""
+    """Refuses like what is no JSON what Python cannot read (too many levels, numbers of too many digits), and half of a
+    surrogate pair, which an escape can make and which can neither be stored nor shown."""
 
     def to_python(self, value: object) -> Any:
         try:
-            return super().to_python(value)
+            return _refuse_surrogates(super().to_python(value))
         except (RecursionError, ValueError) as exc:
             raise forms.ValidationError(
                 self.error_messages["invalid"], code="invalid", params={"value": value}
@@ -45,10 +47,15 @@ class ReadableJSONField(forms.JSONField):
 
     def bound_data(self, data: object, initial: object) -> object:
         try:
-            return super().bound_data(data, initial)
+            return _refuse_surrogates(super().bound_data(data, initial))
         except (RecursionError, ValueError):
             # As Django marks text that is no JSON, so that the form shows it as it was typed.
             return InvalidJSONInput(data)
+
+
+def _refuse_surrogates(value: object) -> object:
+    json.dumps(value, ensure_ascii=False).encode()
+    return value
 
 
 def may_embed_again(request: HttpRequest) -> bool:
