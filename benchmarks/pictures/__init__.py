@@ -1,7 +1,8 @@
 """A folder of pictures through this project's decoder and through others: who disagrees, by kind.
 
 The references are libvips (of everything but HEIC), Chromium (likewise) and heif-convert (of HEIC), the latter two
-where they are installed. A picture on which they agree with each other and not with us is a fault of ours.
+where they are installed. A picture on which they agree with each other and not with us is a fault of ours. With
+`--limits` it measures instead what the largest and costliest files that are taken cost in time and memory.
 """
 
 from __future__ import annotations
@@ -21,13 +22,31 @@ from .kinds import FAULTS, Finding, Kind
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", type=Path, metavar="DIR", help="searched with the folders in it")
+    parser.add_argument("folder", type=Path, nargs="?", metavar="DIR", help="searched with the folders in it")
+    parser.add_argument(
+        "--limits",
+        nargs="?",
+        const="",
+        metavar="FORMAT",
+        help="measure instead what files at the limits cost to decode",
+    )
+    parser.add_argument("--no-site", action="store_true", help="with --limits: measure no web process and worker")
     parser.add_argument("--sheet", type=_check_sheet, metavar="FILE", help="draw disagreements side by side here")
     parser.add_argument("--all", action="store_true", help="list what is nobody's fault as well")
     parser.add_argument("--no-browser", action="store_true", help="leave Chromium out")
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    if arguments.limits is not None:
+        from .limits import measure_limits
+
+        return measure_limits(arguments.limits, site=not arguments.no_site) | {"processor": describe_processor()}
+    if arguments.folder is None:
+        raise SystemExit("pictures: name a folder of pictures, or give --limits.")
+    return _compare(arguments)
+
+
+def _compare(arguments: argparse.Namespace) -> dict[str, Any]:
     from .comparing import SUFFIXES, compare_pictures, find_pictures, list_references
     from .sheet import draw_sheet
 

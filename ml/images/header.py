@@ -203,8 +203,8 @@ def estimate_pixel_bytes(image: ImageFile.ImageFile, draft: int, reduction: int,
     colours = 4 * ("icc_profile" in image.info) + 8 * ("coding" in image.info) + 4 * (image.mode == "CMYK")
     converting = 9 * is_transparent + colours + 4 * (read_orientation(image) != 1) + 4
     name = "JPEG" if image.format == "MPO" else str(image.format)
-    if "read_mask" in image.info or "read_rows" in image.info:
-        a_pixel = image.info.get("row_bytes", 16)  # for its mask a picture is read twice more
+    if "row_bytes" in image.info:
+        a_pixel = image.info["row_bytes"]
     elif name not in _DECODING_BYTES or getattr(image, "dispose_extent", None) == (0, 0, *image.size):
         a_pixel = _MODE_BYTES.get(image.mode, 4)
     else:

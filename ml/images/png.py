@@ -25,6 +25,8 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MAX_PROFILE_BYTES = 4 * 1024 * 1024
 MAX_OPTIONAL_BYTES = 8 * 1024 * 1024
 DAMAGED_BYTES = 64 * 1024  # of a file without pixels, in which Pillow finds what is wrong
+# What a pixel of 16 bits a channel counts as, in colour and in grey: twice what it takes, because of the time.
+DEEP_BYTES = 8, 4
 # As libpng has it: what differs less from sRGB's gamma is a rounded way to say sRGB.
 _GAMMA_OF_SRGB, _GAMMA_TOLERANCE = 0.45455, 0.05
 
@@ -79,6 +81,7 @@ class Png:
     exif: bytes | None = None
     profile: bytes | None = None
     coding: Coding | None = None
+    is_deep: bool = False  # 16 bits a channel
     key: tuple[int, ...] = ()  # the transparent colour of 16 bits a channel, which Pillow would compare with 8
 
     def open(self) -> ImageFile.ImageFile:
@@ -90,8 +93,10 @@ class Png:
             image.info["icc_profile"] = self.profile
         if self.coding:
             image.info["coding"] = self.coding
+        if self.is_deep:
+            image.info["row_bytes"] = DEEP_BYTES[image.mode.startswith("I")]
         if self.key:
-            image.info["read_mask"] = self.read_mask
+            image.info["read_mask"], image.info["row_bytes"] = self.read_mask, 16  # it is read twice more
         return image
 
     def read_mask(self) -> Image.Image:
@@ -200,7 +205,7 @@ def _assemble(needed: dict[bytes, bytes], optional: dict[bytes, bytes], file: IO
         transparency = len(body).to_bytes(4) + b"tRNS" + body + zlib.crc32(b"tRNS" + body).to_bytes(4)
     profile, coding = _read_colours(optional)
     head = b"".join([SIGNATURE, *needed.values(), transparency])
-    return Png(head, file, start, end, optional.get(b"eXIf"), profile, coding, key)
+    return Png(head, file, start, end, optional.get(b"eXIf"), profile, coding, depth == 16, key)
 
 
 def _read_transparency(body: bytes, depth: int, kind: int) -> tuple[int, ...]:

@@ -14,8 +14,11 @@ from benchmarks.pictures.chromium import CHROMIUM
 from benchmarks.pictures.comparing import compare_pictures, find_pictures
 from benchmarks.pictures.kinds import Kind
 from benchmarks.pictures.libraries import HEIF_CONVERT
+from benchmarks.pictures.limit_files import KINDS
+from benchmarks.pictures.limit_files import Kind as LimitKind
 from benchmarks.pictures.verdicts import judge
 from benchmarks.pictures.views import SHOWN_SIDE, Refusal, make_view
+from ml.images import decode
 from tests.ml.images.made import write_made_pictures
 from tests.ml.pictures import FIXTURES, encode, quarters, scene
 
@@ -58,7 +61,9 @@ REFUSALS = {Kind.REFUSED, Kind.TAKEN, Kind.DOUBTFUL}
 
 
 def compare(folder: Path, **options):
-    return pictures.run(Namespace(folder=folder, **{"sheet": None, "all": False, "no_browser": True} | options))
+    return pictures.run(
+        Namespace(folder=folder, **{"sheet": None, "all": False, "no_browser": True, "limits": None} | options)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -197,6 +202,26 @@ def test_high_dynamic_range_is_reported_apart(tmp_path, monkeypatch):
     (tmp_path / "pq.png").write_bytes(png[:33] + b"\0\0\0\x04" + chunk + zlib.crc32(chunk).to_bytes(4) + png[33:])
     monkeypatch.setattr("benchmarks.pictures.comparing.view_ours", lambda data: TINTED)
     assert compare(tmp_path)["kinds"] == {"high dynamic range": 1}
+
+
+@pytest.mark.parametrize(
+    "kind", [kind for kind in KINDS if kind.name not in ("JPEG of one scan", "JPEG of many scans")]
+)
+def test_kinds_of_files_at_the_limits_are_taken(kind):
+    assert decode(kind.make(96)).size == (96, 96)
+
+
+def test_what_a_file_costs_is_measured_with_and_without_a_crop(monkeypatch, capsys):
+    small = LimitKind("AVIF", 10, lambda side: encode(scene(1), "AVIF"))
+    monkeypatch.setattr("benchmarks.pictures.limits.KINDS", [small])
+    figures = compare(None, limits="avif", no_site=True)["files"]
+    assert list(figures) == ["AVIF", "AVIF, crop"]
+    for row in figures.values():
+        assert row["seconds"] > 0
+        assert row["decoder_mb"] > 20
+        assert row["asking_mb"] > 20
+        assert "refused" not in row
+    assert "decoder_pss_mb" in capsys.readouterr().out
 
 
 def test_what_cannot_be_compared_or_drawn_is_refused_before_work_begins(tmp_path, capsys):

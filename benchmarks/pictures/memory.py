@@ -1,0 +1,69 @@
+"""Watches the memory of processes and of those that they started, in a thread."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+EVERY_SECONDS = 0.03
+
+
+@dataclass
+class Peaks:
+    """The most MB, by proportional set size, that processes, those that they started, and all of them held at once."""
+
+    alone: int = 0
+    children: int = 0
+    together: int = 0
+
+
+class Watch:
+    """Watches named groups of processes; the id 0 is this one."""
+
+    def __init__(self, groups: Mapping[str, Sequence[int]]) -> None:
+        self.peaks = {name: Peaks() for name in groups}
+        self._groups = {name: [pid or os.getpid() for pid in pids] for name, pids in groups.items()}
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._end.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        is_last = False
+        while not is_last:
+            is_last = self._end.wait(EVERY_SECONDS)
+            for name, pids in self._groups.items():
+                alone = sum(map(read_pss_mb, pids))
+                below = sum(read_pss_mb(child) for pid in pids for child in list_descendants(pid))
+                peaks = self.peaks[name]
+                peaks.alone, peaks.children = max(peaks.alone, alone), max(peaks.children, below)
+                peaks.together = max(peaks.together, alone + below)
+
+
+def read_pss_mb(pid: int) -> int:
+    """A process's memory, and its share of what several have mapped; 0 where it is gone."""
+    with suppress(OSError):
+        if found := re.search(r"^Pss:\s+(\d+)", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE):
+            return int(found[1]) // 1024
+    return 0
+
+
+def list_descendants(pid: int) -> list[int]:
+    """The processes that a process's threads started, and those that these did."""
+    with suppress(OSError):
+        tasks = list(Path(f"/proc/{pid}/task").iterdir())
+        children = [int(child) for task in tasks for child in (task / "children").read_text().split()]
+        return [found for child in children for found in (child, *list_descendants(child))]
+    return []
