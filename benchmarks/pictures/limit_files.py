@@ -21,7 +21,7 @@ PHONE = 16320, 12240  # the largest pictures that phones make, of 200 megapixels
 PASSES = (0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)
 
 
-class Kind(NamedTuple):
+class Largest(NamedTuple):
     """A sort of file, what its decoder takes in bytes a pixel, and how a square one of some side is made."""
 
     name: str
@@ -89,21 +89,21 @@ def _make_heic(side: int) -> bytes:
 
 
 KINDS = (
-    Kind("JPEG of one scan", 0, lambda _: encode(draw_noise(PHONE), "JPEG", quality=80)),
-    Kind("JPEG, progressive, 4:2:0", 3, _square("JPEG", quality=80, progressive=True)),
-    Kind("JPEG, progressive, 4:4:4", 6, _square("JPEG", quality=85, progressive=True, subsampling=0)),
-    Kind("JPEG, progressive, CMYK", 8, _square("JPEG", "CMYK", quality=80, progressive=True)),
-    Kind("JPEG of many scans", 3, make_jpeg_of_many_scans),
-    Kind("HEIC, 8 bits, one piece", 5, _make_heic),
-    Kind("AVIF", 10, _square("AVIF", quality=70, speed=10)),
-    Kind("AVIF, transparent", 18, _square("AVIF", "RGBA", quality=70, speed=10)),
-    Kind("WebP with loss", 4, _square("WEBP", quality=50, method=0)),
-    Kind("WebP without loss", 8, _square("WEBP", lossless=True, method=0, quality=0)),
-    Kind("WebP, transparent", 9, _square("WEBP", "RGBA", quality=50, method=0)),
-    Kind("PNG, 8 bits", 4, _png(8, 2, 3)),
-    Kind("PNG, 16 bits, interlaced", 9, _png(16, 6, 4, interlaced=True)),
-    Kind("PNG, grey", 1, _png(8, 0, 1)),
-    Kind("PNG, 16 bits", 8, _png(16, 2, 3)),
-    Kind("PNG, grey, 16 bits, interlaced", 4, _png(16, 0, 1, interlaced=True)),
-    Kind("GIF", 1.6, lambda side: encode(draw_noise((side, side), "L").quantize(16), "GIF")),
+    Largest("JPEG of one scan", 0, lambda _: encode(draw_noise(PHONE), "JPEG", quality=80)),
+    Largest("JPEG, progressive, 4:2:0", 3, _square("JPEG", quality=80, progressive=True)),
+    Largest("JPEG, progressive, 4:4:4", 6, _square("JPEG", quality=85, progressive=True, subsampling=0)),
+    Largest("JPEG, progressive, CMYK", 8, _square("JPEG", "CMYK", quality=80, progressive=True)),
+    Largest("JPEG of many scans", 3, make_jpeg_of_many_scans),
+    Largest("HEIC, 8 bits, one piece", 5, _make_heic),
+    Largest("AVIF", 10, _square("AVIF", quality=70, speed=10)),
+    Largest("AVIF, transparent", 18, _square("AVIF", "RGBA", quality=70, speed=10)),
+    Largest("WebP with loss", 4, _square("WEBP", quality=50, method=0)),
+    Largest("WebP without loss", 8, _square("WEBP", lossless=True, method=0, quality=0)),
+    Largest("WebP, transparent", 9, _square("WEBP", "RGBA", quality=50, method=0)),
+    Largest("PNG, 8 bits", 4, _png(8, 2, 3)),
+    Largest("PNG, 16 bits, interlaced", 9, _png(16, 6, 4, interlaced=True)),
+    Largest("PNG, grey", 1, _png(8, 0, 1)),
+    Largest("PNG, 16 bits", 8, _png(16, 2, 3)),
+    Largest("PNG, grey, 16 bits, interlaced", 4, _png(16, 0, 1, interlaced=True)),
+    Largest("GIF", 1.6, lambda side: encode(draw_noise((side, side), "L").quantize(16), "GIF")),
 )

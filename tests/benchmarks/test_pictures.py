@@ -14,8 +14,7 @@ from benchmarks.pictures.chromium import CHROMIUM
 from benchmarks.pictures.comparing import compare_pictures, find_pictures
 from benchmarks.pictures.kinds import Kind
 from benchmarks.pictures.libraries import HEIF_CONVERT
-from benchmarks.pictures.limit_files import KINDS
-from benchmarks.pictures.limit_files import Kind as LimitKind
+from benchmarks.pictures.limit_files import KINDS, Largest
 from benchmarks.pictures.verdicts import judge
 from benchmarks.pictures.views import SHOWN_SIDE, Refusal, make_view
 from ml.images import decode
@@ -212,7 +211,7 @@ def test_kinds_of_files_at_the_limits_are_taken(kind):
 
 
 def test_what_a_file_costs_is_measured_with_and_without_a_crop(monkeypatch, capsys):
-    small = LimitKind("AVIF", 10, lambda side: encode(scene(1), "AVIF"))
+    small = Largest("AVIF", 10, lambda side: encode(scene(1), "AVIF"))
     monkeypatch.setattr("benchmarks.pictures.limits.KINDS", [small])
     figures = compare(None, limits="avif", no_site=True)["files"]
     assert list(figures) == ["AVIF", "AVIF, crop"]
