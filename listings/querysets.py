@@ -35,15 +35,16 @@ BRIEF_WAIT_MS = 100
 
 
 @contextmanager
-def wait_briefly() -> Iterator[None]:
-    """For a write that may as well be left out: SQLite's lock, which one writer holds for all, is waited for 0.1 s."""
+def wait_briefly(most_ms: int = BRIEF_WAIT_MS) -> Iterator[None]:
+    """For a write that may as well be left out or refused: SQLite's lock, which one writer holds for all, is waited for
+    no longer, and no thread is held by it."""
     if connection.vendor != "sqlite":
         yield
         return
     connection.ensure_connection()
     sqlite = connection.connection
     (usual,) = sqlite.execute("PRAGMA busy_timeout").fetchone()
-    sqlite.execute(f"PRAGMA busy_timeout = {min(usual, BRIEF_WAIT_MS)}")
+    sqlite.execute(f"PRAGMA busy_timeout = {min(usual, most_ms)}")
     try:
         yield
     finally:

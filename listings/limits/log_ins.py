@@ -24,6 +24,8 @@ from django.shortcuts import render
 from django.utils import timezone
 from rest_framework.request import Request
 
+from listings.querysets import wait_briefly
+
 from .rates import TOO_MANY, caller_address, describe_wait, throttle_request
 
 log = structlog.get_logger(__name__)
@@ -34,6 +36,7 @@ NAME_LENGTH = 150
 KNOWN = timedelta(days=30)
 # Counted apart, so that no row depends on the browser that somebody claims to use.
 NO_AGENT = ""
+LONGEST_WAIT_MS = 1_000
 
 
 class CountingHandler(AxesDatabaseHandler):
@@ -41,7 +44,11 @@ class CountingHandler(AxesDatabaseHandler):
 
     def is_allowed(self, request: HttpRequest, credentials: Mapping[str, str] | None = None) -> bool:
         name = ((credentials or {}).get("username") or "")[:NAME_LENGTH]
-        seconds = throttle_request(request, "token") or count_try(name, caller_address(request))
+        seconds = throttle_request(request, "token")
+        if not seconds:
+            # Refused soon where the count cannot be written: visitors could hold all threads with log-ins that wait.
+            with wait_briefly(LONGEST_WAIT_MS):
+                seconds = count_try(name, caller_address(request))
         if seconds:
             request.axes_locked_out = True  # type: ignore[attr-defined]
             request.locked_seconds = seconds  # type: ignore[attr-defined]

@@ -25,10 +25,11 @@ logger = logging.getLogger(__name__)
 
 REPEAT_SECONDS = 60.0
 CAUSE_LENGTH = 200
-# A connection that was made is the database's sign of life; a message that came, or that could be sent, the broker's.
-SIGNS_OF_LIFE: dict[str, tuple[Any, ...]] = {
-    AWAY.subject: (connection_created,),
-    BROKER.subject: (task_received, after_task_publish),
+# A new connection is the sign of life of a database that was away; a message that came, or could be sent, that of the
+# broker. Others show none: a database that another writer holds takes new connections all the same.
+SIGNS_OF_LIFE: dict[Outage, tuple[Any, ...]] = {
+    AWAY: (connection_created,),
+    BROKER: (task_received, after_task_publish),
 }
 
 
@@ -45,19 +46,19 @@ class _Lasting:
 
 class OutageLog:
     def __init__(self) -> None:
-        self._lasting: dict[str, _Lasting] = {}
+        self._lasting: dict[Outage, _Lasting] = {}
         self._lock = threading.Lock()
 
     def describe_if_due(self, outage: Outage, said: str) -> str | None:
         """The line to write about an outage that was met, or None where it has been told."""
         now = time.monotonic()
         with self._lock:
-            lasting = self._lasting.get(outage.subject)
-            # Nobody says of a disk when it has room again, so one that was not met for so long is another outage.
+            lasting = self._lasting.get(outage)
+            # Nobody says when a disk has room or a lock is gone, so one that was not met for so long is another outage.
             if lasting is None or now - lasting.met > REPEAT_SECONDS:
                 since = timezone.now().strftime("%H:%M:%S")
-                self._lasting[outage.subject] = _Lasting(since, now, now, now)
-                self._listen_for_signs_of_life(outage.subject)
+                self._lasting[outage] = _Lasting(since, now, now, now)
+                self._listen_for_signs_of_life(outage)
                 return f"{_capitalize(outage.subject)} {outage.trouble}, since {since} UTC: {said}"
             lasting.met, lasting.times = now, lasting.times + 1
             if now - lasting.told < REPEAT_SECONDS:
@@ -65,27 +66,27 @@ class OutageLog:
             lasting.told = now
             return f"{_capitalize(outage.subject)} still {outage.trouble}, since {lasting.since} UTC."
 
-    def end(self, subject: str) -> None:
+    def end(self, outage: Outage) -> None:
         """Say that what was away is back, if this process had missed it."""
         with self._lock:
-            lasting = self._lasting.pop(subject, None)
+            lasting = self._lasting.pop(outage, None)
         if lasting is not None:
             seconds = time.monotonic() - lasting.began
             logger.warning(
-                "%s is back after %.1f s; it was missed %d times.", _capitalize(subject), seconds, lasting.times
+                "%s is back after %.1f s; it was missed %d times.", _capitalize(outage.subject), seconds, lasting.times
             )
 
-    def _listen_for_signs_of_life(self, subject: str) -> None:
+    def _listen_for_signs_of_life(self, outage: Outage) -> None:
         """Only while something is away, so that nothing is asked of those who find it there."""
 
         def end(**kwargs: object) -> None:
             for sign in signs:
-                sign.disconnect(dispatch_uid=subject)
-            self.end(subject)
+                sign.disconnect(dispatch_uid=outage.subject)
+            own_log.get().end(outage)
 
-        signs = SIGNS_OF_LIFE.get(subject, ())
+        signs = SIGNS_OF_LIFE.get(outage, ())
         for sign in signs:
-            sign.connect(end, weak=False, dispatch_uid=subject)
+            sign.connect(end, weak=False, dispatch_uid=outage.subject)
 
 
 own_log = PerProcess(OutageLog)

@@ -12,12 +12,13 @@ import pytest
 import redis
 import structlog
 from django.db import DatabaseError, InternalError, OperationalError, connection
+from django.db.backends.signals import connection_created
 from django.test import Client
 from kombu.exceptions import OperationalError as BrokerError
 
 from listings.photos.no_room import ORIGINALS, CannotStore
 from marketplace.observing.outage_log import own_log
-from marketplace.observing.outages import find_outage
+from marketplace.observing.outages import AWAY, find_outage
 
 
 @pytest.fixture
@@ -83,6 +84,19 @@ def test_a_bug_is_no_outage(exc):
     assert find_outage(exc) is None
 
 
+def test_a_connection_that_is_made_ends_no_lock(log):
+    for trouble in ("SQLITE_BUSY", "SQLITE_CANTOPEN"):
+        try:
+            raise caused(OperationalError(trouble), sqlite_error(trouble))
+        except OperationalError:
+            logging.getLogger("a.task").exception("task failed")
+    connection_created.send(sender=None, connection=connection)
+    lines = [line for line in log() if "The database" in line]
+    assert [line.partition("The database ")[2].partition(" ")[0] for line in lines] == ["is", "does", "is"]
+    assert "is held by another writer, since" in lines[0]
+    assert "is back after" in lines[2]
+
+
 def test_many_records_of_one_outage_are_a_line_and_its_end_is_another(log):
     for _ in range(3):
         try:
@@ -91,8 +105,8 @@ def test_many_records_of_one_outage_are_a_line_and_its_end_is_another(log):
             logging.getLogger("a.thread").warning("not refreshed: %s", exc)
             logging.getLogger("a.task").exception("task failed")
             structlog.get_logger("a.request").exception("request_failed", code=500)
-    own_log.get().end("the database")
-    own_log.get().end("the database")
+    own_log.get().end(AWAY)
+    own_log.get().end(AWAY)
     away, back = log()
     assert "The database does not answer, since" in away
     assert "server closed the connection" in away
