@@ -55,23 +55,23 @@ def my_listings_page(request: SignedInRequest) -> HttpResponse:
 def edit_listing(request: HttpRequest, listing_id: int) -> HttpResponse:
     listing = get_editable_listing_or_403(request, listing_id)
     if request.method != "POST":
-        return _render_edit_page(request, listing, ListingForm(instance=listing))
+        return render_edit_page(request, listing, ListingForm(instance=listing))
     # Kept also where the text is refused, because no browser fills in again which files were chosen.
     form = ListingForm(request.POST, instance=listing)
     if request.FILES and (seconds := throttle_request(request, "upload")):
         present = get_editable_listing_or_403(request, listing_id)
-        return refuse_often(request, form, seconds, lambda code: _render_edit_page(request, present, form, code))
+        return refuse_often(request, form, seconds, lambda code: render_edit_page(request, present, form, code))
     try:
         _, refusals = store_usable_photos(listing, request.FILES.getlist("photos"))
     except CannotStore as exc:
         form.add_error(None, explain_lost_photos(exc))
-        return _render_edit_page(request, get_editable_listing_or_403(request, listing_id), form, exc.status)
+        return render_edit_page(request, get_editable_listing_or_403(request, listing_id), form, exc.status)
     report_refusals(request, refusals)
     if not form.is_valid():
         if wants_json(request):
             return JsonResponse({"errors": form.errors}, status=400)
         # Read again, because a form writes what was typed into its instance even if it is refused.
-        return _render_edit_page(request, get_editable_listing_or_403(request, listing_id), form)
+        return render_edit_page(request, get_editable_listing_or_403(request, listing_id), form)
     status = request.POST.get("status", "")
     changes = form.cleaned_data | ({"status": status} if status in SAID else {})
     _update_listing_or_404(request, listing, changes)
@@ -80,7 +80,7 @@ def edit_listing(request: HttpRequest, listing_id: int) -> HttpResponse:
     return go_on_editing(request, listing)
 
 
-def _render_edit_page(request: HttpRequest, listing: Listing, form: ListingForm, status: int = 200) -> HttpResponse:
+def render_edit_page(request: HttpRequest, listing: Listing, form: ListingForm, status: int = 200) -> HttpResponse:
     context = {
         "listing": listing,
         "form": form,

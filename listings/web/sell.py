@@ -17,7 +17,8 @@ from listings.photos.uploads import refuse_lost_uploads
 from listings.services import ListingGone
 
 from .access import SignedInRequest, sign_in_required, wants_json
-from .forms import PHOTO_TYPES, SellForm
+from .forms import PHOTO_TYPES, ListingForm, SellForm
+from .manage import render_edit_page
 from .uploading import (
     accept_photo_uploads,
     explain_lost_photos,
@@ -60,12 +61,13 @@ def _publish(request: SignedInRequest, form: SellForm) -> HttpResponse:
     except ListingGone as exc:
         raise Http404("This form made a listing that was removed since. Open the form anew.") from exc
     except CannotStore as exc:
-        return _refuse_for_now(request, form, exc, "Nothing was saved.")
+        return _refuse_for_now(request, form, exc)
     # Also of a form that comes a second time: the first time may have ended between the listing and its photos.
     try:
         kept, refusals = store_usable_photos(listing, photos)
     except CannotStore as exc:
-        return _refuse_for_now(request, form, exc, "The listing is saved: send this form again to add its photos.")
+        messages.error(request, f"Your listing is saved. {explain_lost_photos(exc)} Add photos here.")
+        return render_edit_page(request, listing, ListingForm(instance=listing), exc.status)
     report_refusals(request, refusals)
     # Nor does it say twice that something was published.
     if is_new or any(photo.is_new for photo in kept):
@@ -73,9 +75,9 @@ def _publish(request: SignedInRequest, form: SellForm) -> HttpResponse:
     return go_on_editing(request, listing, status=201)
 
 
-def _refuse_for_now(request: HttpRequest, form: SellForm, exc: CannotStore, what_is_saved: str) -> HttpResponse:
-    """The form as it was typed: sent again it is the same form, and makes no second listing."""
-    form.add_error(None, f"{explain_lost_photos(exc)} {what_is_saved}")
+def _refuse_for_now(request: HttpRequest, form: SellForm, exc: CannotStore) -> HttpResponse:
+    """The form as it was typed."""
+    form.add_error(None, f"{explain_lost_photos(exc)} Nothing was saved.")
     if wants_json(request):
         return JsonResponse({"errors": form.errors}, status=exc.status)
     return _render_form(request, form, exc.status)
