@@ -114,6 +114,14 @@ def _fresh_cache(broker):
 
 
 @pytest.fixture(autouse=True)
+def _no_outage_from_before():
+    """The log of an outage that no test before has met."""
+    from marketplace.observing.outage_log import own_log
+
+    own_log.forget()
+
+
+@pytest.fixture(autouse=True)
 def _plain_static_files(settings):
     """Pages without the manifest of collected static files."""
     settings.STORAGES = settings.STORAGES | {

@@ -58,6 +58,9 @@ def draw_photo(seed: int = 0, size: tuple[int, int] = (96, 72), format: str = "J
     """The bytes of a drawn picture: two colours and a shape that follow from the seed."""
     rng = np.random.default_rng(seed)
     ground, ink = (tuple(int(v) for v in rng.integers(0, 256, 3)) for _ in range(2))
+    # Two alike would make a picture of one colour, which is refused.
+    if max(abs(a - b) for a, b in zip(ground, ink, strict=True)) < 40:
+        ink = tuple((value + 128) % 256 for value in ground)
     image = Image.new("RGB", size, ground)
     left, top = (int(side * share) for side, share in zip(size, rng.uniform(0.05, 0.4, 2), strict=True))
     right, bottom = (int(side * share) for side, share in zip(size, rng.uniform(0.6, 0.95, 2), strict=True))

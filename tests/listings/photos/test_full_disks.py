@@ -13,9 +13,12 @@ from django.test import Client
 from listings.models import Listing, ListingImage
 from marketplace.observing.outage_log import own_log
 from tests.factories import api, make_listing, make_user, photo_file
+from tests.recommender import conftest
 from tests.recommender.index import catalogue
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+fresh_index = conftest.fresh_index
 
 DISK, FOLDER = "The disk for photos is full", "The disk for files on their way is full"
 
@@ -96,7 +99,7 @@ def test_over_rest(request, fault, status, code, said, caplog):
 
 
 @pytest.mark.parametrize("address", ["/api/v1/search/image/", "/search/photo/"])
-def test_search_by_photo(full_temporary_folder, monkeypatch, address):
+def test_search_by_photo(fresh_index, full_temporary_folder, monkeypatch, address):
     monkeypatch.setattr("recommender.search.photo_query.embedders.load_embedder", lambda model: None)
     catalogue.active_model()
     answer = api().post(address, {"image": photo_file(1)}, format="multipart")
