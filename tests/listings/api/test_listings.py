@@ -54,10 +54,10 @@ def test_a_listing_needs_no_more_than_a_title(seller):
 
 def test_the_seller_cannot_be_chosen(seller):
     other = make_user()
-    api(seller).post(LISTINGS, {"title": "Chair", "seller": other.pk, "id": 77, "created_at": "2001-01-01T00:00:00Z"})
+    api(seller).post(LISTINGS, {"title": "Chair", "seller": other.pk, "id": 777_777, "created_at": "2001-01-01T00:00Z"})
     listing = Listing.objects.get()
     assert listing.seller == seller
-    assert listing.pk != 77
+    assert listing.pk != 777_777
     assert listing.created_at.year > 2001
 
 
