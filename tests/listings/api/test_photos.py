@@ -1,7 +1,6 @@
 """Uploading and deleting photos over REST: each file judged by itself, stored together, nothing left behind."""
 
 import hashlib
-import tempfile
 import threading
 from pathlib import Path
 
@@ -39,10 +38,6 @@ def fake(data: bytes = NOT_A_PHOTO, name: str = "photo.jpg") -> SimpleUploadedFi
 
 def originals(settings) -> set[Path]:
     return {path for path in Path(settings.ORIGINALS_ROOT).rglob("*") if path.is_file()}
-
-
-def upload_leftovers() -> set[Path]:
-    return set(Path(tempfile.gettempdir()).glob("*.upload*"))
 
 
 @pytest.fixture
@@ -137,7 +132,9 @@ def test_a_photo_of_exactly_the_limit_is_taken_and_one_byte_more_is_not(seller, 
     assert [file["state"] for file in response.json()] == ["new", "rejected"]
 
 
-def test_no_more_than_the_limit_is_kept_on_disk_and_nothing_stays_there(seller, listing, settings, monkeypatch):
+def test_no_more_than_the_limit_is_kept_on_disk_and_nothing_stays_there(
+    seller, listing, settings, monkeypatch, tmp_path
+):
     kept = []
 
     def look(upload):
@@ -149,10 +146,10 @@ def test_no_more_than_the_limit_is_kept_on_disk_and_nothing_stays_there(seller, 
 
     monkeypatch.setattr(uploads, "check_photo", look)
     settings.PHOTO_MAX_BYTES = 100_000
-    before = upload_leftovers()
+    settings.FILE_UPLOAD_TEMP_DIR = tmp_path
     send(seller, listing, fake(draw_photo(1) + bytes(900_000)), photo_file(2))
     assert kept[0] <= 100_000
-    assert upload_leftovers() == before
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_request_that_says_it_is_far_too_long_is_refused_unread(seller, listing):
