@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Max
+from django.db.models import Max, QuerySet
 from django.utils import timezone
 
 from .models import Category, Listing, ListingImage, original_path, originals_storage
@@ -85,10 +85,14 @@ def mark_listing_removed(listing: Listing) -> None:
     )
 
 
+def kept_photos() -> QuerySet[ListingImage]:
+    """Rejected ones are none of a listing's photos: they take no place, and their bytes may be sent again."""
+    return ListingImage.objects.exclude(state=ListingImage.State.REJECTED)
+
+
 def room_for_photos(listing_id: int) -> int:
     """How many photos may still be added; rejected ones take no place."""
-    kept = ListingImage.objects.filter(listing=listing_id).exclude(state=ListingImage.State.REJECTED).count()
-    return max(0, settings.PHOTOS_PER_LISTING - kept)
+    return max(0, settings.PHOTOS_PER_LISTING - kept_photos().filter(listing=listing_id).count())
 
 
 def add_photos(listing: Listing, photos: Sequence[CheckedPhoto]) -> list[KeptPhoto]:
@@ -112,11 +116,7 @@ def add_photos(listing: Listing, photos: Sequence[CheckedPhoto]) -> list[KeptPho
         _delete_files(images.values())
         raise
     _delete_files(images[digest] for digest in there)
-    firsts = {photo.sha256: photo for photo in reversed(photos)}
-    return [
-        KeptPhoto((images | there)[photo.sha256], photo.sha256 not in there and firsts[photo.sha256] is photo)
-        for photo in photos
-    ]
+    return [KeptPhoto((images | there)[photo.sha256], photo.sha256 not in there) for photo in photos]
 
 
 def store_original_file(image: ListingImage, photo: CheckedPhoto) -> None:
@@ -149,11 +149,10 @@ def _insert_photo_rows(listing: Listing, images: Mapping[str, ListingImage]) -> 
 
 
 def find_photos_by_hash(listing_id: int, hashes: Iterable[str]) -> dict[str, ListingImage]:
-    """The listing's photos with these bytes. Rejected ones are none of its photos, and may be sent again."""
-    rows = ListingImage.objects.filter(listing=listing_id, sha256__in=list(hashes))
+    """The listing's photos with these bytes."""
+    rows = kept_photos().filter(listing=listing_id, sha256__in=list(hashes))
     # In reverse, so that of equal photos, which older versions stored, the first one stands for them.
-    kept = rows.exclude(state=ListingImage.State.REJECTED).order_by("-position", "-id")
-    return {image.sha256: image for image in kept}
+    return {image.sha256: image for image in rows.order_by("-position", "-id")}
 
 
 def explain_too_many_photos(room: int) -> str:

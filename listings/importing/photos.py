@@ -18,7 +18,7 @@ from django.db.models import Count, Max, Q
 from listings.models import ImportedPhoto, Listing, ListingImage
 from listings.photos.signals import photos_added
 from listings.photos.uploads import CheckedPhoto
-from listings.services import store_original_file
+from listings.services import kept_photos, store_original_file
 
 
 class Room:
@@ -118,6 +118,5 @@ def save_photo_rows_and_notify(stored: Mapping[str, ListingImage]) -> Saved:
 
 def _find_hashes(listing_ids: Collection[int], hashes: Collection[str]) -> set[tuple[int, str]]:
     """Which listings have photos with which of these bytes."""
-    rows = ListingImage.objects.filter(listing__in=listing_ids, sha256__in=hashes)
-    kept = rows.exclude(state=ListingImage.State.REJECTED).order_by()
-    return set(kept.values_list("listing_id", "sha256"))
+    rows = kept_photos().filter(listing__in=listing_ids, sha256__in=hashes).order_by()
+    return set(rows.values_list("listing_id", "sha256"))
