@@ -41,12 +41,12 @@ TOKEN_DAYS = read_integer("TOKEN_DAYS", 90)
 
 # Rates count in the cache, and let every request through while it is away.
 THROTTLE_RATES = {
-    "anon": read_throttle_rate("anon", "300/min"),
-    "user": read_throttle_rate("user", "1200/min"),
+    "anon": read_throttle_rate("THROTTLE_ANON", "300/min"),
+    "user": read_throttle_rate("THROTTLE_USER", "1200/min"),
     # Log-ins from one address, right ones too: a password takes the processor a third of a second.
-    "token": read_throttle_rate("token", "10/min"),
-    "search": read_throttle_rate("search", "60/min"),
+    "token": read_throttle_rate("THROTTLE_TOKEN", "10/min"),
+    "search": read_throttle_rate("THROTTLE_SEARCH", "60/min"),
     # Over REST and by forms together.
-    "publish": read_throttle_rate("publish", "120/min"),
-    "upload": read_throttle_rate("upload", "120/min"),
+    "publish": read_throttle_rate("THROTTLE_PUBLISH", "120/min"),
+    "upload": read_throttle_rate("THROTTLE_UPLOAD", "120/min"),
 }

@@ -67,10 +67,9 @@ def read_choice(name: str, *choices: str) -> str:
     return text
 
 
-def read_throttle_rate(scope: str, default: str) -> str | None:
+def read_throttle_rate(name: str, default: str) -> str | None:
     """ "count/period" of s, min, h or d; "none" lifts it."""
-    name = f"THROTTLE_{scope.upper()}"
-    value = env.str(name, default)
+    value = env.str(name, "").strip() or default
     if value.lower() == "none":
         return None
     if not re.fullmatch(r"[1-9][0-9]*/(s|sec|m|min|h|hour|d|day)", value):
