@@ -49,11 +49,20 @@ class LimitedParser(HTTPRequestParser):
         except ValueError as exc:
             raise ParsingError("Content-Length is no number that can be read") from exc
         self._refuse_two_lengths(header_plus)
+        self._read_connection_options()
 
     def _refuse_two_lengths(self, header_plus: bytes) -> None:
         """Two servers in a row that read the length of a body differently can be made to see different requests."""
         if b"\ntransfer-encoding" in header_plus.lower() and ("CONTENT_LENGTH" in self.headers or not self.chunked):
             raise ParsingError("Transfer-Encoding beside Content-Length, or in HTTP/1.0")
+
+    def _read_connection_options(self) -> None:
+        """waitress knows the header of one word only: of several the one that ends the connection counts."""
+        options = [option.strip().lower() for option in self.headers.get("CONNECTION", "").split(",")]
+        if "close" in options:
+            self.headers["CONNECTION"] = "close"
+        elif "keep-alive" in options:
+            self.headers["CONNECTION"] = "keep-alive"
 
     def _find_fault(self) -> Refusal | None:
         if not self._is_checked:

@@ -92,7 +92,15 @@ def read_answer(client):
     return 0, b""
 
 
-@pytest.mark.parametrize(("header", "statuses"), [(b"", [304, 304]), (b"Connection: close\r\n", [304, 0])])
+@pytest.mark.parametrize(
+    ("header", "statuses"),
+    [
+        (b"", [304, 304]),
+        (b"Connection: close\r\n", [304, 0]),
+        (b"Connection: keep-alive, Close\r\n", [304, 0]),
+        (b"Connection: keep-alive, TE\r\n", [304, 304]),
+    ],
+)
 def test_an_answer_without_a_body_leaves_its_connection_open(site, header, statuses):
     client = site.connect()
     answers = []
