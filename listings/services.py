@@ -155,6 +155,13 @@ def find_photos_by_hash(listing_id: int, hashes: Iterable[str]) -> dict[str, Lis
     return {image.sha256: image for image in rows.order_by("-position", "-id")}
 
 
+def leave_out_known_photos(listing_id: int, photos: Iterable[CheckedPhoto]) -> list[CheckedPhoto]:
+    """Each of these photos once, without those that the listing has: what will take room there."""
+    new = {photo.sha256: photo for photo in photos}
+    there = find_photos_by_hash(listing_id, new)
+    return [photo for digest, photo in new.items() if digest not in there]
+
+
 def explain_too_many_photos(room: int) -> str:
     most = settings.PHOTOS_PER_LISTING
     left = f"it has room for {room} more" if room else "it is full; delete one first"

@@ -9,7 +9,7 @@ from listings.api.numbers import FloatInput, PriceInput
 from listings.models import Listing
 from listings.photos.no_room import CannotStore
 from listings.photos.uploads import CheckedPhoto
-from listings.services import explain_too_many_photos, room_for_photos
+from listings.services import explain_too_many_photos, leave_out_known_photos, room_for_photos
 from listings.web.forms import PhotosField
 from listings.web.uploading import check_and_split_photos, explain_lost_photos
 
@@ -39,10 +39,11 @@ class ListingAdminForm(forms.ModelForm):
             raise ValidationError(explain_lost_photos(exc)) from exc
         if refusals:
             raise ValidationError([f"{refusal.name}: {refusal.reason}" for refusal in refusals])
-        room = room_for_photos(self.instance.pk or 0)
-        if len(photos) > room:
+        listing_id = self.instance.pk or 0
+        new, room = leave_out_known_photos(listing_id, photos), room_for_photos(listing_id)
+        if len(new) > room:
             raise ValidationError(explain_too_many_photos(room))
-        return photos
+        return new
 
     def clean(self) -> dict[str, object] | None:
         data = super().clean()

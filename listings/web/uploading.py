@@ -26,7 +26,7 @@ from listings.services import (
     TooManyPhotos,
     add_photos,
     explain_too_many_photos,
-    find_photos_by_hash,
+    leave_out_known_photos,
     room_for_photos,
 )
 from ml.images import PhotoRefused
@@ -72,9 +72,7 @@ def store_usable_photos(listing: Listing, files: Sequence[File]) -> tuple[list[K
     photos, refusals = check_and_split_photos(files)
     if not photos:
         return [], refusals
-    there = find_photos_by_hash(listing.pk, [photo.sha256 for photo in photos])
-    # Keyed by hash, so that a photo that is chosen twice is counted once.
-    new = list({photo.sha256: photo for photo in photos if photo.sha256 not in there}.values())
+    new = leave_out_known_photos(listing.pk, photos)
     room = room_for_photos(listing.pk)
     refusals += [Refusal(photo.file.name or "photo", explain_too_many_photos(room)) for photo in new[room:]]
     kept: list[KeptPhoto] = []

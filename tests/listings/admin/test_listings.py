@@ -114,6 +114,16 @@ def test_more_photos_than_a_listing_may_have_are_an_error_on_the_field(client, s
 
 
 @pytest.mark.usefixtures("staff")
+def test_a_photo_that_a_full_listing_has_is_no_error(client, settings):
+    settings.PHOTOS_PER_LISTING = 1
+    listing = make_listing()
+    image = make_ready_image(listing, 7)
+    response = client.post(change(listing), {**form(listing.seller, [(image, 0)]), "photos": [photo_file(7)]})
+    assert response.status_code == 302
+    assert listing.images.count() == 1
+
+
+@pytest.mark.usefixtures("staff")
 def test_a_removed_listing_takes_no_photos(client):
     fields = form(make_user(), status="removed")
     response = client.post(ADD, {**fields, "photos": [photo_file(1)]})
