@@ -21,6 +21,7 @@ from marketplace.preparation.superuser import ensure_superuser
 from recommender.models import EmbeddingModel
 from tests.built_models import share, starter_model_dir, untrained_model_dir
 from tests.factories import make_listing
+from tests.recommender.index.small_disk import small_disk
 from tests.recommender.queue_rows import bulk_photos, make_model
 from tests.recommender.registered import embedded_by
 
@@ -187,6 +188,14 @@ class TestDatabase:
         prepare_database()
         prepare_database()
         assert "listings_listing" in connection.introspection.table_names()
+
+    def test_a_full_disk_is_named(self, tmp_path, settings, monkeypatch):
+        monkeypatch.delenv("ADMIN_PASSWORD", raising=False)
+        with small_disk(tmp_path / "disk", 1_024) as disk:
+            settings.VAR_DIR = disk.root
+            disk.fill()
+            with pytest.raises(CommandError, match=r"The site was not made ready: the disk of .*VAR_DIR is full"):
+                call_command("prepare")
 
     @pytest.mark.postgres_only
     def test_migrates_in_one_process_at_a_time(self):
