@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from tests.servers.stack import children
+
 EVERY_SECONDS = 0.03
 
 
@@ -61,9 +63,5 @@ def read_pss_mb(pid: int) -> int:
 
 
 def list_descendants(pid: int) -> list[int]:
-    """The processes that a process's threads started, and those that these did."""
-    with suppress(OSError):
-        tasks = list(Path(f"/proc/{pid}/task").iterdir())
-        children = [int(child) for task in tasks for child in (task / "children").read_text().split()]
-        return [found for child in children for found in (child, *list_descendants(child))]
-    return []
+    """The processes that a process started, and those that these did."""
+    return [found for child in children(pid) for found in (child, *list_descendants(child))]

@@ -154,9 +154,9 @@ class Stack:
             return self.visitor().get("/health/ready", timeout=5).status == 200
         return False
 
-    def health(self, path: str = "/health/ready") -> Answer:
+    def health(self, path: str = "/health/ready", timeout: float = 60) -> Answer:
         """What is answered at health's own door, with the details."""
-        return ask_at_door(f"unix:{health_socket_path(self.var)}", path)
+        return ask_at_door(f"unix:{health_socket_path(self.var)}", path, timeout)
 
     def manage(self, *arguments: str, timeout: float = 300) -> str:
         """Run `manage.py` on this site's data; what it printed."""
@@ -248,8 +248,8 @@ class Stack:
         return pid
 
 
-def ask_at_door(bind: str, path: str = "/health/ready") -> Answer:
-    connection = DoorConnection(bind, timeout=60)
+def ask_at_door(bind: str, path: str = "/health/ready", timeout: float = 60) -> Answer:
+    connection = DoorConnection(bind, timeout=timeout)
     connection.request("GET", path)
     response = connection.getresponse()
     return Answer(response.status, response.headers, response.read(), path)
@@ -271,10 +271,12 @@ def free_port() -> int:
 
 
 def children(pid: int) -> list[int]:
-    try:
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except FileNotFoundError:
-        return []
+    """The processes that any thread of this one started."""
+    found: list[int] = []
+    for file in Path("/proc").glob(f"{pid}/task/*/children"):
+        with suppress(OSError):  # the thread has just ended, and another one of the process has its children
+            found += map(int, file.read_text().split())
+    return found
 
 
 def alive(pid: int) -> bool:

@@ -8,8 +8,6 @@ from pathlib import Path
 from benchmarks.faults.fault import Fault, at_once
 from benchmarks.faults.scene import Scene
 
-PICTURES = 20
-
 
 def list_faults(scene: Scene) -> list[Fault]:
     return [

@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -49,7 +49,8 @@ def find_web_workers(scene: Scene) -> list[int]:
 
 
 def find_web_worker(scene: Scene) -> list[int]:
-    return [scene.random.choice(scene.stack.web_workers())]
+    workers = scene.stack.web_workers()
+    return scene.random.sample(workers, min(1, len(workers)))
 
 
 def find_task_process(scene: Scene) -> list[int]:
@@ -68,25 +69,32 @@ def read_command_line(pid: int) -> bytes:
         return b""
 
 
+def wait_for_some(find: Find, scene: Scene) -> list[int]:
+    """Those to hit: decoders work only once an AVIF was saved, and what was killed a moment ago is started again."""
+    return scene.stack.wait_for(lambda: find(scene), "there is a process to hit", every=0.02)
+
+
 def send(find: Find, number: signal.Signals, scene: Scene) -> None:
-    for pid in find(scene):
+    for pid in wait_for_some(find, scene):
+        send_to(pid, number)
+
+
+def send_to(pid: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):  # it has just ended, by itself or by whoever watches it
         os.kill(pid, number)
 
 
 def stop(find: Find) -> Inject:
     @contextmanager
     def inject(scene: Scene) -> Iterator[None]:
-        pids = find(scene)
+        pids = wait_for_some(find, scene)
         try:
             for pid in pids:
-                os.kill(pid, signal.SIGSTOP)
+                send_to(pid, signal.SIGSTOP)
             yield
         finally:
             for pid in pids:
-                try:
-                    os.kill(pid, signal.SIGCONT)
-                except ProcessLookupError:  # whoever watches it has ended it
-                    continue
+                send_to(pid, signal.SIGCONT)
 
     return inject
 
