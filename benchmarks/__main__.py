@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from . import pictures, quality
 from .embedding import embedding
@@ -33,6 +34,11 @@ BENCHMARKS = {
 ONLY_IN_FILE = ("table", "explained")
 
 
+def without_nan(figures: dict[str, Any]) -> dict[str, Any]:
+    """With null for what is no number, such as a percentile of nothing, which JSON cannot say."""
+    return json.loads(json.dumps(figures), parse_constant=lambda name: None)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure speed and quality.")
     names = parser.add_subparsers(dest="name", required=True)
@@ -41,11 +47,11 @@ def main() -> int:
         module.add_arguments(command)
         command.add_argument("--json", type=Path, help="write the figures to this file")
     arguments = parser.parse_args()
-    figures = {**BENCHMARKS[arguments.name].run(arguments), "cores": len(os.sched_getaffinity(0))}
+    figures = without_nan({**BENCHMARKS[arguments.name].run(arguments), "cores": len(os.sched_getaffinity(0))})
     print(json.dumps({name: figure for name, figure in figures.items() if name not in ONLY_IN_FILE}, indent=2))
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
-    return int(any(figures.get(name, 0) > 0 for name in ("lost", "copies_computed", "broken")))
+    return int(any((figures.get(name) or 0) > 0 for name in ("lost", "copies_computed", "broken")))
 
 
 if __name__ == "__main__":

@@ -13,11 +13,14 @@ import sys
 import time
 from typing import Any
 
-from .episode import Outcome, run_fault
+from .episode import Episode
 from .fault import Fault
 from .kinds import list_faults
+from .outcome import Outcome
 from .scene import Scene, open_scene
 from .table import HEAD, describe_outcome, format_table, make_rows
+
+TOLD = ("lost", "doubled", "refused", "stale", "late")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,10 +49,10 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         "database": database,
         "rounds": arguments.rounds,
         "faults": len(possible),
-        **{name: sum(len(getattr(one, name)) for one in outcomes) for name in ("lost", "doubled", "stale", "late")},
+        **{name: sum(len(getattr(one, name)) for one in outcomes) for name in TOLD},
         "broken": sum(len(one.broken) for one in outcomes),
         "table": [dict(zip(HEAD, row, strict=True)) for row in make_rows(outcomes)],
-        "explained": [one.as_dict() for one in outcomes if one.broken or one.refused],
+        "explained": [one.as_dict() for one in outcomes if one.broken],
     }
 
 
@@ -64,7 +67,7 @@ def _run_rounds(scene: Scene, faults: list[Fault], arguments: argparse.Namespace
     for round_number in range(arguments.rounds):
         # In another order each time, because a fault may also meet what the one before has left.
         for fault in scene.random.sample(faults, len(faults)) if round_number else faults:
-            outcome = run_fault(scene, fault, arguments.photos)
+            outcome = Episode(scene, fault, arguments.photos).run()
             outcomes.append(outcome)
             left = (time.monotonic() - began) / len(outcomes) * (total - len(outcomes))
             print(f"[{len(outcomes)}/{total}, {left / 60:.0f} min left] {describe_outcome(outcome)}", flush=True)

@@ -24,8 +24,7 @@ from .savers import Numbers, PageSaver, RestSaver, Saver
 
 PASSWORD = "only-under-fire"  # noqa: S105 - of sellers who exist for minutes
 SELLERS = ("rest-one", "rest-two", "page")
-# Two listings that are there all the time: one to look for others like it, one whose price changes.
-STANDING = """
+MAKE_SELLERS = """
 from django.contrib.auth.models import User
 for name in {names!r}:
     User.objects.filter(username=name).exists() or User.objects.create_user(name, password={password!r})
@@ -34,7 +33,8 @@ for name in {names!r}:
 
 @dataclass
 class Scene:
-    """`postgres` is None where the database is SQLite or somebody else's server."""
+    """`postgres` is None where the database is SQLite or somebody else's server. Two listings stand there all the time:
+    `anchor`, to look for others like it, and `changed`, whose price changes."""
 
     stack: Stack
     random: Random
@@ -52,7 +52,7 @@ class Scene:
 
     def prepare(self) -> Scene:
         """Make sellers, and the two listings that stand; the site runs."""
-        self.stack.run("manage.py", "shell", "-c", STANDING.format(names=SELLERS, password=PASSWORD))
+        self.stack.run("manage.py", "shell", "-c", MAKE_SELLERS.format(names=SELLERS, password=PASSWORD))
         self.admin = self.stack.admin()
         self.anchor, self.changed = (self._publish(number) for number in (-1, -2))
         self.stack.wait_for(self._are_standing_listings_embedded, "the standing listings are embedded")

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from .episode import Outcome
+from .outcome import Outcome, format_seconds
 
-HEAD = ("fault", "rounds", "saved", "lost", "doubled", "stale", "differ", "longest gap", "back after", "slowest", "5xx")
+COUNTS = {"lost": "lost", "doubled": "doubled", "refused": "refused", "stale": "stale", "differ": "differences"}
+TIMES = {"longest gap": "gap", "back after": "back", "slowest": "slowest"}
+HEAD = ("fault", "rounds", "saved", *COUNTS, "judged", *TIMES, "5xx")
 
 
 def describe_outcome(outcome: Outcome) -> str:
     """One line, for those who wait."""
     return (
-        f"{outcome.fault}: {outcome.saved} saved, {len(outcome.lost)} lost, {len(outcome.doubled)} doubled, gap "
-        f"{outcome.gap:.1f} s, back after {outcome.back:.1f} s, slowest {outcome.slowest:.1f} s "
-        f"({outcome.seconds:.0f} s){format_failed([outcome])}"
+        f"{outcome.fault}: {outcome.saved} saved, {len(outcome.lost)} lost, {len(outcome.doubled)} doubled, "
+        f"{len(outcome.refused)} refused, gap {outcome.gap:.1f} s, back after {format_seconds(outcome.back)}, "
+        f"slowest {outcome.slowest:.1f} s ({outcome.seconds:.0f} s){format_failed([outcome])}"
     )
 
 
@@ -33,16 +35,21 @@ def format_table(outcomes: Sequence[Outcome]) -> str:
 
 
 def _make_row(name: str, outcomes: Sequence[Outcome]) -> tuple[str, ...]:
-    counts = (sum(len(getattr(one, kind)) for one in outcomes) for kind in ("lost", "doubled", "stale", "differences"))
-    times = (max(getattr(one, kind) for one in outcomes) for kind in ("gap", "back", "slowest"))
     return (
         name,
         str(len(outcomes)),
         str(sum(one.saved for one in outcomes)),
-        *map(str, counts),
-        *(f"{seconds:.1f} s" for seconds in times),
+        *(str(sum(len(getattr(one, kind)) for one in outcomes)) for kind in COUNTS.values()),
+        str(sum(one.judged for one in outcomes)),
+        *(format_seconds(_find_worst([getattr(one, kind) for one in outcomes])) for kind in TIMES.values()),
         format_failed(outcomes).strip(" ,"),
     )
+
+
+def _find_worst(times: Sequence[float | None]) -> float | None:
+    """The longest of these times; None, which is never, is longer than all."""
+    known = [seconds for seconds in times if seconds is not None]
+    return max(known) if len(known) == len(times) else None
 
 
 def format_failed(outcomes: Iterable[Outcome]) -> str:

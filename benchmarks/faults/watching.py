@@ -28,7 +28,6 @@ class Watch:
     path: str
     failed: Counter[str] = field(default_factory=Counter)
     answered_at: list[float] = field(default_factory=list)
-    slowest: float = 0.0
 
     def __post_init__(self) -> None:
         self._ended = threading.Event()
@@ -43,9 +42,6 @@ class Watch:
         for thread in self._threads:
             thread.join()
 
-    def longest_gap(self, start: float, end: float) -> float:
-        return find_longest_gap(self.answered_at, start, end)
-
     def _visit(self, number: int) -> None:
         visitor = Visitor(self.base)
         time.sleep(number * EVERY_SECONDS)
@@ -54,7 +50,6 @@ class Watch:
             answer = ask_once(visitor, self.path)
             if isinstance(answer, Answer) and answer.status == 200:
                 self.answered_at.append(now())
-                self.slowest = max(self.slowest, now() - asked)
             else:
                 self.failed[answer if isinstance(answer, str) else describe_answer(answer)] += 1
             self._ended.wait(max(0.0, asked + VISITORS * EVERY_SECONDS - now()))

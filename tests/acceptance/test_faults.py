@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.faults.fault import Inject, at_once
+from benchmarks.faults.fault import BACK_WITHIN_SECONDS, Inject, at_once
 from benchmarks.faults.kinds import broker, files, processes
 from benchmarks.faults.scene import Scene
 from tests.acceptance import catalogue, under_fire
@@ -36,7 +36,8 @@ def test_nothing_saved_is_lost_or_doubled_by_kills_nor_without_broker_and_index(
     stack: Stack = new_stack(web=2, embedding=1, environ=catalogue.UNTHROTTLED)
     stack.start()
     scene = under_fire.open_scene(stack)
-    under_fire.suffer(scene, "kills", kill(processes.find_web_worker), kill(find_embedding_worker))
+    killed = kill(processes.find_web_worker), kill(find_embedding_worker)
+    under_fire.suffer(scene, "kills", *killed, back_within=2 * BACK_WITHIN_SECONDS)
     before = _head(stack)
     outcome = under_fire.suffer(
         scene, "away", broker.take_broker_away, at_once(files.delete_index), seconds=OUTAGE_SECONDS

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from random import Random
 
-from benchmarks.faults.episode import Outcome, run_fault
+from benchmarks.faults.episode import Episode
 from benchmarks.faults.fault import Fault, Inject
+from benchmarks.faults.outcome import Outcome
 from benchmarks.faults.savers import Numbers
 from benchmarks.faults.scene import Scene
 from tests.servers.postgres import Postgres
@@ -23,10 +24,10 @@ def open_scene(stack: Stack, postgres: Postgres | None = None) -> Scene:
 
 def suffer(scene: Scene, name: str, *injects: Inject, seconds: float = 0, back_within: float | None = None) -> Outcome:
     """Let all of these faults happen at once while photos are saved; what came of it, with no promise broken."""
-    outcome = run_fault(scene, Fault(name, together(injects), seconds, back_within), PHOTOS)
+    outcome = Episode(scene, Fault(name, together(injects), seconds, back_within), PHOTOS).run()
     assert not outcome.broken, "\n".join([*outcome.log, "", *outcome.broken])
-    assert not outcome.refused
     assert outcome.saved >= PHOTOS
+    assert outcome.judged, "no answer was looked at for what is stale"
     return outcome
 
 
