@@ -18,9 +18,9 @@ from typing import ClassVar
 
 from tests.servers.visitor import Answer, Visitor
 
-from .answers import describe_answer
 from .notebook import Notebook, Save, now
 from .photos import draw_photo
+from .watching import describe_answer
 
 ANSWER_SECONDS = 15.0  # after which a client gives a request up and sends it again
 PATIENCE_SECONDS = 150.0  # after which a save is given up

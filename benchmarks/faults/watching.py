@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import http.client
 import itertools
+import json
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from tests.servers.visitor import Answer, Visitor
 
-from .answers import describe_answer
 from .notebook import now
 
 ANSWER_SECONDS = 5.0
@@ -67,3 +68,16 @@ def find_longest_gap(moments: Iterable[float], start: float, end: float) -> floa
     """The longest time without any of these moments between start and end."""
     inside = [start, *sorted(moment for moment in moments if start < moment < end), end]
     return max(later - earlier for earlier, later in itertools.pairwise(inside))
+
+
+def describe_answer(answer: Answer) -> str:
+    """Status and code, such as "503 database_unavailable", to be counted; of pages only the status."""
+    return f"{answer.status} {read_code(answer.body)}".strip()
+
+
+def read_code(body: bytes) -> str:
+    """The code for programs of a JSON answer, or the sentence where it has none; empty for pages."""
+    with suppress(ValueError, AttributeError):
+        answer = json.loads(body)
+        return str(answer.get("code") or answer.get("detail") or answer)[:80]
+    return ""
