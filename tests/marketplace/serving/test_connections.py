@@ -5,13 +5,12 @@ import json
 import socket
 import threading
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 
 import pytest
 from waitress import wasyncore
 
 from marketplace.serving import server as serving
-from marketplace.serving.server import make_server
 from tests.servers.waiting import wait_for
 
 HOST = b"Host: localhost\r\n"
@@ -31,7 +30,7 @@ class Site:
         self.may_answer.set()
         listener = socket.create_server(("127.0.0.1", 0))
         self.port = listener.getsockname()[1]
-        self.server = make_server(self.answer, listener, self.connections, threads=1)
+        self.server = serving.make_server(self.answer, listener, self.connections, threads=1)
         self.server.now = lambda: self.clock
         self._is_running = True
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -72,9 +71,8 @@ class Site:
 
 @pytest.fixture
 def site():
-    site = Site()
-    yield site
-    site.close()
+    with closing(Site()) as site:
+        yield site
 
 
 def read_answer(client):
@@ -84,10 +82,8 @@ def read_answer(client):
         while chunk := client.recv(65536):
             data += chunk
             head, found, body = data.partition(b"\r\n\r\n")
-            length = next(
-                (int(line.split(b":")[1]) for line in head.split(b"\r\n") if b"content-length" in line.lower()), 0
-            )
-            if found and len(body) >= length:
+            lengths = [int(line.split(b":")[1]) for line in head.split(b"\r\n") if b"content-length" in line.lower()]
+            if found and len(body) >= sum(lengths):
                 return int(head.split()[1]), body
     return 0, b""
 
@@ -294,13 +290,11 @@ CHUNKS = FORM + b"Transfer-Encoding: chunked\r\n\r\n"
     ids=["line without end", "trailer without end", "chunks of a byte", "empty lines", "digits without end"],
 )
 def test_what_only_costs_the_reading_thread_its_time_is_refused(site, sent):
-    client = site.connect()
-    client.sendall(sent)
+    client = site.connect(sent)
     assert read_answer(client)[0] == 400
     assert site.seen == []
 
 
 def test_honest_chunks_are_taken_however_many(site):
     client = site.connect(CHUNKS + (b"100\r\n" + b"a" * 256 + b"\r\n") * 2_000 + b"0\r\nX-Sum: 1\r\n\r\n")
-    assert read_answer(client)[0] == 200
-    assert [len(body) for *_, body in site.seen] == [512_000]
+    assert (read_answer(client)[0], [len(body) for *_, body in site.seen]) == (200, [512_000])
