@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 LOST = "The uploaded file is missing from the storage; it is looked for again later."
 NO_TIME = "This machine had no time to decode the photo; it is tried again later."
+# Who saves a photo while only slow ones are being decoded waits for so long.
+LOOK_SECONDS = 0.1
 DAMAGED = "The stored file is not the one that was uploaded; restore it from a backup."
 
 
@@ -50,6 +52,11 @@ class Activity:
     def begin_batch(self, seconds: float, list_photos: Callable[[], Sequence[int]]) -> None:
         """A micro-batch has `seconds` from now; `list_photos` names the photos it still waits for."""
         self._current = (seconds, list_photos)
+
+    def go_on_with(self, seconds: float, list_photos: Callable[[], Sequence[int]]) -> None:
+        """Begin, unless this is what the worker does already: then its time goes on."""
+        if self._current is None or self._current[1] != list_photos:
+            self.begin_batch(seconds, list_photos)
 
     def end_batch(self) -> None:
         self._current = None
@@ -175,9 +182,10 @@ class Batch:
             self._renewed = time.monotonic()
 
     def discard_files(self) -> None:
-        """Leave no file of what was not stored."""
-        # A photo that is still being decoded would store its files after the others were removed.
-        wait([job for _, job in self._jobs])
+        """Decode no more of it, and leave no file of what was not stored."""
+        # A photo that is still being decoded would store its files after the others were removed. Those that wait for a
+        # thread are taken off, because it may be another micro-batch's photo that keeps the thread.
+        wait([job for _, job in self._jobs if not job.cancel()])
         for _, prepared in self._decoded_groups():
             photo_files.discard_derivatives(prepared.derivatives)
 
@@ -220,7 +228,7 @@ class Batch:
         if picture.encoded is None:
             return Prepared((None,) * len(rows), pixels)
         encoded = picture.encoded
-        return Prepared(_make_derivatives_for_rows(rows, lambda: photo_files.save_derivatives(encoded)), pixels)
+        return Prepared(photo_files.make_for_each(rows, lambda: photo_files.save_derivatives(encoded)), pixels)
 
 
 class SlowPhotos:
@@ -239,6 +247,12 @@ class SlowPhotos:
     def take_unstarted(self) -> list[Batch]:
         """Those that nobody will decode any more."""
         return self._take([batch for batch in self.batches if batch.cancel_decoding()])
+
+    def wait_a_moment(self, activity: Activity) -> None:
+        """Nothing else is left to wait for but the first of them: there is one thread, which takes them in order."""
+        for batch in self.batches[:1]:
+            activity.go_on_with(batch.lease.seconds, batch.list_unfinished_photos)
+        time.sleep(LOOK_SECONDS)
 
     def count_of_seller(self, seller_id: int) -> int:
         return sum(batch.lease.rows[0].seller_id == seller_id for batch in self.batches)
@@ -283,16 +297,4 @@ def _copy_duplicate_derivatives(rows: Sequence[Row], duplicate: Duplicate) -> tu
     if duplicate.derivatives is None:
         raise FileLost(rows[0].original)
     source = duplicate.derivatives
-    return _make_derivatives_for_rows(rows, lambda: photo_files.copy_derivatives(source))
-
-
-def _make_derivatives_for_rows(rows: Sequence[Row], make: Callable[[], Derivatives]) -> tuple[Derivatives, ...]:
-    """Make files of its own for every row, or for none of them."""
-    made: list[Derivatives] = []
-    try:
-        while len(made) < len(rows):
-            made.append(make())
-    except (FileLost, StorageTrouble):
-        photo_files.discard_derivatives(made)
-        raise
-    return tuple(made)
+    return photo_files.make_for_each(rows, lambda: photo_files.copy_derivatives(source))

@@ -11,7 +11,7 @@ import io
 import logging
 import struct
 import uuid
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -153,6 +153,18 @@ def copy_derivatives(source: Derivatives) -> Derivatives:
     """
     clean, thumb = (read_file(default_storage, name) for name in (source.clean, source.thumb))
     return save_derivatives(Encoded(clean, thumb, source.width, source.height, source.note))
+
+
+def make_for_each(rows: Sequence[Row], make: Callable[[], Derivatives]) -> tuple[Derivatives, ...]:
+    """Make files of its own for every row, or for none of them."""
+    made: list[Derivatives] = []
+    try:
+        while len(made) < len(rows):
+            made.append(make())
+    except (FileLost, StorageTrouble):
+        discard_derivatives(made)
+        raise
+    return tuple(made)
 
 
 def discard_derivatives(unused: Iterable[Derivatives | None]) -> None:

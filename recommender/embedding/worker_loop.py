@@ -39,8 +39,6 @@ logger = logging.getLogger(__name__)
 LOW_PRIORITY_EVERY = 8
 # The model computes one micro-batch, may have the next one waiting, and a third is decoded meanwhile.
 MOST_IN_FLIGHT = 3
-# Who saves a photo while only slow ones are being decoded waits for so long.
-LOOK_SECONDS = 0.1
 
 
 class WorkerLoop:
@@ -217,7 +215,7 @@ class _TimeSlice:
             self._loop.release_batches(unstarted)
         self._renew_leases_if_due()
         if not self._in_flight and not self._lease_next_batch(others_in_flight=True):
-            time.sleep(LOOK_SECONDS)
+            self._slow.wait_a_moment(self._loop.activity)
 
     def _release_everything(self) -> None:
         self._loop.release_batches([*self._in_flight, *self._slow.take_unstarted(), *self._slow.batches])

@@ -16,7 +16,7 @@ from recommender.embedding.photo_files import is_slow_to_decode
 from recommender.models import Embedding
 from tests.factories import draw_photo, make_image, make_listing, make_user
 from tests.fakes import FakeEmbedder
-from tests.recommender.queue_rows import embed, make_model, states
+from tests.recommender.queue_rows import embed, loop_with, make_model, states
 
 LARGE = (200, 150)
 
@@ -78,18 +78,24 @@ def test_a_photo_does_not_wait_for_those_of_another_seller_that_take_long(is_the
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("empty_storage", "_judged_by_size")
-def test_what_takes_long_is_given_back_untried_at_the_end_of_a_time_slice():
+def test_after_a_time_slice_one_that_takes_long_goes_on_beside_others_and_the_rest_is_given_back_untried():
     make_model()
     save_large_photos(4)
+    first = ListingImage.objects.earliest("pk").pk
 
-    class Slow(FakeEmbedder):
+    class StuckPastTheEnd(Stuck):
         def prepare(self, image):
-            time.sleep(0.3 if image.size == LARGE else 0)
+            if image.size == LARGE:
+                self.met.append(comes_true(Embedding.objects.filter(state="pending").exists))
+                self.met.append(comes_true(lambda: activity.current_limit_and_photos[1]() == [first]))
             return super().prepare(image)
 
-    tally = embed(Slow(), seconds=0.2)
-    assert 1 <= tally.done < 4
-    assert states() == {"done": tally.done, "pending": 4 - tally.done}
+    embedder = StuckPastTheEnd()
+    loop = loop_with(embedder)
+    activity = loop.activity
+    tally = loop.run_slice(0.5)
+    assert embedder.met == [True] * 3
+    assert (tally.done, states()) == (2, {"done": 2, "pending": 3})
     assert set(Embedding.objects.values_list("attempts", flat=True)) == {0}
 
 
