@@ -12,6 +12,13 @@ sys.stdin.buffer.read(request.get("sniff") or request["open"])
 print('{"refused": "Said by the other process.", "code": "too_many_pixels"}', flush=True)
 sys.stdin.buffer.read()
 """
+# As a machine that has no time for it.
+KEPT_WAITING = """
+import sys, time
+print('{"ready": true}', flush=True)
+sys.stdin.buffer.readline()
+time.sleep(60)
+"""
 BROKEN = "raise SystemExit(3)"
 
 

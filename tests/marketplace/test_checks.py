@@ -13,6 +13,7 @@ from django.conf import settings
 from django.core.checks import run_checks
 
 from marketplace.checks import broken_rules
+from ml.images.decoder_process import CLOCK_SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -36,6 +37,8 @@ def values(**changed: float) -> SimpleNamespace:
 def test_the_settings_as_shipped_break_no_rule():
     assert list(broken_rules(settings)) == []
     assert [error for error in run_checks() if error.id.startswith("marketplace")] == []
+    # A lease has three quarters of its time left when a worker turns to a photo, which is opened and then decoded.
+    assert 2 * CLOCK_SECONDS < settings.EMBED_LEASE_SECONDS * 3 / 4
 
 
 @pytest.mark.parametrize(

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import shutil
+from datetime import timedelta
 
 import pytest
 from django.db import OperationalError, connection
+from django.utils import timezone
 
 from listings.models import ListingImage
-from recommender.embedding import queue, store_results
-from recommender.embedding.micro_batch import DAMAGED, LOST
+from ml.images import decoder_process
+from recommender.embedding import queue, store_results, sweep
+from recommender.embedding.micro_batch import DAMAGED, LOST, NO_TIME
 from recommender.embedding.store_results import is_failure_burst
 from recommender.models import Embedding
-from tests.decoder_programs import BROKEN, REFUSING, replace_decoder_program
+from tests.decoder_programs import BROKEN, KEPT_WAITING, REFUSING, replace_decoder_program
 from tests.factories import draw_photo, draw_plain_photo, make_image, make_listing
 from tests.fakes import FakeEmbedder
 from tests.recommender.queue_rows import (
@@ -116,6 +119,22 @@ def test_where_the_other_process_cannot_start_no_photo_is_blamed_and_no_attempt_
         replace_decoder_program(broken, BROKEN)
         assert "does not start" in embed().stopped
     assert set(Embedding.objects.values_list("state", "attempts")) == {("pending", 0)}
+    assert embed().done == 1
+
+
+def test_a_photo_that_this_machine_has_no_time_for_is_tried_later_and_holds_no_other_up(monkeypatch):
+    make_model()
+    make_photos(1)
+    late = make_image(make_listing(), data=draw_photo(1, format="AVIF"))
+    with monkeypatch.context() as busy:
+        replace_decoder_program(busy, KEPT_WAITING)
+        busy.setattr(decoder_process, "CLOCK_SECONDS", 0.2)
+        tally = embed()
+    assert (tally.done, tally.failed, tally.stopped) == (1, 1, "")
+    row = Embedding.objects.filter(image=late, image__state="new")
+    assert row.values_list("state", "attempts", "reason").get() == ("failed", 1, NO_TIME)
+    row.update(updated_at=timezone.now() - timedelta(minutes=2))
+    sweep.sweep_queue()
     assert embed().done == 1
 
 
