@@ -10,11 +10,11 @@ from django.utils import timezone
 from listings.api.tokens import forget_expired_tokens
 from listings.limits.idempotency import forget_old_keys
 from listings.limits.log_ins import forget_old_tries
-from listings.models import Listing, ListingImage
-from listings.photos.lost_pictures import PicturesUnmounted, Round, restore_thumbs
+from listings.models import Listing
+from listings.photos.lost_pictures import PicturesUnmounted, Round
 from ml.per_process import PerProcess
 from recommender.embedding.heartbeat import note_what_is_lost, record_schedule_alive
-from recommender.embedding.queue import requeue_photos
+from recommender.embedding.queue import requeue_embedded_photos
 from recommender.embedding.sweep import collect_garbage, sweep_queue
 
 # More than an hour, after which it is looked for again: an upgrade restarts web processes last, and until then those of
@@ -35,9 +35,9 @@ def look_for_lost_pictures() -> None:
     """Look at some photos more, have made anew what is gone, and leave health a note of it."""
     way = own_round.get()
     try:
-        new, has_ended = way.look_further()
-        requeue_photos(ListingImage.objects.filter(pk__in=restore_thumbs(new.lost)))
-        note = way.found.describe()
+        waiting, has_ended = way.repair_further()
+        requeue_embedded_photos(waiting)
+        note = way.found.describe(are_repaired=True)
     except PicturesUnmounted as exc:
         note, has_ended = str(exc), True
     note_what_is_lost(note, has_ended=has_ended)

@@ -5,6 +5,7 @@ Files are looked for before rows are read again, or a photo that is deleted mean
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Collection
 from contextlib import suppress
@@ -21,6 +22,8 @@ from ml import images
 PAGE = 200
 # So long a sweep may look, which is many pages on a disk and one on a slow volume.
 LOOK_SECONDS = 0.2
+# So long it may make thumbnails, of which a second makes some 100, since leases of the dead wait for the next sweep.
+RESTORE_SECONDS = 2.0
 # Where pictures are missing, so many of the oldest and newest are looked for too: an unmounted volume misses all.
 WITNESSES = 10
 NAMED = 5
@@ -43,35 +46,47 @@ class Found:
     lost: list[int] = field(default_factory=list)
     gone: list[int] = field(default_factory=list)
 
-    def describe(self) -> str:
+    def add(self, page: Found) -> None:
+        self.looked += page.looked
+        self.lost += page.lost
+        self.gone += page.gone
+
+    def describe(self, *, are_repaired: bool = False) -> str:
         said = []
         if self.lost:
-            said.append(f"{_name_photos(self.lost)} lost pictures, which can be made from the originals")
+            remedy = "are made" if are_repaired else "can be made"
+            said.append(f"{_name_photos(self.lost)} lost pictures, which {remedy} from the originals")
         if self.gone:
             said.append(f"{_name_photos(self.gone)} lost originals: restore ORIGINALS_ROOT from a backup")
         return "; ".join(said)
 
 
 class Round:
-    """One process's way through all photos, some pages at a time, and what it found since it last began."""
+    """One process's way through all photos, some at a time, and what it found since it last began."""
 
     def __init__(self) -> None:
         self._last = 0
+        self._unrestored: list[int] = []
         self.found = Found()
 
-    def look_further(self, seconds: float = LOOK_SECONDS) -> tuple[Found, bool]:
-        """What is newly found, and whether the round ended with it. Raises PicturesUnmounted."""
-        new, deadline, has_ended = Found(), time.monotonic() + seconds, False
-        while not has_ended:
-            self._last, page = look_at_page(self._last)
-            has_ended = self._last == 0
-            for found in (new, self.found):
-                found.looked += page.looked
-                found.lost += page.lost
-                found.gone += page.gone
-            if time.monotonic() > deadline:
-                break
-        return new, has_ended
+    def repair_further(self) -> tuple[list[int], bool]:
+        """Look, and restore thumbnails. Returns photos that need a worker, and whether the round ended with them.
+
+        Raises PicturesUnmounted.
+        """
+        waiting: list[int] = []
+        began = time.monotonic()
+        while True:
+            # What is found is dealt with before more is looked for, so that it never piles up.
+            if not self._unrestored:
+                self._last, page = look_at_page(self._last)
+                self.found.add(page)
+                self._unrestored = page.lost
+            need_worker, self._unrestored = restore_thumbs(self._unrestored, began + RESTORE_SECONDS)
+            waiting += need_worker
+            has_ended = self._last == 0 and not self._unrestored
+            if has_ended or self._unrestored or time.monotonic() > began + LOOK_SECONDS:
+                return waiting, has_ended
 
 
 def look_at_page(after: int, *, are_deleted: bool = False) -> tuple[int, Found]:
@@ -90,18 +105,34 @@ def look_at_page(after: int, *, are_deleted: bool = False) -> tuple[int, Found]:
     return (rows[-1].pk if len(rows) == PAGE else 0), Found(len(rows), lost, sorted(orphaned & names.keys()))
 
 
-def restore_thumbs(photos: Collection[int]) -> list[int]:
-    """Make thumbnails from clean pictures that are there. Returns the photos that need a worker for theirs."""
-    waiting = []
+def restore_thumbs(photos: Collection[int], until: float = math.inf) -> tuple[list[int], list[int]]:
+    """Make thumbnails from clean pictures, `until` that moment of the monotonic clock.
+
+    Returns the photos that need a worker for their pictures, and those for which time was over.
+    """
+    waiting, left = [], []
     for row in _list_ready_photos().filter(pk__in=photos):
-        if not _has_file(row.clean_file):
+        if time.monotonic() > until:
+            left.append(row.pk)
+        elif not _has_file(row.clean_file) or not (_has_file(row.thumb_file) or _restore_thumb(row)):
             waiting.append(row.pk)
-            continue
-        # A disk that is full or a picture that is damaged is told of elsewhere, and the next round comes here again.
-        with suppress(OSError, images.PhotoRefused), row.clean_file.open() as file:
+    return waiting, left
+
+
+def _restore_thumb(row: ListingImage) -> bool:
+    """Whether its clean picture is a picture; one that is damaged is made anew by a worker, and its thumbnail too."""
+    try:
+        with row.clean_file.open() as file:
             thumb = images.encode_jpeg(images.make_thumb(images.decode(file.read())))
-            default_storage.save(row.thumb_file.name, ContentFile(thumb))
-    return waiting
+        default_storage.save(row.thumb_file.name, ContentFile(thumb))
+    except images.PhotoRefused:
+        return False
+    except OSError:
+        # A disk that is full is told of elsewhere, and the next round comes here again, unless half a file passes for
+        # a whole one.
+        with suppress(OSError):
+            default_storage.delete(str(row.thumb_file.name))
+    return True
 
 
 def _list_ready_photos() -> QuerySet[ListingImage]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import zip_longest
@@ -23,6 +23,7 @@ from listings.models import ListingImage
 from recommender.models import Embedding, EmbeddingModel
 
 State, Lane, PhotoState = Embedding.State, Embedding.Lane, ListingImage.State
+SETTLED = State.DONE, State.FAILED, State.REJECTED
 
 # A row whose lease ran out gets this reason. It tells attempts that may have stopped a worker from other failures, so
 # that each kind is counted by itself.
@@ -146,14 +147,17 @@ def release_rows(lease: Lease) -> int:
     return held_rows(lease).update(state=State.PENDING, token=None, holder=None, leased_until=None, updated_at=Now())
 
 
-def requeue_photos(images: QuerySet[ListingImage]) -> int:
+def requeue_photos(images: QuerySet[ListingImage], states: Collection[str] = SETTLED) -> int:
     """Queue these photos for every live model; their vectors stay searchable until successors are stored."""
     settled = Embedding.objects.filter(
-        image__in=images.values("pk"),
-        model__state__in=EmbeddingModel.LIVE,
-        state__in=(State.DONE, State.FAILED, State.REJECTED),
+        image__in=images.values("pk"), model__state__in=EmbeddingModel.LIVE, state__in=states
     )
     return settled.update(state=State.PENDING, lane=Lane.RETRY, attempts=0, reason="", updated_at=Now())
+
+
+def requeue_embedded_photos(photos: Collection[int]) -> int:
+    """Queue those of these photos that are embedded; one that failed is tried again in its own time, or no more."""
+    return requeue_photos(ListingImage.objects.filter(pk__in=photos), [State.DONE])
 
 
 def is_anything_leased() -> bool:

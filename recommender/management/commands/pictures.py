@@ -4,10 +4,9 @@ from argparse import ArgumentParser
 
 from django.core.management.base import BaseCommand
 
-from listings.models import ListingImage
 from listings.photos.lost_pictures import Found, look_at_page, restore_thumbs
 from recommender.embedding.doorbell import doorbell
-from recommender.embedding.queue import requeue_photos
+from recommender.embedding.queue import requeue_embedded_photos
 
 
 class Command(BaseCommand):
@@ -20,11 +19,11 @@ class Command(BaseCommand):
         total, last = Found(), 0
         while True:
             last, page = look_at_page(last, are_deleted=True)
-            total = Found(total.looked + page.looked, total.lost + page.lost, total.gone + page.gone)
+            total.add(page)
             if repair:
-                requeue_photos(ListingImage.objects.filter(pk__in=restore_thumbs(page.lost)))
+                requeue_embedded_photos(restore_thumbs(page.lost)[0])
             if not last:
                 break
         if repair and total.lost:
             doorbell.ring()
-        self.stdout.write(f"{total.looked:,} photos: {total.describe() or 'no file is missing'}.")
+        self.stdout.write(f"{total.looked:,} photos: {total.describe(are_repaired=repair) or 'no file is missing'}.")
