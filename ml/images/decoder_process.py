@@ -41,9 +41,7 @@ _DAMAGED: Refusal = "The photo is damaged and cannot be opened. Save it as JPEG 
 _BY_STATUS = {-signal.SIGXCPU: _TOO_SLOW, -signal.SIGKILL: _TOO_LARGE}  # the kernel kills when memory is short
 # The slowest that devices make, a HEIC of 48 million pixels, takes two to three seconds of a core of a server.
 MOST_SECONDS = 8
-# What opening and decoding may take each. Both are over before a worker's lease is (EMBED_LEASE_SECONDS), or a machine
-# that keeps a child waiting would look like a photo that stops its worker.
-START_SECONDS = CLOCK_SECONDS = 20
+START_SECONDS = CLOCK_SECONDS = 20  # twice, to open and to decode, it must end within a worker's lease
 LONGEST_SIDE = 1 << 31
 PPM_LINES = 3  # say the size again; three bytes for each pixel follow
 LONGEST_ANSWER = 4096  # bytes of a line, which is all that comes beside pixels
