@@ -1,6 +1,7 @@
 """Where things lie below VAR_DIR, for settings and supervisor alike; imports nothing of Django."""
 
 import hashlib
+import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,13 +22,22 @@ def temporary_directory(var: Path) -> Path:
     return var / "tmp"
 
 
+def find_temporary_directory() -> str:
+    """Where this process keeps temporary files. Python looks for a folder that takes one: where all are full it finds
+    none, and nobody could say which disk is full."""
+    try:
+        return tempfile.gettempdir()
+    except FileNotFoundError:
+        return os.environ.get("TMPDIR") or "/tmp"  # noqa: S108 - nothing is made there by this name
+
+
 def run_directory(var: Path) -> Path:
     """The 0700 directory of locks and sockets: `run` below `var`, or a short stand-in where that path is too long."""
     usual = var / "run"
     if len(str(usual / "valkey.sock").encode()) <= SOCKET_PATH_BYTES:
         return usual
     digest = hashlib.sha256(str(var).encode()).hexdigest()[:12]
-    return Path(tempfile.gettempdir()) / f"marketplace-{digest}"
+    return Path(find_temporary_directory()) / f"marketplace-{digest}"
 
 
 def broker_socket_path(var: Path) -> Path:

@@ -8,6 +8,7 @@ out of these walks.
 import gc
 import itertools
 import os
+import resource
 
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
@@ -17,7 +18,6 @@ from marketplace.supervisor.parent import die_with_parent
 
 from .temporary import delete_left_folders, use_own_folder
 
-# The last of several addresses is health's own door.
 bind = [os.environ.get("BIND") or f"127.0.0.1:{os.environ.get('PORT') or 8000}"]
 if door := os.environ.get("HEALTH_BIND"):
     bind.append(door)
@@ -41,6 +41,7 @@ loglevel = os.environ.get("GUNICORN_LOG_LEVEL") or "warning"
 # One answer makes some thousands of objects and frees them again, so the garbage collector begins only where more pile
 # up than that.
 YOUNG = 20_000
+DESCRIPTORS = 4096
 
 temporary = temporary_directory(find_var_directory(os.environ))
 
@@ -55,6 +56,16 @@ def child_exit(arbiter: Arbiter, worker: Worker) -> None:
 
 def post_fork(arbiter: Arbiter, worker: Worker) -> None:
     die_with_parent(worker.ppid)
+    allow_descriptors()
+
+
+def allow_descriptors() -> None:
+    """A thousand connections have a file each for what they send and for what they do not read yet; shells and
+    services usually allow a process 1,024 in all, and more to whoever asks."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def post_worker_init(worker: Worker) -> None:

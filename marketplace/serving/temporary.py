@@ -6,15 +6,33 @@ A killed process deletes nothing. Its folder is locked for as long as it lives, 
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import shutil
 import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+from marketplace.paths import find_temporary_directory
 
-def use_own_folder(root: Path) -> int:
-    """Have this process keep its temporary files below `root`; the descriptor holds the lock."""
+logger = logging.getLogger(__name__)
+
+
+def use_own_folder(root: Path) -> int | None:
+    """Have this process keep its temporary files below `root`; the descriptor holds the lock.
+
+    On a full disk the process starts all the same, because gunicorn ends the site when one does not.
+    """
+    try:
+        lock, folder = _lock_own_folder(root)
+    except OSError as exc:
+        lock, folder = None, find_temporary_directory()
+        logger.error("files on their way are kept in %s: nothing can be made in %s (%s)", folder, root, exc)
+    tempfile.tempdir = folder
+    return lock
+
+
+def _lock_own_folder(root: Path) -> tuple[int, str]:
     folder, lock = root / f"web-{os.getpid()}", None
     # Until it is locked, the process that starts this one may take the folder for left over and delete it.
     while lock is None or not folder.exists():
@@ -22,18 +40,22 @@ def use_own_folder(root: Path) -> int:
         with suppress(FileNotFoundError):
             lock = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
             fcntl.flock(lock, fcntl.LOCK_EX)
-    tempfile.tempdir = str(folder)
-    return lock
+    return lock, str(folder)
 
 
 def delete_left_folders(root: Path) -> None:
-    for folder in root.glob("web-*"):
+    """What a disk does not give now is left for the next time: gunicorn's first process calls this, and must go on."""
+    with suppress(OSError):
+        for folder in root.glob("web-*"):
+            _delete_if_left(folder)
+
+
+def _delete_if_left(folder: Path) -> None:
+    with suppress(OSError):
         lock = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
         try:
+            # Refused while its process lives.
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(folder, ignore_errors=True)
-        # Its process lives.
-        except BlockingIOError:
-            pass
         finally:
             os.close(lock)

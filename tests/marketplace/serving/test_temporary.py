@@ -25,6 +25,8 @@ def test_a_killed_process_leaves_no_upload_and_a_living_one_loses_none(tmp_path)
         delete_left_folders(tmp_path)
         assert len(list(tmp_path.glob("web-*/*"))) == 1
         process.kill()
+    (tmp_path / "web-0").symlink_to(tmp_path / "web-0")
     delete_left_folders(tmp_path)
+    (tmp_path / "web-0").unlink()
     assert list(tmp_path.iterdir()) == []
     assert not tempfile.gettempdir().startswith(str(tmp_path))
