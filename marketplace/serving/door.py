@@ -7,6 +7,7 @@ host was meant nor whether TLS was spoken.
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterable
 
 from django.core import signals
@@ -24,6 +25,11 @@ VIEWS: dict[str, Callable[[HttpRequest], HttpResponse]] = {
     "/metrics": report_metrics,
 }
 NOTHING = f"Here are {', '.join(VIEWS)}.\n"
+THREADS = 4
+# Readiness and metrics ask the database, the broker and disks, each of which may hang: one thread is kept for the
+# question whether the process lives.
+asking = threading.BoundedSemaphore(THREADS - 1)
+BUSY = "All that is asked here waits for something that does not answer: the database, the broker or a disk.\n"
 
 
 def answer_monitors(environ: dict[str, object], start_response: Callable[..., object]) -> Iterable[bytes]:
@@ -39,7 +45,18 @@ def answer_monitors(environ: dict[str, object], start_response: Callable[..., ob
 def find_answer(request: HttpRequest) -> HttpResponse:
     view = VIEWS.get(request.path)
     try:
-        return view(request) if view else HttpResponse(NOTHING, status=404, content_type="text/plain")
+        if view is None:
+            return HttpResponse(NOTHING, status=404, content_type="text/plain")
+        return view(request) if view is report_liveness else ask_if_free(view, request)
     except Exception:
         logger.exception("health could not answer %s", request.path)
         return HttpResponse("See the log.\n", status=500, content_type="text/plain")
+
+
+def ask_if_free(view: Callable[[HttpRequest], HttpResponse], request: HttpRequest) -> HttpResponse:
+    if not asking.acquire(blocking=False):
+        return HttpResponse(BUSY, status=503, content_type="text/plain")
+    try:
+        return view(request)
+    finally:
+        asking.release()

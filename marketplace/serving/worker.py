@@ -11,16 +11,23 @@ import time
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from gunicorn.util import parse_address
 from gunicorn.workers.base import Worker
 from waitress import wasyncore
 
 if TYPE_CHECKING:
     from .server import TcpServer, UnixServer
 
-DOOR_THREADS = 2
 TICK = 1.0
 # A client may be sending its next request over a kept connection when the process is told to stop.
 STOP_SECONDS = 2.0
+
+
+def is_door(address: object) -> bool:
+    """Whether gunicorn listens there for health's own door: told by the address itself, because `--bind` and
+    GUNICORN_CMD_ARGS may replace all addresses, and the public one must never show details."""
+    door = os.environ.get("HEALTH_BIND")
+    return bool(door) and address == parse_address(door)
 
 
 class BufferingWorker(Worker):
@@ -41,18 +48,19 @@ class BufferingWorker(Worker):
         self._finish_requests()
 
     def _make_servers(self) -> list[TcpServer | UnixServer]:
-        from .door import answer_monitors
+        from .door import THREADS, answer_monitors
         from .server import make_server
 
-        public, door = self.sockets, None
-        if os.environ.get("HEALTH_BIND"):
-            *public, door = self.sockets
-        servers = [make_server(self.wsgi, listener.sock, self._connections, self.cfg.threads) for listener in public]
-        for server in servers:
+        servers = []
+        for listener in self.sockets:
+            if is_door(listener.cfg_addr):
+                servers.append(make_server(answer_monitors, listener.sock, self._connections, THREADS))
+                continue
+            server = make_server(self.wsgi, listener.sock, self._connections, self.cfg.threads)
             server.trusted = self.cfg.forwarded_allow_ips
+            server.trusted_networks = self.cfg.forwarded_allow_networks()
             server.finish_request = lambda: self.cfg.post_request(self, None, {}, None)
-        if door:
-            servers.append(make_server(answer_monitors, door.sock, self._connections, DOOR_THREADS))
+            servers.append(server)
         return servers
 
     def _take_turn(self) -> None:

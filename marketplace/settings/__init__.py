@@ -114,8 +114,12 @@ DATABASE_URL = env.str("DATABASE_URL", "")
 if DATABASE_URL:
     DATABASES = {"default": parse_database_url(DATABASE_URL)}
     if DATABASES["default"]["ENGINE"].endswith("postgresql"):
-        # Without this limit a request would wait for minutes for a database whose host is gone.
-        DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 3)
+        # Without these limits (seconds, milliseconds) a request would wait for minutes for a database whose host is gone.
+        DATABASES["default"]["OPTIONS"] = {
+            "connect_timeout": 3,
+            "tcp_user_timeout": 5000,
+            **DATABASES["default"].get("OPTIONS", {}),
+        }
 else:
     DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": str(VAR_DIR / "db.sqlite3")}}
 # A connection that is kept breaks when the database restarts, so it is checked before the next request uses it.
