@@ -24,7 +24,7 @@ SEND_BYTES = 128 * 1024
 class SiteTask(WSGITask):
     def service(self) -> None:
         server = self.channel.server
-        if server.is_stopping:
+        if server.is_stopping or self.channel.has_more_requests():
             self.set_close_on_finish()
         try:
             super().service()
@@ -68,6 +68,7 @@ class Channel(HTTPChannel):
     parser_class = LimitedParser
 
     request: LimitedParser | None  # the one that comes in
+    requests: list[LimitedParser]  # those that are here
     sendbuf_len: int
     bytes_received = 0
     bytes_sent = 0
@@ -116,7 +117,19 @@ class Channel(HTTPChannel):
 
     @property
     def body_bytes(self) -> int:
-        return self.request.body_bytes_received if self.request is not None else 0
+        """Of the request that comes in, and of what is here and waits for a thread or is in work."""
+        here = [*self.requests, self.request] if self.request is not None else [*self.requests]
+        return sum(request.body_bytes_received for request in here)
+
+    def has_more_requests(self) -> bool:
+        """Whether a client has sent the next request without waiting for its answer, as no browser does.
+
+        One answer lies in files until it is read; a thread would wait for room for those after it. They are not given:
+        the connection is closed behind the first, and the client has to ask again.
+        """
+        # Held by the loop until it has read all of a packet.
+        with self.requests_lock:
+            return len(self.requests) > 1
 
     # What waitress calls
 

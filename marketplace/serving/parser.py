@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import errno
 import logging
-import tempfile
 
 from waitress.parser import HTTPRequestParser, ParsingError
 
-from .refusals import Refusal, longest_body
+from listings.photos.no_room import FULL, READ_ONLY
+from marketplace.paths import find_temporary_directory
+
+from .refusals import TAKES_NO_CHANGES, Refusal, longest_body
 
 logger = logging.getLogger(__name__)
 
 LONGEST_LINE = 4094
 # What stands between the chunks of a body or behind the last one is read again with every packet until it ends, and
-# each chunk costs a copy of what has come: so much of it beside the data, and no longer a line, is honest.
+# each chunk costs a copy of what has come: so much of it, a share of the data more, and no longer a line, is honest.
 LONGEST_CHUNK_LINE = 8 * 1024
 MOST_FRAMING = 64 * 1024
-FULL = (errno.ENOSPC, errno.EDQUOT)
+# Six bytes frame a chunk, so those of 200 bytes and more are taken however many come.
+DATA_A_FRAMING_BYTE = 32
 
 
 class LimitedParser(HTTPRequestParser):
@@ -29,8 +31,8 @@ class LimitedParser(HTTPRequestParser):
             consumed = super().received(data)
         # A body above `inbuf_overflow` is written to disk.
         except OSError as exc:
-            logger.error("a body cannot be written to %s: %s", tempfile.gettempdir(), exc)
-            consumed, self.error = len(data), Refusal(507 if exc.errno in FULL else 500)
+            logger.error("a body cannot be written to %s: %s", find_temporary_directory(), exc)
+            consumed, self.error = len(data), refuse_to_store(exc)
         if self.error is None and self.headers_finished and not self.empty:
             self.error = self._find_fault()
         if self.error is not None:
@@ -75,4 +77,10 @@ class LimitedParser(HTTPRequestParser):
     def _is_mostly_framing(self) -> bool:
         chunks = self.body_rcv
         line, data = max(len(chunks.control_line), len(chunks.trailer)), len(chunks)
-        return line > LONGEST_CHUNK_LINE or self.body_bytes_received - data > MOST_FRAMING + data
+        return line > LONGEST_CHUNK_LINE or self.body_bytes_received - data > MOST_FRAMING + data // DATA_A_FRAMING_BYTE
+
+
+def refuse_to_store(exc: OSError) -> Refusal:
+    if exc.errno in FULL:
+        return Refusal(507)
+    return Refusal(503, TAKES_NO_CHANGES) if exc.errno in READ_ONLY else Refusal(500)

@@ -15,7 +15,9 @@ from marketplace.middleware import answer_with_request_id
 
 logger = logging.getLogger(__name__)
 
-SENTENCES = {
+# What is said for another reason than its status usually has.
+TAKES_NO_CHANGES = "takes no changes"
+SENTENCES: dict[int | str, tuple[str, str]] = {
     400: ("malformed", "This request is malformed."),
     408: ("request_timeout", "The request came too slowly. Send it again, over a better connection if you can."),
     413: (TOO_LARGE["code"], TOO_LARGE["detail"]),
@@ -24,15 +26,16 @@ SENTENCES = {
     501: ("unsupported_encoding", "Send the body as it is or in chunks; no other Transfer-Encoding is read here."),
     503: ("too_many_uploads", "Too much is being uploaded at once. Try again in a moment."),
     507: ("storage_full", "There is no room to take what you send: the disk for uploads is full. Try again later."),
+    TAKES_NO_CHANGES: ("storage_unavailable", "The disk for uploads takes no changes now. Try again later."),
 }
 FAILED = ("server_error", "Something went wrong here. It was logged.")
 TRY_AGAIN = {503: "5", 507: "60"}
 
 
 class Refusal(Error):
-    def __init__(self, code: int) -> None:
-        super().__init__(SENTENCES.get(code, FAILED)[1])
-        self.code = code
+    def __init__(self, code: int, why: str | None = None) -> None:
+        self.code, self.why = code, why or code
+        super().__init__(SENTENCES.get(self.why, FAILED)[1])
 
 
 def longest_body(content_type: str) -> int:
@@ -46,7 +49,7 @@ class RefusalTask(ErrorTask):
 
     def execute(self) -> None:
         error = self.request.error
-        response = make_response(self.request, error.code)
+        response = make_response(self.request, error.code, getattr(error, "why", error.code))
         self.status = f"{response.status_code} {response.reason_phrase}"
         self.response_headers.extend((name, str(value)) for name, value in response.items())
         self.set_close_on_finish()
@@ -59,12 +62,13 @@ class RefusalTask(ErrorTask):
         self.write(response.content)
 
 
-def make_response(refused: HTTPRequestParser, status: int) -> HttpResponse:
-    code, sentence = SENTENCES.get(status, FAILED)
+def make_response(refused: HTTPRequestParser, status: int, why: int | str) -> HttpResponse:
+    code, sentence = SENTENCES.get(why, FAILED)
     request = HttpRequest()
     request.path = read_path(refused)
     request.META = {"HTTP_X_REQUEST_ID": refused.headers.get("X_REQUEST_ID", "")}
     response = answer_with_request_id(lambda request: refuse_request(request, status, code, sentence))(request)
+    response["Cache-Control"] = "no-store"
     if status in TRY_AGAIN:
         response["Retry-After"] = TRY_AGAIN[status]
     return response

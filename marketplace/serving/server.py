@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import socket
-import tempfile
 import time
 from collections.abc import Callable, Collection
+from contextlib import suppress
+from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from waitress.adjustments import Adjustments
 from waitress.server import TcpWSGIServer, UnixWSGIServer
 
+from marketplace.paths import find_temporary_directory
 from marketplace.wsgi import WSGI
 
 from .channel import Channel
@@ -22,6 +25,8 @@ IN_MEMORY, OUT_MEMORY = 64 * 1024, 256 * 1024
 # Bodies on their way to one process may take this much of the disk, and half of what is free at most.
 LONGEST_BODIES = 4 * 1024**3
 LIMIT = 1000  # connections of a process
+# A process, or the machine, has no number left to call another connection by.
+NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE)
 
 
 class Server:
@@ -29,18 +34,33 @@ class Server:
 
     channel_class = Channel
     is_stopping = False
+    is_full = False
     now = staticmethod(time.monotonic)
 
     active_channels: dict[int, Channel]
     trusted: Collection[str] = ()
+    trusted_networks: Collection[IPv4Network | IPv6Network] = ()
     finish_request: Callable[[], None] = staticmethod(lambda: None)
 
     def trusts(self, address: str) -> bool:
         """Whether X-Forwarded-Proto of a proxy there is believed."""
-        return "*" in self.trusted or address in self.trusted
+        if "*" in self.trusted:
+            return True
+        with suppress(ValueError):
+            return any(ip_address(address) in network for network in self.trusted_networks)
+        return False
 
     def readable(self) -> bool:
-        return bool(self.accepting)
+        return bool(self.accepting) and not self.is_full
+
+    def accept(self) -> tuple[socket.socket, object] | None:
+        try:
+            return super().accept()  # type: ignore[misc]
+        except OSError as exc:
+            if exc.errno in NO_DESCRIPTOR:
+                # Else the loop would hear of the same connection again at once, and again, and could take none.
+                self.is_full = not self._close_slowest()
+            raise
 
     def handle_accept(self) -> None:
         super().handle_accept()  # type: ignore[misc]
@@ -48,7 +68,7 @@ class Server:
             self._close_slowest()
 
     def look_after(self) -> None:
-        now = self.now()
+        now, self.is_full = self.now(), False
         for channel in list(self.active_channels.values()):
             channel.look_at_pace(now)
         self._bound_bodies(now)
@@ -64,18 +84,27 @@ class Server:
     def _channels(self) -> list[Channel]:
         return list(self.active_channels.values())
 
-    def _close_slowest(self) -> None:
+    def _close_slowest(self) -> bool:
         """Who is here longest for nothing makes room for who has just come."""
         waiting = [channel for channel in self._channels() if channel.pace.stage]
         if waiting:
             min(waiting, key=lambda channel: channel.pace.share_left).handle_close()
+        return bool(waiting)
 
     def _bound_bodies(self, now: float) -> None:
-        """Refuse the slowest body while all of them take more of the disk than they may."""
-        coming = [channel for channel in self._channels() if channel.body_bytes]
-        total = sum(channel.body_bytes for channel in coming)
-        if total > IN_MEMORY and total > min(LONGEST_BODIES, shutil.disk_usage(tempfile.gettempdir()).free):
+        """Refuse the slowest body that still comes while all of them take more of the disk than they may."""
+        channels = self._channels()
+        total = sum(channel.body_bytes for channel in channels)
+        coming = [channel for channel in channels if channel.request and channel.body_bytes]
+        if coming and total > IN_MEMORY and total > min(LONGEST_BODIES, self._measure_room()):
             min(coming, key=lambda channel: channel.body_bytes / (now - channel.pace.since + 1)).give_up(503)
+
+    def _measure_room(self) -> int:
+        try:
+            return shutil.disk_usage(find_temporary_directory()).free
+        # What cannot be measured takes nothing; the loop, which nobody starts again, goes on.
+        except OSError:
+            return 0
 
 
 class TcpServer(Server, TcpWSGIServer):
@@ -86,7 +115,9 @@ class TcpServer(Server, TcpWSGIServer):
 
 
 class UnixServer(Server, UnixWSGIServer):
-    pass
+    def trusts(self, address: str) -> bool:
+        """Who may open the socket's file is a proxy of this machine."""
+        return True
 
 
 def make_server(
