@@ -114,12 +114,9 @@ DATABASE_URL = env.str("DATABASE_URL", "")
 if DATABASE_URL:
     DATABASES = {"default": parse_database_url(DATABASE_URL)}
     if DATABASES["default"]["ENGINE"].endswith("postgresql"):
-        # Without these limits (seconds, milliseconds) a request would wait for minutes for a database whose host is gone.
-        DATABASES["default"]["OPTIONS"] = {
-            "connect_timeout": 3,
-            "tcp_user_timeout": 5000,
-            **DATABASES["default"].get("OPTIONS", {}),
-        }
+        # Without these limits (s, ms) a request would wait for minutes for a database whose host is gone.
+        limits = {"connect_timeout": 3, "tcp_user_timeout": 5000}
+        DATABASES["default"]["OPTIONS"] = limits | DATABASES["default"].get("OPTIONS", {})
 else:
     DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": str(VAR_DIR / "db.sqlite3")}}
 # A connection that is kept breaks when the database restarts, so it is checked before the next request uses it.
@@ -286,7 +283,7 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }
 
-# For monitors that ask at the public address: staff, and whoever asks at HEALTH_BIND, see the details without a token.
+# For monitors at the public address: whoever asks at HEALTH_BIND, and staff with view_heartbeat, need no token.
 HEALTH_TOKEN = env.str("HEALTH_TOKEN", "")
 
 # JSON, because programs read the log of a site; LOG_FORMAT=console is for people.
