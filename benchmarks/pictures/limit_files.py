@@ -77,6 +77,11 @@ def _square(fmt: str, mode: str = "RGB", **options: object) -> Callable[[int], b
     return lambda side: encode(draw_noise((side, side), mode), fmt, **options)
 
 
+def _plain(fmt: str, level: int) -> Callable[[int], bytes]:
+    """Of one level all over, which decoders also leave where rows are missing."""
+    return lambda side: encode(Image.new("RGB", (side, side), (level,) * 3), fmt)
+
+
 def _png(depth: int, kind: int, channels: int, *, interlaced: bool = False) -> Callable[[int], bytes]:
     return lambda side: make_png(side, depth, kind, channels, interlaced=interlaced)
 
@@ -93,6 +98,7 @@ KINDS = (
     Largest("JPEG, progressive, 4:2:0", 3, _square("JPEG", quality=80, progressive=True)),
     Largest("JPEG, progressive, 4:4:4", 6, _square("JPEG", quality=85, progressive=True, subsampling=0)),
     Largest("JPEG, progressive, CMYK", 8, _square("JPEG", "CMYK", quality=80, progressive=True)),
+    Largest("JPEG, grey all over", 4, _plain("JPEG", 128)),
     Largest("JPEG of many scans", 3, make_jpeg_of_many_scans),
     Largest("HEIC, 8 bits, one piece", 5, _make_heic),
     Largest("AVIF", 10, _square("AVIF", quality=70, speed=10)),
@@ -101,6 +107,7 @@ KINDS = (
     Largest("WebP without loss", 8, _square("WEBP", lossless=True, method=0, quality=0)),
     Largest("WebP, transparent", 9, _square("WEBP", "RGBA", quality=50, method=0)),
     Largest("PNG, 8 bits", 4, _png(8, 2, 3)),
+    Largest("PNG, black all over", 4, _plain("PNG", 0)),
     Largest("PNG, 16 bits, interlaced", 9, _png(16, 6, 4, interlaced=True)),
     Largest("PNG, grey", 1, _png(8, 0, 1)),
     Largest("PNG, 16 bits", 8, _png(16, 2, 3)),

@@ -1,7 +1,8 @@
 """What a file still shows that was cut off, or whose pixels stop early: the rows that were in it, and white for others.
 
 Decoders fill what is missing with grey or black, which photos may show too. So a picture that ends so is decoded once
-more, onto another ground or with another ending: rows that differ were not in the file.
+more, onto another ground or with another ending: rows that differ were not in the file. Two pictures at full size are
+never held at the same time, because one may take all the memory that there is for a decode.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import IO
 
 from PIL import Image, ImageChops, ImageFile
 
-from .ends import find_last_scan
+from .ends import LastScan, find_last_scan
 from .header import HOSTILE_BYTES, MAX_BYTES, PhotoRefused, open_picture
 
 MISSING = "missing"  # in a picture's `info`: the share of its rows that is missing; 0 where only sharpness may be
@@ -25,12 +26,17 @@ Found = tuple[ImageFile.ImageFile, float | None]
 Colour = str | int | tuple[int, ...]
 
 
-def load_what_is_there(image: ImageFile.ImageFile, file: IO[bytes], draft: int) -> Found:
-    """The picture anew, of which `image` was not decoded or ends empty, and the share of its rows that is missing.
+def load_what_is_there(image: ImageFile.ImageFile, file: IO[bytes], draft: int, *, is_loaded: bool) -> Found:
+    """The picture of which `image` ends empty, or could not be loaded, and the share of its rows that is missing.
 
     None where nothing is missing. Raises PhotoRefused where more than half is.
     """
-    found, missing = _load_jpeg(file, draft) if image.format in ("JPEG", "MPO") else _load_rows(image, file)
+    if image.format in ("JPEG", "MPO"):
+        if not is_loaded:
+            image.close()
+        found, missing = _load_jpeg(image if is_loaded else None, file, draft)
+    else:
+        found, missing = _load_rows(image, file)
     if missing is not None and missing > MOST_MISSING:
         raise PhotoRefused(
             "More than half of the photo is missing, as its file was cut off or is damaged. "
@@ -53,23 +59,26 @@ def describe_missing(picture: Image.Image) -> str:
     )
 
 
-def _load_jpeg(file: IO[bytes], draft: int) -> Found:
+def _load_jpeg(loaded: ImageFile.ImageFile | None, file: IO[bytes], draft: int) -> Found:
     file.seek(0)
     data = file.read()
     scan = find_last_scan(data)
-    if scan is None or not scan.is_first:
-        # The first of several scans shows the whole picture.
-        is_whole = scan is None or scan.is_ended
-        return _open_jpeg(data if scan is None or is_whole else scan.endings[0], draft), None if is_whole else 0.0
-    first, second = (_open_jpeg(ending, _FASTEST_DRAFT) for ending in scan.endings)
+    if scan is None or (scan.is_ended and not scan.is_first):
+        return loaded or _open_jpeg(data, draft), None
+    # The first of several scans shows the whole picture.
+    missing = _find_missing_share(scan) if scan.is_first else 0.0
+    picture = loaded or _open_jpeg(scan.coded + scan.nonsense[0], draft)
+    if missing:
+        white = (0, 0, 0, 0) if picture.mode == "CMYK" else "white"
+        picture.paste(white, (0, round((1 - missing) * picture.height), *picture.size))
+    return picture, missing
+
+
+def _find_missing_share(scan: LastScan) -> float | None:
+    """The share of a JPEG's rows that follow what stands behind its only scan; None where none do."""
+    first, second = (_open_jpeg(scan.coded + nonsense, _FASTEST_DRAFT) for nonsense in scan.nonsense)
     differing = ImageChops.difference(first, second).getbbox(alpha_only=False)
-    shown = differing[1] / first.height if differing else 1
-    picture = first if draft == _FASTEST_DRAFT else _open_jpeg(scan.endings[0], draft)
-    if not differing:
-        return picture, None
-    white = (0, 0, 0, 0) if picture.mode == "CMYK" else "white"
-    picture.paste(white, (0, int(shown * picture.height), *picture.size))
-    return picture, 1 - shown
+    return 1 - differing[1] / first.height if differing else None
 
 
 def _open_jpeg(data: bytes, draft: int) -> ImageFile.ImageFile:
@@ -83,10 +92,11 @@ def _load_rows(image: ImageFile.ImageFile, file: IO[bytes]) -> Found:
     """A PNG or GIF whose first decoding, also one that failed, is in `image`, which is closed."""
     image.tile = []
     ground, sums = _choose_ground(image), _sum_bands(image)
-    picture = open_picture(file)
-    canvas = Image.new(image.mode, image.size, find_pillows_ground(image))
-    canvas.paste(ground, _find_frame(image))
+    mode, size, frame, pillows_ground = image.mode, image.size, _find_frame(image), find_pillows_ground(image)
     image.close()
+    canvas = Image.new(mode, size, pillows_ground)
+    canvas.paste(ground, frame)
+    picture = open_picture(file)
     picture.im = canvas.im
     if picture.format == "GIF":
         picture._frame_transparency = None  # type: ignore[attr-defined]  # noqa: SLF001 - it would be painted over

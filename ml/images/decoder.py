@@ -60,6 +60,8 @@ _large = PerProcess(threading.Lock)
 DECODES_AT_ONCE = 1
 _decoding_places = PerProcess(lambda: threading.BoundedSemaphore(DECODES_AT_ONCE))
 
+# Of which formats the rows that are there are shown; files of others are refused whatever they lack.
+_SHOWN_IN_PART = ("JPEG", "MPO", "PNG", "GIF")
 # What libjpeg gives for missing pixels: grey, also in CMYK, of which Pillow turns some channels round.
 _EMPTY_JPEG = (127, 128)
 # What makes RGB levels mean something else than sRGB over white.
@@ -236,15 +238,19 @@ def _load_rows(opened: Opened) -> tuple[ImageFile.ImageFile, float | None]:
     if opened.draft > 1:
         # A draft makes libjpeg decode at a fraction of the size, in less time and memory.
         image.draft(None, (max(1, image.width // opened.draft), max(1, image.height // opened.draft)))
+    if image.format not in _SHOWN_IN_PART:
+        image.load()
+        return image, None
+    is_loaded = False
     try:
         image.load()
+        is_loaded = True
     except HOSTILE_BYTES as exc:
         if isinstance(exc, OSError) and exc.errno is not None:
             raise
-    else:
-        if not _ends_empty(image):
-            return image, None
-    return load_what_is_there(image, opened.file, opened.draft)
+    if is_loaded and not _ends_empty(image):
+        return image, None
+    return load_what_is_there(image, opened.file, opened.draft, is_loaded=is_loaded)
 
 
 def _ends_empty(image: Image.Image) -> bool:

@@ -44,17 +44,18 @@ def is_archive_end(end: bytes, position: int) -> bool:
 
 
 class LastScan(NamedTuple):
-    """The last scan of a JPEG: the file with two kinds of nonsense behind it, whether it is the first scan too, and
-    whether the file has the mark of its end."""
+    """The last scan of a JPEG: the file up to its end, two kinds of nonsense to put there, whether it is the first scan
+    too, and whether the file has the mark of its end."""
 
-    endings: tuple[bytes, bytes]
+    coded: bytes
+    nonsense: tuple[bytes, bytes]
     is_first: bool
     is_ended: bool
 
 
 def find_last_scan(data: bytes) -> LastScan | None:
-    """The scan with which a JPEG ends; None for what is none, or stops before it. Rows that look alike with both
-    endings were in the file."""
+    """The scan with which a JPEG ends; None for what is none, or stops before it. Rows that look alike with either
+    nonsense behind them were in the file."""
     segments = list(islice(walk_segments(data, 0), MAX_PARTS)) if data.startswith(_JPEG_SIGNATURE) else []
     end, is_ended = len(data), bool(segments) and segments[-1].marker == END_OF_IMAGE
     if is_ended:
@@ -69,7 +70,7 @@ def find_last_scan(data: bytes) -> LastScan | None:
     has_restarts = any(segment.marker == RESTART_INTERVAL for segment in segments)
     first, second = (one + (due + one) * has_restarts + _JPEG_END for one in _NONSENSE)
     scans = sum(segment.marker == START_OF_SCAN for segment in segments)
-    return LastScan((scan + first, scan + second), scans == 1, is_ended)
+    return LastScan(scan, (first, second), scans == 1, is_ended)
 
 
 def _strip_padding(data: bytes) -> bytes:

@@ -3,12 +3,14 @@
 import io
 import re
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 from PIL import Image, ImageCms, ImageDraw
 
 from ml.images import decode, sniff_header
+from ml.images.decoder import load_picture, open_for_decoding
 from tests.ml.images.made.png import chunk, gamma_chunk, png
 from tests.ml.pictures import BLUE, FIXTURES, GREEN, RED, WHITE, YELLOW, assert_corners, encode, quarters
 
@@ -193,6 +195,14 @@ def test_an_animation_gives_its_first_frame(fmt):
     animation: Any = Image.open(io.BytesIO(data))
     assert animation.n_frames == 3
     assert_corners(decode(data), tolerance=20)
+
+
+@pytest.mark.parametrize("fmt", ["AVIF", "WEBP"])
+def test_what_is_never_shown_in_part_is_decoded_once_however_it_ends(fmt, monkeypatch):
+    empty = encode(Image.new("RGBA", (64, 48)), fmt, save_all=True, append_images=[quarters().convert("RGBA")])
+    opened = open_for_decoding(io.BytesIO(empty), None)
+    monkeypatch.setattr(Image, "open", Mock(side_effect=AssertionError))
+    assert load_picture(opened).getextrema() == ((255, 255),) * 3
 
 
 @pytest.mark.parametrize("options", [{"quality": 95}, {"lossless": True}])

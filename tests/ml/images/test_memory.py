@@ -22,10 +22,20 @@ def status(name):
 
 load_picture(open_for_decoding(open(sys.argv[2], "rb"), None))  # loads what is loaded once
 before = status("VmRSS")
-opened = open_for_decoding(open(sys.argv[1], "rb"), int(sys.argv[3]) or None)
+box = tuple(map(float, sys.argv[4:])) or None
+opened = open_for_decoding(open(sys.argv[1], "rb"), int(sys.argv[3]) or None, box)
 load_picture(opened)
 print((status("VmHWM") - before) / opened.peak_bytes)
 """
+
+
+def measure_share(folder: Path, picture: Image.Image, fmt: str, side: int, *box: float, **options: object) -> float:
+    """The memory that decoding a picture takes, as a share of what was estimated."""
+    large, small = folder / "large", folder / "small"
+    picture.save(large, fmt, **options)
+    picture.crop((0, 0, 64, 64)).save(small, fmt, **options)
+    command = [sys.executable, "-c", ESTIMATE, *map(str, (large, small, side, *box))]
+    return float(subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout)
 
 
 @pytest.mark.parametrize(
@@ -42,14 +52,16 @@ print((status("VmHWM") - before) / opened.peak_bytes)
     ],
 )
 def test_no_more_memory_is_taken_than_was_estimated(tmp_path, fmt, mode, side, options):
-    large, small = tmp_path / "large", tmp_path / "small"
     picture = Image.linear_gradient("L").resize((3000, 2000)).convert("RGB")
     picture = Image.new("I;16", picture.size, 9000) if mode == "I;16" else picture.convert(mode)
-    picture.save(large, fmt, **options)
-    picture.crop((0, 0, 64, 64)).save(small, fmt, **options)
-    command = [sys.executable, "-c", ESTIMATE, str(large), str(small), str(side)]
-    share = float(subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout)
-    assert share < 1.1
+    assert measure_share(tmp_path, picture, fmt, side, **options) < 1.1
+
+
+@pytest.mark.parametrize(("fmt", "level"), [("PNG", 0), ("JPEG", 128)])
+def test_a_picture_that_ends_as_if_cut_off_is_never_held_twice(tmp_path, fmt, level):
+    """Of a small part of a JPEG all is decoded at full size."""
+    picture = Image.new("RGB", (3000, 2000), (level,) * 3)
+    assert measure_share(tmp_path, picture, fmt, 512, 0.3, 0.3, 0.1, 0.1) < 1.2
 
 
 def test_threads_decode_large_pictures_one_after_the_other(child_program, tmp_path):
