@@ -15,6 +15,7 @@ from .derivatives import (
 )
 from .header import MAX_BYTES, Code, Header, PhotoRefused
 from .parts import Box, PartRefused, refuse_bad_box, refuse_small_part
+from .segments import count_scans
 
 __all__ = [
     "CLEAN_SIDE",
@@ -28,6 +29,7 @@ __all__ = [
     "Header",
     "PartRefused",
     "PhotoRefused",
+    "count_scans",
     "decode",
     "decode_file",
     "describe_missing",

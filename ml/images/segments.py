@@ -34,6 +34,12 @@ def is_arithmetic(data: bytes) -> bool:
     return any(marker in ARITHMETIC and marker != _DEFINES_ARITHMETIC for marker in markers)
 
 
+def count_scans(data: bytes) -> int:
+    """The scans of a JPEG's picture. What metadata and a film behind the end hold are none."""
+    markers = (segment.marker for segment in islice(walk_segments(data, 0), MAX_PARTS))
+    return sum(marker == START_OF_SCAN for marker in markers)
+
+
 def count_scanned_layers(data: bytes, layers: Sequence[tuple[int, int, int, int]]) -> float:
     """How often all scans of a JPEG together go through as many samples as its picture has pixels.
 

@@ -115,7 +115,8 @@ def is_slow_to_decode(data: bytes) -> bool:
         # AVIF and HEIC, which name the sizes of the picture and of its tiles; to open them would take a process.
         sizes = [struct.unpack(">II", data[at + 8 : at + 16]) for at in _find_all(data[:BOXES_BYTES], b"ispe")]
         return max((width * height for width, height in sizes), default=0) * OTHER_FORMATS_LIKE_SCANS > SLOW_PIXELS
-    scans = data.count(b"\xff\xda") if data.startswith(b"\xff\xd8") else OTHER_FORMATS_LIKE_SCANS
+    is_jpeg = data.startswith(b"\xff\xd8")
+    scans = data.count(b"\xff\xda") if is_jpeg else OTHER_FORMATS_LIKE_SCANS
     # Most photos are told by this alone, without a look at their header.
     if scans <= FEW_SCANS and len(data) < FEW_BYTES:
         return False
@@ -123,7 +124,10 @@ def is_slow_to_decode(data: bytes) -> bool:
         header = images.sniff_header(io.BytesIO(data))
     except (PhotoRefused, OSError):
         return False  # whoever decodes it says what is wrong
-    return header.width * header.height * scans > SLOW_PIXELS
+    pixels = header.width * header.height
+    if is_jpeg and pixels * scans > SLOW_PIXELS:
+        scans = images.count_scans(data)  # metadata and a film behind the picture hold the mark of one by chance
+    return pixels * scans > SLOW_PIXELS
 
 
 def _find_all(data: bytes, word: bytes) -> Iterator[int]:
