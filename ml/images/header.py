@@ -220,7 +220,7 @@ def count_buffered_bytes(image: ImageFile.ImageFile, file: IO[bytes]) -> int:
     share = sum(layer[1] * layer[2] for layer in layers) / (widest * highest)
     size = round(2 * share * image.width * image.height)
     # Where it would be little, nobody looks into the file for scans of one channel each, which hardly any has.
-    is_whole = size < LARGE_BYTES or any(
+    is_whole = size < APART_BYTES or any(
         is_first_scan_whole(_read_start(file, most), len(layers)) for most in START_BYTES
     )
     return 0 if is_whole and "progressive" not in image.info else size

@@ -48,11 +48,18 @@ def test_the_refusal_names_the_size_and_what_to_do():
 
 def test_a_jpeg_in_scans_of_one_channel_each_takes_memory_like_a_progressive_one():
     """A header of three channels whose first scan has one of them."""
-    whole = claim_jpeg(30_000, subsampling=0)
-    start = whole.index(b"\xff\xda")
-    parts = whole[:start] + b"\xff\xda\0\x08\x01\x01\x00\x00\x3f\x00" + whole[start + 14 :]
+
+    def claim(side: int) -> tuple[bytes, bytes]:
+        whole = claim_jpeg(side, subsampling=0)
+        start = whole.index(b"\xff\xda")
+        return whole, whole[:start] + b"\xff\xda\0\x08\x01\x01\x00\x00\x3f\x00" + whole[start + 14 :]
+
+    whole, parts = claim(30_000)
     assert sniff_header(io.BytesIO(whole)).width == 30_000
     assert refusal(sniff_header, io.BytesIO(parts)).code == "too_many_pixels"
+    # One that may be decoded leaves this process all the same: of 26 million pixels 156 MB are kept.
+    whole, parts = claim(5100)
+    assert [open_for_decoding(io.BytesIO(data), 512).is_costly for data in (whole, parts)] == [False, True]
 
 
 @pytest.mark.parametrize(
