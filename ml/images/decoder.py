@@ -44,8 +44,9 @@ from .segments import ARITHMETIC, count_scanned_layers, is_arithmetic
 logger = logging.getLogger(__name__)
 
 # A progressive JPEG has about ten scans, some encoders write twenty, and each goes through the picture's samples again:
-# a thousand million in a second of the processor.
-MAX_SCANS = 100
+# a thousand million in a second of the processor. A scan counts by its layers: one for each that has all samples, a
+# quarter for one that has a quarter of them.
+MAX_SCANNED_LAYERS = 100
 MAX_SCANNED_PIXELS = 1_000_000_000
 LONG_SCANNED_PIXELS = 100_000_000
 PLAIN_SCANS = 3  # of one channel each, or one of all channels and those of thumbnails; not worth a look
@@ -190,7 +191,7 @@ def _judge_scans(image: ImageFile.ImageFile, file: IO[bytes]) -> bool:
         return False
     pixels = image.width * image.height
     scanned = count_scanned_layers(data, image.layer)  # type: ignore[attr-defined]
-    if scanned > MAX_SCANS or scanned * pixels > MAX_SCANNED_PIXELS:
+    if scanned > MAX_SCANNED_LAYERS or scanned * pixels > MAX_SCANNED_PIXELS:
         raise PhotoRefused("The JPEG has too many scans. Save the photo again and send it once more.", "unsupported")
     return scanned * pixels > LONG_SCANNED_PIXELS
 

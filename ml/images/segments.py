@@ -47,11 +47,13 @@ def count_scanned_layers(data: bytes, layers: Sequence[tuple[int, int, int, int]
     layers, also where it says nothing new of them. What metadata and a film behind the end hold are no scans.
     """
     widest, highest = max(layer[1] for layer in layers), max(layer[2] for layer in layers)
-    shares = {number: across * down / (widest * highest) for number, across, down, _ in layers}
+    shares = [(layer[0], layer[1] * layer[2] / (widest * highest)) for layer in layers]
     scanned = 0.0
     for part, segment in enumerate(walk_segments(data, 0)):
         if segment.marker == START_OF_SCAN:
-            scanned += sum(shares.get(number, 1) for number in data[segment.start + 3 : segment.end - 3 : 2])
+            for place, number in enumerate(data[segment.start + 3 : segment.end - 3 : 2]):
+                # As libjpeg has it: of several layers with this number the first that is not before its place.
+                scanned += next((share for layer, share in shares[place:] if layer == number), 1)
         if part > MAX_PARTS:
             return part  # so many segments cost as much as so many scans
     return scanned

@@ -189,6 +189,17 @@ def test_a_jpeg_is_judged_by_the_pixels_of_all_its_scans_at_the_door_and_when_it
             assert refused.code == "unsupported"
 
 
+def test_of_channels_of_the_same_number_that_is_counted_which_the_decoder_takes():
+    """A hundred scans go through the first of them, which has all samples or a sixteenth."""
+    data = repeat_last_scan(encode(quarters(), "JPEG", progressive=True, subsampling=0), 100)
+    named = b"\x01\x11\x00\x02\x11\x01\x03\x11\x01"
+    assert named in data
+    large = data.replace(named, b"\x01\x44\x00\x01\x11\x01\x01\x11\x01")
+    small = data.replace(named, b"\x01\x11\x00\x01\x11\x01\x01\x44\x01")
+    assert refusal(open_for_decoding, io.BytesIO(large), None).code == "unsupported"
+    assert open_for_decoding(io.BytesIO(small), None).header.width == 64
+
+
 def test_a_jpeg_that_is_coded_arithmetically_is_refused_and_one_whose_metadata_holds_such_marks_is_not():
     data = encode(quarters(), "JPEG")
     assert refusal(decode, data.replace(b"\xff\xc0", b"\xff\xc9", 1)).code == "unsupported"
