@@ -16,6 +16,8 @@ from PIL import Image
 
 Floats = npt.NDArray[np.float64]
 
+MAX_PROFILE_BYTES = 4 * 1024 * 1024  # a larger ICC profile is passed over
+
 # x and y of red, green, blue and white, by H.273's number.
 _D65, _C = (0.3127, 0.3290), (0.310, 0.316)
 SRGB_PRIMARIES = (0.640, 0.330, 0.300, 0.600, 0.150, 0.060, *_D65)

@@ -26,6 +26,7 @@ from PIL import Image
 
 from ml.per_process import PerProcess
 
+from . import cut_off
 from .header import CODES, FORMATS, PEAK_BYTES, PREFIX_BYTES, Code, Header, PhotoRefused, find_format_in_container
 from .parts import Box
 
@@ -33,8 +34,7 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-# Why a picture is refused whose process ended.
-Refusal = tuple[str, Code]
+Refusal = tuple[str, Code]  # why a picture is refused whose process ended
 _TOO_SLOW: Refusal = "The photo takes too long to open. Save it as JPEG and send it again.", "unsupported"
 _TOO_LARGE: Refusal = "The photo takes too much memory to open. Save it as JPEG and send it again.", "too_many_pixels"
 _DAMAGED: Refusal = "The photo is damaged and cannot be opened. Save it as JPEG and send it again.", "truncated"
@@ -133,11 +133,11 @@ class DecoderProcess:
         with self._limit_time(CLOCK_SECONDS):
             self._send({"decode": True})
             match self._read_answer():
-                case {"width": int(width), "height": int(height), "missing": float() | int() | None as missing} if (
+                case {"width": int(width), "height": int(height), cut_off.MISSING: float() | int() | None as share} if (
                     width > 0 and height > 0 and 3 * width * height <= PEAK_BYTES
                 ):
                     picture = self._read_pixels(width, height)
-                    picture.info = {} if missing is None else {"missing": missing}
+                    picture.info = {} if share is None else {cut_off.MISSING: share}
                     return picture
         raise self._end_for_nonsense()
 

@@ -8,11 +8,10 @@ from functools import cache
 import numpy as np
 from PIL import Image, ImageCms, ImageFile
 
-from .colour import convert_coded_colours
+from .colour import MAX_PROFILE_BYTES, convert_coded_colours
 from .header import HOSTILE_BYTES
 from .parts import Part
 
-MAX_PROFILE_BYTES = 4 * 1024 * 1024
 _BAND_PIXELS = 1 << 18  # brought to a plain mode at a time
 
 

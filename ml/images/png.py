@@ -18,11 +18,10 @@ from typing import IO, NamedTuple, cast
 
 from PIL import Image, ImageChops, ImageFile
 
-from .colour import Coding, code_colours, code_power
+from .colour import MAX_PROFILE_BYTES, Coding, code_colours, code_power
 from .ends import MAX_PARTS
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-MAX_PROFILE_BYTES = 4 * 1024 * 1024
 MAX_OPTIONAL_BYTES = 8 * 1024 * 1024
 DAMAGED_BYTES = 64 * 1024  # of a file without pixels, in which Pillow finds what is wrong
 # What a pixel of 16 bits a channel counts as, in colour and in grey: twice what it takes, because of the time.

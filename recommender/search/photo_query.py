@@ -23,8 +23,8 @@ from recommender.errors import ModelNotReady
 from recommender.models import EmbeddingModel
 
 # A decoded photo takes memory and time, and a web process answers several visitors at once.
-DECODES_AT_ONCE = 2
-decoding_turns = PerProcess(lambda: Turns(DECODES_AT_ONCE))
+PHOTOS_AT_ONCE = 2
+decoding_turns = PerProcess(lambda: Turns(PHOTOS_AT_ONCE))
 
 
 class Busy(Exception):
