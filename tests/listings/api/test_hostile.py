@@ -122,6 +122,11 @@ def test_a_charset_that_is_no_text_does_not_break_a_query(charset):
     assert list(app(environ, print)) == ["é".encode(), b"text/plain; a=b"]
 
 
+def nested(field: str, levels: int) -> bytes:
+    """A listing with a field of so many levels, which lie in the object around them."""
+    return b'{"title": "x", "%s": %s%s}' % (field.encode(), b"[" * levels, b"]" * levels)
+
+
 @pytest.mark.parametrize(
     ("body", "status"),
     [
@@ -139,11 +144,14 @@ def test_a_charset_that_is_no_text_does_not_break_a_query(charset):
         (b'"' + b"x" * 2_700_000 + b'"', 413),
         (b"[1]", 400),
         (b"null", 400),
+        (nested("images", 63), 201),
+        (nested("images", 64), 400),
+        (nested("status", 63), 400),
     ],
-    ids=range(14),
+    ids=range(17),
 )
 def test_a_body_that_is_no_listing_is_refused(staff, body, status):
-    response = api(staff).generic("POST", LISTINGS, body, content_type="application/json")
+    response = api(staff).generic("POST", LISTINGS, body, "application/json", headers={"Idempotency-Key": "a"})
     assert response.status_code == status
     assert response.json()
 
