@@ -199,9 +199,9 @@ class RankerVersionAdmin(admin.ModelAdmin):
 
     @admin.action(description="Order answers by this ranker", permissions=["change"])
     def activate_selected_ranker(self, request: HttpRequest, queryset: QuerySet[RankerVersion]) -> None:
-        # Two are enough to know that more than one was chosen.
+        # Two are enough to know that more than one was chosen; none is there where it was deleted meanwhile.
         chosen = list(queryset[:2])
-        if len(chosen) > 1:
+        if len(chosen) != 1:
             self.message_user(request, "Choose one ranker.", messages.ERROR)
             return
         try:

@@ -189,6 +189,10 @@ def test_an_unusable_ranker_or_two_at_once_cannot_be_chosen(staff):
     assert "At least one weight must be greater than zero." in html
     html = act(staff, page("changelist", RankerVersion), "activate_selected_ranker", broken, active).content.decode()
     assert "Choose one ranker." in html
+    gone = RankerVersion.objects.create(name="gone")
+    RankerVersion.objects.filter(pk=gone.pk).delete()
+    html = act(staff, page("changelist", RankerVersion), "activate_selected_ranker", gone).content.decode()
+    assert "Choose one ranker." in html
     assert RankerVersion.objects.get(state="active") == active
 
 
