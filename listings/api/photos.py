@@ -36,6 +36,9 @@ NO_PHOTO = "The file is not a photo."
 REFUSED = {"id": None, "state": "rejected", "reason": NO_PHOTO, "code": "not_an_image", "thumb": None, "position": None}
 TOO_LARGE = frozenset({"too_large", "too_many_pixels"})
 
+# A form with one photo holds more than that: boundaries, headers, fields.
+ONE_PHOTO_BYTES = settings.PHOTO_MAX_BYTES + 1024 * 1024
+ONE_PHOTO_TOO_LARGE = f"The photo is larger than {settings.PHOTO_MAX_BYTES // (1024 * 1024)} MB."
 
 class RefusedPhoto(APIException):
     """Every file of the request was refused; says why the first one was."""

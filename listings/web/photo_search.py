@@ -4,27 +4,37 @@ from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
 from listings import slots
-from listings.api.photos import refusal_status
+from listings.api.photos import ONE_PHOTO_BYTES, ONE_PHOTO_TOO_LARGE, refusal_status
 from listings.limits.rates import TOO_MANY, explain_wait, throttle_request
 from listings.photos.no_room import CannotStore
+from listings.photos.uploads import declared_length
 from ml.images import PhotoRefused
 
 from .forms import PHOTO_TYPES
 from .uploading import accept_photo_uploads, explain_lost_photos
 
 
+# Who asks for too much is refused before the form is read, as over REST; the CSRF check of `_search_by_photo` reads it.
+@csrf_exempt
 @require_http_methods(["GET", "HEAD", "POST"])
-@accept_photo_uploads
 def photo_search_page(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         return _render_page(request)
+    if declared_length(request) > ONE_PHOTO_BYTES:
+        return _render_page(request, error=ONE_PHOTO_TOO_LARGE, status=413)
     if seconds := throttle_request(request, "search"):
         answer = _render_page(request, error=explain_wait(seconds), status=TOO_MANY)
         answer["Retry-After"] = str(seconds)
         return answer
+    return _search_by_photo(request)
+
+
+@accept_photo_uploads
+def _search_by_photo(request: HttpRequest) -> HttpResponse:
     # A browser sends an empty file where nobody has chosen one.
     photo = next((file for file in request.FILES.getlist("image") if file.size), None)
     if photo is None:

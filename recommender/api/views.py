@@ -6,7 +6,6 @@ import uuid
 from typing import ClassVar
 
 import structlog
-from django.conf import settings
 from django.http import QueryDict
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import extend_schema
@@ -15,7 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from listings.api import schema
-from listings.api.photos import PhotoFormView
+from listings.api.photos import ONE_PHOTO_BYTES, ONE_PHOTO_TOO_LARGE, PhotoFormView
 from listings.api.serializers import ListingSerializer
 from listings.limits.turns import name_caller
 from listings.models import Listing
@@ -73,10 +72,8 @@ class PhotoView(PhotoFormView, CoreView):
     """Takes a form with one photo."""
 
     throttle_scope = "search"
-    most_bytes = (
-        settings.PHOTO_MAX_BYTES + 1024 * 1024
-    )  # a request holds more than the photo: boundaries, headers, fields
-    too_large = f"The photo is larger than {settings.PHOTO_MAX_BYTES // (1024 * 1024)} MB."
+    most_bytes = ONE_PHOTO_BYTES
+    too_large = ONE_PHOTO_TOO_LARGE
 
 
 class ImageSearchView(PhotoView):

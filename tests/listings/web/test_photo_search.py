@@ -77,9 +77,18 @@ def test_a_photo_that_is_too_large_is_refused(client, settings):
 def test_searching_very_often_has_to_wait(client, monkeypatch):
     monkeypatch.setitem(api_settings.DEFAULT_THROTTLE_RATES, "search", "1/h")
     assert search(client, photo_file(1))[0] == 200
-    status, page = search(client, photo_file(1))
-    assert status == 429
-    assert "That was very often." in page
+    # As a browser's, whose form is read for the token in it.
+    client.handler.enforce_csrf_checks = True
+    refused = client.post(PAGE, {"image": photo_file(1)})
+    assert refused.status_code == 429
+    assert "That was very often." in refused.content.decode()
+    assert not hasattr(refused.wsgi_request, "_post"), "the photo was read"
+
+
+def test_a_form_larger_than_one_photo_is_refused_before_it_is_read(client):
+    response = client.post(PAGE, CONTENT_LENGTH=str(41 * 1024**2 + 1))
+    assert response.status_code == 413
+    assert "The photo is larger than 40 MB." in response.content.decode()
 
 
 def test_a_refusal_by_the_decoder_is_shown_beside_the_field(client):
