@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import ClassVar
 
 from django.conf import settings
+from django.core.files.base import File
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
@@ -35,10 +36,10 @@ STORED = {"id": 7, "state": "new", "reason": "", "code": "", "thumb": None, "pos
 NO_PHOTO = "The file is not a photo."
 REFUSED = {"id": None, "state": "rejected", "reason": NO_PHOTO, "code": "not_an_image", "thumb": None, "position": None}
 TOO_LARGE = frozenset({"too_large", "too_many_pixels"})
-
 # A form with one photo holds more than that: boundaries, headers, fields.
 ONE_PHOTO_BYTES = settings.PHOTO_MAX_BYTES + 1024 * 1024
 ONE_PHOTO_TOO_LARGE = f"The photo is larger than {settings.PHOTO_MAX_BYTES // (1024 * 1024)} MB."
+
 
 class RefusedPhoto(APIException):
     """Every file of the request was refused; says why the first one was."""
@@ -132,7 +133,8 @@ class PhotosView(PhotoFormView, OwnListingView):
         judged = check_photos(files)
         if all(isinstance(photo, PhotoRefused) for photo in judged):
             raise RefusedPhoto(next(photo for photo in judged if isinstance(photo, PhotoRefused)))
-        kept = self._store_photos(request, listing, [photo for photo in judged if isinstance(photo, CheckedPhoto)])
+        with self._claim_key(request, listing, files):
+            kept = self._store_photos(listing, [photo for photo in judged if isinstance(photo, CheckedPhoto)])
         # The good files are stored together, so the answer has to put them back between the refused ones, one by one.
         images = (photo.image for photo in kept)
         answer = [
@@ -142,22 +144,23 @@ class PhotosView(PhotoFormView, OwnListingView):
         is_new = any(photo.is_new for photo in kept)
         return Response(answer, status.HTTP_201_CREATED if is_new else status.HTTP_200_OK)
 
-    def _store_photos(self, request: Request, listing: Listing, photos: Sequence[CheckedPhoto]) -> list[KeptPhoto]:
-        with self._claim_key(request, listing, photos):
-            try:
-                return add_photos(listing, photos)
-            except TooManyPhotos as exc:
-                raise ValidationError({"images": [str(exc)]}) from exc
-            except ListingGone as exc:
-                raise NotFound from exc
+    def _store_photos(self, listing: Listing, photos: Sequence[CheckedPhoto]) -> list[KeptPhoto]:
+        try:
+            return add_photos(listing, photos)
+        except TooManyPhotos as exc:
+            raise ValidationError({"images": [str(exc)]}) from exc
+        except ListingGone as exc:
+            raise NotFound from exc
 
     @contextmanager
-    def _claim_key(self, request: Request, listing: Listing, photos: Sequence[CheckedPhoto]) -> Iterator[None]:
-        # Their bytes say that photos are the same, so of a key only is asked that it came with no others.
+    def _claim_key(self, request: Request, listing: Listing, files: Sequence[File]) -> Iterator[None]:
+        # Their bytes say that photos are the same, so of a key only is asked that it came with no others. All that was
+        # sent counts, because which of it is judged a photo may differ from one time to the next.
         if idempotency.HEADER not in request.headers:
             yield
             return
-        key = read_request_key(request, f"photos of {listing.pk}", [photo.sha256 for photo in photos])
+        sent = [getattr(file, "sha256", "") for file in files]
+        key = read_request_key(request, f"photos of {listing.pk}", sent)
         with refuse_used_key(), key.claim(listing):
             yield
 

@@ -1,6 +1,7 @@
 """Sent again, because its answer was lost, nothing is made twice: listings by `Idempotency-Key`, photos by bytes."""
 
 import threading
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,7 +11,8 @@ from django.db import connection
 from django.utils import timezone
 
 from listings.models import Listing, RequestKeyRow
-from tests.factories import api, make_listing, make_ready_image, make_user, photo_file
+from ml.images import try_decoding_place
+from tests.factories import api, draw_plain_photo, make_listing, make_ready_image, make_user, photo_file
 from workers.maintenance import run_garbage_collection
 
 pytestmark = pytest.mark.django_db
@@ -185,6 +187,19 @@ def test_a_key_for_photos_is_for_these_photos(seller, listing):
 
 def test_photos_that_are_refused_leave_their_key_free(seller, listing, settings):
     settings.PHOTOS_PER_LISTING = 1
+def test_a_key_for_photos_is_for_what_was_sent_whatever_is_accepted_of_it(seller, listing):
+    """A picture of one colour is found out where this process has a place for decoding, else by a worker."""
+    plain = draw_plain_photo()
+    with ExitStack() as places:
+        while places.enter_context(try_decoding_place()):
+            pass
+        first = upload(seller, listing, photo_file(1), fake(plain), headers={"Idempotency-Key": "a"})
+    again = upload(seller, listing, photo_file(1), fake(plain), headers={"Idempotency-Key": "a"})
+    assert [answer.status_code for answer in (first, again)] == [201, 200]
+    assert [entry["code"] for entry in again.json()] == ["", "one_colour"]
+    assert first.json()[0] == again.json()[0]
+
+
     refused = upload(seller, listing, photo_file(1), photo_file(2), headers={"Idempotency-Key": "a"})
     kept = upload(seller, listing, photo_file(1), headers={"Idempotency-Key": "a"})
     again = upload(seller, listing, photo_file(2), headers={"Idempotency-Key": "a"})
