@@ -107,7 +107,9 @@ def create_listing_once(seller: User, fields: dict[str, object], key: RequestKey
         # The unique key decides which of two simultaneous requests makes the listing; any other trouble is passed on.
         if (made := key.find_listing_id()) is None:
             raise
-    present = Listing.objects.visible_to(seller).with_details().filter(pk=made).first()
+    # What was removed is gone also for a seller who may look at what is removed.
+    there = Listing.objects.visible_to(seller).exclude(status=Listing.Status.REMOVED)
+    present = there.with_details().filter(pk=made).first()
     if present is None:
         raise ListingGone
     return present, False

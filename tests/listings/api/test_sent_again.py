@@ -98,7 +98,9 @@ def test_a_refused_request_leaves_its_key_free(seller):
     assert publish(seller).status_code == 201
 
 
-def test_a_listing_that_was_removed_is_not_made_again(seller):
+@pytest.mark.parametrize("staff", [False, True])
+def test_a_listing_that_was_removed_is_not_made_again(staff):
+    seller = make_user(staff=staff)
     Listing.objects.filter(pk=publish(seller).json()["id"]).update(status="removed")
     refused = publish(seller)
     assert (refused.status_code, refused.json()["code"]) == (409, "already_gone")
@@ -185,8 +187,6 @@ def test_a_key_for_photos_is_for_these_photos(seller, listing):
     assert listing.images.count() == 1
 
 
-def test_photos_that_are_refused_leave_their_key_free(seller, listing, settings):
-    settings.PHOTOS_PER_LISTING = 1
 def test_a_key_for_photos_is_for_what_was_sent_whatever_is_accepted_of_it(seller, listing):
     """A picture of one colour is found out where this process has a place for decoding, else by a worker."""
     plain = draw_plain_photo()
@@ -200,6 +200,8 @@ def test_a_key_for_photos_is_for_what_was_sent_whatever_is_accepted_of_it(seller
     assert first.json()[0] == again.json()[0]
 
 
+def test_photos_that_are_refused_leave_their_key_free(seller, listing, settings):
+    settings.PHOTOS_PER_LISTING = 1
     refused = upload(seller, listing, photo_file(1), photo_file(2), headers={"Idempotency-Key": "a"})
     kept = upload(seller, listing, photo_file(1), headers={"Idempotency-Key": "a"})
     again = upload(seller, listing, photo_file(2), headers={"Idempotency-Key": "a"})
