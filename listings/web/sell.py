@@ -18,6 +18,7 @@ from listings.services import ListingGone
 
 from .access import SignedInRequest, sign_in_required, wants_json
 from .forms import PHOTO_TYPES, ListingForm, SellForm
+from .manage import SAID as SAID_OF_LISTINGS
 from .manage import render_edit_page
 from .uploading import (
     accept_photo_uploads,
@@ -70,7 +71,10 @@ def _publish(request: SignedInRequest, form: SellForm) -> HttpResponse:
         return render_edit_page(request, listing, ListingForm(instance=listing), exc.status)
     report_refusals(request, refusals)
     # Nor does it say twice that something was published.
-    if is_new or any(photo.is_new for photo in kept):
+    if not is_new and listing.status != fields["status"]:
+        now = SAID_OF_LISTINGS[Listing.Status(listing.status)].format(title=listing.title)
+        messages.warning(request, f"This form was sent before. {now} Here you can change that.")
+    elif is_new or any(photo.is_new for photo in kept):
         messages.success(request, SAID[Listing.Status(listing.status)])
     return go_on_editing(request, listing, status=201)
 

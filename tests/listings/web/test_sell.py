@@ -174,6 +174,21 @@ def test_a_form_sent_twice_publishes_once(client, seller):
     assert Listing.objects.count() == ListingImage.objects.count() == 1
 
 
+@pytest.mark.usefixtures("seller")
+@pytest.mark.parametrize(
+    ("status", "is_now"),
+    [("draft", "“Oak chair” is a draft: only you can see it."), ("sold", "“Oak chair” is marked as sold.")],
+)
+def test_a_form_sent_twice_with_the_other_button_says_what_the_listing_is(client, status, is_now):
+    fields = form(photos=[photo_file(1)])
+    client.post(SELL, {**fields, "status": "draft"}, follow=True)
+    Listing.objects.update(status=status)
+    ListingImage.objects.all().delete()
+    response = client.post(SELL, {**fields, "photos": [photo_file(1)], "status": "active"}, follow=True)
+    assert said(response) == [f"This form was sent before. {is_now} Here you can change that."]
+    assert Listing.objects.get().status == status
+
+
 def test_photos_that_could_not_be_stored_are_stored_when_the_form_is_sent_again(client, seller, settings):
     fields = form()
     root, settings.ORIGINALS_ROOT = settings.ORIGINALS_ROOT, "/dev/null"
