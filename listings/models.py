@@ -277,13 +277,13 @@ class AccessToken(models.Model):
 
     @classmethod
     def usable(cls) -> models.QuerySet[AccessToken]:
-        """Those that were used lately enough."""
-        return cls.objects.filter(used_at__gte=timezone.now() - timedelta(days=settings.TOKEN_DAYS))
+        """Those of open accounts that were used lately enough."""
+        since = timezone.now() - timedelta(days=settings.TOKEN_DAYS)
+        return cls.objects.filter(used_at__gte=since, user__is_active=True)
 
     @classmethod
     def find_usable(cls, token: str) -> AccessToken | None:
-        owned = cls.usable().filter(user__is_active=True).select_related("user")
-        return owned.filter(digest=cls.hash_token(token)).first()
+        return cls.usable().select_related("user").filter(digest=cls.hash_token(token)).first()
 
     @staticmethod
     def hash_token(token: str) -> str:
@@ -292,7 +292,9 @@ class AccessToken(models.Model):
 
     def note_use(self) -> None:
         now = timezone.now()
-        if self.used_at < now - USE_IS_NOTED:
+        # Also where a wrong clock left it ahead; a clock that says a time before the token was made is wrong itself.
+        is_ahead = self.created_at <= now < self.used_at - USE_IS_NOTED
+        if is_ahead or self.used_at < now - USE_IS_NOTED:
             # Whoever only reads is answered on, and at once, also while nothing can be written.
             with suppress(DatabaseError), wait_briefly():
-                AccessToken.objects.filter(pk=self.pk, used_at__lt=now - USE_IS_NOTED).update(used_at=now)
+                AccessToken.objects.filter(pk=self.pk, used_at=self.used_at).update(used_at=now)

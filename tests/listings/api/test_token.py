@@ -118,6 +118,19 @@ def test_the_last_use_is_written_once_a_minute_and_costs_others_one_query(django
     assert AccessToken.objects.get().used_at == used_at
 
 
+@pytest.mark.usefixtures("seller")
+def test_a_last_use_that_lies_ahead_is_put_right_by_the_next_one():
+    token, day, now = token_of(), timedelta(days=1), timezone.now()
+    AccessToken.objects.update(used_at=now + 400 * day)
+    assert opens(token)
+    assert now <= AccessToken.objects.get().used_at <= timezone.now()
+    # A clock that says a time before the token was made is the one that is wrong.
+    ahead = now + 200 * day
+    AccessToken.objects.update(created_at=now + 100 * day, used_at=ahead)
+    assert opens(token)
+    assert AccessToken.objects.get().used_at == ahead
+
+
 @pytest.mark.skipif("connection.vendor != 'sqlite'", reason="elsewhere nobody else holds this row")
 @pytest.mark.django_db(transaction=True)
 def test_reading_goes_on_while_another_program_holds_the_lock_of_sqlite():
@@ -148,7 +161,7 @@ def close_account(seller):
 
 
 def close_account_past_django(seller):
-    type(seller).objects.update(is_active=False)
+    type(seller).objects.filter(pk=seller.pk).update(is_active=False)
 
 
 @pytest.mark.parametrize("end", [change_password, close_account, close_account_past_django])
@@ -159,6 +172,8 @@ def test_a_new_password_and_a_closed_account_end_tokens_and_sessions(seller, end
     end(seller)
     assert not opens(token)
     assert browser.get("/my/").status_code == 302
+    forget_expired_tokens()
+    assert not AccessToken.objects.exists(), "would open the account when it is opened again"
 
 
 @pytest.mark.usefixtures("seller")
@@ -189,16 +204,20 @@ def test_staff_sees_tokens_and_ends_them_and_reads_none(seller):
 
 
 def test_plain_tokens_of_older_versions_go_on_working_and_are_kept_nowhere(seller):
-    plain = "9944b09199c62bcf9418ad846dd0e4bbdfc6ee4b"
+    plain, of_closed_account = "9944b09199c62bcf9418ad846dd0e4bbdfc6ee4b", "f" * 40
+    closed = make_user()
+    close_account_past_django(closed)
     with connection.cursor() as cursor:
         cursor.execute("CREATE TABLE authtoken_token (key varchar(40), created timestamp, user_id integer)")
-        cursor.execute("INSERT INTO authtoken_token VALUES (%s, %s, %s)", [plain, timezone.now(), seller.pk])
+        for token, person in ((plain, seller), (of_closed_account, closed)):
+            cursor.execute("INSERT INTO authtoken_token VALUES (%s, %s, %s)", [token, timezone.now(), person.pk])
     migration = next(
         importlib.import_module(f"listings.migrations.{file.stem}")
         for file in Path(migrations.__path__[0]).glob("*_access_tokens.py")
     )
     migration.hash_plain_tokens(apps, connection.schema_editor())
-    assert opens(plain)
+    type(seller).objects.update(is_active=True)
+    assert [opens(token) for token in (plain, of_closed_account)] == [True, False]
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM authtoken_token")
         assert cursor.fetchone() == (0,)
