@@ -27,9 +27,6 @@ LOG_IN_TRIES = {
 AXES_HANDLER = "listings.limits.log_ins.CountingHandler"
 AXES_LOCKOUT_CALLABLE = "listings.limits.log_ins.answer_locked_out"
 AXES_CLIENT_IP_CALLABLE = "listings.limits.rates.caller_address"
-AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"], "ip_address", "username"]
-AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
-AXES_COOLOFF_TIME = LOG_IN_LOCK
 AXES_ENABLE_ADMIN = False
 AXES_VERBOSE = False
 
