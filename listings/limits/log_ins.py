@@ -26,7 +26,7 @@ from rest_framework.request import Request
 
 from listings.querysets import wait_briefly
 
-from .rates import TOO_MANY, caller_address, describe_wait, throttle_request
+from .rates import TOO_MANY, caller_address, describe_wait, throttle_address
 
 log = structlog.get_logger(__name__)
 
@@ -44,12 +44,7 @@ class CountingHandler(AxesDatabaseHandler):
 
     def is_allowed(self, request: HttpRequest, credentials: Mapping[str, str] | None = None) -> bool:
         name = ((credentials or {}).get("username") or "")[:NAME_LENGTH]
-        seconds = throttle_request(request, "token")
-        if not seconds:
-            # Refused soon where the count cannot be written: visitors could hold all threads with log-ins that wait.
-            with wait_briefly(LONGEST_WAIT_MS):
-                seconds = count_try(name, caller_address(request))
-        if seconds:
+        if seconds := throttle_address(request, "token") or count_try(name, caller_address(request)):
             request.axes_locked_out = True  # type: ignore[attr-defined]
             request.locked_seconds = seconds  # type: ignore[attr-defined]
         return not seconds
@@ -74,7 +69,9 @@ def count_try(name: str, address: str) -> int:
     # Asked before as well, because tries while it is locked must not lock it for longer.
     if until := _locked_until(name, address, now):
         return math.ceil((until - now).total_seconds())
-    _add_try(name, address, now)
+    # Refused soon where the count cannot be written: visitors could hold all threads with log-ins that wait.
+    with wait_briefly(LONGEST_WAIT_MS):
+        _add_try(name, address, now)
     # Asked after the row is written: of any number at once, those that count above the limit see that they do.
     until = _locked_until(name, address, now, counted=1)
     if until:

@@ -144,7 +144,7 @@ class FailOpenThrottle(BaseThrottle):
     def allow_request(self, request: Request, view: APIView) -> bool:
         scope = self.get_scope(request, view)
         rate = api_settings.DEFAULT_THROTTLE_RATES[scope] if scope else None
-        if not rate or (request.user and request.user.is_authenticated and is_unlimited(request.user)):
+        if not rate or self._is_exempt(request):
             return True
         # A window of fixed length needs one number for each caller, which every process can count up in one step.
         allowed, seconds = parse_rate(str(rate))
@@ -155,6 +155,9 @@ class FailOpenThrottle(BaseThrottle):
 
     def wait(self) -> float:
         return self._left
+
+    def _is_exempt(self, request: Request) -> bool:
+        return bool(request.user and request.user.is_authenticated and is_unlimited(request.user))
 
     def _identify_caller(self, request: Request) -> str:
         user: Any = request.user
@@ -185,10 +188,28 @@ class PageThrottle(FailOpenThrottle):
         return self.scope
 
 
+class AddressThrottle(PageThrottle):
+    """For what is asked before it is known who asks: by address and for everybody, whoever is signed in meanwhile."""
+
+    def _is_exempt(self, request: Request) -> bool:
+        return False
+
+    def _identify_caller(self, request: Request) -> str:
+        return f"ip-{caller_address(request)}"
+
+
 def throttle_request(request: HttpRequest, scope: str) -> int:
     """Count this request of a page: the seconds to wait where its caller has used up the scope's rate, pages and API
     taken together, else 0."""
-    throttle = PageThrottle(scope)
+    return _count_request(request, PageThrottle(scope))
+
+
+def throttle_address(request: HttpRequest, scope: str) -> int:
+    """The same for an address, whoever asks from there."""
+    return _count_request(request, AddressThrottle(scope))
+
+
+def _count_request(request: HttpRequest, throttle: PageThrottle) -> int:
     # The casts do no harm, because a throttle reads only the user and the address, which a plain request has too.
     is_allowed = throttle.allow_request(cast("Request", request), cast("APIView", None))
     return 0 if is_allowed else math.ceil(throttle.wait())

@@ -1,5 +1,6 @@
 """One lock-out for every door that takes a password, which holds while the cache is away."""
 
+import sqlite3
 import threading
 from datetime import timedelta
 
@@ -15,12 +16,13 @@ from rest_framework.settings import api_settings
 from rest_framework.test import APIClient
 
 from listings.limits.log_ins import forget_old_tries
+from listings.limits import log_ins
 from listings.limits.rates import caller_address
 from tests.factories import api, make_user
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("bare_pages", "plain_passwords")]
 
-PAGE, ADMIN, TOKEN = "/sign-in/", "/admin/login/", "/api/v1/token/"
+PAGE, ADMIN, TOKEN, CHANGE = "/sign-in/", "/admin/login/", "/api/v1/token/", "/admin/password_change/"
 DOORS = [PAGE, ADMIN, TOKEN]
 RIGHT, WRONG = "correct horse", "battery staple"
 HOME, ELSEWHERE = "10.1.1.1", "10.2.2.2"
@@ -232,7 +234,7 @@ def test_the_password_that_a_change_asks_for_is_counted_too(mira):
     new = {"new_password1": "a long new secret", "new_password2": "a long new secret"}
 
     def change(old):
-        return client.post("/admin/password_change/", {"old_password": old, **new}, REMOTE_ADDR=HOME).status_code
+        return client.post(CHANGE, {"old_password": old, **new}, REMOTE_ADDR=HOME).status_code
 
     assert [change(WRONG) for _ in range(5)] == [200] * 5
     assert change(RIGHT) == TOO_MANY
@@ -264,6 +266,24 @@ def test_any_name_can_be_counted(name):
         (1, "10.0.0.1", "6.6.6.6, 1.1.1.1", "1.1.1.1"),
         (1, "10.0.0.1", "1.1.1.1:4711", "1.1.1.1"),
         (1, "", "[2001:db8:1:2:3:4:5:6]:443", "2001:db8:1:2::"),
+@pytest.mark.skipif("connection.vendor != 'sqlite'", reason="elsewhere nobody else holds this row")
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("door", [ADMIN, CHANGE])
+def test_no_door_waits_long_for_a_lock_that_another_program_holds(door, mira, monkeypatch):
+    monkeypatch.setattr(log_ins, "LONGEST_WAIT_MS", 50)
+    client = Client(raise_request_exception=False)
+    client.force_login(mira)
+    other = sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    began = time.monotonic()
+    try:
+        response = client.post(door, {"username": "mira", "password": RIGHT, "old_password": RIGHT})
+    finally:
+        other.close()
+    assert response.status_code == 503
+    assert time.monotonic() - began < 5
+
+
         (0, "2001:db8:1:2:ffff::9", None, "2001:db8:1:2::"),
         (0, "::ffff:10.0.0.7", None, "10.0.0.7"),
         (0, "", None, "::"),
