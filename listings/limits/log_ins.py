@@ -9,7 +9,7 @@ nobody logs in, so the count fails closed.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import wraps
 
@@ -18,7 +18,7 @@ from axes.handlers.database import AxesDatabaseHandler
 from axes.models import AccessAttempt, AccessLog
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.db.models import Case, F, Max, Q, Sum, Value, When
+from django.db.models import Case, F, Q, Value, When
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -93,17 +93,27 @@ def _forget_tries(name: str, address: str) -> None:
 
 def _locked_until(name: str, address: str, now: datetime, counted: int = 0) -> datetime | None:
     """When this name may be tried again from this address; None at once. `counted` tries are this very one."""
-    of_name, of_address = Q(username=name), Q(ip_address=address)
-    kinds = {"both": of_name & of_address, "address": of_address, "name": of_name}
-    rows = AccessAttempt.objects.filter(of_name | of_address, attempt_time__range=_window(now))
-    found = rows.aggregate(
-        **{f"{kind}_tries": Sum("failures_since_start", filter=which) for kind, which in kinds.items()},
-        **{f"{kind}_last": Max("attempt_time", filter=which) for kind, which in kinds.items()},
-    )
-    over = [kind for kind, most in settings.LOG_IN_TRIES.items() if (found[f"{kind}_tries"] or 0) - counted >= most]
-    if over == ["name"] and _is_known(name, address, now):
+    either = Q(username=name) | Q(ip_address=address)
+    counting = AccessAttempt.objects.filter(either, attempt_time__range=_window(now), failures_since_start__gt=0)
+    rows = list(counting.order_by("attempt_time"))
+    of_name = [row for row in rows if row.username == name]
+    of_address = [row for row in rows if row.ip_address == address]
+    kinds = {"both": [row for row in of_name if row.ip_address == address], "address": of_address, "name": of_name}
+    ends = {kind: _find_end(tries, settings.LOG_IN_TRIES[kind], counted) for kind, tries in kinds.items()}
+    locked = {kind: end for kind, end in ends.items() if end}
+    if locked.keys() == {"name"} and _is_known(name, address, now):
         return None
-    return max((found[f"{kind}_last"] + settings.LOG_IN_LOCK for kind in over), default=None)
+    return max(locked.values(), default=None)
+
+
+def _find_end(rows: Sequence[AccessAttempt], most: int, counted: int) -> datetime | None:
+    """When so many of these tries, the oldest first, count no more that another may be made; None at once."""
+    left, end = sum(row.failures_since_start for row in rows) - counted, None
+    for row in rows:
+        if left < most:
+            break
+        left, end = left - row.failures_since_start, row.attempt_time + settings.LOG_IN_LOCK
+    return end
 
 
 def _is_known(name: str, address: str, now: datetime) -> bool:
