@@ -5,6 +5,7 @@ import time
 
 import pytest
 from django.conf import settings as site
+from rest_framework.settings import api_settings
 
 from listings.limits import rates as limits
 from tests.factories import api, make_user, photo_file
@@ -161,3 +162,25 @@ def test_the_first_requests_of_a_process_may_come_at_the_same_time():
         for caller in callers:
             caller.join()
     assert faults == []
+
+
+@pytest.mark.parametrize(
+    ("proxies", "peer", "forwarded", "counted"),
+    [
+        (0, "10.0.0.1", "1.1.1.1", "10.0.0.1"),
+        (1, "10.0.0.1", "6.6.6.6, 1.1.1.1", "1.1.1.1"),
+        (1, "10.0.0.1", "1.1.1.1:4711", "1.1.1.1"),
+        (1, "", "[2001:db8:1:2:3:4:5:6]:443", "2001:db8:1:2::"),
+        (0, "2001:db8:1:2:ffff::9", None, "2001:db8:1:2::"),
+        (0, "::ffff:10.0.0.7", None, "10.0.0.7"),
+        (0, "", None, "::"),
+        (2, "10.0.0.1", "[", "::"),
+        (1, "10.0.0.1", "unknown", "::"),
+    ],
+)
+def test_callers_are_counted_by_the_address_that_trusted_proxies_name(
+    rf, monkeypatch, proxies, peer, forwarded, counted
+):
+    monkeypatch.setattr(api_settings, "NUM_PROXIES", proxies)
+    headers = {} if forwarded is None else {"HTTP_X_FORWARDED_FOR": forwarded}
+    assert limits.caller_address(rf.get("/", REMOTE_ADDR=peer, **headers)) == counted
