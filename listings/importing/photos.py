@@ -13,7 +13,7 @@ from datetime import datetime
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, Max, Q
+from django.db.models import Max
 
 from listings.models import ImportedPhoto, Listing, ListingImage
 from listings.photos.signals import photos_added
@@ -22,28 +22,31 @@ from listings.services import kept_photos, store_original_file
 
 
 class Room:
-    """How many photos each of these listings may still take, and which position is next."""
+    """How many photos each of these listings may still take, which it has, and which position is next."""
 
     def __init__(self, listing_ids: Collection[int]) -> None:
-        # Rejected photos take no place, so they are not counted, but they keep their position.
-        kept = ~Q(state=ListingImage.State.REJECTED)
-        rows = (
-            ListingImage.objects.filter(listing__in=listing_ids)
-            .order_by()
-            .values_list("listing")
-            .annotate(kept=Count("pk", filter=kept), last=Max("position"))
-        )
         self._left: dict[int, int] = defaultdict(lambda: settings.PHOTOS_PER_LISTING)
+        self._there: set[tuple[int, str]] = set()
         self._next: dict[int, int] = defaultdict(int)
-        for listing_id, count, last in rows:
-            self._left[listing_id] -= count
+        kept = kept_photos().filter(listing__in=listing_ids).order_by()
+        for listing_id, sha256 in kept.values_list("listing", "sha256"):
+            self._left[listing_id] -= 1
+            self._there.add((listing_id, sha256))
+        # Rejected photos take no place, but they keep their position.
+        positions = ListingImage.objects.filter(listing__in=listing_ids).order_by().values_list("listing")
+        for listing_id, last in positions.annotate(Max("position")):
             self._next[listing_id] = last + 1
 
     def is_full(self, listing_id: int) -> bool:
         return self._left[listing_id] <= 0
 
-    def reserve_place(self, listing_id: int) -> None:
-        self._left[listing_id] -= 1
+    def is_repeated(self, image: ListingImage) -> bool:
+        """Whether its listing has a photo of the same bytes, or was given one here."""
+        return (image.listing_id, image.sha256) in self._there
+
+    def reserve_place(self, image: ListingImage) -> None:
+        self._left[image.listing_id] -= 1
+        self._there.add((image.listing_id, image.sha256))
 
     def allocate_position(self, listing_id: int) -> int:
         position = self._next[listing_id]
@@ -89,23 +92,21 @@ def save_photo_rows_and_notify(stored: Mapping[str, ListingImage]) -> Saved:
         # Locked, so that no listing is deleted between this query and the insert of its photos.
         present = set(Listing.objects.select_for_update().filter(pk__in=wanted).values_list("pk", flat=True))
         room = Room(present)
-        there = _find_hashes(present, {image.sha256 for image in stored.values()})
         images: dict[str, ListingImage] = {}
         too_many: set[str] = set()
         repeated: set[str] = set()
         for id_, image in stored.items():
             if image.listing_id not in present:
                 continue
-            if (image.listing_id, image.sha256) in there:
+            if room.is_repeated(image):
                 repeated.add(id_)
                 continue
             # Counted again under the lock, because others add photos to the same listings while files are copied.
             if room.is_full(image.listing_id):
                 too_many.add(id_)
                 continue
-            room.reserve_place(image.listing_id)
+            room.reserve_place(image)
             image.position = room.allocate_position(image.listing_id)
-            there.add((image.listing_id, image.sha256))
             images[id_] = image
         ListingImage.objects.bulk_create(images.values())
         ImportedPhoto.objects.bulk_create(
@@ -114,9 +115,3 @@ def save_photo_rows_and_notify(stored: Mapping[str, ListingImage]) -> Saved:
     if images:
         photos_added.send(ListingImage)
     return Saved(len(images), too_many, repeated)
-
-
-def _find_hashes(listing_ids: Collection[int], hashes: Collection[str]) -> set[tuple[int, str]]:
-    """Which listings have photos with which of these bytes."""
-    rows = kept_photos().filter(listing__in=listing_ids, sha256__in=hashes).order_by()
-    return set(rows.values_list("listing_id", "sha256"))

@@ -49,7 +49,7 @@ class PictureFolder:
         """How many photos were made, how many were there already, and what was wrong with the other rows."""
         findings: list[Finding] = []
         stored: dict[str, ListingImage] = {}
-        # The database is asked for the batch as a whole: three queries for hundreds of rows, not three for each.
+        # The database is asked for the batch as a whole: four queries for hundreds of rows, not three for each.
         products = {row.product_id for row in rows}
         listing_ids = dict(Listing.objects.filter(external_id__in=products).values_list("external_id", "pk"))
         done = find_imported_ids([row.id for row in rows])
@@ -64,8 +64,9 @@ class PictureFolder:
             if wrong or listing_id is None or path is None:
                 continue
             try:
-                stored[row.id] = check_and_store_picture(path, listing_id, row.created_at)
-                room.reserve_place(listing_id)
+                image = stored[row.id] = check_and_store_picture(path, listing_id, row.created_at)
+                if not room.is_repeated(image):
+                    room.reserve_place(image)
             except CannotStore:
                 # What was stored before the disk was full is kept, so that no file is left without its row.
                 save_photo_rows_and_notify(stored)

@@ -1,4 +1,5 @@
 import hashlib
+import zlib
 from decimal import Decimal
 from pathlib import Path
 
@@ -113,14 +114,18 @@ def test_a_file_that_is_no_photo_is_reported_and_the_others_go_on(catalogue):
 
 def test_a_listing_takes_ten_photos_counting_those_it_has(catalogue, settings):
     listing = make_listing(external_id="p1")
-    make_image(listing, position=4)
-    catalogue.write([{}], [{"id": f"photo{number}"} for number in range(11)])
-    for number in range(11):
-        catalogue.add_file(f"photo{number}.jpg")
+    make_image(listing, position=4, data=draw_photo(3))
+    copies = {"copy": draw_photo(3), "again": draw_photo(zlib.crc32(b"photo0.jpg"))}
+    names = [*[f"photo{number}" for number in range(3)], *copies, *[f"photo{number}" for number in range(3, 11)]]
+    catalogue.write([{}], [{"id": name} for name in names])
+    for name in names:
+        catalogue.add_file(f"{name}.jpg", copies.get(name))
     catalogue.run()
     assert sorted(listing.images.values_list("position", flat=True)) == list(range(4, 14))
-    reason = f"the listing has {settings.PHOTOS_PER_LISTING} photos already"
-    assert catalogue.findings() == [(str(line), "Images.csv", "product_id", reason) for line in (11, 12)]
+    full = "product_id", f"the listing has {settings.PHOTOS_PER_LISTING} photos already"
+    repeated = "id", "the listing has this very photo already; row left out"
+    faults = {5: repeated, 6: repeated, 13: full, 14: full}
+    assert catalogue.findings() == [(str(line), "Images.csv", *fault) for line, fault in faults.items()]
 
 
 def test_the_same_bytes_under_two_ids_stay_one_photo_of_a_listing(catalogue):
