@@ -1,6 +1,6 @@
 """A worker process says every two seconds that it is alive; health reads the row and asks no broker.
 
-The thread outlives database trouble: a beat that fails is followed by the next one.
+The thread outlives trouble with database and disk: a beat that fails is followed by the next one.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ logger = logging.getLogger(__name__)
 PERIOD = 2.0
 # The row of what was found lost, which is no worker's.
 PICTURES = "pictures"
-TROUBLE = (DatabaseError, InterfaceError)
+# Of the database, or of the disk with the file that holds a worker's number.
+TROUBLE = (DatabaseError, InterfaceError, OSError)
 # Beats may be late on a busy machine, so a worker is taken for dead only after several that did not come.
 FRESH = timedelta(seconds=5 * PERIOD)
 
@@ -70,8 +71,9 @@ class HeartbeatThread:
                 self._try_to_beat(is_last_try=True)
             if self._stopped.wait(self._period):
                 break
-        if self._holder:
-            self._holder.let_go()
+        with suppress(*TROUBLE):
+            if self._holder:
+                self._holder.let_go()
         with suppress(*TROUBLE):
             Heartbeat.objects.filter(pk=self.name).delete()
         with suppress(*TROUBLE):

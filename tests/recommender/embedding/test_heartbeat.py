@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import time
 
@@ -8,6 +9,7 @@ from django.db import connection
 from django.utils import timezone
 
 from recommender.embedding.heartbeat import HeartbeatThread
+from recommender.embedding.lease_holders import LeaseHolder
 from recommender.models import Heartbeat
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -57,6 +59,27 @@ def test_a_heart_outlives_trouble_with_the_database(heart):
         rename("away", "recommender_heartbeat")
     back = timezone.now()
     eventually(lambda: Heartbeat.objects.get().seen_at > back)
+
+
+def test_a_heart_outlives_trouble_with_the_disk_that_holds_its_number():
+    class OnFullDisk(LeaseHolder):
+        troubles = iter([OSError(errno.ENOSPC, "No space left on device")] * 2)
+
+        def hold(self):
+            for trouble in self.troubles:
+                raise trouble
+            super().hold()
+
+        def let_go(self):
+            super().let_go()
+            raise OSError(errno.EROFS, "Read-only file system")
+
+    heart = HeartbeatThread("embedding", period=0.05, holder=OnFullDisk())
+    heart.start()
+    eventually(Heartbeat.objects.exists)
+    assert Heartbeat.objects.get().detail["holder"]
+    heart.stop()
+    assert not Heartbeat.objects.exists()
 
 
 def test_a_worker_that_ends_in_order_takes_its_row_away(heart):
