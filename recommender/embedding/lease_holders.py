@@ -92,7 +92,8 @@ def _find_held(asked: set[int]) -> tuple[set[int], bool]:
 def _lock_folder() -> Path | None:
     """Beside the database, because whoever shares it shares this folder too; a database in memory has one process."""
     name = str(connection.settings_dict["NAME"])
-    return None if "memory" in name else Path(f"{name}-workers")
+    is_in_memory = ":memory:" in name or "mode=memory" in name
+    return None if is_in_memory else Path(f"{name}-workers")
 
 
 def _is_file_locked(path: Path) -> bool:

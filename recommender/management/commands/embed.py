@@ -3,6 +3,7 @@ from __future__ import annotations
 import time
 from argparse import ArgumentParser
 from collections.abc import Callable
+from contextlib import suppress
 
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
@@ -11,6 +12,7 @@ from ml.catalogue.counts import describe_count
 from recommender.embedding import heartbeat, sweep
 from recommender.embedding.doorbell import doorbell
 from recommender.embedding.embedder_cache import COMMAND_POLICY, EmbedderCache
+from recommender.embedding.lease_holders import LeaseHolder
 from recommender.embedding.worker_loop import WorkerLoop
 from recommender.models import Embedding, EmbeddingModel
 
@@ -29,8 +31,10 @@ class Command(BaseCommand):
             raise CommandError("No model is registered: run `manage.py models register --weights … --activate` first.")
         sweep.sweep_queue()
         if here:
-            loop = WorkerLoop(EmbedderCache(COMMAND_POLICY))
-            self._repeat_step_until_none_waits(lambda: self._run_slice_or_wait(loop))
+            holder = LeaseHolder()
+            loop = WorkerLoop(EmbedderCache(COMMAND_POLICY), holder)
+            self._repeat_step_until_none_waits(lambda: self._run_slice_or_wait(loop, holder))
+            holder.let_go()
         elif wait:
             if not heartbeat.is_worker_alive("embedding"):
                 self.stderr.write("No embedding worker is running; start one, or embed with --here.")
@@ -48,7 +52,10 @@ class Command(BaseCommand):
                 step()
             bar.update(most - bar.n)
 
-    def _run_slice_or_wait(self, loop: WorkerLoop) -> None:
+    def _run_slice_or_wait(self, loop: WorkerLoop, holder: LeaseHolder) -> None:
+        # Again before each slice, because the session that held the number may be gone.
+        with suppress(OSError):  # of the disk: then only time ends what a killed command had leased
+            holder.hold()
         tally = loop.run_slice(1)
         # A slice that embedded nothing and says why will not do better the next time.
         if tally.stopped and not tally.batches:

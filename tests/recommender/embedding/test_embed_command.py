@@ -3,9 +3,13 @@ from __future__ import annotations
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.db import connection
 
+from recommender.embedding import self_test
 from recommender.embedding.embedder_cache import EmbedderCache
+from recommender.embedding.lease_holders import find_dead_holders
 from recommender.errors import ModelNotReady
+from recommender.models import Embedding
 from tests.fakes import FakeEmbedder
 from tests.recommender.queue_rows import bulk_photos, make_model, make_photos, states
 
@@ -19,11 +23,21 @@ def fake_models(monkeypatch):
     return embedder
 
 
-def test_embedding_here_needs_no_broker(fake_models, broker_down):
+def test_embedding_here_needs_no_broker_and_marks_what_it_has_leased(fake_models, broker_down, monkeypatch):
+    held: set[bool] = set()
+
+    def prepare(image):
+        leased = Embedding.objects.filter(state="leased").values_list("holder", flat=True)
+        held.add(bool(leased) and not find_dead_holders(leased) and None not in leased)
+        connection.close()
+        return FakeEmbedder.prepare(fake_models, image)
+
     make_model()
     make_photos(20)
+    monkeypatch.setattr(fake_models, "prepare", prepare)
+    monkeypatch.setattr(self_test, "check_embedder", lambda model, embedder: None)
     call_command("embed", "--here")
-    assert states() == {"done": 20}
+    assert (states(), held) == ({"done": 20}, {True})
 
 
 def test_embedding_here_queues_what_was_missing(fake_models):

@@ -136,6 +136,15 @@ def test_a_holder_marks_leases_only_while_it_is_held():
     wait_until_dead(number)
 
 
+@pytest.mark.skipif(connection.vendor == "postgresql", reason="PostgreSQL needs no folder")
+def test_a_number_is_held_wherever_the_database_lies(tmp_path, monkeypatch):
+    monkeypatch.setitem(connection.settings_dict, "NAME", tmp_path / "memory-shop.sqlite3")
+    holder = LeaseHolder()
+    holder.hold()
+    assert find_dead_holders([holder.number, 5]) == {5}
+    holder.let_go()
+
+
 @pytest.mark.postgres_only
 def test_a_session_that_was_lost_is_held_again_by_the_next_beat():
     holder = LeaseHolder()
