@@ -17,7 +17,7 @@ from django.core.files.uploadhandler import FileUploadHandler
 from django.http import HttpRequest
 
 from ml import images
-from ml.images import Header, PhotoRefused, sniff_header
+from ml.images import PhotoRefused, sniff_header
 
 from .no_room import TEMPORARY, CannotStore
 
@@ -124,31 +124,8 @@ def check_photo(upload: File) -> CheckedPhoto:
 
     Its code is `too_small` or `one_colour` where it is a picture, but one that no listing can be found by.
     """
-    photo = check_header(upload)
-    if _may_be_plain(photo, upload.size or 0):
-        _refuse_plain_upload(upload)
-    return photo
-
-
-def check_header(upload: File) -> CheckedPhoto:
-    """What `check_photo` does without looking at pixels, for whoever decodes the photo at once."""
-    if (upload.size or 0) > settings.PHOTO_MAX_BYTES:
-        limit = settings.PHOTO_MAX_BYTES // (1024 * 1024)
-        raise PhotoRefused(f"The photo is larger than {limit} MB. Save it smaller and send it again.", "too_large")
-    if isinstance(upload, LostUpload):
-        raise CannotStore(TEMPORARY, upload.trouble)
-    header = _read_header(upload)
-    # An upload was hashed while it was written, so only other files, such as those of an import, are read for the hash.
-    digest = getattr(upload, "sha256", "") or _sha256(upload)
-    upload.seek(0)
-    images.refuse_small_picture(header)
-    return CheckedPhoto(upload, digest, header.width, header.height, f".{header.format.lower()}")
-
-
-def _read_header(upload: File) -> Header:
-    upload.seek(0)
     try:
-        return sniff_header(upload)
+        photo = check_header(upload)
     except (ChildProcessError, TimeoutError) as exc:
         # No fault of the photo's, but whoever sent it is the one who can do something now.
         logger.exception("HEIC and AVIF cannot be opened on this machine.")
@@ -156,6 +133,28 @@ def _read_header(upload: File) -> Header:
             "HEIC and AVIF photos cannot be opened here at the moment. Save the photo as JPEG, or try again later.",
             "unsupported",
         ) from exc
+    if _may_be_plain(photo, upload.size or 0):
+        _refuse_plain_upload(upload)
+    return photo
+
+
+def check_header(upload: File) -> CheckedPhoto:
+    """What `check_photo` does without looking at pixels, for whoever decodes the photo at once.
+
+    Trouble of this machine stays an OSError.
+    """
+    if (upload.size or 0) > settings.PHOTO_MAX_BYTES:
+        limit = settings.PHOTO_MAX_BYTES // (1024 * 1024)
+        raise PhotoRefused(f"The photo is larger than {limit} MB. Save it smaller and send it again.", "too_large")
+    if isinstance(upload, LostUpload):
+        raise CannotStore(TEMPORARY, upload.trouble)
+    upload.seek(0)
+    header = sniff_header(upload)
+    # An upload was hashed while it was written, so only other files, such as those of an import, are read for the hash.
+    digest = getattr(upload, "sha256", "") or _sha256(upload)
+    upload.seek(0)
+    images.refuse_small_picture(header)
+    return CheckedPhoto(upload, digest, header.width, header.height, f".{header.format.lower()}")
 
 
 def _may_be_plain(photo: CheckedPhoto, size: int) -> bool:

@@ -12,7 +12,6 @@ from ml.per_process import PerProcess
 from recommender.embedding.embedder_cache import embedders
 from recommender.models import EmbeddingModel
 from recommender.search import photo_query
-from tests.decoder_programs import REFUSING, replace_decoder_program
 from tests.factories import draw_photo, draw_plain_photo, make_listing, make_ready_image, make_user, photo_file
 from tests.recommender.queue_rows import at_once
 from tests.recommender.shop import embed
@@ -169,15 +168,6 @@ def test_what_is_no_photo_or_too_large_is_refused_in_words(gallery, url, data, s
     assert response.status_code == status
     assert code in (None, response.json()["code"])
     assert response.json()["detail"].endswith(".")
-
-
-@pytest.mark.parametrize("url", [SEARCH, EMBED])
-def test_an_avif_is_decoded_by_another_process(gallery, url, monkeypatch):
-    user = make_user(staff=True)
-    assert post(url, user, image=upload(draw_photo(1, format="AVIF"))).status_code == 200
-    replace_decoder_program(monkeypatch, REFUSING)
-    response = post(url, user, image=upload(draw_photo(1, format="AVIF")))
-    assert (response.status_code, response.json()["detail"]) == (413, "Said by the other process.")
 
 
 def test_a_request_much_larger_than_a_photo_is_refused_before_its_photo(gallery):
