@@ -29,8 +29,10 @@ LOG_LINES = 40
 class Episode:
     """The clients, visitors and watches of one fault."""
 
-    def __init__(self, scene: Scene, fault: Fault, photos: int) -> None:
-        self._scene, self._fault, self._photos = scene, fault, photos
+    def __init__(
+        self, scene: Scene, fault: Fault, photos: int, quiet_seconds: tuple[float, float] = QUIET_SECONDS
+    ) -> None:
+        self._scene, self._fault, self._photos, self._quiet_seconds = scene, fault, photos, quiet_seconds
         self._notebook = Notebook()
         self._answered: Counter[str] = Counter()
         base = scene.stack.url
@@ -60,6 +62,7 @@ class Episode:
                 ends.callback(watch.stop)
             for saver in self._savers:
                 saver.start()
+                ends.callback(saver.stop)
             start, end = self._let_it_happen(lasting)
             self._wait_for(lambda: self._is_enough_saved(end))
             for saver in self._savers:
@@ -71,7 +74,7 @@ class Episode:
 
     def _let_it_happen(self, lasting: ExitStack) -> tuple[float, float]:
         """When the fault began, and from when on the site may be expected to mend."""
-        time.sleep(self._scene.random.uniform(*QUIET_SECONDS))
+        time.sleep(self._scene.random.uniform(*self._quiet_seconds))
         start = now()
         with ExitStack() as fault:
             fault.enter_context(self._fault.inject(self._scene))

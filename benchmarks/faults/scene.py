@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from benchmarks.site.filled import UNTHROTTLED
 from tests.servers.postgres import Postgres
-from tests.servers.stack import Stack
+from tests.servers.stack import UNTHROTTLED, Stack
 from tests.servers.visitor import Visitor
 
 from .clock import Clock

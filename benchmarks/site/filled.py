@@ -19,9 +19,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from benchmarks.shared.machine import measure_disk_mb, read_peak_rss_mb
-from tests.servers.stack import Stack
+from tests.servers.stack import UNTHROTTLED, Stack
 
-UNTHROTTLED = {f"THROTTLE_{scope}": "none" for scope in ("ANON", "USER", "TOKEN", "SEARCH", "PUBLISH", "UPLOAD")}
 ENVIRON = {**UNTHROTTLED, "LOG_LEVEL": "WARNING"}
 PATIENCE_SECONDS = 3600.0
 MADE = "made.json"

@@ -22,14 +22,13 @@ import numpy as np
 from tqdm import tqdm
 
 from marketplace.paths import health_socket_path
-from tests.servers.stack import Stack, ask_at_door, free_port
+from tests.servers.stack import UNTHROTTLED, Stack, ask_at_door, free_port
 from tests.servers.visitor import Visitor
 
 from .photos import load_or_draw_photos
 
 POLL_SECONDS = 0.02
 LOST_SECONDS = 30.0
-UNTHROTTLED = {f"THROTTLE_{scope}": "none" for scope in ("ANON", "USER", "TOKEN", "SEARCH", "PUBLISH", "UPLOAD")}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -15,7 +15,6 @@ from listings.demo.plan import plan_catalogue
 from tests.servers.stack import Stack
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "clothing"
-UNTHROTTLED = {f"THROTTLE_{scope}": "none" for scope in ("ANON", "USER", "TOKEN", "SEARCH", "PUBLISH", "UPLOAD")}
 
 PRODUCT = ("id", "product_name", "category", "product_description", "price", "location", "create_time", "seller")
 PHOTO = ("id", "product_id")

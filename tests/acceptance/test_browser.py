@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance import catalogue
-from tests.servers.stack import PASSWORD, ROOT, Stack
+from tests.servers.stack import PASSWORD, ROOT, UNTHROTTLED, Stack
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SCREENSHOTS = ROOT / "var" / "screenshots"
@@ -37,11 +37,10 @@ pytestmark = [
 def site(short_tmp: Path, prepared_var: Path) -> Iterator[Stack]:
     from tests.acceptance.conftest import copy
 
-    with Stack(copy(prepared_var, short_tmp), environ=catalogue.UNTHROTTLED) as stack:
-        stack.manage("demo", "--listings", "24")
-        stack.wait_for(
-            lambda: catalogue.embedded(stack) > 24 and not catalogue.unsettled(stack), "the demo is embedded"
-        )
+    with Stack(copy(prepared_var, short_tmp), demo=24, environ=UNTHROTTLED) as stack:
+        stack.wait_for(lambda: (stack.var / "demo").read_text() == "done\n", "the demo is drawn", timeout=120)
+        stack.wait_for(lambda: not catalogue.unsettled(stack), "the demo is embedded")
+        assert catalogue.embedded(stack) > 24
         yield stack
 
 

@@ -25,7 +25,7 @@ from PIL import Image
 from tests.acceptance import catalogue
 from tests.acceptance.catalogue import SHARED, embedded, unsettled
 from tests.acceptance.conftest import copy
-from tests.servers.stack import Stack
+from tests.servers.stack import UNTHROTTLED, Stack
 from tests.servers.visitor import Visitor
 
 pytestmark = pytest.mark.skipif(not SHARED.is_dir(), reason="the shared clothing catalogue is not on this machine")
@@ -73,7 +73,7 @@ def _head(source: Path, target: Path, wanted: Callable[[int, dict[str, str]], bo
 
 @pytest.fixture(scope="module")
 def site(short_tmp: Path, prepared_var: Path, files: Catalogue) -> Iterator[Stack]:
-    environ = {"LOG_LEVEL": "INFO", **catalogue.UNTHROTTLED}
+    environ = {"LOG_LEVEL": "INFO", **UNTHROTTLED}
     with Stack(copy(prepared_var, short_tmp), web=2, embedding=2, environ=environ) as stack:
         stack.run("manage.py", "import_catalogue", *files.arguments, timeout=300)
         yield stack

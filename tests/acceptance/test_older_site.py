@@ -19,13 +19,12 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.acceptance import catalogue
-from tests.servers.stack import Stack
+from tests.servers.stack import UNTHROTTLED, Stack
 
 ARCHIVE = Path(__file__).parent / "archive" / "site-0.1.0.tar.xz"
 # Rows that died in the old site are long overdue by now. Segments that hold them are merged at once, and so replaced,
 # unless the site may keep them.
-KEEP_SEGMENTS = {"PURGE_DAYS": "100000", **catalogue.UNTHROTTLED}
+KEEP_SEGMENTS = {"PURGE_DAYS": "100000", **UNTHROTTLED}
 
 
 @dataclass(frozen=True)

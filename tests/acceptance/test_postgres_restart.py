@@ -10,8 +10,7 @@ from benchmarks.faults.fault import BACK_WITHIN_SECONDS
 from benchmarks.faults.kinds.databases import halt_database
 from benchmarks.faults.scene import Scene
 from tests.acceptance import under_fire
-from tests.acceptance.catalogue import UNTHROTTLED
-from tests.servers.stack import Stack
+from tests.servers.stack import UNTHROTTLED, Stack
 
 # Enough for everything that runs by schedule to meet the outage.
 TWO_SWEEPS = 6
@@ -27,6 +26,8 @@ def test_nothing_is_lost_or_stale_and_new_photos_are_found_soon_after_the_server
     said_before = len(stack.log())
     under_fire.suffer(scene, "database away", take_database_away, seconds=TWO_SWEEPS, back_within=BACK_WITHIN_SECONDS)
     each_process_says_once_that_the_database_is_away_and_that_it_is_back(stack.log()[said_before:])
+    assert not (stack.var / "db.sqlite3").exists()
+    assert stack.stop() == 0
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from tests.servers.postgres import Postgres
 from tests.servers.stack import Stack
 
 PHOTOS = 12
+QUIET_SECONDS = (0.3, 0.8)
 
 
 def open_scene(stack: Stack, postgres: Postgres | None = None) -> Scene:
@@ -24,7 +25,7 @@ def open_scene(stack: Stack, postgres: Postgres | None = None) -> Scene:
 
 def suffer(scene: Scene, name: str, *injects: Inject, seconds: float = 0, back_within: float | None = None) -> Outcome:
     """Let all of these faults happen at once while photos are saved; what came of it, with no promise broken."""
-    outcome = Episode(scene, Fault(name, together(injects), seconds, back_within), PHOTOS).run()
+    outcome = Episode(scene, Fault(name, together(injects), seconds, back_within), PHOTOS, QUIET_SECONDS).run()
     assert not outcome.broken, "\n".join([*outcome.log, "", *outcome.broken])
     assert outcome.saved >= PHOTOS
     assert outcome.judged, "no answer was looked at for what is stale"

@@ -148,7 +148,6 @@ def test_a_fault_that_stays_ends_after_everything_was_counted(monkeypatch):
         happened.append("counted")
         return Outcome(fault="clock")
 
-    monkeypatch.setattr("benchmarks.faults.episode.QUIET_SECONDS", (0, 0))
     monkeypatch.setattr("benchmarks.faults.episode.MOST_SECONDS", 0)
     monkeypatch.setattr(Episode, "_count", count)
     site = SimpleNamespace(url="http://127.0.0.1:9", log=str)
@@ -162,7 +161,7 @@ def test_a_fault_that_stays_ends_after_everything_was_counted(monkeypatch):
         make_savers=lambda *_: [],
     )
     for stays in (True, False):
-        Episode(scene, Fault("clock", inject, stays=stays), 0).run()
+        Episode(scene, Fault("clock", inject, stays=stays), 0, (0, 0)).run()
     assert happened == ["begins", "counted", "ends", "begins", "ends", "counted"]
 
 

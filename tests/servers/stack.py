@@ -39,6 +39,8 @@ ROOT = Path(__file__).resolve().parents[2]
 CODE = ("listings", "marketplace", "ml", "recommender", "workers", "manage.py")
 KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR")
 PASSWORD = "only-for-tests"
+# In the environment of a site whose callers are never asked to wait.
+UNTHROTTLED = {f"THROTTLE_{scope}": "none" for scope in ("ANON", "USER", "TOKEN", "SEARCH", "PUBLISH", "UPLOAD")}
 
 T = TypeVar("T")
 

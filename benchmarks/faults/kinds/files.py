@@ -19,6 +19,7 @@ def list_faults(scene: Scene) -> list[Fault]:
 
 def delete_index(scene: Scene) -> None:
     """Everything in the folder, which itself may be a disk of its own."""
+    wait_for_index_files(scene)
     for entry in (scene.stack.var / "index").iterdir():
         if entry.is_dir():
             shutil.rmtree(entry, ignore_errors=True)
@@ -28,21 +29,24 @@ def delete_index(scene: Scene) -> None:
 
 def cut_index_file(scene: Scene) -> None:
     """Replaced by a shorter one: to cut a file that a process has mapped would end that process."""
-    if file := choose_index_file(scene):
-        half = file.read_bytes()[: file.stat().st_size // 2]
-        replace_content(file, half)
+    file = scene.random.choice(wait_for_index_files(scene))
+    replace_content(file, file.read_bytes()[: file.stat().st_size // 2])
 
 
 def damage_index_file(scene: Scene) -> None:
-    if file := choose_index_file(scene):
-        content = bytearray(file.read_bytes())
-        content[scene.random.randrange(len(content))] ^= 0xFF
-        replace_content(file, bytes(content))
+    file = scene.random.choice(wait_for_index_files(scene))
+    content = bytearray(file.read_bytes())
+    content[scene.random.randrange(len(content))] ^= 0xFF
+    replace_content(file, bytes(content))
 
 
-def choose_index_file(scene: Scene) -> Path | None:
-    files = sorted(path for path in (scene.stack.var / "index").rglob("*") if path.is_file() and path.stat().st_size)
-    return scene.random.choice(files) if files else None
+def wait_for_index_files(scene: Scene) -> list[Path]:
+    """Those that are there: a young site has none, nor has one whose index is being rebuilt."""
+    return scene.stack.wait_for(lambda: _list_index_files(scene.stack.var / "index"), "the index has files")
+
+
+def _list_index_files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file() and path.stat().st_size)
 
 
 def replace_content(file: Path, content: bytes) -> None:

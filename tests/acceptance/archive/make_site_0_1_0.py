@@ -27,7 +27,7 @@ from typing import Any
 from PIL import Image, ImageDraw
 
 from tests.acceptance import catalogue
-from tests.servers.stack import PASSWORD, Stack
+from tests.servers.stack import PASSWORD, UNTHROTTLED, Stack
 from tests.servers.visitor import Visitor
 
 from .packing import check_out, hash_files, pack_site
@@ -46,7 +46,7 @@ FILTERS = ("", "&category=Home", "&category=Garden&max_price=60", "&near=53.8,-1
 
 # The index gets an inverted file only where a segment has a thousand rows: 101 listings of ten photos of 8 x 8 pixels.
 LISTINGS, PHOTOS = 101, 10
-ENVIRON = {"INDEX_EXACT_ROWS": "1000", "LOG_LEVEL": "WARNING", **catalogue.UNTHROTTLED}
+ENVIRON = {"INDEX_EXACT_ROWS": "1000", "LOG_LEVEL": "WARNING", **UNTHROTTLED}
 
 PEOPLE_AND_RANKER = f"""
 from django.contrib.auth.models import User
