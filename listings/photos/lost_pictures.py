@@ -24,7 +24,7 @@ PAGE = 200
 LOOK_SECONDS = 0.2
 # So long it may make thumbnails, of which a second makes some 100, since leases of the dead wait for the next sweep.
 RESTORE_SECONDS = 2.0
-# Where pictures are missing, so many of the oldest and newest are looked for too: an unmounted volume misses all.
+# Where files are missing, so many of the oldest and newest are looked for too.
 WITNESSES = 10
 NAMED = 5
 
@@ -147,9 +147,17 @@ def _has_file(file: FieldFile) -> bool:
 def _is_any_other_found(rows: Collection[ListingImage], broken: Collection[int]) -> bool:
     if len(broken) < len(rows):
         return True
-    others = _list_ready_photos().exclude(pk__in=broken)
-    witnesses = [*others[:WITNESSES], *others.order_by("-pk")[:WITNESSES]]
-    return any(_has_file(row.clean_file) for row in witnesses)
+    return is_any_found(_list_ready_photos().exclude(pk__in=broken), "clean_file")
+
+
+def is_any_found(photos: QuerySet[ListingImage], field: str) -> bool:
+    """Whether the files of some of these photos are found: then one that is missing is lost, and its volume mounted.
+
+    An unmounted volume is an empty directory and misses all of them; a marker file would have to be put there by
+    somebody.
+    """
+    witnesses = [*photos.order_by("pk")[:WITNESSES], *photos.order_by("-pk")[:WITNESSES]]
+    return any(_has_file(getattr(row, field)) for row in witnesses)
 
 
 def _name_photos(photos: list[int]) -> str:

@@ -20,6 +20,7 @@ from django.core.files.storage import Storage, default_storage
 from PIL import Image
 
 from listings.models import ListingImage, originals_storage
+from listings.photos.lost_pictures import is_any_found
 from listings.photos.no_room import PICTURES, CannotStore
 from ml import images
 from ml.images import Encoded, PhotoRefused
@@ -27,10 +28,6 @@ from ml.images import Encoded, PhotoRefused
 from .queue import Row
 
 logger = logging.getLogger(__name__)
-
-# Where a file is missing, this many of the oldest and of the newest photos are looked for as well, because a volume
-# that is not mounted misses all of them.
-WITNESSES = 10
 
 # About half a second's work of a core: pixels of a JPEG times its scans. Other formats cost as much as so many scans.
 SLOW_PIXELS = 400_000_000
@@ -209,15 +206,8 @@ def _store_file(name: str, data: bytes) -> str:
 
 
 def is_any_other_original_found(lost: Collection[int]) -> bool:
-    """Whether any of the oldest and newest other originals is found: then a missing file is lost, not unmounted.
-
-    An unmounted volume is an empty directory and misses everything; a marker file would have to be put there by
-    somebody. Where no other photo exists nothing waits behind the lost one, so doubt costs nothing.
-    """
-    others = ListingImage.objects.exclude(pk__in=lost).values_list("original", flat=True)
-    names = {*others.order_by("pk")[:WITNESSES], *others.order_by("-pk")[:WITNESSES]}
-    storage = originals_storage()
+    """Whether the originals' volume is mounted. Where no other photo exists nothing waits, so doubt costs nothing."""
     try:
-        return any(storage.exists(name) for name in names)
+        return is_any_found(ListingImage.objects.exclude(pk__in=lost).only("original"), "original")
     except OSError:
         return False
