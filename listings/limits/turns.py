@@ -15,7 +15,8 @@ from rest_framework.request import Request
 
 from .rates import caller_address
 
-MOST_WAIT_SECONDS = 10.0  # more than the longest decode takes, so that whoever comes second is served
+# More than a decode may take of the processor, so that who comes second is served where the machine has time for both.
+MOST_WAIT_SECONDS = 10.0
 
 
 class NoTurn(Exception):
