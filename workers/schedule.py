@@ -1,20 +1,28 @@
-"""Beat's scheduler, which rings on when the clock is set back: Celery's would be silent for as long as the step."""
+"""Beat's scheduler, which rings on when the clock is set back, where Celery's would be silent for as long as the step,
+and when the disk is full, where Celery's would end."""
 
 from __future__ import annotations
 
 import time
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
-from celery.beat import PersistentScheduler
+from celery.beat import Scheduler
 
 # The clock may be corrected by so many seconds a tick without being taken as set.
 SLEW_SECONDS = 1.0
 
 
-class SteadyScheduler(PersistentScheduler):
-    """Forgets runs of the future, which the clock shows after it was set back, here or before this start."""
+class SteadyScheduler(Scheduler):
+    """Forgets runs of the future, which the clock shows after it was set back, and keeps those of the past in memory
+    alone: what is missed in a restart is rung an interval later."""
 
     _offset: float | None = None
+
+    def __init__(self, *args: Any, schedule_filename: str | None = None, **kwargs: Any) -> None:
+        self._sign_of_life = Path(schedule_filename) if schedule_filename else None
+        super().__init__(*args, **kwargs)
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
         # How far the clock is ahead of one that nobody can set: another figure than at the last tick means a step.
@@ -24,6 +32,12 @@ class SteadyScheduler(PersistentScheduler):
         self._offset = offset
         seconds: float = super().tick(*args, **kwargs)
         return seconds
+
+    def sync(self) -> None:
+        """Celery calls this every three minutes: whoever watches beat looks when its file was touched last."""
+        if self._sign_of_life:
+            with suppress(OSError):
+                self._sign_of_life.touch()
 
     def _forget_future_runs(self) -> None:
         for entry in self.schedule.values():

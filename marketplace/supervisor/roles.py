@@ -81,6 +81,7 @@ def worker_role(site: Site, name: str, queue: str, *pool: str) -> Role:
 
 
 def beat_role(site: Site) -> Role:
+    # Touched as a sign of life; nothing is kept in it.
     schedule = run_directory(site.var) / "beat-schedule"
     options = (f"--schedule={schedule}", "--pidfile=", "--loglevel=WARNING")
     return celery_role("beat", "beat", *options)

@@ -68,3 +68,11 @@ def test_sweeps_are_rung_after_the_clock_was_set(tmp_path, clock, step, restarte
     rung = run(scheduler, clock, 21)
     assert 4 <= rung.count("sweep") <= 6
     scheduler.close()
+
+
+def test_it_rings_on_a_full_disk_and_else_touches_its_file_for_whoever_watches(tmp_path, clock):
+    for schedule in ("/dev/full/schedule", tmp_path / "schedule"):
+        scheduler = make_scheduler(schedule)
+        assert run(scheduler, clock, 12).count("sweep") == 2
+        scheduler.close()
+    assert (tmp_path / "schedule").exists()
