@@ -19,7 +19,7 @@ class Place:
 
 ORIGINALS = Place("the disk for photos", "ORIGINALS_ROOT")
 PICTURES = Place("the disk for pictures", "MEDIA_ROOT")
-TEMPORARY = Place("the disk for files on their way", "the temporary folder (TMPDIR)")
+TEMPORARY = Place("the disk for files on their way", "the temporary folder")
 
 
 class CannotStore(OSError):

@@ -59,7 +59,7 @@ def collect_details() -> tuple[list[str], dict[str, object]]:
 
 def describe_standstill(now: datetime) -> Iterator[str]:
     """Why embedding workers that live embed nothing, where something waits for them."""
-    beats = Heartbeat.objects.filter(kind="embedding", seen_at__gt=now - SILENT).order_by("name")
+    beats = beats_since(now - SILENT, now).filter(kind="embedding").order_by("name")
     notes = dict.fromkeys(beat.detail.get("note", "") for beat in beats[:HEARTBEAT_LIMIT])
     waiting = Embedding.objects.filter(state=Embedding.State.PENDING)
     for note in filter(None, notes):

@@ -27,7 +27,10 @@ from .disks import Disk, list_disks
 from .health import index_health, index_lag, is_database_usable, may_see_details
 from .health_details import heartbeat_ages, is_broker_reachable, load_live_models, queue_counts, upload_lag
 
-REFUSAL = "Metrics are for staff, for whoever asks at HEALTH_BIND, or a monitor with the header X-Health-Token.\n"
+REFUSAL = (
+    "Metrics are for staff with view_heartbeat, for whoever asks at HEALTH_BIND, or a monitor with the header "
+    "X-Health-Token.\n"
+)
 
 
 @require_safe
@@ -80,7 +83,7 @@ def disk_metrics(disks: list[Disk]) -> Iterator[Metric]:
         ("disk_free_bytes", "What is free of it for this user.", "free_bytes"),
         ("disk_free_inodes", "How many more files it takes.", "free_inodes"),
     ):
-        values = {root: float(getattr(disk, field)) for disk in disks for root in disk.roots}
+        values = {root: float(getattr(disk, field)) for disk in disks if not disk.error for root in disk.roots}
         yield make_labelled_gauge(name, text, "root", values)
 
 

@@ -51,12 +51,12 @@ SCHEDULE = WorkerRole("beat", "beat process", "nothing happens by schedule", "be
 
 def beats_since(moment: datetime, now: datetime) -> QuerySet[Heartbeat]:
     """Signs of life since a moment. One of the future was written before the clock was set back, and tells nothing."""
-    return Heartbeat.objects.filter(seen_at__gte=moment, seen_at__lt=now + SILENT)
+    return Heartbeat.objects.filter(seen_at__gte=moment, seen_at__lt=now + SILENT).exclude(kind=PICTURES)
 
 
 def count_workers(now: datetime) -> dict[str, int]:
     """How many processes of each kind were heard of a moment ago."""
-    heard = beats_since(now - SILENT, now).exclude(kind=PICTURES).values_list("kind").annotate(Count("name"))
+    heard = beats_since(now - SILENT, now).values_list("kind").annotate(Count("name"))
     return {role.kind: 0 for role in (*ROLES, SCHEDULE)} | dict(heard.order_by("kind"))
 
 

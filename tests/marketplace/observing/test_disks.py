@@ -1,14 +1,19 @@
 """Health and metrics name the disk that is full, nearly full or read-only, and why embedding stands still."""
 
+import errno
 import os
+import tempfile
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
+from marketplace.observing.disks import TEMPORARY, list_disks, name_root
 from marketplace.observing.health import DOOR
 from recommender.models import Embedding, Heartbeat
 from tests.factories import api, make_listing, make_user
@@ -52,6 +57,37 @@ def test_health_names_the_disk_and_warns_before(disk, changes, said):
     answer = problem()
     assert ("the disk of ORIGINALS_ROOT" in answer) is bool(said)
     assert said in answer
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_disk_that_fails_is_named_and_all_else_is_told(disk, monkeypatch, settings):
+    settings.ORIGINALS_ROOT = settings.VAR_DIR / "on-another-host"
+
+    def fail_there(works, path, **kwargs):
+        if str(path).startswith(str(settings.ORIGINALS_ROOT)):
+            raise OSError(errno.ESTALE, "Stale file handle")
+        return works(path, **kwargs)
+
+    monkeypatch.setattr(os, "stat", partial(fail_there, os.stat))
+    monkeypatch.setattr(os, "statvfs", partial(fail_there, os.statvfs))
+    assert "the disk of ORIGINALS_ROOT cannot be read (Stale file handle)" in problem()
+    said = Client().get("/metrics", **AT_THE_DOOR).content.decode()
+    assert 'disk_free_bytes{root="ORIGINALS_ROOT"}' not in said
+    assert 'disk_free_bytes{root="VAR_DIR"}' in said
+
+
+def test_where_no_folder_takes_a_file_the_temporary_one_is_still_looked_at(monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_get_default_tempdir", Mock(side_effect=FileNotFoundError))
+    assert any(TEMPORARY in disk.roots for disk in list_disks())
+
+
+def test_a_file_lies_on_the_disk_of_the_nearest_root(settings, tmp_path):
+    settings.VAR_DIR, settings.ORIGINALS_ROOT = tmp_path, tmp_path / "photos"
+    settings.MEDIA_ROOT = tmp_path / "photos" / "media"
+    files = [tmp_path / name for name in ("a", "photos/a", "photos/media/a")]
+    assert [name_root(str(file)) for file in files] == ["VAR_DIR", "ORIGINALS_ROOT", "MEDIA_ROOT"]
+    assert name_root("/elsewhere") == "a disk"
 
 
 @pytest.mark.django_db(transaction=True)

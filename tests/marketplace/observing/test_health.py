@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from marketplace.observing import health_details
 from marketplace.observing.health import DOOR, is_trusted
+from recommender.embedding.heartbeat import note_what_is_lost
 from recommender.models import Embedding, EmbeddingModel, Heartbeat, IndexSnapshot
 from tests.factories import make_image, make_listing, make_user
 from workers.maintenance import run_sweep
@@ -249,7 +250,9 @@ def test_details_name_the_workers_that_are_alive_and_how_long_ago_they_said_so(m
     now = timezone.now()
     for name, kind, age in (("b", "embedding", 3), ("a", "web", 60), ("gone", "web", 90_000)):
         Heartbeat.objects.create(name=name, kind=kind, seen_at=now - timedelta(seconds=age))
+    note_what_is_lost("a picture is missing", has_ended=False)
     beats = ready().json()["details"]["heartbeats"]
+    assert list(health_details.heartbeat_ages(now)) == ["embedding", "web"]
     assert [(beat["name"], beat["kind"]) for beat in beats] == [("b", "embedding"), ("a", "web")]
     assert [beat["age_seconds"] for beat in beats] == pytest.approx([3, 60], abs=5)
 
@@ -273,12 +276,13 @@ def test_a_clock_that_was_set_back_makes_no_worker_heard_and_no_age_negative(mod
     """Signs of life, snapshots and uploads of two hours from now are what is left of before."""
     later = timezone.now() + timedelta(hours=2)
     for kind in ("embedding", "indexing", "default", "beat"):
-        Heartbeat.objects.create(name=kind, kind=kind, seen_at=later)
+        Heartbeat.objects.create(name=kind, kind=kind, seen_at=later, detail={"note": "of another time"})
     make_image(make_listing())
     Embedding.objects.update(created_at=later)
     IndexSnapshot.objects.update(created_at=later)
     answer = ready().json()
     assert "no embedding worker has been heard of, so new photos are not found" in answer["problem"]
+    assert "of another time" not in answer["problem"]
     assert answer["details"]["upload_lag_seconds"] == 0
     assert answer["details"]["heartbeats"] == []
     assert (answer["details"]["index"]["snapshot_age_s"] or 0) >= 0
