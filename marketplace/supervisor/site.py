@@ -59,8 +59,9 @@ class Site:
             "LOG_FORMAT": "console",
             "LOG_LEVEL": self.log_level,
             "PYTHONUNBUFFERED": "1",
-            "HEALTH_BIND": f"unix:{health_socket_path(self.var)}",
             **self.environ,
+            # An empty one too: nothing else says when the site is ready.
+            "HEALTH_BIND": self.environ.get("HEALTH_BIND") or f"unix:{health_socket_path(self.var)}",
             "VAR_DIR": str(self.var),
             "PORT": str(self.port),
             "WEB_PROCESSES": str(self.web_processes),

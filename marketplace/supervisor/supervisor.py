@@ -95,17 +95,17 @@ class Supervisor:
             self._supervise_once()
 
     def _wait_until_ready_and_print_welcome(self) -> None:
-        ask_at = time.monotonic()
+        door, ask_at = self._environ["HEALTH_BIND"], time.monotonic()
         complain_at = ask_at + SAY_NOT_READY_SECONDS
         while not self._stop_asked:
-            # Asked at intervals and not after every relayed line: each question makes the web process log another.
+            # Asked at intervals, because a site that starts says many lines.
             if time.monotonic() >= ask_at:
-                if (status := fetch_readiness_status(self._environ["HEALTH_BIND"])) == 200:
+                if (status := fetch_readiness_status(door)) == 200:
                     break
                 ask_at = time.monotonic() + ASK_READY_SECONDS
                 if time.monotonic() > complain_at:
                     self.console.print_message(
-                        f"still not ready: {self.site.url}/health/ready answers {status or 'nothing'}."
+                        f"still not ready: /health/ready at {door} answers {status or 'nothing'}."
                     )
                     complain_at = time.monotonic() + SAY_NOT_READY_SECONDS
             self._supervise_once()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from marketplace.paths import broker_socket_path, private_broker_url
+from marketplace.paths import broker_socket_path, health_socket_path, private_broker_url
 from marketplace.supervisor import roles
 from marketplace.supervisor.console import Console, format_welcome
 from marketplace.supervisor.errors import CannotStart
@@ -80,6 +80,11 @@ class TestSite:
     def test_points_children_at_the_private_broker_unless_there_is_another(self, tmp_path):
         assert site(VAR_DIR=tmp_path).child_environment()["REDIS_URL"] == private_broker_url(tmp_path)
         assert site(REDIS_URL="redis://r:1").child_environment()["REDIS_URL"] == "redis://r:1"
+
+    @pytest.mark.parametrize("given", [{}, {"HEALTH_BIND": ""}])
+    def test_has_a_door_for_health_because_nothing_else_says_when_it_is_ready(self, tmp_path, given):
+        bind = site(VAR_DIR=tmp_path, **given).child_environment()["HEALTH_BIND"]
+        assert bind == f"unix:{health_socket_path(tmp_path)}"
 
     def test_makes_a_relative_var_absolute_for_children_that_run_elsewhere(self):
         assert Path(site(VAR_DIR="elsewhere").child_environment()["VAR_DIR"]).is_absolute()
