@@ -45,17 +45,17 @@ class TestRunning:
         assert "Site administration" in staff.get("/admin/").expect(200).text
         assert stack.admin().get("/api/v1/listings/").expect(200).json()["results"] == []
 
-    def test_takes_a_body_in_chunks_or_asks_for_its_length(self, stack):
+    def test_takes_a_body_in_chunks(self, stack):
         staff = stack.admin()
         listing = staff.post("/api/v1/listings/", {"title": "Lamp", "price": "12.50"}).expect(201).json()
         path = f"/api/v1/listings/{listing['id']}/"
         own = {"Authorization": f"Token {staff.token}", "Content-Type": "application/json"}
         status, _ = send_in_chunks(stack, "PATCH", path, [b'{"price": ', b'"99.00"}'], own)
-        assert (status, staff.get(path).json()["price"]) in {(200, "99.00"), (411, "12.50")}
+        assert (status, staff.get(path).json()["price"]) == (200, "99.00")
         body, form = encode(None, {}, [("image", "a.jpg", draw_photo(size=(200, 200)))])
         status, answer = send_in_chunks(stack, "POST", "/api/v1/search/image/", [body[:99], body[99:]], form)
-        assert status in {200, 411} or json.loads(answer)["code"] in {"index_not_ready", "model_not_ready"}
-        assert send_in_chunks(stack, "POST", "/search/photo/", [body], form)[0] in {403, 411}
+        assert status == 200 or json.loads(answer)["code"] in {"index_not_ready", "model_not_ready"}
+        assert send_in_chunks(stack, "POST", "/search/photo/", [body], form)[0] == 403
 
     @pytest.mark.parametrize("length", ["-5", "+5", "5 5", "5, 6", "0x5", "1_0"])
     def test_never_guesses_the_length_of_a_body(self, stack, length):
@@ -65,7 +65,7 @@ class TestRunning:
     @pytest.mark.parametrize("chunks", [b"zz\r\n{}\r\n0\r\n\r\n", b"2\r\n{}xx0\r\n\r\n", b"-2\r\n{}\r\n0\r\n\r\n"])
     def test_refuses_chunks_that_are_none(self, stack, chunks):
         head = b"POST /api/v1/token/ HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
-        assert send_raw(stack, head + b"Content-Type: application/json\r\n\r\n" + chunks) in {0, 400, 411}
+        assert send_raw(stack, head + b"Content-Type: application/json\r\n\r\n" + chunks) in {0, 400}
 
     def test_lets_a_client_ask_before_it_sends_a_body(self, stack):
         head = b"POST /api/v1/token/ HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 2\r\n"
