@@ -35,7 +35,8 @@ class SiteTask(WSGITask):
     def execute(self) -> None:
         try:
             super().execute()
-        # Whatever else a view raises Django answers; this is a file that could not be read while it was sent.
+        # What a view raises Django answers. This is a file that cannot be read while it is sent, or an answer that has
+        # no room to wait for its client.
         except OSError:
             logger.exception("an answer was broken off: %s", self.request.path)
             raise

@@ -13,6 +13,7 @@ logger = logging.getLogger(__name__)
 
 class Task(Protocol):
     def service(self) -> None: ...
+    def cancel(self) -> None: ...
 
 
 class TaskThreads:
@@ -29,5 +30,7 @@ class TaskThreads:
             task = self._tasks.get()
             try:
                 task.service()
-            except Exception:
+            # A SystemExit too: it would end this thread for good, and no process.
+            except BaseException:
                 logger.exception("a request ended in an error that nothing else caught")
+                task.cancel()

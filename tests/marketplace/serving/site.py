@@ -36,6 +36,8 @@ class Site:
         body = environ["wsgi.input"].read()
         self.seen.append((environ["REQUEST_METHOD"], environ["PATH_INFO"], environ.get("CONTENT_LENGTH"), body))
         self.may_answer.wait(10)
+        if environ["PATH_INFO"] == "/exit":
+            raise SystemExit
         if environ["PATH_INFO"] == "/unchanged":
             start_response("304 Not Modified", [("Content-Length", "0")])
             return []

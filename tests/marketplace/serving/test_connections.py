@@ -53,6 +53,11 @@ def test_who_does_not_wait_for_an_answer_gets_one_and_has_to_ask_again(site):
     assert len(site.seen) == 1
 
 
+def test_a_view_that_asks_to_exit_ends_its_connection_and_no_thread(site):
+    assert read_answer(site.connect(b"GET /exit HTTP/1.1\r\n" + HOST + b"\r\n")) == (0, b"")
+    assert read_answer(site.connect(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n"))[0] == 200
+
+
 class TestSlowClients:
     @pytest.mark.parametrize(
         ("sent", "status"),
@@ -162,7 +167,9 @@ class TestStrictness:
 
     def test_the_id_of_a_refused_request_is_in_its_answer(self, site):
         client = site.connect(API + b"X-Request-ID: mine-1\r\nContent-Length: x\r\n\r\n")
-        assert b"X-Request-Id: mine-1" in client.recv(65536)
+        answer = client.recv(65536)
+        assert b"X-Request-Id: mine-1" in answer
+        assert b"Cache-Control: no-store" in answer
 
     def test_a_body_is_asked_for_only_where_it_is_wanted(self, site):
         wanted = site.connect(API + JSON + b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\n")
