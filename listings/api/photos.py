@@ -186,7 +186,7 @@ class PhotoView(OwnListingView):
         description="Its files are deleted with it.",
         tags=["photos"],
         request=None,
-        responses={204: None, **{code: schema.WRITE[code] for code in (401, 403, 404, 429, 503)}},
+        responses={204: None, **{code: schema.WRITE[code] for code in (401, 403, 404, 429, 503, 507)}},
     )
     def delete(self, request: Request, listing_id: int, image_id: int) -> Response:
         deleted, _ = self.get_object().images.filter(pk=image_id).delete()

@@ -110,7 +110,7 @@ class TokenView(APIView):
         tags=["token"],
         auth=[],
         request=CredentialsSerializer,
-        responses={200: NewTokenSerializer, 400: schema.BAD_INPUT, 429: schema.THROTTLED, 503: schema.UNAVAILABLE},
+        responses={200: NewTokenSerializer, **{code: schema.WRITE[code] for code in (400, 429, 503, 507)}},
     )
     def post(self, request: Request) -> Response:
         credentials = CredentialsSerializer(data=request.data)
@@ -133,7 +133,7 @@ class TokenView(APIView):
         tags=["token"],
         auth=[{"tokenAuth": []}],  # type: ignore[list-item]
         request=None,
-        responses={204: None, 401: schema.UNAUTHENTICATED, 429: schema.THROTTLED, 503: schema.UNAVAILABLE},
+        responses={204: None, **{code: schema.WRITE[code] for code in (401, 429, 503, 507)}},
     )
     def delete(self, request: Request) -> Response:
         if isinstance(request.auth, AccessToken):
@@ -175,7 +175,7 @@ class OneTokenView(OwnTokensView, generics.DestroyAPIView):
     @extend_schema(
         summary="End one of your tokens",
         tags=["token"],
-        responses={204: None, **{code: schema.WRITE[code] for code in (401, 404, 429, 503)}},
+        responses={204: None, **{code: schema.WRITE[code] for code in (401, 404, 429, 503, 507)}},
     )
     def delete(self, request: Request, *args: object, **kwargs: object) -> Response:
         return super().delete(request, *args, **kwargs)

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
         responses={
             201: ListingSerializer,
             200: OpenApiResponse(ListingSerializer, "The listing that this request made before, as it is now"),
-            **{code: schema.WRITE[code] for code in (400, 401, 429, 503)},
+            **{code: schema.WRITE[code] for code in (400, 401, 429, 503, 507)},
             409: schema.ALREADY_GONE,
             422: schema.KEY_REUSED,
         },
@@ -108,7 +108,7 @@ class ListingsView(generics.ListCreateAPIView):
         summary="Remove a listing",
         description="It becomes `removed`: from then on only staff who may view listings see it.",
         tags=["listings"],
-        responses={204: None, **{code: schema.WRITE[code] for code in (401, 403, 404, 429, 503)}},
+        responses={204: None, **{code: schema.WRITE[code] for code in (401, 403, 404, 429, 503, 507)}},
     ),
 )
 class ListingView(generics.RetrieveUpdateDestroyAPIView):

@@ -36,6 +36,7 @@ PHOTO_REFUSALS = {
     415: document_refusal("Not a photo: `not_an_image`, `truncated`, `unsupported`"),
     429: schema.THROTTLED,
     503: document_refusal("`index_not_ready`, `model_not_ready` or `busy`; `Retry-After` says when to come back"),
+    507: schema.FULL,
 }
 
 
@@ -124,6 +125,9 @@ class EmbeddingView(PhotoView):
             401: schema.UNAUTHENTICATED,
             403: document_refusal("Only for staff who may view embedding models"),
             **PHOTO_REFUSALS,
+            415: document_refusal(
+                "Not a photo that has a vector: `not_an_image`, `truncated`, `unsupported`, `too_small`, `one_colour`"
+            ),
         },
     )
     def post(self, request: Request) -> Response:

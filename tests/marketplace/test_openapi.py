@@ -45,10 +45,10 @@ def test_every_call_is_there_and_no_other(schema):
 
 
 def test_every_call_says_what_it_does_and_how_it_refuses(schema):
-    for call in operations(schema).values():
+    for (_, verb), call in operations(schema).items():
         assert call["summary"]
         assert call["tags"]
-        assert {"429", "503"} <= set(call["responses"])
+        assert {"429", "503"} | ({"507"} if verb != "get" else set()) <= set(call["responses"])
         assert all(response.get("description") is not None for response in call["responses"].values())
 
 
@@ -74,6 +74,11 @@ def test_photos_are_sent_as_files(schema):
     reference = body["multipart/form-data"]["schema"]["$ref"].rpartition("/")[2]
     images = schema["components"]["schemas"][reference]["properties"]["images"]
     assert images["items"] == {"type": "string", "format": "binary"}
+
+
+def test_a_photo_that_shows_nothing_is_refused_where_its_vector_is_asked_for(schema):
+    refusals = operations(schema)["/api/v1/embeddings/", "post"]["responses"]
+    assert "`too_small`, `one_colour`" in refusals["415"]["description"]
 
 
 def test_what_is_read_only_is_not_asked_for(schema):
