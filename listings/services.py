@@ -79,7 +79,7 @@ def _ensure_category_in_fields(fields: dict[str, object]) -> dict[str, object]:
 
 
 def mark_listing_removed(listing: Listing) -> None:
-    """Take a listing away from everybody but staff. The row stays, so that staff can look into it or undo it."""
+    """Take a listing away from everybody but staff who may view listings. The row stays, so that it can be undone."""
     Listing.objects.filter(pk=listing.pk).exclude(status=Listing.Status.REMOVED).update(
         status=Listing.Status.REMOVED, updated_at=timezone.now()
     )

@@ -129,7 +129,8 @@ class ListingFilter(filters.FilterSet):
     )
     status = filters.ChoiceFilter(
         choices=Listing.Status.choices,
-        help_text="Narrows the list within what you may see: others' active listings, your own, everything for staff.",
+        help_text="Narrows the list within what you may see: others' active listings, your own, "
+        "everything for staff who may view listings.",
     )
 
     class Meta:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse
 
+from listings.permissions import MayChangeListing
+
 from .serializers import ErrorSerializer
 
 
@@ -46,9 +48,7 @@ BAD_INPUT = OpenApiResponse(
 UNAUTHENTICATED = _describe_error(
     "No valid token or session", "Authentication credentials were not provided.", "not_authenticated"
 )
-FORBIDDEN = _describe_error(
-    "Somebody else's listing", "Only the seller of this listing and staff may change it.", "permission_denied"
-)
+FORBIDDEN = _describe_error("Somebody else's listing", MayChangeListing.message, "permission_denied")
 NOT_FOUND = _describe_error("No such listing, or not yours to see", "No Listing matches the given query.", "not_found")
 TOO_LARGE = _describe_error("A file or the request is too large", "The photo is larger than 40 MB.", "too_large")
 NOT_A_PHOTO = _describe_error("Not a photo", "The file is not a photo.", "not_an_image")

@@ -137,7 +137,8 @@ class StrictSerializer(serializers.Serializer):
     ]
 )
 class ListingSerializer(StrictSerializer, serializers.ModelSerializer):
-    """A listing as this caller may see it: exact coordinates and unfinished photos are for its seller and staff."""
+    """A listing as this caller may see it: exact coordinates and unfinished photos are for its seller and staff who
+    may view listings."""
 
     url = serializers.SerializerMethodField(help_text="The page people open.")
     price = StrictDecimalField(
@@ -153,21 +154,24 @@ class ListingSerializer(StrictSerializer, serializers.ModelSerializer):
     category = CategoryPathField(
         required=False,
         allow_null=True,
-        help_text="Path such as `Home & Garden / Furniture / Chairs`. Staff create a missing one by sending it.",
+        help_text="Path such as `Home & Garden / Furniture / Chairs`. Staff who may add categories "
+        "create a missing one by sending it.",
     )
     latitude = CoordinateField(
         min_value=-90,
         max_value=90,
         required=False,
         allow_null=True,
-        help_text="Degrees. In lists, and for everybody but the seller and staff, a point of the 1 km grid.",
+        help_text="Degrees. In lists, and for everybody but the seller and staff who may view listings, "
+        "a point of the 1 km grid.",
     )
     longitude = CoordinateField(
         min_value=-180, max_value=180, required=False, allow_null=True, help_text="As `latitude`."
     )
     seller = SellerSerializer(read_only=True)
     images = serializers.SerializerMethodField(
-        help_text="By position. Photos that are not ready are shown to the seller and staff only."
+        help_text="By position. Photos that are not ready are shown only to the seller and to "
+        "staff who may view listings."
     )
 
     class Meta:
@@ -195,7 +199,7 @@ class ListingSerializer(StrictSerializer, serializers.ModelSerializer):
 
     @extend_schema_field(ImageSerializer(many=True))
     def get_images(self, listing: Listing) -> list[dict[str, object]]:
-        # Other callers get only photos that they can load; the seller and staff see what becomes of the rest too.
+        # Other callers get only photos that they can load; these see what becomes of the rest too.
         own = self._is_own_or_viewable(listing)
         shown = [image for image in listing.photos if own or image.state == ListingImage.State.READY]
         return [self._photo_serializer.to_representation(image) for image in shown]

@@ -1,7 +1,7 @@
 """What callers send to ranked endpoints: the filters, the photo, how many results.
 
-Filters mean what they mean in lists of listings. A visitor asks among active or sold listings, staff also among drafts;
-nobody finds a removed one.
+Filters mean what they mean in lists of listings. A visitor asks among active or sold listings, staff who may view
+listings also among drafts; nobody finds a removed one.
 """
 
 from __future__ import annotations
