@@ -78,9 +78,19 @@ def may_create_categories(user: Person) -> bool:
     return has_right(user, "listings.add_category")
 
 
+def may_embed_again(user: Person) -> bool:
+    """Photos of listings, whichever page of the admin that is asked on."""
+    return has_right(user, "listings.change_listingimage")
+
+
 def may_embed_any_photo(user: Person) -> bool:
     """The vector of a picture that belongs to no listing."""
     return has_right(user, "recommender.view_embeddingmodel", "recommender.change_embeddingmodel")
+
+
+def may_take_model_steps(user: Person) -> bool:
+    """Change embedding models, which is done by steps alone."""
+    return has_right(user, "recommender.change_embeddingmodel")
 
 
 def may_see_site_health(user: Person) -> bool:

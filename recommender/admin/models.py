@@ -17,6 +17,7 @@ from django.urls import URLPattern, re_path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from listings.permissions import may_take_model_steps
 from recommender import registry
 from recommender.errors import RegistryError
 from recommender.models import LONGEST_ID, Embedding, EmbeddingModel
@@ -97,7 +98,7 @@ class EmbeddingModelAdmin(ReadOnlyAdmin):
         """What the page shows besides the row."""
         facts: dict[str, object] = {
             "evaluations": [(evaluation, report_address(model, evaluation)) for evaluation in list_evaluations(model)],
-            "steps": list_offered_steps(model) if may_take_steps(request) else [],
+            "steps": list_offered_steps(model) if may_take_model_steps(request.user) else [],
         }
         if not model.is_live:
             return facts
@@ -112,7 +113,7 @@ class EmbeddingModelAdmin(ReadOnlyAdmin):
 
     def step_view(self, request: HttpRequest, pk: str, name: str) -> HttpResponse:
         """Say what a step does and what stands in its way; do it when that was confirmed."""
-        if not may_take_steps(request):
+        if not may_take_model_steps(request.user):
             raise PermissionDenied
         model, step = get_object_or_404(EmbeddingModel, pk=pk), STEP_BY_NAME[name]
         if request.method == "POST":
@@ -152,11 +153,6 @@ class EmbeddingModelAdmin(ReadOnlyAdmin):
         response = FileResponse(file, content_type="text/html; charset=utf-8")
         response["Content-Security-Policy"] = REPORT_POLICY
         return response
-
-
-def may_take_steps(request: HttpRequest) -> bool:
-    """The permission to change models, which staff use through steps alone."""
-    return request.user.has_perm("recommender.change_embeddingmodel")
 
 
 def report_address(model: EmbeddingModel, evaluation: Evaluation) -> str:

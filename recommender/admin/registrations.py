@@ -20,6 +20,7 @@ from django.utils.html import format_html
 
 from listings.admin.filters import CappedPaginator
 from listings.models import Listing, ListingImage
+from listings.permissions import may_embed_again
 from ml.catalogue.counts import describe_count
 from recommender.embedding import queue
 from recommender.embedding.doorbell import doorbell
@@ -56,11 +57,6 @@ class ReadableJSONField(forms.JSONField):
 def _refuse_surrogates(value: object) -> object:
     json.dumps(value, ensure_ascii=False).encode()
     return value
-
-
-def may_embed_again(request: HttpRequest) -> bool:
-    """Whoever may change photos, whichever page the action is on."""
-    return request.user.has_perm("listings.change_listingimage")
 
 
 def _requeue_photos_and_confirm(request: HttpRequest, images: QuerySet[ListingImage]) -> None:
@@ -122,7 +118,7 @@ class EmbeddingAdmin(ReadOnlyAdmin):
         return queryset.filter(Q(image_id=search_term) | Q(image__listing_id=search_term)), False
 
     def has_embed_permission(self, request: HttpRequest) -> bool:
-        return may_embed_again(request)
+        return may_embed_again(request.user)
 
     @admin.action(description="Embed again", permissions=["embed"])
     def requeue_photos_of_embeddings(self, request: HttpRequest, queryset: QuerySet[Embedding]) -> None:
@@ -217,7 +213,7 @@ def add_action_to_pages(model: type[Model], action: Callable[..., None]) -> None
     pages = admin.site.get_model_admin(model)
     # A new list, because appending to the one on the class would change every page that inherits it.
     pages.actions = [*(pages.actions or ()), action]
-    pages.has_embed_permission = may_embed_again  # type: ignore[attr-defined]
+    pages.has_embed_permission = lambda request: may_embed_again(request.user)  # type: ignore[attr-defined]
 
 
 add_action_to_pages(Listing, requeue_photos_of_listings)
