@@ -7,8 +7,8 @@ from datetime import timedelta
 from celery import shared_task
 from django.utils import timezone
 
+from listings.api.sent_again import forget_old_keys
 from listings.api.tokens import forget_expired_tokens
-from listings.limits.idempotency import forget_old_keys
 from listings.limits.log_ins import forget_old_tries
 from listings.models import Listing
 from listings.photos.lost_pictures import PicturesUnmounted, Round

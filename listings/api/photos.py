@@ -19,14 +19,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from listings.limits import idempotency
 from listings.models import Listing, ListingImage
 from listings.permissions import MayChangeListing, MayDeletePhotos
 from listings.photos.uploads import CheckedPhoto, PhotoUploadHandler, check_photos, declared_length
 from listings.services import KeptPhoto, ListingGone, TooManyPhotos, add_photos
 from ml.images import PhotoRefused
 
-from . import schema
+from . import schema, sent_again
 from .parsers import BodyTooLarge
 from .request_keys import read_request_key, refuse_used_key
 from .serializers import CSRF, ImageSerializer, UploadedPhotoSerializer, UploadSerializer
@@ -156,7 +155,7 @@ class PhotosView(PhotoFormView, OwnListingView):
     def _claim_key(self, request: Request, listing: Listing, files: Sequence[File]) -> Iterator[None]:
         # Their bytes say that photos are the same, so of a key only is asked that it came with no others. All that was
         # sent counts, because which of it is judged a photo may differ from one time to the next.
-        if idempotency.HEADER not in request.headers:
+        if sent_again.HEADER not in request.headers:
             yield
             return
         sent = [getattr(file, "sha256", "") for file in files]

@@ -9,8 +9,9 @@ from rest_framework import status
 from rest_framework.exceptions import APIException, ValidationError
 from rest_framework.request import Request
 
-from listings.limits.idempotency import HEADER, BadKey, KeyReused, RequestKey
 from listings.services import ListingGone
+
+from .sent_again import HEADER, BadKey, KeyReused, RequestKey
 
 
 class RequestKeyReused(APIException):

@@ -11,12 +11,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 
-from listings.limits import idempotency
 from listings.models import Listing
 from listings.permissions import MayChangeListing
 from listings.services import ListingGone, mark_listing_removed
 
-from . import schema
+from . import schema, sent_again
 from .filters import ListingFilter
 from .pagination import ListingPagination
 from .parsers import BoundedJSONParser
@@ -71,14 +70,14 @@ class ListingsView(generics.ListCreateAPIView):
         return {**super().get_serializer_context(), "exact_point": self.request.method == "POST"}
 
     def create(self, request: Request, *args: object, **kwargs: object) -> Response:
-        if idempotency.HEADER not in request.headers:
+        if sent_again.HEADER not in request.headers:
             return super().create(request, *args, **kwargs)
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         key = read_request_key(request, "listings", request.data)
         with refuse_used_key():
             seller = cast("User", request.user)  # this view lets nobody else create
-            listing, is_new = idempotency.create_listing_once(seller, serializer.validated_data, key)
+            listing, is_new = sent_again.create_listing_once(seller, serializer.validated_data, key)
         answer = self.get_serializer(listing).data
         code = status.HTTP_201_CREATED if is_new else status.HTTP_200_OK
         return Response(answer, code, headers=self.get_success_headers(answer))

@@ -9,7 +9,7 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_http_methods
 
-from listings.limits.idempotency import RequestKey, create_listing_once
+from listings.api.sent_again import RequestKey, create_listing_once
 from listings.limits.rates import throttle_form
 from listings.models import Listing
 from listings.photos.no_room import CannotStore
