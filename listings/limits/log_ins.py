@@ -26,7 +26,7 @@ from rest_framework.request import Request
 
 from listings.querysets import wait_briefly
 
-from .rates import TOO_MANY, caller_address, describe_wait, throttle_address
+from .rates import TOO_MANY, caller_address, describe_wait, mark_too_often, throttle_address
 
 log = structlog.get_logger(__name__)
 
@@ -145,9 +145,7 @@ def answer_locked_out(request: HttpRequest, response: HttpResponse, credentials:
     if response.status_code == TOO_MANY:
         return response
     seconds = find_lock(request)
-    answer = render(request, "429.html", {"sentence": say_when(seconds)}, status=TOO_MANY)
-    answer["Retry-After"] = str(seconds)
-    return answer
+    return mark_too_often(render(request, "429.html", {"sentence": say_when(seconds)}), seconds)
 
 
 def count_password_checks(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import redis
 import structlog
 from django.conf import settings
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 from rest_framework.request import Request
@@ -218,6 +218,13 @@ def _count_request(request: HttpRequest, throttle: PageThrottle) -> int:
 def throttle_form(request: HttpRequest, *scopes: str) -> int:
     """The same for a form that does several things at once: the longest time to wait."""
     return max(throttle_request(request, scope) for scope in scopes)
+
+
+def mark_too_often(response: HttpResponse, seconds: int) -> HttpResponse:
+    """Make this the answer to a caller who has to wait so long."""
+    response.status_code = TOO_MANY
+    response["Retry-After"] = str(seconds)
+    return response
 
 
 def explain_wait(seconds: int) -> str:

@@ -60,7 +60,7 @@ def edit_listing(request: HttpRequest, listing_id: int) -> HttpResponse:
     form = ListingForm(request.POST, instance=listing)
     if request.FILES and (seconds := throttle_request(request, "upload")):
         present = get_editable_listing_or_403(request, listing_id)
-        return refuse_often(request, form, seconds, lambda code: render_edit_page(request, present, form, code))
+        return refuse_often(request, form, seconds, lambda: render_edit_page(request, present, form))
     try:
         _, refusals = store_usable_photos(listing, request.FILES.getlist("photos"))
     except CannotStore as exc:

@@ -9,7 +9,7 @@ from django.views.decorators.http import require_http_methods
 
 from listings import slots
 from listings.api.photos import ONE_PHOTO_BYTES, ONE_PHOTO_TOO_LARGE, refusal_status
-from listings.limits.rates import TOO_MANY, explain_wait, throttle_request
+from listings.limits.rates import explain_wait, mark_too_often, throttle_request
 from listings.photos.no_room import CannotStore
 from listings.photos.uploads import declared_length
 from ml.images import PhotoRefused
@@ -27,9 +27,7 @@ def photo_search_page(request: HttpRequest) -> HttpResponse:
     if declared_length(request) > ONE_PHOTO_BYTES:
         return _render_page(request, error=ONE_PHOTO_TOO_LARGE, status=413)
     if seconds := throttle_request(request, "search"):
-        answer = _render_page(request, error=explain_wait(seconds), status=TOO_MANY)
-        answer["Retry-After"] = str(seconds)
-        return answer
+        return mark_too_often(_render_page(request, error=explain_wait(seconds)), seconds)
     return _search_by_photo(request)
 
 

@@ -9,7 +9,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from listings.limits.rates import TOO_MANY, explain_wait, throttle_request
+from listings.limits.rates import explain_wait, mark_too_often, throttle_request
 from listings.models import ListingImage
 from listings.permissions import MayDeletePhotos, may_change, may_delete_photos
 
@@ -26,12 +26,11 @@ LABELS = {
 @require_POST
 @sign_in_required
 @accept_photo_uploads
-def add_photos(request: HttpRequest, listing_id: int) -> JsonResponse:
+def add_photos(request: HttpRequest, listing_id: int) -> HttpResponse:
     """For the script of the pages, which sends one photo at a time; without it photos come with the whole form."""
     listing = get_editable_listing_or_403(request, listing_id)
     if seconds := throttle_request(request, "upload"):
-        headers = {"Retry-After": str(seconds)}
-        return JsonResponse({"detail": explain_wait(seconds)}, status=TOO_MANY, headers=headers)
+        return mark_too_often(JsonResponse({"detail": explain_wait(seconds)}), seconds)
     _, refusals = store_usable_photos(listing, request.FILES.getlist("photos"))
     return JsonResponse({"refusals": [{"name": refusal.name, "reason": refusal.reason} for refusal in refusals]})
 

@@ -45,7 +45,7 @@ def submit_sell_form(request: SignedInRequest) -> HttpResponse:
         return _render_form(request, form)
     scopes = ["publish", "upload"] if request.FILES else ["publish"]
     if seconds := throttle_form(request, *scopes):
-        return refuse_often(request, form, seconds, lambda code: _render_form(request, form, code))
+        return refuse_often(request, form, seconds, lambda: _render_form(request, form))
     return _publish(request, form)
 
 

@@ -5,7 +5,7 @@ from django.contrib.auth.views import LoginView
 from django.http import HttpResponse
 
 from listings.limits.log_ins import find_lock, say_when
-from listings.limits.rates import TOO_MANY
+from listings.limits.rates import mark_too_often
 
 
 class SignInForm(AuthenticationForm):
@@ -26,4 +26,4 @@ class SignInView(LoginView):
         if not seconds:
             return super().form_invalid(form)
         context = self.get_context_data(form=form, too_often=say_when(seconds))
-        return self.render_to_response(context, status=TOO_MANY, headers={"Retry-After": str(seconds)})
+        return mark_too_often(self.render_to_response(context), seconds)

@@ -16,7 +16,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 
-from listings.limits.rates import TOO_MANY, explain_wait
+from listings.limits.rates import explain_wait, mark_too_often
 from listings.models import Listing
 from listings.photos.no_room import CannotStore
 from listings.photos.uploads import CheckedPhoto, PhotoUploadHandler, check_photos, declared_length
@@ -106,11 +106,8 @@ def go_on_editing(request: HttpRequest, listing: Listing, status: int = 200) -> 
 
 
 def refuse_often(
-    request: HttpRequest, form: BaseForm, seconds: int, render_form: Callable[[int], HttpResponse]
+    request: HttpRequest, form: BaseForm, seconds: int, render_form: Callable[[], HttpResponse]
 ) -> HttpResponse:
     """The form as it was typed, and when to send it again."""
     form.add_error(None, f"{explain_wait(seconds)} Nothing was saved.")
-    as_json = wants_json(request)
-    answer = JsonResponse({"errors": form.errors}, status=TOO_MANY) if as_json else render_form(TOO_MANY)
-    answer["Retry-After"] = str(seconds)
-    return answer
+    return mark_too_often(JsonResponse({"errors": form.errors}) if wants_json(request) else render_form(), seconds)
