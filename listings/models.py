@@ -1,4 +1,4 @@
-"""What sellers publish. A photo's bytes never change: a new file is a new ListingImage."""
+"""What sellers publish, keys of their requests, and tokens. A photo's bytes never change: a new file is a new row."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from django.utils import timezone
 from .finding.filterable import ListingStatus
 from .finding.geo import snap_to_grid
 from .finding.words import WordsField, is_visible
-from .querysets import SEPARATOR, WORDS, CategoryQuerySet, ListingQuerySet, wait_briefly
+from .limits.waits import wait_briefly
+from .querysets import SEPARATOR, WORDS, CategoryQuerySet, ListingQuerySet
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
-# Code that takes a category from outside checks these lengths first, so that people read a sentence and no database
-# error.
+# Code that takes a category from outside checks these first, so that people read a sentence and no database error.
 NAME_LENGTH, PATH_LENGTH = 120, 500
 
 # The last use of a token is written no more often, or each request would write.
@@ -239,7 +239,7 @@ class ImportedPhoto(models.Model):
 
 
 class RequestKeyRow(models.Model):
-    """What a request with an `Idempotency-Key` made, so that the same request makes nothing again (`idempotency`)."""
+    """What a request with an `Idempotency-Key` made, so that the same request makes nothing again (`sent_again`)."""
 
     digest = models.CharField(max_length=64, primary_key=True)
     content = models.CharField(max_length=64)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from django.db import connection, models
+from django.db import models
 from django.db.models import F, Prefetch, Q, Value
 from django.db.models.functions import Cos, Floor, Greatest, Least, Left, Lower, Power, Radians, Sin, StrIndex
 from django.db.models.lookups import Exact, GreaterThan, In
@@ -30,25 +29,6 @@ MAX_WORDS = 10
 
 # No name of a category may contain this separator (`Category.clean`), so a path can be split into its names again.
 SEPARATOR = " / "
-
-BRIEF_WAIT_MS = 100
-
-
-@contextmanager
-def wait_briefly(most_ms: int = BRIEF_WAIT_MS) -> Iterator[None]:
-    """For a write that may as well be left out or refused: SQLite's lock, which one writer holds for all, is waited for
-    no longer, and no thread is held by it."""
-    if connection.vendor != "sqlite":
-        yield
-        return
-    connection.ensure_connection()
-    sqlite = connection.connection
-    (usual,) = sqlite.execute("PRAGMA busy_timeout").fetchone()
-    sqlite.execute(f"PRAGMA busy_timeout = {min(usual, most_ms)}")
-    try:
-        yield
-    finally:
-        sqlite.execute(f"PRAGMA busy_timeout = {usual}")
 
 
 def status_condition(*statuses: str) -> Q:

@@ -24,9 +24,8 @@ from django.shortcuts import render
 from django.utils import timezone
 from rest_framework.request import Request
 
-from listings.querysets import wait_briefly
-
 from .rates import TOO_MANY, caller_address, describe_wait, mark_too_often, throttle_address
+from .waits import wait_briefly
 
 log = structlog.get_logger(__name__)
 
