@@ -43,7 +43,7 @@ class TestRunning:
         visitor.get("/api/docs/").expect(200)
         staff = stack.visitor().sign_in("admin", PASSWORD)
         assert "Site administration" in staff.get("/admin/").expect(200).text
-        assert stack.admin().get("/api/v1/listings/").expect(200).json()["results"] == []
+        stack.admin().get("/api/v1/listings/").expect(200)
 
     def test_takes_a_body_in_chunks(self, stack):
         staff = stack.admin()
@@ -87,7 +87,7 @@ class TestRunning:
                 connection.sendall(b"x" if len(times) % 2 else b" ")
             began = time.monotonic()
             visitor.get("/", timeout=5).expect(200)
-            visitor.get("/health/ready", timeout=5).expect(200)
+            visitor.get("/health/live", timeout=5).expect(200)
             times.append(time.monotonic() - began)
             assert "details" in stack.health().json()
         assert len(times) > 3
