@@ -260,6 +260,8 @@ def _run_in_child(work: Callable[[DecoderProcess], T]) -> T:
 
 def _start_child() -> DecoderProcess:
     try:
+        with suppress(ChildEnded):  # it may be killed for what it has nothing to do with, too
+            return DecoderProcess()
         return DecoderProcess()
     except (ChildEnded, OSError, RuntimeError) as exc:  # the last where no thread can start
         # Not the fault of any picture, nor a file that is missing.

@@ -158,6 +158,13 @@ def test_a_child_that_is_killed_is_replaced_and_the_picture_decoded(child_progra
     killer.join()
 
 
+def test_a_child_that_is_killed_while_it_starts_is_started_again(child_program, monkeypatch, tmp_path):
+    note = str(tmp_path / "note")
+    die_once = f"import os\nif not os.path.exists({note!r}): os.mkdir({note!r}); os.kill(os.getpid(), 9)\n"
+    monkeypatch.setattr(decoder_process, "PROGRAM", die_once + decoder_process.PROGRAM)
+    assert_corners(decode(HEIC))
+
+
 @pytest.mark.parametrize(
     ("death", "code"),
     [
