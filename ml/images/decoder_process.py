@@ -84,8 +84,7 @@ class DecoderProcess:
             cwd=os.sep,  # so that no folder is kept from being deleted or unmounted
             env=_ALLOCATION | {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
         )
-        assert self._process.stdin is not None  # noqa: S101 - tells mypy that these are the pipes asked for
-        assert self._process.stdout is not None  # noqa: S101
+        assert self._process.stdin is not None and self._process.stdout is not None  # noqa: S101, PT018 - says mypy
         self._requests: IO[bytes] = self._process.stdin
         self._answers: IO[bytes] = self._process.stdout
         for pipe in (self._requests, self._answers):
