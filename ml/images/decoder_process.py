@@ -263,7 +263,7 @@ def _start_child() -> DecoderProcess:
             return DecoderProcess()
         return DecoderProcess()
     except (ChildEnded, OSError, RuntimeError) as exc:  # the last where no thread can start
-        # Not the fault of any picture, nor a file that is missing.
+        # Neither a picture's fault nor a missing file.
         raise ChildProcessError(errno.ECHILD, f"The process that decodes pictures does not start: {exc}") from exc
 
 
@@ -287,11 +287,9 @@ def _run_and_keep_child(work: Callable[[DecoderProcess], T], child: DecoderProce
 def _take_idle_child() -> DecoderProcess | None:
     idle = idle_children.get()
     with suppress(IndexError):  # there is none, or another thread took the last
-        while True:
-            child = idle.pop()
-            if child.is_waiting:
-                return child
+        while not (child := idle.pop()).is_waiting:
             child.end()
+        return child
     return None
 
 
