@@ -102,7 +102,7 @@ def _load_rows(image: ImageFile.ImageFile, file: IO[bytes]) -> Found:
         picture._frame_transparency = None  # type: ignore[attr-defined]  # noqa: SLF001 - it would be painted over
     with suppress(*HOSTILE_BYTES):
         picture.load()
-    picture.tile = []
+    picture.tile, picture.readonly = [], 0  # one that could not be loaded would be copied by the first change
     differing = [band for band, total in _sum_bands(picture).items() if sums.get(band) != total]
     for band in differing:
         picture.paste(ground, band)
