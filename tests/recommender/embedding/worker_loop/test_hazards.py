@@ -19,6 +19,7 @@ from tests.recommender.queue_rows import (
     ROOT,
     embed,
     environment,
+    expire,
     make_model,
     make_photos,
     media_files,
@@ -117,10 +118,11 @@ def test_a_stopped_worker_whose_lease_lives_stores_all_but_what_was_deleted():
 def test_a_worker_killed_in_its_batch_costs_one_batch_and_no_photo():
     make_model()
     make_photos(20)
-    worker = start_worker("stop", EMBED_LEASE_SECONDS="0.3", EMBED_BATCH="8")
+    worker = start_worker("stop", EMBED_BATCH="8")
     wait_until_stopped(worker)
     worker.kill()
     worker.wait(5)
-    time.sleep(0.4)
+    assert states() == {"leased": 8, "pending": 12}
+    expire()
     embed()
     assert states() == {"done": 20}
