@@ -43,8 +43,8 @@ RUNS = (
 
 PATIENT = ("--timeout=3600", "--durations=0")
 LONG_RUNS = (
-    Run("SQLite", ("-m", "soak", *PARALLEL, *PATIENT)),
-    Run("PostgreSQL", ("-m", "soak", *ONLY_DATABASE, *PARALLEL, *PATIENT), postgres=True),
+    Run("SQLite", ("-m", "soak and not acceptance", *PARALLEL, *PATIENT)),
+    Run("PostgreSQL", ("-m", "soak and not acceptance", *ONLY_DATABASE, *PARALLEL, *PATIENT), postgres=True),
     Run("Whole stack", ("tests/acceptance/test_catalogue.py", "tests/acceptance/test_faults.py", *PATIENT)),
 )
 
