@@ -13,15 +13,19 @@ from django.test import RequestFactory
 from django.urls import URLPattern, get_resolver
 
 VERBS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-# Pages of the admin say nowhere which verbs they take: each can be looked at, and these take a form.
-ADMIN_FORM = re.compile(r"^admin/(login|logout|password_change|[a-z]+/[a-z]+)/$|/(add|change|delete|password|<name>)/$")
+# Pages of the admin say nowhere which verbs they take: each can be looked at, and takes a form, but for these.
+ADMIN_READ_ONLY = re.compile(
+    r"^admin/($|password_change/done/|autocomplete/|jsi18n/|r/|<app_label>/$|<url>$)|/<object_id>/(history/)?$|/reports/<name>$"
+)
 PARAMETER = re.compile(r"\(\?P<(\w+)>[^()]*\)|<(?:\w+:)?(\w+)>")
 
 
 def list_doors() -> list[str]:
     """As "GET listings/<listing_id>/", in the order in which Django looks them up."""
     doors = [
-        f"{verb} {address}" for address, view in _walk(get_resolver().url_patterns) for verb in _verbs(address, view)
+        f"{verb} {address}"
+        for address, view in _walk(get_resolver().url_patterns)
+        for verb in list_verbs(address, view)
     ]
     return [*dict.fromkeys(doors), *_list_actions()]
 
@@ -35,9 +39,9 @@ def _walk(patterns: list[Any], prefix: str = "") -> Iterator[tuple[str, Callable
             yield from _walk(pattern.url_patterns, address)
 
 
-def _verbs(address: str, view: Callable[..., Any]) -> list[str]:
+def list_verbs(address: str, view: Callable[..., Any]) -> list[str]:
     if address.startswith("admin/"):
-        return ["GET", "POST"] if ADMIN_FORM.search(address) else ["GET"]
+        return ["GET"] if ADMIN_READ_ONLY.search(address) else ["GET", "POST"]
     taken = _verbs_of_class(view) or _verbs_of_function(view)
     assert taken, f"{address} takes any verb: give its view `require_http_methods`, or `require_safe`."
     return [verb for verb in VERBS if verb in taken]
