@@ -19,7 +19,7 @@ from hypothesis.errors import Unsatisfiable
 from rest_framework.settings import api_settings
 
 from listings.models import AccessToken, Listing
-from tests.factories import make_image, make_user
+from tests.factories import make_image, make_listing, make_user
 
 TOKEN = "fuzzed" * 8
 IDENTITY = {"Accept-Encoding": "identity"}  # the client of these tests does not unpack answers
@@ -61,14 +61,16 @@ class Caller:
 
     def prepare(self, case, is_real):
         """Make anew what the request before deleted; where `is_real`, ask for what is there, not for a drawn id."""
-        listing, _ = Listing.objects.get_or_create(seller=self.people["seller"], title="Found", status="active")
+        seller = self.people["seller"]
+        listing = Listing.objects.filter(seller=seller, status="active").first() or make_listing(seller)
         image = listing.images.first() or make_image(listing)
-        tokens = {}
+        tokens: dict[str, int] = {}
         if self.person:
-            known = {"digest": AccessToken.hash_token(TOKEN), "beginning": TOKEN[:8]}
-            AccessToken.objects.get_or_create(user=self.person, **known)
-            other = {"digest": AccessToken.hash_token("other"), "beginning": "other"}
-            tokens = {"token_id": AccessToken.objects.get_or_create(user=self.person, **other)[0].pk}
+            _, other = (
+                AccessToken.objects.get_or_create(user=self.person, digest=AccessToken.hash_token(token))[0]
+                for token in (TOKEN, "other")
+            )
+            tokens = {"token_id": other.pk}
         real = {"listing_id": listing.pk, "image_id": image.pk, **tokens}
         if is_real and case.path_parameters:
             case.path_parameters.update({name: real[name] for name in case.path_parameters.keys() & real.keys()})
@@ -88,7 +90,8 @@ def test_each_answer_is_one_that_the_description_names(role, examples):
     # empty is not described and taken for absent.
     excluded = [not_a_server_error, positive_data_acceptance, negative_data_rejection]
 
-    caller, answered = Caller(role), Counter()
+    caller = Caller(role)
+    answered: Counter[int] = Counter()
 
     def ask(case, is_real):
         caller.prepare(case, is_real)
