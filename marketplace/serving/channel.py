@@ -113,14 +113,15 @@ class Channel(HTTPChannel):
         with self.requests_lock:
             request, self.request = self.request, None
             request.error, request.completed = Refusal(status), True
+            # Its body is deleted now, or others would be refused for it until a thread has answered.
+            request.close()
             self.requests.append(request)
             self.server.add_task(self)
 
     @property
     def body_bytes(self) -> int:
         """Of the request that comes in, and of what is here and waits for a thread or is in work."""
-        here = [*self.requests, self.request] if self.request is not None else [*self.requests]
-        return sum(request.body_bytes_received for request in here)
+        return sum(one.body_bytes_received for one in (*self.requests, self.request) if one and not one.error)
 
     def has_more_requests(self) -> bool:
         """Whether a client has sent the next request without waiting for its answer, as no browser does.

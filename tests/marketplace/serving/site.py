@@ -2,12 +2,12 @@
 
 import socket
 import threading
-import time
 from contextlib import suppress
 
 from waitress import wasyncore
 
 from marketplace.serving.server import make_server
+from tests.servers.waiting import wait_for
 
 HOST = b"Host: localhost\r\n"
 JSON = b"Content-Type: application/json\r\n"
@@ -28,7 +28,7 @@ class Site:
         self.port = listener.getsockname()[1]
         self.server = make_server(self.answer, listener, self.connections, threads=1)
         self.server.now = lambda: self.clock
-        self._is_running = True
+        self._is_running, self._looks = True, 0
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -49,12 +49,19 @@ class Site:
         while self._is_running:
             wasyncore.loop(0.001, use_poll=True, map=self.connections, count=1)
             self.server.look_after()
+            self._looks += 1
 
     def let_pass(self, seconds):
         """So much time, of which the server sees every second."""
         for _ in range(seconds):
+            self._wait_for_a_look()
             self.clock += 1
-            time.sleep(0.004)
+        self._wait_for_a_look()
+
+    def _wait_for_a_look(self):
+        """One turn to take a connection, one to read from it, and one that has begun already."""
+        enough = self._looks + 3
+        wait_for(lambda: self._looks >= enough)
 
     def connect(self, data=b""):
         client = socket.create_connection(("127.0.0.1", self.port), timeout=5)
