@@ -19,6 +19,7 @@ from recommender.embedding.queue import EXPIRED, Lane, Turn
 from recommender.embedding.worker_health import describe_stuck_workers
 from recommender.models import Embedding, Heartbeat
 from tests.recommender.queue_rows import bulk_photos, make_model, states
+from tests.servers.waiting import wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -56,10 +57,7 @@ def die(pid: int) -> None:
 
 
 def wait_until_dead(number: int) -> None:
-    for _ in range(200):
-        if find_dead_holders([number]):
-            return
-    raise AssertionError("The number is still held.")
+    wait_for(lambda: find_dead_holders([number]))
 
 
 def test_rows_of_a_killed_worker_are_given_back_at_once_and_those_of_others_are_not():
