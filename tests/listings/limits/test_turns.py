@@ -1,12 +1,12 @@
 """However many requests one caller has, each other caller gets a place at once, or next."""
 
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from listings.limits.turns import NoTurn, Turns
+from tests.servers.waiting import wait_for
 
 
 def ask_in_threads(turns: Turns, pool: ThreadPoolExecutor, caller: str, entered: list[str], leave: threading.Event):
@@ -19,13 +19,6 @@ def ask_in_threads(turns: Turns, pool: ThreadPoolExecutor, caller: str, entered:
             return False
 
     return pool.submit(work)
-
-
-def wait_for(condition) -> None:
-    deadline = time.monotonic() + 5
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
 
 
 def test_of_many_requests_of_one_caller_one_works_one_waits_and_the_rest_are_told_at_once():
@@ -52,7 +45,7 @@ def test_places_go_to_other_callers_in_the_order_of_coming():
         second = [ask_in_threads(turns, pool, "a", entered, leaves["a"])]
         for name in "cd":
             second.append(ask_in_threads(turns, pool, name, entered, leaves[name]))
-            wait_for(lambda name=name: name in turns.waiting)
+            wait_for(lambda: name in turns.waiting)  # noqa: B023 - asked at once
         leaves["b"].set()
         wait_for(lambda: len(entered) == 3)
         assert entered[2] == "c"  # a came before, but holds a place

@@ -11,7 +11,6 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 
 from listings.models import Listing, ListingImage
-from marketplace.observing.outage_log import own_log
 from tests.factories import api, make_listing, make_user, photo_file
 from tests.recommender import conftest
 from tests.recommender.index import catalogue
@@ -39,7 +38,6 @@ def full_originals(monkeypatch, originals):
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
     before = {path for path in originals.rglob("*") if path.is_file()}
-    own_log.forget()
     monkeypatch.setattr(FileSystemStorage, "_save", write_half)
     yield
     assert {path for path in originals.rglob("*") if path.is_file()} == before, "half a file is left"
@@ -53,7 +51,6 @@ def full_temporary_folder(monkeypatch):
     def open_full(*args, **kwargs):
         return Path("/dev/full").open("wb+", buffering=0)
 
-    own_log.forget()
     monkeypatch.setattr("django.core.files.temp.NamedTemporaryFile", open_full)
 
 
@@ -62,7 +59,6 @@ def no_temporary_folder(monkeypatch):
     def refuse(*args, **kwargs):
         raise OSError(errno.EROFS, "Read-only file system")
 
-    own_log.forget()
     monkeypatch.setattr("django.core.files.temp.NamedTemporaryFile", refuse)
 
 

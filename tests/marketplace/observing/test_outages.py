@@ -30,10 +30,8 @@ def handler():
 
 @pytest.fixture
 def log(handler, monkeypatch):
-    own_log.forget()
     monkeypatch.setattr(handler, "stream", io.StringIO())
-    yield lambda: handler.stream.getvalue().splitlines()
-    own_log.forget()
+    return lambda: handler.stream.getvalue().splitlines()
 
 
 def caused(exc: Exception, cause: BaseException) -> Exception:

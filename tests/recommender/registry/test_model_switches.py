@@ -1,7 +1,6 @@
 """Answers go on while two real models of different dimension replace each other (hazards 4 and 16)."""
 
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -18,6 +17,7 @@ from recommender.index.view import plan_refresh
 from recommender.models import Embedding, EmbeddingModel, IndexSnapshot
 from tests.built_models import small_model_dir
 from tests.factories import api, draw_photo, make_image, make_listing, make_user, photo_file
+from tests.servers.waiting import wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -66,13 +66,6 @@ def web(fresh_index, shop, settings):
     wait_for(lambda: fresh_index.health().usable)
     yield fresh_index
     fresh_index.stop()
-
-
-def wait_for(condition, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not true within {seconds} s"
-        time.sleep(0.005)
 
 
 def cosines():
@@ -142,8 +135,8 @@ def test_similar_and_photo_search_answer_throughout_twenty_switches_each_from_on
             registry.roll_back() if switch else registry.activate(new)
             version = EmbeddingModel.objects.find_active().version
             before = visitors.count(version)
-            wait_for(lambda version=version: web.get_state().model_version == version)
-            wait_for(lambda version=version, before=before: visitors.count(version) >= before + 2)
+            wait_for(lambda: web.get_state().model_version == version)  # noqa: B023 - asked at once
+            wait_for(lambda: visitors.count(version) >= before + 2)  # noqa: B023 - asked at once
             if switch % 5 == 2:
                 make_listing().delete()
                 compact(force=True)
