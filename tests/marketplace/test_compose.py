@@ -15,6 +15,7 @@ from django.core.management import get_commands
 from django.urls import resolve
 
 from marketplace.serving import gunicorn
+from marketplace.supervisor import roles, site
 from tests.servers import compose
 
 ROOT = compose.ROOT
@@ -155,6 +156,12 @@ def test_a_worker_is_checked_by_the_heartbeat_of_its_own_kind(name):
 
 def test_the_web_may_finish_its_requests_before_it_is_killed():
     assert compose.seconds(APPLICATION["web"]["stop_grace_period"]) > gunicorn.graceful_timeout
+
+
+def test_web_processes_give_memory_back_as_under_make_run():
+    environment = APPLICATION["web"]["environment"]
+    assert environment.items() >= site.LARGE_PIECES.items()
+    assert roles.web_role().environ.items() >= site.LARGE_PIECES.items()
 
 
 def test_only_the_worker_without_models_forks():
