@@ -20,7 +20,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO, TypeVar, cast
 
 from PIL import Image
 
@@ -84,9 +84,8 @@ class DecoderProcess:
             cwd=os.sep,  # so that no folder is kept from being deleted or unmounted
             env=_ALLOCATION | {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
         )
-        assert self._process.stdin is not None and self._process.stdout is not None  # noqa: S101, PT018 - says mypy
-        self._requests: IO[bytes] = self._process.stdin
-        self._answers: IO[bytes] = self._process.stdout
+        self._requests = cast("IO[bytes]", self._process.stdin)
+        self._answers = cast("IO[bytes]", self._process.stdout)
         for pipe in (self._requests, self._answers):
             _widen_pipe(pipe)
         # A child that leaves by itself is reaped at once, and `is_waiting` knows it.
