@@ -6,11 +6,14 @@ RUN python -m venv /venv
 COPY requirements.txt requirements.lock ./
 # The CPU build of torch is a tenth of the CUDA one. For NVIDIA GPUs: --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cu130
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
-# First what has hashes, which is all that torch needs; the last line finds whether anything is missing or different.
+# First what has hashes. Three stand outside the lock: torch and torchvision, of which each index has builds of its own,
+# and what needs them. The last line finds whether anything is missing or does not fit.
 RUN /venv/bin/pip install --require-hashes --only-binary :all: -r requirements.lock \
     && grep -E '^torch(vision)?==' requirements.txt > torch.txt \
     && /venv/bin/pip install --index-url "$TORCH_INDEX" -r torch.txt \
-    && /venv/bin/pip install -r requirements.txt
+    && grep -E '^pytorch-metric-learning==' requirements.txt > metric.txt \
+    && /venv/bin/pip install --no-deps -r metric.txt \
+    && /venv/bin/pip check
 
 FROM python:3.11-slim
 RUN useradd --uid 10001 --create-home --shell /usr/sbin/nologin marketplace \
