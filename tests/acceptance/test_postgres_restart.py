@@ -25,7 +25,8 @@ def test_nothing_is_lost_or_stale_and_new_photos_are_found_soon_after_the_server
     scene = under_fire.open_scene(stack, postgres_server)
     said_before = len(stack.log())
     under_fire.suffer(scene, "database away", take_database_away, seconds=TWO_SWEEPS, back_within=BACK_WITHIN_SECONDS)
-    each_process_says_once_that_the_database_is_away_and_that_it_is_back(stack.log()[said_before:])
+    stack.wait_for(lambda: len(set(map(len, find_outage_lines(stack, said_before)))) == 1, "all say that it is back")
+    each_process_says_once_that_the_database_is_away_and_that_it_is_back(stack, said_before)
     assert not (stack.var / "db.sqlite3").exists()
     assert stack.stop() == 0
 
@@ -41,10 +42,16 @@ def take_database_away(scene: Scene) -> Iterator[None]:
         yield
 
 
-def each_process_says_once_that_the_database_is_away_and_that_it_is_back(said: str) -> None:
-    lines = said.splitlines()
-    away = [line for line in lines if "The database does not answer, since" in line]
-    back = [line for line in lines if "The database is back after" in line]
+def find_outage_lines(stack: Stack, said_before: int) -> tuple[list[str], list[str]]:
+    lines = stack.log()[said_before:].splitlines()
+    sentences = ("The database does not answer, since", "The database is back after")
+    away, back = ([line for line in lines if sentence in line] for sentence in sentences)
+    return away, back
+
+
+def each_process_says_once_that_the_database_is_away_and_that_it_is_back(stack: Stack, said_before: int) -> None:
+    said = stack.log()[said_before:]
+    lines, (away, back) = said.splitlines(), find_outage_lines(stack, said_before)
     assert "Traceback" not in said
     assert " 500" not in said
     assert 0 < len(away) <= PROCESSES, said

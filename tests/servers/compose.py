@@ -40,7 +40,15 @@ def load(values: Mapping[str, str]) -> dict[str, Any]:
             raise KeyError(f"{match['name']}: {match['text']}")
         return match["text"]
 
-    return yaml.safe_load(VARIABLE.sub(fill, text()))
+    def fill_texts(node: Any) -> Any:
+        # As an engine does it, after parsing: what is empty stays a text, and a comment is none.
+        if isinstance(node, dict):
+            return {name: fill_texts(value) for name, value in node.items()}
+        if isinstance(node, list):
+            return [fill_texts(value) for value in node]
+        return VARIABLE.sub(fill, node) if isinstance(node, str) else node
+
+    return dict(fill_texts(yaml.safe_load(text())))
 
 
 def services() -> dict[str, dict[str, Any]]:
