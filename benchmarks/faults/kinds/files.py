@@ -12,8 +12,8 @@ from benchmarks.faults.scene import Scene
 def list_faults(scene: Scene) -> list[Fault]:
     return [
         Fault("index deleted", at_once(delete_index)),
-        Fault("an index file cut short", at_once(cut_index_file)),
-        Fault("an index file damaged", at_once(damage_index_file)),
+        Fault("an index file cut short, then repair", at_once(cut_index_file)),
+        Fault("an index file damaged, then repair", at_once(damage_index_file)),
     ]
 
 
@@ -31,6 +31,7 @@ def cut_index_file(scene: Scene) -> None:
     """Replaced by a shorter one: to cut a file that a process has mapped would end that process."""
     file = scene.random.choice(wait_for_index_files(scene))
     replace_content(file, file.read_bytes()[: file.stat().st_size // 2])
+    repair_index(scene)
 
 
 def damage_index_file(scene: Scene) -> None:
@@ -38,6 +39,12 @@ def damage_index_file(scene: Scene) -> None:
     content = bytearray(file.read_bytes())
     content[scene.random.randrange(len(content))] ^= 0xFF
     replace_content(file, bytes(content))
+    repair_index(scene)
+
+
+def repair_index(scene: Scene) -> None:
+    """As an operator does it. Processes that have a file open would not notice until the next one opens it."""
+    scene.stack.spawn("manage.py", "index", "verify", "--repair").wait()
 
 
 def wait_for_index_files(scene: Scene) -> list[Path]:
