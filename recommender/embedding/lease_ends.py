@@ -42,6 +42,15 @@ def requeue_or_give_up_ended_rows() -> int:
         return given_up + returned + _queue_again(ended, lane=Embedding.Lane.RETRY, attempts=attempts)
 
 
+def release_forgotten_rows(holder: int | None) -> int:
+    """Give back untried what is leased to a worker that holds nothing now: the answer to the lease was lost on its way,
+    when the database stopped just after it had written it."""
+    if holder is None:
+        return 0
+    forgotten = Embedding.objects.filter(state=State.LEASED, holder=holder)
+    return forgotten.update(state=State.PENDING, token=None, holder=None, leased_until=None, updated_at=Now())
+
+
 def _queue_again(rows: QuerySet[Embedding], **changes: object) -> int:
     return rows.update(
         state=State.PENDING,

@@ -37,7 +37,8 @@ def sweep_queue() -> dict[str, int]:
         "missing": sum(insert_missing_rows(model) for model in EmbeddingModel.objects.live()),
         "retried": requeue_failed_rows(),
     }
-    if queue.is_anything_pending():
+    # What is leased may be leased to a worker that does not know it, which finds that out at its next turn.
+    if queue.is_anything_pending() or queue.is_anything_leased():
         doorbell.ring()
     planner_statistics.analyze_unanalyzed_tables()
     return counts

@@ -50,7 +50,7 @@ class WorkerLoop:
     def __init__(self, cache: EmbedderCache = embedders, holder: LeaseHolder | None = None) -> None:
         self.activity = Activity()
         self._cache = cache
-        self._holder = holder
+        self.holder = holder or LeaseHolder()  # without one only time ends its leases
         self._leased_batches = 0
         self._last_seller = 0
         self.returns = Returns()
@@ -100,7 +100,7 @@ class WorkerLoop:
             settings.EMBED_LEASE_SECONDS,
             low_priority=self.is_low_priority_turn,
             others_in_flight=others_in_flight,
-            turn=queue.Turn(self._holder.number if self._holder else None, self._last_seller, frozenset(passed_over)),
+            turn=queue.Turn(self.holder.number, self._last_seller, frozenset(passed_over)),
         )
         if lease is not None:
             self._leased_batches += 1
@@ -140,6 +140,7 @@ class _TimeSlice:
             self._loop.returns.give_back_kept()
             self._loop.evict_retired_models()
             if queue.is_anything_leased():
+                lease_ends.release_forgotten_rows(self._loop.holder.number)
                 lease_ends.requeue_or_give_up_ended_rows()
             for entry in queue.list_pending_models():
                 # Loading a model may take longer than a lease lasts, so every model is loaded before any row is leased.

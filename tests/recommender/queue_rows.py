@@ -19,6 +19,7 @@ from django.utils import timezone
 
 from listings.models import Listing, ListingImage, originals_storage
 from recommender.embedding import lease_ends, queue
+from recommender.embedding.lease_holders import LeaseHolder
 from recommender.embedding.queue import State
 from recommender.embedding.store_results import Embedded, Tally
 from recommender.embedding.worker_loop import WorkerLoop
@@ -56,9 +57,9 @@ def bulk_photos(number: int, *, source: str = ListingImage.Source.IMPORT) -> lis
     )
 
 
-def loop_with(embedder: FakeEmbedder) -> WorkerLoop:
+def loop_with(embedder: FakeEmbedder, holder: LeaseHolder | None = None) -> WorkerLoop:
     """A worker loop, as of a process that just started, whose models are all this embedder."""
-    return WorkerLoop(FakeCache(lambda model: embedder))
+    return WorkerLoop(FakeCache(lambda model: embedder), holder)
 
 
 def embed(embedder: FakeEmbedder | None = None, seconds: float = 30) -> Tally:

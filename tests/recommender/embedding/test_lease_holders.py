@@ -18,7 +18,8 @@ from recommender.embedding.lease_holders import LeaseHolder, find_dead_holders
 from recommender.embedding.queue import EXPIRED, Lane, Turn
 from recommender.embedding.worker_health import describe_stuck_workers
 from recommender.models import Embedding, Heartbeat
-from tests.recommender.queue_rows import bulk_photos, make_model, states
+from tests.fakes import FakeEmbedder
+from tests.recommender.queue_rows import bulk_photos, loop_with, make_model, make_photos, states
 from tests.servers.waiting import wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -78,6 +79,21 @@ def test_rows_of_a_killed_worker_are_given_back_at_once_and_those_of_others_are_
     assert set(rows) == {(Lane.IMPORT, 0, None, None, EXPIRED)}
     assert queue.renew_lease(mine) == queue.renew_lease(unmarked) == 1
     own.let_go()
+
+
+def test_rows_that_a_worker_does_not_know_to_be_leased_to_it_are_embedded_at_its_next_turn():
+    """A database that stops after it has written a lease, and before it says so, leaves such rows."""
+    model = make_model()
+    make_photos(2)
+    holder = LeaseHolder()
+    holder.hold()
+    forgotten = queue.lease_rows(model, 1, 60, turn=Turn(holder.number))
+    of_another = queue.lease_rows(model, 1, 60, turn=Turn())
+    loop_with(FakeEmbedder(), holder).run_slice(30)
+    assert states() == {"done": 1, "leased": 1}
+    assert queue.renew_lease(forgotten) == 0
+    assert queue.renew_lease(of_another) == 1
+    holder.let_go()
 
 
 def test_what_was_held_by_two_killed_workers_is_retried_alone():

@@ -32,9 +32,12 @@ def fail(attempts: int, ago: timedelta) -> None:
     Embedding.objects.update(state=State.FAILED, attempts=attempts, updated_at=timezone.now() - ago)
 
 
-def test_a_sweep_rings_when_something_is_pending(broker):
-    make_model()
+@pytest.mark.parametrize("is_leased", [False, True])
+def test_a_sweep_rings_when_something_is_pending_or_leased_to_who_may_not_know_it(broker, is_leased):
+    model = make_model()
     bulk_photos(1)
+    if is_leased:
+        queue.lease_rows(model, 1, 60)
     broker.flushall()
     sweep.sweep_queue()
     assert broker.llen("embedding") == 1
