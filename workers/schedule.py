@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,18 @@ SLEW_SECONDS = 1.0
 
 class SteadyScheduler(Scheduler):
     """Forgets runs of the future, which the clock shows after it was set back, and keeps those of the past in memory
-    alone: what is missed in a restart is rung an interval later."""
+    alone: at its start it rings all, because whatever ended it may have ended workers too."""
 
     _offset: float | None = None
 
     def __init__(self, *args: Any, schedule_filename: str | None = None, **kwargs: Any) -> None:
         self._sign_of_life = Path(schedule_filename) if schedule_filename else None
         super().__init__(*args, **kwargs)
+
+    def setup_schedule(self) -> None:
+        super().setup_schedule()
+        for entry in self.schedule.values():
+            entry.last_run_at = entry.default_now() - timedelta(days=1)
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
         # How far the clock is ahead of one that nobody can set: another figure than at the last tick means a step.

@@ -70,9 +70,15 @@ def test_sweeps_are_rung_after_the_clock_was_set(tmp_path, clock, step, restarte
     scheduler.close()
 
 
+def test_it_rings_all_at_its_start_because_workers_may_have_ended_with_it(tmp_path, clock):
+    scheduler = make_scheduler(tmp_path / "schedule")
+    assert sorted(run(scheduler, clock, 1)) == ["collect", "compact", "sweep"]
+    scheduler.close()
+
+
 def test_it_rings_on_a_full_disk_and_else_touches_its_file_for_whoever_watches(tmp_path, clock):
     for schedule in ("/dev/full/schedule", tmp_path / "schedule"):
         scheduler = make_scheduler(schedule)
-        assert run(scheduler, clock, 12).count("sweep") == 2
+        assert run(scheduler, clock, 12).count("sweep") == 3
         scheduler.close()
     assert (tmp_path / "schedule").exists()
