@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 
 from celery import shared_task
@@ -13,8 +14,10 @@ from listings.limits.log_ins import forget_old_tries
 from listings.models import Listing
 from listings.photos.lost_pictures import PicturesUnmounted, Round
 from ml.per_process import PerProcess
+from recommender.embedding.doorbell import TROUBLE
 from recommender.embedding.heartbeat import note_what_is_lost, record_schedule_alive
-from recommender.embedding.queue import requeue_embedded_photos
+from recommender.embedding.lease_holders import RECONNECTED_SECONDS, are_workers_connecting
+from recommender.embedding.queue import is_anything_leased, requeue_embedded_photos
 from recommender.embedding.sweep import collect_garbage, sweep_queue
 
 # More than an hour, after which it is looked for again: an upgrade restarts web processes last, and until then those of
@@ -29,6 +32,10 @@ def run_sweep() -> None:
     record_schedule_alive()
     sweep_queue()
     look_for_lost_pictures()
+    if is_anything_leased() and are_workers_connecting():
+        # What the dead had leased waits no longer than it must. Without a broker the schedule's next sweep does it.
+        with suppress(*TROUBLE):
+            run_sweep.apply_async(countdown=RECONNECTED_SECONDS, expires=2 * RECONNECTED_SECONDS, retry=False)
 
 
 def look_for_lost_pictures() -> None:

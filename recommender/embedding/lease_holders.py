@@ -72,6 +72,11 @@ def find_dead_holders(numbers: Iterable[int]) -> set[int]:
     return asked - held if is_certain else set()
 
 
+def are_workers_connecting() -> bool:
+    """Whether database or site have started so lately that nobody can be taken for dead yet."""
+    return connection.vendor == "postgresql" and not _find_held(set())[1]
+
+
 def find_living_holders(numbers: Iterable[int]) -> set[int]:
     """Those that a process holds, be it stopped or hanging."""
     asked = set(numbers)

@@ -6,6 +6,7 @@ import pytest
 from celery import current_app
 
 from recommender.embedding.doorbell import TASK
+from recommender.embedding.queue import lease_rows
 from recommender.models import Embedding
 from tests.recommender.queue_rows import bulk_photos, make_model
 
@@ -53,3 +54,16 @@ def test_the_sweep_task_repairs_the_queue():
     make_model()
     current_app.tasks["workers.maintenance.sweep"].apply()
     assert Embedding.objects.count() == 2
+
+
+@pytest.mark.postgres_only
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("has_just_started", [True, False])
+def test_a_sweep_that_can_take_nobody_for_dead_yet_is_repeated_soon(broker, monkeypatch, has_just_started):
+    monkeypatch.setattr("recommender.embedding.lease_holders.RECONNECTED_SECONDS", 3_600 if has_just_started else 0.0)
+    model = make_model()
+    bulk_photos(1)
+    lease_rows(model, 1, 60)
+    broker.flushall()
+    current_app.tasks["workers.maintenance.sweep"].apply()
+    assert broker.llen("default") == has_just_started
