@@ -13,11 +13,13 @@ from celery.beat import Scheduler
 
 # The clock may be corrected by so many seconds a tick without being taken as set.
 SLEW_SECONDS = 1.0
+# The index is compacted an interval later, when the processes that start at the same time have read it.
+AT_START = ("sweep", "collect")
 
 
 class SteadyScheduler(Scheduler):
     """Forgets runs of the future, which the clock shows after it was set back, and keeps those of the past in memory
-    alone: at its start it rings all, because whatever ended it may have ended workers too."""
+    alone: at its start it rings the repairs, because whatever ended it may have ended workers too."""
 
     _offset: float | None = None
 
@@ -27,8 +29,9 @@ class SteadyScheduler(Scheduler):
 
     def setup_schedule(self) -> None:
         super().setup_schedule()
-        for entry in self.schedule.values():
-            entry.last_run_at = entry.default_now() - timedelta(days=1)
+        for name, entry in self.schedule.items():
+            if name in AT_START:
+                entry.last_run_at = entry.default_now() - timedelta(days=1)
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
         # How far the clock is ahead of one that nobody can set: another figure than at the last tick means a step.

@@ -70,9 +70,9 @@ def test_sweeps_are_rung_after_the_clock_was_set(tmp_path, clock, step, restarte
     scheduler.close()
 
 
-def test_it_rings_all_at_its_start_because_workers_may_have_ended_with_it(tmp_path, clock):
+def test_it_rings_repairs_at_its_start_because_workers_may_have_ended_with_it(tmp_path, clock):
     scheduler = make_scheduler(tmp_path / "schedule")
-    assert sorted(run(scheduler, clock, 1)) == ["collect", "compact", "sweep"]
+    assert sorted(run(scheduler, clock, 1)) == ["collect", "sweep"]
     scheduler.close()
 
 
