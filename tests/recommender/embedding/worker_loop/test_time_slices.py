@@ -61,7 +61,7 @@ def test_a_slice_that_ends_before_the_queue_rings_again(settings, broker):
     make_model()
     make_photos(6)
     broker.flushall()
-    tally = embed(FakeEmbedder(seconds=0.05), seconds=0.15)
+    tally = embed(FakeEmbedder(seconds=0.2), seconds=0.5)
     assert 0 < tally.done < 6
     assert broker.llen("embedding") == 1
 
