@@ -13,7 +13,7 @@ from listings.models import ListingImage
 from recommender.models import Embedding
 
 from .lease_holders import find_dead_holders
-from .queue import CRASHED, EXPIRED, EXPIRIES_ALONE, MAX_FAILURES, PhotoState, State, time_from_now
+from .queue import CRASHED, EXPIRED, EXPIRIES_ALONE, MAX_FAILURES, PhotoState, State, make_pending, time_from_now
 
 # How much longer than its whole length a lease may still have, before the clock is taken to have been set back.
 CLOCK_SLACK = 5.0
@@ -45,10 +45,7 @@ def requeue_or_give_up_ended_rows() -> int:
 def release_forgotten_rows(holder: int | None) -> int:
     """Give back untried what is leased to a worker that holds nothing now: the answer to the lease was lost on its way,
     when the database stopped just after it had written it."""
-    if holder is None:
-        return 0
-    forgotten = Embedding.objects.filter(state=State.LEASED, holder=holder)
-    return forgotten.update(state=State.PENDING, token=None, holder=None, leased_until=None, updated_at=Now())
+    return 0 if holder is None else make_pending(Embedding.objects.filter(state=State.LEASED, holder=holder))
 
 
 def _queue_again(rows: QuerySet[Embedding], **changes: object) -> int:

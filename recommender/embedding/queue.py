@@ -25,8 +25,7 @@ from recommender.models import Embedding, EmbeddingModel
 State, Lane, PhotoState = Embedding.State, Embedding.Lane, ListingImage.State
 SETTLED = State.DONE, State.FAILED, State.REJECTED
 
-# A row whose lease ran out gets this reason. It tells attempts that may have stopped a worker from other failures, so
-# that each kind is counted by itself.
+# The reason of a row whose lease ran out: attempts that may have stopped a worker are counted apart from failures.
 EXPIRED = "The worker that held this row stopped answering."
 EXPIRIES_ALONE = 3
 CRASHED = f"Reading this photo stopped the program {EXPIRIES_ALONE} times. Save it again as a JPEG and upload that."
@@ -144,7 +143,11 @@ def renew_lease(lease: Lease) -> int:
 
 def release_rows(lease: Lease) -> int:
     """Give the rows back untried: what stopped the work was no fault of theirs."""
-    return held_rows(lease).update(state=State.PENDING, token=None, holder=None, leased_until=None, updated_at=Now())
+    return make_pending(held_rows(lease))
+
+
+def make_pending(leased: QuerySet[Embedding]) -> int:
+    return leased.update(state=State.PENDING, token=None, holder=None, leased_until=None, updated_at=Now())
 
 
 def requeue_photos(images: QuerySet[ListingImage], states: Collection[str] = SETTLED) -> int:
