@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
+from benchmarks.shared.background import Background
 from tests.servers.stack import children
 
 EVERY_SECONDS = 0.03
@@ -25,27 +24,18 @@ class Peaks:
     together: int = 0
 
 
-class Watch:
+class Watch(Background):
     """Watches named groups of processes; the id 0 is this one."""
 
     def __init__(self, groups: Mapping[str, Sequence[int]]) -> None:
         self.peaks = {name: Peaks() for name in groups}
         self._groups = {name: [pid or os.getpid() for pid in pids] for name, pids in groups.items()}
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
+        super().__init__()
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._end.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
+    def work(self) -> None:
         is_last = False
         while not is_last:
-            is_last = self._end.wait(EVERY_SECONDS)
+            is_last = self.ended.wait(EVERY_SECONDS)
             for name, pids in self._groups.items():
                 alone = sum(map(read_pss_mb, pids))
                 below = sum(read_pss_mb(child) for pid in pids for child in list_descendants(pid))

@@ -12,13 +12,13 @@ import http.client
 import shutil
 import socket
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
+from benchmarks.shared.background import Background
 from tests.servers.stack import Stack
 
 from .clients import drive_clients, find_percentile
@@ -88,21 +88,15 @@ def _measure_kind(stack: Stack, kind: str, arguments: argparse.Namespace) -> dic
         }
 
 
-class SlowClients:
+class SlowClients(Background):
     def __init__(self, port: int, kind: str, count: int) -> None:
         self._port, self._kind = port, kind
         self._connections = [self._connect() for _ in range(count)]
         self.let_go = 0
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._go_on, daemon=True)
+        super().__init__()
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._end.set()
-        self._thread.join()
+    def end(self) -> None:
+        super().end()
         for connection in self._connections:
             connection.close()
 
@@ -116,8 +110,8 @@ class SlowClients:
         connection.setblocking(False)
         return connection
 
-    def _go_on(self) -> None:
-        while not self._end.wait(TRICKLE_EVERY_SECONDS):
+    def work(self) -> None:
+        while not self.ended.wait(TRICKLE_EVERY_SECONDS):
             for place, connection in enumerate(self._connections):
                 if not self._is_still_served(connection):
                     connection.close()
@@ -138,7 +132,7 @@ class SlowClients:
         return is_readable and self._kind == "readers"
 
 
-class Monitor:
+class Monitor(Background):
     """Asks four times a second; `stop` gives the 99th percentile of the milliseconds of good answers. `unanswered` are
     the others: refusals, errors, and silence of five seconds."""
 
@@ -146,12 +140,11 @@ class Monitor:
         self._ask = ask
         self._times: list[float] = []
         self.unanswered = 0
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._go_on, daemon=True)
-        self._thread.start()
+        super().__init__()
+        self.start()
 
-    def _go_on(self) -> None:
-        while not self._end.wait(ASK_EVERY_SECONDS):
+    def work(self) -> None:
+        while not self.ended.wait(ASK_EVERY_SECONDS):
             began = time.monotonic()
             if self._is_answered():
                 self._times.append((time.monotonic() - began) * 1000)
@@ -165,6 +158,5 @@ class Monitor:
             return False
 
     def stop(self) -> float:
-        self._end.set()
-        self._thread.join()
+        self.end()
         return find_percentile(sorted(self._times), 99)
