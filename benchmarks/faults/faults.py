@@ -42,6 +42,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             if fault.impossible:
                 print(f"{fault.name}: left out, {fault.impossible}", flush=True)
         possible = [fault for fault in faults if not fault.impossible]
+        if arguments.list:
+            print(*(fault.name for fault in possible), sep="\n", flush=True)
         outcomes = [] if arguments.list else _run_rounds(scene, possible, arguments)
         database = "sqlite" if scene.is_sqlite else "postgresql"
     print(format_table(outcomes), flush=True)
