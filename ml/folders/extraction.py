@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from ml.inference.arrays import Vectors, is_indexable, resize_and_crop
 from ml.inference.embedder import MAX_BATCH
 
 Prepared = npt.NDArray[Any]
+Made = TypeVar("Made")
 
 THREADS = 2
 UNUSABLE = "The model computes no usable vector for this picture."
@@ -66,7 +67,7 @@ def extract_vectors(paths: Sequence[Path], embedder: PictureEmbedder, *, title: 
     usable = np.zeros(len(paths), bool)
     reasons: dict[int, str] = {}
     with tqdm(total=len(paths), desc=title, unit=" pictures", disable=None) as progress:
-        for batch in _embed_batches(_stack_batches(_decode_and_prepare_files(paths, embedder.prepare)), embedder):
+        for batch in _embed_batches(_stack_batches(decode_and_prepare_files(paths, embedder.prepare)), embedder):
             reasons |= batch.reasons
             if batch.positions:
                 vectors[batch.positions], usable[batch.positions] = batch.vectors, is_indexable(batch.vectors)
@@ -79,11 +80,24 @@ def read_prepared_pictures(paths: Sequence[Path], size: int, at_most: int) -> np
     """uint8[N, size, size, 3]: the first pictures that can be read, as a network of that size takes them."""
     found = (
         picture
-        for picture in _decode_and_prepare_files(paths, lambda image: resize_and_crop(image, size))
+        for picture in decode_and_prepare_files(paths, lambda image: resize_and_crop(image, size))
         if not isinstance(picture, str)
     )
     pictures = list(islice(found, at_most))
     return np.stack(pictures) if pictures else np.empty((0, size, size, 3), np.uint8)
+
+
+def decode_and_prepare_files(paths: Sequence[Path], prepare: Callable[[Image.Image], Made]) -> Iterator[Made | str]:
+    """In the order of `paths`: what `prepare` makes of a *clean* picture, or the reason why there is none.
+
+    Files are decoded, and `prepare` called, in `THREADS` threads that stay a little ahead of whoever takes the results.
+    """
+    remaining = iter(paths)
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="decoder") as decoders:
+        waiting = deque(decoders.submit(_decode_and_prepare_file, path, prepare) for path in islice(remaining, AHEAD))
+        while waiting:
+            yield waiting.popleft().result()
+            waiting.extend(decoders.submit(_decode_and_prepare_file, path, prepare) for path in islice(remaining, 1))
 
 
 @dataclass
@@ -121,19 +135,7 @@ def _embed_batches(batches: Iterator[_Batch], embedder: PictureEmbedder) -> Iter
             waiting.extend(thread.submit(embed, batch) for batch in islice(batches, 1))
 
 
-def _decode_and_prepare_files(
-    paths: Sequence[Path], prepare: Callable[[Image.Image], Prepared]
-) -> Iterator[Prepared | str]:
-    """In the order of `paths`: a prepared picture, or the reason why there is none."""
-    remaining = iter(paths)
-    with ThreadPoolExecutor(THREADS, thread_name_prefix="decoder") as decoders:
-        waiting = deque(decoders.submit(_decode_and_prepare_file, path, prepare) for path in islice(remaining, AHEAD))
-        while waiting:
-            yield waiting.popleft().result()
-            waiting.extend(decoders.submit(_decode_and_prepare_file, path, prepare) for path in islice(remaining, 1))
-
-
-def _decode_and_prepare_file(path: Path, prepare: Callable[[Image.Image], Prepared]) -> Prepared | str:
+def _decode_and_prepare_file(path: Path, prepare: Callable[[Image.Image], Made]) -> Made | str:
     try:
         return prepare(make_clean_picture(decode_file(path, CLEAN_SIDE)))
     except PhotoRefused as refusal:
