@@ -1,0 +1,1 @@
+"""Pre-trained networks of others, read as they are: what pictures they take, and the features they give."""
