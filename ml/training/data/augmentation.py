@@ -9,7 +9,6 @@ own transforms draw from the one generator of the process, and threads that shar
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,10 +17,8 @@ import torch
 from PIL import Image
 
 from ml.inference.arrays import Pixels
-from ml.network.torchvision_compat import import_torchvision
 
-import_torchvision()  # before its submodules, which would not load beside a CPU build of torch
-from torchvision.transforms.v2 import functional  # noqa: E402
+from .views import View, cut_mask, cut_view, draw_view, functional, to_pixels, to_tensor
 
 # Only items that cover a share of their view between these are moved: less is hardly an item, more has no background.
 LEAST_ITEM, MOST_ITEM = 0.08, 0.85
@@ -50,86 +47,33 @@ class Augmentation:
     plain: float = 0.0
 
 
-@dataclass(frozen=True)
-class Crop:
-    """A rectangle of a picture, in pixels."""
-
-    top: int
-    left: int
-    height: int
-    width: int
-
-
 def augment_pictures(
     pictures: Sequence[Image.Image] | Sequence[Pixels],
     size: int,
     how: Augmentation,
     rng: np.random.Generator,
     masks: Sequence[Image.Image] | None = None,
+    views: Sequence[View] | None = None,
 ) -> Pixels:
     """Draw one random view of each of N RGB pictures, uint8[h, w, 3] or Pillow's: uint8[N, size, size, 3].
 
-    A mask, of any size, covers its whole picture, white on the item.
+    A mask, of any size, covers its whole picture, white on the item. Where `views` say which part of each picture is
+    seen, only its light and its background are drawn.
     """
-    views, items = _crop_and_mirror_views(pictures, size, how, rng, masks)
+    arrays = [np.asarray(picture) for picture in pictures]
+    if views is None:
+        views = [draw_view(pixels.shape[:2], how.area, how.aspect, rng) for pixels in arrays]
+    seen = np.stack([cut_view(pixels, view, size) for pixels, view in zip(arrays, views, strict=True)])
     if masks is not None and how.move:
-        views = _replace_backgrounds(views, items, how, rng)
-    for view in views:
+        shown = zip(masks, arrays, views, strict=True)
+        items = np.stack([cut_mask(mask, pixels.shape[:2], view, size) for mask, pixels, view in shown])
+        seen = _replace_backgrounds(seen, items[..., None], how, rng)
+    for view in seen:
         # A part is erased last, so that it has the mean colour of the view as it is shown.
-        view[:] = _to_pixels(_jitter_colours(_to_tensor(view), how, rng))
+        view[:] = to_pixels(_jitter_colours(to_tensor(view), how, rng))
         if rng.random() < how.erase:
             _erase_part(view, rng)
-    return views
-
-
-def _crop_and_mirror_views(
-    pictures: Sequence[Image.Image] | Sequence[Pixels],
-    size: int,
-    how: Augmentation,
-    rng: np.random.Generator,
-    masks: Sequence[Image.Image] | None,
-) -> tuple[Pixels, Pixels]:
-    """Crop and mirror each picture, and its mask alike: uint8[N, size, size, 3] and uint8[N, size, size, 1]."""
-    views = np.empty((len(pictures), size, size, 3), np.uint8)
-    items = np.empty((len(pictures), size, size, 1), np.uint8)
-    for i, picture in enumerate(pictures):
-        pixels = np.asarray(picture)
-        crop = _choose_random_crop(pixels.shape[:2], how, rng)
-        # One step for both: where -1 mirrors a view, its mask must be mirrored too, or it would lie beside the item.
-        step = rng.choice((-1, 1))
-        views[i] = _crop_and_scale_picture(pixels, crop, size)[:, ::step]
-        if masks is not None:
-            items[i, ..., 0] = _crop_and_scale_mask(masks[i], crop, pixels.shape[:2], size)[:, ::step]
-    return views, items
-
-
-def _choose_random_crop(shape: tuple[int, ...], how: Augmentation, rng: np.random.Generator) -> Crop:
-    """Draw a random resized crop of a picture of `shape`, its height and width (Szegedy et al., CVPR 2015)."""
-    height, width = shape
-    area = width * height * rng.uniform(*how.area)
-    # Drawn on a logarithmic scale, so that a crop is as often wider than high as it is higher than wide.
-    aspect = math.exp(rng.uniform(-math.log(how.aspect), math.log(how.aspect)))
-    across = max(1, min(width, round(math.sqrt(area * aspect))))
-    down = max(1, min(height, round(math.sqrt(area / aspect))))
-    return Crop(int(rng.integers(0, height - down + 1)), int(rng.integers(0, width - across + 1)), down, across)
-
-
-def _crop_and_scale_picture(picture: Pixels, crop: Crop, size: int) -> Pixels:
-    """Scale the crop of uint8[h, w, 3] to uint8[size, size, 3]."""
-    # The part is copied, because torch wants memory that may be written to, and pictures lie in a read-only map.
-    part = picture[crop.top : crop.top + crop.height, crop.left : crop.left + crop.width].copy()
-    return _to_pixels(functional.resize(_to_tensor(part), [size, size], antialias=True))
-
-
-def _crop_and_scale_mask(mask: Image.Image, crop: Crop, shape: tuple[int, ...], size: int) -> Pixels:
-    """Scale the part of `mask` that `crop` is of a picture of `shape`, its height and width: uint8[size, size].
-
-    A mask is a few pixels wide, so its part seldom begins and ends at whole pixels; Pillow takes fractions of them.
-    """
-    down, across = mask.height / shape[0], mask.width / shape[1]
-    right, bottom = crop.left + crop.width, crop.top + crop.height
-    box = (crop.left * across, crop.top * down, right * across, bottom * down)
-    return np.asarray(mask.resize((size, size), Image.Resampling.BILINEAR, box=box))
+    return seen
 
 
 def _replace_backgrounds(views: Pixels, items: Pixels, how: Augmentation, rng: np.random.Generator) -> Pixels:
@@ -173,13 +117,3 @@ def _erase_part(view: Pixels, rng: np.random.Generator) -> None:
     height, width = (max(1, int(size * rng.uniform(0.15, 0.45))) for _ in range(2))
     top, left = int(rng.integers(0, size - height + 1)), int(rng.integers(0, size - width + 1))
     view[top : top + height, left : left + width] = view.mean(axis=(0, 1)).astype(np.uint8)
-
-
-def _to_tensor(pixels: Pixels) -> torch.Tensor:
-    """Return uint8[H, W, 3] as uint8[3, H, W] that shares its memory."""
-    return torch.from_numpy(pixels).permute(2, 0, 1)
-
-
-def _to_pixels(view: torch.Tensor) -> Pixels:
-    """Return uint8[3, H, W] as uint8[H, W, 3] that shares its memory."""
-    return view.permute(1, 2, 0).numpy()
