@@ -16,7 +16,12 @@ HELP = "fine-tune a network on labelled pictures"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command line."""
-    parser.add_argument("table", metavar="CSV", type=Path, help="image,label and, if you like, group (item or sender)")
+    parser.add_argument(
+        "table",
+        metavar="CSV",
+        type=Path,
+        help="image,label and, if you like, group (item or sender); for distil also image,label set,label",
+    )
     parser.add_argument("--images", metavar="DIR", type=Path, help="where the pictures are (default: beside the CSV)")
     parser.add_argument("--validation", metavar="CSV", type=Path, help="pictures to judge by, in the same folder")
     add_training_options(parser)

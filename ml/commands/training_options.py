@@ -7,7 +7,7 @@ import math
 
 from .arguments import parse_positive_integer
 
-RECIPES = ("metric", "classify")
+RECIPES = ("metric", "classify", "distil")
 
 
 def add_training_options(parser: argparse.ArgumentParser) -> None:
@@ -17,7 +17,13 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
         "--recipe",
         choices=RECIPES,
         default="metric",
-        help="metric: made for searching; classify: a plain classifier, the baseline (default: %(default)s)",
+        help="metric: made for searching; classify: a plain classifier, the baseline; distil: learns from a --teacher, "
+        "labels beside (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--teacher",
+        metavar="NAME,…",
+        help="for distil: efficientnet-lite0, efficientnet-lite2, or a .tflite, .onnx or .xml file; several join",
     )
     parser.add_argument(
         "--weights",

@@ -36,9 +36,9 @@ def embed_views(network: ResNet, photos: Photos, size: int, *, pictures: int, se
     for view in trange(VIEWS, desc="views", disable=None):
         batches = Batches(photos, order, batch=BATCH, size=size, how=LOOKS, seed=seed + view)
         parts = []
-        for batch, _ in batches:
+        for batch in batches:
             with torch.autocast("cpu", torch.bfloat16):
-                seen = normalise_pixels(batch)
+                seen = normalise_pixels(batch.views)
                 parts.append(network.forward_form(seen, network.mask(seen)).float())
         views.append(torch.cat(parts))
     return torch.stack(views, dim=1)

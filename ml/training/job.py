@@ -7,12 +7,16 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from ml.catalogue.counts import describe_count
+from ml.encoders.encoder import read_encoder
 from ml.folders.photo_set import PhotoSet, read_photo_set
 from ml.network.resnet import Architecture
 from ml.network.weights import STARTER
 from ml.recipe import file_sha256
 
+from .data.label_sets import LabelSet, has_label_sets, read_labelled_pictures
 from .data.photo_pixels import Photos, decode_photos
 from .data.pixels import delete_cached_pixels
 from .data.split import split_photos
@@ -20,8 +24,9 @@ from .errors import TrainingError
 from .files import CACHE, find_final_weights, has_finished_epoch
 from .loop import Run
 from .outcome import record_or_compare_plan_options, write_best_weights
-from .plan import RECIPES, Plan
+from .plan import DISTIL, RECIPES, Plan
 from .starting import StartingNetwork, make_starting_network
+from .teaching.teaching import Teaching
 from .validation.retrieval import can_be_judged
 
 # Share of the pictures held out for validation by default; small, because the network does not train on them.
@@ -39,7 +44,7 @@ def run_training(options: Namespace) -> None:
         MlError: it cannot start or go on; the sentence says why.
     """
     folder = Path(options.out)
-    pictures, judged = _read_training_and_validation_sets(options, begun=has_finished_epoch(folder))
+    pictures, judged, label_sets = _read_training_and_validation_sets(options, begun=has_finished_epoch(folder))
     starting = _make_starting_network(options)
     plan = _choose_plan(options, starting, len(pictures))
     record_or_compare_plan_options(
@@ -49,25 +54,33 @@ def run_training(options: Namespace) -> None:
         print(f"{folder} is a finished run; its weights are {path}. Choose another folder to train again.")
         return
     print(_describe_run(options, starting, pictures, judged), flush=True)
-    run = _decode_photos_and_make_run(folder, plan, starting, pictures, judged)
+    run = _decode_photos_and_make_run(folder, plan, starting, pictures, judged, label_sets)
     train_and_report_run(run)
     path = write_best_weights(run, starting.architecture, _weights_name(options.weights))
     delete_cached_pixels(folder / CACHE)
     print(f"{path}: the network of {run.epochs[run.best.epoch]}")
 
 
-def _read_training_and_validation_sets(options: Namespace, *, begun: bool) -> tuple[PhotoSet, PhotoSet | None]:
-    """Return what is trained on and what is judged by.
+def _read_training_and_validation_sets(
+    options: Namespace, *, begun: bool
+) -> tuple[PhotoSet, PhotoSet | None, tuple[LabelSet, ...]]:
+    """Return what is trained on, what is judged by, and the label sets of the first where it has any.
 
     A run that has begun has decoded its pictures, so their files may be gone since.
     """
-    photos = read_photo_set(options.table, options.images, there=not begun)
-    if options.validation:
+    if options.validation and options.validation_share:
+        raise TrainingError("--validation and --validation-share exclude each other; give one of them.")
+    judged = read_photo_set(options.validation, options.images, there=not begun) if options.validation else None
+    if options.recipe == DISTIL.recipe and has_label_sets(options.table):
         if options.validation_share:
-            raise TrainingError("--validation and --validation-share exclude each other; give one of them.")
-        return photos, read_photo_set(options.validation, options.images, there=not begun)
+            raise TrainingError("Of a table of label sets nothing is set aside; give what to judge by as --validation.")
+        pictures = read_labelled_pictures(options.table, options.images, there=not begun)
+        return pictures.kinds, judged, pictures.label_sets
+    photos = read_photo_set(options.table, options.images, there=not begun)
     share = VALIDATION_SHARE if options.validation_share is None else options.validation_share
-    return split_photos(photos, share, options.seed or 1) if share else (photos, None)
+    if judged is None and share:
+        return *split_photos(photos, share, options.seed or 1), ()
+    return photos, judged, ()
 
 
 def _make_starting_network(options: Namespace) -> StartingNetwork:
@@ -89,6 +102,10 @@ def _choose_plan(options: Namespace, starting: StartingNetwork, pictures: int) -
     # With a head that is new, or made for naming things, the start is poor at searching: by default none of it is kept.
     if options.keep is None and (starting.note or options.weights == "imagenet"):
         chosen["keep"] = 0.0
+    if (options.recipe == DISTIL.recipe) != bool(options.teacher):
+        raise TrainingError("--recipe distil and --teacher need each other.")
+    if options.teacher:
+        chosen["teachers"] = tuple(name.strip() for name in options.teacher.split(",") if name.strip())
     if options.freeze is not None:
         chosen["frozen"] = tuple(layer.strip() for layer in options.freeze.split(",") if layer.strip())
     plan = dataclasses.replace(
@@ -128,18 +145,37 @@ def _describe_run(options: Namespace, starting: StartingNetwork, photos: PhotoSe
 
 
 def _decode_photos_and_make_run(
-    folder: Path, plan: Plan, starting: StartingNetwork, photos: PhotoSet, judged: PhotoSet | None
+    folder: Path,
+    plan: Plan,
+    starting: StartingNetwork,
+    pictures: PhotoSet,
+    judged: PhotoSet | None,
+    label_sets: tuple[LabelSet, ...],
 ) -> Run:
     side, cache = round(DECODED_SIDE * starting.architecture.size), folder / CACHE
+    photos = dataclasses.replace(decode_photos(pictures, side, cache), label_sets=label_sets)
+    if plan.teachers:
+        photos = add_teachers(photos, plan, cache)
+    starting.take_folded_weights(photos.pixels)
     return Run(
         folder,
         plan,
         starting.network,
         starting.architecture.dim,
-        decode_photos(photos, side, cache),
+        photos,
         None if judged is None else _drop_groups_if_unjudgeable(decode_photos(judged, side, cache)),
         start=starting.trained if plan.l2_sp or plan.keep else None,
     )
+
+
+def add_teachers(photos: Photos, plan: Plan, cache: Path) -> Photos:
+    """Return the photos with the plan's teachers; what these said before is in `cache`.
+
+    Raises:
+        EncoderError: a teacher cannot be had.
+    """
+    teachers = [read_encoder(name, threads=torch.get_num_threads()) for name in plan.teachers]
+    return dataclasses.replace(photos, teachers=Teaching(teachers, photos, plan.augmentation, plan.seed, cache))
 
 
 def _drop_groups_if_unjudgeable(photos: Photos) -> Photos:

@@ -46,7 +46,8 @@ class Run:
     ) -> None:
         refuse_what_cannot_be_trained(plan, network, photos, validation)
         self.folder, self.plan, self.photos, self.validation = folder, plan, photos, validation
-        self.learner = Learner(plan, network, len(photos.classes), dim, start or {})
+        taught_dim = 0 if photos.teachers is None else photos.teachers.dim
+        self.learner = Learner(plan, network, photos.class_counts, dim, start or {}, taught_dim)
         self.epochs: list[Epoch] = []
         self.best = Best()
         self.judgement: Judgement | None = None  # none until an epoch ends, in a resumed run too
@@ -86,18 +87,19 @@ class Run:
         return self.plan.elapsed_fraction(epochs, sum(epoch.seconds for epoch in self.epochs) + seconds)
 
     def _run_epoch(self, number: int) -> Epoch:
-        started = time.monotonic()
         size = self.plan.size_at(self._elapsed_fraction(number, 0))
         batches = self._make_batches(number, size)
+        # What teachers say is asked before the clock starts: it is known already where an epoch shows the same views.
+        started = time.monotonic()
         self.learner.begin_epoch(number)
         losses, right, steps = 0.0, 0.0, 0
         progress = tqdm(batches, desc=f"epoch {number + 1}, {size} px", disable=None, leave=False)
-        for views, targets in progress:
+        for batch in progress:
             part = self._elapsed_fraction(number + steps / len(batches), time.monotonic() - started)
             # Minutes may end a run within an epoch, but not before its first step: it would have no mean loss.
             if part >= 1 and steps:
                 break
-            loss, share = self.learner.take_step(views, targets, part)
+            loss, share = self.learner.take_step(batch, part)
             losses, right, steps = losses + loss, right + share, steps + 1
             progress.set_postfix(loss=f"{losses / steps:.3f}", accuracy=f"{right / steps:.3f}")
         seconds = time.monotonic() - started
@@ -119,6 +121,7 @@ class Run:
             # On a processor the training step needs the cores itself. A GPU leaves them free and waits for batches, so
             # there all of them, up to 16, prepare some.
             threads=1 if self.learner.device.type == "cpu" else min(16, os.cpu_count() or 1),
+            lessons=None if photos.teachers is None else photos.teachers.prepare_lessons(number % plan.views, order),
         )
 
     def _judge_validation(self, size: int) -> dict[str, float]:

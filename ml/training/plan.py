@@ -33,10 +33,15 @@ class Plan:
         minutes: of training; where they are set they end the run and pace its rates, not `epochs`.
         l2_sp: decay towards the starting weights in place of zero (see `forgetting`).
         keep: the share of the starting weights in the result (see `forgetting`).
+        head: layers that learn at the full rate.
+        teachers: whom `distillation` learns from, by their names.
+        views: how many views of each picture teachers are asked for; each is shown again after so many epochs.
+        label_weight: of the label sets' losses, beside what teachers say.
+        cosine_weight, relational_weight: of the two things that are learned of teachers (see `DistillationLoss`).
     """
 
     recipe: str
-    loss: Literal["proxy", "classifier"]
+    loss: Literal["proxy", "classifier", "distillation"]
     optimiser: Literal["sgd", "adam"]
     pooling: str
     lr: float
@@ -59,6 +64,12 @@ class Plan:
     ema_warm_up: bool = False  # without it, a short run is judged by an average that is mostly its first weights
     l2_sp: float = 0
     keep: float = 0
+    head: tuple[str, ...] = ("fc",)
+    teachers: tuple[str, ...] = ()
+    views: int = 4
+    label_weight: float = 0.2
+    cosine_weight: float = 4.0
+    relational_weight: float = 20.0
 
     def elapsed_fraction(self, epochs: float, seconds: float) -> float:
         """Return the part of the run that is over after so many epochs, and so many seconds of training; 1 is all."""
@@ -96,5 +107,16 @@ CLASSIFY = Plan(
     balance=0,
     warm_up=0,
 )
+DISTIL = Plan(
+    "distil",
+    loss="distillation",
+    optimiser="sgd",
+    pooling="gem",
+    lr=0.1,
+    trunk_lr=0.1,
+    head=("layer4", "fc"),
+    balance=0,
+    smoothing=0.1,
+)
 # As a recipe METRIC fine-tunes, so it holds on to the starting weights; unchanged it is for training from nothing.
-RECIPES = {plan.recipe: plan for plan in (replace(METRIC, ema_warm_up=True, l2_sp=0.1, keep=0.7), CLASSIFY)}
+RECIPES = {plan.recipe: plan for plan in (replace(METRIC, ema_warm_up=True, l2_sp=0.1, keep=0.7), CLASSIFY, DISTIL)}

@@ -21,7 +21,7 @@ def refuse_what_cannot_be_trained(plan: Plan, network: nn.Module, photos: Photos
         if layer not in layers:
             tops = ", ".join(name for name, _ in network.named_children())
             raise TrainingError(f"There is no layer {layer!r} to freeze; the network has: {tops}.")
-    if len(photos.classes) < 2:
+    if len(photos.classes) < 2 and not plan.teachers:
         raise TrainingError("All pictures are of one class; training needs at least two.")
     if photos.epoch_length < plan.batch:
         raise TrainingError(f"{photos.epoch_length} pictures are fewer than a batch of {plan.batch}.")

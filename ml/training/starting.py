@@ -2,27 +2,44 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ml.inference.arrays import resize_and_crop
 from ml.network import resnet
-from ml.network.resnet import Architecture
+from ml.network.folded import read_folded_weights, unfold_normalisation
+from ml.network.resnet import Architecture, normalise_pixels
 from ml.network.weights import load_network, refuse_numbers_out_of_range
+
+from .data.pixels import PixelCache
+
+STATISTICS = 256  # pictures by which normalisation is set where weights come without
 
 
 @dataclass(frozen=True)
 class StartingNetwork:
     """A network, its shape, its trained weights by their names, and a line on what is new in it.
 
-    The weights of a new head are not among the trained ones.
+    The weights of a new head are not among the trained ones. `folded` holds weights that can only be taken once there
+    are pictures: see `ml.network.folded`.
     """
 
     network: nn.Module
     architecture: Architecture
     trained: dict[str, Tensor]
     note: str
+    folded: dict[str, Tensor] = field(default_factory=dict)
+
+    def take_folded_weights(self, pixels: PixelCache) -> None:
+        """Give the network its folded weights, if it has any, by some of the pictures that it will learn from."""
+        if self.folded:
+            chosen = np.random.default_rng(1).permutation(len(pixels))[:STATISTICS]
+            views = np.stack([resize_and_crop(pixels.picture(i), self.architecture.size) for i in chosen])
+            unfold_normalisation(self.network, self.folded, normalise_pixels(torch.from_numpy(views)))
 
 
 def make_starting_network(
@@ -39,6 +56,10 @@ def make_starting_network(
     if source == "untrained":
         architecture = Architecture(arch or "resnet50", dim or 1000, pooling, size or 224)
         return StartingNetwork(_create_seeded_network(architecture, seed), architecture, {}, "nothing is trained yet")
+    if folded := read_folded_weights(Path(source)):
+        architecture = Architecture(arch or "resnet18", dim or 1000, pooling, size or 224)
+        network = _create_seeded_network(architecture, seed)
+        return StartingNetwork(network, architecture, {}, "with a new head", folded)
     loaded = load_network(source, arch=arch)
     found = loaded.architecture
     architecture = replace(

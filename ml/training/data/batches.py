@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -16,12 +17,33 @@ from PIL import Image
 from torch import Tensor
 
 from .augmentation import Augmentation, augment_pictures
+from .lessons import Lessons
 from .photo_pixels import Photos
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 AHEAD = 2  # batches that each thread has ready, so that a quick step need not wait for pictures
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one step learns from.
+
+    Attributes:
+        views: uint8[B, size, size, 3].
+        targets: int64[B, label sets], the class of each picture in each set, or `UNLABELLED`.
+        taught: float32[B, T], what teachers say of each view, rows of length 1; None where nobody teaches.
+    """
+
+    views: Tensor
+    targets: Tensor
+    taught: Tensor | None = None
+
+    def to(self, device: torch.device) -> Batch:
+        """Return the batch on a device."""
+        taught = None if self.taught is None else self.taught.to(device)
+        return Batch(self.views.to(device), self.targets.to(device), taught)
 
 
 def draw_balanced_order(targets: Ints, emphasis: Floats, length: int, balance: float, rng: np.random.Generator) -> Ints:
@@ -48,25 +70,35 @@ def _draw_rounds(members: Ints, share: int, rng: np.random.Generator) -> Ints:
     return np.concatenate(rounds)[:share] if rounds else members[:0]
 
 
+@dataclass(frozen=True)
 class Batches:
-    """One epoch: pairs of tensors uint8[B, size, size, 3] and int64[B]. A last batch that is not full is left out."""
+    """One epoch. A last batch that is not full is left out.
 
-    def __init__(
-        self, photos: Photos, order: Ints, *, batch: int, size: int, how: Augmentation, seed: int, threads: int = 1
-    ) -> None:
-        self._photos, self._order = photos, order
-        self._batch, self._size, self._how, self._seed, self._threads = batch, size, how, seed, threads
+    Attributes:
+        order: int64[M], positions of the pictures to show.
+        size: of the square views, in pixels.
+        threads: that prepare batches.
+    """
+
+    photos: Photos
+    order: Ints
+    batch: int
+    size: int
+    how: Augmentation
+    seed: int
+    threads: int = 1
+    lessons: Lessons | None = None
 
     def __len__(self) -> int:
-        return len(self._order) // self._batch
+        return len(self.order) // self.batch
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        pool = ThreadPoolExecutor(self._threads, thread_name_prefix="batches")
+    def __iter__(self) -> Iterator[Batch]:
+        pool = ThreadPoolExecutor(self.threads, thread_name_prefix="batches")
         try:
-            waiting: list[Future[tuple[Tensor, Tensor]]] = []
+            waiting: list[Future[Batch]] = []
             for number in range(len(self)):
                 waiting.append(pool.submit(self._make_batch, number))
-                if len(waiting) > AHEAD * self._threads:
+                if len(waiting) > AHEAD * self.threads:
                     yield waiting.pop(0).result()
             for future in waiting:
                 yield future.result()
@@ -74,11 +106,13 @@ class Batches:
             # An epoch may end by the clock, and nobody takes the batches that would still be made.
             pool.shutdown(cancel_futures=True)
 
-    def _make_batch(self, number: int) -> tuple[Tensor, Tensor]:
+    def _make_batch(self, number: int) -> Batch:
         """Prepare one batch, drawing from a generator of its own: whichever thread does it, the batch is the same."""
-        positions = self._order[number * self._batch : (number + 1) * self._batch]
-        rng = np.random.default_rng((self._seed, number))
-        pictures = [self._photos.pixels.array(position) for position in positions]
-        masks = None if self._photos.masks is None else [Image.fromarray(self._photos.masks[i]) for i in positions]
-        views = augment_pictures(pictures, self._size, self._how, rng, masks)
-        return torch.from_numpy(views), torch.from_numpy(self._photos.targets[positions])
+        positions = self.order[number * self.batch : (number + 1) * self.batch]
+        rng = np.random.default_rng((self.seed, number))
+        pictures = [self.photos.pixels.array(position) for position in positions]
+        masks = None if self.photos.masks is None else [Image.fromarray(self.photos.masks[i]) for i in positions]
+        seen = None if self.lessons is None else [self.lessons.view(position) for position in positions]
+        views = augment_pictures(pictures, self.size, self.how, rng, masks, seen)
+        taught = None if self.lessons is None else torch.from_numpy(self.lessons.vectors(positions))
+        return Batch(torch.from_numpy(views), torch.from_numpy(self.photos.learned_targets(positions)), taught)

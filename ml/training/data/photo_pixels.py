@@ -13,6 +13,8 @@ import numpy.typing as npt
 from ml.evaluation.metrics import NO_GROUP
 from ml.folders.photo_set import PhotoSet
 
+from .label_sets import LabelSet
+from .lessons import Teachers
 from .pixels import PixelCache, cache_pixels
 
 Ints = npt.NDArray[np.int64]
@@ -27,6 +29,9 @@ class Photos:
         epoch_length: pictures shown in an epoch.
         groups: int64[N]; pictures of one group do not find each other, and `NO_GROUP` belongs to none.
         masks: uint8[N, m, m], 255 where a picture, squeezed square, shows its item.
+        label_sets: what is learned of the pictures where it is more than their class; the class then only says how
+            often they are shown.
+        teachers: whom the network learns from, where labels are not all.
     """
 
     pixels: PixelCache
@@ -36,6 +41,18 @@ class Photos:
     epoch_length: int
     groups: Ints | None = None
     masks: npt.NDArray[np.uint8] | None = None
+    label_sets: tuple[LabelSet, ...] = ()
+    teachers: Teachers | None = None
+
+    @property
+    def class_counts(self) -> list[int]:
+        """How many classes there are to learn in each label set, or in the one set that the pictures have."""
+        return [len(one.classes) for one in self.label_sets] or [len(self.classes)]
+
+    def learned_targets(self, positions: Ints) -> Ints:
+        """Return int64[B, label sets] of int64[B] positions: places in the classes of each set, or `UNLABELLED`."""
+        columns = [one.targets[positions] for one in self.label_sets] or [self.targets[positions]]
+        return np.stack(columns, axis=1)
 
     def draw_sample(self, length: int, seed: int) -> Photos:
         """Return at most `length` of the pictures, drawn evenly from the classes."""
@@ -58,7 +75,8 @@ class Photos:
     def fingerprint(self) -> str:
         """A checksum of the classes, order, sizes and masks of the pictures; a run does not go on with others."""
         masks = b"" if self.masks is None else self.masks.tobytes()
-        return hashlib.sha256(self.targets.tobytes() + self.pixels.sizes.tobytes() + masks).hexdigest()
+        learned = b"".join(one.targets.tobytes() for one in self.label_sets)
+        return hashlib.sha256(self.targets.tobytes() + self.pixels.sizes.tobytes() + masks + learned).hexdigest()
 
 
 def decode_photos(

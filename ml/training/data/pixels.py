@@ -19,7 +19,8 @@ from ml.errors import MlError
 from ml.images import PhotoRefused, decode_file
 from ml.inference.arrays import Pixels
 
-OWN = re.compile(r"pixels-[0-9a-f]{16}\.(u8|part|json)")  # what has another name is not ours to delete
+# Decoded pictures, and what teachers said of them; what has another name is not ours to delete.
+OWN = re.compile(r"pixels-[0-9a-f]{16}\.(u8|part|json)|taught-[0-9a-f]{16}-\d+\.(f16|known)")
 
 
 class UnreadablePicturesError(MlError):
@@ -78,7 +79,7 @@ def cache_pixels(paths: Sequence[Path], side: int, folder: Path, *, threads: int
 
 
 def delete_cached_pixels(folder: Path) -> None:
-    """Delete what `cache_pixels` ever wrote into `folder`, and the folder if nothing else is in it."""
+    """Delete what was ever kept of pictures in `folder`, and the folder if nothing else is in it."""
     remove_files_and_empty_folder(folder, OWN)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -11,11 +11,12 @@ from torch.optim.swa_utils import AveragedModel
 
 from ml.network.resnet import normalise_pixels
 from ml.training.checkpoint import Checkpoint
+from ml.training.data.batches import Batch
 from ml.training.errors import TrainingError
 from ml.training.plan import Plan
 
 from .forgetting import add_l2_sp_gradient, interpolate_weights
-from .loss import compute_accuracy, make_loss
+from .loss import make_loss
 from .optimisation import freeze_layers, make_average_update, make_optimiser
 from .schedule import Schedule
 
@@ -26,14 +27,22 @@ class Learner:
     `start` holds the starting weights that are worth keeping (see `forgetting`), by their names in the network.
     """
 
-    def __init__(self, plan: Plan, network: nn.Module, classes: int, dim: int, start: Mapping[str, Tensor]) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        network: nn.Module,
+        class_counts: Sequence[int],
+        dim: int,
+        start: Mapping[str, Tensor],
+        taught_dim: int = 0,
+    ) -> None:
         self.plan = plan
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         torch.manual_seed(plan.seed)  # the loss draws its weights from torch's generator, and a run must repeat
         # Convolutions on processors are faster where the channels of a pixel lie beside one another in memory.
         self.network = network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.start = {name: tensor.detach().clone().to(self.device) for name, tensor in start.items()}
-        self.loss = make_loss(plan, classes, dim).to(self.device)
+        self.loss = make_loss(plan, class_counts, dim, taught_dim).to(self.device)
         for layer in plan.frozen:
             self.network.get_submodule(layer).requires_grad_(False)
         self.average = (
@@ -56,8 +65,8 @@ class Learner:
         freeze_layers(self.network, self.plan.frozen)
         torch.manual_seed(self.plan.seed * 100_003 + number)
 
-    def take_step(self, views: Tensor, targets: Tensor, part: float) -> tuple[float, float]:
-        """Learn from uint8[B, size, size, 3] and int64[B] when `part` of the run is over.
+    def take_step(self, batch: Batch, part: float) -> tuple[float, float]:
+        """Learn from a batch when `part` of the run is over.
 
         Return the mean loss and the share of pictures whose class was right.
 
@@ -65,16 +74,16 @@ class Learner:
             TrainingError: the loss is not finite.
         """
         self.schedule.set_rates(part)
-        targets = targets.to(self.device)
+        batch = batch.to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16):
-            vectors = self.network(normalise_pixels(views.to(self.device)))
+            vectors = self.network(normalise_pixels(batch.views))
         # The loss is computed in float32: bfloat16 has two or three digits, too few for cosines over a low temperature.
-        loss, logits = self.loss(vectors.float(), targets)
-        value = loss.item()
+        loss, accuracy = self.loss(vectors.float(), batch)
+        value = float(loss.item())
         if not math.isfinite(value):
             raise TrainingError(f"The loss became {value} at {part:.0%} of the run; train with a lower rate.")
         self._update_weights(loss)
-        return value, compute_accuracy(logits, targets)
+        return value, accuracy
 
     def _update_weights(self, loss: Tensor) -> None:
         self.optimiser.zero_grad()

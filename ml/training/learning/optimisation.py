@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -16,13 +16,14 @@ Tensors = Sequence[Tensor]
 def make_optimiser(
     network: nn.Module, loss: nn.Module, plan: Plan, pulled: Container[str] = ()
 ) -> torch.optim.Optimizer:
-    """Return an optimiser in which the head and the loss learn at `plan.lr`, the other layers at a multiple of it.
+    """Return an optimiser in which `plan.head` and the loss learn at `plan.lr`, the other layers at a multiple of it.
 
     Weights named in `pulled` do not decay towards zero: they are drawn to where they started.
     """
     held = {id(parameter) for name, parameter in network.named_parameters() if name in pulled}
     groups = []
-    for parameters, lr in ((_trunk_weights(network), plan.lr * plan.trunk_lr), (_head_weights(network, loss), plan.lr)):
+    trunk, head = _split_weights(network, plan.head)
+    for parameters, lr in ((trunk, plan.lr * plan.trunk_lr), ([*head, *loss.parameters()], plan.lr)):
         moving = [parameter for parameter in parameters if parameter.requires_grad]
         # Biases and the scales of batch norms, which are vectors, do not decay: small ones make nothing simpler.
         for decays in (True, False):
@@ -34,13 +35,13 @@ def make_optimiser(
     return torch.optim.SGD(groups, momentum=0.9, nesterov=True)
 
 
-def _trunk_weights(network: nn.Module) -> Iterator[nn.Parameter]:
-    return (parameter for name, parameter in network.named_parameters() if not name.startswith("fc."))
-
-
-def _head_weights(network: nn.Module, loss: nn.Module) -> Iterator[nn.Parameter]:
-    yield from (parameter for name, parameter in network.named_parameters() if name.startswith("fc."))
-    yield from loss.parameters()
+def _split_weights(network: nn.Module, head: Sequence[str]) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """Return the weights outside the layers of the head, and those in them."""
+    prefixes = tuple(f"{layer}." for layer in head)
+    named = list(network.named_parameters())
+    return [each for name, each in named if not name.startswith(prefixes)], [
+        each for name, each in named if name.startswith(prefixes)
+    ]
 
 
 def make_average_update(decay: float, warm_up: bool) -> Callable[[Tensors, Tensors, Tensor | int], None]:

@@ -1,12 +1,18 @@
 """Short runs of a tiny network, and what they end with."""
 
 import dataclasses
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from ml.training.plan import CLASSIFY, METRIC
 
+ROOT = Path(__file__).resolve().parents[3]
 SHORT: dict[str, Any] = {"epochs": 3, "batch": 8, "sizes": ((1.0, 24),), "warm_up": 0.1}
 PLAN = dataclasses.replace(METRIC, **SHORT, ema=0.9)
 PLANS = {
@@ -34,3 +40,16 @@ def stop_in(epoch):
             raise Interrupted
 
     return after_epoch
+
+
+def killed_after_an_epoch(command: list[str], folder: Path) -> None:
+    """Run `command` and kill it, as the kernel would, when the folder's first checkpoint is there."""
+    process = subprocess.Popen(command, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL)
+    try:
+        while not (folder / "history.jsonl").exists():
+            assert process.poll() is None
+            time.sleep(0.01)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert not (folder / "weights.safetensors").exists()

@@ -1,12 +1,8 @@
 """`python -m ml train`, as people run it: started, killed, started again, and refused."""
 
 import json
-import os
 import shutil
-import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -16,6 +12,7 @@ from ml.__main__ import main
 from ml.network.resnet import Architecture, create_network
 from ml.network.weights import STARTER, read_weights, write_weights
 from tests.ml.shapes import draw_shapes
+from tests.ml.training.runs import killed_after_an_epoch
 
 ROOT = Path(__file__).resolve().parents[3]
 SMALL = ["--batch", "8", "--threads", "1"]
@@ -46,19 +43,6 @@ def weights(tmp_path_factory):
 def refusal(capsys, *arguments) -> str:
     assert main(["train", *map(str, arguments)]) == 1
     return capsys.readouterr().err.strip().splitlines()[-1]
-
-
-def killed_after_an_epoch(command: list[str], folder: Path) -> None:
-    """Run `command` and kill it, as the kernel would, when the folder's first checkpoint is there."""
-    process = subprocess.Popen(command, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL)
-    try:
-        while not (folder / "history.jsonl").exists():
-            assert process.poll() is None
-            time.sleep(0.01)
-    finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    assert not (folder / "weights.safetensors").exists()
 
 
 def test_a_run_that_is_killed_ends_with_the_same_bits(weights, tmp_path, capsys):

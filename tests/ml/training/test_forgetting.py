@@ -70,7 +70,7 @@ def test_a_pulled_run_stays_nearer_to_its_start(photos, tmp_path):
 
 def test_a_pulled_weight_does_not_decay_to_zero_too():
     network = tiny_network()
-    loss = make_loss(PLAN, 4, 8)
+    loss = make_loss(PLAN, [4], 8)
 
     def decay(pulled):
         groups = make_optimiser(network, loss, PLAN, pulled).param_groups
@@ -117,7 +117,7 @@ def test_interpolation_leaves_its_arguments_alone():
 
 
 def test_the_trunk_learns_at_its_own_rate():
-    network, loss = tiny_network(), make_loss(PLAN, 4, 8)
+    network, loss = tiny_network(), make_loss(PLAN, [4], 8)
     rates: dict[int, float] = {}
     for group in make_optimiser(network, loss, dataclasses.replace(PLAN, lr=0.1, trunk_lr=0.02)).param_groups:
         rates |= {id(weight): group["lr"] for weight in group["params"]}
@@ -127,7 +127,7 @@ def test_the_trunk_learns_at_its_own_rate():
 
 def test_vectors_and_scalars_do_not_decay():
     network = tiny_network()
-    for group in make_optimiser(network, make_loss(CLASSIFY, 4, 8), CLASSIFY).param_groups:
+    for group in make_optimiser(network, make_loss(CLASSIFY, [4], 8), CLASSIFY).param_groups:
         for weight in group["params"]:
             assert group["weight_decay"] == (CLASSIFY.weight_decay if weight.ndim > 1 else 0)
 
@@ -150,7 +150,7 @@ def test_rates_rise_and_fall_to_nothing():
 
 
 def test_recipes_are_known_by_their_names_and_start_from_trained_weights():
-    assert {name: plan.recipe for name, plan in RECIPES.items()} == {"metric": "metric", "classify": "classify"}
+    assert [plan.recipe for plan in RECIPES.values()] == list(RECIPES) == ["metric", "classify", "distil"]
     assert RECIPES["metric"].ema_warm_up
     assert RECIPES["metric"].l2_sp == 0.1
     assert RECIPES["classify"].frozen == ("conv1", "bn1", "layer1", "layer2", "layer3")

@@ -104,10 +104,10 @@ def test_batches_are_the_same_whoever_prepares_them(shapes, tmp_path):
     alone = list(Batches(photos, np.arange(32), **options))
     together = list(Batches(photos, np.arange(32), **options, threads=4))
     assert len(alone) == 6
-    for (views, targets), (others, same) in zip(alone, together, strict=True):
-        assert views.shape == (5, 24, 24, 3)
-        assert np.array_equal(views, others)
-        assert np.array_equal(targets, same)
+    for one, other in zip(alone, together, strict=True):
+        assert one.views.shape == (5, 24, 24, 3)
+        assert np.array_equal(one.views, other.views)
+        assert np.array_equal(one.targets, other.targets)
 
 
 def test_views_change_but_never_in_hue():
