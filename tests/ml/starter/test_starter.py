@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +16,6 @@ from ml.inference.arrays import resize_and_crop
 from ml.network import resnet
 from ml.network.resnet import Architecture, UnitLength, normalise_pixels
 from ml.network.weights import STARTER, read_weights
-from ml.starter.__main__ import average_networks
 from ml.starter.colouring import whiten_and_add_colours
 from ml.starter.items import draw_scene, random_form
 from ml.starter.made_up import draw_made_up_scene, draw_made_up_set, read_made_up_masks
@@ -184,16 +182,6 @@ def test_a_mask_learns_where_items_are(photos):
         logits = mask(pictures)[:, 0].numpy()
     items = np.stack([np.asarray(Image.fromarray(each.mask).resize((8, 8), Image.Resampling.BOX)) for each in scenes])
     assert logits[items > 200].mean() > logits[items < 50].mean() + 1
-
-
-def test_the_mean_of_two_networks_keeps_the_mask_of_the_first():
-    one: Any = resnet.create_network(FORM)
-    other: Any = resnet.create_network(FORM)
-    one.mask = resnet.create_network(SHAPE).mask
-    mask, before = one.mask.logit.weight.clone(), one.layer2[0].conv1.weight.clone()
-    mean: Any = average_networks(one, other)
-    assert torch.allclose(mean.layer2[0].conv1.weight, (before + other.layer2[0].conv1.weight) / 2, atol=1e-6)
-    assert torch.equal(mean.mask.logit.weight, mask)
 
 
 def likeness(sums, one, other):
