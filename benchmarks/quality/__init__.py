@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-PARTS = ("garments", "classes", "demo", "hues", "copies")
+PARTS = ("garments", "first-eight", "objects", "classes", "demo", "hues", "copies")
+# What some parts are measured on beside the clothes, and the option that names it.
+NEEDS = {"classes": "tiny", "objects": "objects"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=parse_tiny_imagenet_folder,
         help="folder with train/WNID/*.webp and val/WNID/*.webp, for 'classes'",
     )
+    parser.add_argument("--objects", type=Path, help="folder of Caltech-101 with KIND/*.jpg, for 'objects'")
     parser.add_argument("--only", nargs="+", choices=PARTS, metavar="PART", help=", ".join(PARTS))
 
 
@@ -40,26 +44,53 @@ def parse_tiny_imagenet_folder(text: str) -> Path:
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
-    if arguments.tiny is None and "classes" in (arguments.only or ()):
-        raise SystemExit("quality: 'classes' needs --tiny.")
+    left_out = {name: reason for name in NEEDS if (reason := _explain_missing_data(arguments, name))}
+    for name in arguments.only or ():
+        if name in left_out:
+            raise SystemExit(f"quality: {left_out[name]}")
 
     from ml.exporting.model_source import load_model
 
     from .classes import measure_classes
     from .copies import measure_copies
     from .demo import measure_demo
+    from .first_eight import measure_first_eight
     from .garments import measure_garments
     from .hues import measure_hues
+    from .objects import measure_objects
+    from .wanted import compare_with_wanted, format_wanted
 
     embedder = load_model(arguments.model)
-    parts = {
+    parts: dict[str, Callable[[], dict[str, Any]]] = {
         "garments": lambda: measure_garments(embedder, arguments.clothing),
+        "first-eight": lambda: measure_first_eight(embedder, arguments.clothing),
+        "objects": lambda: measure_objects(embedder, arguments.objects),
         "classes": lambda: measure_classes(embedder, arguments.tiny),
         "demo": lambda: measure_demo(embedder),
         "hues": lambda: measure_hues(embedder, arguments.clothing),
-        "copies": lambda: measure_copies(embedder, arguments.clothing),
+        "copies": lambda: measure_copies(embedder, arguments.clothing, count_colours(arguments.model)),
     }
-    if arguments.tiny is None:
-        del parts["classes"]
-    figures = {name: parts[name]() for name in arguments.only or parts}
-    return {"model": embedder.version, "sha256": embedder.recipe["sha256"], "size": embedder.size, **figures}
+    figures = {name: parts[name]() for name in arguments.only or PARTS if name not in left_out}
+    wanted = compare_with_wanted(figures)
+    for sentence in (*left_out.values(), format_wanted(wanted)):
+        print(sentence)
+    model = {"model": embedder.version, "sha256": embedder.recipe["sha256"], "size": embedder.size}
+    return {**model, **figures, "left out": left_out, "wanted": wanted}
+
+
+def _explain_missing_data(arguments: argparse.Namespace, part: str) -> str:
+    """Why a part cannot be measured, in a sentence; empty where it can."""
+    option = NEEDS[part]
+    folder = getattr(arguments, option)
+    if folder is None:
+        return f"'{part}' needs --{option}."
+    return "" if folder.is_dir() else f"'{part}' needs --{option}; there is no folder {folder}."
+
+
+def count_colours(source: str) -> int:
+    """How many numbers at the end of a model's vectors are its colours; 0 where it has none apart."""
+    from ml.network.weights import load_network
+    from ml.recipe import WEIGHTS
+
+    weights = Path(source) / WEIGHTS
+    return load_network(str(weights) if weights.is_file() else source).architecture.colours

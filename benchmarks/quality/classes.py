@@ -12,7 +12,7 @@ from ml.evaluation.evaluate import evaluate_model
 from ml.inference.embedder import Embedder
 from ml.starter.data import LEFT_OUT, read_tiny_imagenet
 
-NAMES = Path(__file__).with_name("tiny_imagenet_classes.csv")
+NAMES = Path(__file__).parent / "tables" / "tiny_imagenet_classes.csv"
 
 
 def measure_classes(embedder: Embedder, tiny: Path) -> dict[str, Any]:
@@ -32,5 +32,5 @@ def measure_classes(embedder: Embedder, tiny: Path) -> dict[str, Any]:
         "1-NN chance": round(evaluation.floor["chance"].micro["recall_at_1"].mean, 4),
         "never trained on": {known[name]["name"]: round(hits[name], 2) for name in LEFT_OUT},
         "groups": {name: round(fmean(values), 3) for name, values in sorted(groups.items())},
-        "per_class": {known[name]["name"]: round(hit, 2) for name, hit in hits.items()},
+        "per_class": {known[name]["name"]: round(hits[name], 2) for name in sorted(hits, key=hits.__getitem__)},
     }

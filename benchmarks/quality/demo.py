@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import product
 from random import Random
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 from tqdm import tqdm
 
@@ -19,13 +21,18 @@ from ml.evaluation.metrics import Labelled, judge_queries
 from ml.images import make_clean_picture
 from ml.inference.embedder import Embedder
 
+from .intervals import bootstrap_mean
 from .lab import find_near_colours
 from .ranking import Trial, measure_share_won
 
 APART = 20.0  # the distance (CIE76) between a colour and those near it
 BACKGROUND = 0.5  # of the pixels, at least, have to change with the background
 VARIANTS = 2
+FIRST = 10
+MOST = 40  # results that are looked at among one kind; no photo shares its colour with so many of it
 DAY = datetime(2026, 1, 1, tzinfo=UTC)
+
+Ints = npt.NDArray[np.int64]
 
 
 def measure_demo(embedder: Embedder) -> dict[str, Any]:
@@ -36,7 +43,7 @@ def measure_demo(embedder: Embedder) -> dict[str, Any]:
         "same item, other background, before the same item in each near colour": hard,
         "the same, the near colours before that other background too": even,
         "trials": trials,
-        "kind precision@10": _measure_kind_precision(embedder),
+        **_measure_catalogue(embedder),
     }
 
 
@@ -64,15 +71,57 @@ def _share_of_changed_pixels(one: Image.Image, other: Image.Image) -> float:
     return float((difference > 12).mean())
 
 
-def _measure_kind_precision(embedder: Embedder) -> float:
-    """Of the demo catalogue as it is shipped: the share of a photo's ten nearest, of other listings, of its kind."""
+def _measure_catalogue(embedder: Embedder) -> dict[str, Any]:
+    """Of the demo catalogue as it is shipped: are a photo's nearest, of other listings, of its kind and of its colour?
+
+    The ten nearest cannot all be of both: on average four photos of other listings share kind and colour with a photo.
+    So colours are asked for among photos of its kind: as many nearest are looked at as share its colour there, and the
+    share of these that do counts. The share of the first ten of all is told too, and what colour alone would reach.
+    """
+    photos = _draw_catalogue(embedder)
+    kinds = judge_queries(Labelled(photos.vectors, photos.kinds, photos.listings)).precision_at(FIRST)
+    colours = judge_queries(Labelled(photos.vectors, photos.colours, photos.listings))
+    return {
+        "photos": len(photos.kinds),
+        "kind precision@10": bootstrap_mean(kinds),
+        "colour precision among its kind": bootstrap_mean(measure_colours_among_kind(photos)),
+        "colour precision@10 of all kinds": bootstrap_mean(colours.precision_at(FIRST)),
+        "the same, by colour alone": round(float(np.minimum(colours.relevant, FIRST).mean()) / FIRST, 3),
+    }
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """N photos: float32[N, dim], and int64[N] numbers of their kinds, colours and listings."""
+
+    vectors: npt.NDArray[np.float32]
+    kinds: Ints
+    colours: Ints
+    listings: Ints
+
+
+def _draw_catalogue(embedder: Embedder) -> Catalogue:
     listings = list(plan_catalogue(LISTINGS, DAY))
-    pictures, kinds, groups = [], [], []
-    for number, listing in enumerate(tqdm(listings, desc="kinds", disable=None)):
-        for photo in listing.photos:
-            pictures.append(embedder.prepare(make_clean_picture(draw_planned_photo(photo))))
-            kinds.append(list(KINDS).index(photo.kind))
-            groups.append(number)
-    vectors = embedder.embed(np.stack(pictures))
-    judged = judge_queries(Labelled(vectors, np.array(kinds), np.array(groups)))
-    return round(float(judged.precision_at(10).mean()), 3)
+    photos = [(number, photo) for number, listing in enumerate(listings) for photo in listing.photos]
+    pictures = [
+        embedder.prepare(make_clean_picture(draw_planned_photo(photo)))
+        for _, photo in tqdm(photos, desc="catalogue", disable=None)
+    ]
+    return Catalogue(
+        embedder.embed(np.stack(pictures)),
+        np.array([list(KINDS).index(photo.kind) for _, photo in photos]),
+        np.array([list(COLOURS).index(photo.colour) for _, photo in photos]),
+        np.array([number for number, _ in photos]),
+    )
+
+
+def measure_colours_among_kind(photos: Catalogue) -> npt.NDArray[np.float64]:
+    """R-precision of each photo that has another listing's of its kind and colour to find, R times in all."""
+    shares = []
+    for kind in np.unique(photos.kinds):
+        own = photos.kinds == kind
+        judged = judge_queries(Labelled(photos.vectors[own], photos.colours[own], photos.listings[own]), depth=MOST)
+        asked = judged.relevant > 0
+        first = np.arange(judged.hits.shape[1]) < judged.relevant[:, None]
+        shares.append((judged.hits & first).sum(axis=1)[asked] / judged.relevant[asked])
+    return np.concatenate(shares)

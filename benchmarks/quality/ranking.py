@@ -11,6 +11,8 @@ from PIL import Image
 from ml.images import make_clean_picture
 from ml.inference.embedder import Embedder
 
+from .intervals import bootstrap_mean
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -21,8 +23,11 @@ class Trial:
     wrong: list[Image.Image]
 
 
-def measure_share_won(embedder: Embedder, trials: Iterable[Trial]) -> tuple[float, int]:
-    """The share of trials in which the right picture is nearer than every wrong one, and how many there were."""
+def measure_share_won(embedder: Embedder, trials: Iterable[Trial]) -> tuple[list[float], int]:
+    """The share of trials in which the right picture is nearer than every wrong one, and how many there were.
+
+    The share is a mean with both ends of its interval, as `bootstrap_mean` gives it.
+    """
     won = []
     for trial in trials:
         pictures = [
@@ -30,4 +35,4 @@ def measure_share_won(embedder: Embedder, trials: Iterable[Trial]) -> tuple[floa
         ]
         query, right, *wrong = embedder.embed(np.stack(pictures))
         won.append(bool(query @ right > max(query @ each for each in wrong)))
-    return round(float(np.mean(won)), 3), len(won)
+    return bootstrap_mean(won), len(won)
