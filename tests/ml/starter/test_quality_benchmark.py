@@ -17,6 +17,7 @@ from benchmarks.quality.garments import measure_garments
 from benchmarks.quality.hues import turn_hue
 from benchmarks.quality.items import find_item
 from benchmarks.quality.light import relight_photo
+from benchmarks.quality.recipes import format_table
 from benchmarks.quality.wanted import compare_with_wanted, format_wanted
 from tests.ml.pictures import encode
 
@@ -131,3 +132,11 @@ def test_what_is_wanted_stands_beside_what_was_found():
     rows = compare_with_wanted({"classes": {"1-NN": [0.405, 0.39, 0.42]}})
     assert [(row["found"], row["wanted"], row["met"]) for row in rows] == [(0.405, 0.45, False)]
     assert "MISSED" in format_wanted(rows)
+
+
+def test_the_table_of_recipes_has_a_column_for_each_judged_set():
+    start = {"unseen": {"mean": 0.4, "sd": None}, "heldout": {"mean": 0.38, "sd": None}}
+    trained = {"seconds": {"mean": 61.2, "sd": 0.5}, **start, "forgetting": {"mean": 0.012, "sd": 0.001}}
+    heading, _, *rows = format_table({"start": start, "metric": trained}).splitlines()
+    assert heading == "| | seconds | unseen | heldout | forgetting |"
+    assert rows == ["| start |  | 0.400 | 0.380 |  |", "| metric | 61.200 ± 0.500 | 0.400 | 0.380 | 0.012 ± 0.001 |"]
