@@ -89,8 +89,7 @@ def _explain_missing_data(arguments: argparse.Namespace, part: str) -> str:
 
 def count_colours(source: str) -> int:
     """How many numbers at the end of a model's vectors are its colours; 0 where it has none apart."""
+    from ml.exporting.model_source import find_weights
     from ml.network.weights import load_network
-    from ml.recipe import WEIGHTS
 
-    weights = Path(source) / WEIGHTS
-    return load_network(str(weights) if weights.is_file() else source).architecture.colours
+    return load_network(str(find_weights(source) or source)).architecture.colours

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,6 +53,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     models.add_argument("--compare", nargs=2, metavar=("A", "B"), help="two models on the same pictures, A minus B")
     parser.add_argument(
+        "--beside",
+        action="append",
+        default=[],
+        metavar="MODEL",
+        help="another model whose figures stand beside every figure; may be given several times",
+    )
+    parser.add_argument(
+        "--trained-photos",
+        choices=("refuse", "drop", "keep"),
+        default="refuse",
+        help="what to do with pictures, or copies of pictures, that a model was trained on (default: %(default)s)",
+    )
+    parser.add_argument(
         "--json", type=parse_writable_path, metavar="FILE", help="write every figure as {mean, low, high}"
     )
     parser.add_argument("--html", type=parse_writable_path, metavar="FILE", help="write one page with pictures")
@@ -78,17 +92,34 @@ def _write_text(path: Path, text: str) -> None:
 
 def _evaluate_or_compare_models(options: argparse.Namespace) -> Evaluation | Comparison:
     from ml.evaluation.comparison import compare_models
-    from ml.evaluation.evaluate import evaluate_model
-    from ml.exporting.model_source import load_model
+    from ml.evaluation.evaluate import evaluate_beside
+    from ml.evaluation.seen import settle_seen_pictures
+    from ml.exporting.model_source import load_model, read_trained_photos_of
 
+    names = [*(options.compare or [options.model]), *options.beside]
+    _refuse_unlike_options(options, names)
     queries, gallery = _read_photo_sets(options)
+    trained = {name: read_trained_photos_of(name) for name in names}
+    queries, seen = settle_seen_pictures(queries, trained, options.trained_photos)
+    embedders = {name: load_model(name) for name in names}
     if options.compare:
-        first, second = options.compare
-        if first == second:
-            raise OptionsError(f"--compare needs two different models, not {first} twice.")
-        embedders = {first: load_model(first), second: load_model(second)}
-        return compare_models(queries, embedders, gallery=gallery, at_least=options.at_least)
-    return evaluate_model(queries, load_model(options.model), gallery=gallery, at_least=options.at_least)
+        comparison = compare_models(queries, embedders, gallery=gallery, at_least=options.at_least)
+        return dataclasses.replace(comparison, model=dataclasses.replace(comparison.model, seen=seen))
+    # The model that is judged goes by its version, which says more than the folder that it lies in.
+    version = embedders[options.model].version
+    title = options.model if version in options.beside else version
+    named = {title if name == options.model else name: embedder for name, embedder in embedders.items()}
+    evaluation = evaluate_beside(queries, named, gallery=gallery, at_least=options.at_least)
+    return dataclasses.replace(evaluation, seen=seen)
+
+
+def _refuse_unlike_options(options: argparse.Namespace, names: list[str]) -> None:
+    if options.compare and options.beside:
+        raise OptionsError("--compare has two models already; put more beside one with --model and --beside.")
+    for name in names:
+        if names.count(name) > 1:
+            option = "--compare" if options.compare else "--beside"
+            raise OptionsError(f"{option} needs two different models, not {name} twice.")
 
 
 def _read_photo_sets(options: argparse.Namespace) -> tuple[PhotoSet, PhotoSet | None]:

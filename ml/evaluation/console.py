@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from .comparison import Comparison
 from .evaluate import Evaluation
-from .figures import NAMES, TITLES
+from .figures import MAIN, NAMES, TITLES
 from .summary import Means
 from .text_table import align_columns
 from .wording import describe_pictures, explain_left_out_pictures, macro_caption, micro_caption
@@ -39,10 +39,13 @@ def _format_averages(caption: str, columns: Mapping[str, Means]) -> list[str]:
 
 
 def _format_class_table(evaluation: Evaluation) -> list[str]:
-    rows = [["class", "n", "R@1", "mAP@R", "P@10"]]
-    for name, means in evaluation.summary.per_class.items():
+    """Each class, worst first, and beside its mAP@R that of every other model and of the floor."""
+    beside = evaluation.summaries_beside
+    rows = [["class", "n", "R@1", "P@10", "mAP@R", *beside]]
+    for name, means in evaluation.summary.worst_classes_first():
         recall, precision = means["recall_at_1"].mean, means["precision_at_10"].mean
-        rows.append([name, str(means.n), f"{recall:.3f}", str(means["map_at_r"]), f"{precision:.3f}"])
+        others = (f"{summary.per_class[name][MAIN].mean:.3f}" for summary in beside.values())
+        rows.append([name, str(means.n), f"{recall:.3f}", f"{precision:.3f}", str(means[MAIN]), *others])
     return align_columns(rows)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from .figures import expected_figures, measure_figures
 from .histogram import HistogramEmbedder
 from .metrics import Judged, judge_queries
 from .pictures import EvaluationError, NumberedPictures, embed_pictures, pair_queries_with_gallery
+from .seen import Seen
 from .summary import Summary, summarise_figures
 
 AT_LEAST = 10
@@ -25,7 +26,10 @@ HISTOGRAM = HistogramEmbedder.version
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What one model found among the readable pictures, and what a histogram and chance find there."""
+    """What one model found among the readable pictures, and what a histogram, chance and others find there.
+
+    `beside` are other models by name; `seen` says what is known of pictures that they have learned from.
+    """
 
     model: str
     pictures: NumberedPictures
@@ -33,11 +37,18 @@ class Evaluation:
     summary: Summary
     floor: dict[str, Summary]
     confusion: Confusion
+    beside: dict[str, Summary] = field(default_factory=dict)
+    seen: list[Seen] = field(default_factory=list)
 
     @property
     def table_columns(self) -> dict[str, Summary]:
         """What stands side by side in a table, by its heading."""
-        return {self.model: self.summary, **self.floor}
+        return {self.model: self.summary, **self.summaries_beside}
+
+    @property
+    def summaries_beside(self) -> dict[str, Summary]:
+        """What the model is compared with, by its heading: other models, then the floor."""
+        return {**self.beside, **self.floor}
 
     @property
     def refused_pictures(self) -> list[UnreadablePicture]:
@@ -58,6 +69,8 @@ class Evaluation:
             **self.summary.as_dict(),
             "per_class": self.summary.classes_as_dict(),
             "floor": {name: summary.as_dict() for name, summary in self.floor.items()},
+            "beside": {name: summary.as_dict() for name, summary in self.beside.items()},
+            "trained_photos": {one.model: one.as_dict() for one in self.seen},
             "confusion": self.confusion.as_dict(),
             "gallery": len(self.pictures.searched_pictures.photos),
             "leave_one_out": self.pictures.gallery is None,
@@ -79,6 +92,18 @@ def evaluate_model(
         EvaluationError: no picture can be read, or none has another of its class to find.
     """
     return evaluate_models(queries, {embedder.version: embedder}, gallery=gallery, at_least=at_least)[0]
+
+
+def evaluate_beside(
+    queries: PhotoSet,
+    embedders: Mapping[str, PictureEmbedder],
+    *,
+    gallery: PhotoSet | None = None,
+    at_least: int = AT_LEAST,
+) -> Evaluation:
+    """`evaluate_model` of the first of several named embedders, with the figures of the others beside its own."""
+    first, *others = evaluate_models(queries, embedders, gallery=gallery, at_least=at_least)
+    return replace(first, beside={other.model: other.summary for other in others})
 
 
 def evaluate_models(

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .bootstrap import RESAMPLES, SEED, Interval, percentile_intervals, resample_means
-from .figures import NAMES
+from .figures import MAIN, NAMES
 
 Figures = npt.NDArray[np.float64]
 
@@ -46,6 +46,10 @@ class Summary:
     def classes_as_dict(self) -> dict[str, Any]:
         """`{class: {n, name: {mean, low, high}}}`."""
         return {name: {"n": means.n, **means.as_dict()} for name, means in self.per_class.items()}
+
+    def worst_classes_first(self) -> list[tuple[str, Means]]:
+        """Classes and their means, the lowest mAP@R first."""
+        return sorted(self.per_class.items(), key=lambda item: item[1][MAIN].mean)
 
     def _macro_as_dict(self) -> dict[str, Any] | None:
         if self.macro is None:

@@ -36,7 +36,8 @@ def macro_caption(summary: Summary) -> str:
 
 
 def explain_left_out_pictures(evaluation: Evaluation) -> Iterator[str]:
-    """Which pictures are in no mean, and why."""
+    """Which pictures are in no mean, and why; and which are in a mean that should not be."""
+    yield from (one.describe() for one in evaluation.seen)
     if evaluation.unanswerable_queries_by_class:
         counts = evaluation.unanswerable_queries_by_class
         names = ", ".join(f"{name} ({count})" for name, count in counts.items())

@@ -14,11 +14,12 @@ from safetensors.torch import save_file
 from torch import nn
 
 from ml.atomic_files import make_temporary_folder_beside, put_folder_in_place, sync_to_disk
+from ml.folders.trained_photos import read_trained_photos, write_trained_photos
 from ml.inference.arrays import Pixels, Vectors
 from ml.inference.embedder import Embedder
 from ml.inference.openvino_runtime import import_openvino
 from ml.network.resnet import UnitLength
-from ml.network.weights import LoadedNetwork, describe_network, load_network, weights_name
+from ml.network.weights import STARTER, LoadedNetwork, describe_network, load_network, weights_name
 from ml.recipe import GRAPH, WEIGHTS, ModelFilesError, Recipe, file_sha256
 
 from .graph import add_preprocessing, convert_network
@@ -62,6 +63,7 @@ def build_model(
         recipe = _write_model(part, loaded, graph, recipe)
         _check_agreement(part, network, recipe)
         recipe = choose_and_record_precision(part, graph, recipe, read_picture_sample(photos, recipe.size))
+        _take_trained_photos_along(weights, part)
         _publish_model(part, directory)
     return recipe
 
@@ -87,6 +89,12 @@ def _write_model(part: Path, loaded: LoadedNetwork, graph: Any, recipe: Recipe) 
     recipe = dataclasses.replace(recipe, sha256=files[WEIGHTS], files=files)
     recipe.write(part)
     return recipe
+
+
+def _take_trained_photos_along(weights: str, part: Path) -> None:
+    path = STARTER if weights == "starter" else Path(weights)
+    if (hashes := read_trained_photos(path)) is not None:
+        write_trained_photos(part / WEIGHTS, hashes)
 
 
 def _check_agreement(part: Path, network: nn.Module, recipe: Recipe) -> None:

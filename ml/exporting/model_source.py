@@ -6,8 +6,10 @@ import os
 import shutil
 from pathlib import Path
 
+from ml.folders.perceptual_hash import Hashes
+from ml.folders.trained_photos import read_trained_photos
 from ml.inference.embedder import Embedder
-from ml.recipe import GRAPH, RECIPE, SOURCES, ModelFilesError, Recipe, file_sha256
+from ml.recipe import GRAPH, RECIPE, SOURCES, WEIGHTS, ModelFilesError, Recipe, file_sha256
 
 
 def load_model(source: str = "starter", *, threads: int | None = None, parallel: int = 1) -> Embedder:
@@ -23,6 +25,28 @@ def load_model(source: str = "starter", *, threads: int | None = None, parallel:
     if is_word or not directory.is_dir():
         directory = _export_model_if_needed(source)
     return Embedder.load(directory, threads=threads, parallel=parallel, cache_dir=cache_folder() / "compiled")
+
+
+def read_trained_photos_of(source: str) -> Hashes | None:
+    """uint64[N]: hashes of the photos that a model, named as for `load_model`, has learned from; None: not known.
+
+    Raises:
+        ModelFilesError: they were written down in a file that is damaged.
+    """
+    weights = find_weights(source)
+    return None if weights is None else read_trained_photos(weights)
+
+
+def find_weights(source: str) -> Path | None:
+    """The weights file of a model named as for `load_model`; None where it has none here."""
+    path = Path(source)
+    if (path / RECIPE).exists():
+        return path / WEIGHTS
+    if source == "starter":
+        from ml.network.weights import STARTER
+
+        return STARTER
+    return path if path.is_file() else None
 
 
 def cache_folder() -> Path:

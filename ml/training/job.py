@@ -7,14 +7,18 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from ml.catalogue.counts import describe_count
 from ml.encoders.encoder import read_encoder
+from ml.exporting.model_source import read_trained_photos_of
+from ml.folders.perceptual_hash import hash_files
 from ml.folders.photo_set import PhotoSet, read_photo_set
+from ml.folders.trained_photos import trained_photos_path, write_trained_photos
 from ml.network.resnet import Architecture
 from ml.network.weights import STARTER
-from ml.recipe import file_sha256
+from ml.recipe import WEIGHTS, file_sha256
 
 from .data.label_sets import LabelSet, has_label_sets, read_labelled_pictures
 from .data.photo_pixels import Photos, decode_photos
@@ -55,6 +59,7 @@ def run_training(options: Namespace) -> None:
         return
     print(_describe_run(options, starting, pictures, judged), flush=True)
     run = _decode_photos_and_make_run(folder, plan, starting, pictures, judged, label_sets)
+    _note_trained_photos(folder / WEIGHTS, options.weights, pictures)
     train_and_report_run(run)
     path = write_best_weights(run, starting.architecture, _weights_name(options.weights))
     delete_cached_pixels(folder / CACHE)
@@ -176,6 +181,15 @@ def add_teachers(photos: Photos, plan: Plan, cache: Path) -> Photos:
     """
     teachers = [read_encoder(name, threads=torch.get_num_threads()) for name in plan.teachers]
     return dataclasses.replace(photos, teachers=Teaching(teachers, photos, plan.augmentation, plan.seed, cache))
+
+
+def _note_trained_photos(weights: Path, start: str, photos: PhotoSet) -> None:
+    """Write down, once, what the network learns from and what its start learned from, as far as that is known."""
+    if trained_photos_path(weights).exists():
+        return
+    before = read_trained_photos_of(start)
+    own = hash_files(photos.images).hashes
+    write_trained_photos(weights, own if before is None else np.concatenate([own, before]))
 
 
 def _drop_groups_if_unjudgeable(photos: Photos) -> Photos:

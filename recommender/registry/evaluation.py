@@ -95,7 +95,7 @@ def evaluate_model_and_store_figures(
     """Measure a model on the pictures of a CSV (`image,label`) and store the figures.
 
     `copies` are places for what the evaluation writes: `json` for all of its figures, `html` for the report. `options`
-    are those of `python -m ml evaluate`: `images`, `group`, `at_least`.
+    are those of `python -m ml evaluate`: `images`, `group`, `at_least`, `trained_photos`.
 
     Raises:
         EvaluationFailed: the pictures or the model cannot be used, or, when the figures are stored already, a copy

@@ -37,7 +37,8 @@ def render_page(result: Evaluation | Comparison) -> str:
             (heading, [make_strip(evaluation, query) for query in queries.tolist()])
             for heading, queries in chosen.items()
         ],
-        rows=list_worst_classes(evaluation.summary, evaluation.floor["histogram"]),
+        rows=list_worst_classes(evaluation.summary, evaluation.summaries_beside),
+        beside=list(evaluation.summaries_beside),
         left_out=list(explain_left_out_pictures(evaluation)),
     )
 

@@ -73,6 +73,11 @@ class Command(BaseCommand):
         parser.add_argument(
             "--at-least", type=int, metavar="N", help="photos a class needs to count in means over classes"
         )
+        parser.add_argument(
+            "--trained-photos",
+            choices=("refuse", "drop", "keep"),
+            help="what to do with photos, or copies of photos, that it was trained on (default: refuse)",
+        )
         parser.add_argument("--json", type=parse_writable_path, metavar="FILE", help="write every figure here as well")
         parser.add_argument(
             "--html", type=parse_writable_path, metavar="FILE", help="write the report with pictures here as well"
@@ -155,7 +160,10 @@ class Command(BaseCommand):
             raise CommandError("No model is active: name one, as in `models evaluate VERSION CSV`.")
         copies = {name: options[name] for name in ("json", "html")}
         evaluation = evaluate_model_and_store_figures(
-            model, Path(names[-1]), copies, **{name: options[name] for name in ("images", "group", "at_least")}
+            model,
+            Path(names[-1]),
+            copies,
+            **{name: options[name] for name in ("images", "group", "at_least", "trained_photos")},
         )
         self.stdout.write(
             f"{model.version} on {evaluation.data}: mAP@R {evaluation.headline}; `models list` shows it as well."

@@ -7,6 +7,9 @@ import shutil
 import pytest
 
 from ml.__main__ import main
+from ml.folders.perceptual_hash import hash_picture
+from ml.folders.trained_photos import trained_photos_path, write_trained_photos
+from ml.recipe import WEIGHTS
 from tests.ml.pictures import encode, scene
 
 KEYS = {"recall_at_1", "recall_at_5", "recall_at_10", "map_at_r"}
@@ -54,6 +57,7 @@ def test_figures_are_told_and_written(table, model_dir, tmp_path, capsys):
     assert "Pictures that could not be read: 1." in told
     assert "torn.jpg: " in told
     assert "Mean over 12 queries (micro)" in told
+    assert f"Which photos {model_dir} was trained on is not known" in told
     assert out[1].read_text().startswith("<!doctype html>")
 
 
@@ -102,3 +106,38 @@ def test_a_table_without_pictures_or_a_missing_model_is_refused(table, tmp_path,
 
 def test_when_every_copy_is_of_the_querys_own_item_nothing_is_left_to_find(table, model_dir, capsys):
     assert "No picture has another of its class" in refusal(capsys, table, "--model", model_dir, "--group", "item")
+
+
+def test_other_models_stand_beside_every_figure_and_the_worst_class_comes_first(table, model_dir, tmp_path, capsys):
+    copy, found = shutil.copytree(model_dir, tmp_path / "copy"), tmp_path / "found.json"
+    arguments = [str(table), "--model", str(model_dir), "--beside", str(copy), "--json", str(found)]
+    assert main(["evaluate", *arguments, "--html", str(tmp_path / "found.html")]) == 0
+    told = capsys.readouterr().out
+    heading, *classes = told[told.index("class    ") :].splitlines()[:5]
+    assert heading.split() == ["class", "n", "R@1", "P@10", "mAP@R", str(copy), "histogram", "chance"]
+    means = [float(line.split()[5]) for line in classes]
+    assert means == sorted(means)
+    figures = json.loads(found.read_text())
+    assert figures["beside"][str(copy)]["map_at_r"] == figures["map_at_r"]
+    assert f"<th>{copy}</th>" in (tmp_path / "found.html").read_text()
+    assert "--compare has two models already" in refusal(capsys, table, "--compare", "a", "b", "--beside", "c")
+    assert "two different models" in refusal(capsys, table, "--beside", "starter")
+
+
+def test_pictures_that_a_model_was_trained_on_are_refused_until_somebody_says_what_to_do(
+    table, model_dir, tmp_path, capsys
+):
+    model, found = shutil.copytree(model_dir, tmp_path / "model"), tmp_path / "found.json"
+    arguments = [table, "--model", model, "--json", found]
+    write_trained_photos(model / WEIGHTS, [hash_picture(scene(3)), hash_picture(scene(99))])
+    said = refusal(capsys, *arguments)
+    assert f"{model} was trained on 3 of these 13 pictures or on copies of them, {table.parent}/3-30.jpg first" in said
+    for choice, judged in (("drop", 9), ("keep", 12)):
+        assert main(["evaluate", *map(str, arguments), "--trained-photos", choice]) == 0
+        assert f"3 pictures searched with {model} was trained on" in capsys.readouterr().out
+        figures = json.loads(found.read_text())
+        assert (figures["n"], figures["trained_photos"][str(model)]["pictures"]) == (judged, 3)
+    short = write(table.parent / "short.csv", [("image", "label"), ("3-30.jpg", "scene 3"), ("3-60.jpg", "scene 3")])
+    assert "were trained on all 2 pictures" in refusal(capsys, short, "--model", model, "--trained-photos", "drop")
+    trained_photos_path(model / WEIGHTS).write_bytes(b"no array")
+    assert "weights.photos.npy is damaged" in refusal(capsys, *arguments)

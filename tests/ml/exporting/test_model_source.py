@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from ml.exporting.model_source import load_model
+from ml.exporting.model_source import load_model, read_trained_photos_of
+from ml.folders.trained_photos import write_trained_photos
 from ml.network.resnet import Architecture, create_network
 from ml.network.weights import write_weights
 from ml.recipe import GRAPH, ModelFilesError, Recipe, file_sha256
@@ -20,7 +22,10 @@ def test_a_damaged_export_of_a_weights_file_is_made_again(tmp_path, monkeypatch)
     for name in GRAPH:
         (damaged / name).write_bytes(b"damaged")
     Recipe("small.safetensors", "resnet18", 8, "small.safetensors", "", dict.fromkeys(GRAPH, "")).write(damaged)
+    write_trained_photos(weights, np.array([5, 3, 5], np.uint64))
     assert load_model(str(weights), threads=1).dim == 8
+    assert [read_trained_photos_of(str(source)).tolist() for source in (weights, damaged)] == [[3, 5], [3, 5]]
+    assert read_trained_photos_of("untrained") is None
     assert Recipe.read(damaged).files["embedder.bin"] == file_sha256(damaged / "embedder.bin")
 
 

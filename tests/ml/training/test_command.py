@@ -5,10 +5,12 @@ import shutil
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from ml.__main__ import main
+from ml.folders.trained_photos import read_trained_photos, write_trained_photos
 from ml.network.resnet import Architecture, create_network
 from ml.network.weights import STARTER, read_weights, write_weights
 from tests.ml.shapes import draw_shapes
@@ -72,6 +74,9 @@ def test_a_run_that_is_killed_ends_with_the_same_bits(weights, tmp_path, capsys)
     plan = json.loads((whole / "plan.json").read_text())
     assert (plan["l2_sp"], plan["keep"], plan["epochs"], plan["arch"]) == (0.01, 0.1, 3, "resnet18")
     assert not (whole / "cache").exists()
+    noted = [read_trained_photos(folder / "weights.safetensors").tolist() for folder in (whole, killed)]
+    assert len(noted[0]) > 20  # some of 32 shapes look alike
+    assert noted[0] == noted[1]
     assert [path.name for path in (killed / "cache").iterdir()] == ["mine.u8"]
 
     for folder in (whole, killed):
@@ -108,6 +113,8 @@ def test_most_of_the_start_is_kept_unless_the_head_is_new(table, weights, tmp_pa
 def test_a_new_head_keeps_the_trunk_and_says_so(table, weights, tmp_path, capsys):
     frozen = "conv1,bn1,layer1,layer2,layer3,layer4"
     options = [*SMALL, "--epochs", "1", "--recipe", "classify", "--freeze", frozen]
+    weights = Path(shutil.copy(weights, tmp_path))
+    write_trained_photos(weights, np.array([7], np.uint64))
     options += ["--weights", str(weights), "--dim", "12"]
     assert main(["train", str(table), "--out", str(tmp_path / "run"), *options]) == 0
     said = capsys.readouterr().out
@@ -115,6 +122,7 @@ def test_a_new_head_keeps_the_trunk_and_says_so(table, weights, tmp_path, capsys
     after = read_weights(tmp_path / "run" / "weights.safetensors")
     assert after.architecture == Architecture("resnet18", 12, "gem", 32)
     assert "may find each other" in said
+    assert {7} < set(read_trained_photos(tmp_path / "run" / "weights.safetensors").tolist())
     before = read_weights(weights).network.state_dict()
     for name, tensor in after.network.state_dict().items():
         assert torch.equal(tensor, before[name]) or name.startswith(("fc.", "avgpool.")), name
