@@ -11,8 +11,8 @@ import numpy as np
 from ml.evaluation.histogram import HistogramEmbedder
 from ml.evaluation.metrics import judge_queries
 from ml.evaluation.pictures import embed_pictures, pair_queries_with_gallery
+from ml.folders.extraction import PictureEmbedder
 from ml.folders.photo_set import PhotoSet
-from ml.inference.embedder import Embedder
 from ml.starter.data import join_sets, read_clothing_set
 
 from .intervals import bootstrap_mean
@@ -22,10 +22,10 @@ QUERIES = Path(__file__).parent / "tables" / "first_eight.csv"
 FIRST = 8
 
 
-def measure_first_eight(embedder: Embedder, clothing: Path) -> dict[str, Any]:
+def measure_first_eight(embedder: PictureEmbedder, clothing: Path) -> dict[str, Any]:
     """Precision of the first eight by pure similarity, among all other photos of both splits, worst kind first."""
     queries, catalogue = split_queries_from_catalogue(clothing)
-    embedders = {"model": embedder, "histogram": HistogramEmbedder()}
+    embedders: dict[str, PictureEmbedder] = {"model": embedder, "histogram": HistogramEmbedder()}
     pictures = pair_queries_with_gallery(embed_pictures(queries, embedders), embed_pictures(catalogue, embedders))
     shares = {
         name: judge_queries(*pictures.label_vectors(name), own=pictures.own).precision_at(FIRST) for name in embedders

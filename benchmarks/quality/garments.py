@@ -8,14 +8,14 @@ from typing import Any
 
 from ml.evaluation.evaluate import evaluate_model
 from ml.evaluation.summary import Summary
+from ml.folders.extraction import PictureEmbedder
 from ml.folders.photo_set import PhotoSet
-from ml.inference.embedder import Embedder
 from ml.starter.data import read_clothing_set
 
 from .intervals import round_summary
 
 
-def measure_garments(embedder: Embedder, clothing: Path) -> dict[str, Any]:
+def measure_garments(embedder: PictureEmbedder, clothing: Path) -> dict[str, Any]:
     """Does a photo of a garment find others of its kind in each split, beside the histogram and chance?
 
     The headline counts no photo of the query's own sender, who photographs everything before the same wall. What was
@@ -24,7 +24,7 @@ def measure_garments(embedder: Embedder, clothing: Path) -> dict[str, Any]:
     return {split: _measure_split(embedder, read_clothing_set(clothing, split)) for split in ("unseen", "heldout")}
 
 
-def _measure_split(embedder: Embedder, photos: PhotoSet) -> dict[str, Any]:
+def _measure_split(embedder: PictureEmbedder, photos: PhotoSet) -> dict[str, Any]:
     evaluation = evaluate_model(photos, embedder)
     together = evaluate_model(dataclasses.replace(photos, groups=None), embedder)
     return {

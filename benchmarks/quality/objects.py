@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ml.evaluation.evaluate import evaluate_model
+from ml.folders.extraction import PictureEmbedder
 from ml.folders.photo_set import PhotoSet
-from ml.inference.embedder import Embedder
 
 from .intervals import round_summary
 
@@ -16,7 +16,7 @@ from .intervals import round_summary
 KINDS = Path(__file__).parent / "tables" / "object_kinds.csv"
 
 
-def measure_objects(embedder: Embedder, objects: Path) -> dict[str, Any]:
+def measure_objects(embedder: PictureEmbedder, objects: Path) -> dict[str, Any]:
     """Does an object find others of its kind, each searched for among all others, and how often better than by colours?
 
     `per_class` has the mAP@R of each kind beside that of the histogram, those first in which the model leads by least.

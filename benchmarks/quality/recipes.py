@@ -41,6 +41,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--objects", type=Path, help="Caltech-101, KIND/*.jpg, to judge on 30 of its kinds")
     parser.add_argument("--keep", type=float, default=0.7, help="of the start, by every recipe (default: %(default)s)")
     parser.add_argument("--tiny", type=Path, help="tiny-imagenet; with it, a variant keeps its classes in the loss")
+    parser.add_argument(
+        "--teacher",
+        dest="teachers",
+        default="",
+        metavar="NAME[,NAME]",
+        help="whom 'distil' learns from, as for `ml train`; without one it is left out",
+    )
     parser.add_argument("--minutes", type=float, default=1.0, help="of training, each run (default: %(default)s)")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
@@ -79,11 +86,9 @@ class _Comparison:
         return decode_photos(photos, round(SIDE_FACTOR * self.loaded.architecture.size), self.scratch / "cache")
 
     def compare_recipes(self) -> dict[str, Any]:
-        from ml.training.plan import RECIPES
-
         best = {
             name: self._find_best_plan(dataclasses.replace(plan, keep=self.arguments.keep))
-            for name, plan in RECIPES.items()
+            for name, plan in _list_recipes(self.arguments.teachers)
         }
         start = self._score_network(self.loaded.network)
         rows = {"start": [start]}
@@ -124,6 +129,7 @@ class _Comparison:
         return {"seconds": time.monotonic() - started, **self._score_network(network)}
 
     def _train_network(self, plan: Any, seed: int, photos: Any) -> Any:
+        from ml.training.job import add_teachers
         from ml.training.loop import Run
         from ml.training.starting import make_starting_network
 
@@ -139,6 +145,8 @@ class _Comparison:
             pooling=architecture.pooling,
             batch=64,
         )
+        if plan.teachers:
+            photos = add_teachers(photos, plan, self.scratch / "cache")
         self.runs += 1
         run = Run(self.scratch / f"run{self.runs}", plan, start.network, architecture.dim, photos, start=start.trained)
         run.train()
@@ -163,6 +171,19 @@ class _Comparison:
         vectors = extract_vectors(network, photos.pixels, self.loaded.architecture.size, torch.device("cpu"))
         judged = judge_queries(Labelled(vectors, photos.targets, photos.groups))
         return macro_average(judged.map_at_r, photos.targets, AT_LEAST)
+
+
+def _list_recipes(teachers: str) -> Iterator[tuple[str, Any]]:
+    """Every recipe that can be trained: one that learns from teachers only where there are some."""
+    from ml.training.plan import RECIPES
+
+    for name, plan in RECIPES.items():
+        if plan.loss != "distillation":
+            yield name, plan
+        elif teachers:
+            yield name, dataclasses.replace(plan, teachers=tuple(teachers.split(",")))
+        else:
+            print(f"'{name}' is left out, because it needs --teacher.")
 
 
 def _list_candidates(plan: Any) -> Iterator[Any]:

