@@ -11,11 +11,11 @@ import numpy as np
 import torch
 
 from ml.catalogue.counts import describe_count
-from ml.encoders.encoder import read_encoder
 from ml.exporting.model_source import read_trained_photos_of
 from ml.folders.perceptual_hash import hash_files
 from ml.folders.photo_set import PhotoSet, read_photo_set
 from ml.folders.trained_photos import trained_photos_path, write_trained_photos
+from ml.inference.encoders.encoder import read_encoder
 from ml.network.resnet import Architecture
 from ml.network.weights import STARTER
 from ml.recipe import WEIGHTS, file_sha256

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from ml.encoders.encoder import Encoder
+from ml.inference.encoders.encoder import Encoder
 from ml.training.data.augmentation import Augmentation
 from ml.training.data.photo_pixels import Photos
 from ml.training.data.views import View, cut_view, draw_view

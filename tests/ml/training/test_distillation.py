@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from ml.__main__ import main
-from ml.encoders.encoder import read_encoder
+from ml.inference.encoders.encoder import read_encoder
 from ml.inference.openvino_runtime import import_openvino
 from ml.network.folded import read_folded_weights, unfold_normalisation
 from ml.network.resnet import Architecture, create_network
