@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, interpolate
+from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
 from .torchvision_compat import import_torchvision
 
-# Pixels, as in the scenes that the mask learns from; pictures of twice this side or more are scaled down towards it.
+# Pixels, as in the scenes that the mask learns from; larger pictures are scaled down to it, so that they cost no more.
 SIDE = 112
 WIDTH = 48
 
@@ -31,9 +31,9 @@ class ItemMask(nn.Module):
         self.logit = nn.Conv2d(WIDTH, 1, 1)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """float32[N, 3, S, S] as the network takes them -> float[N, 1, s, s], s a quarter of what is seen of S."""
-        if (shrink := int(pictures.shape[2]) // SIDE) > 1:
-            pictures = avg_pool2d(pictures, shrink)
+        """float32[N, 3, S, S] as the network takes them -> float[N, 1, s, s], s a quarter of S, at most 28."""
+        if int(pictures.shape[2]) > SIDE:
+            pictures = adaptive_avg_pool2d(pictures, SIDE)
         maps = [self.layer1(self.maxpool(self.relu(self.bn1(self.conv1(pictures)))))]
         for layer in (self.layer2, self.layer3):
             maps.append(layer(maps[-1]))

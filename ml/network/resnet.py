@@ -31,16 +31,22 @@ class Architecture:
     """The shape of a network: enough to make it again, and the side of the square pictures it was trained for.
 
     Attributes:
+        stages: how many of the last stages are pooled into the form; with 2, layer3 counts beside layer4.
         colours: dimensions at the end of the vector that hold colours.
         colour_share: the part of the similarity that colours decide.
+        colour_blur, lightness, constancy: of these colours, as `ColourHistogram` has them.
     """
 
     arch: str = "resnet50"
     dim: int = 1000
     pooling: str = "average"
     size: int = 224
+    stages: int = 1
     colours: int = 0
     colour_share: float = 0.0
+    colour_blur: float = 4.0
+    lightness: float = 1.0
+    constancy: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON holds it."""
@@ -93,10 +99,15 @@ class ResNet(nn.Module):
             self.add_module(name, layer)
         if shape.pooling == "gem":
             self.avgpool = GeneralisedMean()
+        self.stages = shape.stages
+        if shape.stages > 1:
+            # Each stage of a ResNet has half the channels of the next.
+            channels = sum(self.fc.in_features >> earlier for earlier in range(shape.stages))
+            self.fc = nn.Linear(channels, self.fc.out_features)
         self.colour_share = shape.colour_share
         if shape.colours:
             self.mask = ItemMask().requires_grad_(False)  # fine-tuning must not change where the item is
-            self.colour = ColourHistogram(shape.colours)
+            self.colour = ColourHistogram(shape.colours, shape.colour_blur, shape.lightness, shape.constancy)
 
     def forward(self, pictures: Tensor) -> Tensor:
         """float32[N, 3, S, S] -> float32[N, dim]; a colour part has its share of the squared length."""
@@ -110,11 +121,21 @@ class ResNet(nn.Module):
 
     def forward_form(self, pictures: Tensor, mask: Tensor | None = None) -> Tensor:
         """float32[N, 3, S, S], logits float[N, 1, H, W] of where items are -> float[N, dim - colours]."""
+        seen: Tensor = self.fc(self.pool_stages(pictures, mask))
+        return seen
+
+    def pool_stages(self, pictures: Tensor, mask: Tensor | None = None) -> Tensor:
+        """As `forward_form`, but what its last layer takes: float[N, channels], of earlier stages first."""
         seen = self.maxpool(self.relu(self.bn1(self.conv1(pictures))))
+        stages = []
         for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
             seen = layer(seen)
-        pooled = self.avgpool(seen, mask) if isinstance(self.avgpool, GeneralisedMean) else self.avgpool(seen)
-        return self.fc(pooled.flatten(1))
+            stages.append(seen)
+        return torch.cat([self._pool_stage(stage, mask) for stage in stages[-self.stages :]], dim=1)
+
+    def _pool_stage(self, stage: Tensor, mask: Tensor | None) -> Tensor:
+        pooled = self.avgpool(stage, mask) if isinstance(self.avgpool, GeneralisedMean) else self.avgpool(stage)
+        return pooled.flatten(1)
 
 
 class GeneralisedMean(nn.Module):

@@ -30,8 +30,12 @@ METADATA = "network"  # a key whose value is JSON, because safetensors keeps not
 RANGES: dict[str, tuple[float, float]] = {
     "dim": (1, 8192),
     "size": (8, 1024),
+    "stages": (1, 4),
     "colours": (0, 8191),
     "colour_share": (0.0, 0.99),
+    "colour_blur": (0.5, 100.0),
+    "lightness": (0.0, 1.0),
+    "constancy": (0.0, 1.0),
 }
 STARTER = Path(__file__).parents[1] / "starter" / "weights.safetensors"
 

@@ -19,8 +19,8 @@ EVERYWHERE = 15_000  # evenly drawn colours beside those of photos, so that rare
 RARE = 0.1
 
 
-def learn_palette(pixels: PixelCache, bins: int, *, seed: int = 1) -> Tensor:
-    """Return float32[bins, 3]: centres in CIE Lab, by k-means over colours of photos and of the whole RGB cube.
+def learn_palette(pixels: PixelCache, bins: int, lab: LabColours, *, seed: int = 1) -> Tensor:
+    """Return float32[bins, 3]: centres, as `lab` has colours, by k-means over those of photos and of the RGB cube.
 
     So they are dense where photos have many colours, and there are some everywhere.
     """
@@ -29,7 +29,7 @@ def learn_palette(pixels: PixelCache, bins: int, *, seed: int = 1) -> Tensor:
     small = np.stack([resize_and_crop(pixels.picture(position), 16).reshape(-1, 3) for position in chosen])
     seen = small[:, rng.choice(small.shape[1], PER_PHOTO, replace=False)].reshape(-1, 3)
     colours = np.concatenate([seen, rng.integers(0, 256, (EVERYWHERE, 3), dtype=np.uint8)])
-    values = LabColours()(normalise_pixels(torch.from_numpy(colours[None, None]))).reshape(3, -1).T.numpy()
+    values = lab(normalise_pixels(torch.from_numpy(colours[None, None]))).reshape(3, -1).T.numpy()
     # One start of few iterations is enough: the bins must be dense in the right places, not the best ones.
     found = KMeans(bins, n_init=1, max_iter=30, random_state=seed).fit(values)
     return torch.from_numpy(found.cluster_centers_.astype(np.float32))

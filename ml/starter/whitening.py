@@ -1,10 +1,14 @@
-"""Weighs the directions of form vectors: where views of one picture differ, a direction says little about the item."""
+"""Learns the last layer of a form: what is pooled, joined, centred, weighed by direction and shortened.
+
+Where views of one picture differ, a direction says little about the item. All of it is linear, so it is written into
+one layer and costs nothing when pictures are embedded.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import trange
 
 from ml.network.resnet import ResNet, normalise_pixels
@@ -20,14 +24,17 @@ LOOKS = Augmentation(area=(0.5, 1.0), aspect=1.2, brightness=0.15, contrast=0.15
 # A direction that differs between views of one picture says little about it, so each is divided by its variance between
 # views to this power. At 0.5 all directions would vary alike; less whitens them in part.
 POWER = 0.35
+EARLIER = (
+    0.5  # the mean length of what earlier stages add to the form, beside 1 of what the last layer of the form gave
+)
 FLOOR = 0.1  # this part of the mean variance is added to every variance, so that no direction is divided by almost 0
 
 
 @torch.inference_mode()
-def embed_views(network: ResNet, photos: Photos, size: int, *, pictures: int, seed: int) -> Tensor:
-    """Return form vectors, float32[pictures, VIEWS, dim], of views of pictures; the network must have a mask.
+def pool_views(network: ResNet, photos: Photos, size: int, *, pictures: int, seed: int) -> Tensor:
+    """Return what the last layer takes, float32[pictures, VIEWS, channels], of views; the network must have a mask.
 
-    They are not normalised, and those of a last batch that is not full are left out. Items are put before other
+    Views of a last batch that is not full are left out. Items are put before other
     pictures where masks say what they are.
     """
     network.eval()
@@ -39,9 +46,39 @@ def embed_views(network: ResNet, photos: Photos, size: int, *, pictures: int, se
         for batch in batches:
             with torch.autocast("cpu", torch.bfloat16):
                 seen = normalise_pixels(batch.views)
-                parts.append(network.forward_form(seen, network.mask(seen)).float())
+                parts.append(network.pool_stages(seen, network.mask(seen)).float())
         views.append(torch.cat(parts))
     return torch.stack(views, dim=1)
+
+
+def learn_last_layer(head: nn.Linear, pooled: Tensor, dim: int) -> nn.Linear:
+    """Return a layer in place of `head`, channels to `dim`, from what is pooled of views, float[N, V, channels].
+
+    `head`, the layer that the form was trained with, may take the last of these channels only, those of the last stage;
+    the others are joined to what it gives. Then the mean is taken away and the rest is whitened.
+    """
+    weight, bias = _join_earlier_stages(head, pooled.double())
+    views = pooled.double() @ weight.T + bias
+    centre = views.mean((0, 1))
+    turn = learn_whitening(views - centre, dim)
+    layer = nn.Linear(pooled.shape[2], dim)
+    with torch.no_grad():
+        layer.weight.copy_(turn @ weight)
+        layer.bias.copy_(turn @ (bias - centre))
+    return layer
+
+
+@torch.no_grad()
+def _join_earlier_stages(head: nn.Linear, pooled: Tensor) -> tuple[Tensor, Tensor]:
+    """Return a weight, float64[D, channels], and a bias: each part about its mean has the length it should have."""
+    weight, bias = head.weight.double(), head.bias.double()
+    earlier = pooled.shape[2] - head.in_features
+    parts = [pooled[..., earlier:] @ weight.T, pooled[..., :earlier]]
+    late, early = ((part - part.mean((0, 1))).norm(dim=2).mean() for part in parts)
+    if not earlier:
+        return weight / late, bias / late
+    joined = torch.block_diag(torch.eye(earlier).double() * (EARLIER / early), weight / late)
+    return joined, torch.cat([bias.new_zeros(earlier), bias / late])
 
 
 def learn_whitening(views: Tensor, dim: int) -> Tensor:

@@ -29,13 +29,17 @@ def middle(certain: float = 8.0) -> torch.Tensor:
     return logits
 
 
-@pytest.fixture
-def histogram():
-    made = ColourHistogram(216)
+def make_histogram(**how):
+    made = ColourHistogram(216, **how)
     levels = torch.linspace(0, 255, 6)
     cube = torch.cartesian_prod(levels, levels, levels).to(torch.uint8)
-    made.centres.copy_(LabColours()(normalise_pixels(cube[None, None])).reshape(3, -1).T)
+    made.centres.copy_(made.lab(normalise_pixels(cube[None, None])).reshape(3, -1).T)
     return made
+
+
+@pytest.fixture
+def histogram():
+    return make_histogram()
 
 
 @pytest.mark.parametrize(
@@ -73,6 +77,30 @@ def test_a_picture_without_an_item_has_colours_too(histogram):
     assert histogram(picture((9, 9, 9), (9, 9, 9)), nothing).norm().item() == pytest.approx(1, abs=1e-5)
 
 
+DIM, BRIGHT = ((90, 50, 40), (120,) * 3), ((123, 69, 56), (163,) * 3)  # with twice the light
+
+
+def compare_colours(histogram, one, other, mask):
+    return (histogram(picture(*one), mask) * histogram(picture(*other), mask)).sum().item()
+
+
+def test_twice_the_light_leaves_colours_what_they_are():
+    found = []
+    for how in ({}, {"blur": 6.0, "lightness": 0.4}, {"blur": 6.0, "lightness": 0.4, "constancy": 0.5}):
+        histogram = make_histogram(**how)
+        shades = torch.linspace(0, 2.5, 216)[:, None] * torch.tensor(DIM[0])
+        histogram.centres.copy_(histogram.lab(normalise_pixels(shades[None, None])).reshape(3, -1).T)
+        found.append(compare_colours(histogram, DIM, BRIGHT, middle()))
+    assert found[0] < 0.3 < found[1] < found[2]
+    assert found[2] > 0.7
+
+
+def test_an_item_that_fills_the_picture_is_not_taken_for_the_light():
+    everywhere = torch.full((1, 1, 8, 8), 30.0)
+    black, white = ((20,) * 3,) * 2, ((230,) * 3,) * 2
+    assert compare_colours(make_histogram(blur=6.0, lightness=0.4, constancy=1.0), black, white, everywhere) < 0.1
+
+
 def test_colours_decide_their_share_of_the_similarity():
     shape = Architecture("resnet18", 40, "gem", SIDE, colours=16, colour_share=0.3)
     network = resnet.create_network(shape).eval()
@@ -85,7 +113,7 @@ def test_colours_decide_their_share_of_the_similarity():
     assert vector[:, 24:].norm().item() ** 2 == pytest.approx(0.3, abs=1e-5)
 
 
-@pytest.mark.parametrize(("size", "cells"), [(32, 8), (112, 28), (224, 28)])
+@pytest.mark.parametrize(("size", "cells"), [(32, 8), (112, 28), (144, 28), (224, 28)])
 def test_the_mask_has_a_logit_for_every_four_pixels_of_what_it_sees(size, cells):
     with torch.inference_mode():
         assert ItemMask().eval()(torch.rand(1, 3, size, size)).shape == (1, 1, cells, cells)
@@ -103,6 +131,21 @@ def test_the_form_is_pooled_where_the_item_is(colours):
             forms.append(network(pictures)[:, : 40 - colours])
             assert torch.equal(forms[-1], network.forward_form(pictures, network.mask(pictures)))
     assert torch.cosine_similarity(*forms).item() < 1 - 1e-4
+
+
+def test_a_form_of_two_stages_sees_both():
+    torch.manual_seed(1)
+    network: Any = resnet.create_network(Architecture("resnet18", 24, "gem", SIDE, stages=2)).eval()
+    pictures = torch.rand(2, 3, SIDE, SIDE)
+    with torch.inference_mode():
+        pooled = network.pool_stages(pictures)
+        assert pooled.shape == (2, 256 + 512)
+        network.stages = 1
+        assert torch.equal(network.pool_stages(pictures), pooled[:, 256:])
+        network.fc.weight[:, 256:] = 0
+        network.stages = 2
+        earlier = network(pictures)
+    assert not torch.equal(earlier[0], earlier[1])
 
 
 class Half(torch.nn.Module):

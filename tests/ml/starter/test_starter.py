@@ -26,7 +26,7 @@ from ml.training.data.photo_pixels import Photos
 from ml.training.data.pixels import cache_pixels
 
 FORM = Architecture("resnet18", 600, "gem", 32)
-SHAPE = Architecture("resnet18", 560, "gem", 32, colours=8, colour_share=0.2)
+SHAPE = Architecture("resnet18", 560, "gem", 32, stages=2, colours=8, colour_share=0.2, lightness=0.5)
 
 
 @pytest.fixture(scope="module")
@@ -227,7 +227,11 @@ def test_a_coloured_network_has_its_bins_among_the_colours_of_photos(photos):
     network = whiten_and_add_colours(form, SHAPE, labelled, pictures=256, seed=1)
     assert torch.equal(network.mask.logit.weight, form.mask.logit.weight)
     lightness = network.colour.centres[:, 0]
-    assert ((lightness >= 0) & (lightness <= 100)).all()
+    assert ((lightness >= 0) & (lightness <= 50)).all()
     assert len(network.colour.centres.unique(dim=0)) == SHAPE.colours
+    pictures = normalise_pixels(torch.from_numpy(np.stack([resize_and_crop(photos.picture(i), 32) for i in range(8)])))
+    with torch.inference_mode():
+        forms = network.forward_form(pictures, network.mask(pictures))
+    assert forms.mean(0).norm() < 0.7 * forms.norm(dim=1).mean()  # what all have in common is taken away
     masks = predict_item_masks(network.mask, photos, 32)
     assert (masks.shape, masks.dtype) == ((len(photos), 8, 8), np.uint8)
