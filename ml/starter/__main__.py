@@ -44,7 +44,9 @@ SCENES = 48_000  # made-up scenes that teach where items end; all are in memory 
 LOOKED_AT = 5_632  # pictures that whitening and colours are learned from: whole batches of 128
 
 FORM = Architecture("resnet18", 256, "gem", 112)
-COLOURED = dataclasses.replace(FORM, dim=1000, colours=744, colour_share=0.3)
+COLOURED = dataclasses.replace(
+    FORM, dim=1000, stages=2, colours=744, colour_share=0.3, colour_blur=6.0, lightness=0.3, constancy=0.5
+)
 PLAN = dataclasses.replace(
     DISTIL,
     recipe="starter",

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ml.network import resnet
-from ml.network.resnet import Architecture, ResNet
+from ml.network.resnet import Architecture, GeneralisedMean, ResNet
 from ml.training.data.photo_pixels import Photos
 from ml.training.validation.extraction import extract_vectors
 
@@ -26,8 +26,8 @@ def whiten_and_add_colours(form: ResNet, shape: Architecture, photos: Photos, *,
     network = resnet.create_network(shape)
     layers = {name: tensor for name, tensor in form.state_dict().items() if not name.startswith("fc.")}
     network.load_state_dict(layers, strict=False)  # the last layer and the histogram are learned below
-    with torch.no_grad():
-        network.avgpool.p.fill_(POWER)
+    if isinstance(network.avgpool, GeneralisedMean):
+        network.avgpool.p.data.fill_(POWER)
     pooled = pool_views(network, photos, shape.size, pictures=pictures, seed=seed)
     network.fc = learn_last_layer(form.fc, pooled, shape.dim - shape.colours)
     network.colour.centres.copy_(learn_palette(photos.pixels, shape.colours, network.colour.lab, seed=seed))

@@ -77,7 +77,9 @@ def _join_earlier_stages(head: nn.Linear, pooled: Tensor) -> tuple[Tensor, Tenso
     late, early = ((part - part.mean((0, 1))).norm(dim=2).mean() for part in parts)
     if not earlier:
         return weight / late, bias / late
-    joined = torch.block_diag(torch.eye(earlier).double() * (EARLIER / early), weight / late)
+    joined = weight.new_zeros(earlier + len(weight), pooled.shape[2])
+    joined[:earlier, :earlier].fill_diagonal_(float(EARLIER / early))
+    joined[earlier:, earlier:] = weight / late
     return joined, torch.cat([bias.new_zeros(earlier), bias / late])
 
 
