@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-PARTS = ("garments", "first-eight", "objects", "classes", "demo", "hues", "copies")
-# What some parts are measured on beside the clothes, and the option that names it.
-NEEDS = {"classes": "tiny", "objects": "objects"}
+PARTS = ("garments", "first-eight", "objects", "classes", "demo", "hues", "copies", "cost")
+# What some parts need beside the clothes, by the option that names it.
+NEEDS = {"classes": "tiny", "objects": "objects", "cost": "former"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder with train/WNID/*.webp and val/WNID/*.webp, for 'classes'",
     )
     parser.add_argument("--objects", type=Path, help="folder of Caltech-101 with KIND/*.jpg, for 'objects'")
+    parser.add_argument("--former", help="the model that it is to replace, for 'cost'")
     parser.add_argument("--only", nargs="+", choices=PARTS, metavar="PART", help=", ".join(PARTS))
 
 
@@ -53,6 +54,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
     from .classes import measure_classes
     from .copies import measure_copies
+    from .cost import measure_cost
     from .demo import measure_demo
     from .first_eight import measure_first_eight
     from .garments import measure_garments
@@ -69,6 +71,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         "demo": lambda: measure_demo(embedder),
         "hues": lambda: measure_hues(embedder, arguments.clothing),
         "copies": lambda: measure_copies(embedder, arguments.clothing, count_colours(arguments.model)),
+        "cost": lambda: measure_cost(arguments.model, arguments.former, arguments.clothing),
     }
     figures = {name: parts[name]() for name in arguments.only or PARTS if name not in left_out}
     wanted = compare_with_wanted(figures)
@@ -81,10 +84,11 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 def _explain_missing_data(arguments: argparse.Namespace, part: str) -> str:
     """Why a part cannot be measured, in a sentence; empty where it can."""
     option = NEEDS[part]
-    folder = getattr(arguments, option)
-    if folder is None:
+    given = getattr(arguments, option)
+    if given is None:
         return f"'{part}' needs --{option}."
-    return "" if folder.is_dir() else f"'{part}' needs --{option}; there is no folder {folder}."
+    is_missing = isinstance(given, Path) and not given.is_dir()
+    return f"'{part}' needs --{option}; there is no folder {given}." if is_missing else ""
 
 
 def count_colours(source: str) -> int:

@@ -17,8 +17,8 @@ from ml.folders.extraction import extract_vectors
 from ml.images import decode, make_clean_picture
 from ml.inference.embedder import MAX_BATCH, Embedder
 
+from .colours import relight_photo
 from .intervals import bootstrap_mean
-from .light import relight_photo
 
 COPIES = 500
 CUT = 0.05  # of each side

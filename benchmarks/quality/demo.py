@@ -21,8 +21,8 @@ from ml.evaluation.metrics import Labelled, judge_queries
 from ml.images import make_clean_picture
 from ml.inference.embedder import Embedder
 
+from .colours import find_near_colours
 from .intervals import bootstrap_mean
-from .lab import find_near_colours
 from .ranking import Trial, measure_share_won
 
 APART = 20.0  # the distance (CIE76) between a colour and those near it

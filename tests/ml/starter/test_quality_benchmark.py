@@ -12,11 +12,11 @@ from PIL import Image, ImageDraw
 
 from benchmarks import quality
 from benchmarks.quality import first_eight, objects
+from benchmarks.quality.colours import relight_photo
 from benchmarks.quality.demo import Catalogue, measure_colours_among_kind
 from benchmarks.quality.garments import measure_garments
 from benchmarks.quality.hues import turn_hue
 from benchmarks.quality.items import find_item
-from benchmarks.quality.light import relight_photo
 from benchmarks.quality.recipes import format_table
 from benchmarks.quality.wanted import compare_with_wanted, format_wanted
 from tests.ml.pictures import encode
@@ -132,6 +132,9 @@ def test_what_is_wanted_stands_beside_what_was_found():
     rows = compare_with_wanted({"classes": {"1-NN": [0.405, 0.39, 0.42]}})
     assert [(row["found"], row["wanted"], row["met"]) for row in rows] == [(0.405, 0.45, False)]
     assert "MISSED" in format_wanted(rows)
+    unmeasured = compare_with_wanted({"cost": {"speed beside the former": 0.9, "8 bits minus float32": None}})
+    assert [row["met"] for row in unmeasured] == [True, None]
+    assert "not measured" in format_wanted(unmeasured)
 
 
 def test_the_table_of_recipes_has_a_column_for_each_judged_set():
