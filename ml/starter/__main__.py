@@ -18,9 +18,8 @@ from safetensors.torch import load_file, save
 
 from ml.atomic_files import open_atomic_file
 from ml.errors import MlError
-from ml.folders.perceptual_hash import hash_files
 from ml.folders.photo_set import read_photo_set
-from ml.folders.trained_photos import write_trained_photos
+from ml.folders.trained_photos import read_trained_photos, write_trained_photos
 from ml.network import resnet
 from ml.network.item_mask import ItemMask
 from ml.network.resnet import Architecture, ResNet
@@ -93,7 +92,8 @@ def _train_and_write_weights(options: argparse.Namespace) -> None:
     form.mask = _learn_or_read_mask(options.out / "mask.safetensors", form, photos)
     network = whiten_and_add_colours(form, COLOURED, photos, pictures=LOOKED_AT, seed=PLAN.seed)
     write_weights(options.weights, network, COLOURED, start=options.stages.name, licence="research; see LICENSE")
-    write_trained_photos(options.weights, hash_files(pictures.kinds.images).hashes)
+    if (hashes := read_trained_photos(options.table)) is not None:
+        write_trained_photos(options.weights, hashes)
     print(f"{options.weights}: {options.weights.stat().st_size / 1e6:.1f} MB")
 
 

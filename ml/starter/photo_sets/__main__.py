@@ -2,7 +2,8 @@
 
 A picture without labels has one row in which both are empty. Left out are pictures that cannot be read, those that are
 there twice, and all that are near what models are judged by: the `heldout` and `unseen` garments, tiny-imagenet's
-`val`, thirty kinds of objects, and the pictures of `--apart`, such as the demo's.
+`val`, thirty kinds of objects, and the pictures of `--apart`, such as the demo's. The hashes of the others are written
+beside the table, so that no model that learned from them is judged by them.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import numpy.typing as npt
 from ml.atomic_files import open_atomic_text
 from ml.errors import MlError
 from ml.folders.perceptual_hash import hash_files
+from ml.folders.trained_photos import write_trained_photos
 from ml.starter.data import read_clothing_set, read_tiny_imagenet
 
 from .cleaning import find_judged_pictures, find_repeated_pictures
@@ -53,7 +55,9 @@ def _write_clean_table(options: argparse.Namespace) -> None:
     read = [photos[i] for i in hashed.kept]
     near = find_judged_pictures(hashed.hashes, _hash_judged_pictures(options))
     repeated = find_repeated_pictures(hashed.hashes, [photo.labels for photo in read])
-    kept = [photo for photo, out in zip(read, near | repeated, strict=True) if not out]
+    keep = ~(near | repeated)
+    kept = [photo for photo, one in zip(read, keep, strict=True) if one]
+    write_trained_photos(options.table, hashed.hashes[keep])
     write_table(options.table, kept)
     print(
         f"{options.table}: {len(kept):,} pictures of {len(photos):,}; left out: {len(hashed.refused):,} unreadable, "
