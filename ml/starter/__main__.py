@@ -44,7 +44,7 @@ LOOKED_AT = 5_632  # pictures that whitening and colours are learned from: whole
 
 FORM = Architecture("resnet18", 256, "gem", 112)
 COLOURED = dataclasses.replace(
-    FORM, dim=1000, stages=2, colours=744, colour_share=0.3, colour_blur=6.0, lightness=0.3, constancy=0.5
+    FORM, dim=1000, stages=2, colours=744, colour_share=0.3, colour_blur=6.0, lightness=0.4, constancy=0.3
 )
 PLAN = dataclasses.replace(
     DISTIL,

@@ -16,7 +16,7 @@ PHOTOS = 1_500
 PER_PHOTO = 20
 EVERYWHERE = 15_000  # evenly drawn colours beside those of photos, so that rare ones have bins near them too
 # This part of the mean variance is added to every variance, or colours hardly ever seen would decide everything.
-RARE = 0.1
+RARE = 0.5
 
 
 def learn_palette(pixels: PixelCache, bins: int, lab: LabColours, *, seed: int = 1) -> Tensor:
