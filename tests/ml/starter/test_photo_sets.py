@@ -51,8 +51,8 @@ def sets(tmp_path):
     with (tmp_path / "splits.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("image", "label", "sender_id", "split"))
-        for number, split in enumerate(("train", "heldout", "unseen", "ignored")):
-            writer.writerow((split, "Dress", number, split))
+        for sender, split in enumerate(("train", "heldout", "unseen", "ignored")):
+            writer.writerow((split, "Dress", sender, split))
             draw_noise(clothing / f"images/{split}.jpg", next(seed))
     shutil.move(tmp_path / "splits.csv", clothing / "splits.csv")
     return folder
