@@ -107,7 +107,8 @@ def test_a_stop_doubles_linear_light_and_white_balance_leaves_green():
 
 
 def test_only_the_item_is_turned_in_hue():
-    photo = Image.effect_noise((200, 160), 12).convert("RGB")
+    noise = Image.effect_noise((200, 160), 12).convert("RGB")
+    photo = Image.blend(noise, Image.new("RGB", noise.size, (40, 90, 160)), 0.7)
     ImageDraw.Draw(photo).ellipse((50, 40, 150, 130), fill=(200, 40, 40))
     drawn = np.zeros((160, 200), bool)
     yy, xx = np.mgrid[0:160, 0:200]
