@@ -1,10 +1,9 @@
 from django.contrib import admin
 from django.urls import include, path
-from drf_spectacular.views import SpectacularAPIView
 
 from listings.limits.log_ins import count_password_checks
 
-from .docs import DocsView
+from .docs import DocsView, SchemaView
 from .observing import health, metrics
 
 urlpatterns = [
@@ -13,7 +12,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/v1/", include("listings.api.urls")),
     path("api/v1/", include("recommender.api.urls")),
-    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/schema/", SchemaView.as_view(), name="schema"),
     path("api/docs/", DocsView.as_view(url_name="schema"), name="docs"),
     path("health/live", health.report_liveness, name="health-live"),
     path("health/ready", health.report_readiness, name="health-ready"),

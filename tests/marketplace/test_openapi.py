@@ -1,12 +1,16 @@
 """The API page is all a developer reads: it is complete, valid, and served from bundled files."""
 
 import re
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.contrib.staticfiles import finders
 from django.core.management import call_command
 from django.test import Client
 from drf_spectacular.generators import SchemaGenerator
+
+from marketplace.docs import SchemaView
 
 CALLS = {
     ("/api/v1/token/", "post"),
@@ -48,7 +52,8 @@ def test_every_call_says_what_it_does_and_how_it_refuses(schema):
     for (_, verb), call in operations(schema).items():
         assert call["summary"]
         assert call["tags"]
-        assert {"429", "503"} | ({"507"} if verb != "get" else set()) <= set(call["responses"])
+        assert {"414", "429", "431", "503"} | ({"507"} if verb != "get" else set()) <= set(call["responses"])
+        assert {"408", "413", "415"} <= set(call["responses"]) or "requestBody" not in call
         assert all(response.get("description") is not None for response in call["responses"].values())
 
 
@@ -92,6 +97,25 @@ def test_the_schema_is_served():
     response = Client().get("/api/schema/", headers={"Accept": "application/json"})
     assert response.status_code == 200
     assert set(response.json()["paths"]) == {path for path, _ in CALLS}
+
+
+def test_the_schema_is_made_by_one_thread_at_a_time(rf):
+    """What drf-spectacular looks up when it is first asked made the schema fail for those who asked meanwhile."""
+    making, most = [], []
+
+    class Slow(SchemaGenerator):
+        def get_schema(self, *args, **kwargs):
+            making.append(1)
+            most.append(len(making))
+            time.sleep(0.02)
+            making.pop()
+            return {}
+
+    view = SchemaView.as_view(generator_class=Slow)
+    with ThreadPoolExecutor(4) as pool:
+        codes = list(pool.map(lambda _: view(rf.get("/api/schema/")).status_code, range(4)))
+    assert codes == [200] * 4
+    assert max(most) == 1
 
 
 @pytest.mark.django_db
