@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from threading import Lock
-from typing import Any
 
 from drf_spectacular.authentication import TokenScheme
 from drf_spectacular.openapi import AutoSchema
@@ -23,26 +22,6 @@ class DescribedTokenScheme(TokenScheme):  # type: ignore[no-untyped-call]
         return definition | {
             "description": "Write `Token`, a space, and the token that `POST /api/v1/token/` gave you."
         }
-
-
-# What may be answered before a call is looked at: to every call, and to those that send something.
-EARLY = {414: "The address is too long: `address_too_long`", 431: "The headers are too large: `headers_too_large`"}
-EARLY_WITH_BODY = {
-    408: "The request came too slowly: `request_timeout`",
-    413: "What is sent is too large: `too_large`",
-    415: "What is sent is of another kind: `unsupported_media_type`",
-}
-
-
-def document_early_refusals(result: dict[str, Any], **_: object) -> dict[str, Any]:
-    """Add what may be answered before a call is looked at to the responses of each, but where it says more itself."""
-    content = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-    for calls in result["paths"].values():
-        for call in calls.values():
-            refusals = EARLY | (EARLY_WITH_BODY if "requestBody" in call else {})
-            for code, description in refusals.items():
-                call["responses"].setdefault(str(code), {"description": description, "content": content})
-    return result
 
 
 class SchemaView(SpectacularAPIView):

@@ -10,6 +10,7 @@ from django.core.management import call_command
 from django.test import Client
 from drf_spectacular.generators import SchemaGenerator
 
+from marketplace.description import DescriptionGenerator
 from marketplace.docs import SchemaView
 
 CALLS = {
@@ -32,7 +33,7 @@ CALLS = {
 
 @pytest.fixture(scope="module")
 def schema():
-    return SchemaGenerator().get_schema(request=None, public=True)
+    return DescriptionGenerator().get_schema(request=None, public=True)
 
 
 def operations(schema):

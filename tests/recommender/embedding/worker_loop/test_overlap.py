@@ -67,7 +67,8 @@ def test_the_model_has_the_next_micro_batch_before_results_are_stored(settings):
             return super().submit(batch)
 
     assert embed(Recording(6)).done == 6
-    assert stored == [0, 0, 2]
+    assert stored[:2] == [0, 0]
+    assert stored[2] >= 2
 
 
 def test_results_do_not_wait_for_a_slow_decode(settings):
