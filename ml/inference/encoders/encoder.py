@@ -7,21 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from ml.errors import MlError
-from ml.inference.arrays import Pixels
+from ml.inference.arrays import Pixels, Vectors
 from ml.recipe import file_sha256
 
 from . import efficientnet_lite, graph_file
-
-Vectors = npt.NDArray[np.float32]
 
 BATCH = 32  # pictures that are computed at once: more gain no speed and cost memory
 
 
 class EncoderError(MlError):
-    """An encoder cannot be had or read; the message says what to install or which file is wrong."""
+    """An encoder cannot be had; the message says what to install or which file is missing."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +58,8 @@ def read_encoder(source: str, *, threads: int = 0) -> Encoder:
     `threads` computes it on so many threads, 0 on all.
 
     Raises:
-        EncoderError: the package or file is missing, or is no encoder of square colour pictures.
+        EncoderError: the package or file is missing.
+        UnknownGraphError: the file is no encoder of square colour pictures.
     """
     if source in efficientnet_lite.NAMES:
         try:
@@ -75,10 +73,7 @@ def read_encoder(source: str, *, threads: int = 0) -> Encoder:
     if not path.is_file():
         names = ", ".join(efficientnet_lite.NAMES)
         raise EncoderError(f"There is no encoder {source!r}: neither one of {names} nor a file.")
-    try:
-        return _compile(f"{path.name} {file_sha256(path)[:12]}", graph_file.read_graph(path), threads)
-    except graph_file.UnknownGraphError as exc:
-        raise EncoderError(str(exc)) from exc
+    return _compile(f"{path.name} {file_sha256(path)[:12]}", graph_file.read_graph(path), threads)
 
 
 def _compile(name: str, graph: Any, threads: int) -> Encoder:

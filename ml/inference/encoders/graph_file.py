@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ml.errors import find_cause_line
+from ml.errors import MlError, find_cause_line
 from ml.inference.openvino_runtime import import_openvino
 from ml.recipe import IMAGENET_MEAN, IMAGENET_STD
 
@@ -13,7 +13,7 @@ SIDE = 224  # where the graph takes pictures of any side
 POOLING = ("AvgPool", "ReduceMean")
 
 
-class UnknownGraphError(ValueError):
+class UnknownGraphError(MlError):
     """A file holds no graph, or none that takes square colour pictures."""
 
 
