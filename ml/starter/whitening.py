@@ -24,9 +24,7 @@ LOOKS = Augmentation(area=(0.5, 1.0), aspect=1.2, brightness=0.15, contrast=0.15
 # A direction that differs between views of one picture says little about it, so each is divided by its variance between
 # views to this power. At 0.5 all directions would vary alike; less whitens them in part.
 POWER = 0.35
-EARLIER = (
-    0.5  # the mean length of what earlier stages add to the form, beside 1 of what the last layer of the form gave
-)
+EARLIER = 0.5  # the mean length of what earlier stages add to the form, beside 1 of what its last layer gave
 FLOOR = 0.1  # this part of the mean variance is added to every variance, so that no direction is divided by almost 0
 
 
@@ -34,8 +32,8 @@ FLOOR = 0.1  # this part of the mean variance is added to every variance, so tha
 def pool_views(network: ResNet, photos: Photos, size: int, *, pictures: int, seed: int) -> Tensor:
     """Return what the last layer takes, float32[pictures, VIEWS, channels], of views; the network must have a mask.
 
-    Views of a last batch that is not full are left out. Items are put before other
-    pictures where masks say what they are.
+    Views of a last batch that is not full are left out. Items are put before other pictures where masks say what they
+    are.
     """
     network.eval()
     order = draw_balanced_order(photos.targets, photos.emphasis, pictures, BALANCE, np.random.default_rng(seed))

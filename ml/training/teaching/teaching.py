@@ -56,15 +56,19 @@ class Teaching:
 
     def prepare_lessons(self, number: int, order: Ints) -> EpochLessons:
         """Ask teachers of view `number` of the pictures in int64[M] `order`, where that was not done before."""
+        return EpochLessons(self, number, self._collect_answers(number, order), self._compute_mean())
+
+    def _collect_answers(self, number: int, positions: Ints) -> np.memmap:
+        """Return float16[N, dim] that knows view `number` at int64[M] positions, after asking."""
         answers, known = self._open_answers(number)
-        missing = np.setdiff1d(order, np.flatnonzero(known))
+        missing = np.setdiff1d(positions, np.flatnonzero(known))
         for start in tqdm(range(0, len(missing), CHUNK), desc=f"teachers, view {number + 1}", disable=None):
             chunk = missing[start : start + CHUNK]
             answers[chunk] = self._ask_teachers(chunk, number)
             answers.flush()
             # A row is called known only when its numbers are in the file.
             known[chunk] = 1
-        return EpochLessons(self, number, answers, self._compute_mean())
+        return answers
 
     def draw_view(self, position: int, number: int) -> View:
         """Return view `number` of the picture at a position: the same in every epoch and process."""
@@ -99,12 +103,7 @@ class Teaching:
         """Return float32[dim], the mean of what teachers say of the first view of some pictures."""
         count = len(self.photos.targets)
         sample = np.random.default_rng(self.seed).permutation(count)[:SAMPLE]
-        answers, known = self._open_answers(0)
-        missing = sample[known[sample] == 0]
-        for start in range(0, len(missing), CHUNK):
-            chunk = np.sort(missing[start : start + CHUNK])
-            answers[chunk] = self._ask_teachers(chunk, 0)
-            known[chunk] = 1
+        answers = self._collect_answers(0, sample)
         return np.asarray(answers[np.sort(sample)], np.float32).mean(axis=0)
 
     @property
