@@ -1,19 +1,16 @@
-"""Everyday objects of kinds that nothing was trained on: 30 of the 101 kinds of Caltech-101, drawn once."""
+"""Everyday objects of kinds that nothing was trained on: 30 of the 101 kinds of Caltech-101."""
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from typing import Any
 
 from ml.evaluation.evaluate import evaluate_model
 from ml.folders.extraction import PictureEmbedder
 from ml.folders.photo_set import PhotoSet
+from ml.starter.photo_sets.sources import read_judged_kinds
 
 from .intervals import round_summary
-
-# `random.Random(1).sample` of the sorted names of all kinds but `BACKGROUND_Google`.
-KINDS = Path(__file__).parent / "tables" / "object_kinds.csv"
 
 
 def measure_objects(embedder: PictureEmbedder, objects: Path) -> dict[str, Any]:
@@ -35,13 +32,12 @@ def measure_objects(embedder: PictureEmbedder, objects: Path) -> dict[str, Any]:
 
 
 def read_objects(folder: Path) -> PhotoSet:
-    """The photos of the kinds listed in `KINDS`, from `folder`/KIND/*.jpg.
+    """The photos of the kinds that are judged, from `folder`/KIND/*.jpg.
 
     Raises:
         SystemExit: a kind is missing; the sentence names it.
     """
-    with KINDS.open(newline="", encoding="utf-8") as file:
-        kinds = [row["kind"] for row in csv.DictReader(file)]
+    kinds = read_judged_kinds()
     photos = [(path, kind) for kind in kinds for path in sorted((folder / kind).glob("*.jpg"))]
     if missing := sorted(set(kinds) - {kind for _, kind in photos}):
         raise SystemExit(f"quality: {folder} has no photos of {missing[0]}; name the folder of Caltech-101's kinds.")

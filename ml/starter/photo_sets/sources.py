@@ -7,7 +7,6 @@ called in a set gets no label, because these kinds stand for what no label told 
 from __future__ import annotations
 
 import csv
-import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +14,8 @@ from pathlib import Path
 from ml.folders.photo_set import PhotoSetError
 from ml.starter.data import LEFT_OUT, read_clothing_set
 
-JUDGED_OBJECTS = 30  # of the 101 kinds, which nothing is trained on
+# 30 of the 101 kinds of Caltech-101: `random.Random(1).sample` of the sorted names of all but `BACKGROUND_Google`.
+JUDGED_OBJECTS = Path(__file__).with_name("judged_objects.csv")
 HATS = {"Beanie", "Cap", "Cap/peaked", "Felt hat", "Hat/beanie", "Hat/brim", "Straw hat"}
 UNLABELLED_TYPES = HATS | {"Skirt", "Hoodie", "Blazer", "Unknown"}
 UNLABELLED_GROUPS = {"Shoes"}
@@ -60,7 +60,7 @@ def list_shop_garments(folder: Path) -> Iterator[SourcePhoto]:
 
 def list_objects(folder: Path) -> Iterator[SourcePhoto]:
     """Caltech-101 (`MachineLearning2020/Homework2-Caltech101`) without the kinds that are judged."""
-    judged = set(choose_judged_objects(folder))
+    judged = set(read_judged_kinds())
     for path in list_pictures(folder / "101_ObjectCategories"):
         kind = path.parent.name
         if kind == "BACKGROUND_Google":
@@ -71,16 +71,16 @@ def list_objects(folder: Path) -> Iterator[SourcePhoto]:
 
 def list_judged_objects(folder: Path) -> Iterator[SourcePhoto]:
     """The photos of the kinds that are judged, which the others must not show."""
-    judged = set(choose_judged_objects(folder))
+    judged = set(read_judged_kinds())
     for path in list_pictures(folder / "101_ObjectCategories"):
         if path.parent.name in judged:
             yield SourcePhoto(path)
 
 
-def choose_judged_objects(folder: Path) -> list[str]:
-    """The names of the kinds that are judged, drawn once and for all."""
-    kinds = sorted(path.name for path in (folder / "101_ObjectCategories").iterdir() if path.is_dir())
-    return random.Random(1).sample([kind for kind in kinds if kind != "BACKGROUND_Google"], JUDGED_OBJECTS)
+def read_judged_kinds() -> list[str]:
+    """The names of the kinds of objects that models are judged by, and that nothing is trained on."""
+    with JUDGED_OBJECTS.open(newline="", encoding="utf-8") as file:
+        return [row["kind"] for row in csv.DictReader(file)]
 
 
 def list_imagenette(folder: Path) -> Iterator[SourcePhoto]:
