@@ -10,6 +10,7 @@ import fcntl
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -28,6 +29,7 @@ def import_openvino() -> ModuleType:
     return openvino
 
 
+@cache
 def computes_bf16() -> bool:
     """Whether the processor multiplies in bfloat16."""
     return "BF16" in import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")

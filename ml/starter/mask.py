@@ -15,6 +15,7 @@ from ml.inference.arrays import Pixels
 from ml.network.item_mask import ItemMask, item_probability
 from ml.network.resnet import ResNet, normalise_pixels
 from ml.training.data.pixels import PixelCache
+from ml.training.precision import autocast
 
 from .made_up import draw_made_up_scene
 
@@ -46,7 +47,7 @@ def learn_mask(form: ResNet, backgrounds: PixelCache, size: int, *, scenes: int,
             order = torch.randperm(scenes)
         # Rolling instead of slicing fills a batch that reaches the end of the order from the order's beginning.
         chosen = order.roll(-step * BATCH)[:BATCH]
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast(torch.device("cpu")):
             logits = mask(normalise_pixels(torch.from_numpy(pictures[chosen])))
         # The mask is coarser than the picture: each of its places should give the share of the item in it.
         wanted = adaptive_avg_pool2d(torch.from_numpy(items[chosen])[:, None].float() / 255, logits.shape[3])
@@ -72,7 +73,7 @@ def _draw_scenes(backgrounds: PixelCache, size: int, count: int, rng: Random) ->
 def predict_item_masks(mask: ItemMask, photos: PixelCache, size: int, *, batch: int = 128) -> Pixels:
     """Return uint8[N, size / 4, size / 4], 255 where `mask` sees the item of each whole picture, squeezed square."""
     parts = []
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+    with torch.inference_mode(), autocast(torch.device("cpu")):
         for start in trange(0, len(photos), batch, desc="item masks", disable=None):
             positions = range(start, min(start + batch, len(photos)))
             squeezed = [photos.picture(i).resize((size, size), Image.Resampling.BILINEAR) for i in positions]

@@ -15,6 +15,7 @@ from ml.network.resnet import ResNet, normalise_pixels
 from ml.training.data.augmentation import Augmentation
 from ml.training.data.batches import Batches, draw_balanced_order
 from ml.training.data.photo_pixels import Photos
+from ml.training.precision import autocast
 
 VIEWS = 3
 BATCH = 128
@@ -42,7 +43,7 @@ def pool_views(network: ResNet, photos: Photos, size: int, *, pictures: int, see
         batches = Batches(photos, order, batch=BATCH, size=size, how=LOOKS, seed=seed + view)
         parts = []
         for batch in batches:
-            with torch.autocast("cpu", torch.bfloat16):
+            with autocast(torch.device("cpu")):
                 seen = normalise_pixels(batch.views)
                 parts.append(network.pool_stages(seen, network.mask(seen)).float())
         views.append(torch.cat(parts))

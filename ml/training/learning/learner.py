@@ -14,6 +14,7 @@ from ml.training.checkpoint import Checkpoint
 from ml.training.data.batches import Batch
 from ml.training.errors import TrainingError
 from ml.training.plan import Plan
+from ml.training.precision import autocast
 
 from .forgetting import add_l2_sp_gradient, interpolate_weights
 from .loss import make_loss
@@ -75,7 +76,7 @@ class Learner:
         """
         self.schedule.set_rates(part)
         batch = batch.to(self.device)
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with autocast(self.device):
             vectors = self.network(normalise_pixels(batch.views))
         # The loss is computed in float32: bfloat16 has two or three digits, too few for cosines over a low temperature.
         loss, accuracy = self.loss(vectors.float(), batch)

@@ -10,6 +10,7 @@ from torch import nn
 from ml.inference.arrays import resize_and_crop
 from ml.network.resnet import UnitLength, normalise_pixels
 from ml.training.data.pixels import PixelCache
+from ml.training.precision import autocast
 
 
 def extract_vectors(
@@ -23,7 +24,7 @@ def extract_vectors(
     modes = [(layer, layer.training) for layer in network.modules()]
     network.eval()
     parts = []
-    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16):
+    with torch.inference_mode(), autocast(device):
         for start in range(0, len(pixels), batch):
             views = [resize_and_crop(pixels.picture(i), size) for i in range(start, min(start + batch, len(pixels)))]
             pictures = normalise_pixels(torch.from_numpy(np.stack(views)).to(device))
