@@ -11,11 +11,14 @@ import torch
 from torch import Tensor, nn
 from tqdm import trange
 
+from ml.network.item_mask import SIDE
 from ml.network.resnet import ResNet, normalise_pixels
 from ml.training.data.augmentation import Augmentation
 from ml.training.data.batches import Batches, draw_balanced_order
 from ml.training.data.photo_pixels import Photos
 from ml.training.precision import autocast
+
+from .mask import predict_item_masks
 
 VIEWS = 3
 BATCH = 128
@@ -33,11 +36,14 @@ FLOOR = 0.1  # this part of the mean variance is added to every variance, so tha
 def pool_views(network: ResNet, photos: Photos, size: int, *, pictures: int, seed: int) -> Tensor:
     """Return what the last layer takes, float32[pictures, VIEWS, channels], of views; the network must have a mask.
 
-    Views of a last batch that is not full are left out. Items are put before other pictures where masks say what they
-    are.
+    Views of a last batch that is not full are left out. Items, where the mask sees them, are put before other pictures.
     """
     network.eval()
-    order = draw_balanced_order(photos.targets, photos.emphasis, pictures, BALANCE, np.random.default_rng(seed))
+    drawn = draw_balanced_order(photos.targets, photos.emphasis, pictures, BALANCE, np.random.default_rng(seed))
+    shown, order = np.unique(drawn, return_inverse=True)
+    pixels = photos.pixels.subset(shown)
+    masks = predict_item_masks(network.mask, pixels, SIDE)
+    photos = Photos(pixels, photos.targets[shown], photos.classes, photos.emphasis, len(order), masks=masks)
     views = []
     for view in trange(VIEWS, desc="views", disable=None):
         batches = Batches(photos, order, batch=BATCH, size=size, how=LOOKS, seed=seed + view)
