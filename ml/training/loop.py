@@ -87,11 +87,12 @@ class Run:
         return self.plan.elapsed_fraction(epochs, sum(epoch.seconds for epoch in self.epochs) + seconds)
 
     def _run_epoch(self, number: int) -> Epoch:
-        size = self.plan.size_at(self._elapsed_fraction(number, 0))
+        over = self._elapsed_fraction(number, 0)
+        size = self.plan.size_at(over)
         batches = self._make_batches(number, size)
         # What teachers say is asked before the clock starts: it is known already where an epoch shows the same views.
         started = time.monotonic()
-        self.learner.begin_epoch(number)
+        self.learner.begin_epoch(number, over)
         losses, right, steps = 0.0, 0.0, 0
         progress = tqdm(batches, desc=f"epoch {number + 1}, {size} px", disable=None, leave=False)
         for batch in progress:

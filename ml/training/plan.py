@@ -34,6 +34,7 @@ class Plan:
         l2_sp: decay towards the starting weights in place of zero (see `forgetting`).
         keep: the share of the starting weights in the result (see `forgetting`).
         head: layers that learn at the full rate.
+        thaw: the part of the run after which frozen layers learn too, from the next epoch on; 1 is never.
         teachers: whom `distillation` learns from, by their names.
         views: how many views of each picture teachers are asked for; each is shown again after so many epochs.
         label_weight: of the label sets' losses, beside what teachers say.
@@ -65,6 +66,7 @@ class Plan:
     l2_sp: float = 0
     keep: float = 0
     head: tuple[str, ...] = ("fc",)
+    thaw: float = 1.0
     teachers: tuple[str, ...] = ()
     views: int = 4
     label_weight: float = 0.2
@@ -90,6 +92,8 @@ class Plan:
         """
         defaults = {each.name: each.default for each in fields(self) if each.default is not MISSING}
         mine, theirs = self.as_dict(), json.loads(json.dumps(defaults)) | dict(other)
+        if isinstance(changes := theirs.get("augmentation"), Mapping):
+            theirs["augmentation"] = json.loads(json.dumps(asdict(Augmentation()))) | dict(changes)
         return sorted(name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name))
 
 
@@ -117,6 +121,8 @@ DISTIL = Plan(
     head=("layer4", "fc"),
     balance=0,
     smoothing=0.1,
+    # The teachers see each picture upright and in the light it was taken in: what they say holds in any.
+    augmentation=Augmentation(brightness=0.45, contrast=0.4, turn=0.15),
 )
 # As a recipe METRIC fine-tunes, so it holds on to the starting weights; unchanged it is for training from nothing.
 RECIPES = {plan.recipe: plan for plan in (replace(METRIC, ema_warm_up=True, l2_sp=0.1, keep=0.7), CLASSIFY, DISTIL)}

@@ -33,6 +33,7 @@ class Augmentation:
         aspect: a crop's width to height lies between its inverse and itself.
         brightness, contrast, saturation: factors lie in 1 - x to 1 + x.
         erase: the share of pictures from which a rectangle is erased.
+        turn: the share of pictures that are turned by a quarter, a half or three quarters of a circle.
         move: the share of pictures whose item is put before another picture, where masks say what it is.
         plain: the share of those that are put before a plain or shaded wall instead.
     """
@@ -43,6 +44,7 @@ class Augmentation:
     contrast: float = 0.3
     saturation: float = 0.2
     erase: float = 0.25
+    turn: float = 0.0
     move: float = 0.0
     plain: float = 0.0
 
@@ -73,6 +75,8 @@ def augment_pictures(
         view[:] = to_pixels(_jitter_colours(to_tensor(view), how, rng))
         if rng.random() < how.erase:
             _erase_part(view, rng)
+        if how.turn and rng.random() < how.turn:
+            view[:] = np.rot90(view, rng.integers(1, 4)).copy()
     return seen
 
 

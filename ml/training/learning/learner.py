@@ -44,8 +44,8 @@ class Learner:
         self.network = network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.start = {name: tensor.detach().clone().to(self.device) for name, tensor in start.items()}
         self.loss = make_loss(plan, class_counts, dim, taught_dim).to(self.device)
-        for layer in plan.frozen:
-            self.network.get_submodule(layer).requires_grad_(False)
+        if plan.thaw >= 1:
+            freeze_layers(self.network, plan.frozen)  # before the optimiser, which takes what will ever learn
         self.average = (
             AveragedModel(self.network, multi_avg_fn=make_average_update(plan.ema, plan.ema_warm_up), use_buffers=True)
             if plan.ema
@@ -60,10 +60,13 @@ class Learner:
         trained = self.average.module if self.average else self.network
         return interpolate_weights(trained, self.start, self.plan.keep) if self.plan.keep else trained
 
-    def begin_epoch(self, number: int) -> None:
-        """Put the layers that learn into training mode, and what torch draws at random where this epoch begins."""
+    def begin_epoch(self, number: int, part: float) -> None:
+        """Put the layers that learn into training mode, and what torch draws at random where this epoch begins.
+
+        `part` of the run is over.
+        """
         self.network.train()
-        freeze_layers(self.network, self.plan.frozen)
+        freeze_layers(self.network, self.plan.frozen, thawed=part >= self.plan.thaw)
         torch.manual_seed(self.plan.seed * 100_003 + number)
 
     def take_step(self, batch: Batch, part: float) -> tuple[float, float]:

@@ -58,10 +58,10 @@ def make_average_update(decay: float, warm_up: bool) -> Callable[[Tensors, Tenso
     return update_average
 
 
-def freeze_layers(network: nn.Module, layers: tuple[str, ...]) -> None:
-    """Stop these layers from learning, and keep their batch statistics as they are."""
+def freeze_layers(network: nn.Module, layers: tuple[str, ...], *, thawed: bool = False) -> None:
+    """Stop these layers from learning, and keep their batch statistics as they are; where `thawed`, let them learn."""
     for name in layers:
         layer = network.get_submodule(name)
-        layer.requires_grad_(False)
+        layer.requires_grad_(thawed)
         # Even without gradients a batch norm in training mode would follow the statistics of the batches it sees.
-        layer.eval()
+        layer.train(thawed)

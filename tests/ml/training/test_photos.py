@@ -218,6 +218,18 @@ def test_a_picture_without_an_item_or_without_a_background_stays(grey):
         assert _first_wall(pictures, masks, seed) == WALLS[0]
 
 
+def test_a_share_of_the_pictures_is_turned_by_quarters_of_a_circle():
+    corners = np.zeros((16, 16, 3), np.uint8)
+    corners[:8, :8], corners[:8, 8:], corners[8:, 8:], corners[8:, :8] = 50, 100, 150, 200
+    how = dataclasses.replace(STILL, move=0, turn=0.5)
+    upright = [(50, 100, 150, 200), (100, 50, 200, 150)]  # as it is, and mirrored
+    seen = Counter()
+    for view in augment_pictures([corners] * 400, 16, how, np.random.default_rng(1)):
+        seen[tuple(int(view[place][0]) for place in ((4, 4), (4, 12), (12, 12), (12, 4)))] += 1
+    assert len(seen) == 8
+    assert 160 < sum(seen[way] for way in upright) < 240
+
+
 def test_a_mask_is_cropped_and_mirrored_with_its_picture():
     picture = Image.new("RGB", (64, 48), "blue")
     picture.paste(ITEM, (10, 6, 40, 30))

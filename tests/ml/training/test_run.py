@@ -44,6 +44,17 @@ def test_frozen_layers_keep_weights_and_statistics(begin):
     assert not torch.equal(before["layer1.1.running_mean"], after["layer1.1.running_mean"])
 
 
+def test_layers_thaw_when_their_part_of_the_run_is_over(begin):
+    run = begin(dataclasses.replace(PLAN, frozen=("conv1", "bn1"), thaw=0.5, epochs=4))
+    seen = [state(run.learner.network)]
+    run.train(lambda run: seen.append(state(run.learner.network)))
+    changed = [not torch.equal(one["conv1.weight"], other["conv1.weight"]) for one, other in itertools.pairwise(seen)]
+    followed = [
+        not torch.equal(one["bn1.running_mean"], other["bn1.running_mean"]) for one, other in itertools.pairwise(seen)
+    ]
+    assert changed == followed == [False, False, True, True]
+
+
 def test_the_average_covers_weights_and_statistics(begin):
     run = begin(dataclasses.replace(PLAN, epochs=1))
     seen = []
