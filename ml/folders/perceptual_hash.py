@@ -23,10 +23,10 @@ Pairs = npt.NDArray[np.int64]
 
 BITS = 64
 # Of 1,000 copies each of people's photos of clothes and of garments on white, this distance finds 99 and 88 % of those
-# recompressed, 100 and 99 % halved, 19 and 24 % cut by 2 % on each side; of 5,398 of the first none is as near to one of
-# 11,800 of the second, which they do not show (0.2 % at 4). A distance of 8 finds 95 % of those cut by 2 %, 18 and 43 %
-# of those cut by 5 %, and takes 4.6 % for what they are not: enough to keep a training set clean, too much to refuse by,
-# the more so beside 150,000. On white, one cut in two colours is near too: 7 % of such photos have a neighbour at 2.
+# recompressed, 100 and 99 % halved, 19 and 24 % cut by 2 % on each side; of 5,398 of the first none is as near to one
+# of 11,800 of the second, which they do not show (0.2 % at 4). A distance of 8 finds 95 % of those cut by 2 %, 18 and
+# 43 % of those cut by 5 %, and takes 4.6 % for what they are not: enough to keep a training set clean, too much to
+# refuse by, the more so beside 150,000. On white, one cut in two colours is near too: 7 % of these have one at 2.
 NEAR = 2
 BLOCK = 4096  # hashes looked up at a time: sets of plain pictures have many pairs, which take 12 bytes each
 

@@ -1,8 +1,8 @@
 """Trains the starter weights; the same command goes on with a run that was stopped.
 
-1. A ResNet-18, begun from three trained stages of the real one, learns what pre-trained teachers say of photos, and
-   beside that every label there is, from small pictures first.
-2. A mask network learns from made-up scenes where items end.
+1. A ResNet-18, begun from three trained stages of the real one or from earlier starter weights, learns what a
+   pre-trained teacher says of photos, and beside that every label there is: first its last stage alone, then all.
+2. A mask network learns from made-up scenes where items end, or is taken from earlier weights.
 3. The vector's form is whitened, and its part that holds colours is computed from photos.
 """
 
@@ -15,20 +15,22 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save
+from torch import nn
 
 from ml.atomic_files import open_atomic_file
 from ml.errors import MlError
 from ml.folders.photo_set import read_photo_set
 from ml.folders.trained_photos import read_trained_photos, write_trained_photos
 from ml.network import resnet
+from ml.network.folded import read_folded_weights
 from ml.network.item_mask import ItemMask
 from ml.network.resnet import Architecture, ResNet
-from ml.network.weights import STARTER, write_weights
+from ml.network.weights import STARTER, load_network, write_weights
 from ml.training.data.label_sets import read_labelled_pictures
 from ml.training.data.photo_pixels import Photos, decode_photos
 from ml.training.job import add_teachers, train_and_report_run
 from ml.training.loop import Run
-from ml.training.plan import DISTIL, Plan
+from ml.training.plan import DISTIL, LAYERS, Plan
 from ml.training.starting import make_starting_network
 
 from .colouring import whiten_and_add_colours
@@ -38,7 +40,7 @@ SOURCE_SIDE = 224  # pixels; most photos are no larger, and teachers look more c
 PICTURES_PER_EPOCH = 24_000  # of many more: a run that is stopped loses less than an epoch
 # How much more often pictures with these labels are shown than those without any: garments are few, with the finest
 # distinctions, and small pictures are many.
-EMPHASIS = {"garments": 4.0, "colours+patterns+types": 1.5, "objects": 1.5, "tiny-imagenet": 0.2}
+EMPHASIS = {"garments": 4.0, "colours+patterns+types": 1.5, "objects": 2.5, "tiny-imagenet": 0.2}
 SCENES = 48_000  # made-up scenes that teach where items end; all are in memory at once, which takes 2.4 GB
 LOOKED_AT = 5_632  # pictures that whitening and colours are learned from: whole batches of 128
 
@@ -49,13 +51,15 @@ COLOURED = dataclasses.replace(
 PLAN = dataclasses.replace(
     DISTIL,
     recipe="starter",
-    lr=0.1,
-    epochs=48,
-    sizes=((0.35, 64), (0.7, 96), (1.0, 128)),
+    epochs=24,
+    # A picture costs half as much while only the last stage learns, and this stage has most to learn.
+    frozen=LAYERS[:5],
+    thaw=0.4,
+    sizes=((0.7, 96), (1.0, 128)),
     ema=0.999,
-    teachers=("efficientnet-lite0", "efficientnet-lite2"),
+    teachers=("efficientnet-lite0",),
     views=3,
-    patience=48,
+    patience=24,
 )
 
 
@@ -73,7 +77,10 @@ def main() -> int:
 def _read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m ml.starter", description=__doc__)
     parser.add_argument("--table", type=Path, required=True, help="what `python -m ml.starter.photo_sets` wrote")
-    parser.add_argument("--stages", type=Path, required=True, help="safetensors of the real ResNet-18's trained stages")
+    parser.add_argument(
+        "--start", type=Path, required=True, help="the real ResNet-18's trained stages, or earlier starter weights"
+    )
+    parser.add_argument("--mask", type=Path, metavar="WEIGHTS", help="weights whose mask is taken; else one is learned")
     parser.add_argument("--out", type=Path, required=True, help="folder of the runs: checkpoints, history, TensorBoard")
     parser.add_argument("--validation", type=Path, metavar="CSV", help="image,label to judge epochs by; not shipped so")
     parser.add_argument("--weights", type=Path, default=STARTER, help="the file to write (default: %(default)s)")
@@ -89,23 +96,38 @@ def _train_and_write_weights(options: argparse.Namespace) -> None:
     photos = add_teachers(dataclasses.replace(photos, label_sets=pictures.label_sets), PLAN, cache)
     judged = decode_photos(read_photo_set(options.validation), SOURCE_SIDE, cache) if options.validation else None
     form = _distil(options, PLAN, photos, judged)
-    form.mask = _learn_or_read_mask(options.out / "mask.safetensors", form, photos)
+    if options.mask is None:
+        form.mask = _learn_or_read_mask(options.out / "mask.safetensors", form, photos)
+    else:
+        form.mask = load_network(str(options.mask)).network.mask
     network = whiten_and_add_colours(form, COLOURED, photos, pictures=LOOKED_AT, seed=PLAN.seed)
-    write_weights(options.weights, network, COLOURED, start=options.stages.name, licence="research; see LICENSE")
+    write_weights(options.weights, network, COLOURED, start=options.start.name, licence="research; see LICENSE")
     if (hashes := read_trained_photos(options.table)) is not None:
         write_trained_photos(options.weights, hashes)
     print(f"{options.weights}: {options.weights.stat().st_size / 1e6:.1f} MB")
 
 
 def _distil(options: argparse.Namespace, plan: Plan, photos: Photos, judged: Photos | None) -> ResNet:
-    start = make_starting_network(
-        str(options.stages), arch=FORM.arch, dim=FORM.dim, size=FORM.size, pooling=FORM.pooling, seed=plan.seed
-    )
-    start.take_folded_weights(photos.pixels)
-    run = Run(options.out / "form", plan, start.network, FORM.dim, photos, judged)
+    run = Run(options.out / "form", plan, _make_start(options.start, plan.seed, photos), FORM.dim, photos, judged)
     train_and_report_run(run)
     form = resnet.create_network(FORM)
     form.load_state_dict(run.learner.result.state_dict())
+    return form
+
+
+def _make_start(source: Path, seed: int, photos: Photos) -> nn.Module:
+    """Return a form whose layers are those of `source`, and whose head is new."""
+    if read_folded_weights(source):
+        start = make_starting_network(
+            str(source), arch=FORM.arch, dim=FORM.dim, size=FORM.size, pooling=FORM.pooling, seed=seed
+        )
+        start.take_folded_weights(photos.pixels)
+        return start.network
+    torch.manual_seed(seed)
+    form = resnet.create_network(FORM)
+    layers = tuple(f"{name}." for name in LAYERS if name != "fc")
+    earlier = load_network(str(source)).network.state_dict()
+    form.load_state_dict({name: each for name, each in earlier.items() if name.startswith(layers)}, strict=False)
     return form
 
 

@@ -114,9 +114,9 @@ CLASSIFY = Plan(
 DISTIL = Plan(
     "distil",
     loss="distillation",
-    optimiser="sgd",
+    optimiser="adam",
     pooling="gem",
-    lr=0.1,
+    lr=1e-3,
     trunk_lr=0.1,
     head=("layer4", "fc"),
     balance=0,

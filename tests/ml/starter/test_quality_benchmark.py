@@ -19,6 +19,7 @@ from benchmarks.quality.hues import turn_hue
 from benchmarks.quality.items import find_item
 from benchmarks.quality.recipes import format_table
 from benchmarks.quality.wanted import compare_with_wanted, format_wanted
+from ml.starter.photo_sets.sources import read_judged_kinds
 from tests.ml.pictures import encode
 
 
@@ -86,8 +87,7 @@ def test_lists_of_photos_and_kinds_are_as_they_were_drawn(tmp_path):
     with first_eight.QUERIES.open(newline="") as file:
         drawn = Counter(row["label"] for row in csv.DictReader(file))
     assert (len(drawn), set(drawn.values())) == (10, {8})
-    with objects.KINDS.open(newline="") as file:
-        kinds = [row["kind"] for row in csv.DictReader(file)]
+    kinds = read_judged_kinds()
     assert len(set(kinds)) == 30
     assert "BACKGROUND_Google" not in kinds
     for number, kind in enumerate(kinds):
