@@ -13,6 +13,7 @@ import dataclasses
 import sys
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors.torch import load_file, save
 from torch import nn
@@ -25,12 +26,12 @@ from ml.network import resnet
 from ml.network.folded import read_folded_weights
 from ml.network.item_mask import ItemMask
 from ml.network.resnet import Architecture, ResNet
-from ml.network.weights import STARTER, load_network, write_weights
+from ml.network.weights import STARTER, WeightsError, load_network, write_weights
 from ml.training.data.label_sets import read_labelled_pictures
 from ml.training.data.photo_pixels import Photos, decode_photos
 from ml.training.job import add_teachers, train_and_report_run
 from ml.training.loop import Run
-from ml.training.plan import DISTIL, LAYERS, Plan
+from ml.training.plan import DISTIL, LAYERS
 from ml.training.starting import make_starting_network
 
 from .colouring import whiten_and_add_colours
@@ -90,45 +91,61 @@ def _read_options() -> argparse.Namespace:
 
 def _train_and_write_weights(options: argparse.Namespace) -> None:
     torch.set_num_threads(options.threads)
+    mask = None if options.mask is None else _take_mask(options.mask)
     cache = options.out / "cache"
     pictures = read_labelled_pictures(options.table)
     photos = decode_photos(pictures.kinds, SOURCE_SIDE, cache, emphasis=EMPHASIS, epoch_length=PICTURES_PER_EPOCH)
     photos = add_teachers(dataclasses.replace(photos, label_sets=pictures.label_sets), PLAN, cache)
     judged = decode_photos(read_photo_set(options.validation), SOURCE_SIDE, cache) if options.validation else None
-    form = _distil(options, PLAN, photos, judged)
-    if options.mask is None:
-        form.mask = _learn_or_read_mask(options.out / "mask.safetensors", form, photos)
-    else:
-        form.mask = load_network(str(options.mask)).network.mask
+    form = _distil(options, photos, judged)
+    form.mask = mask or _learn_or_read_mask(options.out / "mask.safetensors", form, photos)
     network = whiten_and_add_colours(form, COLOURED, photos, pictures=LOOKED_AT, seed=PLAN.seed)
     write_weights(options.weights, network, COLOURED, start=options.start.name, licence="research; see LICENSE")
-    if (hashes := read_trained_photos(options.table)) is not None:
-        write_trained_photos(options.weights, hashes)
+    known = [read_trained_photos(path) for path in (options.table, options.start)]
+    if hashes := [each for each in known if each is not None]:
+        write_trained_photos(options.weights, np.concatenate(hashes))
     print(f"{options.weights}: {options.weights.stat().st_size / 1e6:.1f} MB")
 
 
-def _distil(options: argparse.Namespace, plan: Plan, photos: Photos, judged: Photos | None) -> ResNet:
-    run = Run(options.out / "form", plan, _make_start(options.start, plan.seed, photos), FORM.dim, photos, judged)
+def _distil(options: argparse.Namespace, photos: Photos, judged: Photos | None) -> ResNet:
+    folded = bool(read_folded_weights(options.start))
+    # Earlier weights have a last stage that has learned already.
+    plan = PLAN if folded else dataclasses.replace(PLAN, frozen=())
+    start = _take_stages(options.start, photos) if folded else _take_form(options.start)
+    run = Run(options.out / "form", plan, start, FORM.dim, photos, judged)
     train_and_report_run(run)
     form = resnet.create_network(FORM)
     form.load_state_dict(run.learner.result.state_dict())
     return form
 
 
-def _make_start(source: Path, seed: int, photos: Photos) -> nn.Module:
-    """Return a form whose layers are those of `source`, and whose head is new."""
-    if read_folded_weights(source):
-        start = make_starting_network(
-            str(source), arch=FORM.arch, dim=FORM.dim, size=FORM.size, pooling=FORM.pooling, seed=seed
-        )
-        start.take_folded_weights(photos.pixels)
-        return start.network
-    torch.manual_seed(seed)
+def _take_stages(source: Path, photos: Photos) -> nn.Module:
+    """Return a form that begins with trained stages; its last stage and its head are new."""
+    start = make_starting_network(
+        str(source), arch=FORM.arch, dim=FORM.dim, size=FORM.size, pooling=FORM.pooling, seed=PLAN.seed
+    )
+    start.take_folded_weights(photos.pixels)
+    return start.network
+
+
+def _take_form(source: Path) -> nn.Module:
+    """Return a form with the layers of earlier weights; its head is new where theirs has another shape."""
+    torch.manual_seed(PLAN.seed)
     form = resnet.create_network(FORM)
-    layers = tuple(f"{name}." for name in LAYERS if name != "fc")
-    earlier = load_network(str(source)).network.state_dict()
-    form.load_state_dict({name: each for name, each in earlier.items() if name.startswith(layers)}, strict=False)
+    mine, layers = form.state_dict(), tuple(f"{name}." for name in LAYERS)
+    earlier = load_network(str(source), arch=FORM.arch).network.state_dict()
+    form.load_state_dict(
+        {name: each for name, each in earlier.items() if name.startswith(layers) and each.shape == mine[name].shape},
+        strict=False,
+    )
     return form
+
+
+def _take_mask(source: Path) -> ItemMask:
+    mask = getattr(load_network(str(source)).network, "mask", None)
+    if not isinstance(mask, ItemMask):
+        raise WeightsError(f"{source} has no mask to take; name starter weights, or leave --mask out to learn one.")
+    return mask
 
 
 def _learn_or_read_mask(path: Path, form: ResNet, photos: Photos) -> ItemMask:

@@ -1,4 +1,4 @@
-"""How a network is trained: everything that can be chosen, with the two recipes as ready-made choices."""
+"""How a network is trained: everything that can be chosen, with the recipes as ready-made choices."""
 
 from __future__ import annotations
 

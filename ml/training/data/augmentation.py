@@ -1,4 +1,4 @@
-"""What a picture may look like in training: another crop, mirrored, a little brighter. Never another hue.
+"""What a picture may look like in training: another crop, mirrored or turned, a little brighter. Never another hue.
 
 People search by colour, so hue is left alone: a network trained not to see it cannot tell a red dress from a blue one.
 
@@ -60,7 +60,7 @@ def augment_pictures(
     """Draw one random view of each of N RGB pictures, uint8[h, w, 3] or Pillow's: uint8[N, size, size, 3].
 
     A mask, of any size, covers its whole picture, white on the item. Where `views` say which part of each picture is
-    seen, only its light and its background are drawn.
+    seen, all but that is drawn.
     """
     arrays = [np.asarray(picture) for picture in pictures]
     if views is None:
@@ -71,12 +71,12 @@ def augment_pictures(
         items = np.stack([cut_mask(mask, pixels.shape[:2], view, size) for mask, pixels, view in shown])
         seen = _replace_backgrounds(seen, items[..., None], how, rng)
     for view in seen:
-        # A part is erased last, so that it has the mean colour of the view as it is shown.
+        # A part is erased after that, so that it has the mean colour of the view as it is shown.
         view[:] = to_pixels(_jitter_colours(to_tensor(view), how, rng))
         if rng.random() < how.erase:
             _erase_part(view, rng)
         if how.turn and rng.random() < how.turn:
-            view[:] = np.rot90(view, rng.integers(1, 4)).copy()
+            view[:] = np.rot90(view, int(rng.integers(1, 4))).copy()
     return seen
 
 

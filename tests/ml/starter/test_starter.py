@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from pathlib import Path
 from random import Random
 
@@ -15,7 +16,8 @@ from listings.demo.drawing import KINDS, draw_photo
 from ml.inference.arrays import resize_and_crop
 from ml.network import resnet
 from ml.network.resnet import Architecture, UnitLength, normalise_pixels
-from ml.network.weights import STARTER, read_weights
+from ml.network.weights import STARTER, read_weights, write_weights
+from ml.starter.__main__ import main
 from ml.starter.colouring import whiten_and_add_colours
 from ml.starter.items import draw_scene, random_form
 from ml.starter.made_up import draw_made_up_scene, draw_made_up_set, read_made_up_masks
@@ -94,6 +96,15 @@ def test_the_shipped_mask_covers_an_item_and_leaves_out_its_background(starter):
         outside += [mask[item < 0.1].mean() for mask in seen.numpy()]
     assert np.mean(inside) > 0.7
     assert np.mean(outside) < 0.3
+
+
+def test_weights_without_a_mask_are_refused_before_anything_is_learned(tmp_path, monkeypatch, capsys):
+    plain = tmp_path / "plain.safetensors"
+    write_weights(plain, resnet.create_network(FORM), FORM)
+    options = {"--table": tmp_path / "none.csv", "--start": plain, "--mask": plain, "--out": tmp_path}
+    monkeypatch.setattr(sys, "argv", ["starter", *(str(each) for pair in options.items() for each in pair)])
+    assert main() == 1
+    assert f"{plain} has no mask to take" in capsys.readouterr().err
 
 
 def pairs(generator, apart):

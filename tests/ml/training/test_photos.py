@@ -223,7 +223,7 @@ def test_a_share_of_the_pictures_is_turned_by_quarters_of_a_circle():
     corners[:8, :8], corners[:8, 8:], corners[8:, 8:], corners[8:, :8] = 50, 100, 150, 200
     how = dataclasses.replace(STILL, move=0, turn=0.5)
     upright = [(50, 100, 150, 200), (100, 50, 200, 150)]  # as it is, and mirrored
-    seen = Counter()
+    seen: Counter[tuple[int, ...]] = Counter()
     for view in augment_pictures([corners] * 400, 16, how, np.random.default_rng(1)):
         seen[tuple(int(view[place][0]) for place in ((4, 4), (4, 12), (12, 12), (12, 4)))] += 1
     assert len(seen) == 8

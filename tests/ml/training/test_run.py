@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from ml.inference.openvino_runtime import computes_bf16
-from ml.training import loop
+from ml.training import loop, precision
 from ml.training.errors import TrainingError
 from ml.training.learning.schedule import rate_factor
 from ml.training.loop import Run
@@ -69,7 +68,9 @@ def test_the_average_covers_weights_and_statistics(begin):
         assert not torch.allclose(average[name], last[name])
 
 
-def test_the_network_computes_in_bfloat16_where_the_processor_does_and_the_loss_in_float32(begin):
+@pytest.mark.parametrize(("computed", "wanted"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_the_network_computes_in_bfloat16_where_the_processor_does(begin, monkeypatch, computed, wanted):
+    monkeypatch.setattr(precision, "computes_bf16", lambda: computed)
     run = begin(dataclasses.replace(PLAN, epochs=1), validation=None)
     seen: set[tuple[Any, ...]] = set()
     run.learner.network.conv1.register_forward_hook(lambda _layer, _inputs, maps: seen.add(("network", maps.dtype)))
@@ -77,7 +78,7 @@ def test_the_network_computes_in_bfloat16_where_the_processor_does_and_the_loss_
         lambda _loss, inputs: seen.add(("loss", inputs[0].dtype, torch.is_autocast_enabled("cpu")))
     )
     run.train()
-    assert seen == {("network", torch.bfloat16 if computes_bf16() else torch.float32), ("loss", torch.float32, False)}
+    assert seen == {("network", wanted), ("loss", torch.float32, False)}
 
 
 def test_gradients_are_clipped(begin):
