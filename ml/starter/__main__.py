@@ -32,7 +32,7 @@ from ml.training.data.photo_pixels import Photos, decode_photos
 from ml.training.job import add_teachers, train_and_report_run
 from ml.training.loop import Run
 from ml.training.plan import DISTIL, LAYERS
-from ml.training.starting import make_starting_network
+from ml.training.starting import make_starting_network, take_fitting_weights
 
 from .colouring import whiten_and_add_colours
 from .mask import learn_mask
@@ -132,12 +132,7 @@ def _take_form(source: Path) -> nn.Module:
     """Return a form with the layers of earlier weights; its head is new where theirs has another shape."""
     torch.manual_seed(PLAN.seed)
     form = resnet.create_network(FORM)
-    mine, layers = form.state_dict(), tuple(f"{name}." for name in LAYERS)
-    earlier = load_network(str(source), arch=FORM.arch).network.state_dict()
-    form.load_state_dict(
-        {name: each for name, each in earlier.items() if name.startswith(layers) and each.shape == mine[name].shape},
-        strict=False,
-    )
+    take_fitting_weights(form, load_network(str(source), arch=FORM.arch).network)
     return form
 
 

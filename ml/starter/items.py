@@ -1,4 +1,4 @@
-"""Made-up items before made-up backgrounds. They teach where an item ends, and what its form is.
+"""Made-up items before made-up backgrounds. They teach where an item ends.
 
 Shapes, colours and patterns are drawn at random. Nothing of the demo's drawings or of the photos that networks are
 judged by is used.
@@ -30,23 +30,14 @@ class Scene:
 
 
 @dataclass(frozen=True)
-class Form:
+class _Form:
     """An item without its colours: a mask of the whole, and masks of parts of other colours: soles, handles, legs."""
 
     whole: Image.Image
     parts: tuple[Image.Image, ...]
 
-    def vary_pose(self, rng: Random) -> Form:
-        """Return the form turned, stretched, mirrored, nearer or farther, somewhere else in the picture."""
-        matrix = _random_pose(self.whole.width, rng)
-        whole, *parts = (
-            mask.transform(mask.size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
-            for mask in (self.whole, *self.parts)
-        )
-        return Form(whole, tuple(parts))
 
-
-def random_form(size: int, rng: Random) -> Form:
+def _draw_form(size: int, rng: Random) -> _Form:
     """Draw a form for scenes of `size` pixels, from a trinket to one that fills the picture, often symmetrical."""
     large, reach = size * FINER, rng.uniform(0.14, 0.5)
     masks = [_draw_mask(large, reach * 0.6, rng) for _ in range(rng.choice((0, 0, 1, 1, 2, 3)))]
@@ -54,15 +45,12 @@ def random_form(size: int, rng: Random) -> Form:
     if rng.random() < 0.5:
         # Most things that are sold have halves that mirror each other: clothes, shoes seen from above, vases.
         masks = [ImageChops.lighter(mask, ImageOps.mirror(mask)) for mask in masks]
-    return Form(masks[0], tuple(masks[1:]))
+    return _Form(masks[0], tuple(masks[1:]))
 
 
-def draw_scene(photo: Image.Image, texture: Image.Image, size: int, rng: Random, item: Form | None = None) -> Scene:
-    """Draw an item in random colours, or covered with a piece of `texture`, before a place with pieces of `photo`.
-
-    The item has a random form where none is given.
-    """
-    item = item or random_form(size, rng)
+def draw_scene(photo: Image.Image, texture: Image.Image, size: int, rng: Random) -> Scene:
+    """Draw an item in random colours, or covered with a piece of `texture`, before a place with pieces of `photo`."""
+    item = _draw_form(size, rng)
     large, whole = size * FINER, item.whole
     front = _shade_item(draw_surface(texture, large, rng), whole, rng)
     # Parts are clipped to the whole, so that the whole is the mask of all that is drawn.
@@ -117,17 +105,6 @@ def _add_camera_faults(picture: Image.Image, rng: Random) -> Pixels:
     light = 1 - rng.uniform(0, 0.15) * (x**2 + y**2)
     grain = np.random.default_rng(rng.getrandbits(32)).normal(0, rng.uniform(0, 6), (side, side, 1))
     return (np.asarray(picture) * light[..., None] + grain).clip(0, 255).astype(np.uint8)
-
-
-def _random_pose(side: int, rng: Random) -> tuple[float, ...]:
-    """Draw an affine matrix as `Image.transform` takes it: from places of the new picture to places of the old one."""
-    turn, shear, scale = rng.uniform(-0.25, 0.25), rng.uniform(-0.2, 0.2), rng.uniform(0.6, 1.35)
-    wide = math.exp(rng.uniform(-0.2, 0.2))
-    flip = rng.choice((-1, 1))
-    a, b = flip * scale * wide * math.cos(turn), -scale * math.sin(turn) + shear
-    d, e = flip * scale * wide * math.sin(turn), scale / wide * math.cos(turn)
-    middle, (x, y) = side / 2, (side * rng.uniform(0.4, 0.6) for _ in range(2))
-    return a, b, middle - a * x - b * y, d, e, middle - d * x - e * y
 
 
 def _draw_mask(side: int, reach: float, rng: Random) -> Image.Image:

@@ -17,7 +17,7 @@ from ml.network.resnet import ResNet, normalise_pixels
 from ml.training.data.pixels import PixelCache
 from ml.training.precision import autocast
 
-from .made_up import draw_made_up_scene
+from .items import Scene, draw_scene
 
 BATCH = 64
 # Layers taken over from the trained network can tell forms apart already, so they learn at half the rate of new ones.
@@ -68,6 +68,12 @@ def _draw_scenes(backgrounds: PixelCache, size: int, count: int, rng: Random) ->
         drawn = draw_made_up_scene(backgrounds, size, rng)
         pictures[position], items[position] = drawn.picture, drawn.mask
     return pictures, items
+
+
+def draw_made_up_scene(photos: PixelCache, size: int, rng: Random) -> Scene:
+    """Draw a scene whose background, and often texture, are pieces of `photos`."""
+    background, texture = (photos.picture(rng.randrange(len(photos))) for _ in range(2))
+    return draw_scene(background, texture, size, rng)
 
 
 def predict_item_masks(mask: ItemMask, photos: PixelCache, size: int, *, batch: int = 128) -> Pixels:
