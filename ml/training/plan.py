@@ -38,7 +38,7 @@ class Plan:
         teachers: whom `distillation` learns from, by their names.
         views: how many views of each picture teachers are asked for; each is shown again after so many epochs.
         label_weight: of the label sets' losses, beside what teachers say.
-        cosine_weight, relational_weight: of the two things that are learned of teachers (see `DistillationLoss`).
+        cosine_weight, relational_weight, neighbour_weight: of what is learned of teachers (see `DistillationLoss`).
     """
 
     recipe: str
@@ -69,9 +69,10 @@ class Plan:
     thaw: float = 1.0
     teachers: tuple[str, ...] = ()
     views: int = 4
-    label_weight: float = 0.2
+    label_weight: float = 1.0
     cosine_weight: float = 4.0
     relational_weight: float = 20.0
+    neighbour_weight: float = 1.0
 
     def elapsed_fraction(self, epochs: float, seconds: float) -> float:
         """Return the part of the run that is over after so many epochs, and so many seconds of training; 1 is all."""

@@ -69,11 +69,7 @@ def make_starting_network(
         pooling=pooling if source == "imagenet" else found.pooling,
     )
     network = _create_seeded_network(architecture, seed)
-    mine = network.state_dict()
-    trained = {
-        name: tensor for name, tensor in loaded.network.state_dict().items() if _has_same_shape(mine, name, tensor)
-    }
-    network.load_state_dict(mine | trained)
+    trained = take_fitting_weights(network, loaded.network)
     note = "" if architecture.dim == found.dim else f"a new head, {architecture.dim} dimensions in place of {found.dim}"
     return StartingNetwork(network, architecture, trained, note)
 
@@ -84,5 +80,13 @@ def _create_seeded_network(architecture: Architecture, seed: int) -> resnet.ResN
     return resnet.create_network(architecture)
 
 
-def _has_same_shape(state: dict[str, Tensor], name: str, tensor: Tensor) -> bool:
-    return name in state and state[name].shape == tensor.shape
+def take_fitting_weights(network: nn.Module, trained: nn.Module) -> dict[str, Tensor]:
+    """Give `network` the weights of `trained` that have a name and a shape of its own, and return them."""
+    mine = network.state_dict()
+    fitting = {
+        name: tensor
+        for name, tensor in trained.state_dict().items()
+        if name in mine and mine[name].shape == tensor.shape
+    }
+    network.load_state_dict(mine | fitting)
+    return fitting

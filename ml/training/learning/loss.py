@@ -13,6 +13,8 @@ from ml.training.data.batches import Batch
 from ml.training.data.label_sets import UNLABELLED
 from ml.training.plan import Plan
 
+from .neighbours import NeighbourLoss
+
 Outcome = tuple[Tensor, float]  # the loss, float32[], and the share of labelled pictures whose class was right, 0 to 1
 
 
@@ -50,15 +52,16 @@ class ClassifierLoss(nn.Module):
 class DistillationLoss(nn.Module):
     """What teachers say of a view, and what label sets say of its picture.
 
-    Two things are learned of teachers: each vector, turned by a linear layer towards theirs (cosine), and how like
-    each two pictures of a batch are (relational: Tung & Mori, ICCV 2019). Each label set has a normalised softmax of
-    its own.
+    Three things are learned of teachers: each vector, turned by a linear layer towards theirs (cosine), how like each
+    two pictures of a batch are (relational: Tung & Mori, ICCV 2019), and which of earlier pictures are most like each
+    (see `NeighbourLoss`). Each label set has a normalised softmax of its own.
     """
 
     def __init__(self, plan: Plan, class_counts: Sequence[int], dim: int, taught_dim: int) -> None:
         super().__init__()
         self.plan = plan
         self.turn = nn.Linear(dim, taught_dim)
+        self.neighbours = NeighbourLoss(dim, taught_dim)
         self.heads = nn.ModuleList(
             ProxyLoss(classes, dim, temperature=plan.temperature, smoothing=plan.smoothing) for classes in class_counts
         )
@@ -89,7 +92,12 @@ class DistillationLoss(nn.Module):
         differences = (own @ own.T - taught @ taught.T).square()
         # A picture is like itself by definition, so the diagonal says nothing.
         relational = differences.sum() / (len(own) * (len(own) - 1))
-        return self.plan.cosine_weight * cosine + self.plan.relational_weight * relational
+        neighbours = self.neighbours(vectors, taught)
+        return (
+            self.plan.cosine_weight * cosine
+            + self.plan.relational_weight * relational
+            + self.plan.neighbour_weight * neighbours
+        )
 
 
 def _compare_with_targets(logits: Tensor, targets: Tensor, smoothing: float) -> Outcome:

@@ -19,9 +19,8 @@ from ml.network.resnet import Architecture, UnitLength, normalise_pixels
 from ml.network.weights import STARTER, read_weights, write_weights
 from ml.starter.__main__ import main
 from ml.starter.colouring import whiten_and_add_colours
-from ml.starter.items import draw_scene, random_form
-from ml.starter.made_up import draw_made_up_scene, draw_made_up_set, read_made_up_masks
-from ml.starter.mask import learn_mask, predict_item_masks
+from ml.starter.items import draw_scene
+from ml.starter.mask import draw_made_up_scene, learn_mask, predict_item_masks
 from ml.starter.palette import make_random_projections
 from ml.starter.whitening import learn_whitening
 from ml.training.data.photo_pixels import Photos
@@ -56,7 +55,7 @@ def vectors(network, size, pictures):
 
 
 def test_the_shipped_weights_are_small_and_come_with_card_and_licence(starter):
-    assert STARTER.stat().st_size <= 30_000_000
+    assert STARTER.stat().st_size <= 60_000_000
     assert starter[1].dim == 1000
     for name in ("MODEL_CARD.md", "LICENSE"):
         assert STARTER.with_name(name).stat().st_size > 1000
@@ -141,46 +140,6 @@ def test_a_scene_shows_its_item_where_its_mask_says():
         covered.append(made.mask.mean() / 255)
         assert draw_scene(background, background, 48, Random(seed)).picture.tobytes() == made.picture.tobytes()
     assert 0.02 < np.mean(covered) < 0.5
-
-
-def test_made_up_pictures_of_a_class_have_only_the_form_in_common(photos, tmp_path):
-    options = {"size": 48, "classes": 3, "each": 4, "seed": 1}
-    made = draw_made_up_set(tmp_path / "one", photos, **options)
-    assert made.classes == ["made up 0", "made up 1", "made up 2"]
-    pictures = [path.read_bytes() for path in made.images]
-    assert len(set(pictures)) == 12
-    assert [path.read_bytes() for path in draw_made_up_set(tmp_path / "other", photos, **options).images] == pictures
-    masks = read_made_up_masks(made, 12)
-    assert (masks.shape, masks.dtype) == ((12, 12, 12), np.uint8)
-    rng = Random("1 0")
-    first = draw_made_up_scene(photos, 48, rng, random_form(48, rng).vary_pose(rng))
-    assert np.array_equal(masks[0], np.asarray(Image.fromarray(first.mask).resize((12, 12), Image.Resampling.BOX)))
-    assert len({mask.tobytes() for mask in masks}) == 12
-    left_out = made.images[-1].with_stem("3-mask")
-    left_out.unlink()  # as after a kill
-    draw_made_up_set(tmp_path / "one", photos, **options)
-    assert np.array_equal(read_made_up_masks(made, 12), masks)
-    made.images[0].write_bytes(b"kept")
-    assert draw_made_up_set(tmp_path / "one", photos, **options).images[0].read_bytes() == b"kept"
-
-
-def test_a_posed_form_is_the_same_elsewhere():
-    rng = Random(1)
-    kind = random_form(48, rng)
-    areas = [np.asarray(kind.vary_pose(rng).whole).mean() / np.asarray(kind.whole).mean() for _ in range(40)]
-    assert 0.2 < min(areas) < 0.7  # nearly half as far again, and partly outside
-    assert 1.4 < max(areas) < 4
-    turned = kind.vary_pose(Random(2))
-    assert np.asarray(turned.whole).shape == (96, 96)
-    assert np.asarray(turned.whole).tobytes() != np.asarray(kind.whole).tobytes()
-
-
-def test_a_scene_of_a_form_shows_it():
-    kind = random_form(48, Random(5))
-    whole = np.asarray(kind.whole.resize((48, 48), Image.Resampling.BOX))
-    photo = Image.new("RGB", (64, 64))
-    for seed in range(3):
-        assert np.array_equal(draw_scene(photo, photo, 48, Random(seed), kind).mask, whole)
 
 
 def test_a_mask_learns_where_items_are(photos):
