@@ -26,6 +26,11 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
         help="for distil: efficientnet-lite0, efficientnet-lite2, or a .tflite, .onnx or .xml file; several join",
     )
     parser.add_argument(
+        "--untaught",
+        metavar="SET,…",
+        help="for distil: label sets that tell finer kinds than teachers do; of their pictures no teacher is asked",
+    )
+    parser.add_argument(
         "--weights",
         default="starter",
         help="starter, untrained, a weights file, or imagenet, which is downloaded once (default: %(default)s)",

@@ -1,9 +1,10 @@
 """Trains the starter weights; the same command goes on with a run that was stopped.
 
-1. A ResNet-18, begun from three trained stages of the real one or from earlier starter weights, learns what a
-   pre-trained teacher says of photos, and beside that every label there is: first its last stage alone, then all.
+1. A ResNet-18, begun from three trained stages of the real one or from earlier starter weights, learns what
+   pre-trained teachers say of photos, and beside that every label there is: first its last stage alone, then all.
 2. A mask network learns from made-up scenes where items end, or is taken from earlier weights.
-3. The vector's form is whitened, and its part that holds colours is computed from photos.
+3. The form learns on where the mask sees items, which are put before other pictures, and more from labels.
+4. The vector's form is whitened, and its part that holds colours is computed from photos.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from ml.folders.photo_set import read_photo_set
 from ml.folders.trained_photos import read_trained_photos, write_trained_photos
 from ml.network import resnet
 from ml.network.folded import read_folded_weights
-from ml.network.item_mask import ItemMask
-from ml.network.resnet import Architecture, ResNet
+from ml.network.item_mask import SIDE, ItemMask
+from ml.network.resnet import Architecture, GeneralisedMean, ResNet
 from ml.network.weights import STARTER, WeightsError, load_network, write_weights
 from ml.training.data.label_sets import read_labelled_pictures
 from ml.training.data.photo_pixels import Photos, decode_photos
@@ -34,14 +35,16 @@ from ml.training.loop import Run
 from ml.training.plan import DISTIL, LAYERS
 from ml.training.starting import make_starting_network, take_fitting_weights
 
-from .colouring import whiten_and_add_colours
-from .mask import learn_mask
+from .colouring import POWER, whiten_and_add_colours
+from .mask import learn_mask, predict_item_masks
 
 SOURCE_SIDE = 224  # pixels; most photos are no larger, and teachers look more closely than the network
-PICTURES_PER_EPOCH = 24_000  # of many more: a run that is stopped loses less than an epoch
+PICTURES_PER_EPOCH = 25_600  # of many more: a run that is stopped loses less than an epoch
 # How much more often pictures with these labels are shown than those without any: garments are few, with the finest
-# distinctions, and small pictures are many.
-EMPHASIS = {"garments": 4.0, "colours+patterns+types": 1.5, "objects": 2.5, "tiny-imagenet": 0.2}
+# distinctions, and most garments of the shop are like others.
+EMPHASIS = {"garments": 5.0, "colours+patterns+types": 1.5, "objects": 2.0, "tiny-imagenet": 0.8}
+REFINED_EMPHASIS = EMPHASIS | {"garments": 8.0}
+MOVED = ("garments", "colours+patterns+types", "objects")  # pictures of one item, put before others and before walls
 SCENES = 48_000  # made-up scenes that teach where items end; all are in memory at once, which takes 2.4 GB
 LOOKED_AT = 5_632  # pictures that whitening and colours are learned from: whole batches of 128
 
@@ -52,15 +55,28 @@ COLOURED = dataclasses.replace(
 PLAN = dataclasses.replace(
     DISTIL,
     recipe="starter",
-    epochs=24,
+    epochs=20,
     # A picture costs half as much while only the last stage learns, and this stage has most to learn.
     frozen=LAYERS[:5],
     thaw=0.4,
-    sizes=((0.7, 96), (1.0, 128)),
+    sizes=((0.7, 112), (1.0, 128)),
     ema=0.999,
-    teachers=("efficientnet-lite0",),
-    views=3,
-    patience=24,
+    ema_warm_up=True,
+    teachers=("efficientnet-lite0", "efficientnet-lite2"),
+    untaught=("garments",),
+    views=2,
+    patience=20,
+)
+REFINED = dataclasses.replace(
+    PLAN,
+    epochs=6,
+    frozen=LAYERS[:3],
+    thaw=1.0,
+    sizes=((1.0, 128),),
+    lr=4e-4,
+    warm_up=0.05,
+    label_weight=1.5,
+    augmentation=dataclasses.replace(PLAN.augmentation, move=0.5, plain=0.4),
 )
 
 
@@ -99,6 +115,7 @@ def _train_and_write_weights(options: argparse.Namespace) -> None:
     judged = decode_photos(read_photo_set(options.validation), SOURCE_SIDE, cache) if options.validation else None
     form = _distil(options, photos, judged)
     form.mask = mask or _learn_or_read_mask(options.out / "mask.safetensors", form, photos)
+    form = _refine(options, form, photos, judged)
     network = whiten_and_add_colours(form, COLOURED, photos, pictures=LOOKED_AT, seed=PLAN.seed)
     write_weights(options.weights, network, COLOURED, start=options.start.name, licence="research; see LICENSE")
     known = [read_trained_photos(path) for path in (options.table, options.start)]
@@ -115,6 +132,20 @@ def _distil(options: argparse.Namespace, photos: Photos, judged: Photos | None) 
     run = Run(options.out / "form", plan, start, FORM.dim, photos, judged)
     train_and_report_run(run)
     form = resnet.create_network(FORM)
+    form.load_state_dict(run.learner.result.state_dict())
+    return form
+
+
+def _refine(options: argparse.Namespace, form: ResNet, photos: Photos, judged: Photos | None) -> ResNet:
+    """Return the form after it has learned on, pooled as it will be: by a mean of squares where the mask sees items."""
+    form.avgpool = GeneralisedMean(POWER)
+    emphasis = np.array([REFINED_EMPHASIS.get(name, 1.0) for name in photos.classes])
+    masks = np.zeros((len(photos.targets), SIDE // 4, SIDE // 4), np.uint8)  # no item is seen, so none is moved
+    moved = np.flatnonzero(np.isin(photos.targets, [photos.classes.index(name) for name in MOVED]))
+    masks[moved] = predict_item_masks(form.mask, photos.pixels.subset(moved), SIDE)
+    shown = dataclasses.replace(photos, emphasis=emphasis, masks=masks)
+    run = Run(options.out / "refined", REFINED, form, FORM.dim, shown, judged)
+    train_and_report_run(run)
     form.load_state_dict(run.learner.result.state_dict())
     return form
 

@@ -109,14 +109,21 @@ def _choose_plan(options: Namespace, starting: StartingNetwork, pictures: int) -
         chosen["keep"] = 0.0
     if (options.recipe == DISTIL.recipe) != bool(options.teacher):
         raise TrainingError("--recipe distil and --teacher need each other.")
+    if options.untaught and not options.teacher:
+        raise TrainingError("--untaught is about teachers; give a --teacher too.")
     if options.teacher:
-        chosen["teachers"] = tuple(name.strip() for name in options.teacher.split(",") if name.strip())
+        chosen["teachers"] = _split_names(options.teacher)
+        chosen["untaught"] = _split_names(options.untaught or "")
     if options.freeze is not None:
-        chosen["frozen"] = tuple(layer.strip() for layer in options.freeze.split(",") if layer.strip())
+        chosen["frozen"] = _split_names(options.freeze)
     plan = dataclasses.replace(
         RECIPES[options.recipe], pooling=architecture.pooling, sizes=((1.0, architecture.size),), **chosen
     )
     return dataclasses.replace(plan, batch=min(plan.batch, pictures))
+
+
+def _split_names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _collect_plan_options(
@@ -178,9 +185,10 @@ def add_teachers(photos: Photos, plan: Plan, cache: Path) -> Photos:
 
     Raises:
         EncoderError: a teacher cannot be had.
+        TrainingError: see `Teaching`.
     """
     teachers = [read_encoder(name, threads=torch.get_num_threads()) for name in plan.teachers]
-    return dataclasses.replace(photos, teachers=Teaching(teachers, photos, plan.augmentation, plan.seed, cache))
+    return dataclasses.replace(photos, teachers=Teaching(teachers, photos, plan, cache))
 
 
 def _note_trained_photos(weights: Path, start: str, photos: PhotoSet) -> None:

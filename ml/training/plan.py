@@ -36,6 +36,7 @@ class Plan:
         head: layers that learn at the full rate.
         thaw: the part of the run after which frozen layers learn too, from the next epoch on; 1 is never.
         teachers: whom `distillation` learns from, by their names.
+        untaught: label sets that tell kinds finer than teachers do: of their pictures no teacher is asked.
         views: how many views of each picture teachers are asked for; each is shown again after so many epochs.
         label_weight: of the label sets' losses, beside what teachers say.
         cosine_weight, relational_weight, neighbour_weight: of what is learned of teachers (see `DistillationLoss`).
@@ -68,6 +69,7 @@ class Plan:
     head: tuple[str, ...] = ("fc",)
     thaw: float = 1.0
     teachers: tuple[str, ...] = ()
+    untaught: tuple[str, ...] = ()
     views: int = 4
     label_weight: float = 1.0
     cosine_weight: float = 4.0

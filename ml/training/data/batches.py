@@ -33,7 +33,8 @@ class Batch:
     Attributes:
         views: uint8[B, size, size, 3].
         targets: int64[B, label sets], the class of each picture in each set, or `UNLABELLED`.
-        taught: float32[B, T], what teachers say of each view, rows of length 1; None where nobody teaches.
+        taught: float32[B, T], what teachers say of each view, rows of length 1, or of zeros where none was asked; None
+            where nobody teaches.
     """
 
     views: Tensor

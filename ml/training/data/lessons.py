@@ -19,7 +19,7 @@ class Lessons(Protocol):
         """Return which part of the picture at this position is seen."""
 
     def vectors(self, positions: Ints) -> npt.NDArray[np.float32]:
-        """Return float32[B, dim], rows of length 1, of the views of int64[B] positions."""
+        """Return float32[B, dim] of views of int64[B] positions: rows of length 1, or zeros where none was asked."""
 
 
 class Teachers(Protocol):

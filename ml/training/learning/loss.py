@@ -74,7 +74,10 @@ class DistillationLoss(nn.Module):
         """
         if batch.taught is None:
             raise ValueError("Distillation needs what teachers say of each view.")
-        loss = self._compare_with_teachers(vectors, batch.taught)
+        loss = vectors.new_zeros(())
+        asked = batch.taught.any(dim=1)
+        if asked.any():
+            loss = self._compare_with_teachers(vectors[asked], batch.taught[asked]) * asked.float().mean()
         right, labelled = 0.0, 0
         for column, head in enumerate(self.heads):
             known = batch.targets[:, column] != UNLABELLED
@@ -91,7 +94,7 @@ class DistillationLoss(nn.Module):
         own = normalize(vectors)
         differences = (own @ own.T - taught @ taught.T).square()
         # A picture is like itself by definition, so the diagonal says nothing.
-        relational = differences.sum() / (len(own) * (len(own) - 1))
+        relational = differences.sum() / max(1, len(own) * (len(own) - 1))
         neighbours = self.neighbours(vectors, taught)
         return (
             self.plan.cosine_weight * cosine

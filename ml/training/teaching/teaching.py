@@ -18,12 +18,15 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from ml.inference.encoders.encoder import Encoder
-from ml.training.data.augmentation import Augmentation
+from ml.training.data.label_sets import UNLABELLED
 from ml.training.data.photo_pixels import Photos
 from ml.training.data.views import View, cut_view, draw_view
+from ml.training.errors import TrainingError
+from ml.training.plan import Plan
 
 Ints = npt.NDArray[np.int64]
 Vectors = npt.NDArray[np.float32]
+Flags = npt.NDArray[np.bool_]
 
 CHUNK = 256  # pictures asked for at a time; what was answered is kept when the run is stopped between two chunks
 SAMPLE = 4096  # pictures whose mean is taken for what all pictures have in common
@@ -43,16 +46,24 @@ class EpochLessons:
         return self.teaching.draw_view(position, self.number)
 
     def vectors(self, positions: Ints) -> Vectors:
-        """Return float32[B, dim], rows of length 1, of the views of int64[B] positions."""
-        return self.teaching.join_vectors(self.answers[positions].astype(np.float32) - self.mean)
+        """Return float32[B, dim] of the views of int64[B] positions: rows of length 1, or zeros if nobody was asked."""
+        said = self.teaching.join_vectors(self.answers[positions].astype(np.float32) - self.mean)
+        said[~self.teaching.asked[positions]] = 0
+        return said
 
 
 class Teaching:
-    """Asks teachers of views of `photos`, and remembers in `folder` what they said."""
+    """Asks teachers of views of `photos`, as the plan says, and remembers in `folder` what they said.
 
-    def __init__(self, teachers: Sequence[Encoder], photos: Photos, how: Augmentation, seed: int, folder: Path) -> None:
-        self.teachers, self.photos, self.how, self.seed, self.folder = teachers, photos, how, seed, folder
+    Raises:
+        TrainingError: the plan names a label set that the photos do not have, or nobody is to be asked of any.
+    """
+
+    def __init__(self, teachers: Sequence[Encoder], photos: Photos, plan: Plan, folder: Path) -> None:
+        self.teachers, self.photos, self.folder = teachers, photos, folder
+        self.how, self.seed = plan.augmentation, plan.seed
         self.dim = sum(teacher.dim for teacher in teachers)
+        self.asked = _find_asked_photos(photos, plan.untaught)
 
     def prepare_lessons(self, number: int, order: Ints) -> EpochLessons:
         """Ask teachers of view `number` of the pictures in int64[M] `order`, where that was not done before."""
@@ -61,7 +72,7 @@ class Teaching:
     def _collect_answers(self, number: int, positions: Ints) -> np.memmap:
         """Return float16[N, dim] that knows view `number` at int64[M] positions, after asking."""
         answers, known = self._open_answers(number)
-        missing = np.setdiff1d(positions, np.flatnonzero(known))
+        missing = np.setdiff1d(positions[self.asked[positions]], np.flatnonzero(known))
         for start in tqdm(range(0, len(missing), CHUNK), desc=f"teachers, view {number + 1}", disable=None):
             chunk = missing[start : start + CHUNK]
             answers[chunk] = self._ask_teachers(chunk, number)
@@ -101,8 +112,7 @@ class Teaching:
 
     def _compute_mean(self) -> Vectors:
         """Return float32[dim], the mean of what teachers say of the first view of some pictures."""
-        count = len(self.photos.targets)
-        sample = np.random.default_rng(self.seed).permutation(count)[:SAMPLE]
+        sample = np.random.default_rng(self.seed).permutation(np.flatnonzero(self.asked))[:SAMPLE]
         answers = self._collect_answers(0, sample)
         return np.asarray(answers[np.sort(sample)], np.float32).mean(axis=0)
 
@@ -112,6 +122,19 @@ class Teaching:
         names = [teacher.name for teacher in self.teachers]
         drawn = f"{self.photos.fingerprint}{names}{self.how.area}{self.how.aspect}{self.seed}"
         return hashlib.sha256(drawn.encode()).hexdigest()[:16]
+
+
+def _find_asked_photos(photos: Photos, untaught: Sequence[str]) -> Flags:
+    """Return bool[N], False where a picture has a label in one of the label sets of `untaught`."""
+    asked = np.ones(len(photos.targets), bool)
+    sets = {one.name: one for one in photos.label_sets}
+    for name in untaught:
+        if name not in sets:
+            raise TrainingError(f"There is no label set {name!r}; the table has: {', '.join(sets) or 'none'}.")
+        asked &= sets[name].targets == UNLABELLED
+    if not asked.any():
+        raise TrainingError(f"Teachers are asked of no picture: all have a label in {', '.join(untaught)}.")
+    return asked
 
 
 def _scale_to_unit_length(vectors: Vectors) -> Vectors:

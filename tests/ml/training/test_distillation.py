@@ -3,6 +3,7 @@
 import csv
 import json
 import sys
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,12 @@ from ml.inference.openvino_runtime import import_openvino
 from ml.network.folded import read_folded_weights, unfold_normalisation
 from ml.network.resnet import Architecture, create_network
 from ml.network.weights import read_weights
+from ml.training.data.batches import Batch
 from ml.training.data.label_sets import UNLABELLED, read_labelled_pictures
+from ml.training.data.photo_pixels import decode_photos
+from ml.training.learning.loss import make_loss
+from ml.training.plan import DISTIL
+from ml.training.teaching.teaching import Teaching
 from tests.ml.shapes import KINDS, draw_shapes
 from tests.ml.training.runs import assert_same_bits, killed_after_an_epoch
 
@@ -62,8 +68,8 @@ def distil_arguments(table, folder, teacher):
     return ["train", str(table), *choices]
 
 
-def run_distil(table, folder, teacher):
-    return main(distil_arguments(table, folder, teacher))
+def run_distil(table, folder, teacher, *more):
+    return main([*distil_arguments(table, folder, teacher), *more])
 
 
 def test_a_teacher_gives_the_means_of_normalised_channels(teacher):
@@ -97,6 +103,40 @@ def test_a_run_that_is_killed_ends_with_the_same_bits(table, teacher, tmp_path):
     assert not (whole / "cache").exists()
 
 
+def test_no_teacher_is_asked_of_pictures_whose_labels_tell_more(table, teacher, tmp_path):
+    pictures = read_labelled_pictures(table)
+    photos = replace(decode_photos(pictures.kinds, 48, tmp_path / "cache"), label_sets=pictures.label_sets)
+    plan = replace(DISTIL, untaught=("numbers",))
+    taught = Teaching([read_encoder(str(teacher), threads=1)], photos, plan, tmp_path / "said")
+    order = np.arange(len(photos.targets))
+    lengths = np.linalg.norm(taught.prepare_lessons(0, order).vectors(order), axis=1)
+    assert lengths == pytest.approx(np.where(order % 4 == 0, 0, 1))
+
+
+def test_what_nobody_was_asked_of_is_learned_from_labels_alone():
+    loss = make_loss(replace(DISTIL, label_weight=0.0), [4], 8, 16).eval()
+    vectors, targets = torch.randn(6, 8), torch.zeros(6, 1, dtype=torch.int64)
+    taught = torch.nn.functional.normalize(torch.randn(6, 16))
+    taught[3:] = 0
+    half = Batch(torch.zeros(0), targets[:3], taught[:3])
+    assert loss(vectors, Batch(torch.zeros(0), targets, taught))[0] == 0.5 * loss(vectors[:3], half)[0]
+    assert loss(vectors, Batch(torch.zeros(0), targets, torch.zeros(6, 16)))[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("untaught", "sentence"),
+    [
+        ("colours", "There is no label set 'colours'; the table has: kinds, numbers."),
+        ("kinds", "Teachers are asked of no picture: all have a label in kinds."),
+    ],
+)
+def test_label_sets_that_cannot_be_left_to_labels_are_named(table, teacher, tmp_path, capsys, untaught, sentence):
+    rows = [row for row in table.read_text().splitlines() if ",," not in row]
+    table.write_text("\n".join(rows) + "\n")
+    assert run_distil(table, tmp_path / "run", teacher, "--untaught", untaught) == 1
+    assert sentence in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("rows", "sentence"),
     [
@@ -118,6 +158,10 @@ def test_a_teacher_that_cannot_be_had_is_named(table, tmp_path, capsys):
     assert "is no graph that OpenVINO reads" in capsys.readouterr().err
     assert main(["train", str(table), "--recipe", "distil", "--out", str(tmp_path / "run")]) == 1
     assert "--recipe distil and --teacher need each other" in capsys.readouterr().err
+    assert (
+        main(["train", str(draw_shapes(tmp_path / "all")), "--untaught", "kinds", "--out", str(tmp_path / "run")]) == 1
+    )
+    assert "--untaught is about teachers; give a --teacher too." in capsys.readouterr().err
 
 
 def test_folded_normalisation_is_made_whole(tmp_path):
