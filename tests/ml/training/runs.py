@@ -18,6 +18,7 @@ PLAN = dataclasses.replace(METRIC, **SHORT, ema=0.9)
 PLANS = {
     "metric": dataclasses.replace(METRIC, **SHORT, ema_warm_up=True, l2_sp=0.1, keep=0.3),
     "classify": dataclasses.replace(CLASSIFY, **SHORT | {"warm_up": 0}, frozen=("conv1", "bn1")),
+    "thawed": dataclasses.replace(CLASSIFY, **SHORT, frozen=("conv1", "bn1"), thaw=0.5),
 }
 
 
