@@ -65,6 +65,7 @@ PLAN = dataclasses.replace(
     teachers=("efficientnet-lite0", "efficientnet-lite2"),
     untaught=("garments",),
     views=2,
+    neighbour_weight=2.0,
     patience=20,
 )
 REFINED = dataclasses.replace(
@@ -75,7 +76,7 @@ REFINED = dataclasses.replace(
     sizes=((1.0, 128),),
     lr=4e-4,
     warm_up=0.05,
-    label_weight=1.5,
+    label_weight=2.0,
     augmentation=dataclasses.replace(PLAN.augmentation, move=0.5, plain=0.4),
 )
 
