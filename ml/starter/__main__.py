@@ -29,7 +29,7 @@ from ml.network.item_mask import SIDE, ItemMask
 from ml.network.resnet import Architecture, GeneralisedMean, ResNet
 from ml.network.weights import STARTER, WeightsError, load_network, write_weights
 from ml.training.data.label_sets import read_labelled_pictures
-from ml.training.data.photo_pixels import Photos, decode_photos
+from ml.training.data.photo_pixels import Photos, decode_photos, weigh_classes
 from ml.training.job import add_teachers, train_and_report_run
 from ml.training.loop import Run
 from ml.training.plan import DISTIL, LAYERS
@@ -140,7 +140,7 @@ def _distil(options: argparse.Namespace, photos: Photos, judged: Photos | None) 
 def _refine(options: argparse.Namespace, form: ResNet, photos: Photos, judged: Photos | None) -> ResNet:
     """Return the form after it has learned on, pooled as it will be: by a mean of squares where the mask sees items."""
     form.avgpool = GeneralisedMean(POWER)
-    emphasis = np.array([REFINED_EMPHASIS.get(name, 1.0) for name in photos.classes])
+    emphasis = weigh_classes(photos.classes, REFINED_EMPHASIS)
     masks = np.zeros((len(photos.targets), SIDE // 4, SIDE // 4), np.uint8)  # no item is seen, so none is moved
     moved = np.flatnonzero(np.isin(photos.targets, [photos.classes.index(name) for name in MOVED]))
     masks[moved] = predict_item_masks(form.mask, photos.pixels.subset(moved), SIDE)

@@ -97,11 +97,20 @@ def decode_photos(
         UnreadablePicturesError: pictures cannot be decoded.
     """
     names = list(classes or photos.classes)
-    weights = np.array([(emphasis or {}).get(name, 1.0) for name in names])
     pixels = cache_pixels(photos.images, side, cache)
     return Photos(
-        pixels, photos.targets(names), names, weights, epoch_length or len(photos), _number_groups(photos.groups)
+        pixels,
+        photos.targets(names),
+        names,
+        weigh_classes(names, emphasis or {}),
+        epoch_length or len(photos),
+        _number_groups(photos.groups),
     )
+
+
+def weigh_classes(classes: Sequence[str], emphasis: Mapping[str, float]) -> npt.NDArray[np.float64]:
+    """Return float64[classes], how much more often than others each is shown; 1 for those that are not named."""
+    return np.array([emphasis.get(name, 1.0) for name in classes])
 
 
 def _number_groups(groups: Sequence[str] | None) -> Ints | None:

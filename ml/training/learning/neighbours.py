@@ -28,20 +28,21 @@ class NeighbourLoss(nn.Module):
         self.register_buffer("shown", torch.zeros((), dtype=torch.int64))
 
     def forward(self, vectors: Tensor, taught: Tensor) -> Tensor:
-        """Return the divergence, float32[], of float32[N, dim] from float32[N, taught_dim], both of length 1."""
+        """Return the divergence, float32[], of float32[N, dim] from float32[N, taught_dim], rows of length 1."""
+        own = normalize(vectors)
         known = min(int(self.shown), LENGTH)
         loss = vectors.new_zeros(())
         if known:
             wanted = torch.log_softmax(taught @ self.taught[:known].float().T / TEMPERATURE, dim=1)
-            given = torch.log_softmax(normalize(vectors) @ self.own[:known].float().T / TEMPERATURE, dim=1)
+            given = torch.log_softmax(own @ self.own[:known].float().T / TEMPERATURE, dim=1)
             loss = nn.functional.kl_div(given, wanted, reduction="batchmean", log_target=True)
         if self.training:
-            self._remember(vectors, taught)
+            self._remember(own, taught)
         return loss
 
     @torch.no_grad()
-    def _remember(self, vectors: Tensor, taught: Tensor) -> None:
-        places = (self.shown + torch.arange(len(vectors), device=vectors.device)) % LENGTH
-        self.own[places] = normalize(vectors).half()
+    def _remember(self, own: Tensor, taught: Tensor) -> None:
+        places = (self.shown + torch.arange(len(own), device=own.device)) % LENGTH
+        self.own[places] = own.half()
         self.taught[places] = taught.half()
-        self.shown += len(vectors)
+        self.shown += len(own)

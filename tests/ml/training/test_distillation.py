@@ -64,7 +64,7 @@ def table(tmp_path):
 
 def distil_arguments(table, folder, teacher):
     choices = ["--recipe", "distil", "--weights", "untrained", "--arch", "resnet18", "--dim", "8", "--size", "32"]
-    choices += ["--teacher", str(teacher), "--out", str(folder), "--batch", "16", "--threads", "1", "--epochs", "6"]
+    choices += ["--teacher", str(teacher), "--out", str(folder), "--batch", "16", "--threads", "1", "--epochs", "9"]
     return ["train", str(table), *choices]
 
 
@@ -95,7 +95,7 @@ def test_a_run_that_is_killed_ends_with_the_same_bits(table, teacher, tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert run_distil(table, whole, teacher) == 0
     losses = [json.loads(line)["loss"] for line in (whole / "history.jsonl").read_text().splitlines()]
-    assert losses[-1] < losses[1]  # the first batch has no neighbours yet, of which there is something to learn
+    assert losses[-1] < losses[0]
     killed_after_an_epoch([sys.executable, "-m", "ml", *distil_arguments(table, killed, teacher)], killed)
     assert run_distil(table, killed, teacher) == 0
     one, other = (read_weights(folder / "weights.safetensors").network.state_dict() for folder in (whole, killed))
