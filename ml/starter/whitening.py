@@ -27,8 +27,8 @@ LOOKS = Augmentation(area=(0.5, 1.0), aspect=1.2, brightness=0.15, contrast=0.15
 
 # A direction that differs between views of one picture says little about it, so each is divided by its variance between
 # views to this power. At 0.5 all directions would vary alike; less whitens them in part.
-POWER = 0.35
-EARLIER = 0.5  # the mean length of what earlier stages add to the form, beside 1 of what its last layer gave
+POWER = 0.1
+EARLIER = 0.35  # the mean length of what earlier stages add to the form, beside 1 of what its last layer gave
 FLOOR = 0.1  # this part of the mean variance is added to every variance, so that no direction is divided by almost 0
 
 

@@ -15,6 +15,7 @@ from PIL import Image
 from listings.demo.drawing import KINDS, draw_photo
 from ml.inference.arrays import resize_and_crop
 from ml.network import resnet
+from ml.network.item_mask import SIDE
 from ml.network.resnet import Architecture, UnitLength, normalise_pixels
 from ml.network.weights import STARTER, read_weights, write_weights
 from ml.starter.__main__ import main
@@ -83,11 +84,11 @@ def test_the_shipped_weights_tell_colours_apart(starter):
 
 
 def test_the_shipped_mask_covers_an_item_and_leaves_out_its_background(starter):
-    network, shape = starter
+    network, _ = starter
     inside, outside = [], []
     for kind in KINDS:
         pair = [draw_photo(kind, 1, "teal", "plain", behind, "square") for behind in ("studio", "room")]
-        views = np.stack([resize_and_crop(each, shape.size) for each in pair])
+        views = np.stack([resize_and_crop(each, SIDE) for each in pair])
         item = (np.abs(views[0].astype(int) - views[1]).sum(axis=2) <= 12).reshape(28, 4, 28, 4).mean(axis=(1, 3))
         with torch.inference_mode():
             seen = network.network.mask(normalise_pixels(torch.from_numpy(views))).sigmoid()[:, 0]
