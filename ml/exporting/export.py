@@ -93,8 +93,7 @@ def _write_model(part: Path, loaded: LoadedNetwork, graph: Any, recipe: Recipe) 
 
 def _take_trained_photos_along(weights: str, part: Path) -> None:
     path = STARTER if weights == "starter" else Path(weights)
-    if (hashes := read_trained_photos(path)) is not None:
-        write_trained_photos(part / WEIGHTS, hashes)
+    write_trained_photos(part / WEIGHTS, read_trained_photos(path))
 
 
 def _check_agreement(part: Path, network: nn.Module, recipe: Recipe) -> None:

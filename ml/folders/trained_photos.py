@@ -20,10 +20,13 @@ def trained_photos_path(weights: Path) -> Path:
     return weights.with_suffix(".photos.npy")
 
 
-def write_trained_photos(weights: Path, hashes: Hashes) -> None:
-    """Write what `read_trained_photos` reads, each of uint64[N] once."""
+def write_trained_photos(weights: Path, *known: Hashes | None) -> None:
+    """Write what `read_trained_photos` reads: all of several uint64[N], each once; nothing where all are None."""
+    hashes = [np.asarray(each, np.uint64) for each in known if each is not None]
+    if not hashes:
+        return
     with open_atomic_file(trained_photos_path(weights)) as file:
-        np.save(file, np.unique(np.asarray(hashes, np.uint64)), allow_pickle=False)
+        np.save(file, np.unique(np.concatenate(hashes)), allow_pickle=False)
 
 
 def read_trained_photos(weights: Path) -> Hashes | None:

@@ -120,9 +120,7 @@ def _train_and_write_weights(options: argparse.Namespace) -> None:
     form.mask = mask
     network = whiten_and_add_colours(form, COLOURED, photos, pictures=LOOKED_AT, seed=PLAN.seed)
     write_weights(options.weights, network, COLOURED, start=options.start.name, licence="research; see LICENSE")
-    known = [read_trained_photos(path) for path in (options.table, options.start)]
-    if hashes := [each for each in known if each is not None]:
-        write_trained_photos(options.weights, np.concatenate(hashes))
+    write_trained_photos(options.weights, read_trained_photos(options.table), read_trained_photos(options.start))
     print(f"{options.weights}: {options.weights.stat().st_size / 1e6:.1f} MB")
 
 

@@ -7,7 +7,6 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from ml.catalogue.counts import describe_count
@@ -195,9 +194,7 @@ def _note_trained_photos(weights: Path, start: str, photos: PhotoSet) -> None:
     """Write down, once, what the network learns from and what its start learned from, as far as that is known."""
     if trained_photos_path(weights).exists():
         return
-    before = read_trained_photos_of(start)
-    own = hash_files(photos.images).hashes
-    write_trained_photos(weights, own if before is None else np.concatenate([own, before]))
+    write_trained_photos(weights, hash_files(photos.images).hashes, read_trained_photos_of(start))
 
 
 def _drop_groups_if_unjudgeable(photos: Photos) -> Photos:
