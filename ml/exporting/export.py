@@ -19,7 +19,7 @@ from ml.inference.arrays import Pixels, Vectors
 from ml.inference.embedder import Embedder
 from ml.inference.openvino_runtime import import_openvino
 from ml.network.resnet import UnitLength
-from ml.network.weights import STARTER, LoadedNetwork, describe_network, load_network, weights_name
+from ml.network.weights import LoadedNetwork, describe_network, load_network, weights_name, weights_path
 from ml.recipe import GRAPH, WEIGHTS, ModelFilesError, Recipe, file_sha256
 
 from .graph import add_preprocessing, convert_network
@@ -92,8 +92,7 @@ def _write_model(part: Path, loaded: LoadedNetwork, graph: Any, recipe: Recipe) 
 
 
 def _take_trained_photos_along(weights: str, part: Path) -> None:
-    path = STARTER if weights == "starter" else Path(weights)
-    write_trained_photos(part / WEIGHTS, read_trained_photos(path))
+    write_trained_photos(part / WEIGHTS, read_trained_photos(weights_path(weights)))
 
 
 def _check_agreement(part: Path, network: nn.Module, recipe: Recipe) -> None:

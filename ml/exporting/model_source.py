@@ -56,11 +56,11 @@ def cache_folder() -> Path:
 
 
 def _export_model_if_needed(source: str) -> Path:
-    from ml.network.weights import STARTER, weights_name
+    from ml.network.weights import weights_name, weights_path
 
     from .export import build_model
 
-    path = STARTER if source == "starter" else Path(source)
+    path = weights_path(source)
     mark = file_sha256(path)[:16] if path.is_file() else "fixed"
     directory = cache_folder() / f"{weights_name(source)}-{mark}"
     if not _is_complete_model(directory):

@@ -74,7 +74,7 @@ def load_network(
             _make_untrained_network(architecture) if source == "untrained" else _load_imagenet_network(architecture)
         )
         return LoadedNetwork(network.eval(), architecture, {})
-    path = STARTER if source == "starter" else Path(source)
+    path = weights_path(source)
     if source == "starter" and not path.exists():
         raise WeightsError(f"The starter weights are not in this installation: {path} is missing.")
     if not path.is_file():
@@ -90,6 +90,11 @@ def load_network(
 def weights_name(source: str) -> str:
     """What a recipe calls weights from `source`: the word itself, or the file's name without its folder."""
     return source if source in SOURCES else Path(source).name
+
+
+def weights_path(source: str) -> Path:
+    """Where the weights file of `source` is, or would be: that of the starter, else `source` is its path."""
+    return STARTER if source == "starter" else Path(source)
 
 
 def write_weights(path: Path, network: nn.Module, architecture: Architecture, **about: str) -> None:

@@ -16,7 +16,7 @@ from ml.folders.photo_set import PhotoSet, read_photo_set
 from ml.folders.trained_photos import trained_photos_path, write_trained_photos
 from ml.inference.encoders.encoder import read_encoder
 from ml.network.resnet import Architecture
-from ml.network.weights import STARTER
+from ml.network.weights import weights_path
 from ml.recipe import WEIGHTS, file_sha256
 
 from .data.label_sets import LabelSet, has_label_sets, read_labelled_pictures
@@ -129,7 +129,7 @@ def _collect_plan_options(
     options: Namespace, plan: Plan, architecture: Architecture, photos: PhotoSet, judged: PhotoSet | None
 ) -> dict[str, object]:
     """Return all that makes two runs the same; files are named by their content, so that a renamed one is no other."""
-    weights = STARTER if options.weights == "starter" else Path(options.weights)
+    weights = weights_path(options.weights)
     return {
         **architecture.as_dict(),
         "weights": _weights_name(options.weights),

@@ -155,8 +155,7 @@ def test_another_validation_set_is_another_run(table, weights, tmp_path, capsys,
 def test_other_starter_weights_are_another_run(table, weights, tmp_path, capsys, monkeypatch):
     starter = tmp_path / "starter.safetensors"
     shutil.copy(weights, starter)
-    for module in ("ml.network.weights", "ml.training.job"):
-        monkeypatch.setattr(f"{module}.STARTER", starter)
+    monkeypatch.setattr("ml.network.weights.STARTER", starter)
     monkeypatch.setattr("ml.training.job.train_and_report_run", stopped_after_an_epoch)
     options = [table, "--out", tmp_path / "run", "--weights", "starter", "--validation-share", "0", *SMALL]
     assert main(["train", *map(str, options)]) == 130
