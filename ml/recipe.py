@@ -17,6 +17,8 @@ INT8_GRAPH = ("embedder-int8.xml", "embedder-int8.bin")
 FORMAT = 1
 PRECISIONS = ("auto", "int8", "bf16", "f32")  # auto, where photos were too few to choose by: bf16 if computed, else f32
 SOURCES = ("starter", "imagenet", "untrained")  # whatever else is asked for as weights is a file
+ENCODERS = ("efficientnet-lite0", "efficientnet-lite2")  # of requirements-encoders.txt; whatever else is one is a file
+ENCODER = "encoder"  # the architecture of a model that is somebody else's graph
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)  # 255 times what torchvision states, because pixels here are bytes
 IMAGENET_STD = (58.395, 57.12, 57.375)
@@ -31,7 +33,9 @@ class Recipe:
     """How pixels become vectors: architecture, dimension, preprocessing, precision, and the sha256 of every file.
 
     `int8` says that there is a second graph beside the one in float32, for processors that can compute it.
-    `agreement` is with float32, of each precision that was tried.
+    `agreement` is with float32, of each precision that was tried. A model made of an encoder has no weights file:
+    `weights` names the encoder, `output` the tensor its features are taken from, where one was named. `licence` and
+    `source` are what whoever made it said of it.
     """
 
     version: str
@@ -48,15 +52,27 @@ class Recipe:
     filter: str = "bilinear"
     precision: str = "auto"
     agreement: dict[str, dict[str, float]] = field(default_factory=dict)
+    output: str = ""
+    licence: str = ""
+    source: str = ""
     format: int = FORMAT
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether torch can compute it: an encoder's graph is computed by OpenVINO alone."""
+        return WEIGHTS in self.files
 
     def as_dict(self) -> dict[str, Any]:
         """The recipe as `recipe.json` holds it."""
         return json.loads(json.dumps(asdict(self)))
 
+    def as_json(self) -> str:
+        """The text of `recipe.json`."""
+        return json.dumps(self.as_dict(), indent=2) + "\n"
+
     def write(self, directory: Path) -> None:
         """Write `recipe.json`; call it after every other file of `directory` is there."""
-        (directory / RECIPE).write_text(json.dumps(self.as_dict(), indent=2) + "\n")
+        (directory / RECIPE).write_text(self.as_json())
 
     @classmethod
     def read(cls, directory: Path) -> Recipe:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from ml.recipe import SOURCES
 
 PARTS = ("garments", "first-eight", "objects", "classes", "demo", "hues", "copies", "cost")
 # What some parts need beside the clothes, by the option that names it.
@@ -73,7 +76,12 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         "copies": lambda: measure_copies(embedder, arguments.clothing, count_colours(arguments.model)),
         "cost": lambda: measure_cost(arguments.model, arguments.former, arguments.clothing),
     }
-    figures = {name: parts[name]() for name in arguments.only or PARTS if name not in left_out}
+    figures = {}
+    for name in arguments.only or PARTS:
+        if name not in left_out:
+            figures[name] = parts[name]()
+            # All of them take an hour or more, so what is known is told before the next part can fail.
+            print(f"{name}: {json.dumps(figures[name])}", flush=True)
     wanted = compare_with_wanted(figures)
     for sentence in (*left_out.values(), format_wanted(wanted)):
         print(sentence)
@@ -87,8 +95,9 @@ def _explain_missing_data(arguments: argparse.Namespace, part: str) -> str:
     given = getattr(arguments, option)
     if given is None:
         return f"'{part}' needs --{option}."
-    is_missing = isinstance(given, Path) and not given.is_dir()
-    return f"'{part}' needs --{option}; there is no folder {given}." if is_missing else ""
+    if isinstance(given, Path):
+        return "" if given.is_dir() else f"'{part}' needs --{option}; there is no folder {given}."
+    return "" if given in SOURCES or Path(given).exists() else f"'{part}' needs --{option}; there is no model {given}."
 
 
 def count_colours(source: str) -> int:

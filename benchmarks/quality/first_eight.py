@@ -23,7 +23,10 @@ FIRST = 8
 
 
 def measure_first_eight(embedder: PictureEmbedder, clothing: Path) -> dict[str, Any]:
-    """Precision of the first eight by pure similarity, among all other photos of both splits, worst kind first."""
+    """Precision of the first eight by pure similarity, among all other photos of both splits, worst kind first.
+
+    Photos by a query's own sender are in the catalogue and count, as they do for people.
+    """
     queries, catalogue = split_queries_from_catalogue(clothing)
     embedders: dict[str, PictureEmbedder] = {"model": embedder, "histogram": HistogramEmbedder()}
     pictures = pair_queries_with_gallery(embed_pictures(queries, embedders), embed_pictures(catalogue, embedders))

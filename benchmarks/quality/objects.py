@@ -1,4 +1,4 @@
-"""Everyday objects of kinds that nothing was trained on: 30 of the 101 kinds of Caltech-101."""
+"""Everyday objects, no photo of which was trained on: 30 of the 101 kinds of Caltech-101."""
 
 from __future__ import annotations
 

@@ -146,7 +146,7 @@ class _Comparison:
             batch=64,
         )
         if plan.teachers:
-            photos = add_teachers(photos, plan, self.scratch / "cache")
+            photos = add_teachers(photos, plan, self.scratch / "cache", plan.teachers)
         self.runs += 1
         run = Run(self.scratch / f"run{self.runs}", plan, start.network, architecture.dim, photos, start=start.trained)
         run.train()

@@ -52,5 +52,7 @@ def format_wanted(rows: list[dict[str, Any]]) -> str:
 
 def _find_mean(figures: Any, place: tuple[str, ...]) -> float | None:
     for key in place:
+        if key not in figures:  # no class is large enough for a mean over classes
+            return None
         figures = figures[key]
     return figures[0] if isinstance(figures, list) else figures

@@ -26,28 +26,37 @@ def read_folded_weights(path: Path) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def unfold_normalisation(network: nn.Module, folded: Mapping[str, Tensor], pictures: Tensor) -> None:
+def unfold_normalisation(network: nn.Module, folded: Mapping[str, Tensor], pictures: Tensor) -> dict[str, Tensor]:
     """Give a torchvision ResNet the folded weights, and normalisation that changes nothing for `pictures`.
 
     Each normalisation subtracts the mean of what comes in and divides by its deviation, and its own scale and shift
     undo both and add the folded bias. Where a convolution is missing, it keeps its first weights and its normalisation
-    scales what comes out to mean 0 and deviation 1. `pictures` are float32[N, 3, S, S], some hundred.
+    scales what comes out to mean 0 and deviation 1. A last layer is taken where it fits. `pictures` are
+    float32[N, 3, S, S], some hundred. Returns the weights that are trained now, normalisations' among them.
     """
-    network.load_state_dict(
-        {name: tensor for name, tensor in folded.items() if _is_weight(network, name, tensor)}, strict=False
-    )
+    taken = {name: tensor for name, tensor in folded.items() if _is_weight(network, name, tensor)}
+    network.load_state_dict(taken, strict=False)
     convolutions = dict(network.named_modules())
-    handles = []
+    handles, transparent = [], []
     for name, layer in convolutions.items():
         if isinstance(layer, nn.BatchNorm2d):
             convolution = name_convolution_before(name)
             bias = folded.get(f"{convolution}.bias") if f"{convolution}.weight" in folded else None
             handles.append(layer.register_forward_pre_hook(_make_transparent(bias)))
+            transparent += [f"{name}.{part}" for part in layer.state_dict()] if bias is not None else []
     training = network.training
     network.eval()(pictures)
     network.train(training)
     for handle in handles:
         handle.remove()
+    state = network.state_dict()
+    return {name: state[name].clone() for name in (*taken, *transparent)}
+
+
+def list_misfits(network: nn.Module, folded: Mapping[str, Tensor]) -> list[str]:
+    """Return the convolutions that the network does not have in this shape: the weights are of another one."""
+    names = [name for name in folded if name.endswith(".weight") and not name.startswith("fc.")]
+    return [name for name in names if not _is_weight(network, name, folded[name])]
 
 
 def name_convolution_before(norm: str) -> str:
@@ -57,7 +66,8 @@ def name_convolution_before(norm: str) -> str:
 
 def _is_weight(network: nn.Module, name: str, tensor: Tensor) -> bool:
     own = network.state_dict()
-    return name.endswith(".weight") and name in own and own[name].shape == tensor.shape
+    takes = name.endswith(".weight") or name == "fc.bias"
+    return takes and name in own and own[name].shape == tensor.shape
 
 
 def _make_transparent(bias: Tensor | None) -> Any:

@@ -21,8 +21,9 @@ from torch import nn
 
 from ml.atomic_files import open_atomic_file
 from ml.errors import MlError
+from ml.folders.perceptual_hash import Hashes
 from ml.folders.photo_set import read_photo_set
-from ml.folders.trained_photos import read_trained_photos, write_trained_photos
+from ml.folders.trained_photos import read_trained_photos, trained_photos_path, write_trained_photos
 from ml.network import resnet
 from ml.network.folded import read_folded_weights
 from ml.network.item_mask import SIDE, ItemMask
@@ -30,6 +31,7 @@ from ml.network.resnet import Architecture, GeneralisedMean, ResNet
 from ml.network.weights import STARTER, WeightsError, load_network, write_weights
 from ml.training.data.label_sets import read_labelled_pictures
 from ml.training.data.photo_pixels import Photos, decode_photos, weigh_classes
+from ml.training.errors import TrainingError
 from ml.training.job import add_teachers, train_and_report_run
 from ml.training.loop import Run
 from ml.training.plan import DISTIL, LAYERS
@@ -111,8 +113,9 @@ def _train_and_write_weights(options: argparse.Namespace) -> None:
     mask = None if options.mask is None else _take_mask(options.mask)
     cache = options.out / "cache"
     pictures = read_labelled_pictures(options.table)
+    learned_from = _require_table_of_photo_sets(options.table, set(pictures.kinds.classes))
     photos = decode_photos(pictures.kinds, SOURCE_SIDE, cache, emphasis=EMPHASIS, epoch_length=PICTURES_PER_EPOCH)
-    photos = add_teachers(dataclasses.replace(photos, label_sets=pictures.label_sets), PLAN, cache)
+    photos = add_teachers(dataclasses.replace(photos, label_sets=pictures.label_sets), PLAN, cache, PLAN.teachers)
     judged = decode_photos(read_photo_set(options.validation), SOURCE_SIDE, cache) if options.validation else None
     form = _distil(options, photos, judged)
     mask = mask or _learn_or_read_mask(options.out / "mask.safetensors", form, photos)
@@ -120,8 +123,18 @@ def _train_and_write_weights(options: argparse.Namespace) -> None:
     form.mask = mask
     network = whiten_and_add_colours(form, COLOURED, photos, pictures=LOOKED_AT, seed=PLAN.seed)
     write_weights(options.weights, network, COLOURED, start=options.start.name, licence="research; see LICENSE")
-    write_trained_photos(options.weights, read_trained_photos(options.table), read_trained_photos(options.start))
+    write_trained_photos(options.weights, learned_from, read_trained_photos(options.start))
     print(f"{options.weights}: {options.weights.stat().st_size / 1e6:.1f} MB")
+
+
+def _require_table_of_photo_sets(table: Path, kinds: set[str]) -> Hashes:
+    """The hashes of the table's pictures, which `python -m ml.starter.photo_sets` wrote beside it with its kinds."""
+    hashes = read_trained_photos(table)
+    if hashes is None:
+        raise TrainingError(f"{trained_photos_path(table)} is missing; it says later what the weights have seen.")
+    if missing := (set(EMPHASIS) | set(MOVED)) - kinds:
+        raise TrainingError(f"{table} has no pictures labelled {', '.join(sorted(missing))}; write it again.")
+    return hashes
 
 
 def _distil(options: argparse.Namespace, photos: Photos, judged: Photos | None) -> ResNet:
@@ -129,11 +142,7 @@ def _distil(options: argparse.Namespace, photos: Photos, judged: Photos | None) 
     # Earlier weights have a last stage that has learned already.
     plan = PLAN if folded else dataclasses.replace(PLAN, frozen=())
     start = _take_stages(options.start, photos) if folded else _take_form(options.start)
-    run = Run(options.out / "form", plan, start, FORM.dim, photos, judged)
-    train_and_report_run(run)
-    form = resnet.create_network(FORM)
-    form.load_state_dict(run.learner.result.state_dict())
-    return form
+    return _learn_form(Run(options.out / "form", plan, start, FORM.dim, photos, judged))
 
 
 def _refine(options: argparse.Namespace, form: ResNet, mask: ItemMask, photos: Photos, judged: Photos | None) -> ResNet:
@@ -148,7 +157,13 @@ def _refine(options: argparse.Namespace, form: ResNet, mask: ItemMask, photos: P
     masks[moved] = predict_item_masks(mask, photos.pixels.subset(moved), SIDE)
     shown = dataclasses.replace(photos, emphasis=emphasis, masks=masks)
     run = Run(options.out / "refined", REFINED, form, FORM.dim, shown, judged)
+    return _learn_form(run)
+
+
+def _learn_form(run: Run) -> ResNet:
+    """Return the form after the run, on the processor wherever it has learned."""
     train_and_report_run(run)
+    form = resnet.create_network(FORM)
     form.load_state_dict(run.learner.result.state_dict())
     return form
 

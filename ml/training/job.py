@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from argparse import Namespace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from ml.exporting.model_source import read_trained_photos_of
 from ml.folders.perceptual_hash import hash_files
 from ml.folders.photo_set import PhotoSet, read_photo_set
 from ml.folders.trained_photos import trained_photos_path, write_trained_photos
-from ml.inference.encoders.encoder import read_encoder
+from ml.inference.encoders.encoder import name_by_content, read_encoder
 from ml.network.resnet import Architecture
 from ml.network.weights import weights_path
 from ml.recipe import WEIGHTS, file_sha256
@@ -57,7 +58,8 @@ def run_training(options: Namespace) -> None:
         print(f"{folder} is a finished run; its weights are {path}. Choose another folder to train again.")
         return
     print(_describe_run(options, starting, pictures, judged), flush=True)
-    run = _decode_photos_and_make_run(folder, plan, starting, pictures, judged, label_sets)
+    teachers = _split_names(options.teacher or "")
+    run = _decode_photos_and_make_run(folder, plan, starting, pictures, judged, label_sets, teachers)
     _note_trained_photos(folder / WEIGHTS, options.weights, pictures)
     train_and_report_run(run)
     path = write_best_weights(run, starting.architecture, _weights_name(options.weights))
@@ -75,7 +77,11 @@ def _read_training_and_validation_sets(
     if options.validation and options.validation_share:
         raise TrainingError("--validation and --validation-share exclude each other; give one of them.")
     judged = read_photo_set(options.validation, options.images, there=not begun) if options.validation else None
-    if options.recipe == DISTIL.recipe and has_label_sets(options.table):
+    if has_label_sets(options.table):
+        if options.recipe != DISTIL.recipe:
+            raise TrainingError(
+                f"{options.table} is a table of label sets, for --recipe distil; {options.recipe} takes image,label."
+            )
         if options.validation_share:
             raise TrainingError("Of a table of label sets nothing is set aside; give what to judge by as --validation.")
         pictures = read_labelled_pictures(options.table, options.images, there=not begun)
@@ -104,14 +110,14 @@ def _choose_plan(options: Namespace, starting: StartingNetwork, pictures: int) -
     names = ("epochs", "minutes", "lr", "trunk_lr", "l2_sp", "keep", "batch", "patience", "seed")
     chosen: dict[str, Any] = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     # With a head that is new, or made for naming things, the start is poor at searching: by default none of it is kept.
-    if options.keep is None and (starting.note or options.weights == "imagenet"):
+    if options.keep is None and (starting.note or starting.folded or options.weights == "imagenet"):
         chosen["keep"] = 0.0
     if (options.recipe == DISTIL.recipe) != bool(options.teacher):
         raise TrainingError("--recipe distil and --teacher need each other.")
     if options.untaught and not options.teacher:
         raise TrainingError("--untaught is about teachers; give a --teacher too.")
     if options.teacher:
-        chosen["teachers"] = _split_names(options.teacher)
+        chosen["teachers"] = tuple(name_by_content(name) for name in _split_names(options.teacher))
         chosen["untaught"] = _split_names(options.untaught or "")
     if options.freeze is not None:
         chosen["frozen"] = _split_names(options.freeze)
@@ -162,12 +168,13 @@ def _decode_photos_and_make_run(
     pictures: PhotoSet,
     judged: PhotoSet | None,
     label_sets: tuple[LabelSet, ...],
+    teachers: tuple[str, ...],
 ) -> Run:
     side, cache = round(DECODED_SIDE * starting.architecture.size), folder / CACHE
     photos = dataclasses.replace(decode_photos(pictures, side, cache), label_sets=label_sets)
-    if plan.teachers:
-        photos = add_teachers(photos, plan, cache)
-    starting.take_folded_weights(photos.pixels)
+    if teachers:
+        photos = add_teachers(photos, plan, cache, teachers)
+    trained = starting.take_folded_weights(photos.pixels)
     return Run(
         folder,
         plan,
@@ -175,19 +182,19 @@ def _decode_photos_and_make_run(
         starting.architecture.dim,
         photos,
         None if judged is None else _drop_groups_if_unjudgeable(decode_photos(judged, side, cache)),
-        start=starting.trained if plan.l2_sp or plan.keep else None,
+        start=trained if plan.l2_sp or plan.keep else None,
     )
 
 
-def add_teachers(photos: Photos, plan: Plan, cache: Path) -> Photos:
-    """Return the photos with the plan's teachers; what these said before is in `cache`.
+def add_teachers(photos: Photos, plan: Plan, cache: Path, teachers: Sequence[str]) -> Photos:
+    """Return the photos with teachers, named as for `read_encoder`; what these said before is in `cache`.
 
     Raises:
         EncoderError: a teacher cannot be had.
         TrainingError: see `Teaching`.
     """
-    teachers = [read_encoder(name, threads=torch.get_num_threads()) for name in plan.teachers]
-    return dataclasses.replace(photos, teachers=Teaching(teachers, photos, plan, cache))
+    encoders = [read_encoder(name, threads=torch.get_num_threads()) for name in teachers]
+    return dataclasses.replace(photos, teachers=Teaching(encoders, photos, plan, cache))
 
 
 def _note_trained_photos(weights: Path, start: str, photos: PhotoSet) -> None:

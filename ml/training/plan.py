@@ -35,7 +35,7 @@ class Plan:
         keep: the share of the starting weights in the result (see `forgetting`).
         head: layers that learn at the full rate.
         thaw: the part of the run after which frozen layers learn too, from the next epoch on; 1 is never.
-        teachers: whom `distillation` learns from, by their names.
+        teachers: whom `distillation` learns from, by their words or by the names and contents of their files.
         untaught: label sets that tell kinds finer than teachers do: of their pictures no teacher is asked.
         views: how many views of each picture teachers are asked for; each is shown again after so many epochs.
         label_weight: of the label sets' losses, beside what teachers say.

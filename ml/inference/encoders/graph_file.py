@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,39 +10,85 @@ from ml.errors import MlError, find_cause_line
 from ml.inference.openvino_runtime import import_openvino
 from ml.recipe import IMAGENET_MEAN, IMAGENET_STD
 
+from .features import find_features
+
 SIDE = 224  # where the graph takes pictures of any side
-POOLING = ("AvgPool", "ReduceMean")
+SIDES = (8, 1024)
 
 
 class UnknownGraphError(MlError):
-    """A file holds no graph, or none that takes square colour pictures."""
+    """A file holds no graph, none that takes square colour pictures, or none of the side or type asked for."""
 
 
-def read_graph(path: Path) -> Any:
-    """Return an OpenVINO graph, uint8[N, S, S, 3] -> features[N, dim].
+@dataclass(frozen=True)
+class Reading:
+    """What people say of a graph that its file does not: empty or None where the file, or ImageNet's custom, decides.
 
-    Pictures go in as the graph wants them: bytes as they are; floats with channels last scaled to -1 to 1, as
-    TensorFlow's networks are trained, and with channels first by ImageNet's mean and deviation, as torch's are.
-    The features are what the last average pooling gives; where there is none, the first output.
+    Attributes:
+        size: side of the pictures in pixels.
+        mean, std: of the three channels, in units of bytes (0 to 255).
+        output: name of the tensor that holds the features.
+    """
+
+    size: int | None = None
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    output: str = ""
+
+
+AS_FILED = Reading()
+
+
+@dataclass(frozen=True)
+class EncoderGraph:
+    """An OpenVINO graph, uint8[N, size, size, 3] -> float32[N, dim], with what it does to pictures first.
+
+    `mean` and `std` are in units of bytes: 0 and 1 of a graph that takes bytes as they are, or that scales them itself.
+    """
+
+    graph: Any  # OpenVINO declares no types
+    size: int
+    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
+    std: tuple[float, ...] = (1.0, 1.0, 1.0)
+
+
+def read_graph(path: Path, reading: Reading = AS_FILED) -> EncoderGraph:
+    """Read a .tflite, .onnx or .xml file.
+
+    Layout, type and side are the file's own. Bytes go in as they are, floats normalised by ImageNet's mean and
+    deviation unless `reading` says otherwise; which features are taken is said at `find_features`.
 
     Raises:
-        UnknownGraphError: the message names the file and what it takes instead.
+        UnknownGraphError, NoSuchOutputError: the message names the file and what it takes or has instead.
     """
     openvino = import_openvino()
     try:
         graph = openvino.Core().read_model(path)
     except RuntimeError as exc:
         raise UnknownGraphError(f"{path} is no graph that OpenVINO reads: {find_cause_line(exc)}") from exc
+    if len(graph.inputs) != 1:
+        raise UnknownGraphError(
+            f"{path} takes {len(graph.inputs)} inputs, not pictures alone; export the part that sees pictures."
+        )
     shape = graph.input(0).partial_shape
     axis = _find_channel_axis(shape)
-    if axis is None or len(graph.inputs) != 1:
+    if axis is None:
         raise UnknownGraphError(f"{path} takes {shape}, not colour pictures [N, S, S, 3] or [N, 3, S, S].")
-    side = shape[2].get_length() if shape[2].is_static else SIDE
-    pools = [each for each in graph.get_ordered_ops() if each.get_type_name() in POOLING]
-    features = pools[-1].output(0) if pools else graph.output(0)
-    graph = openvino.Model([features], graph.get_parameters(), path.stem)
-    graph.reshape([-1, side, side, 3] if axis == 3 else [-1, 3, side, side])
-    return _take_bytes(openvino, graph, axis)
+    features = find_features(graph, reading.output, str(path), axis)
+    # A copy, because what came after the features still hangs on the original, and is taken for an output.
+    graph = openvino.Model([features], graph.get_parameters(), path.stem).clone()
+    size = _set_size(graph, path, axis, reading.size)
+    return _take_bytes(openvino, graph, path, axis, size, reading)
+
+
+def choose_size(asked: int | None, own: int, title: str) -> int:
+    """The side that was asked for, else the network's own. Raises UnknownGraphError for one that no picture has."""
+    size = own if asked is None else asked
+    if not SIDES[0] <= size <= SIDES[1]:
+        raise UnknownGraphError(
+            f"{title} was asked to take pictures of {size} px; it must be from {SIDES[0]} to {SIDES[1]}."
+        )
+    return size
 
 
 def _find_channel_axis(shape: Any) -> int | None:
@@ -51,13 +98,50 @@ def _find_channel_axis(shape: Any) -> int | None:
     return next((axis for axis in (3, 1) if shape[axis].is_static and shape[axis].get_length() == 3), None)
 
 
-def _take_bytes(openvino: Any, graph: Any, axis: int) -> Any:
-    wanted = graph.input(0).get_element_type()
+def _set_size(graph: Any, path: Path, axis: int, asked: int | None) -> int:
+    """Make `graph` take any number of pictures of a side: the one asked for, else its own."""
+    sides = [graph.input(0).partial_shape[each] for each in (1, 2, 3) if each != axis]
+    own = {side.get_length() for side in sides if side.is_static}
+    if len(own) > 1:
+        raise UnknownGraphError(f"{path} takes {graph.input(0).partial_shape}, and pictures here are square.")
+    size = choose_size(asked, next(iter(own), SIDE), str(path))
+    trouble = _find_trouble_with_shapes(graph, [size, size, 3] if axis == 3 else [3, size, size])
+    if trouble and own and size not in own:
+        raise UnknownGraphError(f"{path} takes pictures of {own.pop()} px alone, not of {size}.")
+    if trouble:
+        raise UnknownGraphError(
+            f"{path} gives no vector for each of several pictures of {size} px: {trouble}. If it was exported for one "
+            "picture, or for another side, export it with a free number of pictures, or name its side with --size."
+        )
+    return size
+
+
+def _find_trouble_with_shapes(graph: Any, picture: list[int]) -> str:
+    """Make `graph` take any number of pictures of this shape; a sentence where it cannot, as two of them show."""
+    try:
+        graph.reshape([2, *picture])
+        found = graph.output(0).partial_shape
+        graph.reshape([-1, *picture])
+    except RuntimeError as exc:
+        return find_cause_line(exc)
+    if found.is_dynamic or len(found) != 2 or found[0] != 2:
+        return f"of two it gives {found}"
+    return "" if graph.output(0).partial_shape[1].is_static else f"it gives {graph.output(0).partial_shape}"
+
+
+def _take_bytes(openvino: Any, graph: Any, path: Path, axis: int, size: int, reading: Reading) -> EncoderGraph:
+    takes_bytes = graph.input(0).get_element_type() == openvino.Type.u8
+    if takes_bytes and (reading.mean or reading.std):
+        raise UnknownGraphError(
+            f"{path} takes bytes as they are, so nothing can be normalised: leave --mean and --std."
+        )
     steps = openvino.preprocess.PrePostProcessor(graph)
     given = steps.input()
     given.tensor().set_element_type(openvino.Type.u8).set_layout(openvino.Layout("NHWC"))
     given.model().set_layout(openvino.Layout("NHWC" if axis == 3 else "NCHW"))
-    if wanted != openvino.Type.u8:
-        mean, scale = ([127.5] * 3,) * 2 if axis == 3 else (list(IMAGENET_MEAN), list(IMAGENET_STD))
-        given.preprocess().convert_element_type(openvino.Type.f32).mean(mean).scale(scale)
-    return steps.build()
+    steps.output().tensor().set_element_type(openvino.Type.f32)
+    if takes_bytes:
+        return EncoderGraph(steps.build(), size)
+    mean, std = reading.mean or IMAGENET_MEAN, reading.std or IMAGENET_STD
+    given.preprocess().convert_element_type(openvino.Type.f32).mean(list(mean)).scale(list(std))
+    return EncoderGraph(steps.build(), size, mean, std)

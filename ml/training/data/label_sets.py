@@ -39,8 +39,8 @@ class LabelledPictures:
     @property
     def kinds(self) -> PhotoSet:
         """The pictures, each labelled with the names of the label sets that know it, as `colours+types`."""
-        known = np.array([one.targets != UNLABELLED for one in self.label_sets]).reshape(-1, len(self.images))
-        names = np.array([one.name for one in self.label_sets])
+        known = np.array([one.targets != UNLABELLED for one in self.label_sets], bool).reshape(-1, len(self.images))
+        names = np.array([one.name for one in self.label_sets], str)
         return PhotoSet(self.images, tuple("+".join(names[column]) for column in known.T))
 
 

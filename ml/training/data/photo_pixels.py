@@ -73,10 +73,10 @@ class Photos:
 
     @property
     def fingerprint(self) -> str:
-        """A checksum of the classes, order, sizes and masks of the pictures; a run does not go on with others."""
+        """A checksum of the pictures, their order, masks and labels; a run does not go on with others."""
         masks = b"" if self.masks is None else self.masks.tobytes()
-        learned = b"".join(one.targets.tobytes() for one in self.label_sets)
-        return hashlib.sha256(self.targets.tobytes() + self.pixels.sizes.tobytes() + masks + learned).hexdigest()
+        learned = b"".join(f"{one.name}{one.classes}".encode() + one.targets.tobytes() for one in self.label_sets)
+        return hashlib.sha256(self.pixels.fingerprint.encode() + self.targets.tobytes() + masks + learned).hexdigest()
 
 
 def decode_photos(

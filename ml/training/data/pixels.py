@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ from ml.atomic_files import open_atomic_file, open_atomic_text, remove_files_and
 from ml.errors import MlError
 from ml.images import PhotoRefused, decode_file
 from ml.inference.arrays import Pixels
+from ml.recipe import file_sha256
 
 # Decoded pictures, and what teachers said of them; what has another name is not ours to delete.
 OWN = re.compile(r"pixels-[0-9a-f]{16}\.(u8|part|json)|taught-[0-9a-f]{16}-\d+\.(f16|known)")
@@ -31,11 +33,13 @@ class PixelCache:
     """N pictures, uint8[h, w, 3] each, of different sizes.
 
     `pixels` is uint8[bytes], one picture after the other, `offsets` int64[N] says where each begins, and `sizes`
-    int32[N, 2] has heights and widths.
+    int32[N, 2] has heights and widths. `sha256` is of the pixels of all pictures that were decoded together.
     """
 
-    def __init__(self, pixels: Pixels, offsets: npt.NDArray[np.int64], sizes: npt.NDArray[np.int32]) -> None:
-        self._pixels, self._offsets, self.sizes = pixels, offsets, sizes
+    def __init__(
+        self, pixels: Pixels, offsets: npt.NDArray[np.int64], sizes: npt.NDArray[np.int32], sha256: str
+    ) -> None:
+        self._pixels, self._offsets, self.sizes, self._sha256 = pixels, offsets, sizes, sha256
 
     def __len__(self) -> int:
         return len(self.sizes)
@@ -51,7 +55,12 @@ class PixelCache:
 
     def subset(self, positions: npt.NDArray[np.int64]) -> PixelCache:
         """Return the pictures at int64[M] `positions`, in this order."""
-        return PixelCache(self._pixels, self._offsets[positions], self.sizes[positions])
+        return PixelCache(self._pixels, self._offsets[positions], self.sizes[positions], self._sha256)
+
+    @property
+    def fingerprint(self) -> str:
+        """A checksum of what the pictures show and of their order."""
+        return hashlib.sha256(self._sha256.encode() + self._offsets.tobytes() + self.sizes.tobytes()).hexdigest()
 
 
 def cache_pixels(paths: Sequence[Path], side: int, folder: Path, *, threads: int = 2) -> PixelCache:
@@ -65,17 +74,26 @@ def cache_pixels(paths: Sequence[Path], side: int, folder: Path, *, threads: int
     """
     name = folder / f"pixels-{_fingerprint_paths(paths, side)}"
     index, data = name.with_suffix(".json"), name.with_suffix(".u8")
-    known = json.loads(index.read_text()) if index.exists() else None
-    if known is None or not _are_files_unchanged(paths, known["files"]):
+    known = json.loads(index.read_text()) if index.exists() else {}
+    if not known or not _are_files_unchanged(paths, known["files"]):
         folder.mkdir(parents=True, exist_ok=True)
         # An index says that the pixels are complete, so it is deleted before they change, and written last.
         index.unlink(missing_ok=True)
-        known = {"files": [_stat_file(path) for path in paths], "sizes": _decode_into_file(paths, side, data, threads)}
-        with open_atomic_text(index) as file:
-            json.dump(known, file)
+        marks = [_stat_file(path) for path in paths]
+        sizes, sha256 = _decode_into_file(paths, side, data, threads)
+        known = {"files": marks, "sizes": sizes, "sha256": sha256}
+        _write_index(index, known)
+    elif "sha256" not in known:  # decoded by 0.1.0, for a run that may go on although a picture is gone
+        known["sha256"] = file_sha256(data)
+        _write_index(index, known)
     shapes = np.array(known["sizes"], np.int32).reshape(-1, 2)
     lengths = 3 * shapes[:, 0].astype(np.int64) * shapes[:, 1]
-    return PixelCache(np.memmap(data, np.uint8, "r"), np.cumsum(lengths) - lengths, shapes)
+    return PixelCache(np.memmap(data, np.uint8, "r"), np.cumsum(lengths) - lengths, shapes, known["sha256"])
+
+
+def _write_index(path: Path, known: dict[str, Any]) -> None:
+    with open_atomic_text(path) as file:
+        json.dump(known, file)
 
 
 def delete_cached_pixels(folder: Path) -> None:
@@ -103,8 +121,10 @@ def _stat_file(path: Path) -> list[int] | None:
     return [stat.st_size, stat.st_mtime_ns]
 
 
-def _decode_into_file(paths: Sequence[Path], side: int, data: Path, threads: int) -> list[tuple[int, int]]:
+def _decode_into_file(paths: Sequence[Path], side: int, data: Path, threads: int) -> tuple[list[tuple[int, int]], str]:
+    """Return the heights and widths of the pictures, and the sha256 of all their pixels."""
     sizes: list[tuple[int, int]] = []
+    digest = hashlib.sha256()
     refused: list[str] = []
     with ThreadPoolExecutor(threads) as pool, open_atomic_file(data, survives_power_cut=True) as file:
         for start in tqdm(range(0, len(paths), 512), desc="decoding", unit_scale=512, disable=None):
@@ -114,13 +134,14 @@ def _decode_into_file(paths: Sequence[Path], side: int, data: Path, threads: int
                     continue
                 sizes.append((pixels.shape[0], pixels.shape[1]))
                 file.write(pixels.tobytes())
+                digest.update(pixels.tobytes())
         if refused:
             more = f" and {len(refused) - 5} more" if len(refused) > 5 else ""
             raise UnreadablePicturesError(
                 f"These pictures cannot be decoded: {'; '.join(refused[:5])}{more}. "
                 "Leave them out of the table; a run that has begun needs another folder then."
             )
-    return sizes
+    return sizes, digest.hexdigest()
 
 
 def _decode_picture(path: Path, side: int) -> Pixels | str:

@@ -62,8 +62,9 @@ class Command(BaseCommand):
     def _run_training(self, folder: Path, table: Path, options: dict[str, Any]) -> None:
         self.stdout.flush()
         command = [sys.executable, "-m", "ml", "train", str(table), "--images", str(settings.MEDIA_ROOT)]
-        weights = Path(options["weights"])
-        chosen = options | {"out": folder, "weights": weights.resolve() if weights.is_file() else options["weights"]}
+        # The training runs in another folder, so what names a file here is named from the root.
+        files = {"weights": _resolve_file(options["weights"]), "teacher": _resolve_files(options["teacher"])}
+        chosen = options | files | {"out": folder}
         command += format_training_arguments(chosen)
         training = subprocess.Popen(command, cwd=settings.BASE_DIR)  # noqa: S603 - no shell, and our own module
         try:
@@ -73,3 +74,12 @@ class Command(BaseCommand):
             status = training.wait()
         if status:
             raise CommandError(f"The training stopped with status {status}.", returncode=max(1, status))
+
+
+def _resolve_file(name: str) -> str:
+    path = Path(name)
+    return str(path.resolve()) if path.is_file() else name
+
+
+def _resolve_files(names: str | None) -> str | None:
+    return names and ",".join(_resolve_file(name.strip()) for name in names.split(","))

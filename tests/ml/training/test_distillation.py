@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from ml.__main__ import main
-from ml.inference.encoders.encoder import read_encoder
+from ml.inference.encoders.encoder import name_by_content, read_encoder
 from ml.inference.openvino_runtime import import_openvino
 from ml.network.folded import read_folded_weights, unfold_normalisation
 from ml.network.resnet import Architecture, create_network
@@ -103,14 +103,86 @@ def test_a_run_that_is_killed_ends_with_the_same_bits(table, teacher, tmp_path):
     assert not (whole / "cache").exists()
 
 
-def test_no_teacher_is_asked_of_pictures_whose_labels_tell_more(table, teacher, tmp_path):
+class Counting:
+    """A teacher that counts the pictures it is asked of."""
+
+    def __init__(self, path, name=""):
+        encoder = read_encoder(str(path), threads=1)
+        self.name, self.side, self.dim, self.embed_pictures = name or encoder.name, SIDE, encoder.dim, encoder.embed
+        self.asked = 0
+
+    def embed(self, pictures):
+        self.asked += len(pictures)
+        return self.embed_pictures(pictures)
+
+
+def decode_table(table, folder):
     pictures = read_labelled_pictures(table)
-    photos = replace(decode_photos(pictures.kinds, 48, tmp_path / "cache"), label_sets=pictures.label_sets)
-    plan = replace(DISTIL, untaught=("numbers",))
-    taught = Teaching([read_encoder(str(teacher), threads=1)], photos, plan, tmp_path / "said")
+    return replace(decode_photos(pictures.kinds, 48, folder), label_sets=pictures.label_sets)
+
+
+def ask_all(teachers, photos, folder, plan=DISTIL):
+    taught = Teaching(teachers, photos, plan, folder)
     order = np.arange(len(photos.targets))
-    lengths = np.linalg.norm(taught.prepare_lessons(0, order).vectors(order), axis=1)
-    assert lengths == pytest.approx(np.where(order % 4 == 0, 0, 1))
+    return taught.prepare_lessons(0, order).vectors(order)
+
+
+def test_no_teacher_is_asked_of_pictures_whose_labels_tell_more(table, teacher, tmp_path):
+    photos = decode_table(table, tmp_path / "cache")
+    counting = Counting(teacher)
+    vectors = ask_all([counting], photos, tmp_path / "said", replace(DISTIL, untaught=("numbers",)))
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.where(np.arange(32) % 4 == 0, 0, 1))
+    assert counting.asked == 24
+
+
+def test_what_was_said_is_asked_once_of_the_same_teacher_and_pictures(table, teacher, tmp_path):
+    photos, said = decode_table(table, tmp_path / "cache"), tmp_path / "said"
+    counting, again, other = Counting(teacher), Counting(teacher), Counting(teacher, "another")
+    first = ask_all([counting], photos, said)
+    assert np.array_equal(ask_all([again], decode_table(table, tmp_path / "cache"), said), first)
+    ask_all([other], photos, said)
+    assert (counting.asked, again.asked, other.asked) == (32, 0, 32)
+
+
+def test_pictures_that_changed_are_asked_of_anew(table, teacher, tmp_path):
+    before = ask_all([Counting(teacher)], decode_table(table, tmp_path / "cache"), tmp_path / "said")
+    names = sorted(path for path in table.parent.iterdir() if path.suffix == ".png")
+    swapped = {one: other.read_bytes() for one, other in zip(names, reversed(names), strict=True)}
+    for path, data in swapped.items():
+        path.write_bytes(data)
+    counting = Counting(teacher)
+    after = ask_all([counting], decode_table(table, tmp_path / "cache"), tmp_path / "said")
+    assert counting.asked == 32
+    assert not np.allclose(before, after)
+
+
+def test_two_teachers_count_alike_and_what_all_pictures_share_counts_for_nothing(table, teacher, tmp_path):
+    photos = decode_table(table, tmp_path / "cache")
+    vectors = ask_all([Counting(teacher), Counting(teacher, "another")], photos, tmp_path / "said")
+    halves = vectors[:, :3], vectors[:, 3:]
+    assert np.linalg.norm(halves[0], axis=1) == pytest.approx(np.sqrt(0.5))
+    assert halves[0] == pytest.approx(halves[1])
+    assert np.abs(vectors.mean(axis=0)).max() < 0.1
+
+
+def test_a_graph_file_is_named_by_its_weights_too(teacher, tmp_path):
+    other = tmp_path / teacher.name
+    other.write_bytes(teacher.read_bytes())
+    other.with_suffix(".bin").write_bytes(teacher.with_suffix(".bin").read_bytes())
+    assert name_by_content(str(other)) == name_by_content(str(teacher))
+    other.with_suffix(".bin").write_bytes(b"other")
+    assert name_by_content(str(other)) != name_by_content(str(teacher))
+
+
+def test_a_table_without_any_label_is_learned_from_teachers_alone(table, teacher, tmp_path):
+    names = sorted({row["image"] for row in csv.DictReader(table.open(newline=""))})
+    table.write_text("image,label set,label\n" + "".join(f"{name},,\n" for name in names))
+    assert run_distil(table, tmp_path / "run", teacher) == 0
+
+
+def test_a_table_of_label_sets_is_for_distil_alone(table, tmp_path, capsys):
+    assert main(["train", str(table), "--out", str(tmp_path / "run"), "--weights", "untrained"]) == 1
+    assert "is a table of label sets, for --recipe distil; metric takes image,label." in capsys.readouterr().err
 
 
 def test_what_nobody_was_asked_of_is_learned_from_labels_alone():
