@@ -17,6 +17,7 @@ CACHE = ROOT / "var" / "test-cache"
 CODE = (
     "exporting/export",
     "exporting/graph",
+    "exporting/model_directory",
     "inference/openvino_runtime",
     "inference/arrays",
     "network/colour",

@@ -10,7 +10,7 @@ from django.conf import settings
 
 from ml.errors import find_cause_line
 from ml.inference.cores import has_gpu_driver
-from ml.recipe import ModelFilesError
+from ml.recipe import ModelFilesError, Recipe
 from recommender.embedding.embedder_cache import LoadPolicy, open_high_throughput_embedder
 
 if TYPE_CHECKING:
@@ -22,8 +22,11 @@ logger = logging.getLogger(__name__)
 def open_embedder(directory: Path) -> Embedder:
     """Compile the model in `directory` for torch or OpenVINO.
 
-    OpenVINO is taken too where there is a GPU that torch cannot use, unless torch was asked for by name.
+    OpenVINO is taken too where there is a GPU that torch cannot use, unless torch was asked for by name, and for
+    models made of somebody else's graph, which torch cannot compute.
     """
+    if not Recipe.read(directory).has_weights:
+        return open_high_throughput_embedder(directory)
     if settings.EMBED_RUNTIME == "torch":
         return _open_torch_embedder(directory, None)
     if not settings.EMBED_RUNTIME and has_gpu_driver():

@@ -14,16 +14,18 @@ def build_resnet50(directory: Path, photos: Sequence[Path]) -> Path:
 
     Whether 8 bits agree with float32 is not checked: the vectors of untrained weights are too alike to pass that.
     """
+    from ml.exporting.agreement import CALIBRATION
     from ml.exporting.export import build_model
     from ml.exporting.graph import convert_network
     from ml.exporting.precision import add_int8_graph, read_picture_sample
+    from ml.exporting.quantisation import quantise_graph
     from ml.network.weights import read_weights
 
     recipe = build_model(directory, "untrained", weights="untrained")
     if has_int8_units():
         network = read_weights(directory / "weights.safetensors").network
-        in_int8 = add_int8_graph(
-            directory, convert_network(network, recipe.size), recipe, read_picture_sample(photos, recipe.size)
-        )
+        pictures = read_picture_sample(photos, recipe.size)[:CALIBRATION]
+        graph = quantise_graph(convert_network(network, recipe.size), pictures, recipe)
+        in_int8 = add_int8_graph(directory, recipe, graph)
         dataclasses.replace(in_int8, precision="int8").write(directory)
     return directory

@@ -1,10 +1,10 @@
-"""Makes a model directory: weights, inference graph, recipe. Built beside its place, checked, renamed into it."""
+"""Makes a model directory of weights: the weights, an inference graph, the recipe."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,6 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from ml.atomic_files import make_temporary_folder_beside, put_folder_in_place, sync_to_disk
 from ml.folders.trained_photos import read_trained_photos, write_trained_photos
 from ml.inference.arrays import Pixels, Vectors
 from ml.inference.embedder import Embedder
@@ -23,7 +22,9 @@ from ml.network.weights import LoadedNetwork, describe_network, load_network, we
 from ml.recipe import GRAPH, WEIGHTS, ModelFilesError, Recipe, file_sha256
 
 from .graph import add_preprocessing, convert_network
+from .model_directory import refuse_existing_directory, write_model_directory
 from .precision import choose_and_record_precision, read_picture_sample
+from .quantisation import LAST_STAGE, quantise_graph
 
 # The exported graph must agree with torch on pictures of noise: least cosines, in float32 and at the precision that the
 # model will run with. The second is looser because bf16 alone takes 0.002 off the cosines of a starter model: noise
@@ -51,32 +52,23 @@ def build_model(
         WeightsError, NoSuchNetworkError: see `ml.network.weights`.
     """
     directory = Path(directory)
-    if directory.exists():
-        raise ModelFilesError(f"{directory} exists already; models are never overwritten. Choose another directory.")
+    refuse_existing_directory(directory)
     loaded = load_network(weights, arch=arch, dim=dim, size=size)
     shape, network = loaded.architecture, loaded.network
-    with _temporary_folder_beside(directory) as part:
+    with write_model_directory(directory) as part:
         recipe = Recipe(
             version, shape.arch, shape.dim, weights_name(weights), sha256="", files={}, size=size or shape.size
         )
         graph = convert_network(network, recipe.size)
         recipe = _write_model(part, loaded, graph, recipe)
         _check_agreement(part, network, recipe)
-        recipe = choose_and_record_precision(part, graph, recipe, read_picture_sample(photos, recipe.size))
+        in_8_bits = {
+            name: partial(quantise_graph, graph, recipe=recipe, kept=kept)
+            for name, kept in (("int8", ()), ("int8 but layer4", (LAST_STAGE,)))
+        }
+        recipe = choose_and_record_precision(part, recipe, read_picture_sample(photos, recipe.size), in_8_bits)
         _take_trained_photos_along(weights, part)
-        _publish_model(part, directory)
     return recipe
-
-
-@contextmanager
-def _temporary_folder_beside(directory: Path) -> Iterator[Path]:
-    with ExitStack() as stack:
-        try:
-            directory.parent.mkdir(parents=True, exist_ok=True)
-            part = stack.enter_context(make_temporary_folder_beside(directory))
-        except OSError as exc:
-            raise ModelFilesError(f"{directory} cannot be written: {exc.strerror}.") from exc
-        yield part
 
 
 def _write_model(part: Path, loaded: LoadedNetwork, graph: Any, recipe: Recipe) -> Recipe:
@@ -115,15 +107,3 @@ def embed_with_torch(network: nn.Module, pictures: Pixels, recipe: Recipe) -> Ve
     scaled = (torch.tensor(pictures, dtype=torch.float32) - torch.tensor(recipe.mean)) / torch.tensor(recipe.std)
     with torch.inference_mode():
         return UnitLength(network).eval()(scaled.permute(0, 3, 1, 2)).numpy()
-
-
-def _publish_model(part: Path, directory: Path) -> None:
-    """Rename a complete directory into place; what a power cut leaves is either all of it or none."""
-    # A temporary folder can be read by its owner alone, but whoever serves the model may be another user.
-    part.chmod(0o755)
-    for path in part.iterdir():
-        sync_to_disk(path)
-    try:
-        put_folder_in_place(part, directory)
-    except OSError as exc:
-        raise ModelFilesError(f"{directory} cannot be written: {exc.strerror}.") from exc

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,12 @@ from ml.inference.openvino_runtime import computes_bf16, import_openvino
 from ml.recipe import INT8_GRAPH, Recipe, file_sha256
 
 from .agreement import CALIBRATION, ENOUGH, WANTED, Agreement, measure_agreement
-from .graph import add_preprocessing
-from .quantisation import LAST_STAGE, quantise_graph
+from .quantisation import QuantisationError
+
+logger = logging.getLogger(__name__)
+
+# Makes a finished graph in 8 bits of 300 pictures, uint8[300, S, S, 3], which set its ranges.
+Quantise = Callable[[Pixels], Any]
 
 
 def read_picture_sample(paths: Sequence[Path], size: int) -> Pixels:
@@ -29,18 +34,25 @@ def read_picture_sample(paths: Sequence[Path], size: int) -> Pixels:
     return read_prepared_pictures(order, size, WANTED)
 
 
-def choose_and_record_precision(directory: Path, graph: Any, recipe: Recipe, pictures: Pixels) -> Recipe:
+def choose_and_record_precision(
+    directory: Path, recipe: Recipe, pictures: Pixels, graphs_in_8_bits: Mapping[str, Quantise]
+) -> Recipe:
     """`recipe` with the lowest precision that holds the gate, having written what it needs to `directory`.
 
-    `directory` is complete in float32, and `graph` is as `quantise_graph` takes it. What this processor cannot compute
-    is not tried; with fewer than 800 pictures nothing is, and the recipe stays what it is.
+    `directory` is complete in float32; `graphs_in_8_bits` are ways to quantise it, by name, fastest first. What this
+    processor cannot compute is not tried; with fewer than 800 pictures nothing is, and the recipe stays what it is.
     """
     if len(pictures) < ENOUGH:
         return recipe
     reference = Embedder.load(directory, precision="f32", parallel=1).embed(pictures[CALIBRATION:])
     tried: dict[str, Agreement] = {}
-    for name, precision, kept in _candidate_precisions():
-        candidate = add_int8_graph(directory, graph, recipe, pictures, kept) if precision == "int8" else recipe
+    for name, quantise in _list_candidates(graphs_in_8_bits):
+        try:
+            candidate = add_int8_graph(directory, recipe, quantise(pictures[:CALIBRATION])) if quantise else recipe
+        except QuantisationError as exc:
+            logger.warning("%s", exc)
+            continue
+        precision = "int8" if quantise else name
         found = Embedder.load(directory, precision=precision).embed(pictures[CALIBRATION:])
         tried[name] = measure_agreement(reference, found)
         if tried[name].is_close_enough:
@@ -49,16 +61,15 @@ def choose_and_record_precision(directory: Path, graph: Any, recipe: Recipe, pic
     return _record_precision(directory, recipe, "f32", tried)
 
 
-def _candidate_precisions() -> list[tuple[str, str, tuple[str, ...]]]:
-    """Names, precisions, and what does not take part in 8 bits, fastest first."""
-    int8 = [("int8", "int8", ()), ("int8 but layer4", "int8", (LAST_STAGE,))] if has_int8_units() else []
-    return [*int8, *([("bf16", "bf16", ())] if computes_bf16() else [])]
+def _list_candidates(graphs_in_8_bits: Mapping[str, Quantise]) -> list[tuple[str, Quantise | None]]:
+    """Names, and what makes the graph in 8 bits; None where the one that is there is computed in bf16."""
+    in_8_bits = list(graphs_in_8_bits.items()) if has_int8_units() else []
+    return [*in_8_bits, *([("bf16", None)] if computes_bf16() else [])]
 
 
-def add_int8_graph(directory: Path, graph: Any, recipe: Recipe, pictures: Pixels, kept: Sequence[str] = ()) -> Recipe:
-    """`recipe` with a graph in 8 bits, but for `kept`, beside that in float32; 300 of `pictures` set its ranges."""
-    small = add_preprocessing(quantise_graph(graph, pictures[:CALIBRATION], recipe, kept), recipe)
-    import_openvino().save_model(small, directory / INT8_GRAPH[0], compress_to_fp16=False)
+def add_int8_graph(directory: Path, recipe: Recipe, graph: Any) -> Recipe:
+    """`recipe` with `graph`, uint8[N, S, S, 3] -> float32[N, dim] in 8 bits, beside the one in float32."""
+    import_openvino().save_model(graph, directory / INT8_GRAPH[0], compress_to_fp16=False)
     files = recipe.files | {name: file_sha256(directory / name) for name in INT8_GRAPH}
     recipe = dataclasses.replace(recipe, files=files)
     recipe.write(directory)

@@ -13,9 +13,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ml.errors import MlError, find_cause_line
 from ml.inference.arrays import Pixels
 from ml.inference.openvino_runtime import import_openvino
 from ml.recipe import Recipe
+
+from .graph import add_preprocessing
 
 # These operations never run in 8 bits, because they decide answers after the last convolution. The names are those that
 # torch's modules have in a converted graph.
@@ -26,34 +29,60 @@ KEPT = (
     r"__module\.network/.*",
     r"aten::(linalg_vector_norm|clamp_min|div).*",
 )
-
+# In a graph of unknown names these kinds of operations, which average maps and divide by the length.
+ENDS = ("ReduceMean", "AvgPool", "NormalizeL2")
 
 LAST_STAGE = r"__module\.network\.layer4.*"
 
 
+class QuantisationError(MlError):
+    """A graph cannot be computed in 8 bits; another precision can be taken."""
+
+
 def quantise_graph(graph: Any, pictures: Pixels, recipe: Recipe, kept: Sequence[str] = ()) -> Any:
-    """A copy of `graph`, float32[N, 3, S, S] -> float32[N, dim], with weights and activations of 8 bits.
+    """A finished graph in 8 bits, uint8[N, S, S, 3] -> float32[N, dim], of our network's, float32[N, 3, S, S] ->.
 
-    Operations whose names match `kept` stay as they are too.
+    Operations whose names match `kept` stay as they are too. `pictures` are uint8[N, S, S, 3].
+    """
+    graph = graph.clone()
+    _name_convolutions(graph)
+    samples = [_normalise_picture(picture, recipe) for picture in pictures]
+    return add_preprocessing(_quantise(graph, samples, patterns=[*KEPT, *kept]), recipe)
 
-    Post-training quantisation (Jacob et al., CVPR 2018) with fast bias correction; `pictures`, uint8[N, S, S, 3],
-    should be like those the model will see: the ranges of activations are theirs.
+
+def quantise_encoder_graph(graph: Any, pictures: Pixels) -> Any:
+    """A copy in 8 bits of somebody else's graph, uint8[N, S, S, 3] -> float32[N, dim]; its last steps stay as they are.
+
+    Raises:
+        QuantisationError: NNCF cannot do that with this graph.
+    """
+    try:
+        return _quantise(graph.clone(), list(pictures[:, np.newaxis]), types=ENDS)
+    except Exception as exc:  # what NNCF raises for graphs that it does not know is of many kinds
+        raise QuantisationError(f"This graph cannot be computed in 8 bits: {find_cause_line(exc)}") from exc
+
+
+def is_in_8_bits(graph: Any) -> bool:
+    """Whether a graph was quantised by whoever made it, as 8-bit TFLite files are."""
+    return any(operation.get_type_name() == "FakeQuantize" for operation in graph.get_ordered_ops())
+
+
+def _quantise(graph: Any, samples: Sequence[npt.NDArray[Any]], **ignored: Sequence[str]) -> Any:
+    """Post-training quantisation (Jacob et al., CVPR 2018) with fast bias correction.
+
+    The samples should be like the pictures that the model will see: the ranges of activations are theirs.
     """
     import_openvino()
     import nncf
 
-    graph = graph.clone()
-    _name_convolutions(graph)
-
     logging.getLogger("nncf").setLevel(logging.ERROR)
-    samples = [_normalise_picture(picture, recipe) for picture in pictures]
     return nncf.quantize(
         graph,
         nncf.Dataset(samples),
         subset_size=len(samples),
         preset=nncf.QuantizationPreset.PERFORMANCE,
         target_device=nncf.TargetDevice.CPU,
-        ignored_scope=nncf.IgnoredScope(patterns=[*KEPT, *kept], validate=False),
+        ignored_scope=nncf.IgnoredScope(**ignored, validate=False),
     )
 
 

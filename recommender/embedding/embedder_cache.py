@@ -20,7 +20,7 @@ from ml.recipe import ModelFilesError, Recipe
 from recommender.errors import ModelNotReady, RegistryError
 from recommender.models import UNTRAINED, EmbeddingModel
 
-from .model_files import export_model
+from .model_files import ModelSource, export_model
 
 if TYPE_CHECKING:
     from ml.inference.embedder import Embedder
@@ -119,7 +119,7 @@ class EmbedderCache:
         directory = model.directory
         try:
             if self._policy.exports_missing and model.is_untrained and not directory.exists():
-                export_model(directory, model.version, UNTRAINED)
+                export_model(directory, model.version, ModelSource(weights=UNTRAINED))
             if Recipe.read(directory).sha256 != model.sha256:
                 raise ModelNotReady(f"{directory} holds other weights than model {model.version} was registered with.")
             return self._policy.open_directory(directory)

@@ -2,7 +2,7 @@
 
 from .backfill_progress import BackfillProgress, measure_progress
 from .lifecycle import activate, find_previous_model, retire, retire_and_delete, roll_back, start_backfill
-from .registration import register
+from .registration import register, register_source
 
 __all__ = [
     "BackfillProgress",
@@ -10,6 +10,7 @@ __all__ = [
     "find_previous_model",
     "measure_progress",
     "register",
+    "register_source",
     "retire",
     "retire_and_delete",
     "roll_back",

@@ -42,6 +42,7 @@ class ModelSummary:
         return {
             **{name: getattr(model, name) for name in ("version", "state", "arch", "dim", "sha256")},
             "weights": model.recipe.get("weights"),
+            **{name: model.recipe.get(name, "") for name in ("licence", "source")},
             "progress": progress
             and {
                 name: getattr(progress, name)

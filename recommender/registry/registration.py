@@ -1,4 +1,4 @@
-"""Add a model: export its weights below MODELS_ROOT, and store a row with the checksum of what was exported."""
+"""Add a model: export its weights or its encoder, and store a row with the checksum of what was exported."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from django.conf import settings
 
 from ml.recipe import ModelFilesError, Recipe
-from recommender.embedding.model_files import export_model, require_allowed_weights
+from recommender.embedding.model_files import ModelSource, export_model, require_allowed_weights
 from recommender.errors import RegistryError
 from recommender.models import EmbeddingModel
 
@@ -21,24 +21,28 @@ VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 def register(version: str, weights: str, *, size: int | None = None, photos: Path | None = None) -> EmbeddingModel:
-    """Export `weights` below MODELS_ROOT and add the candidate.
+    """Export `weights`, a word or a file, below MODELS_ROOT and add the candidate; see `register_source`."""
+    return register_source(version, ModelSource(weights=weights, size=size), photos=photos)
 
-    `weights` is a word `python -m ml export` knows, whose export is taken as it is where there is one already, or the
-    path of a weights file; `size` is the side of the pictures in pixels where it shall differ from the weights' own.
-    Its precision is chosen on `photos`, a folder, else on the site's own where there are enough.
+
+def register_source(version: str, source: ModelSource, *, photos: Path | None = None) -> EmbeddingModel:
+    """Export weights or an encoder below MODELS_ROOT and add the candidate.
+
+    The export of a word is taken as it is where there is one already. The precision is chosen on `photos`, a folder,
+    else on the site's own where there are enough.
     Raises:
-        RegistryError: the weights are not allowed or cannot be had, the version is no name or exists with others, or
+        RegistryError: the source is not allowed or cannot be had, the version is no name or exists with another, or
             `photos` come too late, because the version's precision was chosen before.
     """
-    require_allowed_weights(weights)
+    require_allowed_weights(source.weights)
     _require_valid_name(version)
     directory = settings.MODELS_ROOT / version
     if directory.exists():
-        _require_reusable_export(directory, weights, photos)
+        _require_reusable_export(directory, source, photos)
     else:
         with copy_calibration_photos() if photos is None else nullcontext(photos) as folder:
-            export_model(directory, version, weights, size, folder)
-    return _find_or_add_row(_read_matching_recipe(directory, version, weights, size))
+            export_model(directory, version, source, folder)
+    return _find_or_add_row(_read_matching_recipe(directory, version, source))
 
 
 def _require_valid_name(version: str) -> None:
@@ -53,9 +57,8 @@ def _require_valid_name(version: str) -> None:
         )
 
 
-def _require_reusable_export(directory: Path, weights: str, photos: Path | None) -> None:
-    # A word names the same weights each time, but a file of the same name may hold others than those exported before.
-    if weights != Path(weights).name:
+def _require_reusable_export(directory: Path, source: ModelSource, photos: Path | None) -> None:
+    if not source.is_word:
         raise RegistryError(
             f"There is a model {directory.name} already, and models are never replaced; choose another name."
         )
@@ -66,13 +69,13 @@ def _require_reusable_export(directory: Path, weights: str, photos: Path | None)
         )
 
 
-def _read_matching_recipe(directory: Path, version: str, weights: str, size: int | None) -> Recipe:
-    """The recipe in the directory. Raises RegistryError unless it is of this version, these weights and this size."""
+def _read_matching_recipe(directory: Path, version: str, source: ModelSource) -> Recipe:
+    """The recipe in the directory. Raises RegistryError unless it is of this version, this source and this size."""
     try:
         recipe = Recipe.read(directory)
     except ModelFilesError as exc:
         raise RegistryError(str(exc)) from exc
-    if (recipe.version, recipe.weights) != (version, Path(weights).name) or size not in (None, recipe.size):
+    if (recipe.version, recipe.weights) != (version, source.name) or source.size not in (None, recipe.size):
         raise RegistryError(
             f"{directory} holds {recipe.weights} weights of version {recipe.version} at {recipe.size} px; "
             "choose another name."

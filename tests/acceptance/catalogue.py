@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import re
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 
 from listings.demo.photos import encode_planned_photo
@@ -36,6 +37,24 @@ def draw(folder: Path, listings: int) -> int:
     write(folder / "Products.csv", PRODUCT, products)
     write(folder / "Images.csv", PHOTO, photos)
     return len(photos)
+
+
+def write_head(source: Path, target: Path, products: int) -> tuple[Path, Path]:
+    """Write the first products of a catalogue, and their photos' rows, below `target`: the two files."""
+    kept = list(islice(read_rows(source / "Products.csv"), products))
+    ids = {row["id"] for row in kept}
+    images = [row for row in read_rows(source / "Images.csv") if row["product_id"] in ids]
+    for name, rows in (("Products.csv", kept), ("Images.csv", images)):
+        with (target / name).open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, list(rows[0]), quoting=csv.QUOTE_ALL)
+            writer.writeheader()
+            writer.writerows(rows)
+    return target / "Products.csv", target / "Images.csv"
+
+
+def read_rows(path: Path) -> Iterator[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        yield from csv.DictReader(file)
 
 
 def write(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

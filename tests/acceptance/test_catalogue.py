@@ -6,13 +6,12 @@ whole files is tested exactly in `tests/listings/importing/test_clothing.py` eit
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import io
 import os
 import random
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -55,20 +54,10 @@ def files(short_tmp: Path) -> Catalogue:
         return Catalogue(SHARED / "Products.csv", SHARED / "Images.csv", 4558, 5398)
     folder = short_tmp / "part"
     folder.mkdir()
-    ids = _head(SHARED / "Products.csv", folder / "Products.csv", lambda number, row: number < PART, "id")
-    images = _head(SHARED / "Images.csv", folder / "Images.csv", lambda _, row: row["product_id"] in ids, "id")
-    there = [image for image in images if (SHARED / "images" / f"{image}.jpg").exists()]
-    return Catalogue(folder / "Products.csv", folder / "Images.csv", len(ids), len(there))
-
-
-def _head(source: Path, target: Path, wanted: Callable[[int, dict[str, str]], bool], key: str) -> set[str]:
-    with source.open(newline="", encoding="utf-8") as read, target.open("w", newline="", encoding="utf-8") as write:
-        reader = csv.DictReader(read)
-        writer = csv.DictWriter(write, reader.fieldnames or (), quoting=csv.QUOTE_ALL)
-        writer.writeheader()
-        kept = [row for number, row in enumerate(reader) if wanted(number, row)]
-        writer.writerows(kept)
-    return {row[key] for row in kept}
+    products, images = catalogue.write_head(SHARED, folder, PART)
+    names = [row["id"] for row in catalogue.read_rows(images)]
+    there = [name for name in names if (SHARED / "images" / f"{name}.jpg").exists()]
+    return Catalogue(products, images, len({row["id"] for row in catalogue.read_rows(products)}), len(set(there)))
 
 
 @pytest.fixture(scope="module")

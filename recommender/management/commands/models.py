@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
 from ml.commands.arguments import parse_writable_path
+from ml.commands.model_options import ExportOptionError, add_model_options, refuse_encoder_options
 from ml.exporting.agreement import explain_precision
-from ml.recipe import SOURCES, Recipe
+from ml.recipe import ENCODERS, SOURCES, Recipe
 from recommender import registry
+from recommender.embedding.model_files import ModelSource
 from recommender.embedding.sweep import sweep_queue
 from recommender.errors import RegistryError
 from recommender.models import EmbeddingModel
@@ -33,7 +35,7 @@ class Command(BaseCommand):
         actions = parser.add_subparsers(dest="action", required=True)
         listing = actions.add_parser("list", help="every model: state, backfill, figures")
         listing.add_argument("--json", action="store_true", dest="as_json", help="for programs")
-        self._add_register_arguments(actions.add_parser("register", help="export weights and add them as a candidate"))
+        self._add_register_arguments(actions.add_parser("register", help="export and add a candidate"))
         backfill = actions.add_parser("backfill", help="embed every photo with a candidate")
         backfill.add_argument("name", metavar="VERSION")
         backfill.add_argument(
@@ -50,9 +52,8 @@ class Command(BaseCommand):
         self._add_evaluate_arguments(actions.add_parser("evaluate", help="measure a model on labelled photos"))
 
     def _add_register_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--weights", required=True, help=f"{', '.join(SOURCES)}, or a weights file")
+        add_model_options(parser)
         parser.add_argument("--version", dest="name", help="the model's name in every answer (default: its weights)")
-        parser.add_argument("--size", type=int, metavar="PIXELS", help="side of the pictures (default: the weights')")
         parser.add_argument(
             "--photos",
             type=Path,
@@ -95,7 +96,7 @@ class Command(BaseCommand):
         }
         try:
             actions[action](**options)
-        except (RegistryError, EvaluationFailed) as exc:
+        except (RegistryError, EvaluationFailed, ExportOptionError) as exc:
             raise CommandError(str(exc)) from exc
         except KeyboardInterrupt as exc:
             raise CommandError("Stopped.", returncode=130) from exc
@@ -110,19 +111,12 @@ class Command(BaseCommand):
             self.stdout.write("No model is registered: `manage.py models register --weights starter --activate`.")
 
     def _register_model(
-        self,
-        *,
-        weights: str,
-        name: str | None,
-        size: int | None,
-        photos: Path | None,
-        activate: bool,
-        **options: object,
+        self, *, name: str | None, photos: Path | None, activate: bool, weights: str, encoder: str, **options: Any
     ) -> None:
-        if weights not in SOURCES:
-            path = find_weights_file(weights)
-            weights, name = str(path), name or (path.parent.name if path.stem in UNTELLING else path.stem)
-        model = registry.register(name or weights, weights, size=size, photos=photos)
+        if weights:
+            refuse_encoder_options(options)
+        source = find_source(weights or "", encoder or "", options)
+        model = registry.register_source(name or name_after_source(source), source, photos=photos)
         self.stdout.write(f"{model.version} is registered: {model.arch}, {model.dim} dimensions.")
         recipe = Recipe(**model.recipe)
         if photos or recipe.agreement:
@@ -170,11 +164,25 @@ class Command(BaseCommand):
         )
 
 
-def find_weights_file(weights: str) -> Path:
-    path = Path(weights)
-    if not path.is_file():
-        raise CommandError(f"There are no weights '{weights}': neither one of {', '.join(SOURCES)} nor a file.")
-    return path.absolute()
+def find_source(weights: str, encoder: str, options: Mapping[str, Any]) -> ModelSource:
+    """What to make a model of; paths become absolute, because another process in another folder opens them."""
+    known = SOURCES if weights else ENCODERS
+    location = weights or encoder
+    if location not in known:
+        path = Path(location)
+        if not path.is_file():
+            kind = "are no weights" if weights else "is no encoder"
+            raise CommandError(f"There {kind} '{location}': neither one of {', '.join(known)} nor a file.")
+        location = str(path.absolute())
+    said = {name: options[name] for name in ("size", "mean", "std", "output", "licence", "source")}
+    return ModelSource(weights=location if weights else "", encoder="" if weights else location, **said)
+
+
+def name_after_source(source: ModelSource) -> str:
+    path = Path(source.location)
+    if source.is_word:
+        return source.location
+    return path.parent.name if path.stem in UNTELLING else path.stem
 
 
 def find_model(version: str) -> EmbeddingModel:

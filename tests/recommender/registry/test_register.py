@@ -48,7 +48,7 @@ def test_a_registered_model_carries_its_recipe(models_root):
 def test_a_precision_is_chosen_on_the_sites_own_photos_where_there_are_enough(models_root, monkeypatch, enough):
     given = []
 
-    def export(directory, version, weights, size, photos):
+    def export(directory, version, source, photos):
         given.append(photos and sorted(path.suffix for path in photos.iterdir()))
         directory.symlink_to(untrained_model_dir())
 
