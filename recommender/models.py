@@ -100,6 +100,23 @@ class EmbeddingModel(models.Model):
         return self.state == self.State.ACTIVE
 
 
+class Calibration(models.Model):
+    """What one model's cosines mean: the file that `ml.calibration` reads, and what it was fitted on.
+
+    A table of its own, so that whoever reads models does not read half a megabyte with each.
+    """
+
+    model = models.OneToOneField(EmbeddingModel, models.CASCADE, related_name="calibration")
+    data = models.BinaryField(editable=False)
+    basis = models.CharField(max_length=8, help_text="What the curve was fitted on.")
+    pairs = models.PositiveIntegerField()
+    error = models.FloatField(help_text="Expected calibration error on pairs that it was not fitted on.")
+    made_at = models.DateTimeField(auto_now=True)
+
+    def __str__(self) -> str:
+        return f"calibration of model {self.model_id} on {self.basis}"
+
+
 class Embedding(models.Model):
     """One photo's vector under one model, and its place in the queue.
 

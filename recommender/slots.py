@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
+from django.conf import settings
 from django.core.files.base import File
 from django.http import HttpRequest
 from django.template.loader import render_to_string
@@ -26,6 +28,7 @@ from .search.retrieval import NoPhoto, PhotoWaiting, SearchRequest, find_similar
 
 STRIP_RESULTS = 8
 PANEL_RESULTS = 12
+NEAREST = 4  # shown under a heading of their own where nothing is alike
 
 SOON = "Similar listings cannot be shown at this moment. Reload the page in a few seconds."
 SEARCH_SOON = "Search by photo is not ready at this moment. Try again in a few seconds."
@@ -55,9 +58,10 @@ def site_banner(request: HttpRequest | None) -> SafeString:
 def similar_strip(request: HttpRequest, listing: Listing) -> SafeString:
     """Similar listings below a listing."""
     try:
-        answer = find_similar_listings(
-            get_index().get_state(), listing, SearchRequest(viewer=request.user, limit=STRIP_RESULTS)
+        wanted = SearchRequest(
+            viewer=request.user, limit=STRIP_RESULTS, min_probability=settings.MIN_PROBABILITY, nearest=NEAREST
         )
+        answer = find_similar_listings(get_index().get_state(), listing, wanted)
     except NoPhoto:
         # A buyer cannot do anything about a missing photo, so the page does not speak of it.
         return SafeString("")
@@ -86,7 +90,8 @@ def photo_search_results(request: HttpRequest, photo: File) -> SafeString:
         return _render_template("photo_search", request, trouble=_join_errors(asked.errors))
     try:
         crop = asked.validated_data.get("crop")
-        answer = search_by_photo(get_index().get_state(), photo, asked.search_request(), crop)
+        wanted = replace(asked.search_request(), nearest=NEAREST)
+        answer = search_by_photo(get_index().get_state(), photo, wanted, crop)
         return _render_template("photo_search", request, answer=answer)
     except (ModelNotReady, IndexNotReady):
         return _render_template("photo_search", request, trouble=SEARCH_SOON)

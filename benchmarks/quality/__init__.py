@@ -10,7 +10,7 @@ from typing import Any
 
 from ml.recipe import SOURCES
 
-PARTS = ("garments", "first-eight", "objects", "classes", "demo", "hues", "copies", "cost")
+PARTS = ("garments", "first-eight", "objects", "classes", "demo", "hues", "copies", "probabilities", "cost")
 # What some parts need beside the clothes, by the option that names it.
 NEEDS = {"classes": "tiny", "objects": "objects", "cost": "former"}
 
@@ -63,6 +63,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     from .garments import measure_garments
     from .hues import measure_hues
     from .objects import measure_objects
+    from .probabilities import measure_probabilities
     from .wanted import compare_with_wanted, format_wanted
 
     embedder = load_model(arguments.model)
@@ -74,6 +75,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         "demo": lambda: measure_demo(embedder),
         "hues": lambda: measure_hues(embedder, arguments.clothing),
         "copies": lambda: measure_copies(embedder, arguments.clothing, count_colours(arguments.model)),
+        "probabilities": lambda: measure_probabilities(embedder, arguments.model, arguments.clothing),
         "cost": lambda: measure_cost(arguments.model, arguments.former, arguments.clothing),
     }
     figures = {}

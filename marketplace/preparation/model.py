@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from django.core.management import call_command
 
+from ml.errors import MlError
 from recommender import registry
-from recommender.errors import RegistryError
+from recommender.errors import ModelNotReady, RegistryError
 from recommender.models import UNTRAINED, Embedding, EmbeddingModel
 
 IS_UNTRAINED = (
@@ -13,6 +14,7 @@ IS_UNTRAINED = (
     "similar colours and edges until trained weights are registered."
 )
 NO_SUCCESSOR = "the active model {old} is UNTRAINED: register and activate another one with `manage.py models`."
+NOT_CALIBRATED = "{model} answers without probabilities: {reason} Then run `manage.py models calibrate {model}`."
 READY = "{new} has embedded every photo: `manage.py models activate {new}` answers with it instead of {old}."
 WAITING = (
     "{old} is UNTRAINED and answers while {new} embeds the photos ({done:,} of {photos:,} so far); "
@@ -26,9 +28,25 @@ def ensure_active_model(weights: str) -> str | None:
     if active is None:
         call_command("models", "register", "--weights", weights, "--activate")
         active = EmbeddingModel.objects.find_active()
+    if trouble := calibrate_live_models():
+        return trouble
     if active is None or not active.is_untrained:
         return None
     return IS_UNTRAINED if weights == UNTRAINED else prepare_or_activate_successor(active, weights)
+
+
+def calibrate_live_models() -> str | None:
+    """Give every live model that has none a curve from cosines to probabilities; models before 0.2.0 have none.
+
+    Returns a sentence if one cannot be had: the site answers all the same, without probabilities.
+    """
+    for model in EmbeddingModel.objects.live().in_indexing_order():
+        if registry.needs_calibration(model):
+            try:
+                registry.calibrate(model)
+            except (MlError, ModelNotReady) as exc:
+                return NOT_CALIBRATED.format(model=model.version, reason=exc)
+    return None
 
 
 def prepare_or_activate_successor(old: EmbeddingModel, weights: str) -> str | None:

@@ -232,6 +232,8 @@ INDEX_FLUSH_ROWS = read_integer("INDEX_FLUSH_ROWS", 2_000)
 # A part of the index with fewer rows is searched by comparing every vector, which is exact, needs no training and is
 # fast enough.
 INDEX_EXACT_ROWS = read_integer("INDEX_EXACT_ROWS", 10_000, least=1_000)
+# Results that show the same kind of thing with a lower probability are left out, unless a caller asks for another one.
+MIN_PROBABILITY = read_fraction("MIN_PROBABILITY", 0.5)
 # Megabytes that building a part of the index may take for vectors, and that are read ahead when one is opened.
 INDEX_MEMORY_MB = read_integer("INDEX_MEMORY_MB", 2048)
 # The share of the exact answer that a search should find; a part of the index that misses it when it is built is

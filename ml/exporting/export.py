@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from ml.calibration.files import read_calibration, write_calibration
 from ml.folders.trained_photos import read_trained_photos, write_trained_photos
 from ml.inference.arrays import Pixels, Vectors
 from ml.inference.embedder import Embedder
@@ -67,7 +68,7 @@ def build_model(
             for name, kept in (("int8", ()), ("int8 but layer4", (LAST_STAGE,)))
         }
         recipe = choose_and_record_precision(part, recipe, read_picture_sample(photos, recipe.size), in_8_bits)
-        _take_trained_photos_along(weights, part)
+        _take_companions_along(weights, part, is_own_size=recipe.size == shape.size)
     return recipe
 
 
@@ -83,8 +84,13 @@ def _write_model(part: Path, loaded: LoadedNetwork, graph: Any, recipe: Recipe) 
     return recipe
 
 
-def _take_trained_photos_along(weights: str, part: Path) -> None:
-    write_trained_photos(part / WEIGHTS, read_trained_photos(weights_path(weights)))
+def _take_companions_along(weights: str, part: Path, *, is_own_size: bool) -> None:
+    """Copy what lies beside the weights: which photos they learned from, and what their cosines mean at their size."""
+    source = weights_path(weights)
+    write_trained_photos(part / WEIGHTS, read_trained_photos(source))
+    curve = read_calibration(source) if is_own_size else None
+    if curve is not None:
+        write_calibration(part / WEIGHTS, curve)
 
 
 def _check_agreement(part: Path, network: nn.Module, recipe: Recipe) -> None:

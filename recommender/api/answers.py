@@ -20,6 +20,10 @@ class ResultSerializer(serializers.Serializer):
     listing = ListingSerializer()
     score = serializers.FloatField(help_text="From 0 to 1; results are ordered by it.")
     similarity = serializers.FloatField(help_text="Highest cosine between the photos of the query and of the listing.")
+    probability = serializers.FloatField(
+        allow_null=True,
+        help_text="That the photos show the same kind of thing, from 0 to 1; null where the model is not calibrated.",
+    )
     reasons = serializers.DictField(child=ReasonSerializer(), required=False, help_text="With `explain=1`, by feature.")
 
 
@@ -98,12 +102,13 @@ class IndexSerializer(serializers.Serializer):
                         },
                         "score": 0.871,
                         "similarity": 0.913,
+                        "probability": 0.994,
                         "reasons": {
                             "similarity": {
                                 "value": 0.913,
                                 "weight": 1.0,
                                 "contribution": 0.581,
-                                "text": "looks 91% alike",
+                                "text": "looks nearly the same",
                             }
                         },
                     }
@@ -119,7 +124,7 @@ class RankedAnswerSerializer(serializers.Serializer):
     ranker = serializers.CharField(help_text="Version of the weights that ordered the results.")
     index = IndexSerializer()
     results = ResultSerializer(many=True)
-    note = serializers.CharField(required=False, help_text="Why no photo can be found by this one; else left out.")
+    note = serializers.CharField(required=False, help_text="Why nothing was found; else left out.")
 
 
 class VectorSerializer(serializers.Serializer):

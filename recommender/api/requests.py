@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db.models import BigIntegerField
 from drf_spectacular.utils import extend_schema_field
@@ -143,6 +144,13 @@ class RankedSerializer(FilterSerializer):
     min_similarity = FiniteFloatField(
         required=False, min_value=-1, max_value=1, default=-1.0, help_text="Lowest cosine between photos."
     )
+    min_probability = FiniteFloatField(
+        required=False,
+        min_value=0,
+        max_value=1,
+        help_text="Lowest probability that a result shows the same kind of thing (default: the site's, 0.5 unless it "
+        "is set); 0 for the nearest ones, whatever they show.",
+    )
     explain = serializers.BooleanField(
         required=False,
         default=False,
@@ -151,8 +159,14 @@ class RankedSerializer(FilterSerializer):
 
     def search_request(self) -> SearchRequest:
         given = self.validated_data
-        filters, caller = self.to_filter(), self.context.get("caller", "")
-        return SearchRequest(filters, self.context["user"], given["limit"], given["min_similarity"], caller)
+        return SearchRequest(
+            self.to_filter(),
+            self.context["user"],
+            given["limit"],
+            given["min_similarity"],
+            given.get("min_probability", settings.MIN_PROBABILITY),
+            caller=self.context.get("caller", ""),
+        )
 
 
 class CropSerializer(serializers.Serializer):

@@ -46,7 +46,8 @@ class SimilarView(CoreView):
     @extend_schema(
         operation_id="listings_similar",
         summary="Listings like this one",
-        description="Compared by all photos of the listing. It may be any that you may open, a sold one too.",
+        description="Compared by all photos of the listing. It may be any that you may open, a sold one too. Where "
+        "nothing on sale is likely to be the same kind of thing (`min_probability`), `note` says so.",
         tags=["search"],
         parameters=[RankedSerializer],
         responses={
@@ -85,7 +86,8 @@ class ImageSearchView(PhotoView):
         operation_id="search_image",
         summary="Listings like a photo",
         description="Filters may stand in the address, as here, or in the form, which wins. The photo is not kept. "
-        "One of fewer than 64 pixels on a side, or of one colour, finds nothing, and `note` says so.",
+        "One of fewer than 64 pixels on a side, or of one colour, finds nothing, and `note` says so; as it does where "
+        "nothing on sale is likely to be the same kind of thing (`min_probability`).",
         tags=["search"],
         # As parameters only: the API page fills in what optional fields of a form it does not know.
         parameters=[RankedSerializer],
@@ -158,7 +160,12 @@ def answer_json(answer: Answer, request: Request, *, explain: bool) -> dict[str,
 
 
 def _result_json(rank: int, result: Result, listing: dict[str, object], *, explain: bool) -> dict[str, object]:
-    data = {"rank": rank, "listing": listing, "score": result.score, "similarity": result.similarity}
+    figures: dict[str, object] = {
+        "score": result.score,
+        "similarity": result.similarity,
+        "probability": result.probability,
+    }
+    data = {"rank": rank, "listing": listing, **figures}
     return data | {"reasons": result.reasons} if explain else data
 
 

@@ -13,6 +13,8 @@ from recommender.embedding import sweep
 from recommender.embedding.queue import MAX_FAILURES
 from recommender.models import Embedding, EmbeddingModel, IndexHead, IndexSnapshot
 
+from .calibration import needs_calibration
+
 # FEW_PHOTOS, or one photo in FEW_SHARE where that is more, may never get a vector and yet keep no model from answering.
 FEW_PHOTOS = 10
 FEW_SHARE = 100
@@ -80,7 +82,13 @@ def find_activation_blockers(
     model: EmbeddingModel, counts: BackfillCounts, newest: IndexSnapshot | None, head: IndexHead
 ) -> list[str]:
     """What keeps the model from being activated, a sentence each. It must have embedded every photo in the queue."""
-    return _find_blockers(model, counts, newest, head, most_waiting=0)
+    blockers = _find_blockers(model, counts, newest, head, most_waiting=0)
+    # Where nothing answers yet there is no blocker, and nobody waits for a curve either.
+    if not model.is_active and EmbeddingModel.objects.active().exists() and needs_calibration(model):
+        blockers.append(
+            f"Nobody knows what a cosine of {model.version} means; run `manage.py models calibrate {model.version}`."
+        )
+    return blockers
 
 
 def find_rollback_blockers(

@@ -8,11 +8,13 @@ from pathlib import Path
 
 from django.conf import settings
 
+from ml.errors import MlError
 from ml.recipe import ModelFilesError, Recipe
 from recommender.embedding.model_files import ModelSource, export_model, require_allowed_weights
-from recommender.errors import RegistryError
+from recommender.errors import ModelNotReady, RegistryError
 from recommender.models import EmbeddingModel
 
+from .calibration import calibrate, needs_calibration
 from .calibration_photos import copy_calibration_photos
 from .evaluation import REPORTS_SUFFIX
 
@@ -29,10 +31,11 @@ def register_source(version: str, source: ModelSource, *, photos: Path | None = 
     """Export weights or an encoder below MODELS_ROOT and add the candidate.
 
     The export of a word is taken as it is where there is one already. The precision is chosen on `photos`, a folder,
-    else on the site's own where there are enough.
+    else on the site's own where there are enough. What its cosines mean is fitted (`calibration`).
     Raises:
         RegistryError: the source is not allowed or cannot be had, the version is no name or exists with another, or
-            `photos` come too late, because the version's precision was chosen before.
+            `photos` come too late, because the version's precision was chosen before; or the model is registered and
+            its cosines mean nothing yet.
     """
     require_allowed_weights(source.weights)
     _require_valid_name(version)
@@ -42,7 +45,20 @@ def register_source(version: str, source: ModelSource, *, photos: Path | None = 
     else:
         with copy_calibration_photos() if photos is None else nullcontext(photos) as folder:
             export_model(directory, version, source, folder)
-    return _find_or_add_row(_read_matching_recipe(directory, version, source))
+    model = _find_or_add_row(_read_matching_recipe(directory, version, source))
+    if needs_calibration(model):
+        _calibrate_or_explain(model)
+    return model
+
+
+def _calibrate_or_explain(model: EmbeddingModel) -> None:
+    try:
+        calibrate(model)
+    except (MlError, ModelNotReady) as exc:
+        raise RegistryError(
+            f"{model.version} is registered, but not calibrated, and cannot be activated before that: {exc} "
+            f"Then run `manage.py models calibrate {model.version}`."
+        ) from exc
 
 
 def _require_valid_name(version: str) -> None:

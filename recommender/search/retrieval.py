@@ -26,6 +26,7 @@ from ml.images import MIN_SIDE, Box, PhotoRefused
 from recommender.index import Candidates, Filter, find_nearest_listings, offer_search_to_recall_monitor
 from recommender.models import Embedding, EmbeddingModel
 
+from .calibrations import scale_query
 from .photo_query import embed_photo
 from .ranking.features import RankingQuery, compute_features, vector_distance
 from .ranking.ranker import Ranker, Reason, active_ranker, compute_ranking, explain_score
@@ -43,6 +44,8 @@ MOST_READ = 2_000  # listings in one query, which brings each of them with its p
 
 
 # Codes of photos that are pictures, but like which nothing looks: whatever such a search found would be chance.
+NOTHING_ALIKE = "Nothing here looks like it."
+NOTHING_RECOGNISED = "Nothing that is sold here can be recognised in the photo."
 NOTHING_TO_FIND_BY = {
     "too_small": f"The photo has fewer than {MIN_SIDE} pixels on one side, so nothing can be found by it.",
     "one_colour": "The photo shows one colour only, so nothing can be found by it.",
@@ -59,15 +62,19 @@ class PhotoWaiting(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SearchRequest:
-    """What the caller wants: results that pass `filter` and `viewer` may see, at least this similar (cosine).
+    """What the caller wants: results that pass `filter` and `viewer` may see, at least this similar.
 
-    `caller` is in whose turn a photo is decoded.
+    `min_similarity` is a cosine; `min_probability`, that a result shows the same kind of thing, counts where the model
+    is calibrated. Where none is that similar, so many `nearest` ones are wanted; `caller` is in whose turn a photo is
+    decoded.
     """
 
     filter: Filter = field(default_factory=Filter)
     viewer: User | AnonymousUser = field(default_factory=AnonymousUser)
     limit: int = 20
     min_similarity: float = -1.0
+    min_probability: float = 0.0
+    nearest: int = 0
     caller: str = ""
 
 
@@ -77,6 +84,7 @@ class Result:
     image_id: int
     score: float
     similarity: float
+    probability: float | None
     explain: Callable[[], dict[str, Reason]] = field(repr=False, compare=False)
 
     @cached_property
@@ -95,7 +103,8 @@ class Result:
 class Answer:
     """Results best first, the versions that made them, and how the index was searched (`Candidates.plan`).
 
-    `note` is a sentence that says why nothing was searched for.
+    `note` is a sentence that says why there are none, where that is not for want of listings; `nearest` then has those
+    that come next, as many as were asked for.
     """
 
     results: list[Result]
@@ -103,6 +112,7 @@ class Answer:
     state: State
     plan: tuple[dict[str, object], ...] = ()
     note: str = ""
+    nearest: list[Result] = field(default_factory=list)
 
 
 def find_similar_listings(state: State, listing: Listing, request: SearchRequest) -> Answer:
@@ -173,8 +183,32 @@ def _search_and_rank_in_rounds(
     query: RankingQuery,
     exclude: Collection[int] = (),
 ) -> Answer:
+    """What is alike enough; where nothing is, a note that says so, and the nearest few that were asked for."""
+    query = replace(query, scale=scale_query(model_id, vectors))
+    answer = _collect_results_in_rounds(state, vectors, model_id, request, query, exclude)
+    if answer.results or query.scale is None or request.min_probability <= 0:
+        return answer
+    wider = replace(request, min_probability=0.0, limit=max(1, request.nearest))
+    nearest = _collect_results_in_rounds(state, vectors, model_id, wider, query, exclude).results
+    if not nearest:
+        return answer
+    note = NOTHING_RECOGNISED if query.scale.is_blank else NOTHING_ALIKE
+    return replace(answer, note=note, nearest=nearest[: request.nearest])
+
+
+def _collect_results_in_rounds(
+    state: State,
+    vectors: NDArray[np.float32],
+    model_id: int,
+    request: SearchRequest,
+    query: RankingQuery,
+    exclude: Collection[int],
+) -> Answer:
     """Search in rounds, each wider than the one before, until there are enough results or nothing is left."""
     ranker = active_ranker()
+    least = request.min_similarity
+    if query.scale is not None:
+        least = max(least, query.scale.find_least_cosine(request.min_probability))
     width = max(CANDIDATES, CANDIDATES_PER_RESULT * request.limit)
     results: list[Result] = []
     plan: tuple[dict[str, object], ...] = ()
@@ -188,7 +222,7 @@ def _search_and_rank_in_rounds(
                 # At which similarity photos stop looking alike depends on the model and the catalogue. The last
                 # candidate of the first round sets it for all rounds, so that scores of different rounds compare.
                 query = replace(query, farthest=float(vector_distance(found.similarity[-1:])[0]))
-        close = found.select_entries(np.flatnonzero(found.similarity >= request.min_similarity))
+        close = found.select_entries(np.flatnonzero(found.similarity >= least))
         results.extend(_select_best_showable_results(close, request, query, ranker, request.limit - len(results)))
         # Fewer candidates than asked for mean that no other is similar enough and passes, however wide the next search.
         if len(results) >= request.limit or len(close) < width:
@@ -215,6 +249,7 @@ def _select_best_showable_results(
             image_id=int(candidates.image[place]),
             score=float(ranking.score[place]),
             similarity=float(candidates.similarity[place]),
+            probability=query.compute_probability(float(candidates.similarity[place])),
             explain=partial(explain_score, place, candidates, query, paths, values, ranking),
         )
         for place, listing in _read_first_showable_listings(candidates.listing, ranking.order, request, limit)

@@ -26,6 +26,7 @@ from recommender.embedding.worker_loop import WorkerLoop
 from recommender.models import Embedding, EmbeddingModel
 from tests.factories import make_image, make_listing
 from tests.fakes import FakeCache, FakeEmbedder
+from tests.recommender.calibrated import store_curve
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -33,10 +34,13 @@ _serial = itertools.count(1)
 
 
 def make_model(state: str = "active", dim: int = FakeEmbedder().dim, **fields: Any) -> EmbeddingModel:
-    version = fields.pop("version", f"model{next(_serial)}")
-    return EmbeddingModel.objects.create(
+    version, calibrated = fields.pop("version", f"model{next(_serial)}"), fields.pop("calibrated", True)
+    model = EmbeddingModel.objects.create(
         version=version, arch="fake", dim=dim, checkpoint=version, sha256="0" * 64, state=state, **fields
     )
+    if calibrated:
+        store_curve(model)
+    return model
 
 
 def make_photos(number: int, *, listing: Listing | None = None, **fields: Any) -> list[ListingImage]:

@@ -1,4 +1,4 @@
-"""`manage.py models list|register|backfill|activate|rollback|retire|evaluate`."""
+"""`manage.py models list|register|calibrate|backfill|activate|rollback|retire|evaluate`."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from django.core.management.base import BaseCommand, CommandError
 
 from ml.commands.arguments import parse_writable_path
 from ml.commands.model_options import ExportOptionError, add_model_options, refuse_encoder_options
+from ml.errors import MlError
 from ml.exporting.agreement import explain_precision
 from ml.recipe import ENCODERS, SOURCES, Recipe
 from recommender import registry
 from recommender.embedding.model_files import ModelSource
 from recommender.embedding.sweep import sweep_queue
-from recommender.errors import RegistryError
-from recommender.models import EmbeddingModel
+from recommender.errors import ModelNotReady, RegistryError
+from recommender.models import Calibration, EmbeddingModel
 from recommender.registry.backfill_wait import wait_until_model_ready
 from recommender.registry.evaluation import EvaluationFailed, evaluate_model_and_store_figures
 from recommender.registry.model_table import format_table, summarise_models
@@ -44,6 +45,7 @@ class Command(BaseCommand):
             help="show progress, and return when it can be activated; Ctrl-C ends only the waiting",
         )
         for action, text in (
+            ("calibrate", "fit anew what its cosines mean, as when the site has more photos"),
             ("activate", "answer with it from now on; the one before stays on standby"),
             ("retire", "embed nothing with it any more"),
         ):
@@ -88,6 +90,7 @@ class Command(BaseCommand):
         actions: dict[str, Callable[..., None]] = {
             "list": self._list_models,
             "register": self._register_model,
+            "calibrate": self._calibrate_model,
             "backfill": self._backfill_model,
             "activate": self._activate_model,
             "rollback": self._roll_back_model,
@@ -121,8 +124,21 @@ class Command(BaseCommand):
         recipe = Recipe(**model.recipe)
         if photos or recipe.agreement:
             self.stdout.write(explain_precision(recipe))
+        self._describe_calibration(model)
         if activate:
             self._activate_model(name=model.version)
+
+    def _calibrate_model(self, *, name: str, **options: object) -> None:
+        model = find_model(name)
+        try:
+            registry.calibrate(model)
+        except (MlError, ModelNotReady) as exc:
+            raise CommandError(f"{name} cannot be calibrated: {exc}") from exc
+        self._describe_calibration(model)
+
+    def _describe_calibration(self, model: EmbeddingModel) -> None:
+        if row := Calibration.objects.filter(model=model).first():
+            self.stdout.write(registry.describe_calibration(row))
 
     def _backfill_model(self, *, name: str, wait: bool, **options: object) -> None:
         model = find_model(name)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from listings.finding.geo import haversine_km
 from listings.querysets import SEPARATOR
+from ml.calibration.calibration import QueryScale
 from recommender.index import Candidates
 
 Floats = NDArray[np.float64]
@@ -28,6 +29,13 @@ HALF_LIFE_DAYS = 30.0
 # More photos than this tell a buyer little more.
 ENOUGH_PHOTOS = 4
 SECONDS_PER_DAY = 86_400.0
+# From which probability on photos that show the same kind of thing are called so.
+LIKENESS = (
+    (0.999, "looks nearly the same"),
+    (0.95, "looks very alike"),
+    (0.5, "looks alike"),
+    (0.0, "looks a little alike"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +43,8 @@ class RankingQuery:
     """What the candidates are compared with.
 
     `now` is in epoch seconds, `point` in degrees on the 1 km grid; `farthest` is the distance between unit vectors at
-    which a candidate no longer looks alike: that of the last one retrieved (`vector_distance` of its cosine).
+    which a candidate no longer looks alike: that of the last one retrieved (`vector_distance` of its cosine). `scale`
+    says what its cosines mean, where that is known.
     """
 
     now: float
@@ -43,6 +52,11 @@ class RankingQuery:
     price: float | None = None
     point: tuple[float, float] | None = None
     farthest: float = math.sqrt(2)
+    scale: QueryScale | None = None
+
+    def compute_probability(self, cosine: float) -> float | None:
+        """That a photo of this cosine shows the same kind of thing; None where nobody knows."""
+        return None if self.scale is None else float(self.scale.compute_probabilities(cosine))
 
 
 def compute_features(candidates: Candidates, query: RankingQuery, paths: Mapping[int, str]) -> dict[str, Floats]:
@@ -65,7 +79,7 @@ def describe_features(
 ) -> dict[str, str]:
     """What each feature says of the candidate at one place of the arrays."""
     return {
-        "similarity": similarity_text(float(candidates.similarity[place])),
+        "similarity": similarity_text(query.compute_probability(float(candidates.similarity[place]))),
         "category": category_text(query.category, paths.get(int(candidates.category[place]))),
         "price": price_text(query.price, float(candidates.price[place])),
         "distance": distance_text(_distance_km(place, candidates, query)),
@@ -88,10 +102,11 @@ def vector_distance(similarity: NDArray[np.floating]) -> Floats:
     return np.sqrt(np.maximum(2.0 - 2.0 * similarity.astype(np.float64), 0.0))
 
 
-def similarity_text(cosine: float) -> str:
-    """Rounded down, so that only the same picture looks 100 % alike."""
-    # Vectors are stored in float16, so the cosine of a picture and its copy may fall short of 1 in the fourth decimal.
-    return f"looks {max(0, math.floor(cosine * 1000 + 0.1)) / 10:g}% alike"
+def similarity_text(probability: float | None) -> str:
+    """How alike two photos are, by the probability that they show the same kind of thing; None where nobody knows."""
+    if probability is None:
+        return "compared by its looks"
+    return next(words for least, words in LIKENESS if probability >= least)
 
 
 def category_closeness(category: NDArray[np.integer], wanted: str | None, paths: Mapping[int, str]) -> Floats:

@@ -18,9 +18,11 @@ from marketplace.preparation.demo import ensure_demo_marker
 from marketplace.preparation.model import IS_UNTRAINED, ensure_active_model
 from marketplace.preparation.static import collect_static_files_if_changed, hash_sources
 from marketplace.preparation.superuser import ensure_superuser
-from recommender.models import EmbeddingModel
+from ml.calibration.files import write_calibration
+from recommender.models import Calibration, EmbeddingModel
 from tests.built_models import share, starter_model_dir, untrained_model_dir
 from tests.factories import make_listing
+from tests.recommender.calibrated import make_certain_curve
 from tests.recommender.index.small_disk import small_disk
 from tests.recommender.queue_rows import bulk_photos, make_model
 from tests.recommender.registered import embedded_by
@@ -65,6 +67,7 @@ class TestModel:
         recipe = json.loads((directory / "recipe.json").read_text())
         (directory / "recipe.json").unlink()
         (directory / "recipe.json").write_text(json.dumps(recipe | {"version": "starter", "weights": "starter"}))
+        write_calibration(directory / "weights.safetensors", make_certain_curve(recipe["dim"]))
 
     @pytest.fixture
     def untrained(self):
@@ -82,6 +85,17 @@ class TestModel:
         make_model(version="resnet50-7")
         assert ensure_active_model("starter") is None
         assert self.states() == {"resnet50-7": "active"}
+
+    def test_that_answers_already_and_came_before_curves_gets_one_at_the_first_start(self, exported):
+        old = make_model(version="starter", calibrated=False)
+        assert ensure_active_model("starter") is None
+        assert Calibration.objects.get(model=old).pairs == 1000
+
+    def test_that_cannot_be_calibrated_answers_all_the_same_and_says_so(self):
+        make_model(version="lost", calibrated=False)
+        sentence = ensure_active_model("starter")
+        assert sentence.startswith("lost answers without probabilities: ")
+        assert sentence.endswith("Then run `manage.py models calibrate lost`.")
 
     def test_that_is_untrained_by_choice_is_said_aloud(self, untrained):
         assert ensure_active_model("untrained") == IS_UNTRAINED

@@ -14,7 +14,7 @@ from recommender.errors import RegistryError
 from recommender.index import Filter, compact, find_nearest_listings, get_index
 from recommender.index.compaction.compactor import own_compactor
 from recommender.index.storage.segment import VECTORS
-from recommender.models import Embedding, EmbeddingModel, IndexHead, IndexSnapshot
+from recommender.models import Calibration, Embedding, EmbeddingModel, IndexHead, IndexSnapshot
 from tests.recommender.index import catalogue
 from tests.recommender.index.catalogue import embed_all
 from tests.recommender.queue_rows import bulk_photos, make_model
@@ -44,6 +44,19 @@ def new(old):
     embed_all(model)
     compact(force=True)
     return model
+
+
+def test_a_model_whose_cosines_mean_nothing_cannot_be_activated(new):
+    Calibration.objects.filter(model=new).delete()
+    with pytest.raises(RegistryError, match=r"what a cosine of new means; run `manage\.py models calibrate new`"):
+        registry.activate(new)
+    assert registry.measure_progress(new).ready is False
+
+
+def test_a_rollback_is_not_refused_for_it(old, new):
+    registry.activate(new)
+    Calibration.objects.filter(model=old).delete()
+    assert registry.roll_back() == old
 
 
 def state_of(model):

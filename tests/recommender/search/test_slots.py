@@ -1,4 +1,3 @@
-import re
 import time
 
 import pytest
@@ -72,7 +71,7 @@ def test_staff_sees_similarities_reasons_and_versions(fresh_index, model):
     listing, other = sell(model, 1.0, category="Home / Mugs"), sell(model, 0.5, category="Home / Mugs", title="Cup")
     fresh_index.refresh()
     html = slots.render_slot("admin_similar_panel", request=request(make_user(staff=True)), listing=listing)
-    for text in ("Cup", "0.500", "same category: Mugs", "looks 50% alike", "Model m1, ranker linear-1, 2 photos"):
+    for text in ("Cup", "0.500", "same category: Mugs", "compared by its looks", "Model m1, ranker linear-1, 2 photos"):
         assert text in html
     assert other.images.get().thumb_file.url in html
 
@@ -96,7 +95,7 @@ def test_a_photo_search_shows_results_and_how_much_they_look_alike(pictures):
     html = slots.render_slot("photo_search", request=request(), photo=photo_file(2))
     assert "picture 2" in html
     assert "picture 1" in html
-    assert len(re.findall(r"looks [\d.]+% alike", html)) == 2
+    assert html.count("compared by its looks") == 2
 
 
 def test_conditions_of_the_form_narrow_a_photo_search(pictures):
