@@ -6,15 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from listings.demo.photos import draw_planned_photo
 from listings.demo.plan import LISTINGS, plan_catalogue
 from ml.calibration.blank_pictures import KINDS, draw_blank_picture
 from ml.calibration.calibration import Calibration
 from ml.calibration.files import read_calibration
-from ml.calibration.fitting import draw_pairs, measure_calibration_error, score_pairs
 from ml.calibration.pictures import embed_pictures
+from ml.calibration.reliability import measure_reliability
 from ml.exporting.model_source import find_weights
 from ml.folders.extraction import extract_vectors
 from ml.folders.photo_set import PhotoSet
@@ -32,8 +31,8 @@ REFUSED = 0.05  # what is less likely cannot be meant
 def measure_probabilities(embedder: Embedder, source: str, clothing: Path) -> dict[str, Any]:
     """The error of the curve that comes with a model, else of one fitted as the starter's is, on pairs one to one.
 
-    `blank pictures` of four kinds are searched for among the demo's drawings, garments among all of both splits by other
-    senders.
+    Blank pictures of four kinds are searched for among the drawings of the demo, garments among all of both splits by
+    other senders.
     """
     weights = find_weights(source)
     curve = (weights and read_calibration(weights)) or fit_on_garments(embedder, clothing)
@@ -48,10 +47,11 @@ def measure_probabilities(embedder: Embedder, source: str, clothing: Path) -> di
         embedder,
         "drawings",
     )
+    reliability = measure_reliability(curve, both, labels, senders)
     return {
         "basis": curve.basis,
         "calibration error": {"both": _measure_error(curve, both, labels, senders), **errors},
-        "reliability": _measure_reliability(curve, both, labels, senders),
+        "reliability": reliability and reliability.as_dict(),
         "blank pictures likely to be something": {kind: _count_found(curve, kind, embedder, demo) for kind in KINDS},
         "photos taken for blank": int(curve.find_blanks(np.concatenate([both, demo])).sum()),
         "garments that find their kind": _measure_found(curve, both, labels, senders),
@@ -64,31 +64,9 @@ def _join(sets: dict[str, PhotoSet], vectors: dict[str, Vectors]) -> tuple[Vecto
     return np.concatenate(list(vectors.values())), labels, senders
 
 
-def _say_of_pairs(
-    curve: Calibration, vectors: Vectors, labels: Any, senders: Any
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-    pairs = draw_pairs(labels, senders)
-    scores = score_pairs(curve, vectors, pairs)
-    return 1 / (1 + np.exp(-(curve.slope * scores + curve.offset))), np.tile(pairs.same, 2)
-
-
-def _measure_error(curve: Calibration, vectors: Vectors, labels: Any, senders: Any) -> float:
-    return round(measure_calibration_error(*_say_of_pairs(curve, vectors, labels, senders)), 3)
-
-
-def _measure_reliability(curve: Calibration, vectors: Vectors, labels: Any, senders: Any) -> list[list[float]]:
-    """For tenths of the probability: what was said in the mean, what was true, and how many pairs."""
-    said, same = _say_of_pairs(curve, vectors, labels, senders)
-    tenth = np.minimum((said * 10).astype(int), 9)
-    return [
-        [
-            round(float(said[tenth == each].mean()), 3),
-            round(float(same[tenth == each].mean()), 3),
-            int(sum(tenth == each)),
-        ]
-        for each in range(10)
-        if (tenth == each).any()
-    ]
+def _measure_error(curve: Calibration, vectors: Vectors, labels: Any, senders: Any) -> float | None:
+    found = measure_reliability(curve, vectors, labels, senders)
+    return None if found is None else found.error
 
 
 def _count_found(curve: Calibration, kind: str, embedder: Embedder, demo: Vectors) -> int:

@@ -15,6 +15,7 @@ from .calibration import Basis, Calibration, Floats
 
 Ints = npt.NDArray[np.int64]
 
+MOST_PHOTOS = 4_000
 MOST_PAIRS = 20_000  # of the same kind, and as many of others
 LEAST_PAIRS = 100
 PROTOTYPES = 8  # of each kind of blank picture
@@ -45,13 +46,17 @@ class Pairs:
 
 
 def draw_pairs(labels: Sequence[str], groups: Sequence[str] = (), *, seed: int = 1, most: int = MOST_PAIRS) -> Pairs:
-    """Draw as many pairs of the same label as of different ones, at most `most` of each, none within a group."""
+    """Draw as many pairs of the same label as of different ones, at most `most` of each, none within a group.
+
+    Of more than 4,000 photos so many are drawn first, because all their pairs are looked at.
+    """
+    rng = np.random.default_rng(seed)
     _, kinds = np.unique(np.asarray(labels, str), return_inverse=True)
     _, owners = np.unique(np.asarray(groups, str), return_inverse=True) if groups else (None, np.arange(len(kinds)))
-    first, second = np.triu_indices(len(kinds), 1)
+    drawn = np.sort(rng.permutation(len(kinds))[:MOST_PHOTOS])
+    first, second = (drawn[places] for places in np.triu_indices(len(drawn), 1))
     apart = owners[first] != owners[second]
     same = kinds[first] == kinds[second]
-    rng = np.random.default_rng(seed)
     of_same, of_others = np.flatnonzero(apart & same), np.flatnonzero(apart & ~same)
     count = min(most, len(of_same), len(of_others))
     chosen = np.concatenate([rng.choice(which, count, replace=False) for which in (of_same, of_others)])

@@ -14,6 +14,7 @@ from ml.errors import MlError
 from .arguments import parse_positive_integer, parse_writable_path
 
 if TYPE_CHECKING:
+    from ml.calibration.calibration import Calibration
     from ml.evaluation.comparison import Comparison
     from ml.evaluation.evaluate import Evaluation
     from ml.folders.photo_set import PhotoSet
@@ -60,6 +61,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="another model whose figures stand beside every figure; may be given several times",
     )
     parser.add_argument(
+        "--calibration",
+        type=Path,
+        metavar="FILE",
+        help="the curve whose probabilities are judged (default: the one that came with the model, if any)",
+    )
+    parser.add_argument(
         "--trained-photos",
         choices=("refuse", "drop", "keep"),
         default="refuse",
@@ -92,7 +99,7 @@ def _write_text(path: Path, text: str) -> None:
 
 def _evaluate_or_compare_models(options: argparse.Namespace) -> Evaluation | Comparison:
     from ml.evaluation.comparison import compare_models
-    from ml.evaluation.evaluate import evaluate_beside
+    from ml.evaluation.evaluate import evaluate_beside, judge_probabilities
     from ml.evaluation.seen import settle_seen_pictures
     from ml.exporting.model_source import load_model, read_trained_photos_of
 
@@ -110,10 +117,25 @@ def _evaluate_or_compare_models(options: argparse.Namespace) -> Evaluation | Com
     title = options.model if version in options.beside else version
     named = {title if name == options.model else name: embedder for name, embedder in embedders.items()}
     evaluation = evaluate_beside(queries, named, gallery=gallery, at_least=options.at_least)
+    curve = _read_curve(options.calibration, options.model)
+    evaluation = judge_probabilities(evaluation, curve) if curve else evaluation
     return dataclasses.replace(evaluation, seen=seen)
 
 
+def _read_curve(file: Path | None, model: str) -> Calibration | None:
+    from ml.calibration.calibration import Calibration
+    from ml.calibration.files import read_calibration
+    from ml.exporting.model_source import find_weights
+
+    if file is not None:
+        return Calibration.from_bytes(file.read_bytes())
+    weights = find_weights(model)
+    return None if weights is None else read_calibration(weights)
+
+
 def _refuse_unlike_options(options: argparse.Namespace, names: list[str]) -> None:
+    if options.compare and options.calibration:
+        raise OptionsError("--calibration is of one model; leave it out with --compare.")
     if options.compare and options.beside:
         raise OptionsError("--compare has two models already; put more beside one with --model and --beside.")
     for name in names:

@@ -9,7 +9,7 @@ from .evaluate import Evaluation
 from .figures import MAIN, NAMES, TITLES
 from .summary import Means
 from .text_table import align_columns
-from .wording import describe_pictures, explain_left_out_pictures, macro_caption, micro_caption
+from .wording import describe_pictures, describe_reliability, explain_left_out_pictures, macro_caption, micro_caption
 
 MOST_MISTAKES = 10
 
@@ -24,6 +24,7 @@ def format_evaluation(result: Evaluation | Comparison) -> str:
         _format_averages(micro_caption(evaluation.summary), micro),
         _format_averages(macro_caption(evaluation.summary), macro) if macro else [],
         [result.verdict] if isinstance(result, Comparison) else [],
+        [describe_reliability(evaluation.reliability)] if evaluation.reliability else [],
         _format_class_table(evaluation),
         list(_format_mistakes(evaluation)),
         list(explain_left_out_pictures(evaluation)),

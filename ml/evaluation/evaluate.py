@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from ml.calibration.calibration import Calibration
+from ml.calibration.reliability import Reliability, measure_reliability
 from ml.folders.extraction import PictureEmbedder, UnreadablePicture
 from ml.folders.photo_set import PhotoSet
 
@@ -28,7 +30,8 @@ HISTOGRAM = HistogramEmbedder.version
 class Evaluation:
     """What one model found among the readable pictures, and what a histogram, chance and others find there.
 
-    `beside` are other models by name; `seen` says what is known of pictures that they have learned from.
+    `beside` are other models by name; `seen` says what is known of pictures that they have learned from;
+    `reliability` how often the model's probabilities are right, where it has any.
     """
 
     model: str
@@ -39,6 +42,7 @@ class Evaluation:
     confusion: Confusion
     beside: dict[str, Summary] = field(default_factory=dict)
     seen: list[Seen] = field(default_factory=list)
+    reliability: Reliability | None = None
 
     @property
     def table_columns(self) -> dict[str, Summary]:
@@ -71,6 +75,7 @@ class Evaluation:
             "floor": {name: summary.as_dict() for name, summary in self.floor.items()},
             "beside": {name: summary.as_dict() for name, summary in self.beside.items()},
             "trained_photos": {one.model: one.as_dict() for one in self.seen},
+            "calibration": self.reliability and self.reliability.as_dict(),
             "confusion": self.confusion.as_dict(),
             "gallery": len(self.pictures.searched_pictures.photos),
             "leave_one_out": self.pictures.gallery is None,
@@ -140,3 +145,16 @@ def _evaluate_named_embedder(
 def _judge_pictures(pictures: NumberedPictures, name: str) -> Judged:
     queries, gallery = pictures.label_vectors(name)
     return judge_queries(queries, gallery, own=pictures.own)
+
+
+def judge_probabilities(evaluation: Evaluation, curve: Calibration) -> Evaluation:
+    """The evaluation with how often a curve's probabilities are right, on pairs of its queries.
+
+    Raises:
+        CalibrationError: the curve is of vectors of another length.
+    """
+    queries = evaluation.pictures.queries
+    labels, groups = queries.photos.labels, queries.photos.groups or ()
+    named = [group or f"alone {place}" for place, group in enumerate(groups)]
+    vectors = queries.vectors[evaluation.model]
+    return replace(evaluation, reliability=measure_reliability(curve, vectors, labels, named))

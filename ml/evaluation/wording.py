@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ml.calibration.reliability import Reliability
 from ml.catalogue.counts import describe_count
 
 from .evaluate import Evaluation
@@ -47,3 +48,11 @@ def explain_left_out_pictures(evaluation: Evaluation) -> Iterator[str]:
         yield from (f"{path}: {reason}" for path, reason in evaluation.refused_pictures[:MOST_REFUSED])
         if len(evaluation.refused_pictures) > MOST_REFUSED:
             yield f"and {len(evaluation.refused_pictures) - MOST_REFUSED} more; --json lists them all."
+
+
+def describe_reliability(reliability: Reliability) -> str:
+    """How far probabilities are off, on how many pairs, and what the curve was fitted on."""
+    return (
+        f"Probabilities are off by {reliability.error:.3f} (expected calibration error) on {reliability.pairs:,} "
+        f"pairs, half of the same class; the curve was fitted on: {reliability.basis}."
+    )

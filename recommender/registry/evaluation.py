@@ -21,14 +21,14 @@ from django.utils import timezone
 from django.utils.text import slugify
 
 from ml.atomic_files import make_temporary_folder_beside, open_atomic_file
-from recommender.models import EmbeddingModel
+from recommender.models import Calibration, EmbeddingModel
 
 FIGURES = {"recall_at_1": "R@1", "recall_at_5": "R@5", "recall_at_10": "R@10", "map_at_r": "mAP@R"}
 HEADLINE = "map_at_r"
 BOUNDS = ("mean", "low", "high")
 METRICS_KEY = "evaluations"
 # These figures go into the model's row. The rest, such as the tables by class, is long, and in the report alone.
-KEPT = ("n", *FIGURES, "macro", "floor", "gallery", "leave_one_out")
+KEPT = ("n", *FIGURES, "macro", "floor", "gallery", "leave_one_out", "calibration")
 # Reports lie in a folder of the model's name with this at the end, so no model may have a name that ends so.
 REPORTS_SUFFIX = "-reports"
 REPORT_NAME = r"[0-9]{8}-[0-9]{6}-[A-Za-z0-9_-]{0,100}\.html"
@@ -107,7 +107,7 @@ def evaluate_model_and_store_figures(
     report = f"{now:%Y%m%d-%H%M%S}-{slugify(table.stem)[:100]}.html"
     with make_temporary_folder_beside(folder / report) as part:
         written = {kind: (part / f"evaluation.{kind}").absolute() for kind in ("json", "html")}
-        _run_evaluation(model, table, {**options, **written})
+        _run_evaluation(model, table, {**options, **written, "calibration": _write_curve(model, part)})
         # NaN stands for what the data do not define. JSON columns cannot hold it, so it becomes null.
         found = json.loads(written["json"].read_text(), parse_constant=lambda name: None)
         # The report is in its place before the row names it, so that no page leads to one that is not there yet.
@@ -117,6 +117,16 @@ def evaluate_model_and_store_figures(
         _replace_entry_and_delete_report(model, entry)
         _copy_files(written, copies)
     return _parse_evaluation(entry)
+
+
+def _write_curve(model: EmbeddingModel, folder: Path) -> Path | None:
+    """The model's curve from cosines to probabilities as a file; None where it has none."""
+    data = Calibration.objects.filter(model=model).values_list("data", flat=True).first()
+    if data is None:
+        return None
+    path = (folder / "calibration.npz").absolute()
+    path.write_bytes(bytes(data))
+    return path
 
 
 def list_evaluations(model: EmbeddingModel) -> list[Evaluation]:

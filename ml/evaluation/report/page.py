@@ -9,9 +9,16 @@ from ml.evaluation.comparison import Comparison
 from ml.evaluation.evaluate import Evaluation
 from ml.evaluation.figures import MAIN, NAMES, TITLES
 from ml.evaluation.summary import Means
-from ml.evaluation.wording import describe_pictures, explain_left_out_pictures, macro_caption, micro_caption
+from ml.evaluation.wording import (
+    describe_pictures,
+    describe_reliability,
+    explain_left_out_pictures,
+    macro_caption,
+    micro_caption,
+)
 
 from .heat_map import MOST_CLASSES, draw_heat_map
+from .reliability import draw_reliability_diagram
 from .rendering import render_template
 from .strips import choose_hits, choose_misses, make_strip
 from .worst_classes import list_worst_classes
@@ -33,6 +40,8 @@ def render_page(result: Evaluation | Comparison) -> str:
         classes=len(evaluation.summary.per_class),
         most_in_heat_map=MOST_CLASSES,
         heat_map=draw_heat_map(evaluation.confusion),
+        reliability=draw_reliability_diagram(evaluation.reliability) if evaluation.reliability else "",
+        said_of_reliability=describe_reliability(evaluation.reliability) if evaluation.reliability else "",
         pictures=[
             (heading, [make_strip(evaluation, query) for query in queries.tolist()])
             for heading, queries in chosen.items()
