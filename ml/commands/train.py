@@ -32,10 +32,14 @@ def run(options: argparse.Namespace) -> None:
     import torch
 
     from ml.training.files import has_finished_epoch
+    from ml.training.head import train_head
     from ml.training.job import run_training
 
     if options.threads:
         torch.set_num_threads(options.threads)
+    if options.head:
+        train_head(options)
+        return
     try:
         run_training(options)
     except KeyboardInterrupt:

@@ -31,6 +31,12 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
         help="for distil: label sets that tell finer kinds than teachers do; of their pictures no teacher is asked",
     )
     parser.add_argument(
+        "--head",
+        metavar="MODEL",
+        help="learn a linear layer on somebody else's network alone: a model directory, efficientnet-lite0, "
+        "efficientnet-lite2, or an .onnx, .tflite or .xml file; --keep (0.5), --epochs, --lr, --seed count",
+    )
+    parser.add_argument(
         "--weights",
         default="starter",
         help="starter, untrained, a weights file, or imagenet, which is downloaded once (default: %(default)s)",

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 
 from ml.errors import find_cause_line
+from ml.folders.trained_photos import read_trained_photos, write_trained_photos
 from ml.inference.arrays import Pixels, is_indexable
 from ml.inference.embedder import Embedder
 from ml.inference.encoders.encoder import open_graph
 from ml.inference.encoders.graph_file import AS_FILED, EncoderGraph, Reading
 from ml.inference.openvino_runtime import import_openvino
-from ml.recipe import ENCODER, ENCODERS, GRAPH, ModelFilesError, Recipe, file_sha256
+from ml.recipe import ENCODER, ENCODERS, GRAPH, WEIGHTS, ModelFilesError, Recipe, file_sha256
 
 from .model_directory import refuse_existing_directory, write_model_directory
 from .precision import choose_and_record_precision, read_picture_sample
@@ -64,6 +65,8 @@ def build_encoder_model(
     with write_model_directory(directory) as part:
         recipe = _write_graph(part, graph, recipe)
         _refuse_useless_vectors(part, encoder)
+        # A head of ours has learned from photos, and which ones lies beside it.
+        write_trained_photos(part / WEIGHTS, read_trained_photos(Path(encoder)))
         in_8_bits = {} if is_in_8_bits(graph) else {"int8": partial(quantise_encoder_graph, graph)}
         return choose_and_record_precision(part, recipe, read_picture_sample(photos, recipe.size), in_8_bits)
 

@@ -9,6 +9,7 @@ from ml.recipe import WEIGHTS
 CHECKPOINT = "checkpoint.pt"
 HISTORY = "history.jsonl"
 PLAN = "plan.json"
+ENCODER = "encoder.xml"  # what `--head` writes: a network of others with a layer of ours
 TENSORBOARD = "tensorboard"
 CACHE = "cache"  # decoded pictures, which take far more room than their files; deleted when the run is over
 

@@ -14,7 +14,8 @@ from django.core.management.base import BaseCommand, CommandError
 from ml.catalogue.counts import describe_count
 from ml.commands.training_options import add_training_options, format_training_arguments
 from ml.recipe import WEIGHTS
-from ml.training.files import has_finished_epoch
+from ml.training.files import ENCODER, has_finished_epoch
+from recommender.models import EmbeddingModel
 from recommender.registry.training_photos import count_trainable_classes, list_training_photos, write_table
 
 # Each kind of labels has a table of its own, so that a run that goes on reads the one that it began with.
@@ -43,7 +44,8 @@ class Command(BaseCommand):
         else:
             raise CommandError(f"{folder} holds a run that began without --labels {labels}; choose another folder.")
         self._run_training(folder, table, options)
-        self.stdout.write(f"Next: manage.py models register --weights {folder / WEIGHTS} --version NAME")
+        made = f"--encoder {folder / ENCODER}" if options["head"] else f"--weights {folder / WEIGHTS}"
+        self.stdout.write(f"Next: manage.py models register {made} --version NAME")
 
     def _write_photo_table(self, table: Path, labels: str) -> None:
         rows = list_training_photos(labels)
@@ -64,7 +66,7 @@ class Command(BaseCommand):
         command = [sys.executable, "-m", "ml", "train", str(table), "--images", str(settings.MEDIA_ROOT)]
         # The training runs in another folder, so what names a file here is named from the root.
         files = {"weights": _resolve_file(options["weights"]), "teacher": _resolve_files(options["teacher"])}
-        chosen = options | files | {"out": folder}
+        chosen = options | files | {"out": folder, "head": options["head"] and _resolve_model(options["head"])}
         command += format_training_arguments(chosen)
         training = subprocess.Popen(command, cwd=settings.BASE_DIR)  # noqa: S603 - no shell, and our own module
         try:
@@ -76,9 +78,15 @@ class Command(BaseCommand):
             raise CommandError(f"The training stopped with status {status}.", returncode=max(1, status))
 
 
+def _resolve_model(name: str) -> str:
+    """The directory of a registered model, else what `_resolve_file` makes of the name."""
+    model = EmbeddingModel.objects.filter(version=name).first()
+    return _resolve_file(name) if model is None else str(model.directory.resolve())
+
+
 def _resolve_file(name: str) -> str:
     path = Path(name)
-    return str(path.resolve()) if path.is_file() else name
+    return str(path.resolve()) if path.exists() else name
 
 
 def _resolve_files(names: str | None) -> str | None:
