@@ -26,10 +26,9 @@ from ml.images import MIN_SIDE, Box, PhotoRefused
 from recommender.index import Candidates, Filter, find_nearest_listings, offer_search_to_recall_monitor
 from recommender.models import Embedding, EmbeddingModel
 
-from .calibrations import scale_query
 from .photo_query import embed_photo
 from .ranking.features import RankingQuery, compute_features, vector_distance
-from .ranking.ranker import Ranker, Reason, active_ranker, compute_ranking, explain_score
+from .ranking.ranker import Ranker, Reason, active_ranker, compute_ranking, explain_score, scale_query
 
 if TYPE_CHECKING:
     from recommender.index import State

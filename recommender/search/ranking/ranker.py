@@ -1,6 +1,7 @@
 """The linear ranker: readable weights times features in [0, 1]. Exactly one `RankerVersion` is active.
 
-Every score can be taken apart again: `explain_score` says what each feature contributed to it.
+Every score can be taken apart again: `explain_score` says what each feature contributed to it. What a cosine means, by
+the curve of the model that answers, is read here as well.
 """
 
 from __future__ import annotations
@@ -16,8 +17,11 @@ import numpy as np
 from django.db import transaction
 from numpy.typing import NDArray
 
+from ml.calibration.calibration import Calibration as Curve
+from ml.calibration.calibration import CalibrationError, QueryScale
+from ml.inference.arrays import Vectors
 from recommender.index import Candidates
-from recommender.models import RankerVersion
+from recommender.models import Calibration, RankerVersion
 from recommender.ranker_weights import DEFAULT_WEIGHTS, WeightsInvalid, check_weights
 
 from .features import Floats, RankingQuery, describe_features
@@ -26,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 BUILT_IN = "built-in"
 REREAD_SECONDS = 0.2
+REREAD_CURVE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,27 @@ def read_active_ranker(period: float) -> Ranker:
     except WeightsInvalid as exc:
         logger.error("ranker %s cannot be used, answers are ordered by the built-in weights: %s", name, exc)
         return Ranker(BUILT_IN, DEFAULT_WEIGHTS)
+
+
+def scale_query(model_id: int, vectors: Vectors) -> QueryScale | None:
+    """What cosines to a query's photos mean, float32[m, dim] by this model; None where the model is not calibrated."""
+    curve = read_curve(model_id, period=time.monotonic() // REREAD_CURVE_SECONDS)
+    try:
+        return None if curve is None else curve.scale_query(vectors)
+    except CalibrationError as exc:
+        logger.error("Model %s answers without probabilities. %s", model_id, exc)
+        return None
+
+
+@lru_cache(maxsize=4)
+def read_curve(model_id: int, period: float) -> Curve | None:
+    """A model's curve in the database, kept for one period as the ranker is."""
+    data = Calibration.objects.filter(model=model_id).values_list("data", flat=True).first()
+    try:
+        return None if data is None else Curve.from_bytes(bytes(data))
+    except CalibrationError as exc:
+        logger.error("Model %s answers without probabilities: run `models calibrate`. %s", model_id, exc)
+        return None
 
 
 def activate_ranker(ranker: RankerVersion) -> None:

@@ -9,7 +9,7 @@ from rest_framework.test import APIClient
 from listings.models import Listing
 from recommender.index import compact
 from recommender.models import EmbeddingModel
-from recommender.search import calibrations
+from recommender.search.ranking import ranker
 from tests.factories import draw_photo, make_category, make_image, make_listing, make_user
 from tests.recommender.shop import sell, vector
 
@@ -153,7 +153,7 @@ def test_nobody_puts_reasons_into_words_that_were_not_asked_for(chair, monkeypat
 
 
 def test_an_answer_costs_five_queries_however_long_it_is(chair, model, django_assert_num_queries):
-    calibrations.scale_query(model.pk, vector(1.0, model.dim)[np.newaxis])  # its curve is read once a minute
+    ranker.scale_query(model.pk, vector(1.0, model.dim)[np.newaxis])  # its curve is read once a minute
     url = f"/api/v1/listings/{chair.pk}/similar/"
     for limit in (1, 3):
         with django_assert_num_queries(5):  # the listing, ranker, paths, listings with theirs, photos

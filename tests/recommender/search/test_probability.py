@@ -13,7 +13,7 @@ from rest_framework.test import APIClient
 from listings import slots
 from ml.calibration.calibration import Calibration as Curve
 from recommender.models import Calibration
-from recommender.search import calibrations
+from recommender.search.ranking import ranker
 from recommender.search.retrieval import (
     NOTHING_ALIKE,
     NOTHING_RECOGNISED,
@@ -37,9 +37,9 @@ def make_curve(dim):
 def curve(model):
     curve = make_curve(model.dim)
     store_curve(model, curve)
-    calibrations.forget_curves()
+    ranker.read_curve.cache_clear()
     yield curve
-    calibrations.forget_curves()
+    ranker.read_curve.cache_clear()
 
 
 def look(index, query, **ask):
@@ -110,7 +110,7 @@ def test_a_curve_is_read_once_for_many_answers(fresh_index, model, curve):
 
 def test_a_curve_that_is_damaged_costs_probabilities_and_no_answer(fresh_index, model, curve, caplog):
     Calibration.objects.update(data=b"damaged")
-    calibrations.forget_curves()
+    ranker.read_curve.cache_clear()
     sell(model, 0.9, title="lamp")
     assert likelihoods(look(fresh_index, vector(1.0, model.dim), min_probability=0.5)) == {"lamp": None}
     assert "run `models calibrate`" in caplog.text

@@ -11,7 +11,6 @@ from django.utils import timezone
 from listings.models import Listing, ListingImage
 from recommender.index import Filter
 from recommender.models import Embedding, RankerVersion
-from recommender.search import calibrations
 from recommender.search.ranking import ranker
 from recommender.search.retrieval import (
     NoPhoto,
@@ -162,7 +161,7 @@ def test_the_number_of_queries_does_not_grow_with_the_results(fresh_index, model
         sell(model, 0.9 - number / 100, 0.2, category=f"Home / Kind {number}")
     fresh_index.refresh()
     state = fresh_index.get_state()
-    calibrations.scale_query(model.pk, vector(1.0, model.dim)[np.newaxis])  # its curve is read once a minute
+    ranker.scale_query(model.pk, vector(1.0, model.dim)[np.newaxis])  # its curve is read once a minute
     counts = []
     for limit in (1, 5, 30):
         with CaptureQueriesContext(connection) as queries:
