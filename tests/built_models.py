@@ -65,7 +65,8 @@ def _code_hash() -> str:
     digest = hashlib.sha256()
     for name in CODE:
         digest.update((ROOT / "ml" / f"{name}.py").read_bytes())
-    digest.update(STARTER.read_bytes())
+    for file in (STARTER, STARTER.with_suffix(".calibration.npz")):
+        digest.update(file.read_bytes())
     for package in ("torch", "torchvision", "openvino"):
         digest.update(version(package).encode())
     return digest.hexdigest()[:16]

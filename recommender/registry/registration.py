@@ -15,8 +15,8 @@ from recommender.errors import ModelNotReady, RegistryError
 from recommender.models import EmbeddingModel
 
 from .calibration import calibrate, needs_calibration
-from .calibration_photos import copy_calibration_photos
 from .evaluation import REPORTS_SUFFIX
+from .precision_photos import copy_precision_photos
 
 # A version also names the model's directory, so it may hold no slash and begin with no dot.
 VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -43,7 +43,7 @@ def register_source(version: str, source: ModelSource, *, photos: Path | None = 
     if directory.exists():
         _require_reusable_export(directory, source, photos)
     else:
-        with copy_calibration_photos() if photos is None else nullcontext(photos) as folder:
+        with copy_precision_photos() if photos is None else nullcontext(photos) as folder:
             export_model(directory, version, source, folder)
     model = _find_or_add_row(_read_matching_recipe(directory, version, source))
     if needs_calibration(model):

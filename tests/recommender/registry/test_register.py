@@ -11,7 +11,7 @@ from recommender import registry
 from recommender.embedding.embedder_cache import COMMAND_POLICY, EmbedderCache, embedders
 from recommender.errors import ModelNotReady, RegistryError
 from recommender.models import EmbeddingModel
-from recommender.registry import calibration_photos, registration
+from recommender.registry import precision_photos, registration
 from tests.built_models import untrained_model_dir
 from tests.factories import make_listing, make_ready_image
 from tests.recommender.queue_rows import make_model
@@ -53,7 +53,7 @@ def test_a_precision_is_chosen_on_the_sites_own_photos_where_there_are_enough(mo
         directory.symlink_to(untrained_model_dir())
 
     (models_root / "untrained").unlink()
-    monkeypatch.setattr(calibration_photos, "ENOUGH", 2 if enough else 3)
+    monkeypatch.setattr(precision_photos, "ENOUGH", 2 if enough else 3)
     monkeypatch.setattr(registration, "export_model", export)
     for seed in (1, 2):
         make_ready_image(make_listing(), seed)

@@ -17,7 +17,7 @@ from recommender.embedding.photo_files import FileLost, StorageTrouble, read_fil
 
 
 @contextmanager
-def copy_calibration_photos() -> Iterator[Path | None]:
+def copy_precision_photos() -> Iterator[Path | None]:
     """A temporary folder of clean pictures, no two of the same upload, or None if the site has too few."""
     with TemporaryDirectory(prefix="mp-photos-") as name:
         folder = Path(name)
