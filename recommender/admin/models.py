@@ -20,7 +20,7 @@ from django.utils.safestring import SafeString
 from listings.permissions import may_take_model_steps
 from recommender import registry
 from recommender.errors import RegistryError
-from recommender.models import LONGEST_ID, Embedding, EmbeddingModel
+from recommender.models import LONGEST_ID, Calibration, Embedding, EmbeddingModel
 from recommender.registry import BackfillProgress
 from recommender.registry.evaluation import REPORT_NAME, Evaluation, list_evaluations, reports_folder
 
@@ -39,8 +39,19 @@ class EmbeddingModelAdmin(ReadOnlyAdmin):
 
     list_display = ("version", "state", "network", "embedded_share", "headline_figure", "report_link", "activated_at")
     ordering = ("-pk",)
-    fields = ("version", "state", "network", "weights", "checkpoint", "sha256", "created_at", "activated_at", "recipe")
-    readonly_fields = ("network", "weights")
+    fields = (
+        "version",
+        "state",
+        "network",
+        "weights",
+        "probabilities",
+        "checkpoint",
+        "sha256",
+        "created_at",
+        "activated_at",
+        "recipe",
+    )
+    readonly_fields = ("network", "weights", "probabilities")
 
     def get_urls(self) -> list[URLPattern]:
         def admin_path(address: str, view: Callable[..., HttpResponseBase], name: str) -> URLPattern:
@@ -65,6 +76,11 @@ class EmbeddingModelAdmin(ReadOnlyAdmin):
     @admin.display
     def weights(self, model: EmbeddingModel) -> str:
         return model.recipe.get("weights", NOTHING)
+
+    @admin.display
+    def probabilities(self, model: EmbeddingModel) -> str:
+        row = Calibration.objects.defer("data").filter(model=model).first()
+        return registry.describe_calibration(row) if row else NOTHING
 
     @admin.display(description="photos embedded")
     def embedded_share(self, model: Any) -> str | SafeString:

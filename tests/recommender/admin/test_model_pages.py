@@ -69,6 +69,11 @@ class TestPage:
         assert "3 of 4 photos are not embedded by new yet" in page
         assert f"?model__id__exact={new.pk}&amp;state__exact=failed" in page
 
+    def test_says_what_its_probabilities_were_fitted_on(self, reader):
+        model = make_model(version="shoes")
+        page = text(reader.get(change(model)))
+        assert "fitted on photos of the site and their categories: 1,000 pairs, off by 0.020 on others" in page
+
     def test_of_the_active_model_complains_of_nothing(self, reader):
         model = make_model(version="old")
         page = text(reader.get(change(model)))
