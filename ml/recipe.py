@@ -34,7 +34,7 @@ class Recipe:
 
     `int8` says that there is a second graph beside the one in float32, for processors that can compute it.
     `agreement` is with float32, of each precision that was tried. A model made of an encoder has no weights file:
-    `weights` names the encoder, `output` the tensor its features are taken from, where one was named. `licence` and
+    `weights` names the encoder, `output` the tensor its features are made of, in graph files. `licence` and
     `source` are what whoever made it said of it.
     """
 

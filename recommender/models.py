@@ -101,7 +101,7 @@ class EmbeddingModel(models.Model):
 
 
 class Calibration(models.Model):
-    """What one model's cosines mean: the file that `ml.calibration` reads, and what it was fitted on.
+    """What one model's cosines mean: the file that `ml.inference.calibration` reads, and what it was fitted on.
 
     A table of its own, so that whoever reads models does not read half a megabyte with each.
     """
@@ -110,7 +110,7 @@ class Calibration(models.Model):
     data = models.BinaryField(editable=False)
     basis = models.CharField(max_length=8, help_text="What the curve was fitted on.")
     pairs = models.PositiveIntegerField()
-    error = models.FloatField(help_text="Expected calibration error on pairs that it was not fitted on.")
+    error = models.FloatField(null=True, help_text="Expected calibration error on pairs that it was not fitted on.")
     made_at = models.DateTimeField(auto_now=True)
 
     def __str__(self) -> str:

@@ -16,12 +16,12 @@ import numpy as np
 
 from listings.demo.photos import draw_planned_photo
 from listings.demo.plan import plan_catalogue
-from ml.calibration.calibration import Calibration
-from ml.calibration.files import write_calibration
-from ml.calibration.fitting import LabelledVectors, fit_calibration
-from ml.calibration.pictures import embed_blanks, embed_pictures
 from ml.exporting.model_source import load_model
 from ml.folders.extraction import extract_vectors
+from ml.inference.calibration.calibration import Calibration
+from ml.inference.calibration.files import write_calibration
+from ml.inference.calibration.fitting import LabelledVectors, fit_calibration
+from ml.inference.calibration.pictures import embed_blanks, embed_pictures
 from ml.inference.embedder import Embedder
 from ml.network.weights import STARTER
 from ml.starter.data import read_clothing_set

@@ -9,15 +9,15 @@ import numpy as np
 
 from listings.demo.photos import draw_planned_photo
 from listings.demo.plan import LISTINGS, plan_catalogue
-from ml.calibration.blank_pictures import KINDS, draw_blank_picture
-from ml.calibration.calibration import Calibration
-from ml.calibration.files import read_calibration
-from ml.calibration.pictures import embed_pictures
-from ml.calibration.reliability import measure_reliability
 from ml.exporting.model_source import find_weights
 from ml.folders.extraction import extract_vectors
 from ml.folders.photo_set import PhotoSet
 from ml.inference.arrays import Vectors
+from ml.inference.calibration.blank_pictures import KINDS, draw_blank_picture
+from ml.inference.calibration.calibration import Calibration
+from ml.inference.calibration.files import read_calibration
+from ml.inference.calibration.pictures import embed_pictures
+from ml.inference.calibration.reliability import measure_reliability
 from ml.inference.embedder import Embedder
 from ml.starter.data import read_clothing_set
 from scripts.calibrate_starter import DAY, fit_on_garments

@@ -215,8 +215,7 @@ EMBEDDER_CACHE = Path(env.str("EMBEDDER_CACHE", str(VAR_DIR / "cache" / "openvin
 EMBED_RUNTIME = read_choice("EMBED_RUNTIME", "openvino", "torch")
 # At most 1000, because one SQL statement writes the results of a batch, and databases limit the values of a statement.
 EMBED_BATCH = read_integer("EMBED_BATCH", 64, most=1000)
-# An embedding task ends after this many seconds and asks for another one, so that other tasks of its queue have a
-# turn.
+# An embedding task ends after so many seconds and asks for another one, so that other tasks of its queue have a turn.
 EMBED_SLICE_SECONDS = read_positive_number("EMBED_SLICE_SECONDS", 20)
 EMBED_LEASE_SECONDS = read_positive_number("EMBED_LEASE_SECONDS", 60)
 EMBED_THREADS = read_integer("EMBED_THREADS", 2)
@@ -232,8 +231,7 @@ INDEX_FLUSH_ROWS = read_integer("INDEX_FLUSH_ROWS", 2_000)
 # A part of the index with fewer rows is searched by comparing every vector, which is exact, needs no training and is
 # fast enough.
 INDEX_EXACT_ROWS = read_integer("INDEX_EXACT_ROWS", 10_000, least=1_000)
-# Results that show the same kind of thing with a lower probability are left out, unless a caller asks for another one.
-MIN_PROBABILITY = read_fraction("MIN_PROBABILITY", 0.5)
+MIN_PROBABILITY = read_fraction("MIN_PROBABILITY", 0.5)  # results that are less likely alike are left out
 # Megabytes that building a part of the index may take for vectors, and that are read ahead when one is opened.
 INDEX_MEMORY_MB = read_integer("INDEX_MEMORY_MB", 2048)
 # The share of the exact answer that a search should find; a part of the index that misses it when it is built is

@@ -14,10 +14,10 @@ from ml.errors import MlError
 from .arguments import parse_positive_integer, parse_writable_path
 
 if TYPE_CHECKING:
-    from ml.calibration.calibration import Calibration
     from ml.evaluation.comparison import Comparison
     from ml.evaluation.evaluate import Evaluation
     from ml.folders.photo_set import PhotoSet
+    from ml.inference.calibration.calibration import Calibration
 
 HELP = "judge a model on labelled pictures: R@k, mAP@R, per-class table, report"
 
@@ -123,9 +123,9 @@ def _evaluate_or_compare_models(options: argparse.Namespace) -> Evaluation | Com
 
 
 def _read_curve(file: Path | None, model: str) -> Calibration | None:
-    from ml.calibration.calibration import Calibration
-    from ml.calibration.files import read_calibration
     from ml.exporting.model_source import find_weights
+    from ml.inference.calibration.calibration import Calibration
+    from ml.inference.calibration.files import read_calibration
 
     if file is not None:
         return Calibration.from_bytes(file.read_bytes())

@@ -38,6 +38,8 @@ def run(options: argparse.Namespace) -> None:
     if options.licence or options.source:
         record_origin(Path(options.out), options.licence, options.source)
     print(f"{options.out}: model {recipe.version}, {recipe.arch}, {recipe.dim} dimensions, sha256 {recipe.sha256}")
+    if recipe.output:
+        print(f"Its vectors are made of {recipe.output!r}; --output names another tensor.")
     if options.photos is not None:
         print(explain_precision(recipe))
 

@@ -32,8 +32,8 @@ def run(options: argparse.Namespace) -> None:
     import torch
 
     from ml.training.files import has_finished_epoch
-    from ml.training.head import train_head
     from ml.training.job import run_training
+    from ml.training.learning.head import train_head
 
     if options.threads:
         torch.set_num_threads(options.threads)

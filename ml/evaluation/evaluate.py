@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ml.calibration.calibration import Calibration
-from ml.calibration.reliability import Reliability, measure_reliability
 from ml.folders.extraction import PictureEmbedder, UnreadablePicture
 from ml.folders.photo_set import PhotoSet
+from ml.inference.calibration.calibration import Calibration
+from ml.inference.calibration.reliability import Reliability, measure_reliability
 
 from .bootstrap import LEVEL, RESAMPLES, SEED
 from .confusion import Confusion, count_confusions

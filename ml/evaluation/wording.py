@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ml.calibration.reliability import Reliability
 from ml.catalogue.counts import describe_count
+from ml.inference.calibration.reliability import Reliability
 
 from .evaluate import Evaluation
 from .summary import Summary

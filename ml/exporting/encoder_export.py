@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,7 +15,7 @@ from ml.inference.arrays import Pixels, is_indexable
 from ml.inference.embedder import Embedder
 from ml.inference.encoders.encoder import open_graph
 from ml.inference.encoders.graph_file import AS_FILED, EncoderGraph, Reading
-from ml.inference.openvino_runtime import import_openvino
+from ml.inference.openvino_runtime import Graph, import_openvino
 from ml.recipe import ENCODER, ENCODERS, GRAPH, WEIGHTS, ModelFilesError, Recipe, file_sha256
 
 from .model_directory import refuse_existing_directory, write_model_directory
@@ -60,7 +59,7 @@ def build_encoder_model(
         size=opened.size,
         mean=opened.mean,
         std=opened.std,
-        output=reading.output,
+        output=opened.output,
     )
     with write_model_directory(directory) as part:
         recipe = _write_graph(part, graph, recipe)
@@ -71,7 +70,7 @@ def build_encoder_model(
         return choose_and_record_precision(part, recipe, read_picture_sample(photos, recipe.size), in_8_bits)
 
 
-def _divide_by_length(opened: EncoderGraph) -> Any:
+def _divide_by_length(opened: EncoderGraph) -> Graph:
     """uint8[N, S, S, 3] -> float32[N, dim] of length 1."""
     openvino = import_openvino()
     from openvino import opset13 as ops
@@ -82,7 +81,7 @@ def _divide_by_length(opened: EncoderGraph) -> Any:
     return openvino.Model([unit], opened.graph.get_parameters(), "encoder").clone()
 
 
-def _write_graph(part: Path, graph: Any, recipe: Recipe) -> Recipe:
+def _write_graph(part: Path, graph: Graph, recipe: Recipe) -> Recipe:
     # By default OpenVINO halves weights to 16 bits, and this graph is what other precisions are compared with.
     import_openvino().save_model(graph, part / GRAPH[0], compress_to_fp16=False)
     files = {name: file_sha256(part / name) for name in GRAPH}

@@ -13,9 +13,9 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from ml.calibration.files import read_calibration, write_calibration
 from ml.folders.trained_photos import read_trained_photos, write_trained_photos
 from ml.inference.arrays import Pixels, Vectors
+from ml.inference.calibration.files import read_calibration, write_calibration
 from ml.inference.embedder import Embedder
 from ml.inference.openvino_runtime import import_openvino
 from ml.network.resnet import UnitLength

@@ -7,13 +7,12 @@ import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from ml.folders.extraction import read_prepared_pictures
 from ml.inference.arrays import Pixels
 from ml.inference.cores import has_int8_units
 from ml.inference.embedder import Embedder
-from ml.inference.openvino_runtime import computes_bf16, import_openvino
+from ml.inference.openvino_runtime import Graph, computes_bf16, import_openvino
 from ml.recipe import INT8_GRAPH, Recipe, file_sha256
 
 from .agreement import CALIBRATION, ENOUGH, WANTED, Agreement, measure_agreement
@@ -22,7 +21,7 @@ from .quantisation import QuantisationError
 logger = logging.getLogger(__name__)
 
 # Makes a finished graph in 8 bits of 300 pictures, uint8[300, S, S, 3], which set its ranges.
-Quantise = Callable[[Pixels], Any]
+Quantise = Callable[[Pixels], Graph]
 
 
 def read_picture_sample(paths: Sequence[Path], size: int) -> Pixels:
@@ -67,7 +66,7 @@ def _list_candidates(graphs_in_8_bits: Mapping[str, Quantise]) -> list[tuple[str
     return [*in_8_bits, *([("bf16", None)] if computes_bf16() else [])]
 
 
-def add_int8_graph(directory: Path, recipe: Recipe, graph: Any) -> Recipe:
+def add_int8_graph(directory: Path, recipe: Recipe, graph: Graph) -> Recipe:
     """`recipe` with `graph`, uint8[N, S, S, 3] -> float32[N, dim] in 8 bits, beside the one in float32."""
     import_openvino().save_model(graph, directory / INT8_GRAPH[0], compress_to_fp16=False)
     files = recipe.files | {name: file_sha256(directory / name) for name in INT8_GRAPH}

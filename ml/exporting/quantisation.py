@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from ml.errors import MlError, find_cause_line
 from ml.inference.arrays import Pixels
-from ml.inference.openvino_runtime import import_openvino
+from ml.inference.openvino_runtime import Graph, import_openvino
 from ml.recipe import Recipe
 
 from .graph import add_preprocessing
@@ -39,7 +39,7 @@ class QuantisationError(MlError):
     """A graph cannot be computed in 8 bits; another precision can be taken."""
 
 
-def quantise_graph(graph: Any, pictures: Pixels, recipe: Recipe, kept: Sequence[str] = ()) -> Any:
+def quantise_graph(graph: Graph, pictures: Pixels, recipe: Recipe, kept: Sequence[str] = ()) -> Graph:
     """A finished graph in 8 bits, uint8[N, S, S, 3] -> float32[N, dim], of our network's, float32[N, 3, S, S] ->.
 
     Operations whose names match `kept` stay as they are too. `pictures` are uint8[N, S, S, 3].
@@ -50,7 +50,7 @@ def quantise_graph(graph: Any, pictures: Pixels, recipe: Recipe, kept: Sequence[
     return add_preprocessing(_quantise(graph, samples, patterns=[*KEPT, *kept]), recipe)
 
 
-def quantise_encoder_graph(graph: Any, pictures: Pixels) -> Any:
+def quantise_encoder_graph(graph: Graph, pictures: Pixels) -> Graph:
     """A copy in 8 bits of somebody else's graph, uint8[N, S, S, 3] -> float32[N, dim]; its last steps stay as they are.
 
     Raises:
@@ -62,12 +62,12 @@ def quantise_encoder_graph(graph: Any, pictures: Pixels) -> Any:
         raise QuantisationError(f"This graph cannot be computed in 8 bits: {find_cause_line(exc)}") from exc
 
 
-def is_in_8_bits(graph: Any) -> bool:
+def is_in_8_bits(graph: Graph) -> bool:
     """Whether a graph was quantised by whoever made it, as 8-bit TFLite files are."""
     return any(operation.get_type_name() == "FakeQuantize" for operation in graph.get_ordered_ops())
 
 
-def _quantise(graph: Any, samples: Sequence[npt.NDArray[Any]], **ignored: Sequence[str]) -> Any:
+def _quantise(graph: Graph, samples: Sequence[npt.NDArray[Any]], **ignored: Sequence[str]) -> Graph:
     """Post-training quantisation (Jacob et al., CVPR 2018) with fast bias correction.
 
     The samples should be like the pictures that the model will see: the ranges of activations are theirs.
@@ -86,7 +86,7 @@ def _quantise(graph: Any, samples: Sequence[npt.NDArray[Any]], **ignored: Sequen
     )
 
 
-def _name_convolutions(graph: Any) -> None:
+def _name_convolutions(graph: Graph) -> None:
     """Name each after the module of what follows it: the batch norm that was folded into it took its name away."""
     for operation in graph.get_ordered_ops():
         name = operation.get_friendly_name()

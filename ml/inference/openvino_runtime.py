@@ -19,6 +19,7 @@ from ml.errors import find_cause_line
 from ml.recipe import ModelFilesError
 
 Cache = str | Path | None
+Graph = Any  # a model of OpenVINO, or an operation, output or shape of one: OpenVINO declares no types
 
 
 def import_openvino() -> ModuleType:

@@ -19,7 +19,9 @@ class Migration(migrations.Migration):
                 ("pairs", models.PositiveIntegerField()),
                 (
                     "error",
-                    models.FloatField(help_text="Expected calibration error on pairs that it was not fitted on."),
+                    models.FloatField(
+                        help_text="Expected calibration error on pairs that it was not fitted on.", null=True
+                    ),
                 ),
                 ("made_at", models.DateTimeField(auto_now=True)),
                 (

@@ -12,11 +12,11 @@ from contextlib import suppress
 
 import numpy as np
 
-from ml.calibration import calibration, fitting
-from ml.calibration.files import read_calibration
-from ml.calibration.fitting import LabelledVectors, TooFewPairs
-from ml.calibration.pictures import embed_blanks
 from ml.inference.arrays import Vectors
+from ml.inference.calibration import calibration, fitting
+from ml.inference.calibration.files import read_calibration
+from ml.inference.calibration.fitting import LabelledVectors, NotFitted
+from ml.inference.calibration.pictures import embed_blanks
 from ml.recipe import WEIGHTS
 from recommender.embedding.embedder_cache import COMMAND_POLICY, EmbedderCache
 from recommender.models import Calibration, EmbeddingModel
@@ -41,7 +41,7 @@ def calibrate(model: EmbeddingModel) -> Calibration:
     Raises:
         ModelNotReady: its files are missing or damaged.
         CalibrationError: the curve that came with its weights is damaged.
-        TooFewPairs: the model tells nothing apart, not even drawings.
+        NotFitted: the model tells nothing apart, not even drawings.
     """
     shipped = read_calibration(model.directory / WEIGHTS)
     photos = list_sample_photos()
@@ -54,7 +54,7 @@ def calibrate(model: EmbeddingModel) -> Calibration:
         photos, vectors = collect_vectors(photos, model, embedder)
         references = np.concatenate([_choose_references(photos, vectors), drawings[:REFERENCES]])
         for basis, labelled in _list_labelled_photos(photos, vectors):
-            with suppress(TooFewPairs):
+            with suppress(NotFitted):
                 return _store_curve(model, fitting.fit_calibration(labelled, references, blanks, basis))
     if shipped is not None:
         return _store_curve(model, shipped)
@@ -69,10 +69,12 @@ def needs_calibration(model: EmbeddingModel) -> bool:
 
 def describe_calibration(row: Calibration) -> str:
     """A sentence on what the curve was fitted on, and how well."""
-    return (
-        f"Its probabilities were fitted on {SAID[row.basis]}: {row.pairs:,} pairs, "
-        f"off by {row.error:.3f} on others (expected calibration error)."
+    judged = (
+        "too few others to judge them by"
+        if row.error is None
+        else f"off by {row.error:.3f} on others (expected calibration error)"
     )
+    return f"Its probabilities were fitted on {SAID[row.basis]}: {row.pairs:,} pairs, {judged}."
 
 
 def _list_labelled_photos(
@@ -98,7 +100,8 @@ def _choose_references(photos: Sequence[SamplePhoto], vectors: Vectors) -> Vecto
     for place, photo in enumerate(photos):
         first.setdefault(photo.listing, place)
     places = list(first.values())
-    return vectors[places[:: max(1, len(places) // REFERENCES)][:REFERENCES]]
+    spread = np.linspace(0, len(places) - 1, min(REFERENCES, len(places))).astype(int)
+    return vectors[[places[each] for each in spread]]
 
 
 def _store_curve(model: EmbeddingModel, curve: calibration.Calibration) -> Calibration:

@@ -7,17 +7,20 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from random import Random
 from typing import TYPE_CHECKING
 
 import numpy as np
 from django.core.files.storage import default_storage
+from django.db.models import F, Value
+from django.db.models.functions import Mod
 
 from listings.demo.photos import draw_planned_photo
 from listings.demo.plan import plan_catalogue
 from listings.models import Listing, ListingImage
 from ml import images
-from ml.calibration.pictures import embed_pictures, embed_pixels
 from ml.images import PhotoRefused
+from ml.inference.calibration.pictures import embed_pictures, embed_pixels
 from recommender.embedding.photo_files import FileLost, StorageTrouble, read_file
 from recommender.models import Embedding, EmbeddingModel
 
@@ -42,20 +45,28 @@ class SamplePhoto:
 
 
 def list_sample_photos() -> list[SamplePhoto]:
-    """At most 1,000 photos of active listings, 80 of any one category; the same ones while these listings are there."""
-    rows = (
-        ListingImage.objects.filter(state=ListingImage.State.READY, listing__status=Listing.Status.ACTIVE)
-        .exclude(clean_file="")
-        .order_by("listing_id", "position", "id")
-        .values_list("id", "clean_file", "listing_id", "listing__seller_id", "listing__category__path")
+    """At most 1,000 photos of active listings, drawn from all, 80 of any one category; the same for the same site."""
+    ready = ListingImage.objects.filter(state=ListingImage.State.READY, listing__status=Listing.Status.ACTIVE).exclude(
+        clean_file=""
     )
+    # Of a large site every so-many-th listing is looked at, because all of them would not fit into memory.
+    step = max(1, ready.count() // MOST_LOOKED_AT)
+    rows = (
+        ready.annotate(place=Mod(F("listing_id"), Value(step))).filter(place=0).order_by("listing_id", "position", "id")
+    )
+    by_listing: dict[int, list[SamplePhoto]] = {}
+    for image, file, listing, seller, category in rows.values_list(
+        "id", "clean_file", "listing_id", "listing__seller_id", "listing__category__path"
+    ).iterator():
+        by_listing.setdefault(listing, []).append(SamplePhoto(image, file, listing, seller, category or ""))
+    listings = list(by_listing)
+    Random(1).shuffle(listings)  # noqa: S311 - a sample, no secret
     taken: Counter[str] = Counter()
     chosen: list[SamplePhoto] = []
-    for image, file, listing, seller, category in rows[:MOST_LOOKED_AT].iterator():
-        name = category or ""
-        if not name or taken[name] < MOST_OF_A_CATEGORY:
-            taken[name] += 1
-            chosen.append(SamplePhoto(image, file, listing, seller, name))
+    for photo in (photo for listing in listings for photo in by_listing[listing]):
+        if not photo.category or taken[photo.category] < MOST_OF_A_CATEGORY:
+            taken[photo.category] += 1
+            chosen.append(photo)
         if len(chosen) == MOST_PHOTOS:
             break
     return chosen

@@ -113,7 +113,7 @@ def evaluate_model_and_store_figures(
         # The report is in its place before the row names it, so that no page leads to one that is not there yet.
         written["html"] = written["html"].replace(folder / report)
         entry = {"data": f"{table.parent.name}/{table.stem}", "at": now.isoformat(), "report": report}
-        entry |= {name: found[name] for name in KEPT}
+        entry |= {name: found.get(name) for name in KEPT}
         _replace_entry_and_delete_report(model, entry)
         _copy_files(written, copies)
     return _parse_evaluation(entry)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from contextlib import nullcontext
 from pathlib import Path
@@ -17,6 +18,8 @@ from recommender.models import EmbeddingModel
 from .calibration import calibrate, needs_calibration
 from .evaluation import REPORTS_SUFFIX
 from .precision_photos import copy_precision_photos
+
+logger = logging.getLogger(__name__)
 
 # A version also names the model's directory, so it may hold no slash and begin with no dot.
 VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -34,8 +37,7 @@ def register_source(version: str, source: ModelSource, *, photos: Path | None = 
     else on the site's own where there are enough. What its cosines mean is fitted (`calibration`).
     Raises:
         RegistryError: the source is not allowed or cannot be had, the version is no name or exists with another, or
-            `photos` come too late, because the version's precision was chosen before; or the model is registered and
-            its cosines mean nothing yet.
+            `photos` come too late, because the version's precision was chosen before.
     """
     require_allowed_weights(source.weights)
     _require_valid_name(version)
@@ -52,13 +54,11 @@ def register_source(version: str, source: ModelSource, *, photos: Path | None = 
 
 
 def _calibrate_or_explain(model: EmbeddingModel) -> None:
+    """Calibrate what is registered by now, whatever comes of it."""
     try:
         calibrate(model)
     except (MlError, ModelNotReady) as exc:
-        raise RegistryError(
-            f"{model.version} is registered, but not calibrated, and cannot be activated before that: {exc} "
-            f"Then run `manage.py models calibrate {model.version}`."
-        ) from exc
+        logger.warning("%s is not calibrated, and cannot replace another model before that: %s", model.version, exc)
 
 
 def _require_valid_name(version: str) -> None:

@@ -184,15 +184,15 @@ def _search_and_rank_in_rounds(
 ) -> Answer:
     """What is alike enough; where nothing is, a note that says so, and the nearest few that were asked for."""
     query = replace(query, scale=scale_query(model_id, vectors))
-    answer = _collect_results_in_rounds(state, vectors, model_id, request, query, exclude)
-    if answer.results or query.scale is None or request.min_probability <= 0:
-        return answer
-    wider = replace(request, min_probability=0.0, limit=max(1, request.nearest))
-    nearest = _collect_results_in_rounds(state, vectors, model_id, wider, query, exclude).results
-    if not nearest:
+    answer, is_any_left_out = _collect_results_in_rounds(state, vectors, model_id, request, query, exclude)
+    if answer.results or query.scale is None or not is_any_left_out:
         return answer
     note = NOTHING_RECOGNISED if query.scale.is_blank else NOTHING_ALIKE
-    return replace(answer, note=note, nearest=nearest[: request.nearest])
+    if not request.nearest:
+        return replace(answer, note=note)
+    wider = replace(request, min_probability=0.0, limit=request.nearest)
+    nearest, _ = _collect_results_in_rounds(state, vectors, model_id, wider, query, exclude)
+    return replace(answer, note=note, nearest=nearest.results)
 
 
 def _collect_results_in_rounds(
@@ -202,14 +202,18 @@ def _collect_results_in_rounds(
     request: SearchRequest,
     query: RankingQuery,
     exclude: Collection[int],
-) -> Answer:
-    """Search in rounds, each wider than the one before, until there are enough results or nothing is left."""
+) -> tuple[Answer, bool]:
+    """Search in rounds, each wider than the one before, until there are enough results or nothing is left.
+
+    Returns also whether something was found that is less likely than the request wants.
+    """
     ranker = active_ranker()
     least = request.min_similarity
     if query.scale is not None:
         least = max(least, query.scale.find_least_cosine(request.min_probability))
     width = max(CANDIDATES, CANDIDATES_PER_RESULT * request.limit)
     results: list[Result] = []
+    is_any_left_out = False
     plan: tuple[dict[str, object], ...] = ()
     seen = set(exclude)
     for round_number in count():
@@ -222,6 +226,7 @@ def _collect_results_in_rounds(
                 # candidate of the first round sets it for all rounds, so that scores of different rounds compare.
                 query = replace(query, farthest=float(vector_distance(found.similarity[-1:])[0]))
         close = found.select_entries(np.flatnonzero(found.similarity >= least))
+        is_any_left_out |= bool((found.similarity[found.similarity < least] >= request.min_similarity).any())
         results.extend(_select_best_showable_results(close, request, query, ranker, request.limit - len(results)))
         # Fewer candidates than asked for mean that no other is similar enough and passes, however wide the next search.
         if len(results) >= request.limit or len(close) < width:
@@ -229,7 +234,7 @@ def _collect_results_in_rounds(
         seen.update(found.listing.tolist())
         width *= WIDER
     results.sort(key=lambda result: (-result.score, result.listing.pk))
-    return Answer(results, ranker.name, state, plan)
+    return Answer(results, ranker.name, state, plan), is_any_left_out
 
 
 def _select_best_showable_results(

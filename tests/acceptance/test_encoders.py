@@ -1,6 +1,6 @@
 """Networks that others trained, from their file to answers and back, on a running site.
 
-Two real ones where they are there, else small ones that the test makes: a file of `shared/data/teacher`, and
+Two real ones where they are there, else the starter's graph as a file: a file of `shared/data/teacher`, and
 EfficientNet-Lite2 of requirements-encoders.txt. 200 photos in `make test`, the whole catalogue in `make soak`.
 """
 
@@ -18,7 +18,7 @@ from tests.acceptance import catalogue
 from tests.acceptance.catalogue import SHARED, unsettled
 from tests.acceptance.conftest import copy
 from tests.factories import draw_photo
-from tests.ml.encoder_graphs import SIDE, write_colour_network
+from tests.ml.inference.encoder_graphs import write_colour_network
 from tests.servers.stack import UNTHROTTLED, Stack, StackFailed
 
 FULL = bool(os.environ.get("SOAK"))
@@ -50,14 +50,14 @@ def _choose_catalogue(scratch: Path) -> tuple[str, ...]:
 
 
 @pytest.fixture(params=["file", "package"])
-def encoder(request: pytest.FixtureRequest, short_tmp: Path) -> tuple[str, ...]:
+def encoder(request: pytest.FixtureRequest, site: Stack) -> tuple[str, ...]:
     """How it is named to `models register`."""
     if request.param == "file" and TEACHER.exists():
         return ("--encoder", str(TEACHER), "--licence", "Apache-2.0", "--source", "google-coral/test_data")
     if request.param == "package" and find_spec("efficientnet_lite_pytorch"):
         return ("--encoder", PACKAGE)
-    path = write_colour_network(short_tmp / f"{request.param}.onnx")
-    return ("--encoder", str(path), "--size", str(SIDE), "--output", "vector", "--mean", "0.5,0.5,0.5")
+    # The starter's own graph: a network in a file, of which nothing else is known.
+    return ("--encoder", str(site.var / "models" / "starter" / "embedder.xml"))
 
 
 def test_an_encoder_answers_and_goes_again(

@@ -26,7 +26,7 @@ from recommender.embedding.worker_loop import WorkerLoop
 from recommender.models import Embedding, EmbeddingModel
 from tests.factories import make_image, make_listing
 from tests.fakes import FakeCache, FakeEmbedder
-from tests.recommender.calibrated import store_curve
+from tests.recommender.registered import store_curve
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-from ml.calibration.reliability import Reliability
+from ml.inference.calibration.reliability import Reliability
 
 from .rendering import render_template
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 from contextlib import redirect_stdout
 from importlib import import_module
-from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from ml.inference.openvino_runtime import Graph
 
 SIDES = {"efficientnet-lite0": 224, "efficientnet-lite2": 260}
 # What the network was trained with: pixels minus 127 over 128, which its packages write as shares of 255.
@@ -29,7 +30,7 @@ class _PooledFeatures(nn.Module):
         return maps.mean((2, 3))
 
 
-def make_graph(name: str, side: int) -> Any:
+def make_graph(name: str, side: int) -> Graph:
     """Return an OpenVINO graph, uint8[N, side, side, 3] -> float32[N, 1280]; `SIDES` are what they were trained at.
 
     Raises:

@@ -11,9 +11,10 @@ import numpy as np
 
 from ml.errors import MlError
 from ml.inference.arrays import Pixels, Vectors
-from ml.recipe import ENCODERS, file_sha256
+from ml.inference.openvino_runtime import Graph
+from ml.recipe import ENCODERS
 
-from .graph_file import AS_FILED, EncoderGraph, Reading, choose_size, read_graph
+from .graph_file import AS_FILED, EncoderGraph, Reading, choose_size, read_any_graph, read_graph
 
 BATCH = 32  # pictures that are computed at once: more gain no speed and cost memory
 
@@ -34,7 +35,7 @@ class Encoder:
     """
 
     name: str
-    compiled: Any  # OpenVINO declares no types
+    compiled: Graph
     side: int
     dim: int
 
@@ -79,9 +80,12 @@ def name_by_content(source: str) -> str:
     if source in ENCODERS:
         return source
     path = _require_file(source)
-    # An .xml file holds the graph alone; its weights lie beside it.
-    parts = [file_sha256(part) for part in (path, path.with_suffix(".bin")) if part.is_file()]
-    return f"{path.name} {hashlib.sha256(''.join(parts).encode()).hexdigest()[:12]}"
+    digest = hashlib.sha256(path.read_bytes())
+    # The numbers may lie in other files: beside an .xml file always, beside an ONNX file that has become large.
+    for operation in read_any_graph(path).get_ordered_ops():
+        if operation.get_type_name() == "Constant":
+            digest.update(operation.data.tobytes())
+    return f"{path.name} {digest.hexdigest()[:12]}"
 
 
 def open_graph(source: str, reading: Reading = AS_FILED) -> EncoderGraph:

@@ -122,6 +122,8 @@ class Command(BaseCommand):
         model = registry.register_source(name or name_after_source(source), source, photos=photos)
         self.stdout.write(f"{model.version} is registered: {model.arch}, {model.dim} dimensions.")
         recipe = Recipe(**model.recipe)
+        if recipe.output:
+            self.stdout.write(f"Its vectors are made of {recipe.output!r}; --output names another tensor.")
         if photos or recipe.agreement:
             self.stdout.write(explain_precision(recipe))
         self._describe_calibration(model)
@@ -139,6 +141,8 @@ class Command(BaseCommand):
     def _describe_calibration(self, model: EmbeddingModel) -> None:
         if row := Calibration.objects.filter(model=model).first():
             self.stdout.write(registry.describe_calibration(row))
+        elif registry.needs_calibration(model):
+            self.stderr.write(f"Nobody knows what its cosines mean yet: `manage.py models calibrate {model.version}`.")
 
     def _backfill_model(self, *, name: str, wait: bool, **options: object) -> None:
         model = find_model(name)
@@ -198,7 +202,8 @@ def name_after_source(source: ModelSource) -> str:
     path = Path(source.location)
     if source.is_word:
         return source.location
-    return path.parent.name if path.stem in UNTELLING else path.stem
+    folders = [name for name in path.parts[:-1] if name != "onnx"]  # where exporters put what the folder above names
+    return folders[-1] if path.stem in UNTELLING and folders else path.stem
 
 
 def find_model(version: str) -> EmbeddingModel:

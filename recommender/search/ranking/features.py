@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from listings.finding.geo import haversine_km
 from listings.querysets import SEPARATOR
-from ml.calibration.calibration import QueryScale
+from ml.inference.calibration.calibration import QueryScale
 from recommender.index import Candidates
 
 Floats = NDArray[np.float64]

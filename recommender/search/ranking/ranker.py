@@ -17,9 +17,9 @@ import numpy as np
 from django.db import transaction
 from numpy.typing import NDArray
 
-from ml.calibration.calibration import Calibration as Curve
-from ml.calibration.calibration import CalibrationError, QueryScale
 from ml.inference.arrays import Vectors
+from ml.inference.calibration.calibration import Calibration as Curve
+from ml.inference.calibration.calibration import CalibrationError, QueryScale
 from recommender.index import Candidates
 from recommender.models import Calibration, RankerVersion
 from recommender.ranker_weights import DEFAULT_WEIGHTS, WeightsInvalid, check_weights

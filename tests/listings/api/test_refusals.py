@@ -113,7 +113,7 @@ def test_wrong_fields_are_named_and_stand_where_they_were_until_they_go(seller):
         ("delete", f"{LISTINGS}7/", "no parameters"),
         ("post", f"{LISTINGS}7/images/", "no parameters"),
         ("delete", f"{LISTINGS}7/images/1/", "no parameters"),
-        ("get", f"{LISTINGS}7/similar/", "min_similarity, explain"),
+        ("get", f"{LISTINGS}7/similar/", "min_similarity, min_probability, explain"),
         ("post", SEARCH, "crop"),
         ("post", "/api/v1/embeddings/", "no parameters"),
         ("post", "/api/v1/token/", "no parameters"),

@@ -18,14 +18,13 @@ from marketplace.preparation.demo import ensure_demo_marker
 from marketplace.preparation.model import IS_UNTRAINED, ensure_active_model
 from marketplace.preparation.static import collect_static_files_if_changed, hash_sources
 from marketplace.preparation.superuser import ensure_superuser
-from ml.calibration.files import write_calibration
+from ml.inference.calibration.files import write_calibration
 from recommender.models import Calibration, EmbeddingModel
 from tests.built_models import share, starter_model_dir, untrained_model_dir
 from tests.factories import make_listing
-from tests.recommender.calibrated import make_certain_curve
 from tests.recommender.index.small_disk import small_disk
 from tests.recommender.queue_rows import bulk_photos, make_model
-from tests.recommender.registered import embedded_by
+from tests.recommender.registered import embedded_by, make_certain_curve
 
 ROOT = Path(__file__).resolve().parents[3]
 

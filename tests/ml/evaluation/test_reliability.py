@@ -9,15 +9,15 @@ import pytest
 from PIL import Image
 
 from ml.__main__ import main
-from ml.calibration.files import calibration_path, read_calibration, write_calibration
-from ml.calibration.fitting import LabelledVectors, fit_calibration
-from ml.calibration.pictures import embed_blanks, embed_pictures
-from ml.calibration.reliability import measure_reliability
 from ml.exporting.encoder_export import build_encoder_model
+from ml.inference.calibration.files import calibration_path, read_calibration, write_calibration
+from ml.inference.calibration.fitting import LabelledVectors, fit_calibration
+from ml.inference.calibration.pictures import embed_blanks, embed_pictures
+from ml.inference.calibration.reliability import measure_reliability
 from ml.inference.embedder import Embedder
 from ml.inference.encoders.graph_file import Reading
 from ml.recipe import WEIGHTS
-from tests.ml.encoder_graphs import SIDE, write_colour_network
+from tests.ml.inference.encoder_graphs import SIDE, write_colour_network
 
 KINDS = {"red": (200, 40, 40), "green": (40, 180, 60), "blue": (50, 60, 200)}
 EACH = 16
@@ -67,7 +67,7 @@ def test_it_is_told_written_and_drawn(model, table, tmp_path, capsys):
     assert main(["evaluate", str(table), "--model", str(model), "--json", str(out[0]), "--html", str(out[1])]) == 0
     found = json.loads(out[0].read_text())["calibration"]
     assert 0 < found["error"] < 0.15
-    assert sum(tenth["pairs"] for tenth in found["tenths"]) == 2 * found["pairs"]
+    assert sum(tenth["pairs"] for tenth in found["tenths"]) == found["pairs"]
     assert found["tenths"][0]["true"] < found["tenths"][-1]["true"]
     assert f"Probabilities are off by {found['error']:.3f}" in capsys.readouterr().out
     page = out[1].read_text()

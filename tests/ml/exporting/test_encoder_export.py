@@ -11,7 +11,19 @@ from ml.inference.embedder import Embedder
 from ml.inference.encoders.graph_file import Reading, read_graph
 from ml.inference.openvino_runtime import import_openvino
 from ml.recipe import IMAGENET_MEAN, IMAGENET_STD, WEIGHTS, Recipe
-from tests.ml.encoder_graphs import DIM, MIXTURE, SIDE, constant, make_output, node, write_colour_network, write_network
+from tests.ml.inference.encoder_graphs import (
+    DIM,
+    KERNEL,
+    MIXTURE,
+    SEEN,
+    SIDE,
+    constant,
+    make_output,
+    node,
+    see_colours,
+    write_colour_network,
+    write_network,
+)
 
 PIXELS = draw_test_pictures(SIDE)
 
@@ -36,7 +48,7 @@ def export(tmp_path, capsys):
 def test_an_encoder_becomes_a_model_directory(network, export):
     origin = ["--licence", "CC0", "--source", "drawn by a test"]
     status, said, out = export(network, "--size", str(SIDE), "--output", "vector", "--version", "mine", *origin)
-    assert (status, "model mine, encoder, 8 dimensions" in said) == (0, True)
+    assert (status, "model mine, encoder, 16 dimensions" in said) == (0, True)
     assert {path.name for path in out.iterdir()} == {"recipe.json", "embedder.xml", "embedder.bin"}
     recipe = Recipe.read(out)
     assert (recipe.version, recipe.arch, recipe.weights, recipe.output) == ("mine", "encoder", "colours.onnx", "vector")
@@ -48,7 +60,8 @@ def test_an_encoder_becomes_a_model_directory(network, export):
 def test_its_vectors_are_the_networks_divided_by_their_length(network, tmp_path):
     build_encoder_model(tmp_path / "model", "mine", str(network), reading=Reading(SIDE, output="vector"))
     means = (PIXELS.mean(axis=(1, 2)) - IMAGENET_MEAN) / IMAGENET_STD
-    expected = means @ MIXTURE / np.linalg.norm(means @ MIXTURE, axis=1, keepdims=True)
+    expected = means @ SEEN @ MIXTURE
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
     assert Embedder.load(tmp_path / "model").embed(PIXELS) == pytest.approx(expected, abs=0.01)
 
 
@@ -75,7 +88,7 @@ def test_options_without_meaning_are_refused_in_a_sentence(network, export, caps
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--output", "vektor"], "has no output 'vektor'; it has vector [?,8]"),
+        (["--output", "vektor"], "has no output 'vektor'; it has vector [?,16]"),
         (["--size", "0"], "was asked to take pictures of 0 px; it must be from 8 to 1024."),
         (["--arch", "resnet18"], "--arch and --dim are of weights; an encoder's graph has its own."),
     ],
@@ -98,15 +111,16 @@ def test_weights_take_no_normalisation(tmp_path, capsys):
 )
 def test_vectors_that_cannot_be_searched_are_refused(tmp_path, export, factor, sentence):
     nodes = [
-        node("GlobalAveragePool", ["pictures"], ["pooled"]),
+        *see_colours(),
+        node("GlobalAveragePool", ["seen"], ["pooled"]),
         node("Flatten", ["pooled"], ["means"]),
         node("Mul", ["means", "factor"], ["vector"]),
     ]
     path = write_network(
         tmp_path / "bad.onnx",
         nodes,
-        [constant("factor", np.array([factor], np.float32))],
-        [make_output("vector", ["n", 3])],
+        [KERNEL, constant("factor", np.array([factor], np.float32))],
+        [make_output("vector", ["n", DIM])],
         ["n", 3, SIDE, SIDE],
     )
     status, said, out = export(path, "--output", "vector")
@@ -116,12 +130,17 @@ def test_vectors_that_cannot_be_searched_are_refused(tmp_path, export, factor, s
 
 def test_a_network_that_sees_nothing_is_refused(tmp_path, export):
     nodes = [
-        node("GlobalAveragePool", ["pictures"], ["pooled"]),
+        *see_colours(),
+        node("GlobalAveragePool", ["seen"], ["pooled"]),
         node("Flatten", ["pooled"], ["means"]),
         node("MatMul", ["means", "nothing"], ["zero"]),
         node("Add", ["zero", "always"], ["vector"]),
     ]
-    constants = [constant("nothing", np.zeros((3, DIM), np.float32)), constant("always", np.ones(DIM, np.float32))]
+    constants = [
+        KERNEL,
+        constant("nothing", np.zeros((DIM, DIM), np.float32)),
+        constant("always", np.ones(DIM, np.float32)),
+    ]
     path = write_network(
         tmp_path / "blind.onnx", nodes, constants, [make_output("vector", ["n", DIM])], ["n", 3, SIDE, SIDE]
     )

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from ml.__main__ import main
-from ml.inference.encoders.encoder import name_by_content, read_encoder
+from ml.inference.encoders.encoder import read_encoder
 from ml.inference.openvino_runtime import import_openvino
 from ml.network.folded import read_folded_weights, unfold_normalisation
 from ml.network.resnet import Architecture, create_network
@@ -163,15 +163,6 @@ def test_two_teachers_count_alike_and_what_all_pictures_share_counts_for_nothing
     assert np.linalg.norm(halves[0], axis=1) == pytest.approx(np.sqrt(0.5))
     assert halves[0] == pytest.approx(halves[1])
     assert np.abs(vectors.mean(axis=0)).max() < 0.1
-
-
-def test_a_graph_file_is_named_by_its_weights_too(teacher, tmp_path):
-    other = tmp_path / teacher.name
-    other.write_bytes(teacher.read_bytes())
-    other.with_suffix(".bin").write_bytes(teacher.with_suffix(".bin").read_bytes())
-    assert name_by_content(str(other)) == name_by_content(str(teacher))
-    other.with_suffix(".bin").write_bytes(b"other")
-    assert name_by_content(str(other)) != name_by_content(str(teacher))
 
 
 def test_a_table_without_any_label_is_learned_from_teachers_alone(table, teacher, tmp_path):

@@ -13,7 +13,7 @@ from ml.folders.trained_photos import read_trained_photos
 from ml.inference.embedder import Embedder
 from ml.inference.encoders.graph_file import Reading
 from ml.recipe import WEIGHTS
-from tests.ml.encoder_graphs import SIDE, write_colour_network
+from tests.ml.inference.encoder_graphs import SIDE, write_colour_network
 
 EACH = 24
 

@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
 from listings import slots
-from ml.calibration.calibration import Calibration as Curve
+from ml.inference.calibration.calibration import Calibration as Curve
 from recommender.models import Calibration
 from recommender.search.ranking import ranker
 from recommender.search.retrieval import (
@@ -21,7 +21,7 @@ from recommender.search.retrieval import (
     find_similar_listings,
     search_by_vectors,
 )
-from tests.recommender.calibrated import store_curve
+from tests.recommender.registered import store_curve
 from tests.recommender.shop import sell, vector
 
 

@@ -75,7 +75,7 @@ class Calibration:
         blank_limit: cosine to the nearest of these from which on a photo shows nothing either.
         basis: what the curve was fitted on.
         pairs: how many pairs it was fitted on, half of them of the same kind.
-        error: expected calibration error on pairs it was not fitted on, 0 to 1.
+        error: expected calibration error on pairs it was not fitted on, 0 to 1; None where there were too few.
     """
 
     slope: float
@@ -85,7 +85,7 @@ class Calibration:
     blank_limit: float
     basis: Basis
     pairs: int
-    error: float
+    error: float | None
 
     def scale_query(self, vectors: Vectors) -> QueryScale:
         """What cosines to the nearest of a query's photos mean; float32[m, dim], m > 0, rows of length 1.
@@ -122,7 +122,9 @@ class Calibration:
         np.savez(
             file,
             format=np.int64(FORMAT),
-            curve=np.array([self.slope, self.offset, self.blank_limit, self.error], np.float64),
+            curve=np.array(
+                [self.slope, self.offset, self.blank_limit, np.nan if self.error is None else self.error], np.float64
+            ),
             pairs=np.int64(self.pairs),
             basis=np.array(self.basis),
             references=self.references.astype(np.float16),
@@ -150,7 +152,7 @@ class Calibration:
                     limit,
                     str(file["basis"]),  # type: ignore[arg-type]  # what was written is one of them
                     int(file["pairs"]),
-                    error,
+                    None if np.isnan(error) else error,
                 )
         except (ValueError, KeyError, OSError, EOFError, TypeError, BadZipFile) as exc:
             raise CalibrationError(f"A model's calibration is damaged: {exc}.") from exc

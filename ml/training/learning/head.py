@@ -33,11 +33,11 @@ from ml.inference.arrays import Vectors
 from ml.inference.embedder import Embedder
 from ml.inference.openvino_runtime import import_openvino
 from ml.recipe import GRAPH, RECIPE, WEIGHTS
+from ml.training.data.split import split_photos
+from ml.training.errors import TrainingError
+from ml.training.files import ENCODER
 
-from .data.split import split_photos
-from .errors import TrainingError
-from .files import ENCODER
-from .learning.loss import ProxyLoss
+from .loss import ProxyLoss
 
 FIGURES = "head.json"
 KEEP = 0.5

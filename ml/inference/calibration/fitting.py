@@ -19,8 +19,21 @@ MOST_PHOTOS = 4_000
 MOST_PAIRS = 20_000  # of the same kind, and as many of others
 LEAST_PAIRS = 100
 PROTOTYPES = 8  # of each kind of blank picture
-ROUNDS = 100
+ROUNDS, LEAST_STEP = 100, 1e-8
+LEAST_GAIN = 0.01  # nats below a coin's cross-entropy; what says less tells nothing apart
 BINS = 15  # of the expected calibration error (Guo et al., ICML 2017)
+
+
+class NotFitted(MlError):
+    """No curve can be fitted on these photos; others may do."""
+
+
+class TooFewPairs(NotFitted):
+    """There are too few photos of one kind, or all are of one kind."""
+
+
+class TellsNothingApart(NotFitted):
+    """What is said to be the same kind looks no more alike than what is not."""
 
 
 @dataclass(frozen=True)
@@ -64,21 +77,38 @@ def draw_pairs(labels: Sequence[str], groups: Sequence[str] = (), *, seed: int =
 
 
 def fit_curve(scores: Floats, same: npt.NDArray[np.bool_]) -> tuple[float, float]:
-    """Slope and offset of the logistic curve of greatest likelihood: probability of `same` by float64[M] `scores`."""
-    slope, offset = 1.0, -float(scores.mean())
-    for _ in range(ROUNDS):  # Newton's method; the likelihood is concave
-        found = 1 / (1 + np.exp(-np.clip(slope * scores + offset, -50, 50)))
-        weight = np.maximum(found * (1 - found), 1e-9)
-        error = same - found
-        gradient = np.array([(error * scores).sum(), error.sum()])
-        curvature = np.array(
-            [[(weight * scores**2).sum(), (weight * scores).sum()], [(weight * scores).sum(), weight.sum()]]
-        )
-        step = np.linalg.solve(curvature + 1e-6 * np.eye(2), gradient)
-        slope, offset = slope + step[0], offset + step[1]
-        if np.abs(step).max() < 1e-9:
+    """Slope and offset of the likeliest logistic curve: probability of `same` by float64[M] `scores`.
+
+    Newton's method from a curve that says nothing, with steps halved until they help (Lin, Lin & Weng, Machine Learning
+    68, 2007). Targets are a little less than certain, as in Platt 1999, so that any scores give a finite curve.
+
+    Raises:
+        TellsNothingApart: the curve does not rise, or says hardly more than that half of the pairs are the same.
+    """
+    certain = np.array([1 / (2 + (~same).sum()), 1 - 1 / (2 + same.sum())])
+    targets, rows = certain[same.astype(int)], np.stack([scores, np.ones(len(scores))])
+    curve = np.zeros(2)
+    loss = _measure_loss(curve, rows, targets)
+    for _ in range(ROUNDS):
+        found = 1 / (1 + np.exp(-np.clip(curve @ rows, -50, 50)))
+        curvature = (rows * (found * (1 - found))) @ rows.T + 1e-9 * np.eye(2)
+        step = np.linalg.solve(curvature, rows @ (targets - found))
+        while (better := _measure_loss(curve + step, rows, targets)) > loss and np.abs(step).max() > LEAST_STEP:
+            step /= 2
+        if np.abs(step).max() <= LEAST_STEP:
             break
-    return float(slope), float(offset)
+        curve, loss = curve + step, better
+    if curve[0] <= 0 or loss > np.log(2) - LEAST_GAIN:
+        raise TellsNothingApart(
+            "Under this model, photos of one kind are no more alike than photos of different kinds."
+        )
+    return float(curve[0]), float(curve[1])
+
+
+def _measure_loss(curve: Floats, rows: Floats, targets: Floats) -> float:
+    """Mean cross-entropy, in nats, of a curve float64[2] on rows float64[2, M]."""
+    odds = curve @ rows
+    return float((np.logaddexp(0, odds) - targets * odds).mean())
 
 
 def measure_calibration_error(probabilities: Floats, same: npt.NDArray[np.bool_]) -> float:
@@ -88,10 +118,6 @@ def measure_calibration_error(probabilities: Floats, same: npt.NDArray[np.bool_]
     said = np.bincount(places, probabilities, minlength=BINS)
     true = np.bincount(places, same, minlength=BINS)
     return float(np.abs(said - true).sum() / counts.sum())
-
-
-class TooFewPairs(MlError):
-    """There are too few photos of one kind, or all are of one kind, to fit a curve on."""
 
 
 def fit_calibration(
@@ -104,6 +130,7 @@ def fit_calibration(
 
     Raises:
         TooFewPairs: fewer than 100 pairs of one kind, or of different kinds, can be drawn.
+        TellsNothingApart: see `fit_curve`.
     """
     prototypes, limit = learn_blanks(blanks, np.concatenate([photos.vectors, references]))
     without = Calibration(1.0, 0.0, references, prototypes, limit, basis, pairs=0, error=0.0)
@@ -152,22 +179,25 @@ def learn_blanks(blanks: Sequence[Vectors], real: Vectors) -> tuple[Vectors, flo
     return prototypes, max((farthest_blank + nearest_photo) / 2, nearest_photo)
 
 
-def _measure_error_on_others(without: Calibration, photos: LabelledVectors) -> float:
-    """The calibration error on pairs of one half of the groups, by a curve that was fitted on the other half."""
+def _measure_error_on_others(without: Calibration, photos: LabelledVectors) -> float | None:
+    """The calibration error on pairs of one half of the groups, by a curve that was fitted on the other half.
+
+    None where a half has too few pairs to fit or to judge by.
+    """
     groups = np.asarray(photos.groups or np.arange(len(photos.labels)), str)
     names = np.unique(groups)
     fitted_on = set(np.random.default_rng(1).permutation(names)[: len(names) // 2].tolist())
     half = np.array([group in fitted_on for group in groups])
-    curve: tuple[float, float] | None = None
-    error = 0.0
+    judged = []
     for part in (half, ~half):
         labels = [label for label, is_in in zip(photos.labels, part, strict=True) if is_in]
         pairs = draw_pairs(labels, groups[part].tolist())
-        if not len(pairs.same):
-            return error
-        scores, same = score_pairs(without, photos.vectors[part], pairs), np.tile(pairs.same, 2)
-        if curve is None:
-            curve = fit_curve(scores, same)
-        else:
-            error = measure_calibration_error(1 / (1 + np.exp(-(curve[0] * scores + curve[1]))), same)
-    return error
+        if len(pairs.same) < 2 * LEAST_PAIRS:
+            return None
+        judged.append((score_pairs(without, photos.vectors[part], pairs), np.tile(pairs.same, 2)))
+    try:
+        slope, offset = fit_curve(*judged[0])
+    except TellsNothingApart:
+        return None
+    scores, same = judged[1]
+    return measure_calibration_error(1 / (1 + np.exp(-(slope * scores + offset))), same)

@@ -5,11 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 
-from ml.calibration.blank_pictures import KINDS, draw_blank_picture
-from ml.calibration.calibration import Calibration, CalibrationError
-from ml.calibration.files import calibration_path, read_calibration, write_calibration
-from ml.calibration.fitting import (
+from ml.inference.calibration.blank_pictures import KINDS, draw_blank_picture
+from ml.inference.calibration.calibration import Calibration, CalibrationError
+from ml.inference.calibration.files import calibration_path, read_calibration, write_calibration
+from ml.inference.calibration.fitting import (
     LabelledVectors,
+    TellsNothingApart,
     TooFewPairs,
     draw_pairs,
     fit_calibration,
@@ -64,10 +65,50 @@ class TestCurve:
         same = rng.random(20_000) < 1 / (1 + np.exp(-(2 * scores - 1)))
         assert fit_curve(scores, same) == pytest.approx((2, -1), abs=0.1)
 
+    @pytest.mark.parametrize(
+        ("of_same", "of_others"), [((2, 3), (0, 2)), ((1, 3), (0, 2)), ((4, 1), (0, 1)), ((8, 1), (0, 1))]
+    )
+    def test_is_found_however_scores_spread(self, of_same, of_others):
+        """As sklearn's logistic regression finds it."""
+        from sklearn.linear_model import LogisticRegression
+
+        rng = np.random.default_rng(1)
+        (mean, spread), (other_mean, other_spread) = of_same, of_others
+        scores = np.r_[rng.normal(mean, spread, 20_000), rng.normal(other_mean, other_spread, 20_000)]
+        same = np.arange(40_000) < 20_000
+        found = LogisticRegression(C=np.inf).fit(scores[:, np.newaxis], same)
+        assert fit_curve(scores, same) == pytest.approx((found.coef_[0, 0], found.intercept_[0]), rel=0.05, abs=0.02)
+
     def test_of_kinds_that_are_told_apart_without_fault_is_finite(self):
         slope, offset = fit_curve(np.r_[np.full(500, -1.0), np.full(500, 1.0)], np.arange(1000) >= 500)
-        assert np.isfinite([slope, offset]).all()
-        assert slope > 3
+        assert 3 < slope < 20
+        assert abs(offset) < 0.1
+
+    @pytest.mark.parametrize("shift", [0.0, -1.0])
+    def test_that_would_fall_or_say_nothing_is_refused(self, shift):
+        scores = np.random.default_rng(1).normal(size=4_000)
+        scores[:2_000] += shift
+        with pytest.raises(TellsNothingApart, match="no more alike than photos of different kinds"):
+            fit_curve(scores, np.arange(4_000) < 2_000)
+
+    def test_of_wrong_labels_says_what_is_left_to_know(self):
+        vectors, labels = make_vectors(20, 30, 1.0, seed=1)
+        rng = np.random.default_rng(2)
+        wrong = [str(rng.choice(labels)) if rng.random() < 0.3 else label for label in labels]
+        found = fit_calibration(
+            LabelledVectors(vectors, wrong), make_vectors(50, 1, 1.0, 3)[0], make_blanks(), "labels"
+        )
+        assert 0 < found.slope < 5
+        assert found.error < 0.1
+
+    def test_error_is_not_told_where_nothing_is_left_to_judge_by(self):
+        vectors, labels = make_vectors(5, 60, 1.2, seed=1)
+        groups = [f"seller {number % 3}" for number in range(len(labels))]
+        found = fit_calibration(
+            LabelledVectors(vectors, labels, groups), make_vectors(50, 1, 1.0, 3)[0], make_blanks(), "labels"
+        )
+        assert found.error is None
+        assert Calibration.from_bytes(found.to_bytes()).error is None
 
 
 class TestPairs:

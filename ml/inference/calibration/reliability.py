@@ -50,8 +50,9 @@ def measure_reliability(
     pairs = draw_pairs(labels, groups)
     if len(pairs.same) < 2 * LEAST_PAIRS:
         return None
-    scores, same = score_pairs(curve, vectors, pairs), np.tile(pairs.same, 2)
+    scores, same = score_pairs(curve, vectors, pairs)[: len(pairs.same)], pairs.same  # the first photo is the query
     said = 1 / (1 + np.exp(-(curve.slope * scores + curve.offset)))
+    said[curve.find_blanks(vectors)[pairs.first]] = 0
     places = np.minimum((said * TENTHS).astype(int), TENTHS - 1)
     tenths = [
         Tenth(round(float(said[part].mean()), 4), round(float(same[part].mean()), 4), int(part.sum()))
