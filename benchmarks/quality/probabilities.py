@@ -50,7 +50,7 @@ def measure_probabilities(embedder: Embedder, source: str, clothing: Path) -> di
     reliability = measure_reliability(curve, both, labels, senders)
     return {
         "basis": curve.basis,
-        "calibration error": {"both": _measure_error(curve, both, labels, senders), **errors},
+        "calibration error": {"both": None if reliability is None else reliability.error, **errors},
         "reliability": reliability and reliability.as_dict(),
         "blank pictures likely to be something": {kind: _count_found(curve, kind, embedder, demo) for kind in KINDS},
         "photos taken for blank": int(curve.find_blanks(np.concatenate([both, demo])).sum()),

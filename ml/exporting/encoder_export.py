@@ -15,7 +15,7 @@ from ml.inference.arrays import Pixels, is_indexable
 from ml.inference.embedder import Embedder
 from ml.inference.encoders.encoder import open_graph
 from ml.inference.encoders.graph_file import AS_FILED, EncoderGraph, Reading
-from ml.inference.openvino_runtime import Graph, import_openvino
+from ml.inference.openvino_runtime import Graph, end_graph_at, import_openvino, read_output
 from ml.recipe import ENCODER, ENCODERS, GRAPH, WEIGHTS, ModelFilesError, Recipe, file_sha256
 
 from .model_directory import refuse_existing_directory, write_model_directory
@@ -72,13 +72,11 @@ def build_encoder_model(
 
 def _divide_by_length(opened: EncoderGraph) -> Graph:
     """uint8[N, S, S, 3] -> float32[N, dim] of length 1."""
-    openvino = import_openvino()
+    import_openvino()
     from openvino import opset13 as ops
 
-    features = opened.graph.output(0).get_node().input_value(0)
-    unit = ops.normalize_l2(features, ops.constant(np.array([1], np.int64)), TINY, "max")
-    # A copy, because the old result still hangs on the features, and is taken for an output.
-    return openvino.Model([unit], opened.graph.get_parameters(), "encoder").clone()
+    unit = ops.normalize_l2(read_output(opened.graph), ops.constant(np.array([1], np.int64)), TINY, "max")
+    return end_graph_at(opened.graph, unit, "encoder")
 
 
 def _write_graph(part: Path, graph: Graph, recipe: Recipe) -> Recipe:

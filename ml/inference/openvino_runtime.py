@@ -30,6 +30,19 @@ def import_openvino() -> ModuleType:
     return openvino
 
 
+def read_output(graph: Graph) -> Graph:
+    """What a graph's first output gives: its result computes nothing, and what goes into it is meant."""
+    return graph.output(0).get_node().input_value(0)
+
+
+def end_graph_at(graph: Graph, output: Graph, name: str) -> Graph:
+    """A graph of the same inputs that gives `output`, which hangs on an operation of `graph`.
+
+    A copy, because what came after that operation still hangs on the original, and is taken for an output.
+    """
+    return import_openvino().Model([output], graph.get_parameters(), name).clone()
+
+
 @cache
 def computes_bf16() -> bool:
     """Whether the processor multiplies in bfloat16."""

@@ -32,6 +32,12 @@ class CalibrationError(MlError):
     """A calibration cannot be read, or is of vectors of another length."""
 
 
+def compute_logistic(log_odds: Floats) -> Floats:
+    """Probabilities float64[N] of log-odds float64[N], which may be infinite."""
+    with np.errstate(over="ignore"):
+        return 1 / (1 + np.exp(-log_odds))
+
+
 @dataclass(frozen=True)
 class QueryScale:
     """What cosines of one query mean, by its photos.
@@ -52,8 +58,7 @@ class QueryScale:
 
     def compute_probabilities(self, cosines: npt.ArrayLike) -> Floats:
         """float64[N] of float[N]: 0 for a query that shows nothing."""
-        with np.errstate(over="ignore"):
-            return 1 / (1 + np.exp(-self.compute_log_odds(cosines)))
+        return compute_logistic(self.compute_log_odds(cosines))
 
     def find_least_cosine(self, probability: float) -> float:
         """The cosine from which the probability is at least this; infinite where none is enough, or any."""

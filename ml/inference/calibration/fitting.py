@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ml.errors import MlError
 from ml.inference.arrays import Vectors
 
-from .calibration import Basis, Calibration, Floats
+from .calibration import Basis, Calibration, Floats, compute_logistic
 
 Ints = npt.NDArray[np.int64]
 
@@ -90,7 +90,7 @@ def fit_curve(scores: Floats, same: npt.NDArray[np.bool_]) -> tuple[float, float
     curve = np.zeros(2)
     loss = _measure_loss(curve, rows, targets)
     for _ in range(ROUNDS):
-        found = 1 / (1 + np.exp(-np.clip(curve @ rows, -50, 50)))
+        found = compute_logistic(curve @ rows)
         curvature = (rows * (found * (1 - found))) @ rows.T + 1e-9 * np.eye(2)
         step = np.linalg.solve(curvature, rows @ (targets - found))
         while (better := _measure_loss(curve + step, rows, targets)) > loss and np.abs(step).max() > LEAST_STEP:
@@ -200,4 +200,4 @@ def _measure_error_on_others(without: Calibration, photos: LabelledVectors) -> f
     except TellsNothingApart:
         return None
     scores, same = judged[1]
-    return measure_calibration_error(1 / (1 + np.exp(-(slope * scores + offset))), same)
+    return measure_calibration_error(compute_logistic(slope * scores + offset), same)

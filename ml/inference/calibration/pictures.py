@@ -15,7 +15,6 @@ from ml.inference.embedder import Embedder
 from .blank_pictures import KINDS, draw_blank_picture
 
 BLANKS_OF_A_KIND = 36
-BATCH = 32
 
 
 def embed_blanks(embedder: Embedder) -> list[Vectors]:
@@ -32,5 +31,4 @@ def embed_pictures(pictures: Iterable[Image.Image], embedder: Embedder, title: s
 
 def embed_pixels(pixels: Sequence[Pixels], embedder: Embedder) -> Vectors:
     """float32[N, dim] of N prepared pictures, uint8[S, S, 3] each."""
-    parts = [embedder.embed(np.stack(pixels[start : start + BATCH])) for start in range(0, len(pixels), BATCH)]
-    return np.concatenate([np.empty((0, embedder.dim), np.float32), *parts])
+    return embedder.embed(np.array(pixels, np.uint8).reshape(-1, embedder.size, embedder.size, 3))

@@ -10,7 +10,7 @@ import numpy as np
 
 from ml.inference.arrays import Vectors
 
-from .calibration import Basis, Calibration
+from .calibration import Basis, Calibration, compute_logistic
 from .fitting import LEAST_PAIRS, draw_pairs, measure_calibration_error, score_pairs
 
 TENTHS = 10
@@ -51,7 +51,7 @@ def measure_reliability(
     if len(pairs.same) < 2 * LEAST_PAIRS:
         return None
     scores, same = score_pairs(curve, vectors, pairs)[: len(pairs.same)], pairs.same  # the first photo is the query
-    said = 1 / (1 + np.exp(-(curve.slope * scores + curve.offset)))
+    said = compute_logistic(curve.slope * scores + curve.offset)
     said[curve.find_blanks(vectors)[pairs.first]] = 0
     places = np.minimum((said * TENTHS).astype(int), TENTHS - 1)
     tenths = [

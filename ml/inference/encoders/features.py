@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from ml.errors import MlError
-from ml.inference.openvino_runtime import Graph, import_openvino
+from ml.inference.openvino_runtime import Graph, import_openvino, read_output
 
 POOLING = ("AvgPool", "ReduceMean")
 EMBEDDING = re.compile("embed|pooler|feature", re.IGNORECASE)
@@ -55,7 +55,7 @@ def _find_unnamed(graph: Graph, title: str) -> Graph:
         return pools[-1]
     if len(graph.outputs) > 1:
         raise NoSuchOutputError(f"{title} has several outputs; name one with --output: {_list_outputs(graph)}.")
-    return graph.output(0).get_node().input_value(0)
+    return read_output(graph)
 
 
 def _leads_to_classifier(pool: Graph) -> bool:

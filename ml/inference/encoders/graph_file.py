@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ml.errors import MlError, find_cause_line
-from ml.inference.openvino_runtime import Graph, import_openvino
+from ml.inference.openvino_runtime import Graph, end_graph_at, import_openvino
 from ml.recipe import IMAGENET_MEAN, IMAGENET_STD
 
 from .features import find_features
@@ -77,8 +77,7 @@ def read_graph(path: Path, reading: Reading = AS_FILED) -> EncoderGraph:
     with suppress(RuntimeError):  # what does not fit is told below, of the part that is taken
         graph.reshape([-1, *picture])
     features = find_features(graph, reading.output, str(path), axis)
-    # A copy, because what came after the features still hangs on the original, and is taken for an output.
-    graph = openvino.Model([features.output], graph.get_parameters(), path.stem).clone()
+    graph = end_graph_at(graph, features.output, path.stem)
     _refuse_wrong_shapes(graph, path, shape, picture)
     return _take_bytes(openvino, graph, path, axis, replace(reading, size=size, output=features.name))
 

@@ -31,7 +31,7 @@ from ml.folders.photo_set import PhotoSet, read_photo_set
 from ml.folders.trained_photos import write_trained_photos
 from ml.inference.arrays import Vectors
 from ml.inference.embedder import Embedder
-from ml.inference.openvino_runtime import import_openvino
+from ml.inference.openvino_runtime import end_graph_at, import_openvino, read_output
 from ml.recipe import GRAPH, RECIPE, WEIGHTS
 from ml.training.data.split import split_photos
 from ml.training.errors import TrainingError
@@ -149,10 +149,8 @@ def _write_run(folder: Path, graph: Path, layer: npt.NDArray[np.float32], figure
     from openvino import opset13 as ops
 
     base = openvino.Core().read_model(graph)
-    vectors = base.output(0).get_node().input_value(0)
-    joined = ops.matmul(vectors, ops.constant(layer), transpose_a=False, transpose_b=False)
-    # A copy, because the old result still hangs on the vectors, and is taken for an output.
-    model = openvino.Model([joined], base.get_parameters(), "encoder with a head").clone()
+    joined = ops.matmul(read_output(base), ops.constant(layer), transpose_a=False, transpose_b=False)
+    model = end_graph_at(base, joined, "encoder with a head")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix=".encoder-", dir=folder) as scratch:
