@@ -49,15 +49,16 @@ def calibrate(model: EmbeddingModel) -> Calibration:
         return _store_curve(model, shipped)
     embedder = EmbedderCache(COMMAND_POLICY).load_embedder(model)
     blanks = embed_blanks(embedder)
-    categories, drawings = embed_drawings(DRAWINGS, embedder)
     if len(photos) >= ENOUGH_PHOTOS:
         photos, vectors = collect_vectors(photos, model, embedder)
-        references = np.concatenate([_choose_references(photos, vectors), drawings[:REFERENCES]])
+        _, drawings = embed_drawings(min(REFERENCES, DRAWINGS), embedder)
+        references = np.concatenate([_choose_references(photos, vectors), drawings])
         for basis, labelled in _list_labelled_photos(photos, vectors):
             with suppress(NotFitted):
                 return _store_curve(model, fitting.fit_calibration(labelled, references, blanks, basis))
     if shipped is not None:
         return _store_curve(model, shipped)
+    categories, drawings = embed_drawings(DRAWINGS, embedder)
     labelled = LabelledVectors(drawings, categories)
     return _store_curve(model, fitting.fit_calibration(labelled, drawings, blanks, "drawings"))
 
